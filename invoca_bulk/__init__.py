@@ -1,0 +1,1 @@
+"""Create and manage Invoca advertisers and promo numbers in bulk, from spreadsheets and DataFrames."""

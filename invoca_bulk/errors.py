@@ -1,0 +1,91 @@
+"""Every exception that this package raises on purpose.
+
+InvocaBulkError                      exit code
+├── UserError                          2   the user can fix it; nothing was sent
+│   ├── SheetUnreadable                    the file cannot be read as a spreadsheet
+│   ├── SheetInvalid                       rows have errors
+│   ├── SettingInvalid                     a flag, variable or argument is wrong
+│   ├── NotConfirmed                       what cannot be undone was not confirmed, or is over the cap
+│   └── OutputUnwritable                   a file cannot be written where it was asked for
+├── RunAborted                         3   the run cannot go on
+│   ├── NotAuthorized                      the platform does not accept the token
+│   ├── JournalHeld                        another process runs on this network
+│   └── PlatformUnavailable                the platform's state could not be read
+└── CallFailed                         -   one call got no answer (never leaves `execution`)
+    ├── NotSent                            surely nothing reached the platform
+    └── InDoubt                            something may have been applied
+"""
+
+from __future__ import annotations
+
+
+class InvocaBulkError(Exception):
+    """The root: catch it to catch all that this package raises.
+
+    Attributes:
+        exit_code: what the command line exits with when this error ends it.
+    """
+
+    exit_code = 3
+
+
+class UserError(InvocaBulkError):
+    """The user can fix it, and nothing was sent."""
+
+    exit_code = 2
+
+
+class SheetUnreadable(UserError):
+    """A file cannot be read as a spreadsheet; the message says why and what to do."""
+
+
+class SheetInvalid(UserError):
+    """A sheet has rows with errors, and `skip_invalid` was not given."""
+
+
+class SettingInvalid(UserError):
+    """A flag, an environment variable or an argument has a value that cannot be used."""
+
+
+class NotConfirmed(UserError):
+    """What cannot be undone was not confirmed, or would be over the cap."""
+
+
+class OutputUnwritable(UserError):
+    """A file cannot be written where it was asked for."""
+
+
+class RunAborted(InvocaBulkError):
+    """The run cannot go on; what was done is in the journal and in the results."""
+
+
+class NotAuthorized(RunAborted):
+    """The platform does not accept the token (401)."""
+
+
+class JournalHeld(RunAborted):
+    """Another process runs on this network."""
+
+
+class PlatformUnavailable(RunAborted):
+    """The platform's state could not be read, so no plan can be made."""
+
+
+class CallFailed(InvocaBulkError):
+    """One call got no trustworthy answer."""
+
+
+class NotSent(CallFailed):
+    """Surely nothing of the request reached the platform."""
+
+
+class InDoubt(CallFailed):
+    """The platform may have applied the request.
+
+    Attributes:
+        status: the HTTP status, where the headers had arrived; else None.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status

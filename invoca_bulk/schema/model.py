@@ -1,0 +1,230 @@
+"""The parts of the one table: what a field, a rule and a resource are."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from string import Formatter
+from typing import TYPE_CHECKING
+
+from invoca_bulk.schema import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from invoca_bulk.issues import Problem
+    from invoca_bulk.schema.kinds import Json, Kind
+
+#: The versions in which the Network Integration API changed, oldest first (../README.md, "API versions").
+API_VERSIONS = ("2017-09-01", "2018-05-01", "2018-11-01", "2019-05-01", "2022-08-01", "2026-02-01")
+DEFAULT_API_VERSION = "2022-08-01"
+
+
+class Action(StrEnum):
+    """What a row asks for."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    MOVE = "move"
+    DELETE = "delete"
+
+
+class Role(StrEnum):
+    """Where a field's value goes."""
+
+    BODY = "body"  # into the JSON object
+    PATH = "path"  # into the address
+    OWN = "own"  # nowhere: it tells this package what to do
+    RESULT = "result"  # nowhere: this package wrote it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One verb of the platform.
+
+    Attributes:
+        verb: the HTTP method.
+        one: whether the address names one object, or the collection.
+        success: the status that says it was done.
+    """
+
+    verb: str
+    one: bool
+    success: int
+
+
+#: Source: the table of paths; the same for every collection.
+OPERATIONS: Mapping[str, Operation] = {
+    "list": Operation(verb="GET", one=False, success=200),
+    "read": Operation(verb="GET", one=True, success=200),
+    Action.CREATE: Operation(verb="POST", one=False, success=201),
+    Action.UPDATE: Operation(verb="PUT", one=True, success=200),
+    Action.MOVE: Operation(verb="PUT", one=True, success=200),
+    Action.DELETE: Operation(verb="DELETE", one=True, success=200),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One column of a sheet and one leaf of the JSON object.
+
+    Attributes:
+        path: column title and JSON path; `#` stands for the number of a record, `*` for a key of the network's own.
+        kind: what its text can mean.
+        help: one or two sentences for the template's note and the README.
+        role: where the value goes.
+        required_on: the actions that cannot do without it.
+        on_create: whether it has a meaning when an object is created.
+        read_only: the platform sets it; it is never sent.
+        secret: never shown, exported, journaled or logged.
+        since: first API version that knows it.
+        until: last API version that documents it; None: still documented.
+        example: a value for the template.
+        aliases: other headers seen for it.
+        read_as: its name in the platform's answers, where that differs; else empty.
+        clearable: whether `[]` may clear it.
+        in_template: how many numbered columns the template has for it (0: none).
+    """
+
+    path: str
+    kind: Kind
+    help: str
+    role: Role = Role.BODY
+    required_on: frozenset[Action] = frozenset()
+    on_create: bool = True
+    read_only: bool = False
+    secret: bool = False
+    since: str = API_VERSIONS[0]
+    until: str | None = None
+    example: str = ""
+    aliases: tuple[str, ...] = ()
+    read_as: str = ""
+    clearable: bool = True
+    in_template: int = 1
+
+    def known_in(self, version: str) -> bool:
+        """Whether an API version documents this field."""
+        return self.since <= version and (self.until is None or version <= self.until)
+
+    @property
+    def which_versions(self) -> str:
+        """The versions that know this field, as part of a sentence."""
+        if self.until is None:
+            return f"{self.since} and later ones do"
+        return f"{self.since} to {self.until} do" if self.since != self.until else f"{self.since} does"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A field as one sheet has it.
+
+    Attributes:
+        path: the field's path with its numbers and keys filled in.
+        header: the title as the analyst wrote it.
+        field: the field of the table.
+    """
+
+    path: str
+    header: str
+    field: Field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A rule over several columns of one row.
+
+    Attributes:
+        fields: patterns of the fields that it looks at; it runs once for each distinct combination of their values.
+        check: takes path to JSON value of the cells that are not blank, gives the problems.
+    """
+
+    fields: tuple[str, ...]
+    check: Callable[[Mapping[str, Json]], Iterable[Problem]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """One way to address the objects of a resource.
+
+    Attributes:
+        name: the last part of the collection's path.
+        key: the field that names one object in it.
+        since: first API version that has it.
+    """
+
+    name: str
+    key: str
+    since: str = API_VERSIONS[0]
+
+
+def fold_header(header: str) -> str:
+    """A header as it is compared: without case, spaces, dashes and underscores."""
+    return re.sub(r"[\s_\-\u00ad\u200b\ufeff\u2010-\u2015]+", "", header).casefold()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """One sort of object that the platform manages, and everything known about it.
+
+    Attributes:
+        name: `advertisers` or `promo_numbers`.
+        one: what one of them is called in a sentence.
+        fields: every field once, in the order of the template's columns.
+        rules: the rules over several columns.
+        scopes: path parts above the collection; the first one whose places are all filled is taken.
+        collections: ways to address its objects.
+        examples: rows for the template, path to text.
+    """
+
+    name: str
+    one: str
+    fields: tuple[Field, ...]
+    rules: tuple[Rule, ...] = ()
+    scopes: tuple[tuple[str, ...], ...]
+    collections: tuple[Collection, ...]
+    examples: tuple[Mapping[str, str], ...] = field(default=(), repr=False)
+
+    @cached_property
+    def by_path(self) -> dict[str, Field]:
+        """Pattern to field."""
+        return {one.path: one for one in self.fields}
+
+    @cached_property
+    def _by_fold(self) -> dict[str, Field]:
+        names = {fold_header(alias): one for one in self.fields for alias in one.aliases}
+        return names | {fold_header(one.path): one for one in self.fields}
+
+    def column(self, header: str) -> Column | None:
+        """The column that a header names, or None when nobody knows it."""
+        text = header.strip()
+        parent, dot, key = text.partition(".")
+        if dot and fold_header(parent) == fold_header(paths.FREE_PARENT) and key.strip():
+            return Column(path=f"{paths.FREE_PARENT}.{key.strip()}", header=header, field=self.by_path["custom_data.*"])
+        numbers = iter(re.findall(r"(?<=\.)[0-9]+(?=\.)", text))
+        one = self._by_fold.get(fold_header(re.sub(r"(?<=\.)[0-9]+(?=\.)", "#", text)))
+        if one is None or one.path.endswith("*"):
+            return None
+        return Column(path=re.sub("#", lambda _: str(int(next(numbers))), one.path), header=header, field=one)
+
+    def scope(self, values: Mapping[str, str]) -> tuple[str, ...]:
+        """The path parts above the collection, filled from a row's values.
+
+        Raises:
+            KeyError: no scope can be filled; validation has made sure that one can.
+        """
+        for parts in self.scopes:
+            if all(values.get(name) for name in _places(parts)):
+                return tuple(part.format_map(values) for part in parts)
+        raise KeyError(self.scopes[-1])
+
+    def known_columns(self) -> Iterator[str]:
+        """Every header that is known, for the search of misspelt ones: titles and aliases."""
+        for one in self.fields:
+            yield one.path
+            yield from one.aliases
+
+
+def _places(parts: Iterable[str]) -> list[str]:
+    return [name for part in parts for _, name, _, _ in Formatter().parse(part) if name]

@@ -1,0 +1,68 @@
+"""Dotted JSON paths: `local_center.tn_prefix`, `users.1.first_name`, `custom_data.channel`.
+
+A path names one leaf of a JSON object; lists of records are numbered from 1, as an analyst counts. In a field's pattern
+`#` stands for such a number and `*` for a key that the network chose itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from invoca_bulk.schema.kinds import Json
+
+#: The parents whose keys are chosen by the network, so that a dot in a key is part of it.
+FREE_PARENT = "custom_data"
+
+
+def split(path: str) -> list[str]:
+    """The parts of a path; a key below `custom_data` is one part, whatever it holds."""
+    parent, _, key = path.partition(".")
+    return [parent, key] if parent == FREE_PARENT else path.split(".")
+
+
+def pattern(path: str) -> str:
+    """The pattern that a path belongs to: `users.2.first_name` to `users.#.first_name`."""
+    parts = split(path)
+    if parts[0] == FREE_PARENT and len(parts) > 1:
+        return f"{FREE_PARENT}.*"
+    return ".".join("#" if part.isdecimal() else part for part in parts)
+
+
+def nest(values: Mapping[str, Json]) -> dict[str, Json]:
+    """Build the JSON object from its leaves.
+
+    Numbers only order the records of a list: 1 and 3 without a 2 give a list of two.
+    """
+    tree: dict[str, Json] = {}
+    for path, value in values.items():
+        *parents, leaf = split(path)
+        node = tree
+        for part in parents:
+            node = node.setdefault(part, {})
+        node[leaf] = value
+    return {key: _lists(value) for key, value in tree.items()}
+
+
+def _lists(node: Json) -> Json:
+    if not isinstance(node, dict):
+        return node
+    built = {key: _lists(value) for key, value in node.items()}
+    if built and all(key.isdecimal() for key in built):
+        return [built[key] for key in sorted(built, key=int)]
+    return built
+
+
+def flatten(tree: Mapping[str, Json], parent: str = "") -> Iterator[tuple[str, Json]]:
+    """The leaves of a JSON object as (path, value): the inverse of `nest`. Lists of plain values are leaves."""
+    for key, value in tree.items():
+        path = f"{parent}{key}"
+        if isinstance(value, dict) and value:
+            yield from flatten(value, f"{path}.")
+        elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            for number, item in enumerate(value, 1):
+                yield from flatten(item, f"{path}.{number}.")
+        else:
+            yield path, value
