@@ -18,6 +18,11 @@ InvocaBulkError                      exit code
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from invoca_bulk.annotation import Report
+
 
 class InvocaBulkError(Exception):
     """The root: catch it to catch all that this package raises.
@@ -40,7 +45,15 @@ class SheetUnreadable(UserError):
 
 
 class SheetInvalid(UserError):
-    """A sheet has rows with errors, and `skip_invalid` was not given."""
+    """A sheet has rows with errors, and `skip_invalid` was not given.
+
+    Attributes:
+        report: what was found (`annotation.Report`); None when the sheet was not even checked.
+    """
+
+    def __init__(self, message: str, *, report: Report | None = None) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class SettingInvalid(UserError):

@@ -92,6 +92,10 @@ CATALOGUE: Mapping[str, IssueType] = {
         "The row has {count} cells, but the header has {expected}.",
         'Put quotes around a text that holds the delimiter, e.g. "Smith, Jones".',
     ),
+    "quote_unclosed": _error(
+        "A quote is opened in this row and never closed, so the rows below it became part of its last cell.",
+        "Close the quote, or remove it, and read the file again.",
+    ),
     "cell_cleaned": _warning(
         "{value!r} is read as {clean!r}.",
     ),
@@ -247,9 +251,9 @@ CATALOGUE: Mapping[str, IssueType] = {
         "The rows {rows} are identical; each of them buys a number.",
     ),
     # Rows against what earlier runs did
-    "unsettled_row": _error(
-        "An earlier run ({value}) could not establish whether this row's number was created.",
-        "Look the number up on the platform before the row is used again; clear its result columns to buy a new one.",
+    "unsettled_row": _warning(
+        "An earlier run ({run}) could not establish whether this row was done; it is not sent again.",
+        "Look it up on the platform; if it is not there, clear the row's result columns and run the sheet again.",
     ),
     # The plan: rows against the platform's state
     "own_id_exists": _error(
@@ -257,7 +261,7 @@ CATALOGUE: Mapping[str, IssueType] = {
         "Remove the row, or give the new number another id.",
     ),
     "campaign_not_found": _error(
-        "The platform does not know where this row goes: {text}",
+        "The platform does not know where this row goes: {text}.",
         "Check advertiser_id_from_network, advertiser_campaign_id_from_network and affiliate_id_from_network.",
     ),
     # The whole sheet
@@ -292,12 +296,21 @@ class Problem:
     @property
     def message(self) -> str:
         """What is wrong, in one sentence."""
-        return CATALOGUE[self.code].message.format(**self.details)
+        return CATALOGUE[self.code].message.format_map(self._shown)
 
     @property
     def fix(self) -> str:
         """What to do about it; empty when nothing needs to be done."""
-        return CATALOGUE[self.code].fix.format(**self.details)
+        return CATALOGUE[self.code].fix.format_map(self._shown)
+
+    @property
+    def _shown(self) -> dict[str, object]:
+        return {name: shortened(one) if isinstance(one, str) else one for name, one in self.details.items()}
+
+
+def shortened(text: str, limit: int = 120) -> str:
+    """A text that fits into a sentence."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 class Refused(ValueError):

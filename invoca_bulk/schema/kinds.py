@@ -58,6 +58,7 @@ class Kind:
         parse: text to `Reading`; raises `Refused`. Called once for each distinct text.
         show: JSON value to the text of a cell; `parse(show(value)).value == value`.
         choices: the closed set of values, where there is one.
+        limits: the smallest and the largest whole number, where there are some.
         cleared: the JSON value that `[]` stands for: null for a single value, an empty list for a list.
         also_accepts: JSON types that the platform takes for this kind besides the one that `parse` gives.
     """
@@ -66,6 +67,7 @@ class Kind:
     parse: Callable[[str], Reading]
     show: Callable[[Json], str] = str
     choices: tuple[str, ...] = ()
+    limits: tuple[int, int] | None = None
     cleared: Json = None
     also_accepts: tuple[type, ...] = ()
 
@@ -124,7 +126,8 @@ def _without_point_zero(text: str) -> str:
 # Text
 
 
-def _control_character(text: str) -> str | None:
+def control_character(text: str) -> str | None:
+    """The name of the first character that nobody can have meant, such as `U+0000`, or None."""
     for char in text:
         if unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\r\t":
             return f"U+{ord(char):04X}"
@@ -132,7 +135,7 @@ def _control_character(text: str) -> str | None:
 
 
 def _parse_text(text: str) -> Reading:
-    if name := _control_character(text):
+    if name := control_character(text):
         raise Refused("cell_control", name=name)
     return _read(text, text.strip())
 
@@ -193,6 +196,7 @@ def _sorted_words(text: str) -> str:
 
 def choice(*choices: str, name: str = "choice") -> Kind:
     """A closed set of texts. A difference of case, dashes, spaces or invisible characters only is cleaned."""
+    choices = tuple(map(str, choices))  # members of an enum would show as such in messages
     by_fold = {_fold(one): one for one in choices}
 
     def parse(text: str) -> Reading:
@@ -227,15 +231,20 @@ def whole_number(*, minimum: int, maximum: int) -> Kind:
     """A whole number within limits, both included."""
 
     def parse(text: str) -> Reading:
-        clean = _without_point_zero(plain(text).replace(",", ""))
+        clean = _without_point_zero(_without_commas(plain(text)))
         if not re.fullmatch(r"-?[0-9]{1,15}", clean):
             raise Refused("not_a_number", value=text, minimum=minimum, maximum=f"{maximum:,}")
         value = int(clean)
         if not minimum <= value <= maximum:
             raise Refused("out_of_range", value=value, minimum=minimum, maximum=f"{maximum:,}")
-        return Reading(value=value, warning=cleaned(text, clean))
+        return Reading(value=value, warning=cleaned(text, str(value)))
 
-    return Kind(name=f"whole number, {minimum} to {maximum:,}", parse=parse)
+    return Kind(name=f"whole number, {minimum} to {maximum:,}", parse=parse, limits=(minimum, maximum))
+
+
+def _without_commas(text: str) -> str:
+    """`1,000` as 1000; the comma of `1,5` is a decimal one, and 15 numbers were not asked for."""
+    return text.replace(",", "") if re.fullmatch(r"[0-9]{1,3}(,[0-9]{3})+", text) else text
 
 
 def _parse_boolean(text: str) -> Reading:
@@ -258,8 +267,13 @@ def area_code_region(area_code: str) -> str | None:
 
     # The exchange 234 is in use under every area code, also under those that are only partly opened.
     number = phonenumbers.parse(f"+1{area_code}2345678")
-    if phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.TOLL_FREE:
+    sort = phonenumbers.PhoneNumberType
+    found = phonenumbers.number_type(number)
+    if found == sort.TOLL_FREE:
         return "toll-free"
+    # 900, 500, 600: they belong to no place. Some islands have no type, since 234 is not in use there.
+    if found in {sort.PREMIUM_RATE, sort.PERSONAL_NUMBER, sort.VOIP}:
+        return None
     return phonenumbers.region_code_for_number(number)
 
 
@@ -280,18 +294,22 @@ def _parse_area_code(text: str) -> Reading:
 
 
 def _parse_area_codes(text: str) -> Reading:
-    if text.lstrip().startswith("["):
-        try:
-            parts = json.loads(text)
-        except ValueError:
-            raise Refused("not_area_codes", value=text) from None
-        if not all(isinstance(part, str | int) for part in parts):
-            raise Refused("not_area_codes", value=text)
-    else:
-        parts = [part for part in re.split(r"[\s,;|]+", plain(text)) if part]
+    parts = _listed(text)
     if not parts:
         raise Refused("not_area_codes", value=text)
-    return Reading(value=[_area_code(str(part)) for part in parts])
+    codes = [_area_code(part) for part in parts]
+    return Reading(value=codes, warning=None if codes == parts else cleaned(text, ", ".join(codes)))
+
+
+def _listed(text: str) -> list[str]:
+    """The items of a JSON list, or of a text with commas; empty when it is no list."""
+    if not text.lstrip().startswith("["):
+        return [part for part in re.split(r"[\s,;|]+", plain(text)) if part]
+    try:
+        parts = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    return [str(part) for part in parts] if all(type(part) in {str, int} for part in parts) else []
 
 
 def _parse_zip_code(text: str) -> Reading:
@@ -333,7 +351,9 @@ def _parse_phone(text: str) -> Reading:
         number = phonenumbers.parse(_without_point_zero(plain(text)), "US")
     except phonenumbers.NumberParseException:
         raise Refused("not_a_phone_number", value=text) from None
-    if number.extension or not phonenumbers.is_possible_number(number):
+    # `is_possible_number` also takes seven digits, which reach someone within an area code only.
+    possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
+    if number.extension or not possible:
         raise Refused("not_a_phone_number", value=text)
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     if text == e164:

@@ -159,6 +159,10 @@ class Collection:
     since: str = API_VERSIONS[0]
 
 
+#: A record's number within a path. More digits are no number that anybody counts to, and more than 4,300 break `int`.
+_NUMBER = re.compile(r"(?<=\.)[0-9]{1,9}(?=\.)")
+
+
 def fold_header(header: str) -> str:
     """A header as it is compared: without case, spaces, dashes and underscores."""
     return re.sub(r"[\s_\-\u00ad\u200b\ufeff\u2010-\u2015]+", "", header).casefold()
@@ -202,8 +206,8 @@ class Resource:
         parent, dot, key = text.partition(".")
         if dot and fold_header(parent) == fold_header(paths.FREE_PARENT) and key.strip():
             return Column(path=f"{paths.FREE_PARENT}.{key.strip()}", header=header, field=self.by_path["custom_data.*"])
-        numbers = iter(re.findall(r"(?<=\.)[0-9]+(?=\.)", text))
-        one = self._by_fold.get(fold_header(re.sub(r"(?<=\.)[0-9]+(?=\.)", "#", text)))
+        numbers = iter(_NUMBER.findall(text))
+        one = self._by_fold.get(fold_header(_NUMBER.sub("#", text)))
         if one is None or one.path.endswith("*"):
             return None
         return Column(path=re.sub("#", lambda _: str(int(next(numbers))), one.path), header=header, field=one)

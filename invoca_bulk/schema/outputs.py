@@ -2,8 +2,54 @@
 
 from __future__ import annotations
 
-from invoca_bulk.schema.kinds import TEXT
+from enum import StrEnum
+
+from invoca_bulk.schema.kinds import TEXT, plain
 from invoca_bulk.schema.model import Field, Role
+
+
+class Outcome(StrEnum):
+    """What became of a row; the closed set, and the only values of `result_status`."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    MOVED = "moved"
+    DELETED = "deleted"
+    UNCHANGED = "unchanged"
+    INVALID = "invalid"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    NOT_SENT = "not_sent"
+
+
+_OUTCOMES = {one.value: one for one in Outcome}
+
+
+def outcome_of(text: str) -> Outcome | None:
+    """The outcome that a cell of `result_status` names, whatever its case: `Unknown` must not be taken for undone."""
+    return _OUTCOMES.get(plain(text).casefold())
+
+
+#: Outcomes after which nothing is left to do.
+DONE = frozenset({Outcome.CREATED, Outcome.UPDATED, Outcome.MOVED, Outcome.DELETED, Outcome.UNCHANGED})
+
+#: What each outcome means, and what to do about it; the README's table.
+OUTCOME_HELP = {
+    Outcome.CREATED: ("The object was created; its number and ids stand on the row.", "Nothing."),
+    Outcome.UPDATED: ("The object was changed.", "Nothing."),
+    Outcome.MOVED: ("The number was moved to another campaign.", "Nothing."),
+    Outcome.DELETED: ("The object was deleted.", "Nothing."),
+    Outcome.UNCHANGED: ("The platform already had it like that; nothing was sent.", "Nothing."),
+    Outcome.INVALID: ("The row has errors; it was never sent.", "Correct the row and run the results file."),
+    Outcome.REJECTED: ("The platform said no; nothing was changed.", "Correct the row and run the results file."),
+    Outcome.FAILED: ("It surely did not happen, after several tries.", "Run the results file: the row is tried again."),
+    Outcome.UNKNOWN: (
+        "It may have happened: the request was sent, and no trustworthy answer came.",
+        "Look it up on the platform. The row is never sent again by itself.",
+    ),
+    Outcome.NOT_SENT: ("The run ended before the row's turn.", "Run the results file: the row is done then."),
+}
 
 
 def _output(path: str, text: str) -> Field:

@@ -43,7 +43,7 @@ def nest(values: Mapping[str, Json]) -> dict[str, Json]:
         for part in parents:
             node = node.setdefault(part, {})
         node[leaf] = value
-    return {key: _lists(value) for key, value in tree.items()}
+    return {key: value if key == FREE_PARENT else _lists(value) for key, value in tree.items()}
 
 
 def _lists(node: Json) -> Json:

@@ -7,7 +7,7 @@ later versions' pages where `since` names one.
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from invoca_bulk.issues import Problem
@@ -64,6 +64,7 @@ FIELDS = (
         role=Role.OWN,
         help="What the row asks for. Blank: create.",
         clearable=False,
+        in_template=0,
     ),
     Field(
         path="quantity",
@@ -327,7 +328,7 @@ def _schedules(values: Mapping[str, Json]) -> dict[str, dict[str, str]]:
 
 def _schedules_are_whole(values: Mapping[str, Json]) -> Iterator[Problem]:
     for path, schedule in _schedules(values).items():
-        for missing in {"day_of_week", "open_time", "close_time"} - schedule.keys():
+        for missing in (name for name in ("day_of_week", "open_time", "close_time") if name not in schedule):
             column = f"{path}.{missing}"
             yield Problem(code="schedule_incomplete", column=column, details={"missing": column})
         if "open_time" in schedule and "close_time" in schedule and schedule["close_time"] <= schedule["open_time"]:
@@ -338,7 +339,7 @@ def _schedules_are_whole(values: Mapping[str, Json]) -> Iterator[Problem]:
 def _schedules_do_not_overlap(values: Mapping[str, Json]) -> Iterator[Problem]:
     whole = [(path, one) for path, one in _schedules(values).items() if len(one) == 3]  # noqa: PLR2004  day, open, close
     whole.sort(key=lambda item: (item[1]["day_of_week"], item[1]["open_time"]))
-    for (_, first), (path, second) in pairwise(whole):
+    for (_, first), (path, second) in combinations(whole, 2):
         if first["day_of_week"] == second["day_of_week"] and second["open_time"] < first["close_time"]:
             spans = [f"{one['open_time']}-{one['close_time']}" for one in (first, second)]
             details = {"day": first["day_of_week"], "first": spans[0], "second": spans[1]}
