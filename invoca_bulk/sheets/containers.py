@@ -1,0 +1,144 @@
+"""What a workbook file really is, and whether it is safe to unpack; looked at before any parser gets it."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import zipfile
+import zlib
+from typing import TYPE_CHECKING
+
+from invoca_bulk.errors import SheetUnreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: A million rows of 20 columns unpack to about 0.7 of this.
+MAX_UNPACKED_BYTES = 1 << 30
+#: XML deflates by 10 to 50, a file made to harm by 1,000. Small parts are let off: blank cells with styles pack well.
+MAX_RATIO = 300
+RATIO_FROM_BYTES = 50_000_000
+
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_ENCRYPTED_FLAG = 0x1
+#: The part that tells a zip container's format.
+_MAIN_PARTS = {"xl/workbook.xml": "xlsx", "xl/workbook.bin": "xlsb", "content.xml": "ods"}
+#: Streams of an OLE container, by the names that its directory holds. The first one that is there decides.
+_STREAMS = {"EncryptedPackage": "password", "Workbook": "xls", "Book": "xls"}
+#: The start of the globals in an xls stream; the record FilePass, if it is there, is among the next few.
+_XLS_GLOBALS = re.compile(rb"\x09\x08[\x08\x10]\x00\x00[\x05\x06]\x05\x00")
+_XLS_FILE_PASS = 0x2F
+_XLS_SEARCHED_RECORDS = 8
+
+
+def format_of(data: bytes) -> str | None:
+    """`xlsx` (also for xlsm), `xlsb`, `ods` or `xls`; None when it is no container, so that it may be text.
+
+    Raises:
+        SheetUnreadable: a container that is protected, corrupt, no spreadsheet, or too large when unpacked.
+    """
+    if data.startswith(_ZIP):
+        return _zip_format(data)
+    if data.startswith(_OLE):
+        return _ole_format(data)
+    return None
+
+
+def _zip_format(data: bytes) -> str:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+            _refuse_bombs(members)
+            if _is_protected(archive, members):
+                raise protected()
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError, zlib.error):
+        raise corrupt() from None
+    names = {member_name(one.filename) for one in members}
+    for part, found in _MAIN_PARTS.items():
+        if part in names:
+            return found
+    raise _no_spreadsheet("a zip archive")
+
+
+def member_name(name: str) -> str:
+    """The name of a zip member as it is compared; some programs write backslashes or capitals."""
+    return name.replace("\\", "/").lstrip("/").lower()
+
+
+def _refuse_bombs(members: Sequence[zipfile.ZipInfo]) -> None:
+    """Sizes are taken on trust here: zipfile and calamine both stop where a member is larger than it says."""
+    total = sum(one.file_size for one in members)
+    packed = [one for one in members if one.file_size > RATIO_FROM_BYTES]
+    if total > MAX_UNPACKED_BYTES or any(one.file_size > MAX_RATIO * one.compress_size for one in packed):
+        raise SheetUnreadable(
+            f"The file unpacks to {total // 1_000_000:,} MB, which no honest sheet of its size does. "
+            "Copy the rows into a new workbook, or split it into smaller ones."
+        )
+
+
+def _is_protected(archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo]) -> bool:
+    """OpenDocument encrypts part by part and says so in its manifest; newer programs pack a container into another."""
+    if any(one.flag_bits & _ENCRYPTED_FLAG or one.filename == "encrypted-package" for one in members):
+        return True
+    manifests = [one for one in members if one.filename == "META-INF/manifest.xml"]
+    return any(b"encryption-data" in archive.read(one) for one in manifests)
+
+
+def _ole_format(data: bytes) -> str:
+    for stream, found in _STREAMS.items():
+        if f"{stream}\0".encode("utf-16-le") in data:
+            if found == "password" or _xls_is_protected(data):
+                raise protected()
+            return found
+    raise _no_spreadsheet("an Office document")
+
+
+def _xls_is_protected(data: bytes) -> bool:
+    """Looked up here, since calamine tells it from files that it opens by their path only."""
+    start = _XLS_GLOBALS.search(data)
+    at = start.start() if start else len(data)
+    for _ in range(_XLS_SEARCHED_RECORDS):
+        if at + 4 > len(data):
+            return False
+        kind, size = struct.unpack_from("<HH", data, at)
+        if kind == _XLS_FILE_PASS:
+            return True
+        at += 4 + size
+    return False
+
+
+def protected() -> SheetUnreadable:
+    """The refusal of a file that needs a password."""
+    return SheetUnreadable("The file is protected by a password. Save a copy without one and use that.")
+
+
+def corrupt() -> SheetUnreadable:
+    """The refusal of a file that its parser gave up on."""
+    return SheetUnreadable(
+        "The file is damaged or incomplete. Open it in Excel and save it as a new workbook (.xlsx), or fetch it again."
+    )
+
+
+def fatal() -> SheetUnreadable:
+    """The refusal of a file that ended the process that read it."""
+    return SheetUnreadable(
+        "The file is damaged, or has a cell far away from the others. "
+        "Open it in Excel, copy the table into a new workbook and save that as .xlsx."
+    )
+
+
+def too_wide(limit: int) -> SheetUnreadable:
+    """The refusal of a sheet whose cells lie too far apart."""
+    return SheetUnreadable(
+        f"The sheet spans more than {limit // 1_000_000} million cells: there is a cell far away from the others. "
+        "Delete the rows and columns beyond the table, or copy the table into a new workbook."
+    )
+
+
+def _no_spreadsheet(what: str) -> SheetUnreadable:
+    return SheetUnreadable(
+        f"The file is {what}, not a spreadsheet, or it is incomplete. "
+        "Give an Excel workbook, an OpenDocument spreadsheet, CSV or TSV."
+    )

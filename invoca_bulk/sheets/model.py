@@ -1,0 +1,100 @@
+"""The records that the parts of reading hand to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from invoca_bulk.issues import Problem
+    from invoca_bulk.schema import Resource
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What reading found wrong in a cell or a row; validation turns it into an issue.
+
+    Attributes:
+        row: the row's number in the spreadsheet; None: it is about the whole sheet.
+        header: the header as written; None: it is about the whole row (or sheet).
+        text: the cell's text in the frame when it was found. Of a row: its cells as a JSON object, header to text.
+        problem: what is wrong; a code of `issues.CATALOGUE`.
+    """
+
+    row: int | None
+    header: str | None
+    text: str
+    problem: Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """One table of rows, as read.
+
+    Attributes:
+        frame: text cells; a blank cell is "" and never missing. The index `row` (int64) holds the row numbers of the
+            spreadsheet; blank rows are left out. The columns are the headers as written, stripped at the ends.
+        resource: what the rows are about.
+        source: the file's name without its folder; empty for a DataFrame or a file object without a name.
+        findings: what reading found wrong.
+    """
+
+    frame: pd.DataFrame
+    resource: Resource
+    source: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """What calamine cannot tell about a worksheet. Rows count from 1, columns from 0.
+
+    Attributes:
+        errors: the text of each error cell, such as `#N/A`.
+        formulas: the formula cells whose result is not stored.
+        hidden: the numbers of the hidden rows.
+    """
+
+    errors: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    formulas: frozenset[tuple[int, int]] = frozenset()
+    hidden: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """The cells of one worksheet, or of a CSV file, as the file has them.
+
+    Attributes:
+        name: the worksheet's name; empty for CSV.
+        rows: the cells; the first one is row 1 of the spreadsheet. A blank cell is "". The rows of a worksheet are
+            equally long, those of a CSV file need not be.
+        marks: what was found besides the values.
+        problems: what is wrong with a whole row, by its number.
+    """
+
+    name: str
+    rows: Sequence[Sequence[object]]
+    marks: Marks = field(default_factory=Marks)
+    problems: Mapping[int, Problem] = field(default_factory=dict)
+
+
+def column_letters(index: int) -> str:
+    """The name that a spreadsheet gives to a column, counted from 0: A, B, …, Z, AA."""
+    letters = ""
+    index += 1
+    while index:
+        index, digit = divmod(index - 1, 26)
+        letters = chr(ord("A") + digit) + letters
+    return letters
+
+
+def column_index(letters: str) -> int:
+    """The column that a spreadsheet's letters name, counted from 0."""
+    index = 0
+    for letter in letters.upper():
+        index = index * 26 + ord(letter) - ord("A") + 1
+    return index - 1

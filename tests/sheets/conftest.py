@@ -1,0 +1,186 @@
+"""Writers of the same table in every format; none of them shares code with the readers."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import odf.opendocument
+import odf.table
+import odf.teletype
+import odf.text
+import openpyxl
+import pytest
+import xlwt  # type: ignore[import-untyped]  # it has no stubs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+Rows = list[list[Any]]
+
+
+def xlsx(rows: Rows, name: str = "Requests", edit: Callable[[Any], object] | None = None) -> bytes:
+    """A workbook by openpyxl; `edit` gets its worksheet."""
+    book = openpyxl.Workbook()
+    sheet: Any = book.active
+    sheet.title = name
+    for row in rows:
+        sheet.append(row)
+    if edit:
+        edit(sheet)
+    return saved(book)
+
+
+def saved(book: Any) -> bytes:
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+def xls(rows: Rows) -> bytes:
+    book = xlwt.Workbook(encoding="utf-8")
+    sheet = book.add_sheet("Requests")
+    for at, row in enumerate(rows):
+        for column, value in enumerate(row):
+            sheet.write(at, column, value)
+    return saved(book)
+
+
+def xlsm(rows: Rows) -> bytes:
+    """A workbook that says that it may hold macros, as Excel marks one."""
+    plain = b"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"
+    macro = b"application/vnd.ms-excel.sheet.macroEnabled.main+xml"
+    return repacked(xlsx(rows), {"[Content_Types].xml": lambda old: old.replace(plain, macro)})
+
+
+def ods(rows: Rows) -> bytes:
+    book = odf.opendocument.OpenDocumentSpreadsheet()
+    sheet = odf.table.Table(name="Requests")
+    book.spreadsheet.addElement(sheet)
+    for row in rows:
+        line = odf.table.TableRow()
+        sheet.addElement(line)
+        for value in row:
+            line.addElement(_ods_cell(value))
+    return saved(book)
+
+
+def _ods_cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return odf.table.TableCell(valuetype="float", value=str(value))
+    cell = odf.table.TableCell(valuetype="string") if value else odf.table.TableCell()
+    for line in value.split("\n") if value else ():
+        paragraph = odf.text.P()
+        odf.teletype.addTextToElement(paragraph, line)
+        cell.addElement(paragraph)
+    return cell
+
+
+def xlsb(rows: Rows) -> bytes:
+    """The least that is a workbook in BIFF12: records of a type, a length and the data."""
+    return _xlsb(rows, b"".join(_xlsb_row(at, row) for at, row in enumerate(rows)))
+
+
+def far_xlsb(rows: Rows) -> bytes:
+    """The same with one more cell, in XFD1048576."""
+    far = _record(0, struct.pack("<IIHBBBI", 1_048_575, 0, 300, 0, 0, 0, 0)) + _xlsb_cell(16_383, "far")
+    return _xlsb(rows, b"".join(_xlsb_row(at, row) for at, row in enumerate(rows)) + far)
+
+
+def _xlsb(rows: Rows, cells: bytes) -> bytes:
+    size = struct.pack("<IIII", 0, len(rows) - 1, 0, max(map(len, rows)) - 1)
+    sheet = _record(129) + _record(148, size) + _record(145) + cells + _record(146) + _record(130)
+    name = struct.pack("<II", 0, 1) + _wide("rId1") + _wide("Requests")
+    book = _record(131) + _record(143) + _record(156, name) + _record(144) + _record(132)
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    relations = (
+        '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+        f'<Relationship Id="rId1" Type="{office}/worksheet" Target="worksheets/sheet1.bin"/></Relationships>'
+    )
+    return zipped({"xl/workbook.bin": book, "xl/_rels/workbook.bin.rels": relations, "xl/worksheets/sheet1.bin": sheet})
+
+
+def _xlsb_row(at: int, row: Sequence[Any]) -> bytes:
+    cells = b"".join(_xlsb_cell(column, value) for column, value in enumerate(row) if value not in {"", None})
+    return _record(0, struct.pack("<IIHBBBI", at, 0, 300, 0, 0, 0, 0)) + cells
+
+
+def _xlsb_cell(column: int, value: Any) -> bytes:
+    start = struct.pack("<II", column, 0)
+    return (
+        _record(5, start + struct.pack("<d", value)) if isinstance(value, float) else _record(6, start + _wide(value))
+    )
+
+
+def _wide(text: str) -> bytes:
+    return struct.pack("<I", len(text)) + text.encode("utf-16-le")
+
+
+def _record(kind: int, data: bytes = b"") -> bytes:
+    start = bytes([kind]) if kind < 128 else bytes([kind & 0x7F | 0x80, kind >> 7])
+    size, length = len(data), b""
+    while size > 127:
+        length, size = length + bytes([size & 0x7F | 0x80]), size >> 7
+    return start + length + bytes([size]) + data
+
+
+def zipped(parts: Mapping[str, bytes | str]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def repacked(data: bytes, edits: Mapping[str, Callable[[bytes], bytes]]) -> bytes:
+    """The same zip container with some of its parts changed."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    return zipped({name: edits.get(name, bytes)(content) for name, content in parts.items()})
+
+
+def ole(*streams: str) -> bytes:
+    """The least that is an OLE container: a header, one sector of its table, and a directory of empty streams."""
+    header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + bytes(6)
+    header += struct.pack("<IIIIIIIIII", 0, 1, 1, 0, 4096, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0, 0)
+    header += struct.pack("<I", 0xFFFFFFFF) * ((512 - len(header)) // 4)
+    table = struct.pack("<II", 0xFFFFFFFD, 0xFFFFFFFE) + struct.pack("<I", 0xFFFFFFFF) * 126
+    entries = [_ole_entry("Root Entry", 5, 1), *(_ole_entry(name, 2, 0xFFFFFFFF) for name in streams)]
+    return (header + table + b"".join(entries)).ljust(2048, b"\0")
+
+
+def _ole_entry(name: str, kind: int, child: int) -> bytes:
+    text = f"{name}\0".encode("utf-16-le")
+    entry = text.ljust(64, b"\0") + struct.pack("<HBBIII", len(text), kind, 1, 0xFFFFFFFF, 0xFFFFFFFF, child)
+    return entry.ljust(116, b"\0") + struct.pack("<IQ", 0xFFFFFFFE, 0)
+
+
+def delimited(rows: Rows, *, delimiter: str = ",", end: str = "\r\n", encoding: str = "utf-8") -> bytes:
+    """CSV by hand: a cell is quoted if it has to be."""
+    special = {delimiter, '"', "\r", "\n"}
+
+    def cell(text: str) -> str:
+        return '"' + text.replace('"', '""') + '"' if special & set(text) or text != text.strip() else text
+
+    return "".join(delimiter.join(map(cell, row)) + end for row in rows).encode(encoding)
+
+
+@pytest.fixture(scope="session")
+def make() -> Any:
+    """All of the above, since test folders are no packages to import from."""
+    return SimpleNamespace(
+        xlsx=xlsx,
+        xlsm=xlsm,
+        xls=xls,
+        xlsb=xlsb,
+        ods=ods,
+        csv=delimited,
+        saved=saved,
+        zipped=zipped,
+        repacked=repacked,
+        ole=ole,
+        far_xlsb=far_xlsb,
+    )

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import csv
+import threading
+from typing import Any
+
+import pytest
+
+from invoca_bulk import errors, sheets
+
+
+def found(loaded: sheets.Sheet) -> list[tuple[int | None, str | None, str]]:
+    return [(one.row, one.header, one.problem.code) for one in loaded.findings]
+
+
+def test_a_row_with_more_cells_than_the_header_is_an_error_and_shifts_nothing() -> None:
+    """A row with more cells than the header keeps the first ones in their columns and is a row error."""
+    loaded = sheets.load(b"description,media_type\nSmith, Jones,Online: Display\nplain,Online: Email\n")
+    assert loaded.frame.to_numpy().tolist() == [["Smith", " Jones"], ["plain", "Online: Email"]]
+    assert found(loaded) == [(2, None, "row_too_long")]
+    assert loaded.findings[0].problem.message == "The row has 3 cells, but the header has 2."
+
+
+@pytest.mark.parametrize("row", ["a,b,,,", "a,b"])
+def test_blank_cells_beyond_the_header_are_no_error(row: str) -> None:
+    """Delimiters at the end of a row say nothing."""
+    loaded = sheets.load(f"description,media_type\n{row}\n".encode())
+    assert loaded.frame.to_numpy().tolist() == [["a", "b"]]
+    assert not loaded.findings
+
+
+def test_a_short_row_is_filled_with_blanks() -> None:
+    """A row shorter than the header has blank cells at its end."""
+    loaded = sheets.load(b"description,media_type,promo_type\na\nb,c\n")
+    assert loaded.frame.to_numpy().tolist() == [["a", "", ""], ["b", "c", ""]]
+
+
+def test_row_numbers_are_those_of_the_spreadsheet() -> None:
+    """Blank lines count, a quoted line break does not start a row, and Excel's sep line is none."""
+    loaded = sheets.load(b'sep=;\r\n\r\ndescription;media_type\r\n"a\r\nb";x\r\n\r\n;;\r\nc;y\r\n\r\n')
+    assert loaded.frame.index.tolist() == [3, 6]
+    assert loaded.frame["description"].tolist() == ["a\r\nb", "c"]
+    assert loaded.findings[0].problem.details == {"count": 2}
+
+
+def test_the_sep_line_names_the_delimiter() -> None:
+    """The delimiter of Excel's own first line is taken, even an unusual one."""
+    loaded = sheets.load(b"sep=^\ndescription^media_type\na,b^c;d\n")
+    assert loaded.frame.to_numpy().tolist() == [["a,b", "c;d"]]
+
+
+def test_the_delimiter_that_knows_most_columns_wins() -> None:
+    """Commas in a title do not make the comma the delimiter."""
+    loaded = sheets.load(b"description;media_type;notes, remarks, and, so, on\na;b;c\n")
+    assert loaded.frame.columns.tolist() == ["description", "media_type", "notes, remarks, and, so, on"]
+
+
+@pytest.mark.parametrize("start", list("=+-@\t\r"))
+def test_our_guard_against_formulas_is_taken_off(start: str) -> None:
+    """The quote that our own CSV files put before a text like a formula is not part of the text."""
+    loaded = sheets.load(f"""description,media_type\n"'{start}1","'plain"\n""".encode())
+    assert loaded.frame.iloc[0].tolist() == [f"{start}1", "'plain"]
+
+
+def test_titles_above_the_header_are_skipped() -> None:
+    """The header is the row with the most known titles, not the first one."""
+    loaded = sheets.load(b"Requests for May\n\nName,,\ndescription,media_type,quantity\na,b,1\n")
+    assert loaded.frame.columns.tolist() == ["description", "media_type", "quantity"]
+    assert loaded.frame.index.tolist() == [5]
+    assert not loaded.findings
+
+
+def test_a_header_alone_is_a_sheet_without_rows() -> None:
+    """A file that has a header and nothing else is read as no rows."""
+    loaded = sheets.load(b"description,media_type")
+    assert loaded.frame.shape == (0, 2)
+    assert str(loaded.frame.index.dtype) == "int64"
+
+
+def test_a_cell_over_the_limit_is_cut_and_an_error() -> None:
+    """A cell of more than 131,072 characters is an error of its row, and the other rows are read."""
+    loaded = sheets.load(b"description,media_type\n" + b"x" * 131_073 + b",b\n" + b"y" * 131_072 + b",c\n")
+    assert found(loaded) == [(2, "description", "cell_too_long")]
+    assert loaded.findings[0].problem.message == "The cell holds 131,073 characters; the limit is 131,072."
+    assert loaded.frame["description"].str.len().tolist() == [131_072, 131_072]
+    assert loaded.findings[0].text == loaded.frame["description"].iloc[0]
+
+
+@pytest.mark.parametrize("length", [1, 100_000])
+def test_an_unclosed_quote_is_an_error_of_its_row(length: int) -> None:
+    """A quote that is never closed swallows the rows below it, and its row says so."""
+    loaded = sheets.load(b'description,media_type\na,b\n"c,d\n' + b"e,f\n" * length)
+    assert ("quote_unclosed", 3) in [(one.problem.code, one.row) for one in loaded.findings]
+    assert loaded.frame.index.tolist() == [2, 3]
+
+
+def test_an_unclosed_quote_in_the_header_is_refused() -> None:
+    """A header that swallows its rows is no header."""
+    with pytest.raises(errors.SheetUnreadable, match=r"Row 1, the header: A quote is opened"):
+        sheets.load(b'description,media_type,"notes\na,b,c\n')
+
+
+def test_the_limit_of_the_csv_module_is_put_back() -> None:
+    """Reading leaves the process-wide limit of csv alone, also when files are read at the same time."""
+    before = csv.field_size_limit()
+    content = b"description,media_type\n" + b"x" * 200_000 + b",b\n"
+    codes: list[Any] = []
+    threads = [threading.Thread(target=lambda: codes.append(found(sheets.load(content)))) for _ in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert codes == [[(2, "description", "cell_too_long")]] * 8
+    assert csv.field_size_limit() == before

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invoca_bulk import sheets
+from invoca_bulk.csv_safety import safe_csv_text
+
+HEADER = ["advertiser_id_from_network", "description", "media_type", "local_center.zipcode"]
+ROWS = [
+    HEADER,
+    ["00123", " two  spaces ", "line\nbreak", "02134"],
+    ["", "", "", ""],
+    ["é ü €", 'a "quote", a ; and a |', "'apostrophe", "8051234567"],
+    ["1e5", "", "Online: Display", "805.0"],
+]
+EXPECTED = pd.DataFrame(
+    [ROWS[1], *ROWS[3:]], columns=HEADER, index=pd.Index([2, 4, 5], name="row", dtype="int64"), dtype=str
+)
+
+WORKBOOKS = ["xlsx", "xlsm", "xls", "xlsb", "ods"]
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"]
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
+ENDS = {"LF": "\n", "CRLF": "\r\n", "CR": "\r"}
+
+
+def same_sheet(loaded: sheets.Sheet) -> None:
+    pd.testing.assert_frame_equal(loaded.frame, EXPECTED)
+    assert [(one.problem.code, one.problem.details) for one in loaded.findings] == [("blank_rows", {"count": 1})]
+    assert loaded.resource.name == "promo_numbers"
+
+
+@pytest.mark.parametrize("kind", WORKBOOKS)
+def test_workbooks_give_the_same_frame(make: Any, kind: str) -> None:
+    """The same content as xlsx, xlsm, xls, xlsb and ods gives the same frame."""
+    same_sheet(sheets.load(getattr(make, kind)(ROWS)))
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("delimiter", DELIMITERS)
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_delimited_text_gives_the_same_frame(make: Any, encoding: str, delimiter: str, end: str) -> None:
+    """The same content as CSV in each encoding, with each delimiter and line end gives the same frame."""
+    same_sheet(sheets.load(make.csv(ROWS, delimiter=DELIMITERS[delimiter], end=ENDS[end], encoding=encoding)))
+
+
+@pytest.mark.parametrize("kind", [*WORKBOOKS, "csv"])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.xls", "rows.xlsx", "rows.xlsm", "rows.ods", "rows.txt", "rows"])
+def test_the_content_decides_not_the_extension(make: Any, tmp_path: Any, kind: str, name: str) -> None:
+    """An xlsx that is named .csv is read, and so is every other format under every other name."""
+    path = tmp_path / name
+    path.write_bytes(getattr(make, kind)(ROWS))
+    loaded = sheets.load(path)
+    same_sheet(loaded)
+    assert loaded.source == name
+
+
+SOURCES: dict[str, Any] = {
+    "path as text": str,
+    "path": lambda path: path,
+    "bytes": lambda path: path.read_bytes(),
+    "bytearray": lambda path: bytearray(path.read_bytes()),
+    "memory": lambda path: io.BytesIO(path.read_bytes()),
+    "memory, text": lambda path: io.StringIO(path.read_text("utf-8")),
+    "memory, text with a byte order mark": lambda path: io.StringIO("\ufeff" + path.read_text("utf-8")),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_source_is_taken(make: Any, tmp_path: Any, source: str) -> None:
+    """A path, bytes and file objects, binary or text, are all read."""
+    path = tmp_path / "rows.csv"
+    path.write_bytes(make.csv(ROWS, end="\n"))
+    same_sheet(sheets.load(SOURCES[source](path)))
+
+
+def test_an_open_file_keeps_its_name(make: Any, tmp_path: Any) -> None:
+    """The source of an open file is its name without the folder."""
+    path = tmp_path / "rows.xlsx"
+    path.write_bytes(make.xlsx(ROWS))
+    with path.open("rb") as file:
+        assert sheets.load(file).source == "rows.xlsx"
+
+
+_texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+
+
+@pytest.mark.parametrize("delimiter", DELIMITERS)
+@pytest.mark.parametrize("end", ENDS)
+@given(rows=st.lists(st.lists(_texts, min_size=2, max_size=2), min_size=1, max_size=5), data=st.data())
+def test_any_table_survives_any_dialect(make: Any, delimiter: str, end: str, rows: list[list[str]], data: Any) -> None:
+    """Any table of texts, written as CSV in any dialect and guarded against formulas, is read as the same texts."""
+    encoding = data.draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
+    written = [[safe_csv_text(text) for text in row] for row in rows]
+    dialect = {"delimiter": DELIMITERS[delimiter], "end": ENDS[end], "encoding": encoding}
+    content = make.csv([["description", "media_type"], *written], **dialect)
+    filled = {number: row for number, row in enumerate(rows, 2) if "".join(row).strip()}
+    frame = sheets.load(content).frame
+    assert frame.to_numpy().tolist() == list(filled.values())
+    assert frame.index.tolist() == list(filled)

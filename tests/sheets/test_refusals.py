@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import struct
+import zipfile
+from typing import Any
+
+import openpyxl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invoca_bulk import errors, sheets
+from invoca_bulk.sheets import containers, sources, xlsx_scan
+
+HEADER = ["description", "media_type", "quantity"]
+ROWS = [HEADER, ["a", "b", "1"]]
+SHEET_XML = "xl/worksheets/sheet1.xml"
+
+
+def refused(source: Any, **options: Any) -> str:
+    with pytest.raises(errors.SheetUnreadable) as caught:
+        sheets.load(source, **options)
+    message = str(caught.value)
+    assert len(re.findall(r"[.!](?: |$)", message)) >= 2, "says what is wrong, and what to do"
+    return message
+
+
+def with_cells(make: Any, xml: str) -> bytes:
+    end = b"</sheetData>"
+    return bytes(make.repacked(make.xlsx(ROWS), {SHEET_XML: lambda old: old.replace(end, xml.encode() + end)}))
+
+
+def protected_xls(make: Any) -> bytes:
+    """An unimportant record made the one that announces encryption."""
+    return bytes(make.xls(ROWS).replace(b"\xe1\0\x02\0\xb0\x04", b"\x2f\0\x02\0\x01\0"))
+
+
+def protected_ods(make: Any) -> bytes:
+    entry = b"<manifest:file-entry><manifest:encryption-data/></manifest:file-entry></manifest:manifest>"
+    edit = {"META-INF/manifest.xml": lambda old: old.replace(b"</manifest:manifest>", entry)}
+    return bytes(make.repacked(make.ods(ROWS), edit))
+
+
+def protected_zip(make: Any) -> bytes:
+    """The flag of the first member, in the central directory."""
+    data = bytearray(make.xlsx(ROWS))
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(data)
+
+
+def damaged_manifest(make: Any) -> bytes:
+    """An ods whose manifest, packed last, does not unpack."""
+    with zipfile.ZipFile(io.BytesIO(make.ods(ROWS))) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts["META-INF/manifest.xml"] = parts.pop("META-INF/manifest.xml")
+    data = bytearray(make.zipped(parts))
+    at = bytes(data).rindex(b"PK\x03\x04") + 30 + len("META-INF/manifest.xml")
+    data[at : at + 4] = b"\xff\xff\xff\xff"
+    return bytes(data)
+
+
+def bomb(make: Any) -> bytes:
+    """One cell of 300 MB in a file of 300 KB."""
+    file = io.BytesIO(make.xlsx(ROWS))
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("xl/media/big.xml", "w") as member:
+        for _ in range(300):
+            member.write(bytes(1_000_000))
+    return file.getvalue()
+
+
+def many_parts(make: Any) -> bytes:
+    """More than a gigabyte in parts that are small enough each; only the sizes that they announce matter here."""
+    data = bytearray(make.zipped({"xl/workbook.xml": "", **{f"xl/{number}.xml": "" for number in range(22)}}))
+    for entry in re.finditer(b"PK\x01\x02", bytes(data)):
+        struct.pack_into("<I", data, entry.start() + 24, 48_000_000)
+    return bytes(data)
+
+
+def lying_size(make: Any) -> bytes:
+    """A worksheet that says it has 64 bytes, in both places that say so."""
+    data = bytearray(make.xlsx(ROWS))
+    for mark, name_at, size_at in ((b"PK\x03\x04", 30, 22), (b"PK\x01\x02", 46, 24)):
+        at = data.index(mark)
+        while bytes(data[at + name_at :]).find(SHEET_XML.encode()) != 0:
+            at = data.index(mark, at + 1)
+        struct.pack_into("<I", data, at + size_at, 64)
+    return bytes(data)
+
+
+def no_rows_part(make: Any) -> bytes:
+    """A workbook whose worksheet is not in the container."""
+    with zipfile.ZipFile(io.BytesIO(make.xlsx(ROWS))) as archive:
+        return bytes(make.zipped({name: archive.read(name) for name in archive.namelist() if name != SHEET_XML}))
+
+
+def xls_that_ends_calamine(make: Any) -> bytes:
+    """Its worksheet announces more rows than fit into any memory."""
+    data = make.xls(ROWS)
+    at = data.index(b"\x00\x02\x0e\x00")  # the record Dimensions
+    return bytes(data[: at + 8] + b"\xff\xff\xff\x7f" + data[at + 12 :])
+
+
+def protected(make: Any) -> bytes:
+    return bytes(make.ole("EncryptionInfo", "EncryptedPackage"))
+
+
+FILES: dict[str, Any] = {
+    "empty": (lambda _: b"", "The file is empty"),
+    "blank lines": (lambda _: b"\n\n ,, \n", "The file is empty"),
+    "empty workbook": (lambda make: make.xlsx([]), "The file is empty"),
+    "no known title": (lambda _: b"a,b\n1,2\n", "No header row was found.*advertiser_id_from_network"),
+    "same title twice": (lambda _: b"description,quantity, description \n", "columns A and C have the same title"),
+    "same title twice, xlsx": (lambda make: make.xlsx([[*HEADER, "quantity"]]), "columns C and D have the same title"),
+    "values without a title": (lambda _: b"description,,quantity\na,b,1\n", "column B has values but no title"),
+    "values right of the table": (lambda make: make.xlsx([HEADER, ["a", "b", 1, None, "x"]]), "column E has values"),
+    "two resources fit": (lambda _: b"id_from_network,custom_data.x\n1,2\n", "--resource advertisers or --resource"),
+    "binary": (lambda _: b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is not a spreadsheet"),
+    "PDF": (lambda _: b"%PDF-1.7\n", "is not a spreadsheet"),
+    "zero bytes in UTF-16": (lambda _: "description\0,b\n".encode("utf-16"), "is not a spreadsheet"),
+    "zero bytes, late": (lambda _: b"description,media_type\n" * 50 + b"\0", "is not a spreadsheet"),
+    "web page saved as xls": (lambda _: b"\r\n<html xmlns:x='urn'><table><tr><td>description", "web page.*[.]xlsx"),
+    "a table only": (lambda _: b"<table><tr><td>description</td></tr></table>", "web page"),
+    "XML spreadsheet": (lambda _: b'\xef\xbb\xbf<?xml version="1.0"?><Workbook/>', "XML document"),
+    "single file web page": (lambda _: b"MIME-Version: 1.0\n", "web page"),
+    "no encoding": (lambda _: b"description,media_type\n\x81\x8d,b\n", "unknown encoding.*CSV UTF-8"),
+    "broken UTF-16": (lambda _: b"\xff\xfea\0b", "unknown encoding"),
+    "protected xlsx": (protected, "protected by a password"),
+    "protected xls": (protected_xls, "protected by a password"),
+    "protected ods": (protected_ods, "protected by a password"),
+    "protected zip": (protected_zip, "protected by a password"),
+    "Word document": (lambda make: make.ole("WordDocument"), "an Office document, not a spreadsheet"),
+    "zip archive": (lambda make: make.zipped({"rows.csv": "description"}), "a zip archive, not a spreadsheet"),
+    "docx": (lambda make: make.zipped({"word/document.xml": "<w:document/>"}), "a zip archive, not a spreadsheet"),
+    "half an xlsx": (lambda make: make.xlsx(ROWS)[:2000], "damaged or incomplete"),
+    "half an xls": (lambda make: make.xls(ROWS)[:2000], "or it is incomplete"),
+    "no worksheet": (no_rows_part, "damaged or incomplete"),
+    "damaged manifest": (damaged_manifest, "damaged or incomplete"),
+    "broken XML": (lambda make: with_cells(make, "<row r='5'><c r='A5'><v>1</c></row>"), "damaged or incomplete"),
+    "xls that ends calamine": (xls_that_ends_calamine, "damaged, or has a cell far away"),
+    "xls without sheets": (lambda make: make.ole("Workbook"), "The file is empty"),
+    "bomb": (bomb, "unpacks to 300 MB"),
+    "many parts": (many_parts, "unpacks to 1,104 MB"),
+    "lying size": (lying_size, "damaged or incomplete"),
+    "cell far away": (
+        lambda make: with_cells(make, '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'),
+        "more than 50 million cells",
+    ),
+    "cell far away, its row says otherwise": (
+        lambda make: with_cells(make, '<row r="3"><c r="XFD1048576"><v>1</v></c></row>'),
+        "more than 50 million cells",
+    ),
+    "cell far away, prefixed and quoted": (
+        lambda make: with_cells(make, "<row r='3'><y:c s='1'\nr='XFD1048576' xmlns:y='z'><v>1</v></y:c></row>"),
+        "more than 50 million cells",
+    ),
+    "cell far down": (
+        lambda make: with_cells(make, '<row r="3"><c r="A99999999"><v>1</v></c></row>'),
+        "more than 50 million cells",
+    ),
+    "cells without references, far apart": (
+        lambda make: with_cells(make, "<row/>" * 20_000 + "<row>" + "<c><v>1</v></c>" * 16_384 + "</row>"),
+        "more than 50 million cells",
+    ),
+    "cell far away, xlsb": (lambda make: make.far_xlsb(ROWS), "damaged, or has a cell far away"),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_file_that_cannot_be_read_is_refused_in_two_sentences(make: Any, case: str) -> None:
+    """Whatever is wrong with a file, the message says what, and what to do; nothing else is raised."""
+    build, message = FILES[case]
+    assert re.search(message, refused(build(make)))
+
+
+def test_the_message_starts_with_the_name_of_the_file(tmp_path: Any) -> None:
+    """With many files at hand, it is clear which one is meant."""
+    path = tmp_path / "May requests.csv"
+    path.write_bytes(b"")
+    assert refused(path).startswith("May requests.csv: The file is empty.")
+
+
+def test_a_folder_and_a_missing_file_are_refused(tmp_path: Any) -> None:
+    """A path that leads to no file says what it leads to."""
+    assert "This is a folder" in refused(tmp_path)
+    assert "There is no file at" in refused(tmp_path / "none.xlsx")
+    assert "cannot be read" in refused("a\0b")
+
+
+def test_a_file_over_the_limit_is_refused_before_it_is_read(tmp_path: Any) -> None:
+    """A file larger than the limit is not read into memory."""
+    path = tmp_path / "large.csv"
+    with path.open("wb") as file:
+        file.truncate(sources.MAX_FILE_BYTES + 1)
+    assert "more than 1 GiB" in refused(path)
+
+
+def test_a_file_object_without_content_is_refused() -> None:
+    """A file object whose read gives no bytes says how to open the file."""
+
+    class Odd:
+        def read(self) -> None:
+            return None
+
+    assert "open(path, 'rb')" in refused(Odd())
+
+
+@pytest.mark.parametrize("source", [["a"], None, 3])
+def test_what_is_no_source_is_refused(source: Any) -> None:
+    """A list is neither a path nor a file."""
+    assert "Give the path of a file" in refused(source)
+
+
+def test_a_missing_sheet_names_those_that_are_there(make: Any) -> None:
+    """A wrong sheet name is answered with the right ones, and a CSV file has none."""
+    assert "Its sheets are: 'Requests'" in refused(make.xlsx(ROWS), sheet="Juni")
+    assert "Its sheets are: 'Requests'" in refused(make.ods(ROWS), sheet="Juni")
+    assert "no sheets to choose from" in refused(make.csv(ROWS), sheet="Requests")
+
+
+def test_two_sheets_that_fit_equally_well_are_named() -> None:
+    """Which of two equal sheets is meant is asked, not guessed."""
+    book: Any = openpyxl.Workbook()
+    for sheet in (book.active, book.create_sheet("Second")):
+        sheet.append(HEADER)
+    file = io.BytesIO()
+    book.save(file)
+    assert re.search("'Sheet' and 'Second' fit equally well.*--sheet", refused(file.getvalue()))
+
+
+def test_an_unknown_resource_is_refused() -> None:
+    """A resource that does not exist is a wrong setting; the message names those that do."""
+    with pytest.raises(errors.SettingInvalid, match="advertisers, promo_numbers"):
+        sheets.load(b"", resource="campaigns")
+
+
+def test_an_error_that_calamine_does_not_know_is_named(make: Any) -> None:
+    """An error value beyond the seven old ones is named, since nothing of such a workbook can be read."""
+    data = with_cells(make, '<row r="3"><c r="A3" t="e"><v>#GETTING_DATA</v></c></row>')
+    assert "'Requests' holds the error #GETTING_DATA" in refused(data)
+
+
+def test_the_limits_let_a_million_rows_through() -> None:
+    """A million rows of 40 columns, at 40 bytes a cell, are within all limits but the unpacked size."""
+    assert xlsx_scan.MAX_CELLS >= 40 * 1_048_576
+    assert containers.MAX_UNPACKED_BYTES >= 1_048_576 * 20 * 40
+
+
+@given(data=st.data())
+def test_a_damaged_workbook_is_read_or_refused(make: Any, data: st.DataObject) -> None:
+    """Whatever bytes of a worksheet are damaged, there is a sheet or a refusal, and no other exception."""
+
+    def damage(xml: bytes) -> bytes:
+        damaged = bytearray(xml)
+        for _ in range(3):
+            at = data.draw(st.integers(0, len(xml) - 1))
+            damaged[at] = data.draw(st.sampled_from(b'0129AZae"<>/= \0\xff'))
+        return bytes(damaged)
+
+    with contextlib.suppress(errors.SheetUnreadable):
+        sheets.load(make.repacked(make.xlsx([HEADER, ["a", "#N/A", 1], ["b", "=1+1", 2]]), {SHEET_XML: damage}))

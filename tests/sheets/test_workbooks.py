@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import datetime as dt
+import io
+import re
+from typing import Any
+
+import openpyxl
+import pytest
+
+from invoca_bulk import sheets
+
+HEADER = ["description", "media_type", "quantity"]
+SHEET_XML = "xl/worksheets/sheet1.xml"
+
+
+def found(loaded: sheets.Sheet) -> list[tuple[int | None, str | None, str, str]]:
+    return [(one.row, one.header, one.text, one.problem.code) for one in loaded.findings]
+
+
+def cell(number_format: str, value: float) -> Any:
+    def write(sheet: Any) -> None:
+        sheet["A2"] = value
+        sheet["A2"].number_format = number_format
+
+    return write
+
+
+VALUES = {
+    "text that looks like a number": ("02134", "02134", None),
+    "whole number": (8051234567, "8051234567", None),
+    "fraction": (0.1 + 0.2, "0.3", None),
+    "negative": (-5, "-5", None),
+    "fifteen digits": (999_999_999_999_999, "999999999999999", None),
+    "sixteen digits": (1_000_000_000_000_000, "1000000000000000", "cell_digits_lost"),
+    "true": (True, "TRUE", None),
+    "false": (False, "FALSE", None),
+    "date": (dt.date(2024, 3, 4), "2024-03-04", "cell_date"),
+    "date and midnight": (dt.datetime(2024, 3, 4), "2024-03-04", "cell_date"),  # noqa: DTZ001  as in a cell
+    "date and time": (dt.datetime(2024, 3, 4, 5, 6, 7), "2024-03-04 05:06:07", "cell_date"),  # noqa: DTZ001
+    "time": (dt.time(8, 0), "08:00", None),
+    "time, not exact in binary": (dt.time(17, 45), "17:45", None),
+    "time with seconds": (dt.time(8, 0, 5), "08:00:05", None),
+    "duration": (dt.timedelta(hours=30), "30:00", None),
+    "text with spaces and lines": ("  a\nb ", "  a\nb ", None),
+    "error": ("#N/A", "#N/A", "cell_error"),
+    "formula without a result": ("=1+1", "", "cell_formula"),
+}
+
+
+@pytest.mark.parametrize("case", VALUES)
+def test_every_cell_arrives_as_text(make: Any, case: str) -> None:
+    """Each type of an xlsx's cells has one text form, and what the spreadsheet program did to it is found."""
+    value, text, code = VALUES[case]
+    loaded = sheets.load(make.xlsx([HEADER, [value, "Online: Email"]]))
+    assert loaded.frame["description"].tolist() == [text]
+    assert found(loaded) == ([(2, "description", text, code)] if code else [])
+
+
+def test_a_date_says_what_excel_did(make: Any) -> None:
+    """The message of a date cell shows the date and names the cause."""
+    loaded = sheets.load(make.xlsx([HEADER, [dt.date(2024, 5, 1)]]))
+    assert loaded.findings[0].problem.message.startswith("The cell is a date (2024-05-01): Excel turns text")
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "xls", "xlsb", "ods"])
+def test_numbers_are_written_without_a_point_zero(make: Any, kind: str) -> None:
+    """A number cell 8051234567 becomes 8051234567 in every format, and one of 16 digits is an error."""
+    loaded = sheets.load(getattr(make, kind)([HEADER, ["a", 8051234567.0, 1e15]]))
+    assert loaded.frame.to_numpy().tolist() == [["a", "8051234567", "1000000000000000"]]
+    assert found(loaded) == [(2, "quantity", "1000000000000000", "cell_digits_lost")]
+
+
+@pytest.mark.parametrize("error", ["#N/A", "#REF!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#VALUE!"])
+def test_every_error_is_found(make: Any, error: str) -> None:
+    """An error cell holds the error's own text, and is a finding."""
+    loaded = sheets.load(make.xlsx([HEADER, ["a", error, 1]]))
+    assert loaded.frame["media_type"].tolist() == [error]
+    assert found(loaded) == [(2, "media_type", error, "cell_error")]
+
+
+def test_a_formula_with_a_result_is_its_result(make: Any) -> None:
+    """Stored results are read, an empty text among them; only a missing result is a finding."""
+    xml = (
+        b'<row r="2"><c r="A2" t="str"><f>B1</f><v>text</v></c><c r="B2" t="str"><f>""</f><v></v></c>'
+        b'<c r="C2"><f>1+1</f><v>2</v></c></row>'
+        b'<row r="3"><c r="A3" t="inlineStr"><is><t>x</t></is></c><c r="B3"><f t="shared" si="0"/></c>'
+        b'<c r="C3"><f>1+1</f><v/></c></row>'
+        b'<row r="4"><c r="B4"><f>1</f></c></row></sheetData>'
+    )
+    data = make.repacked(make.xlsx([HEADER]), {SHEET_XML: lambda old: old.replace(b"</sheetData>", xml)})
+    loaded = sheets.load(data)
+    assert loaded.frame.to_numpy().tolist() == [["text", "", "2"], ["x", "", ""], ["", "", ""]]
+    assert [(one.row, one.header) for one in loaded.findings] == [
+        (3, "media_type"),
+        (3, "quantity"),
+        (4, "media_type"),
+    ]
+
+
+def test_text_that_looks_like_markup_is_no_finding(make: Any) -> None:
+    """The scan looks at elements, not at what people write into cells."""
+    text = '<c r="XFD9" t="e"><v>#N/A</v></c> t="e" r="A1" <row hidden="1">'
+    loaded = sheets.load(make.xlsx([HEADER, [text]]))
+    assert loaded.frame["description"].tolist() == [text]
+    assert not loaded.findings
+
+
+def _hide(sheet: Any) -> None:
+    for row in (2, 3, 4, 99):
+        sheet.row_dimensions[row].hidden = True
+
+
+def test_hidden_rows_are_read_and_counted(make: Any) -> None:
+    """Hidden rows are read like any other; only those that hold something are counted."""
+    loaded = sheets.load(make.xlsx([HEADER, ["a"], [""], ["b"], ["c"]], edit=_hide))
+    assert loaded.frame["description"].tolist() == ["a", "b", "c"]
+    assert {one.problem.code: one.problem.details["count"] for one in loaded.findings} == {
+        "blank_rows": 1,
+        "hidden_rows": 2,
+    }
+
+
+def prefixed(xml: bytes) -> bytes:
+    return re.sub(rb"<(/?)(?=\w)", rb"<\1x:", xml).replace(b"xmlns=", b"xmlns:x=", 1)
+
+
+SPELLINGS = {
+    "as openpyxl writes it": bytes,
+    "a namespace prefix": prefixed,
+    "single quotes": lambda xml: re.sub(rb' (r|t|hidden)="(\w+)"', rb" \1='\2'", xml),
+    "the reference last": lambda xml: re.sub(rb'<(c|row) (r="\w+")([^<>/]*)', rb"<\1\3 \2", xml),
+    "line breaks in tags": lambda xml: xml.replace(b"<c ", b"<c\n  ").replace(b"<row ", b"<row\n "),
+    "no references": lambda xml: re.sub(rb'<(c|row) r="\w+"', rb"<\1", xml),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_the_scan_takes_every_spelling_of_the_xml(make: Any, spelling: str) -> None:
+    """Prefixes, quotes, order and missing references make no difference to what is found."""
+
+    def edit(sheet: Any) -> None:
+        sheet.row_dimensions[2].hidden = True
+
+    data = make.xlsx([HEADER, ["a", "#N/A", 3], ["b", "c", "=1+1"]], edit=edit)
+    loaded = sheets.load(make.repacked(data, {SHEET_XML: SPELLINGS[spelling]}))
+    assert loaded.frame.to_numpy().tolist() == [["a", "#N/A", "3"], ["b", "c", ""]]
+    assert [(row, code) for row, _, _, code in found(loaded)] == [
+        (2, "cell_error"),
+        (3, "cell_formula"),
+        (None, "hidden_rows"),
+    ]
+
+
+def test_the_table_may_start_anywhere(make: Any) -> None:
+    """Row numbers are those of the spreadsheet, also below empty rows and beside an empty column."""
+    rows = [[], ["", "Requests for May"], [], ["", *HEADER], ["", "a", "#REF!", 1], [], ["", "b", "c", 2]]
+    loaded = sheets.load(make.xlsx(rows))
+    assert loaded.frame.columns.tolist() == HEADER
+    assert loaded.frame.index.tolist() == [5, 7]
+    assert found(loaded)[0] == (5, "media_type", "#REF!", "cell_error")
+
+
+def test_titles_are_stripped_and_otherwise_kept(make: Any) -> None:
+    """Headers come as written, only without the spaces at their ends; number titles are text."""
+    loaded = sheets.load(make.xlsx([[" Description ", "Media Type", 2024, None, None], ["a", "b", "c"]]))
+    assert loaded.frame.columns.tolist() == ["Description", "Media Type", "2024"]
+
+
+def test_blank_cells_with_a_style_far_away_do_no_harm(make: Any) -> None:
+    """Formatting down to the last row and out to the last column is no content."""
+    xml = b'<row r="1048576"><c r="A1048576" s="0"/><c r="XFD1048576" s="0"></c></row></sheetData>'
+    data = make.repacked(make.xlsx([HEADER, ["a"]]), {SHEET_XML: lambda old: old.replace(b"</sheetData>", xml)})
+    assert sheets.load(data).frame.shape == (1, 3)
+
+
+def test_a_wide_sheet_is_read(make: Any) -> None:
+    """Columns beyond Z are read, and their errors found."""
+    header = [*HEADER, *(f"custom_data.c{n}" for n in range(60))]
+    loaded = sheets.load(make.xlsx([header, ["a", "b", *range(60), "#N/A"]]))
+    assert loaded.frame.shape == (1, 63)
+    assert found(loaded) == [(2, "custom_data.c59", "#N/A", "cell_error")]
+
+
+# Several sheets
+
+
+def book(**tables: list[list[Any]]) -> bytes:
+    made: Any = openpyxl.Workbook()
+    made.remove(made.active)
+    for name, rows in tables.items():
+        sheet = made.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    file = io.BytesIO()
+    made.save(file)
+    return file.getvalue()
+
+
+REQUESTS: list[list[Any]] = [HEADER, ["a", "b", 1]]
+
+
+def test_the_sheet_whose_headers_fit_is_read() -> None:
+    """Notes, and the sheets of this package's own workbooks, are passed over."""
+    data = book(Notes=[["description"], ["x"]], **{"Q & A <1>": REQUESTS}, issues=[[*HEADER, "promo_type"], ["x"]])
+    assert sheets.load(data).frame.to_numpy().tolist() == [["a", "b", "1"]]
+
+
+def test_a_sheet_with_rows_goes_before_one_without() -> None:
+    """A template's sheet that was left empty is not the one that is meant."""
+    data = book(promo_numbers=[[*HEADER, "promo_type"]], advertisers=[["id_from_network", "name"], ["1", "x"]])
+    assert sheets.load(data).resource.name == "advertisers"
+    assert sheets.load(data, resource="promo_numbers").frame.empty
+
+
+def test_a_sheet_can_be_named() -> None:
+    """The sheet that is named is read, whatever the others hold."""
+    data = book(May=REQUESTS, June=[HEADER, ["june", "b", 1]], issues=[HEADER, ["own", "b", 1]])
+    assert sheets.load(data, sheet="June").frame["description"].tolist() == ["june"]
+    assert sheets.load(data, sheet="issues").frame["description"].tolist() == ["own"]
