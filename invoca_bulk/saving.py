@@ -1,0 +1,68 @@
+"""Worksheets -> file: the extension of the name decides what is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from invoca_bulk import files, workbook
+from invoca_bulk.errors import OutputUnwritable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from invoca_bulk.workbook import Page
+
+
+def _write_xlsx(stream: BinaryIO, pages: Sequence[Page]) -> None:
+    workbook.write(stream, pages)
+
+
+def _write_csv(stream: BinaryIO, pages: Sequence[Page]) -> None:
+    """CSV has one worksheet, the first, and neither colours nor notes."""
+    first = pages[0]
+    rows = (list(map(workbook.text_of, row)) for row in first.rows)
+    files.write_csv(stream, list(map(workbook.text_of, first.header)), (row for row in rows if any(row)))
+
+
+_WRITERS: Mapping[str, Callable[[BinaryIO, Sequence[Page]], None]] = {".xlsx": _write_xlsx, ".csv": _write_csv}
+
+
+def save(
+    path: str | Path,
+    pages: Callable[[], Sequence[Page]],
+    *,
+    not_over: Iterable[Path] = (),
+    or_elsewhere: bool = False,
+) -> Path:
+    """Write worksheets as `.xlsx`, or the first of them as `.csv`.
+
+    Args:
+        path: where to.
+        pages: makes the worksheets; called once for each try.
+        not_over: files that must stay as they are.
+        or_elsewhere: whether to fall back to another place when this one takes no file.
+
+    Returns:
+        The file that was written.
+
+    Raises:
+        OutputUnwritable: it cannot be written, or the extension is none of these.
+    """
+    target = checked_path(path)
+    write = files.write_or_elsewhere if or_elsewhere else files.write_file
+    writer = _WRITERS[target.suffix.lower()]
+    return write(target, lambda stream: writer(stream, pages()), not_over=list(not_over))
+
+
+def checked_path(path: str | Path) -> Path:
+    """The path, if its extension names a format that can be written; to be asked before anything is sent.
+
+    Raises:
+        OutputUnwritable: it does not.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in _WRITERS:
+        msg = f"{target.name!r} does not end in {' or '.join(_WRITERS)}. Give the file one of these endings."
+        raise OutputUnwritable(msg)
+    return target
