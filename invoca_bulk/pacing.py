@@ -1,0 +1,63 @@
+"""How fast, and how long to wait: pure, the clock is passed in."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from email.utils import parsedate_to_datetime
+
+from invoca_bulk.settings import FIRST_BACKOFF, MAX_BACKOFF
+
+#: Seconds; a platform that asks for more has made a mistake, and the run would seem to hang.
+LONGEST_PAUSE = 600.0
+
+
+class Pace:
+    """When the next request may start. All times are seconds of a monotonic clock.
+
+    Args:
+        rate: the most requests to start in a second; None: no cap.
+    """
+
+    def __init__(self, rate: float | None) -> None:
+        self._gap = 1 / rate if rate else 0.0
+        self._free_at = 0.0
+
+    def reserve(self, now: float) -> float:
+        """Take the next place; returns the seconds until it comes up."""
+        start = max(now, self._free_at)
+        self._free_at = start + self._gap
+        return start - now
+
+    def pause(self, seconds: float, now: float) -> None:
+        """Let nothing start for some seconds: the platform asked for it."""
+        self._free_at = max(self._free_at, now + seconds)
+
+
+def backoff(attempt: int, chance: float) -> float:
+    """Seconds to wait after a failed attempt.
+
+    Args:
+        attempt: counts from 1.
+        chance: a random number in [0, 1): without it all requests would come back at the same moment.
+    """
+    return float(min(MAX_BACKOFF, FIRST_BACKOFF * 2 ** (attempt - 1)) * (0.5 + chance / 2))
+
+
+def retry_after(header: str | None, now: float) -> float | None:
+    """Seconds that a `Retry-After` header asks for; None: it says nothing that can be understood.
+
+    Args:
+        header: a number of seconds or an HTTP date.
+        now: seconds since the epoch, for the date.
+    """
+    seconds = _seconds(header or "", now)
+    return None if seconds is None or not math.isfinite(seconds) else min(max(0.0, seconds), LONGEST_PAUSE)
+
+
+def _seconds(header: str, now: float) -> float | None:
+    with contextlib.suppress(ValueError):
+        return float(header)
+    with contextlib.suppress(ValueError):
+        return parsedate_to_datetime(header).timestamp() - now
+    return None

@@ -1,0 +1,245 @@
+"""One table of settings, and the records that carry them.
+
+A default is written here and nowhere else; the command line's flags, the environment variables and the README's table
+are made from `SETTINGS`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.schema import API_VERSIONS, DEFAULT_API_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TOKEN_VARIABLE = "INVOCA_API_TOKEN"  # noqa: S105  the variable's name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One setting.
+
+    Attributes:
+        name: the argument's name; the flag is the same with dashes.
+        default: None: there is none (required), or the feature is off.
+        unit: of a number; empty when it has none.
+        variable: the environment variable; empty when there is none.
+        help: one sentence.
+        minimum: the smallest number that makes sense; None for texts.
+    """
+
+    name: str
+    default: Any
+    help: str
+    unit: str = ""
+    variable: str = ""
+    minimum: float | None = None
+
+    @property
+    def flag(self) -> str:
+        """The command line's flag."""
+        return "--" + self.name.replace("_", "-")
+
+
+SETTINGS: Mapping[str, Setting] = {
+    one.name: one
+    for one in (
+        Setting(
+            name="base_url",
+            default="https://invoca.net",
+            variable="INVOCA_BASE_URL",
+            help="Where the platform is; networks with a host of their own have https://NAME.invoca.net.",
+        ),
+        Setting(
+            name="network_id",
+            default=None,
+            variable="INVOCA_NETWORK_ID",
+            help="The id of your network.",
+        ),
+        Setting(
+            name="api_version",
+            default=DEFAULT_API_VERSION,
+            variable="INVOCA_API_VERSION",
+            help=f"The version of the API: {', '.join(API_VERSIONS)}.",
+        ),
+        Setting(
+            name="concurrency",
+            default=8,
+            minimum=1,
+            unit="requests in flight",
+            help="How many requests may be under way at once.",
+        ),
+        Setting(
+            name="rate",
+            default=None,
+            minimum=0.01,
+            unit="requests a second",
+            help="The most requests to start in a second; without it there is no cap of ours.",
+        ),
+        Setting(
+            name="timeout",
+            default=60.0,
+            minimum=0.1,
+            unit="seconds",
+            help="How long to wait for an answer.",
+        ),
+        Setting(
+            name="max_new_numbers",
+            default=None,
+            minimum=0,
+            unit="numbers",
+            variable="INVOCA_MAX_NEW_NUMBERS",
+            help="Refuse a run that would buy more numbers than this.",
+        ),
+        Setting(
+            name="journal",
+            default=None,
+            variable="INVOCA_JOURNAL",
+            help="The folder of the journals; the default is the user's state directory.",
+        ),
+    )
+}
+
+#: Not for users to set: figures with a reason, in one place.
+MAX_ANSWER_BYTES = 200 * 2**20  # a list of all advertisers of a large network is some tens of MB
+CONNECT_TIMEOUT = 10.0  # seconds
+IDLE_CONNECTION = 4.0  # seconds: a connection that the server closes just as it is reused costs an outcome
+MAX_ATTEMPTS = 6  # of a call that surely did not reach the platform, or may be repeated
+FIRST_BACKOFF = 0.5  # seconds
+MAX_BACKOFF = 30.0  # seconds
+
+
+class Token:
+    """The platform's access token; it shows itself to nobody.
+
+    `repr`, `str`, `format`, comparison errors and pickles never hold it; only `reveal` does.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        text = text.strip()
+        if not text or not text.isascii() or not text.isprintable() or " " in text:
+            msg = "The token is empty, or holds spaces or characters that no token has. Copy it again."
+            raise SettingInvalid(msg)
+        self._text = text
+
+    def reveal(self) -> str:
+        """The token itself, for the header."""
+        return self._text
+
+    def hide(self, text: str) -> str:
+        """A text with the token blotted out, should the platform echo it."""
+        return text.replace(self._text, "…")
+
+    def __repr__(self) -> str:
+        return "Token(…)"
+
+    def __reduce__(self) -> str:
+        msg = "A token is not pickled."
+        raise TypeError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """The network that a run works on.
+
+    Attributes:
+        network_id: the network's id, a text.
+        token: the access token; a str is wrapped.
+        base_url: `https://…`; `http://` on loopback only.
+        api_version: one of `API_VERSIONS`.
+        rehearsal: whether this is a sandbox, where nothing costs money and nothing needs to be confirmed.
+
+    Raises:
+        SettingInvalid: one of them cannot be used.
+    """
+
+    network_id: str
+    token: Token | str = field(repr=False)
+    base_url: str = SETTINGS["base_url"].default
+    api_version: str = DEFAULT_API_VERSION
+    rehearsal: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.token, str):
+            object.__setattr__(self, "token", Token(self.token))
+        object.__setattr__(self, "network_id", _checked_network_id(str(self.network_id)))
+        object.__setattr__(self, "base_url", _checked_base_url(self.base_url))
+        if self.api_version not in API_VERSIONS:
+            msg = f"The API version {self.api_version!r} is not known. Choose one of {', '.join(API_VERSIONS)}."
+            raise SettingInvalid(msg)
+
+    @property
+    def secret(self) -> Token:
+        """The token, in its wrapping."""
+        assert isinstance(self.token, Token)  # noqa: S101  tells mypy what __post_init__ did
+        return self.token
+
+
+def _checked_network_id(text: str) -> str:
+    if not text.strip().isalnum():
+        msg = f"The network id {text!r} is not made of letters and digits. Find it in the platform's API settings."
+        raise SettingInvalid(msg)
+    return text.strip()
+
+
+def _checked_base_url(text: str) -> str:
+    try:
+        parts = urlsplit(text.strip().rstrip("/"))
+        extras = parts.username or parts.password or parts.path or parts.query or parts.fragment
+        plain = bool(parts.hostname and not extras and parts.port != 0)
+    except ValueError:
+        plain = False
+    if not plain:
+        msg = "The base URL is not of the form https://host or https://host:port. Leave out everything else."
+        raise SettingInvalid(msg)
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+        msg = f"The base URL must start with https:// (http:// would show the token on the way to {parts.hostname})."
+        raise SettingInvalid(msg)
+    return parts.geturl()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def from_environment(name: str) -> Any:  # noqa: ANN401  a setting's value is of its own type
+    """A setting's value from its environment variable, else its default."""
+    setting = SETTINGS[name]
+    text = os.environ.get(setting.variable, "") if setting.variable else ""
+    return text.strip() or setting.default
+
+
+def checked_number(name: str, value: float | None) -> float | None:
+    """A number that is not below its setting's minimum; None passes.
+
+    Raises:
+        SettingInvalid: it is.
+    """
+    setting = SETTINGS[name]
+    if value is not None and setting.minimum is not None and not value >= setting.minimum:
+        msg = f"{setting.flag} is {value:g}, but it must be at least {setting.minimum:g} {setting.unit}."
+        raise SettingInvalid(msg)
+    return value
+
+
+def journal_folder(given: str | Path | None) -> Path:
+    """The folder of the journals: as given, from the environment, or in the user's state directory."""
+    import platformdirs  # noqa: PLC0415  not needed for `--help`
+
+    text = given or from_environment("journal")
+    return Path(text) if text else platformdirs.user_state_path("invoca-bulk", appauthor=False) / "journal"

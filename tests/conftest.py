@@ -1,0 +1,202 @@
+"""What the tests share: a sandbox, a platform that misbehaves on demand, sheets, and the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+
+from invoca_bulk.pipeline import network_of
+from invoca_bulk.settings import Network
+from invoca_bulk.stand_in import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+TOKEN = "the-secret-token"
+
+
+@pytest.fixture(autouse=True)
+def _own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the user's journals, settings or proxies."""
+    for name in list(os.environ):
+        if name.startswith("INVOCA_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("INVOCA_JOURNAL", str(tmp_path / "journal"))
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    """A sandbox that has every campaign that a request names."""
+    with Sandbox(open_campaigns=True, token=TOKEN) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def network(box: Sandbox) -> Network:
+    """The sandbox's network, as a real one: it asks before it buys, and its journal stays."""
+    rehearsal = network_of(box)
+    return Network(base_url=rehearsal.base_url, network_id=rehearsal.network_id, token=TOKEN)
+
+
+@pytest.fixture
+def requests_frame() -> Callable[..., pd.DataFrame]:
+    """Makes a frame of so many good requests; named columns replace or add to theirs."""
+
+    def make(count: int, **columns: Any) -> pd.DataFrame:
+        base = {
+            "advertiser_id_from_network": "A-1",
+            "advertiser_campaign_id_from_network": "C-1",
+            "description": [f"Number {number}" for number in range(1, count + 1)],
+            "media_type": "Online: Display",
+        }
+        return pd.DataFrame(base | columns, index=range(count))
+
+    return make
+
+
+# A platform that misbehaves
+
+
+@dataclass
+class Reply:
+    """What the odd platform does with one POST.
+
+    Attributes:
+        status: None: it closes the connection without an answer.
+        body: sent as it is.
+        headers: more headers.
+        promised: the Content-Length, where it is to be a lie.
+        stall: whether to keep silent until the test is over.
+    """
+
+    status: int | None
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    promised: int | None = None
+    stall: bool = False
+
+
+def _reply(status: int, content: Any, **headers: str) -> Reply:
+    return Reply(status=status, body=json.dumps(content).encode(), headers=headers)
+
+
+class OddPlatform:
+    """An HTTP server that answers each POST (`replies`) and GET (`reads`) as it is told, and well when it is not."""
+
+    def __init__(self) -> None:
+        self.replies: deque[Reply] = deque()
+        self.reads: deque[Reply] = deque()
+        self.posts: list[dict[str, Any]] = []
+        self.paths: list[str] = []
+        self.headers: list[dict[str, str]] = []
+        self.over = threading.Event()
+        platform = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                platform.paths.append(self.path)
+                self._send(platform.reads.popleft() if platform.reads else _reply(200, []))
+
+            def do_POST(self) -> None:
+                platform.paths.append(self.path)
+                platform.headers.append(dict(self.headers))
+                platform.posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                number = len(platform.posts)
+                created = {"id": number, "id_from_network": str(number), "promo_number": f"80555{number:05}"}
+                self._send(platform.replies.popleft() if platform.replies else _reply(201, created))
+
+            def _send(self, reply: Reply) -> None:
+                if reply.stall:
+                    platform.over.wait(30)
+                if reply.status is None or reply.stall:
+                    self.close_connection = True
+                    return
+                self.send_response(reply.status)
+                for name, value in reply.headers.items():
+                    self.send_header(name.replace("_", "-"), value)
+                self.send_header("Content-Length", str(reply.promised or len(reply.body)))
+                self.end_headers()
+                self.wfile.write(reply.body)
+                self.close_connection = reply.promised is not None
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.base_url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+
+    def network(self, **more: Any) -> Network:
+        return Network(base_url=self.base_url, network_id="1234", token=TOKEN, **more)
+
+    def close(self) -> None:
+        self.over.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def odd() -> Iterator[OddPlatform]:
+    """A platform that misbehaves."""
+    platform = OddPlatform()
+    yield platform
+    platform.close()
+
+
+@pytest.fixture
+def reply() -> Callable[..., Reply]:
+    """Makes a JSON reply: `reply(403, {...}, Retry_After="1")`."""
+    return _reply
+
+
+@pytest.fixture
+def raw_reply() -> type[Reply]:
+    """Makes any other reply."""
+    return Reply
+
+
+# The command line
+
+
+@dataclass
+class Ran:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Callable[..., Ran]:
+    """Runs `invoca-bulk` as a process of its own, in the test's folder, without a terminal."""
+
+    def run(*arguments: object, **environment: str) -> Ran:
+        done = subprocess.run(
+            [sys.executable, "-m", "invoca_bulk", *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=100,
+            check=False,
+        )
+        return Ran(code=done.returncode, out=done.stdout, err=done.stderr)
+
+    return run

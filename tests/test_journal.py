@@ -1,0 +1,227 @@
+"""The journal: what is committed survives, illegal steps are impossible, one owner at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import subprocess
+import sys
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+
+from invoca_bulk import journal
+from invoca_bulk.errors import JournalHeld, RunAborted, SettingInvalid
+from invoca_bulk.journal import ENDS_AS, NEXT, Change, RunState, State
+from invoca_bulk.planning import Observed, Plan, PlannedRow, Step
+from invoca_bulk.schema import Action
+from invoca_bulk.schema.outputs import Outcome
+from invoca_bulk.settings import Network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+NETWORK = Network(base_url="http://127.0.0.1:1", network_id="1234", token="the-secret-token")
+SCOPE = ("advertisers", "A-1", "advertiser_campaigns", "C-1")
+
+
+def _plan(steps: int = 2) -> Plan:
+    made = tuple(
+        Step(
+            number=n, action=Action.CREATE, verb="POST", path=(*SCOPE, "promo_numbers"), body={"description": f"é {n}"}
+        )
+        for n in range(steps)
+    )
+    rows = [PlannedRow(row=n + 2, cells=("A-1", f"é {n}"), step=n) for n in range(steps)]
+    rows.append(PlannedRow(row=steps + 2, cells=("A-1", ""), outcome=Outcome.INVALID, error="blank", fix="fill in"))
+    return Plan(
+        resource="promo_numbers",
+        source="requests.csv",
+        headers=("advertiser_id_from_network", "description"),
+        titles={},
+        rows=tuple(rows),
+        steps=made,
+        issues=pd.DataFrame(),
+        observed={SCOPE: Observed(numbers=({"promo_number": "8005550100"},))},
+    )
+
+
+def _go(run: str, step: int, *states: State) -> list[Change]:
+    return [Change(run=run, step=step, before=a, after=b) for a, b in pairwise(states)]
+
+
+def test_a_run_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    """Rows, headers and outcomes are read back in the sheet's order, texts unchanged."""
+    with journal.opened(tmp_path, NETWORK) as book:
+        run = book.begin(_plan(), NETWORK, now=1000.0)
+        book.apply(
+            [
+                *_go(run, 0, State.PENDING, State.SENT),
+                Change(
+                    run=run,
+                    step=0,
+                    before=State.SENT,
+                    after=State.DONE,
+                    values={"http_status": 201, "answer": {"promo_number": "8055550100"}, "ended_at": 1001.5},
+                ),
+            ]
+        )
+        book.end(run, RunState.FINISHED, now=1002.0)
+    with journal.opened(tmp_path, NETWORK) as book:
+        rows, record = book.rows(run), book.run(run)
+    assert [row.outcome for row in rows] == ["created", "not_sent", "invalid"]
+    assert [row.row for row in rows] == [2, 3, 4]
+    assert rows[0].cells == ("A-1", "é 0")
+    assert (rows[0].answer, rows[0].http_status, rows[0].attempts) == ({"promo_number": "8055550100"}, 201, 1)
+    assert (rows[2].error, rows[2].fix) == ("blank", "fill in")
+    assert (record.state, record.started_at, record.ended_at) == (RunState.FINISHED, 1000.0, 1002.0)
+    assert record.headers == ("advertiser_id_from_network", "description")
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.DONE])
+def test_every_state_has_an_outcome(state: State) -> None:
+    """Wherever a run ends, each row has exactly one outcome."""
+    assert ENDS_AS[state] in Outcome
+
+
+def test_the_table_of_states_is_total() -> None:
+    """Every state says what may follow, and `sent` never goes back unseen."""
+    assert set(NEXT) == set(State)
+    assert NEXT[State.IN_DOUBT] == {State.DONE, State.ABSENT}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(a, b) for a in State for b in State if b not in NEXT[a] and a is not b],
+)
+def test_illegal_changes_are_impossible(tmp_path: Path, before: State, after: State) -> None:
+    """A step cannot go from in doubt to pending, nor from done to anything."""
+    with journal.opened(tmp_path, NETWORK) as book:
+        run = book.begin(_plan(), NETWORK, now=0.0)
+        with pytest.raises(ValueError, match="cannot go"):
+            book.apply([Change(run=run, step=0, before=before, after=after)])
+
+
+def test_a_step_is_sent_by_one_only(tmp_path: Path) -> None:
+    """Exactly one row must change when a step is sent; the second sender stops, and its whole commit is undone."""
+    with journal.opened(tmp_path, NETWORK) as book:
+        run = book.begin(_plan(), NETWORK, now=0.0)
+        book.apply(_go(run, 0, State.PENDING, State.SENT))
+        with pytest.raises(RunAborted, match="somebody else"):
+            book.apply([*_go(run, 1, State.PENDING, State.SENT), *_go(run, 0, State.PENDING, State.SENT)])
+        assert [row.attempts for row in book.rows(run)] == [1, 0, 0]
+
+
+def test_settings_of_the_database(tmp_path: Path) -> None:
+    """WAL, and FULL: NORMAL can lose the last commits in a power cut, and a lost `sent` is a number bought twice."""
+    engine = journal.durable_engine(f"sqlite:///{tmp_path / 'x.sqlite'}")
+    with engine.connect() as connection:
+        pragmas = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
+    engine.dispose()
+    assert pragmas == ["wal", 2]
+
+
+def test_files_are_the_users_own(tmp_path: Path) -> None:
+    """Nobody else can read the journal, its log or its folder."""
+    folder = tmp_path / "state" / "journal"
+    with journal.opened(folder, NETWORK) as book:
+        book.begin(_plan(), NETWORK, now=0.0)
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert len(modes) >= 4
+    assert {name: mode for name, mode in modes.items() if mode & 0o077} == {}
+
+
+def test_no_token_in_the_journal(tmp_path: Path) -> None:
+    """The token is in none of the journal's files."""
+    with journal.opened(tmp_path, NETWORK) as book:
+        book.begin(_plan(), NETWORK, now=0.0)
+        assert all(b"the-secret-token" not in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+
+
+HOLD = """
+import sys
+from itertools import pairwise
+from pathlib import Path
+from invoca_bulk import journal
+from invoca_bulk.settings import Network
+network = Network(base_url="http://127.0.0.1:1", network_id=sys.argv[2], token="x")
+with journal.opened(Path(sys.argv[1]), network):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Any:
+    """Another process that holds the journal of a network."""
+    held: list[subprocess.Popen[str]] = []
+
+    def hold(network_id: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", HOLD, str(tmp_path), network_id]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        held.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    yield hold
+    for process in held:
+        process.kill()
+        process.communicate()
+
+
+def test_the_second_owner_is_told_who_and_since_when(tmp_path: Path, holder: Callable[..., Any]) -> None:
+    """One run at a time for a network; another network's goes on beside it."""
+    process = holder("1234")
+    with (
+        pytest.raises(JournalHeld, match=rf"process {process.pid} on .*, since 20.* UTC"),
+        journal.opened(tmp_path, NETWORK),
+    ):
+        pytest.fail("opened")
+    with journal.opened(tmp_path, Network(base_url="http://127.0.0.1:1", network_id="99", token="x")):
+        pass
+
+
+def test_a_killed_owner_holds_nothing(tmp_path: Path, holder: Callable[..., Any]) -> None:
+    """The lock dies with its owner."""
+    process = holder("1234")
+    process.kill()
+    process.wait()
+    with journal.opened(tmp_path, NETWORK) as book:
+        book.begin(_plan(), NETWORK, now=0.0)
+
+
+def test_others_read_while_a_run_writes(tmp_path: Path) -> None:
+    """A reader sees committed changes while the owner holds the journal."""
+    with journal.opened(tmp_path, NETWORK) as book:
+        run = book.begin(_plan(), NETWORK, now=0.0)
+        path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
+        reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        try:
+            book.apply(_go(run, 0, State.PENDING, State.SENT))
+            assert reader.execute("SELECT state FROM steps ORDER BY step").fetchall() == [("sent",), ("pending",)]
+        finally:
+            reader.close()
+
+
+def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
+    """The message names the folder and the flag."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingInvalid, match="--journal"), journal.opened(tmp_path / "file", NETWORK):
+        pytest.fail("opened")
+
+
+def test_networks_have_files_of_their_own(tmp_path: Path) -> None:
+    """Different base URLs and networks never share a journal, however similar their names."""
+    pairs = [
+        ("https://a.b", "1"),
+        ("https://a.b", "11"),
+        ("https://a-b", "1"),
+        ("http://a.b", "1"),
+        ("https://a.b:1", "1"),
+    ]
+    assert len({journal.journal_file(tmp_path, base_url=url, network_id=one) for url, one in pairs}) == len(pairs)

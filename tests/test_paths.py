@@ -1,0 +1,89 @@
+"""Dotted paths and the JSON objects that they stand for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from invoca_bulk.schema import paths
+
+NAMES = st.from_regex("[a-z_]{1,6}", fullmatch=True).filter(lambda name: name != paths.FREE_PARENT)
+LEAVES = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text(), max_size=3)
+RECORDS = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.dictionaries(NAMES, inner, min_size=1, max_size=3)
+        | st.lists(st.dictionaries(NAMES, inner, min_size=1, max_size=3), min_size=1, max_size=12)
+    ),
+    max_leaves=8,
+)
+TREES = st.builds(
+    lambda tree, custom: tree | ({paths.FREE_PARENT: custom} if custom else {}),
+    st.dictionaries(NAMES, RECORDS, max_size=4),
+    st.dictionaries(st.text(min_size=1), st.text(), max_size=3),
+)
+
+
+@given(tree=TREES)
+@settings(deadline=None)
+def test_round_trip(tree: dict[str, Any]) -> None:
+    """An object that is taken apart into its leaves and built again is the same object, custom keys of any kind too."""
+    assert paths.nest(dict(paths.flatten(tree))) == tree
+
+
+@pytest.mark.parametrize(
+    ("path", "parts", "pattern"),
+    [
+        pytest.param("description", ["description"], "description", id="top"),
+        pytest.param("local_center.tn_prefix", ["local_center", "tn_prefix"], "local_center.tn_prefix", id="nested"),
+        pytest.param("users.12.role", ["users", "12", "role"], "users.#.role", id="numbered"),
+        pytest.param("users.1.a.2.b", ["users", "1", "a", "2", "b"], "users.#.a.#.b", id="numbered-twice"),
+        pytest.param("custom_data.channel", ["custom_data", "channel"], "custom_data.*", id="custom"),
+        pytest.param("custom_data.a.b", ["custom_data", "a.b"], "custom_data.*", id="custom-with-a-dot"),
+        pytest.param("custom_data.1", ["custom_data", "1"], "custom_data.*", id="custom-number"),
+        pytest.param("custom_data.1.2", ["custom_data", "1.2"], "custom_data.*", id="custom-numbers"),
+        pytest.param("custom_data.[]", ["custom_data", "[]"], "custom_data.*", id="custom-brackets"),
+    ],
+)
+def test_parts(path: str, parts: list[str], pattern: str) -> None:
+    """A path has its parts and its pattern; a key below custom_data is one part, whatever it holds."""
+    assert paths.split(path) == parts
+    assert paths.pattern(path) == pattern
+
+
+@pytest.mark.parametrize(
+    ("leaves", "tree"),
+    [
+        pytest.param({}, {}, id="nothing"),
+        pytest.param({"a.b": 1, "a.c": 2}, {"a": {"b": 1, "c": 2}}, id="nested"),
+        pytest.param({"u.3.n": "c", "u.1.n": "a"}, {"u": [{"n": "a"}, {"n": "c"}]}, id="gap-and-order"),
+        pytest.param({"u.10.n": "j", "u.9.n": "i"}, {"u": [{"n": "i"}, {"n": "j"}]}, id="numbers-not-texts"),
+        pytest.param({"u.1.e.1.a": "x"}, {"u": [{"e": [{"a": "x"}]}]}, id="list-in-list"),
+        pytest.param({"custom_data.1": "x"}, {"custom_data": {"1": "x"}}, id="custom-number-is-a-key"),
+        pytest.param({"custom_data.a.b": "x"}, {"custom_data": {"a.b": "x"}}, id="custom-dot-is-part-of-the-key"),
+        pytest.param({"custom_data.{}": "x"}, {"custom_data": {"{}": "x"}}, id="custom-braces"),
+        pytest.param({"tn_prefix_whitelist": ["805"]}, {"tn_prefix_whitelist": ["805"]}, id="list-is-a-leaf"),
+        pytest.param({"a": None, "b": False}, {"a": None, "b": False}, id="null-and-false"),
+    ],
+)
+def test_nest(leaves: dict[str, Any], tree: dict[str, Any]) -> None:
+    """Leaves give the object that the platform expects: numbers order the records of a list, keys stay keys."""
+    assert paths.nest(leaves) == tree
+
+
+@pytest.mark.parametrize(
+    ("tree", "leaves"),
+    [
+        pytest.param({"errors": ["must be set"]}, [("errors", ["must be set"])], id="plain-list"),
+        pytest.param({"a": []}, [("a", [])], id="empty-list"),
+        pytest.param({"a": {}}, [("a", {})], id="empty-object"),
+        pytest.param({"a": [{"b": 1}, "x"]}, [("a", [{"b": 1}, "x"])], id="mixed-list"),
+        pytest.param({"a": [{"b": 1}, {"b": 2}]}, [("a.1.b", 1), ("a.2.b", 2)], id="records"),
+    ],
+)
+def test_flatten(tree: dict[str, Any], leaves: list[tuple[str, Any]]) -> None:
+    """Lists of plain values and everything empty are leaves; records are numbered from 1."""
+    assert list(paths.flatten(tree)) == leaves

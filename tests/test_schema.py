@@ -1,0 +1,291 @@
+"""The one table agrees with itself, and finds its columns whatever the header looks like.
+
+Facts of the platform are not repeated here: `contract` holds them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import chain
+from string import Formatter
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invoca_bulk import sheets, validation
+from invoca_bulk.schema import (
+    ADVERTISERS,
+    API_VERSIONS,
+    DEFAULT_API_VERSION,
+    OPERATIONS,
+    PROMO_NUMBERS,
+    RESOURCES,
+    Action,
+    Role,
+    paths,
+    places,
+)
+from invoca_bulk.schema.model import fold_header
+from invoca_bulk.schema.outputs import DONE, OUTCOME_HELP, OUTPUT_FIELDS, Outcome, outcome_of
+
+if TYPE_CHECKING:
+    from invoca_bulk.schema import Field, Resource
+
+each_resource = pytest.mark.parametrize("resource", [pytest.param(one, id=name) for name, one in RESOURCES.items()])
+FIELDS = [(resource, field) for resource in RESOURCES.values() for field in resource.fields]
+each_field = pytest.mark.parametrize(
+    ("resource", "field"), [pytest.param(*pair, id=f"{pair[0].name}-{pair[1].path}") for pair in FIELDS]
+)
+
+# The table agrees with itself
+
+
+@each_resource
+def test_names_are_unique(resource: Resource) -> None:
+    """No header stands for two fields: not by path, not by alias, in no spelling."""
+    named = {(fold_header(name), field.path) for field in resource.fields for name in (field.path, *field.aliases)}
+    names = [name for name, _ in named]
+    assert sorted(names) == sorted(set(names))
+
+
+@each_field
+def test_field(resource: Resource, field: Field) -> None:
+    """A field's versions exist, its help is a sentence, and what only the platform sets is never asked for."""
+    assert field.since in API_VERSIONS
+    assert field.until is None or field.until in API_VERSIONS
+    assert field.known_in(field.since)
+    assert field.help.endswith(".")
+    assert not (field.read_only and field.required_on)
+    assert not (field.required_on and field.clearable), "[] in a required cell would send nothing for it"
+    assert field.role is Role.BODY or not field.clearable or field in OUTPUT_FIELDS
+    assert resource.by_path[paths.pattern(field.path)] is field
+
+
+@each_resource
+def test_rules_name_fields(resource: Resource) -> None:
+    """A rule looks at fields that exist; a misspelt one would silence it."""
+    assert {name for rule in resource.rules for name in rule.fields} <= resource.by_path.keys()
+
+
+@each_resource
+def test_scopes_and_collections_name_fields(resource: Resource) -> None:
+    """The places of an address are ids of its path, and collections are keyed by fields."""
+    parts = chain.from_iterable(resource.scopes)
+    named = {name for part in parts for _, name, _, _ in Formatter().parse(part) if name}
+    assert named == {field.path for field in resource.fields if field.role is Role.PATH}
+    assert {one.key for one in resource.collections} <= resource.by_path.keys()
+    assert {one.since for one in resource.collections} <= set(API_VERSIONS)
+
+
+def test_every_action_has_its_verb() -> None:
+    """Whatever a row can ask for has a call to the platform."""
+    assert set(Action) | {"list", "read"} == OPERATIONS.keys()
+
+
+def test_versions_are_in_order() -> None:
+    """Versions are compared as texts, so they are dates, oldest first."""
+    assert list(API_VERSIONS) == sorted(API_VERSIONS)
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", version) for version in API_VERSIONS)
+    assert DEFAULT_API_VERSION in API_VERSIONS
+
+
+@pytest.mark.parametrize("version", [pytest.param(one, id=one) for one in API_VERSIONS])
+def test_examples(version: str) -> None:
+    """The template's own rows are good, in every version, and nothing in them needs cleaning."""
+    frame = pd.DataFrame(list(PROMO_NUMBERS.examples)).fillna("")
+    checked = validation.validate(sheets.load(frame, resource="promo_numbers"), version=version)
+    assert checked.issues.empty, checked.issues["message"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "known", "words"),
+    [
+        pytest.param("2017-09-01", None, set(API_VERSIONS), "2017-09-01 and later ones do", id="always"),
+        pytest.param("2026-02-01", None, {"2026-02-01"}, "2026-02-01 and later ones do", id="newest"),
+        pytest.param("2017-09-01", "2018-05-01", set(API_VERSIONS[:2]), "2017-09-01 to 2018-05-01 do", id="ended"),
+        pytest.param("2018-11-01", "2018-11-01", {"2018-11-01"}, "2018-11-01 does", id="one-only"),
+    ],
+)
+def test_known_in(since: str, until: str | None, known: set[str], words: str) -> None:
+    """A field is known from its first to its last version, both included, and says so in words."""
+    field = replace(PROMO_NUMBERS.by_path["description"], since=since, until=until)
+    assert {version for version in API_VERSIONS if field.known_in(version)} == known
+    assert field.which_versions == words
+
+
+def test_places() -> None:
+    """States and provinces are two letters each, and no two share a name; no time zone stands twice."""
+    assert all(re.fullmatch("[A-Z]{2}", code) for code in places.STATES)
+    assert len(set(places.STATES.values())) == len(places.STATES) == 50 + 1 + 5 + 13
+    assert len(set(places.TIME_ZONES)) == len(places.TIME_ZONES)
+
+
+# Headers
+
+
+def spelt(title: str, separators: list[str], upper: list[bool]) -> str:
+    """A title with other separators and another case."""
+    chars = [separators[at % len(separators)] if char in "_ -" else char for at, char in enumerate(title)]
+    return "".join(char.upper() if upper[at % len(upper)] else char for at, char in enumerate(chars))
+
+
+TITLES = [
+    (resource, field, title)
+    for resource, field in FIELDS
+    for title in (field.path, *field.aliases)
+    if not title.endswith("*")
+]
+SEPARATORS = st.lists(st.sampled_from(["_", " ", "-", "", "\u2010", "\u00ad_", "  ", "\n"]), min_size=1, max_size=5)
+
+
+@given(
+    named=st.sampled_from(TITLES),
+    separators=SEPARATORS,
+    upper=st.lists(st.booleans(), min_size=1, max_size=5),
+    number=st.integers(1, 999),
+    around=st.sampled_from(["", " ", "\u00a0", "\n"]),
+)
+def test_spelling(
+    named: tuple[Resource, Field, str], separators: list[str], upper: list[bool], number: int, around: str
+) -> None:
+    """A header is found in any case, with spaces, dashes or nothing for underscores, numbered, by alias too."""
+    resource, field, title = named
+    header = f"{around}{spelt(title.replace('#', str(number)), separators, upper)}{around}"
+    column = resource.column(header)
+    assert column is not None
+    assert column.field is field
+    assert column.path == field.path.replace("#", str(number))
+    assert column.header == header
+
+
+@pytest.mark.parametrize(
+    ("resource", "header", "path"),
+    [
+        pytest.param(ADVERTISERS, "advertiser_name", "name", id="advertiser-name"),
+        pytest.param(ADVERTISERS, "advertiser_id_from_network", "id_from_network", id="advertiser-id"),
+        pytest.param(
+            PROMO_NUMBERS,
+            "campaign_id_from_network",
+            "advertiser_campaign_id_from_network",
+            id="campaign-id-in-the-wild",
+        ),
+        pytest.param(PROMO_NUMBERS, "Campaign ID", "advertiser_campaign_id_from_network", id="campaign-id"),
+        pytest.param(PROMO_NUMBERS, "Zip Code", "local_center.zipcode", id="zip-code"),
+        pytest.param(PROMO_NUMBERS, "Area-Code", "local_center.tn_prefix", id="area-code"),
+        pytest.param(PROMO_NUMBERS, "Media", "media_type", id="media"),
+        pytest.param(PROMO_NUMBERS, "Own ID", "id_from_network", id="own-id"),
+        pytest.param(PROMO_NUMBERS, "Result Status", "result_status", id="our-own"),
+        pytest.param(ADVERTISERS, "Users.1.First Name", "users.1.first_name", id="numbered"),
+        pytest.param(ADVERTISERS, "users.007.role", "users.7.role", id="leading-zeros"),
+        pytest.param(
+            ADVERTISERS,
+            "users.2.email_settings.11.email_address",
+            "users.2.email_settings.11.email_address",
+            id="numbered-twice",
+        ),
+        pytest.param(PROMO_NUMBERS, "custom_data.channel", "custom_data.channel", id="custom"),
+        pytest.param(PROMO_NUMBERS, "Custom Data.Channel", "custom_data.Channel", id="custom-keeps-the-keys-case"),
+        pytest.param(PROMO_NUMBERS, "custom_data. a_b-c ", "custom_data.a_b-c", id="custom-keeps-the-keys-dashes"),
+        pytest.param(PROMO_NUMBERS, "custom_data.a.b", "custom_data.a.b", id="custom-with-a-dot"),
+        pytest.param(PROMO_NUMBERS, "custom_data.[]", "custom_data.[]", id="custom-brackets"),
+        pytest.param(PROMO_NUMBERS, "custom_data.{}", "custom_data.{}", id="custom-braces"),
+        pytest.param(PROMO_NUMBERS, "custom_data.1", "custom_data.1", id="custom-number"),
+        pytest.param(PROMO_NUMBERS, "custom_data", None, id="custom-without-a-dot"),
+        pytest.param(PROMO_NUMBERS, "custom_data.", None, id="custom-without-a-key"),
+        pytest.param(PROMO_NUMBERS, "custom_data. \u00a0", None, id="custom-with-a-blank-key"),
+        pytest.param(PROMO_NUMBERS, "users.1.first_name", None, id="of-another-resource"),
+        pytest.param(ADVERTISERS, "users.999999999999.first_name", None, id="number-beyond-counting"),
+        pytest.param(ADVERTISERS, f"users.{'9' * 5_000}.first_name", None, id="number-beyond-int"),
+        pytest.param(ADVERTISERS, "users.\u0661.first_name", None, id="other-digits"),
+        pytest.param(ADVERTISERS, "users.first_name", None, id="number-missing"),
+        pytest.param(ADVERTISERS, "users.-1.first_name", None, id="number-negative"),
+        pytest.param(ADVERTISERS, "users.1.name", None, id="no-such-leaf"),
+        pytest.param(PROMO_NUMBERS, "", None, id="empty"),
+        pytest.param(PROMO_NUMBERS, ".", None, id="dot"),
+        pytest.param(PROMO_NUMBERS, "...", None, id="dots"),
+        pytest.param(PROMO_NUMBERS, "_-_", None, id="only-separators"),
+        pytest.param(PROMO_NUMBERS, "\ud800", None, id="surrogate"),
+        pytest.param(PROMO_NUMBERS, "x" * 200_000, None, id="huge"),
+    ],
+)
+def test_header(resource: Resource, header: str, path: str | None) -> None:
+    """Each of these headers names its column, or none."""
+    column = resource.column(header)
+    assert (column.path if column else None) == path
+
+
+@given(header=st.text() | st.text(alphabet="custom_data.users#*19 "))
+def test_any_header(header: str) -> None:
+    """No header breaks the search, and the path that it finds belongs to the field."""
+    for resource in RESOURCES.values():
+        column = resource.column(header)
+        assert column is None or resource.by_path[paths.pattern(column.path)] is column.field
+
+
+# Scopes
+
+
+IDS = {"advertiser_id_from_network": "A{0}/..", "advertiser_campaign_id_from_network": "C %2F"}
+
+
+@pytest.mark.parametrize(
+    ("values", "scope"),
+    [
+        pytest.param(IDS, ("advertisers", "A{0}/..", "advertiser_campaigns", "C %2F"), id="advertiser-campaign"),
+        pytest.param(
+            IDS | {"affiliate_id_from_network": "F"},
+            ("advertisers", "A{0}/..", "advertiser_campaigns", "C %2F", "affiliates", "F", "affiliate_campaigns"),
+            id="affiliate-campaign",
+        ),
+        pytest.param(
+            IDS | {"affiliate_id_from_network": ""},
+            ("advertisers", "A{0}/..", "advertiser_campaigns", "C %2F"),
+            id="affiliate-blank",
+        ),
+    ],
+)
+def test_scope(values: dict[str, str], scope: tuple[str, ...]) -> None:
+    """The ids of a row fill the address as they are, each in a part of its own."""
+    assert PROMO_NUMBERS.scope(values) == scope
+
+
+@pytest.mark.parametrize("missing", IDS)
+def test_scope_without_ids(missing: str) -> None:
+    """A row without an id has no address, rather than half a one."""
+    with pytest.raises(KeyError):
+        PROMO_NUMBERS.scope({name: value for name, value in IDS.items() if name != missing})
+
+
+# Outcomes
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        *(pytest.param(one.value, one, id=one.value) for one in Outcome),
+        pytest.param("Unknown", Outcome.UNKNOWN, id="case"),
+        pytest.param(" created\u00a0", Outcome.CREATED, id="space"),
+        pytest.param("un\u00adknown", Outcome.UNKNOWN, id="soft-hyphen"),
+        pytest.param("", None, id="blank"),
+        pytest.param("todo", None, id="no-outcome"),
+    ],
+)
+def test_outcome_of(text: str, outcome: Outcome | None) -> None:
+    """A status is known again although a spreadsheet or a hand has touched it."""
+    assert outcome_of(text) is outcome
+
+
+def test_outcomes_are_explained() -> None:
+    """Every outcome has its meaning and what to do; only done ones and unknown are never sent again."""
+    assert OUTCOME_HELP.keys() == set(Outcome)
+    assert set(Outcome) - DONE == {
+        Outcome.INVALID,
+        Outcome.REJECTED,
+        Outcome.FAILED,
+        Outcome.UNKNOWN,
+        Outcome.NOT_SENT,
+    }
