@@ -1,1 +1,59 @@
-"""Create and manage Invoca advertisers and promo numbers in bulk, from spreadsheets and DataFrames."""
+"""Create and manage Invoca advertisers and promo numbers in bulk, from spreadsheets and DataFrames.
+
+    import invoca_bulk as ib
+
+    sheet = ib.read("requests.xlsx")
+    print(ib.validate(sheet).issues)
+    with ib.sandbox() as network:            # or ib.Network(network_id="1234", token="…")
+        results = ib.run(sheet, network)     # the sheet, with promo_number and result_status on each row
+
+Heavy libraries are imported on first use: `import invoca_bulk` costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from invoca_bulk.annotation import Report
+    from invoca_bulk.errors import InvocaBulkError, RunAborted, UserError
+    from invoca_bulk.library import Network, read, run, sandbox, template, validate
+
+#: Public name to the module that has it.
+_PUBLIC = {
+    "InvocaBulkError": "errors",
+    "Network": "library",
+    "Report": "annotation",
+    "RunAborted": "errors",
+    "UserError": "errors",
+    "read": "library",
+    "run": "library",
+    "sandbox": "library",
+    "template": "library",
+    "validate": "library",
+}
+
+__all__ = [
+    "InvocaBulkError",
+    "Network",
+    "Report",
+    "RunAborted",
+    "UserError",
+    "read",
+    "run",
+    "sandbox",
+    "template",
+    "validate",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  whatever the name stands for
+    if name not in _PUBLIC:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

@@ -1,0 +1,72 @@
+"""The command line's door: one module a verb, loaded when it is needed."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from invoca_bulk.errors import InvocaBulkError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Verb to what it does, in the order of the help; `--help` shows this without loading the verbs.
+VERBS = {
+    "demo": "Show everything on a sandbox: no account, nothing bought.",
+    "template": "Write a workbook to fill in.",
+    "validate": "Check a sheet; nothing is sent.",
+    "run": "Check a sheet, create what it asks for, write the results.",
+    "sandbox": "Serve a stand-in platform to rehearse on.",
+}
+
+
+class _Verbs(click.Group):
+    """Loads a verb's module when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="invoca-bulk")
+def group() -> None:
+    """Create promo numbers in bulk, from spreadsheets: checked, requested once, and written back with their numbers.
+
+    \b
+    Exit codes: 0 all done; 1 finished, some rows not done; 2 nothing was sent;
+    3 aborted; 4 interrupted.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The program. Expected errors are one sentence on standard error and an exit code, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a character shows a question mark
+    try:
+        sys.exit(group.main(args=arguments, standalone_mode=False) or 0)
+    except InvocaBulkError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped. Nothing was sent.", err=True)
+        sys.exit(2)

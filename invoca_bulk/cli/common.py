@@ -1,0 +1,135 @@
+"""What several verbs share: flags made from the table of settings, the token, and JSON output."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.schema import API_VERSIONS, RESOURCES
+from invoca_bulk.settings import SETTINGS, TOKEN_VARIABLE, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pandas as pd
+
+    from invoca_bulk.annotation import Report
+
+    Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def setting(name: str, kind: Any = str) -> Decorator:  # noqa: ANN401  any type that click knows
+    """The flag of a setting, with its default, environment variable and help from the table."""
+    one = SETTINGS[name]
+    unit = f" [{one.unit}]" if one.unit else ""
+    return click.option(
+        one.flag,
+        name,
+        type=kind,
+        default=one.default,
+        envvar=one.variable or None,
+        show_envvar=bool(one.variable),
+        show_default=one.default is not None,
+        help=one.help + unit,
+    )
+
+
+def file_argument() -> Decorator:
+    """The sheet to read."""
+    return click.argument("file", type=click.Path(path_type=Path))
+
+
+def reading_options() -> Decorator:
+    """How to read a sheet."""
+    return _all(
+        click.option("--sheet", help="The worksheet; without it, the one whose headers fit."),
+        click.option("--resource", type=click.Choice(list(RESOURCES)), help="Without it, told from the headers."),
+    )
+
+
+def api_version_option() -> Decorator:
+    """The API version, from its setting."""
+    return setting("api_version", click.Choice(API_VERSIONS))
+
+
+def json_option() -> Decorator:
+    """Whether to print JSON."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, for programs.")
+
+
+def _all(*decorators: Decorator) -> Decorator:
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+def read_token(token_file: Path | None) -> Token:
+    """The token: from a file, the environment, or a hidden prompt; never from a flag, which other users can see.
+
+    Raises:
+        SettingInvalid: there is none.
+    """
+    if token_file is not None:
+        try:
+            return Token(token_file.read_text(encoding="utf-8-sig"))
+        except (OSError, UnicodeDecodeError):
+            msg = f"The token file {token_file} cannot be read. Check its name and its permissions."
+            raise SettingInvalid(msg) from None
+    if text := os.environ.get(TOKEN_VARIABLE):
+        return Token(text)
+    if sys.stdin.isatty():
+        return Token(click.prompt("Token of the platform's API", hide_input=True))
+    msg = f"There is no token. Set {TOKEN_VARIABLE}, or name a file with --token-file."
+    raise SettingInvalid(msg)
+
+
+def can_ask() -> bool:
+    """Whether somebody is at the keyboard."""
+    return sys.stdin.isatty()
+
+
+def print_json(content: dict[str, Any]) -> None:
+    """Print one JSON object on standard output."""
+    click.echo(json.dumps(content, ensure_ascii=False, indent=2))
+
+
+def issue_records(issues: pd.DataFrame) -> list[dict[str, Any]]:
+    """The issues as JSON objects; `row` is null for the header and the sheet."""
+    records: list[dict[str, Any]] = json.loads(issues.to_json(orient="records"))
+    return records
+
+
+def print_issues(report: Report, most: int = 20) -> None:
+    """Print errors, then warnings, the first of each."""
+    for level, title in (("error", "Errors"), ("warning", "Warnings")):
+        if lines := report.lines(most, level):
+            click.echo("\n".join([f"{title}:", *lines]))
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """Another file beside one: `numbers.csv` and `-results` give `numbers-results.xlsx`."""
+    return path.with_name(f"{path.stem}{suffix}.xlsx")
+
+
+def unused(path: Path) -> Path:
+    """A name that no file has yet: `results.xlsx`, `results-2.xlsx` and so on."""
+    number, free = 2, path
+    while free.exists():
+        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        number += 1
+    return free
+
+
+def shown_command(arguments: Sequence[str | Path]) -> str:
+    """A command that can be copied into a shell."""
+    return shlex.join(["invoca-bulk", *map(str, arguments)])

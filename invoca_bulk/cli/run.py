@@ -1,0 +1,128 @@
+"""`invoca-bulk run`: check a sheet, create what it asks for, write the results."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from invoca_bulk.cli import common
+from invoca_bulk.errors import SettingInvalid, SheetInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from invoca_bulk.pipeline import Finished
+    from invoca_bulk.settings import Network
+
+
+@click.command()
+@common.file_argument()
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The results: .xlsx or .csv.")
+@click.option("--sandbox", is_flag=True, help="Rehearse on a sandbox of this machine; nothing is bought.")
+@click.option("--yes", is_flag=True, help="Do not ask before numbers are bought.")
+@click.option("--skip-invalid", is_flag=True, help="Send the good rows although others have errors.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="A file that holds the token.")
+@common.setting("network_id")
+@common.setting("base_url")
+@common.api_version_option()
+@common.setting("max_new_numbers", int)
+@common.setting("concurrency", int)
+@common.setting("rate", float)
+@common.setting("timeout", float)
+@common.setting("journal", click.Path(path_type=Path))
+@common.reading_options()
+@common.json_option()
+def command(file: Path, output: Path | None, *, sandbox: bool, as_json: bool, **flags: Any) -> None:  # noqa: ANN401
+    """Check FILE, create its promo numbers, and write the sheet back with the number and the outcome on each row.
+
+    A sheet with errors sends nothing, unless --skip-invalid is given. Results can be run again: only what is left is
+    done. The token comes from INVOCA_API_TOKEN, --token-file, or a hidden prompt.
+    """
+    from invoca_bulk import pipeline  # noqa: PLC0415  `--help` needs no pandas
+
+    output = output or common.unused(common.beside(file, "-results"))
+    reading = {name: flags.pop(name) for name in ("sheet", "resource")}
+    with _network(flags, sandbox=sandbox) as network:
+        options = pipeline.Options(
+            **_options(flags), confirm=click.confirm if common.can_ask() else None, progress=not as_json
+        )
+        try:
+            finished = pipeline.run(file, network, options, output=output, **reading)
+        except SheetInvalid as refused:
+            _refuse(refused, file, output, as_json=as_json)
+    _tell(finished, as_json=as_json)
+    sys.exit(finished.exit_code)
+
+
+@contextlib.contextmanager
+def _network(flags: dict[str, Any], *, sandbox: bool) -> Iterator[Network]:
+    from invoca_bulk.pipeline import network_of  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk.settings import Network  # noqa: PLC0415
+
+    token_file, network_id, base_url, version = (
+        flags.pop(name) for name in ("token_file", "network_id", "base_url", "api_version")
+    )
+    if sandbox:
+        from invoca_bulk.stand_in import Sandbox  # noqa: PLC0415  a server is needed here only
+
+        with Sandbox(open_campaigns=True) as box:
+            yield network_of(box, api_version=version)
+    elif not network_id:
+        msg = "There is no network id. Set INVOCA_NETWORK_ID, or use --network-id; or rehearse with --sandbox."
+        raise SettingInvalid(msg)
+    else:
+        token = common.read_token(token_file)
+        yield Network(network_id=network_id, token=token, base_url=base_url, api_version=version)
+
+
+def _options(flags: dict[str, Any]) -> dict[str, Any]:
+    names = ("yes", "skip_invalid", "max_new_numbers", "concurrency", "rate", "timeout", "journal")
+    return {name: flags[name] for name in names}
+
+
+def _refuse(refused: SheetInvalid, file: Path, output: Path, *, as_json: bool) -> None:
+    """A sheet with errors: nothing was sent, and the annotated workbook shows what to correct."""
+    report = refused.report
+    if report is None:
+        raise refused
+    annotated = report.save(common.beside(output, "-annotated"), not_over=[file])
+    if as_json:
+        issues = common.issue_records(report.issues)
+        common.print_json({"error": str(refused).splitlines()[0], "issues": issues, "annotated": str(annotated)})
+    else:
+        click.echo(str(refused), err=True)
+        click.echo(f"The cells in question are coloured, with notes, in {annotated}", err=True)
+        click.echo(f"Next: correct the sheet, then {common.shown_command(['run', file, '-o', output])}", err=True)
+    sys.exit(refused.exit_code)
+
+
+def _tell(finished: Finished, *, as_json: bool) -> None:
+    from invoca_bulk.results import totals_text  # noqa: PLC0415  `--help` needs no pandas
+
+    results = finished.results
+    if as_json:
+        common.print_json(
+            {
+                "run": results.run.run,
+                "state": results.run.state,
+                "totals": results.totals,
+                "output": str(finished.saved) if finished.saved else None,
+                "error": str(finished.error or finished.not_saved or "") or None,
+            }
+        )
+        return
+    click.echo(totals_text(results.totals))
+    for problem in (finished.error, finished.not_saved):
+        if problem:
+            click.echo(str(problem), err=True)
+    if finished.saved:
+        click.echo(f"Results: {finished.saved}")
+    if finished.saved and not results.all_done:
+        again = common.unused(finished.saved)
+        click.echo(
+            f"Next, for the rows that are not done: {common.shown_command(['run', finished.saved, '-o', again])}"
+        )

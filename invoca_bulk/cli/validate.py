@@ -1,0 +1,56 @@
+"""`invoca-bulk validate`: check a sheet; nothing is sent."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from invoca_bulk.cli import common
+
+if TYPE_CHECKING:
+    from invoca_bulk.annotation import Report
+
+
+@click.command()
+@common.file_argument()
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the annotated sheet: .xlsx or .csv.")
+@common.reading_options()
+@common.api_version_option()
+@common.json_option()
+def command(file: Path, output: Path | None, *, as_json: bool, **reading: Any) -> None:  # noqa: ANN401
+    """Check every row of FILE at once and say what is wrong, where, and how to mend it.
+
+    Exits with 0 when every row can be sent, with 2 when not.
+    """
+    from invoca_bulk import pipeline  # noqa: PLC0415  `--help` needs no pandas
+
+    report = pipeline.check(file, **reading)
+    saved = report.save(output, not_over=[file]) if output else None
+    if as_json:
+        common.print_json(
+            {
+                "ok": report.ok,
+                "rows": len(report.checked.sheet.frame),
+                "invalid_rows": int(report.checked.invalid.sum()),
+                "issues": common.issue_records(report.issues),
+                "output": str(saved) if saved else None,
+            }
+        )
+    else:
+        _tell(report, file, saved)
+    sys.exit(0 if report.ok else 2)
+
+
+def _tell(report: Report, file: Path, saved: Path | None) -> None:
+    rows, bad = len(report.checked.sheet.frame), int(report.checked.invalid.sum())
+    click.echo(f"{rows:,} rows checked: {rows - bad:,} can be sent, {bad:,} have errors.")
+    common.print_issues(report)
+    if saved:
+        click.echo(f"Wrote {saved}: the cells in question are coloured, with notes.")
+    if report.ok:
+        click.echo(f"Next: {common.shown_command(['run', file, '-o', 'results.xlsx'])}")
+    elif not saved:
+        click.echo(f"Next: {common.shown_command(['validate', file, '-o', common.beside(file, '-annotated')])}")

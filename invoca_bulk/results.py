@@ -1,0 +1,184 @@
+"""Outcomes -> frame, totals, workbook: the sheet comes back with the outcome and the assigned number on each row."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from invoca_bulk import payloads, saving
+from invoca_bulk.schema import RESOURCES, Role
+from invoca_bulk.schema.outputs import DONE, OUTCOME_HELP, RESULT_FIELDS, VALIDATION_FIELDS, Outcome
+from invoca_bulk.workbook import Cell, Page, Style
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from invoca_bulk.journal import RowRecord, RunRecord
+    from invoca_bulk.schema import Resource
+
+#: What the platform sets; columns that the sheet does not have are added, in this order, before the result columns.
+_ASSIGNED = ("promo_number", "id", "id_from_network", "object_url")
+_WIDTHS = {0: 44, 1: 44, 2: 100}
+_RESULT = tuple(one.path for one in RESULT_FIELDS)
+_STYLES = {
+    **dict.fromkeys(DONE, Style.OK),
+    **dict.fromkeys((Outcome.INVALID, Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN), Style.ERROR),
+    Outcome.NOT_SENT: Style.WARNING,
+}
+_STALE = frozenset(one.path for one in VALIDATION_FIELDS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What became of a run.
+
+    Attributes:
+        run: the run, as the journal has it.
+        rows: the rows, in the sheet's order.
+    """
+
+    run: RunRecord
+    rows: Sequence[RowRecord]
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The sheet with its outcomes.
+
+        Returns:
+            A frame of texts whose index `row` is the spreadsheet's row number (the rows of a `quantity` share it). Its
+            columns are the sheet's own, under their own titles, then what the platform assigned (`promo_number`, `id`,
+            `id_from_network`, `object_url`), then the `result_` columns.
+        """
+        resource = RESOURCES[self.run.resource]
+        headers = _headers(resource, self.run.headers)
+        records = (self._texts(resource, row) for row in self.rows)
+        index = pd.Index([row.row for row in self.rows], name="row", dtype="int64")
+        frame = pd.DataFrame(records, columns=list(headers), index=index, dtype="str").fillna("")
+        return frame.rename(columns=headers)
+
+    def _texts(self, resource: Resource, row: RowRecord) -> dict[str, str]:
+        """Path or title to text of one row."""
+        texts = dict(zip(map(_path_of(resource), self.run.headers), row.cells, strict=True))
+        if row.carried:
+            return texts
+        if row.outcome in DONE and isinstance(row.answer, dict):
+            texts |= payloads.read_only_texts(resource, row.answer)
+        return texts | {
+            "result_status": row.outcome,
+            "result_error": row.error if row.outcome not in DONE else "",
+            "result_fix": row.fix if row.outcome not in DONE else "",
+            "result_http_status": str(row.http_status or ""),
+            "result_attempts": str(row.attempts),
+            "result_at": _iso(row.ended_at),
+            "result_run": self.run.run,
+        }
+
+    @cached_property
+    def totals(self) -> dict[Outcome, int]:
+        """Outcome to number of rows, in the order of the closed set, those without rows left out."""
+        counts = Counter(row.outcome for row in self.rows)
+        return {outcome: counts[outcome] for outcome in Outcome if counts[outcome]}
+
+    @property
+    def all_done(self) -> bool:
+        """Whether nothing is left to do."""
+        return all(outcome in DONE for outcome in self.totals)
+
+    def by_campaign(self) -> dict[tuple[str, ...], dict[Outcome, int]]:
+        """Where the rows go (advertiser, campaign, affiliate) to outcome to number of rows."""
+        resource = RESOURCES[self.run.resource]
+        titles = {_path_of(resource)(header): at for at, header in enumerate(self.run.headers)}
+        places = [titles[one.path] for one in resource.fields if one.role is Role.PATH and one.path in titles]
+        counts: dict[tuple[str, ...], Counter[Outcome]] = {}
+        for row in self.rows:
+            counts.setdefault(tuple(row.cells[at] for at in places), Counter())[row.outcome] += 1
+        return {place: dict(count) for place, count in counts.items()}
+
+    def save(self, path: str | Path, *, not_over: Iterable[Path] = ()) -> Path:
+        """Write the results: `.xlsx` with a summary, or `.csv`; where that place takes no file, at another one.
+
+        Returns:
+            The file that was written.
+
+        Raises:
+            OutputUnwritable: no place takes it; the results stay in the journal.
+        """
+        return saving.save(path, functools.partial(pages, self), not_over=not_over, or_elsewhere=True)
+
+
+def pages(results: Results) -> list[Page]:
+    """The worksheets of the results workbook, made anew at each call: the rows, and a summary."""
+    frame = results.frame
+    return [
+        Page(name="results", header=list(frame.columns), rows=_cells(results, frame)),
+        Page(name="summary", header=["summary", "", ""], rows=_summary(results), table=False, widths=_WIDTHS),
+    ]
+
+
+def _cells(results: Results, frame: pd.DataFrame) -> Iterator[list[str | Cell]]:
+    """The rows of the frame; what is not done is coloured throughout, what is done at its status only."""
+    resource = RESOURCES[results.run.resource]
+    status = [_path_of(resource)(header) for header in frame.columns].index("result_status")
+    texts = zip(*(frame.iloc[:, at] for at in range(frame.shape[1])), strict=True)
+    for row, cells in zip(results.rows, texts, strict=True):
+        style = _STYLES[row.outcome]
+        done = row.outcome in DONE
+        yield [text if done and at != status else Cell(text=text, style=style) for at, text in enumerate(cells)]
+
+
+def _summary(results: Results) -> Iterator[list[str | Cell]]:
+    run = results.run
+    head: list[list[str | Cell]] = [
+        ["run", run.run],
+        ["file", run.source or "a DataFrame"],
+        ["network", f"{run.network_id} at {run.base_url}"],
+        ["API version", run.api_version],
+        ["started (UTC)", _iso(run.started_at)],
+        ["ended (UTC)", _iso(run.ended_at)],
+        ["state", run.state],
+        [],
+        [Cell(text="outcome", style=Style.BOLD), Cell(text="rows", style=Style.BOLD)],
+    ]
+    yield from head
+    for outcome, count in results.totals.items():
+        meaning, advice = OUTCOME_HELP[outcome]
+        text = meaning if outcome in DONE else f"{meaning} {advice}"
+        yield [Cell(text=outcome, style=_STYLES[outcome]), f"{count:,}", text]
+    yield []
+    yield [Cell(text="advertiser / campaign / affiliate", style=Style.BOLD), Cell(text="rows", style=Style.BOLD)]
+    for place, counts in results.by_campaign().items():
+        yield [" / ".join(filter(None, place)), ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())]
+
+
+def _headers(resource: Resource, given: Iterable[str]) -> dict[str, str]:
+    """Path (or title, of unknown columns) to title, in the order of the results' columns."""
+    path_of = _path_of(resource)
+    titles = {path_of(header): header for header in given if path_of(header) not in _STALE}
+    return titles | {path: titles.get(path, path) for path in (*_ASSIGNED, *_RESULT) if path in resource.by_path}
+
+
+def _path_of(resource: Resource) -> Callable[[str], str]:
+    @functools.cache
+    def path_of(header: str) -> str:
+        column = resource.column(header)
+        return column.path if column else header
+
+    return path_of
+
+
+def _iso(seconds: float | None) -> str:
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def totals_text(totals: dict[Outcome, int]) -> str:
+    """A small table for the terminal: outcome, rows, what it means."""
+    lines = [("outcome", "rows", "")]
+    lines += [(outcome, f"{count:,}", OUTCOME_HELP[outcome][0]) for outcome, count in totals.items()]
+    return "\n".join(f"  {outcome:<9}  {count:>7}  {text}".rstrip() for outcome, count, text in lines)

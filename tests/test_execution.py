@@ -1,0 +1,154 @@
+"""The executor against a platform that misbehaves: each number is requested once, and every row says what is known."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from invoca_bulk import journal, pipeline
+from invoca_bulk.errors import NotAuthorized
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import pandas as pd
+
+    from invoca_bulk.pipeline import Finished
+
+    Requests = Callable[..., pd.DataFrame]
+
+
+def _run(frame: pd.DataFrame, network: Any, **options: Any) -> Finished:
+    chosen = pipeline.Options(**{"yes": True, "progress": False, "concurrency": 1} | options)
+    return pipeline.run(frame, network, chosen)
+
+
+def _outcomes(finished: Finished) -> list[str]:
+    return list(finished.results.frame["result_status"])
+
+
+def test_every_row_gets_its_number(box: Any, network: Any, requests_frame: Requests) -> None:
+    """The number on a row is the one that the sandbox issued for it."""
+    finished = _run(requests_frame(40), network, concurrency=8)
+    issued = {one.body["description"]: one.number for one in box.store.ledger}
+    frame = finished.results.frame
+    assert finished.exit_code == 0
+    assert len(issued) == 40
+    assert dict(zip(frame["description"], frame["promo_number"], strict=True)) == issued
+
+
+@pytest.mark.parametrize("name", ["drop", "500", "502", "503", "408", "409", "201 without a number", "201 cut", "307"])
+def test_what_may_have_been_created_is_never_sent_again(
+    odd: Any, reply: Any, raw_reply: Any, requests_frame: Requests, name: str
+) -> None:
+    """A create without a trustworthy answer is `unknown`, and has reached the platform once."""
+    replies = {
+        "drop": raw_reply(status=None),
+        "500": reply(500, {"errors": {"class": "InternalServiceError", "invalid_data": "refer to error handle 42"}}),
+        "502": raw_reply(status=502, body=b"<html>"),
+        "503": reply(503, {}),
+        "408": reply(408, {}),
+        "409": reply(409, {}),
+        "201 without a number": reply(201, {"id": 1}),
+        "201 cut": raw_reply(status=201, body=b"{", promised=100),
+        "307": raw_reply(status=307, headers={"Location": "/"}),
+    }
+    odd.replies.append(replies[name])
+    finished = _run(requests_frame(3), odd.network())
+    assert _outcomes(finished) == ["unknown", "created", "created"]
+    assert [one["description"] for one in odd.posts] == ["Number 1", "Number 2", "Number 3"]
+    assert finished.exit_code == 1
+    row = finished.results.frame.iloc[0]
+    assert "may have been created" in row["result_error"]
+    assert "Look" in row["result_fix"]
+    assert name != "500" or "error handle 42" in row["result_error"]
+    assert row["result_http_status"] == {"drop": "", "201 without a number": "201", "201 cut": "201"}.get(name, name)
+
+
+def test_a_refusal_lands_on_its_row_in_the_sheets_words(odd: Any, reply: Any, requests_frame: Requests) -> None:
+    """A 403's field errors name the columns as the sheet has them."""
+    odd.replies.append(reply(403, {"errors": {"media_type": ["is not allowed"], "local_center": {"state": ["odd"]}}}))
+    frame = requests_frame(2).rename(columns={"media_type": "Media Type"})
+    row = _run(frame, odd.network()).results.frame.iloc[0]
+    assert row["result_status"] == "rejected"
+    assert row["result_error"] == "Media Type: is not allowed; local_center.state: odd"
+
+
+def test_too_many_requests_are_sent_again(odd: Any, reply: Any, requests_frame: Requests) -> None:
+    """A 429 was refused unprocessed: the row waits as asked, and is created."""
+    odd.replies.extend([reply(429, {}, Retry_After="0.01"), reply(429, {}, Retry_After="0")])
+    finished = _run(requests_frame(1), odd.network())
+    assert _outcomes(finished) == ["created"]
+    assert finished.results.frame.iloc[0]["result_attempts"] == "3"
+
+
+def test_a_platform_that_always_refuses_ends_as_failed(odd: Any, reply: Any, requests_frame: Requests) -> None:
+    """After a bounded number of tries a row that surely was not created has failed, and says so."""
+    odd.replies.extend([reply(429, {}, Retry_After="0")] * 6)
+    finished = _run(requests_frame(2), odd.network())
+    assert _outcomes(finished) == ["failed", "created"]
+    assert "Tried 6 times" in finished.results.frame.iloc[0]["result_error"]
+
+
+def test_a_wrong_token_stops_the_run_at_once(odd: Any, reply: Any, requests_frame: Requests) -> None:
+    """A 401 in the middle: rows before it are kept, nothing more is sent, exit 3."""
+    created = {"id": 9, "id_from_network": "9", "promo_number": "8055550199"}
+    odd.replies.extend([reply(201, created), reply(401, {}), reply(201, created)])
+    finished = _run(requests_frame(5), odd.network())
+    assert _outcomes(finished) == ["created", "not_sent", "not_sent", "not_sent", "not_sent"]
+    assert isinstance(finished.error, NotAuthorized)
+    assert finished.exit_code == 3
+    assert len(odd.posts) == 2
+
+
+def test_intent_is_durable_before_the_platform_sees_the_request(
+    odd: Any, requests_frame: Requests, tmp_path: Path
+) -> None:
+    """Whenever a request reaches the platform, another process can read in the journal that it was sent."""
+    seen: list[list[tuple[str, int]]] = []
+    path = journal.journal_file(tmp_path / "journal", base_url=odd.base_url, network_id="1234")
+
+    class Watching(list[Any]):
+        def append(self, post: Any) -> None:
+            reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+            seen.append(reader.execute("SELECT state, attempt FROM steps ORDER BY step").fetchall())
+            reader.close()
+            super().append(post)
+
+    odd.posts = Watching()
+    _run(requests_frame(3), odd.network())
+    assert seen == [
+        [("sent", 1), ("pending", 0), ("pending", 0)],
+        [("done", 1), ("sent", 1), ("pending", 0)],
+        [("done", 1), ("done", 1), ("sent", 1)],
+    ]
+
+
+def test_requests_in_flight_are_bounded(network: Any, box: Any, requests_frame: Requests) -> None:
+    """Never more requests at once than asked for; each slot has one connection."""
+    finished = _run(requests_frame(30), network, concurrency=3)
+    assert finished.exit_code == 0
+    assert len({one.sequence for one in box.store.ledger}) == 30
+
+
+def test_a_journal_that_breaks_stops_the_run(odd: Any, requests_frame: Requests, tmp_path: Path) -> None:
+    """What cannot be recorded is not sent: when the journal is gone, nothing more leaves."""
+    path = journal.journal_file(tmp_path / "journal", base_url=odd.base_url, network_id="1234")
+
+    class Breaking(list[Any]):
+        def append(self, post: Any) -> None:
+            super().append(post)
+            if len(self) == 2:
+                other = sqlite3.connect(path)
+                other.execute("UPDATE steps SET state = 'done' WHERE step > 1")
+                other.commit()
+                other.close()
+
+    odd.posts = Breaking()
+    finished = _run(requests_frame(5), odd.network())
+    assert len(odd.posts) == 2
+    assert finished.exit_code == 3
+    assert "journal" in str(finished.error)

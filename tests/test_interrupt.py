@@ -1,0 +1,64 @@
+"""Ctrl-C in the middle of a run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from invoca_bulk.stand_in import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+TOKEN = "the-secret-token"
+
+
+def _start(tmp_path: Path, box: Any, concurrency: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "invoca_bulk", "run", "many.csv", "--yes", "-o", "results.csv"]
+    command += ["--concurrency", str(concurrency)]
+    where = {"INVOCA_BASE_URL": box.base_url, "INVOCA_NETWORK_ID": box.network_id, "INVOCA_API_TOKEN": box.token}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=os.environ | where, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while len(box.store.ledger) < 10 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return process
+
+
+def test_ctrl_c_awaits_what_is_under_way(tmp_path: Path, requests_frame: Callable[..., pd.DataFrame]) -> None:
+    """Nothing more is sent, every number that was issued stands on its row, the rest is `not_sent`, exit 4."""
+    requests_frame(2000).to_csv(tmp_path / "many.csv", index=False)
+    with Sandbox(open_campaigns=True, token=TOKEN, latency=0.05) as box:
+        process = _start(tmp_path, box, concurrency=8)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 4, err
+        results = pd.read_csv(tmp_path / "results.csv", dtype=str, keep_default_na=False)
+        assert set(results["result_status"]) == {"created", "not_sent"}
+        created = results[results["result_status"] == "created"]
+        issued = {one.body["description"]: one.number for one in box.store.ledger}
+        assert dict(zip(created["description"], created["promo_number"], strict=True)) == issued
+        assert "invoca-bulk run results.csv -o results-2.csv" in out
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, requests_frame: Callable[..., pd.DataFrame]) -> None:
+    """Requests under way are given up as `unknown`; what was recorded is written."""
+    requests_frame(200).to_csv(tmp_path / "many.csv", index=False)
+    with Sandbox(open_campaigns=True, token=TOKEN, latency=2.0) as box:
+        process = _start(tmp_path, box, concurrency=4)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 4, err
+        counts = pd.read_csv(tmp_path / "results.csv", dtype=str)["result_status"].value_counts()
+        assert counts["not_sent"] > 0
+        assert counts.sum() == 200

@@ -1,0 +1,181 @@
+"""Results: the sheet comes back, with the outcome and the assigned number on each row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import openpyxl
+import pandas as pd
+import pytest
+
+import invoca_bulk as ib
+from invoca_bulk.errors import NotConfirmed, SheetInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Requests = Callable[..., pd.DataFrame]
+
+ADDED = ["promo_number", "id", "id_from_network", "object_url"]
+RESULT = [
+    "result_status",
+    "result_error",
+    "result_fix",
+    "result_http_status",
+    "result_attempts",
+    "result_at",
+    "result_run",
+]
+
+
+def test_all_columns_come_back_in_order_and_unchanged(box: Any, requests_frame: Requests) -> None:
+    """The sheet's own columns under their own titles, unknown ones too; then what was assigned, then the outcome."""
+    frame = requests_frame(3, notes=["x", "=1+1", ""], **{"Custom Data.Channel": "Radio", "zip": "02134"})
+    frame = frame.rename(columns={"media_type": "Media Type"})
+    results = ib.run(frame, box, progress=False)
+    assert list(results.columns) == [*frame.columns, *ADDED, *RESULT]
+    assert list(results.index) == [2, 3, 4]
+    assert results.index.name == "row"
+    for column in frame.columns:
+        assert list(results[column]) == list(frame[column])
+    assert results["result_at"].str.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00").all()
+    assert set(results["result_attempts"]) == {"1"}
+    assert set(results["result_run"]) == {results.attrs["run"]}
+
+
+def test_quantity_becomes_rows_in_place(box: Any, requests_frame: Requests) -> None:
+    """A quantity of 3 gives three rows of quantity 1, where the row was, each with a number of its own."""
+    frame = requests_frame(3, quantity=["", "3", "1"])
+    results = ib.run(frame, box, progress=False)
+    assert list(results.index) == [2, 3, 3, 3, 4]
+    assert list(results["quantity"]) == ["", "1", "1", "1", "1"]
+    assert results["promo_number"].nunique() == 5
+    assert len(box.store.ledger) == 5
+
+
+def test_identical_rows_get_a_number_each(box: Any, requests_frame: Requests) -> None:
+    """Rows that are alike are never merged."""
+    results = ib.run(requests_frame(4, description="same"), box, progress=False)
+    assert sorted(results["promo_number"]) == sorted(one.number for one in box.store.ledger)
+    assert len(box.store.ledger) == 4
+
+
+def test_affiliates_and_own_ids_go_to_their_own_addresses(box: Any, requests_frame: Requests) -> None:
+    """A row with an affiliate goes to its campaign; an own id is kept, and another one is assigned to the rest."""
+    frame = requests_frame(
+        2, affiliate_id_from_network=["F/1", ""], id_from_network=["", "mine #1"], local_center=["", ""]
+    ).drop(columns="local_center")
+    results = ib.run(frame, box, progress=False)
+    assert list(results["id_from_network"])[1] == "mine #1"
+    assert results["id_from_network"].iloc[0] == results["id"].iloc[0] != ""
+    assert [one.own_id for one in box.store.ledger if one.own_id] == ["mine #1"]
+
+
+def test_an_own_id_that_exists_is_refused_by_the_plan(box: Any, requests_frame: Requests) -> None:
+    """The platform is asked first; the row is `invalid`, and names the number that has the id."""
+    first = ib.run(requests_frame(1, id_from_network="mine"), box, progress=False)
+    frame = requests_frame(2, id_from_network=["mine", "other"])
+    with pytest.raises(SheetInvalid, match=first["promo_number"].iloc[0]):
+        ib.run(frame, box, progress=False)
+    assert len(box.store.ledger) == 1
+    results = ib.run(frame, box, progress=False, skip_invalid=True)
+    assert list(results["result_status"]) == ["invalid", "created"]
+
+
+def test_a_campaign_that_does_not_exist_is_refused_by_the_plan(requests_frame: Requests) -> None:
+    """Nothing is bought before every row's campaign was found."""
+    with ib.sandbox() as box:
+        frame = requests_frame(
+            2, advertiser_id_from_network="A-100", advertiser_campaign_id_from_network=["C-100", "C-9"]
+        )
+        with pytest.raises(SheetInvalid, match="does not know where this row goes"):
+            ib.run(frame, box, progress=False)
+        assert box.store.ledger == []
+
+
+def test_unknown_rows_are_never_sent_again(box: Any, requests_frame: Requests) -> None:
+    """A results sheet with an `unknown` row: the row keeps its outcome and run; the rest is done."""
+    frame = requests_frame(3, result_status=["unknown", "not_sent", "created"], result_run="20260101-000000-abcd")
+    frame["promo_number"] = ["", "", "8055550100"]
+    frame["validation_errors"] = "stale"
+    results = ib.run(frame, box, progress=False)
+    assert list(results["result_status"]) == ["unknown", "created", "created"]
+    assert results["result_run"].iloc[0] == "20260101-000000-abcd"
+    assert results["promo_number"].iloc[2] == "8055550100"
+    assert "validation_errors" not in results
+    assert [one.body["description"] for one in box.store.ledger] == ["Number 2"]
+
+
+def test_a_sheet_that_is_done_sends_nothing(box: Any, requests_frame: Requests) -> None:
+    """Running finished results again changes nothing and needs no confirmation."""
+    done = ib.run(requests_frame(3), box, progress=False)
+    again = ib.run(done, box, progress=False)
+    assert len(box.store.ledger) == 3
+    pd.testing.assert_frame_equal(done.astype(object), again.astype(object), check_names=True)
+
+
+def test_the_workbook(box: Any, requests_frame: Requests, tmp_path: Path) -> None:
+    """Sheet `results` with frozen header and filter, all cells text, no formulas; failed rows coloured; a summary."""
+    frame = requests_frame(4, description=["=1+1", "+1", "a", ""], notes=["00123", "@x", "", ""])
+    ib.run(frame, box, progress=False, skip_invalid=True, output=tmp_path / "results.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "results.xlsx")
+    page = book["results"]
+    assert page.freeze_panes == "A2"
+    assert page.auto_filter.ref
+    assert all(cell.data_type in {"s", "inlineStr"} for row in page.iter_rows(min_row=2) for cell in row if cell.value)
+    titles = [cell.value for cell in page[1]]
+    assert page.cell(2, titles.index("description") + 1).value == "=1+1"
+    assert page.cell(2, titles.index("notes") + 1).value == "00123"
+    colours = [page.cell(row, titles.index("notes") + 1).fill.fgColor.rgb for row in (2, 5)]
+    assert colours[0] != colours[1]
+    summary = {row[0].value: row[1].value for row in book["summary"].iter_rows() if row[0].value}
+    assert (summary["created"], summary["invalid"]) == ("3", "1")
+    assert summary["A-1 / C-1"] == "3 created, 1 invalid"
+    assert summary["network"] == f"1234 at {box.base_url}"
+
+
+def test_csv_is_safe_and_comes_back(box: Any, requests_frame: Requests, tmp_path: Path) -> None:
+    """A text that Excel would take for a formula is guarded in CSV, and reads back as it was."""
+    texts = ["=1+1", "+15551234567", "@x", "-1", "'=x"]
+    ib.run(requests_frame(5, description=texts), box, progress=False, output=tmp_path / "results.csv")
+    raw = (tmp_path / "results.csv").read_bytes().decode("utf-8-sig")
+    assert "'=1+1" in raw
+    assert list(ib.read(tmp_path / "results.csv")["description"]) == texts
+
+
+def test_numbers_of_a_real_network_are_confirmed(network: Any, box: Any, requests_frame: Requests) -> None:
+    """Without a yes, and with nobody to ask, nothing is bought; with it everything is."""
+    with pytest.raises(NotConfirmed, match=r"3 promo numbers will be bought on network 1234"):
+        ib.run(requests_frame(3), network, confirm=None, progress=False)
+    asked: list[str] = []
+    with pytest.raises(NotConfirmed, match="not confirmed"):
+        ib.run(requests_frame(3), network, confirm=lambda text: bool(asked.append(text)), progress=False)
+    assert "costs money" in asked[0]
+    assert box.store.ledger == []
+    assert len(ib.run(requests_frame(3), network, yes=True, progress=False)) == 3
+
+
+def test_the_sync_call_works_where_a_loop_runs(box: Any, requests_frame: Requests) -> None:
+    """In a notebook an event loop already runs in the caller's thread."""
+    import asyncio  # noqa: PLC0415
+
+    async def cell() -> pd.DataFrame:
+        return ib.run(requests_frame(2), box, progress=False)
+
+    assert list(asyncio.run(cell())["result_status"]) == ["created", "created"]
+
+
+def test_a_report_can_be_run(box: Any, requests_frame: Requests) -> None:
+    """What `validate` gave is not checked twice, and a frame with its findings is as good as the file."""
+    report = ib.validate(requests_frame(2))
+    assert report.ok
+    assert list(ib.run(report, box, progress=False)["result_status"]) == ["created", "created"]
+    assert list(ib.run(report.sheet, box, progress=False)["result_status"]) == ["created", "created"]
+
+
+def test_an_empty_sheet_gives_empty_results(box: Any, requests_frame: Requests) -> None:
+    """No rows: nothing is sent, and the columns are there all the same."""
+    results = ib.run(requests_frame(1).iloc[:0], box, progress=False)
+    assert len(results) == 0
+    assert "promo_number" in results

@@ -1,0 +1,164 @@
+"""The shape of the package: imports run one way, heavy libraries stay in their places and are loaded when needed."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import invoca_bulk
+
+SOURCE = Path(invoca_bulk.__file__).parent
+FILES = sorted(SOURCE.rglob("*.py"))
+
+#: From the ground up; a module imports from its own floor's package and from floors below.
+FLOORS = [
+    ["errors", "issues"],
+    ["schema"],
+    ["stand_in"],
+    ["settings", "csv_safety"],
+    ["workbook", "files", "payloads", "pacing"],
+    ["saving"],
+    ["templates"],
+    ["sheets"],
+    ["validation"],
+    ["annotation", "planning"],
+    ["journal", "client"],
+    ["verdicts"],
+    ["execution"],
+    ["results"],
+    ["bridge", "progress"],
+    ["pipeline"],
+    ["library"],
+    ["cli"],
+    ["__main__", "__init__", "documentation"],
+]
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+
+#: Third-party library to the modules that may import it.
+LIBRARIES = {
+    "httpx": {"client"},
+    "tenacity": {"client"},
+    "sqlalchemy": {"journal", "execution"},  # execution: its exceptions only
+    "filelock": {"journal"},
+    "python_calamine": {"sheets"},
+    "xlsxwriter": {"workbook"},
+    "tqdm": {"progress"},
+    "click": {"cli"},
+    "phonenumbers": {"schema", "stand_in"},
+    "email_validator": {"schema"},
+    "starlette": {"stand_in"},
+    "uvicorn": {"stand_in"},
+    "platformdirs": {"settings"},
+    "numpy": {"validation", "planning", "sheets"},
+    "pandas": {"sheets", "validation", "planning", "annotation", "results", "pipeline", "library", "cli"},
+}
+
+
+def _module(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def _imports(path: Path, *, with_types: bool = False) -> set[str]:
+    """Dotted names that a file imports; what only the type checker sees is left out unless asked for."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING" and not with_types
+        for node in ast.walk(block)
+    }
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            names |= {one.name for one in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{one.name}" for one in node.names}
+    return names
+
+
+def test_every_module_has_its_floor() -> None:
+    """A new module is given a place before it is used."""
+    assert {_module(path) for path in FILES} == set(FLOOR)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_run_one_way(path: Path) -> None:
+    """No stage reaches back."""
+    here = _module(path)
+    inner = {name.split(".")[1] for name in _imports(path) if name.startswith("invoca_bulk.")}
+    above = {name for name in inner if name != here and FLOOR.get(name, -1) >= FLOOR[here]}
+    if here == "__init__":
+        above = set()
+    assert above == set()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_libraries_stay_in_their_places(path: Path) -> None:
+    """Only the client has sockets, only the journal a database, only sheets and workbook know spreadsheet libraries."""
+    own = {"invoca_bulk", "__future__"} | set(sys.stdlib_module_names)
+    outside = {name.split(".")[0] for name in _imports(path)} - own
+    assert {name for name in outside if _module(path) not in LIBRARIES.get(name, set())} == set()
+
+
+def test_the_sandbox_is_independent() -> None:
+    """The stand-in platform knows the schema and the errors only, so that it cannot share a mistake with the client."""
+    inner = {name for path in FILES if _module(path) == "stand_in" for name in _imports(path) if "invoca_bulk" in name}
+    assert {name.split(".")[1] for name in inner} <= {"stand_in", "schema", "errors", "issues"}
+
+
+def _loaded(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import invoca_bulk",
+        "import invoca_bulk.cli, sys; sys.argv=['x','--help']\ntry: invoca_bulk.cli.main()\nexcept SystemExit: pass",
+        "import invoca_bulk.cli\ntry: invoca_bulk.cli.main(['run', '--help'])\nexcept SystemExit: pass",
+    ],
+    ids=["import", "help", "help of run"],
+)
+def test_nothing_heavy_is_loaded_before_it_is_needed(code: str) -> None:
+    """`import invoca_bulk` and `--help` cost no pandas, no httpx, no spreadsheet library, no server."""
+    heavy = {"pandas", "numpy", "httpx", "sqlalchemy", "openpyxl", "xlsxwriter", "phonenumbers", "starlette", "uvicorn"}
+    assert _loaded(code) & heavy == set()
+
+
+def test_public_names_are_what_they_say() -> None:
+    """Every exported name exists, is documented, and is no module: `ib.run` must stay a function."""
+    assert sorted(invoca_bulk.__all__) == sorted(invoca_bulk._PUBLIC)  # noqa: SLF001  the two lists are one
+    for name in invoca_bulk.__all__:
+        thing = getattr(invoca_bulk, name)
+        assert callable(thing)
+        assert thing.__doc__
+        assert importlib.util.find_spec(f"invoca_bulk.{name}") is None
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """A misspelt name fails as in any module."""
+    with pytest.raises(AttributeError, match="no attribute 'rnu'"):
+        _ = invoca_bulk.rnu
+
+
+def test_functions_are_short() -> None:
+    """No function has more than 50 lines besides its docstring."""
+    long = []
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                lines = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+                if lines > 50:
+                    long.append(f"{path.name}:{node.name} has {lines}")
+    assert long == []
