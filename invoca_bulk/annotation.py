@@ -6,11 +6,13 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from invoca_bulk import saving
+from invoca_bulk.errors import SheetInvalid
 from invoca_bulk.schema.outputs import VALIDATION_FIELDS
-from invoca_bulk.workbook import Cell, Page, Style
+from invoca_bulk.workbook import MAX_ROWS, Cell, Page, Style
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 _ERRORS, _WARNINGS = (one.path for one in VALIDATION_FIELDS)
 _STYLES = {"error": Style.ERROR, "warning": Style.WARNING}
+#: The width of a column of sentences, in characters.
+_SENTENCES = 90.0
 _COLUMN_STYLES = {_ERRORS: Style.ERROR, _WARNINGS: Style.WARNING}
 
 
@@ -56,6 +60,24 @@ class Report:
         return self.errors.empty
 
     @property
+    def wanted(self) -> int:
+        """How many objects the good rows ask for: a row with a quantity of 7 asks for seven."""
+        checked = self.checked
+        return sum(checked.values(at).get("quantity", 1) for at in np.flatnonzero(checked.pending & ~checked.invalid))
+
+    @property
+    def summary(self) -> str:
+        """What was found, in a sentence."""
+        checked = self.checked
+        parts = [
+            f"{len(checked.pending):,} rows checked",
+            f"{int((checked.pending & ~checked.invalid).sum()):,} can be sent and ask for {self.wanted:,} numbers",
+            f"{int(checked.invalid.sum()):,} have errors",
+        ]
+        left = int((~checked.pending).sum())
+        return "; ".join([*parts, *([f"{left:,} have an outcome from an earlier run"] if left else [])]) + "."
+
+    @property
     def sheet(self) -> pd.DataFrame:
         """The sheet as it was read (text cells, index `row`) with `validation_errors` and `validation_warnings`."""
         frame = self.checked.sheet.frame.copy()
@@ -85,8 +107,19 @@ class Report:
         return saving.save(path, partial(pages, self), not_over=not_over)
 
     def __repr__(self) -> str:
-        rows, errors = len(self.checked.sheet.frame), int(self.checked.invalid.sum())
-        return f"<{rows} rows checked: {errors} with errors, {len(self.warnings)} warnings; see .issues and .sheet>"
+        return f"<{self.summary} See .issues and .sheet>"
+
+
+class RowsInvalid(SheetInvalid):
+    """Rows have errors, and `skip_invalid` was not given.
+
+    Attributes:
+        report: what was found.
+    """
+
+    def __init__(self, message: str, report: Report) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 def pages(report: Report) -> list[Page]:
@@ -95,9 +128,10 @@ def pages(report: Report) -> list[Page]:
     found = _Placed(report.issues)
     frame = report.sheet
     headers = [found.cell(None, header, header, Style.HEADER) for header in frame.columns]
-    issues = report.issues.astype({"row": "object"}).fillna("").astype("str")
+    rows = ["" if row is pd.NA else str(row) for row in report.issues["row"]]
+    issues = report.issues.assign(row=pd.Series(rows, dtype="str"))
     return [
-        Page(name=sheet.resource.name, header=headers, rows=_rows(frame, found)),
+        Page(name=sheet.resource.name, header=headers, rows=_rows(frame, found), widths=_widths(frame)),
         Page(
             name="issues",
             header=list(issues.columns),
@@ -131,11 +165,15 @@ class _Placed:
         return Cell(text=text, style=_STYLES[worst], note="\n".join(sentence for _, sentence in found))
 
 
+def _widths(frame: pd.DataFrame) -> dict[int, float]:
+    return {at: _SENTENCES for at, column in enumerate(frame.columns) if column in {_ERRORS, _WARNINGS}}
+
+
 def _rows(frame: pd.DataFrame, found: _Placed) -> Iterator[list[str | Cell]]:
     """The rows at the row numbers that they had: blank rows stay, so that the issues' numbers hold here too."""
     headers = list(frame.columns)
     rows = [int(row) for row in frame.index]
-    in_order = all(first < second for first, second in pairwise([1, *rows]))
+    in_order = all(first < second for first, second in pairwise([1, *rows, MAX_ROWS + 1]))
     for at, (row, texts) in enumerate(zip(rows, _lists(frame), strict=True)):
         if in_order:
             yield from ([] for _ in range(row - (rows[at - 1] if at else 1) - 1))

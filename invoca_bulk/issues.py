@@ -6,6 +6,7 @@ details that the rule gives. A rule never words a message itself, so that the sa
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +18,22 @@ Level = Literal["error", "warning"]
 #: The columns of a frame of issues. `row` is a nullable integer (missing: the issue is about a column or the sheet),
 #: all others are text.
 ISSUE_COLUMNS = ("row", "column", "level", "code", "value", "message", "fix")
+
+#: The longest text of a cell: csv's own limit, and four times what Excel can hold.
+MAX_CELL_CHARACTERS = 131_072
+
+#: What stands in front of the text of a cell that cannot be trusted, and the issue that it gives. It is part of the
+#: text, so that the cell stays refused in every file, frame and copy until somebody types over it.
+MARKS: Mapping[str, str] = {
+    "#DATE!": "cell_date",
+    "#FORMULA!": "cell_formula",
+    "#DIGITS!": "cell_digits_lost",
+    "#TOO_LONG!": "cell_too_long",
+    "#ROW!": "row_marked",
+}
+_MARK_OF = {code: mark for mark, code in MARKS.items()}
+#: In any case: a column may have been lowered in pandas.
+_MARKED = re.compile(rf"({'|'.join(MARKS)})\s*(.*)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +87,7 @@ CATALOGUE: Mapping[str, IssueType] = {
     ),
     "cell_formula": _error(
         "The cell holds a formula whose result is not stored in the file.",
-        "Open the file in the spreadsheet program, save it and try again, or paste the values.",
+        "Open the original file in the spreadsheet program, save it and try again, or type the value.",
     ),
     "cell_date": _error(
         "The cell is a date ({value}): Excel turns text such as 3-4 or MAY1 into dates.",
@@ -81,8 +98,8 @@ CATALOGUE: Mapping[str, IssueType] = {
         "Format the column as Text and type the value again.",
     ),
     "cell_too_long": _error(
-        "The cell holds {length} characters; the limit is {limit}.",
-        "Shorten the text; an unclosed quote in a CSV file also causes this.",
+        f"The cell held more than {MAX_CELL_CHARACTERS:,} characters, and its text was cut.",
+        "Type a shorter text; an unclosed quote in a CSV file also causes this.",
     ),
     "cell_control": _error(
         "The text holds an invisible control character ({name}).",
@@ -95,6 +112,10 @@ CATALOGUE: Mapping[str, IssueType] = {
     "quote_unclosed": _error(
         "A quote is opened in this row and never closed, so the rows below it became part of its last cell.",
         "Close the quote, or remove it, and read the file again.",
+    ),
+    "row_marked": _error(
+        "The row was refused when the file was first read (it had too many cells, or a quote that was never closed).",
+        "Type the row again.",
     ),
     "cell_cleaned": _warning(
         "{value!r} is read as {clean!r}.",
@@ -251,6 +272,10 @@ CATALOGUE: Mapping[str, IssueType] = {
         "The rows {rows} are identical; each of them buys a number.",
     ),
     # Rows against what earlier runs did
+    "status_unknown": _error(
+        "{value!r} is no outcome of a row, so it cannot be told whether the row was done.",
+        "Clear the cell to have the row sent, or type created to have it left alone.",
+    ),
     "unsettled_row": _warning(
         "An earlier run ({run}) could not establish whether this row was done; it is not sent again.",
         "Look it up on the platform; if it is not there, clear the row's result columns and run the sheet again.",
@@ -262,7 +287,7 @@ CATALOGUE: Mapping[str, IssueType] = {
     ),
     "campaign_not_found": _error(
         "The platform does not know where this row goes: {text}.",
-        "Check advertiser_id_from_network, advertiser_campaign_id_from_network and affiliate_id_from_network.",
+        "Check the ids of the advertiser, the campaign and the affiliate, and that the network id is the right one.",
     ),
     # The whole sheet
     "blank_rows": _warning(
@@ -306,6 +331,19 @@ class Problem:
     @property
     def _shown(self) -> dict[str, object]:
         return {name: shortened(one) if isinstance(one, str) else one for name, one in self.details.items()}
+
+
+def marked(code: str, text: str) -> str:
+    """The text of a cell with the mark of an issue in front; one that has it already stays as it is."""
+    mark = _MARK_OF[code]
+    shown = text if text.startswith(mark) else f"{mark} {text}" if text else mark
+    return shown[:MAX_CELL_CHARACTERS]
+
+
+def problem_of_mark(text: str) -> Problem | None:
+    """The problem that a text's mark stands for, or None when it has none."""
+    found = _MARKED.match(text)
+    return Problem(code=MARKS[found[1].upper()], details={"value": found[2]}) if found else None
 
 
 def shortened(text: str, limit: int = 120) -> str:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from invoca_bulk.issues import ISSUE_COLUMNS, Problem, Refused, shortened
+from invoca_bulk.issues import ISSUE_COLUMNS, Problem, Refused, problem_of_mark, shortened
 from invoca_bulk.schema import Action, Role, paths
 from invoca_bulk.schema.kinds import Reading, control_character, plain
 from invoca_bulk.schema.model import fold_header
 from invoca_bulk.schema.outputs import DONE, Outcome, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -135,6 +135,10 @@ class Checked:
         rows: Mask = self.sheet.frame.index.isin(errors.to_numpy(dtype="int64"))
         return (rows | self.blocked) & self.pending
 
+    def texts(self, path: str) -> Sequence[str]:
+        """The distinct texts of a column; none when the sheet does not have it."""
+        return next((one.texts for one in self.columns if one.column.path == path), ())
+
     def values(self, position: int | np.integer) -> dict[str, Json]:
         """Path to JSON value of a row's cells that are neither blank nor cleared: a create has nothing to clear."""
         readings = ((one.column.path, one.value(position)) for one in self.columns)
@@ -176,8 +180,10 @@ class _Check:
         self.columns: list[CheckedColumn] = []
         self.by_path: dict[str, CheckedColumn] = {}
         self.pending = np.ones(len(sheet.frame), dtype=bool)
-        #: Header to the rows whose cell there was damaged before it was read; "": the whole row was.
-        self.damaged: dict[str, Mask] = {}
+        #: Row number to why reading refused the whole row; a file that is read again no longer tells.
+        self.why_refused = {one.row: one.problem for one in sheet.findings if one.row is not None}
+        #: Position of a row that reading refused to its only issue: the row's cells stand in wrong columns.
+        self.refused_rows: dict[int, _Found] = {}
 
     @property
     def blocked(self) -> bool:
@@ -186,7 +192,7 @@ class _Check:
     def run(self) -> None:
         known = self._match_headers()
         self._look_at_earlier_results(known)
-        self._report_findings(known)
+        self._report_findings()
         for column in known:
             self._read_column(column)
         self._require_columns()
@@ -203,8 +209,8 @@ class _Check:
         for header in self.headers:
             column = self.resource.column(header)
             if column is None:
-                self._unknown(header)
-            elif column.path in known:
+                continue
+            if column.path in known:
                 first = known[column.path].header
                 details = {"first": first, "value": header, "known": column.path}
                 self._add(-1, header, header, Problem(code="column_repeated", details=details))
@@ -212,14 +218,26 @@ class _Check:
                 self._add(-1, header, header, Problem(code="cell_control", details={"name": character}))
             else:
                 known[column.path] = column
+        for header in self.headers:
+            if self.resource.column(header) is None:
+                self._unknown(header, known)
         return list(known.values())
 
-    def _unknown(self, header: str) -> None:
+    def _unknown(self, header: str, known: Mapping[str, Column]) -> None:
+        """An unknown header is misspelt if it looks like a title, or like another header of a missing column.
+
+        A column `Campaign`, with names, is common beside the campaign's id.
+        """
         names = {fold_header(name): name for name in self.resource.known_columns() if not name.endswith("*")}
-        near = difflib.get_close_matches(fold_header(header), names, n=1, cutoff=_MISSPELT)
-        code = "column_misspelt" if near else "column_unknown"
-        details = {"value": header, "known": names[near[0]] if near else ""}
+        near = [names[one] for one in difflib.get_close_matches(fold_header(header), names, n=1, cutoff=_MISSPELT)]
+        meant = [name for name in near if name in self.resource.by_path or self._is_missing(name, known)]
+        code = "column_misspelt" if meant else "column_unknown"
+        details = {"value": header, "known": meant[0] if meant else ""}
         self._add(-1, header, header, Problem(code=code, details=details))
+
+    def _is_missing(self, name: str, known: Mapping[str, Column]) -> bool:
+        column = self.resource.column(name)
+        return column is not None and column.path not in known
 
     def _require_columns(self) -> None:
         for field in self.resource.fields:
@@ -239,6 +257,10 @@ class _Check:
         done = np.array([one in DONE for one in outcomes], dtype=bool)
         self.pending = ~(done | unknown)[codes]
         runs = next((self.sheet.frame[one.header] for one in known if one.path == "result_run"), None)
+        strange = np.array([one is None and bool(plain(str(text))) for one, text in zip(outcomes, texts, strict=True)])
+        for position in np.flatnonzero(strange.astype(bool)[codes]):
+            text = str(texts[codes[position]])
+            self._add(position, status.header, text, Problem(code="status_unknown", details={"value": text}))
         for position in np.flatnonzero(unknown[codes]):
             run = str(runs.iloc[position]).strip() if runs is not None else ""
             details = {"run": run or "not named"}
@@ -258,26 +280,11 @@ class _Check:
         self.by_path[column.path] = checked
         self._add_distinct(checked, [problem or (reading.warning if reading else None) for reading, problem in results])
 
-    def _report_findings(self, known: Iterable[Column]) -> None:
-        """What reading found; in a column that is not sent it does no harm."""
-        positions = {int(row): position for position, row in enumerate(self.sheet.frame.index)}
-        sent = {column.header for column in known if column.field.role is not Role.RESULT}
+    def _report_findings(self) -> None:
+        """What reading found about the sheet; what it found in a row stands in the row's cells."""
         for finding in self.sheet.findings:
-            header = finding.header or ""
-            if header and header not in sent:
-                continue
-            position = -1 if finding.row is None else positions[finding.row]
-            self._add(position, header, finding.text, finding.problem)
-            if position >= 0 and finding.problem.level == "error":
-                self.damaged.setdefault(header, np.zeros(len(self.pending), dtype=bool))[position] = True
-
-    def _sound(self, *columns: CheckedColumn) -> Mask:
-        """Row position to whether the cells there can be judged: there is something to do, and they are as typed."""
-        sound = self.pending
-        for header in ("", *(one.column.header for one in columns)):
-            if header in self.damaged:
-                sound = sound & ~self.damaged[header]
-        return sound
+            if finding.row is None:
+                self._add(-1, "", "", finding.problem)
 
     def _check_field(self, one: CheckedColumn) -> None:
         """What can be wrong with any text in this field, and with none."""
@@ -302,7 +309,7 @@ class _Check:
         path = one.column.path
         names_it = path in {collection.key for collection in self.resource.collections}
         code = "names_existing" if names_it else "read_only"
-        for position in np.flatnonzero(one.filled & self.pending):
+        for position in np.flatnonzero(one.filled & self.pending & ~one.refused[one.codes]):
             text = one.texts[one.codes[position]]
             self._add(position, one.column.header, text, Problem(code=code, details={"known": path, "value": text}))
 
@@ -328,7 +335,7 @@ class _Check:
         for position in firsts:
             if found := list(_judge(rule, columns, position)):
                 problems[int(groups[position])] = found
-        for position in np.flatnonzero(np.isin(groups, list(problems)) & self._sound(*columns)):
+        for position in np.flatnonzero(np.isin(groups, list(problems)) & self.pending):
             for problem in problems[int(groups[position])]:
                 self._add_row_problem(position, problem, columns)
 
@@ -346,8 +353,9 @@ class _Check:
         same = [one for one in self.columns if one.column.field.role is not Role.RESULT]
         alone = ~own.filled if own is not None else np.ones(len(self.pending), dtype=bool)
         for positions in self._repeated(same, only=alone):
-            details = {"rows": self._rows(positions)}
-            self._add(positions[0], "", "", Problem(code="identical_rows", details=details))
+            problem = Problem(code="identical_rows", details={"rows": self._rows(positions)})
+            first = self._found(positions[0], "", "", problem)  # worded once: a group may be the whole sheet
+            self.found += [first._replace(position=int(position)) for position in positions]
 
     def _repeated(self, columns: Sequence[CheckedColumn], *, only: Mask) -> Iterator[npt.NDArray[np.int64]]:
         """Positions of rows that are equal in some columns, a group at a time."""
@@ -368,16 +376,25 @@ class _Check:
     def _add(self, position: int | np.integer, header: str, value: str, problem: Problem) -> None:
         if position >= 0 and not self.pending[position] and problem.code != "unsettled_row":
             return
+        refused = problem.code == "row_marked"
+        if refused:
+            problem = self.why_refused.get(int(self.sheet.frame.index[int(position)]), problem)
+        found = self._found(position, header, value, problem)
+        self.found.append(found)
+        if refused:
+            self.refused_rows[found.position] = found
+
+    def _found(self, position: int | np.integer, header: str, value: str, problem: Problem) -> _Found:
         shown = (header, problem.level, problem.code, shortened(value), problem.message, problem.fix)
-        self.found.append(_Found(int(position), self.order.get(header, -1), *shown))
+        return _Found(int(position), self.order.get(header, -1), *shown)
 
     def _add_where(self, mask: Mask, one: CheckedColumn, problem: Problem) -> None:
-        for position in np.flatnonzero(mask & self._sound(one)):
+        for position in np.flatnonzero(mask & self.pending):
             self._add(position, one.column.header, one.texts[one.codes[position]], problem)
 
     def _add_distinct(self, one: CheckedColumn, problems: Sequence[Problem | None]) -> None:
         has = np.array([problem is not None for problem in problems], dtype=bool)
-        for position in np.flatnonzero(has[one.codes] & self._sound(one)):
+        for position in np.flatnonzero(has[one.codes] & self.pending):
             code = one.codes[position]
             if problem := problems[code]:
                 self._add(position, one.column.header, one.texts[code], problem)
@@ -392,7 +409,8 @@ class _Check:
 
     def issues(self) -> pd.DataFrame:
         """All that was found, as a frame."""
-        found = sorted(dict.fromkeys(self.found), key=lambda one: (one.position, one.order))
+        told = (one for one in self.found if self.refused_rows.get(one.position, one) is one)
+        found = sorted(dict.fromkeys(told), key=lambda one: (one.position, one.order))
         index = self.sheet.frame.index
         rows = pd.array([index[one.position] if one.position >= 0 else None for one in found], dtype="Int64")
         texts = {name: pd.Series([getattr(one, name) for one in found], dtype="str") for name in ISSUE_COLUMNS[1:]}
@@ -401,12 +419,12 @@ class _Check:
 
 def _read(field: Field, text: str) -> tuple[Reading | None, Problem | None]:
     """Read one distinct text: its meaning, and the error if it has none. Blank: neither."""
-    if not plain(text):
-        return None, None
+    bare = plain(text)
+    spoilt = None if field.role is Role.RESULT else _spoilt(bare)
+    if spoilt or not bare:
+        return None, spoilt
     if field.role is Role.RESULT or field.read_only:
         return Reading(value=text), None
-    if text.strip() in SPREADSHEET_ERRORS:
-        return None, Problem(code="cell_error", details={"value": text.strip()})
     try:
         reading = field.kind.read(text)
     except Refused as refused:
@@ -414,6 +432,13 @@ def _read(field: Field, text: str) -> tuple[Reading | None, Problem | None]:
     if reading.value in (None, []) and not field.clearable:
         return None, Problem(code="cannot_clear", details={"known": field.path})
     return reading, None
+
+
+def _spoilt(bare: str) -> Problem | None:
+    """What the text itself says is wrong with the cell: an error of the spreadsheet, or a mark of reading."""
+    if bare in SPREADSHEET_ERRORS:
+        return Problem(code="cell_error", details={"value": bare})
+    return problem_of_mark(bare)
 
 
 def _combined(codes: Sequence[Codes]) -> Codes:

@@ -27,6 +27,7 @@ from xlsxwriter.utility import xl_col_to_name
 from xlsxwriter.worksheet import Worksheet
 
 from invoca_bulk.errors import OutputUnwritable
+from invoca_bulk.issues import marked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -220,6 +221,10 @@ def _sound(text: str) -> str:
     return _IMPOSSIBLE.sub("\ufffd", text)
 
 
+def _fits(text: str) -> bool:
+    return len(text) <= MAX_TEXT // 2 or len(text.encode("utf-16-le")) <= 2 * MAX_TEXT
+
+
 def _cut(text: str, limit: int, mark: str = CUT_MARK) -> str:
     """The text cut to so many UTF-16 units, with a mark where that was done."""
     units = text.encode("utf-16-le")
@@ -231,7 +236,9 @@ def _cut(text: str, limit: int, mark: str = CUT_MARK) -> str:
 
 def _xml(text: str) -> str:
     """The text as it stands in a cell's XML; control characters in Excel's own way: `_x000D_`."""
-    cut = _cut(_sound(text), MAX_TEXT)
+    sound = _sound(text)
+    # The mark keeps what was cut from being taken for the whole text when the file is read again.
+    cut = sound if _fits(sound) else _cut(marked("cell_too_long", sound), MAX_TEXT)
     escaped = escape(_ESCAPED.sub(lambda match: f"_x{ord(match[0]):04X}_", cut))
     return f'<t xml:space="preserve">{escaped}</t>'
 

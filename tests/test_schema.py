@@ -139,7 +139,9 @@ TITLES = [
     for title in (field.path, *field.aliases)
     if not title.endswith("*")
 ]
-SEPARATORS = st.lists(st.sampled_from(["_", " ", "-", "", "\u2010", "\u00ad_", "  ", "\n"]), min_size=1, max_size=5)
+SEPARATORS = st.lists(
+    st.sampled_from(["_", " ", "-", ".", "", "\u2010", "\u00ad_", "  ", "\n"]), min_size=1, max_size=5
+)
 
 
 @given(
@@ -152,7 +154,7 @@ SEPARATORS = st.lists(st.sampled_from(["_", " ", "-", "", "\u2010", "\u00ad_", "
 def test_spelling(
     named: tuple[Resource, Field, str], separators: list[str], upper: list[bool], number: int, around: str
 ) -> None:
-    """A header is found in any case, with spaces, dashes or nothing for underscores, numbered, by alias too."""
+    """A header is found in any case, with spaces, dashes, dots or nothing for underscores, numbered, by alias too."""
     resource, field, title = named
     header = f"{around}{spelt(title.replace('#', str(number)), separators, upper)}{around}"
     column = resource.column(header)
@@ -177,9 +179,24 @@ def test_spelling(
         pytest.param(PROMO_NUMBERS, "Zip Code", "local_center.zipcode", id="zip-code"),
         pytest.param(PROMO_NUMBERS, "Area-Code", "local_center.tn_prefix", id="area-code"),
         pytest.param(PROMO_NUMBERS, "Media", "media_type", id="media"),
+        pytest.param(PROMO_NUMBERS, "Local Center TN Prefix", "local_center.tn_prefix", id="no-dot"),
+        pytest.param(PROMO_NUMBERS, "Qty.", "quantity", id="qty"),
+        pytest.param(PROMO_NUMBERS, "Count", "quantity", id="count"),
+        pytest.param(PROMO_NUMBERS, "Hours of Operation Open 24/7", None, id="a-slash-separates-nothing"),
+        pytest.param(
+            PROMO_NUMBERS, "Hours Of Operation Open 24 7", "hours_of_operation.open_24_7", id="a-number-in-a-name"
+        ),
         pytest.param(PROMO_NUMBERS, "Own ID", "id_from_network", id="own-id"),
         pytest.param(PROMO_NUMBERS, "Result Status", "result_status", id="our-own"),
         pytest.param(ADVERTISERS, "Users.1.First Name", "users.1.first_name", id="numbered"),
+        pytest.param(ADVERTISERS, "Users 1 First Name", "users.1.first_name", id="numbered-without-dots"),
+        pytest.param(
+            ADVERTISERS,
+            "users_2_email_settings_11_email_address",
+            "users.2.email_settings.11.email_address",
+            id="numbered-twice-without-dots",
+        ),
+        pytest.param(ADVERTISERS, "users.#.first_name", None, id="a-place-for-a-number"),
         pytest.param(ADVERTISERS, "users.007.role", "users.7.role", id="leading-zeros"),
         pytest.param(
             ADVERTISERS,

@@ -185,13 +185,22 @@ def suggestion(text: str, choices: tuple[str, ...]) -> str:
     near = difflib.get_close_matches(_sorted_words(text), words, n=1, cutoff=0.75)
     if near:
         return words[near[0]]
-    if len(choices) <= _FEW:
-        return f"Type one of: {', '.join(choices)}."
+    typed = set(_words(text))
+    holding = [choice for choice in choices if typed and typed <= set(_words(choice))]
+    if len(holding) == 1:
+        return holding[0]
+    for few in (holding, choices):
+        if 0 < len(few) <= _FEW:
+            return f"Type one of: {', '.join(few)}."
     return "Choose a value from the dropdown of the template, or from the list in the README."
 
 
 def _sorted_words(text: str) -> str:
-    return " ".join(re.findall(r"\w+", plain(text).casefold()))
+    return " ".join(_words(text))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", plain(text).casefold())
 
 
 def choice(*choices: str, name: str = "choice") -> Kind:

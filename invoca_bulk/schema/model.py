@@ -160,12 +160,12 @@ class Collection:
 
 
 #: A record's number within a path. More digits are no number that anybody counts to, and more than 4,300 break `int`.
-_NUMBER = re.compile(r"(?<=\.)[0-9]{1,9}(?=\.)")
+_NUMBER = re.compile(r"(?<=[\s._])[0-9]{1,9}(?=[\s._])")
 
 
 def fold_header(header: str) -> str:
-    """A header as it is compared: without case, spaces, dashes and underscores."""
-    return re.sub(r"[\s_\-\u00ad\u200b\ufeff\u2010-\u2015]+", "", header).casefold()
+    """A header as it is compared: without case, spaces, dots, dashes and underscores."""
+    return re.sub(r"[\s._\-\u00ad\u200b\ufeff\u2010-\u2015]+", "", header).casefold()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,10 +206,11 @@ class Resource:
         parent, dot, key = text.partition(".")
         if dot and fold_header(parent) == fold_header(paths.FREE_PARENT) and key.strip():
             return Column(path=f"{paths.FREE_PARENT}.{key.strip()}", header=header, field=self.by_path["custom_data.*"])
-        numbers = iter(_NUMBER.findall(text))
-        one = self._by_fold.get(fold_header(_NUMBER.sub("#", text)))
-        if one is None or one.path.endswith("*"):
+        # A number may also be part of a name (`open_24_7`), so the header as it is goes first.
+        one = self._by_fold.get(fold_header(text)) or self._by_fold.get(fold_header(_NUMBER.sub("#", text)))
+        if one is None or one.path.endswith("*") or "#" in text:
             return None
+        numbers = iter(_NUMBER.findall(text))
         return Column(path=re.sub("#", lambda _: str(int(next(numbers))), one.path), header=header, field=one)
 
     def scope(self, values: Mapping[str, str]) -> tuple[str, ...]:

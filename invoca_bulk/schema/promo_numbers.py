@@ -72,6 +72,7 @@ FIELDS = (
         role=Role.OWN,
         help="So many numbers with these settings; blank: 1. Each is bought, and gets a row of its own in the results.",
         example="1",
+        aliases=("qty", "count"),
         clearable=False,
     ),
     Field(

@@ -10,41 +10,42 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from invoca_bulk.issues import Problem
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 #: A spreadsheet keeps 15 digits of a number; from here on the last ones may have been replaced by zeros.
 FIRST_LOSSY = 10**15
 _KEPT_DIGITS = 15
+#: No number of more digits is written out: Python refuses one of 4,300, and `1E+999999999` would fill the memory.
+_MOST_DIGITS = 1_000
+_TOO_LARGE = 10**_MOST_DIGITS
 
 
 class NoText(TypeError):
-    """A value of a type that has no text form here; never leaves this package."""
+    """A value that has no text form; the message names it, as part of a sentence. Never leaves this package."""
 
 
-def texts(values: Sequence[object]) -> tuple[list[str], dict[int, Problem]]:
-    """The text of each cell of a column, and what is wrong with some, by position.
+def texts(values: Sequence[object]) -> tuple[list[str], dict[int, str]]:
+    """The text of each cell of a column, and the issue code of those that the spreadsheet program spoilt, by position.
 
     The work is done once for each type that occurs, since most columns are all text already.
 
     Raises:
-        NoText: a value's type is not in the table.
+        NoText: a value's type is not in the table, or the value cannot be written out.
     """
     types = set(map(type, values))
     if types <= {str}:
         return list(values), {}  # type: ignore[arg-type]  # the line above has looked
     write = {one: _entry(_WRITERS, one) or _refuse for one in types}
     check = {one: check for one in types if (check := _entry(_CHECKS, one))}
-    return [write[type(value)](value) for value in values], _problems(check, values)
+    return [write[type(value)](value) for value in values], _spoilt(check, values)
 
 
-def _problems(check: Mapping[type, Callable[[Any], Problem | None]], values: Sequence[object]) -> dict[int, Problem]:
+def _spoilt(check: Mapping[type, Callable[[Any], str | None]], values: Sequence[object]) -> dict[int, str]:
     if not check:
         return {}
     found = ((at, check[type(value)](value)) for at, value in enumerate(values) if type(value) in check)
-    return {at: problem for at, problem in found if problem}
+    return {at: code for at, code in found if code}
 
 
 def _entry(table: Mapping[type, Callable[[Any], Any]], of: type) -> Callable[[Any], Any] | None:
@@ -53,10 +54,16 @@ def _entry(table: Mapping[type, Callable[[Any], Any]], of: type) -> Callable[[An
 
 
 def _refuse(value: object) -> str:
-    raise NoText(type(value).__name__)
+    raise NoText(f"a value of the type {type(value).__name__}")
 
 
 # Types to text
+
+
+def _int(value: int) -> str:
+    if abs(value) >= _TOO_LARGE:
+        raise NoText(f"a number of more than {_MOST_DIGITS:,} digits")
+    return int.__repr__(value)
 
 
 def _number(value: float) -> str:
@@ -69,6 +76,8 @@ def _number(value: float) -> str:
 def _decimal(value: decimal.Decimal) -> str:
     if value.is_nan():
         return ""
+    if value and abs(value.adjusted()) >= _MOST_DIGITS:  # before anything writes it out
+        raise NoText(f"a number of more than {_MOST_DIGITS:,} digits")
     return str(int(value)) if value.is_finite() and value == int(value) else format(value, "f")
 
 
@@ -100,7 +109,12 @@ def _blank(_value: object) -> str:
 
 
 def _list(value: Sequence[object]) -> str:
-    return json.dumps(list(value), ensure_ascii=False, default=_plain)
+    try:
+        return json.dumps(list(value), ensure_ascii=False, default=_plain)
+    except NoText:
+        raise
+    except (RecursionError, TypeError, ValueError):  # it contains itself, or something that JSON cannot hold
+        raise NoText("a list that cannot be written as JSON") from None
 
 
 def _plain(value: object) -> object:
@@ -114,7 +128,8 @@ _WRITERS: Mapping[type, Callable[[Any], str]] = {
     str: str.__str__,
     bool: lambda value: "TRUE" if value else "FALSE",
     np.bool_: lambda value: "TRUE" if value else "FALSE",
-    int: int.__repr__,
+    int: _int,
+    np.timedelta64: _refuse,  # numpy calls it an integer
     np.integer: lambda value: str(int(value)),
     float: _number,
     np.floating: lambda value: _number(float(value)),
@@ -135,29 +150,28 @@ _WRITERS: Mapping[type, Callable[[Any], str]] = {
 # What the spreadsheet program did to a value
 
 
-def _is_date(value: dt.date) -> Problem:
-    write = _WRITERS[dt.datetime if isinstance(value, dt.datetime) else dt.date]
-    return Problem(code="cell_date", details={"value": write(value)})
-
-
-def _digits_of_float(value: float) -> Problem | None:
+def _digits_of_float(value: float) -> str | None:
     """A float of this size cannot tell whether its last digits are the ones that were typed."""
-    return Problem(code="cell_digits_lost") if abs(value) >= FIRST_LOSSY and value.is_integer() else None
+    return "cell_digits_lost" if abs(value) >= FIRST_LOSSY and value.is_integer() else None
 
 
-def _digits_of_int(value: int) -> Problem | None:
+def _digits_of_int(value: int) -> str | None:
     """An int is exact, so its digits were lost only if there are zeros in their place."""
     lost = abs(value) >= FIRST_LOSSY and not str(abs(value))[_KEPT_DIGITS:].strip("0")
-    return Problem(code="cell_digits_lost") if lost else None
+    return "cell_digits_lost" if lost else None
 
 
-_CHECKS: Mapping[type, Callable[[Any], Problem | None]] = {
-    dt.date: _is_date,
+def _digits_of_decimal(value: decimal.Decimal) -> str | None:
+    return _digits_of_int(int(value)) if value.is_finite() and value == int(value) else None
+
+
+_CHECKS: Mapping[type, Callable[[Any], str | None]] = {
+    dt.date: lambda _value: "cell_date",
     type(pd.NaT): lambda _value: None,
     bool: lambda _value: None,
     int: _digits_of_int,
     np.integer: lambda value: _digits_of_int(int(value)),
     float: _digits_of_float,
     np.floating: lambda value: _digits_of_float(float(value)),
-    decimal.Decimal: lambda value: _digits_of_int(int(value)) if value.is_finite() and value == int(value) else None,
+    decimal.Decimal: _digits_of_decimal,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -32,8 +33,9 @@ def read(
 
     Returns:
         One row for each row that is not blank. The index `row` (int64) holds the row numbers of the spreadsheet, the
-        columns are the headers as written, every cell is text (blank: ""). What was found wrong in cells travels in
-        `frame.attrs["invoca_bulk"]` and is reported by validation; a cell that is changed in pandas sheds it.
+        columns are the headers as written, every cell is text (blank: ""). A cell that cannot be trusted, such as a
+        date that Excel made of a text, starts with a mark, such as `#DATE! 2026-05-01`, and is an error until other
+        text stands there. `frame.attrs["invoca_bulk"]` tells which file was read, and of blank and hidden rows.
         In xls, xlsb and ods, error cells such as #N/A are read as blank, and hidden rows are not counted.
 
     Raises:
@@ -56,16 +58,17 @@ def load(source: sources.Source | pd.DataFrame, *, sheet: str | None = None, res
     name = sources.name_of(source)
     try:
         with _collector_paused():
-            return _load(sources.content_of(source), name, sheet, among)
+            content = sources.content_of(source)
+            return replace(_load(content, sheet, among), source=name, path=sources.path_of(source))
     except SheetUnreadable as error:
         raise SheetUnreadable(f"{name}: {error}" if name else str(error)) from None
 
 
-def _load(content: bytes | str, name: str, sheet: str | None, among: Sequence[Resource]) -> Sheet:
+def _load(content: bytes | str, sheet: str | None, among: Sequence[Resource]) -> Sheet:
     grid, heading = headers.choose(_grids(content, sheet, among), among)
-    frame, findings = table.build(table.below(grid, heading), grid.marks)
     resource = headers.resource_of(heading.titles, among)
-    return Sheet(frame=frame, resource=resource, source=name, findings=tuple(findings))
+    frame, findings = table.build(table.below(grid, heading), grid.marks, resource)
+    return Sheet(frame=frame, resource=resource, source="", findings=tuple(findings))
 
 
 def _grids(content: bytes | str, sheet: str | None, among: Sequence[Resource]) -> list[Grid]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import pandas as pd
 
@@ -16,18 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What reading found wrong in a cell or a row; validation turns it into an issue.
+    """What reading found about the sheet, or about a row that it refused; validation turns it into an issue.
+
+    What is wrong with a cell is no finding: it stands in the cell's text (`issues.MARKS`).
 
     Attributes:
-        row: the row's number in the spreadsheet; None: it is about the whole sheet.
-        header: the header as written; None: it is about the whole row (or sheet).
-        text: the cell's text in the frame when it was found. Of a row: its cells as a JSON object, header to text.
+        row: the number of the row in the spreadsheet, a cell of which has the mark `#ROW!`; without that mark the
+            finding counts no more. None: it is about the whole sheet.
         problem: what is wrong; a code of `issues.CATALOGUE`.
     """
 
     row: int | None
-    header: str | None
-    text: str
     problem: Problem
 
 
@@ -36,16 +36,19 @@ class Sheet:
     """One table of rows, as read.
 
     Attributes:
-        frame: text cells; a blank cell is "" and never missing. The index `row` (int64) holds the row numbers of the
+        frame: text cells; a blank cell is "" and never missing. In a column that can be sent, a cell that cannot be
+            trusted starts with one of `issues.MARKS`. The index `row` (int64) holds the row numbers of the
             spreadsheet; blank rows are left out. The columns are the headers as written, stripped at the ends.
         resource: what the rows are about.
         source: the file's name without its folder; empty for a DataFrame or a file object without a name.
-        findings: what reading found wrong.
+        path: the file, absolute; None where there is none: an analyst's own DataFrame, bytes, a nameless file object.
+        findings: what reading found besides what stands in the cells.
     """
 
     frame: pd.DataFrame
     resource: Resource
     source: str
+    path: Path | None = None
     findings: tuple[Finding, ...]
 
 
@@ -55,12 +58,13 @@ class Marks:
 
     Attributes:
         errors: the text of each error cell, such as `#N/A`.
-        formulas: the formula cells whose result is not stored.
+        formulas: the formula of each cell whose result is not stored, such as `=A1`; empty where that is not stored
+            either.
         hidden: the numbers of the hidden rows.
     """
 
     errors: Mapping[tuple[int, int], str] = field(default_factory=dict)
-    formulas: frozenset[tuple[int, int]] = frozenset()
+    formulas: Mapping[tuple[int, int], str] = field(default_factory=dict)
     hidden: frozenset[int] = frozenset()
 
 

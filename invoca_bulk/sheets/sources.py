@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 from pathlib import Path, PurePath
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -10,35 +12,54 @@ from invoca_bulk.errors import SheetUnreadable
 
 #: Files are read into memory whole; a sheet of a million rows has about a tenth of this.
 MAX_FILE_BYTES = 1 << 30
+_PART_BYTES = 1 << 24
+#: What no output takes: bytes of a file name that are no text (Python makes surrogates of them), control characters.
+_UNSOUND = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @runtime_checkable
 class Readable(Protocol):
     """A file object, binary or text."""
 
-    def read(self) -> bytes | str:
-        """The rest of the content."""
+    def read(self, size: int = -1, /) -> bytes | str:
+        """So much of the content, or all of it; nothing at its end."""
 
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable
 
 
 def name_of(source: object) -> str:
-    """The file's name without its folder; empty where there is none."""
+    """The file's name without its folder, sound; empty where there is none."""
+    return sound(PurePath(_named(source)).name)
+
+
+def path_of(source: object) -> Path | None:
+    """The absolute path of the file that was given, or that a file object was opened from; None where there is none."""
+    text = _named(source)
+    real = isinstance(source, str | os.PathLike) or os.path.isfile(text)  # noqa: PTH113  it never raises
+    return Path(text).absolute() if text and real else None
+
+
+def sound(text: str) -> str:
+    """The text with a replacement character for all that some output could not take."""
+    return _UNSOUND.sub("\ufffd", text)
+
+
+def _named(source: object) -> str:
     path = source if isinstance(source, str | os.PathLike) else getattr(source, "name", "")
-    return PurePath(path).name if isinstance(path, str | os.PathLike) else ""
+    return os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
 
 
 def content_of(source: object) -> bytes | str:
     """The whole content: bytes, or the text of a text file object.
 
     Raises:
-        SheetUnreadable: there is no such file, it is a folder, too large or not readable, or it is no source at all.
+        SheetUnreadable: there is no such file, it is no file, too large or not readable, or it is no source at all.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
     if isinstance(source, str | os.PathLike):
-        return _content_of_path(Path(source))
+        return _content_of_path(Path(os.fsdecode(source)))
     if isinstance(source, Readable):
         return _content_of_file(source)
     raise SheetUnreadable(
@@ -47,15 +68,13 @@ def content_of(source: object) -> bytes | str:
     )
 
 
-def _content_of_path(path: Path) -> bytes:
+def _content_of_path(path: Path) -> bytes | str:
     try:
-        if path.is_dir():
-            raise SheetUnreadable("This is a folder, not a file. Give the path of a spreadsheet in it.")
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise _too_large()
-        return path.read_bytes()
+        _refuse_other_than_files(path.stat())
+        with path.open("rb") as file:
+            return _limited(file)
     except FileNotFoundError:
-        raise SheetUnreadable(f"There is no file at {path}. Check the path and its spelling.") from None
+        raise SheetUnreadable(f"There is no file at {sound(str(path))}. Check the path and its spelling.") from None
     except PermissionError:
         raise SheetUnreadable(
             "The file may not be read. Close it in other programs, or ask its owner for the right to read it."
@@ -64,13 +83,43 @@ def _content_of_path(path: Path) -> bytes:
         raise SheetUnreadable(f"The file cannot be read: {error}. Copy it to another folder and try again.") from None
 
 
-def _content_of_file(file: Readable) -> bytes | str:
-    content = file.read()
-    if not isinstance(content, bytes | str):
-        raise SheetUnreadable("The file object gives neither bytes nor text. Open the file with open(path, 'rb').")
-    if len(content) > MAX_FILE_BYTES:
+def _refuse_other_than_files(found: os.stat_result) -> None:
+    """A device may have no end, and a pipe makes wait; both could be opened."""
+    if stat.S_ISDIR(found.st_mode):
+        raise SheetUnreadable("This is a folder, not a file. Give the path of a spreadsheet in it.")
+    if not stat.S_ISREG(found.st_mode):
+        raise SheetUnreadable("This is a device or a pipe, not a file. Save its content as a file and give that.")
+    if found.st_size > MAX_FILE_BYTES:
         raise _too_large()
-    return content
+
+
+def _content_of_file(file: Readable) -> bytes | str:
+    try:
+        return _limited(file)
+    except (OSError, TypeError, ValueError) as error:
+        reason = str(error).rstrip(".")
+        raise SheetUnreadable(
+            f"The file object cannot be read ({reason}). Open the file again with open(path, 'rb')."
+        ) from None
+
+
+def _limited(file: Readable) -> bytes | str:
+    """The content, a part at a time: no more is read than the limit and one.
+
+    Raises:
+        TypeError: the file object gives neither bytes nor text.
+        SheetUnreadable: there is more than the limit.
+    """
+    parts: list[bytes | str] = []
+    left = MAX_FILE_BYTES + 1
+    while part := file.read(min(left, _PART_BYTES)):
+        parts.append(part)
+        left -= len(part)
+        if left <= 0:
+            raise _too_large()
+    if not isinstance(part, bytes | str):
+        raise TypeError("it gives neither bytes nor text")
+    return part.join(parts)  # type: ignore[arg-type]  # the last part, which is empty, is of their type
 
 
 def _too_large() -> SheetUnreadable:

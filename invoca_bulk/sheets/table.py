@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from invoca_bulk.errors import SheetUnreadable
-from invoca_bulk.issues import Problem
+from invoca_bulk.issues import MAX_CELL_CHARACTERS, Problem, marked
+from invoca_bulk.schema import Role
 from invoca_bulk.sheets import cells
 from invoca_bulk.sheets.model import Finding, column_letters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from invoca_bulk.schema import Resource
     from invoca_bulk.sheets.headers import Heading
     from invoca_bulk.sheets.model import Grid, Marks
 
-#: The longest text of a cell, in characters: csv's own limit, and four times what Excel can hold.
-MAX_CELL_CHARACTERS = 131_072
 INDEX = "row"
 _ROWS_AT_A_TIME = 1_000
 
@@ -58,7 +56,7 @@ def below(grid: Grid, heading: Heading) -> Table:
     body.extend([""] * width for _ in range(last_formula - first - len(body)))  # calamine leaves them out at the end
     problems = dict(grid.problems)
     if set(map(len, body)) - {width}:
-        problems |= _too_long_rows(body, width, first + 1)
+        problems = _too_long_rows(body, width, first + 1) | problems  # an open quote is the cause of its long row
         body = [[*row[:width], *[""] * (width - len(row))] for row in body]
     return Table(
         titles=heading.titles,
@@ -86,29 +84,30 @@ def _too_long_rows(body: Sequence[Sequence[object]], width: int, first: int) -> 
     }
 
 
-def build(table: Table, marks: Marks, carried: Sequence[Finding] = ()) -> tuple[pd.DataFrame, list[Finding]]:
-    """The frame, and the findings of its cells, rows and whole.
+def build(table: Table, marks: Marks, resource: Resource) -> tuple[pd.DataFrame, list[Finding]]:
+    """The frame, and the findings of its rows and of the whole.
 
     Args:
         table: header and cells.
         marks: what was found besides the values.
-        carried: findings of an earlier reading; their rows are kept even if they are blank.
+        resource: tells the columns that can be sent; only in these a cell can be refused.
 
     Raises:
         SheetUnreadable: two columns have one title, a column with values has none, or a value has no text.
     """
     titles = [title.strip() for title in table.titles]
     _refuse_repeated(titles)
-    texts, findings = _texts(titles, table)
-    findings += _mark(texts, titles, table.numbers, marks)
+    roles = [column.field.role if (column := resource.column(title)) else None for title in titles]
+    known = [at for at, role in enumerate(roles) if role not in {None, Role.RESULT}]
+    texts = _texts(titles, table, known)
+    _write_marks(texts, table.numbers, marks, ours=[at for at, role in enumerate(roles) if role is Role.RESULT])
     _refuse_untitled(titles, texts)
-    findings += _cut(texts, titles, table.numbers)
-    kept = {one.row for one in chain(findings, carried)} | table.row_problems.keys()
-    filled = _filled(texts, table.numbers, kept)
-    frame = _frame(titles, texts, table.numbers, filled)
-    rows = [_row_finding(frame, row, problem) for row, problem in table.row_problems.items()]
-    findings = [one for one in findings if one.header]
-    return frame, [*findings, *rows, *_counts(table.numbers, filled, marks)]
+    if known:
+        _mark_rows(texts[known[0]], table)
+    _cut([texts[at] for at in known])
+    filled = _filled(texts, table.numbers)
+    rows = [Finding(row=row, problem=problem) for row, problem in table.row_problems.items()]
+    return _frame(titles, texts, table.numbers, filled), [*rows, *_counts(table.numbers, filled, marks)]
 
 
 def _refuse_repeated(titles: Sequence[str]) -> None:
@@ -122,40 +121,37 @@ def _refuse_repeated(titles: Sequence[str]) -> None:
         seen[title] = at
 
 
-def _texts(titles: Sequence[str], table: Table) -> tuple[list[list[str]], list[Finding]]:
-    texts, findings = [], []
-    for at, column in enumerate(table.columns):
+def _texts(titles: Sequence[str], table: Table, known: Iterable[int]) -> list[list[str]]:
+    """The texts of each column; in the known ones, a value that the spreadsheet program spoilt has its mark."""
+    texts, spoilt = [], []
+    for title, column in zip(titles, table.columns, strict=True):
         try:
-            text, problems = cells.texts(column)
+            text, codes = cells.texts(column)
         except cells.NoText as error:
             raise SheetUnreadable(
-                f"The column {titles[at]!r} holds a value of the type {error}, which has no text form. "
+                f"The column {title!r} holds {error}, which has no text form. "
                 "Turn the column into text, e.g. with frame[column].astype(str)."
             ) from None
         texts.append(text)
-        findings += [_finding(table.numbers[i], titles[at], text[i], one) for i, one in problems.items()]
-    return texts, findings
+        spoilt.append(codes)
+    for at in known:
+        for row, code in spoilt[at].items():
+            texts[at][row] = marked(code, texts[at][row])
+    return texts
 
 
-def _finding(row: int, header: str, text: str, problem: Problem) -> Finding:
-    return Finding(row=row, header=header, text=text, problem=problem)
-
-
-def _mark(texts: list[list[str]], titles: Sequence[str], numbers: Sequence[int], marks: Marks) -> list[Finding]:
-    """Write errors into their cells, and list them and the formulas without a result."""
+def _write_marks(texts: list[list[str]], numbers: Sequence[int], marks: Marks, ours: Sequence[int]) -> None:
+    """Write errors and formulas without a result into their cells; the latter not into the columns of our own."""
     if not (marks.errors or marks.formulas):
-        return []
+        return
+    written = {
+        **{place: marked("cell_formula", text) for place, text in marks.formulas.items() if place[1] not in ours},
+        **marks.errors,
+    }
     position = {number: at for at, number in enumerate(numbers)}
-    inside = {(row, at) for row, at in {*marks.errors, *marks.formulas} if row in position and at < len(titles)}
-    findings = []
-    for row, at in sorted(inside):
-        if error := marks.errors.get((row, at)):
-            texts[at][position[row]] = error
-            problem = Problem(code="cell_error", details={"value": error})
-        else:
-            problem = Problem(code="cell_formula")
-        findings.append(_finding(row, titles[at], texts[at][position[row]], problem))
-    return findings
+    for (row, at), text in written.items():
+        if row in position and at < len(texts):
+            texts[at][position[row]] = text
 
 
 def _refuse_untitled(titles: Sequence[str], texts: Sequence[Sequence[str]]) -> None:
@@ -166,27 +162,26 @@ def _refuse_untitled(titles: Sequence[str], texts: Sequence[Sequence[str]]) -> N
             )
 
 
-def _cut(texts: list[list[str]], titles: Sequence[str], numbers: Sequence[int]) -> list[Finding]:
-    """Cut the texts that are too long, and list them."""
-    findings = []
-    for at, column in enumerate(texts):
-        if max(map(len, column), default=0) <= MAX_CELL_CHARACTERS:
-            continue
-        for i, text in enumerate(column):
-            if len(text) > MAX_CELL_CHARACTERS:
-                details = {"length": f"{len(text):,}", "limit": f"{MAX_CELL_CHARACTERS:,}"}
-                column[i] = text[:MAX_CELL_CHARACTERS]
-                problem = Problem(code="cell_too_long", details=details)
-                findings.append(_finding(numbers[i], titles[at], column[i], problem))
-    return findings
+def _cut(texts: Iterable[list[str]]) -> None:
+    """Cut the texts that are too long, and mark them."""
+    for column in texts:
+        if max(map(len, column), default=0) > MAX_CELL_CHARACTERS:
+            column[:] = [marked("cell_too_long", one) if len(one) > MAX_CELL_CHARACTERS else one for one in column]
 
 
-def _filled(texts: Sequence[Sequence[str]], numbers: Sequence[int], kept: set[int | None]) -> list[int]:
+def _mark_rows(column: list[str], table: Table) -> None:
+    """Mark the refused rows in one column: the others hold what belongs elsewhere."""
+    for row in table.row_problems:
+        at = row - table.numbers[0]  # rows are refused in files only, where the numbers have no gaps
+        column[at] = marked("row_marked", column[at])
+
+
+def _filled(texts: Sequence[Sequence[str]], numbers: Sequence[int]) -> list[int]:
     """The positions of the rows that are not blank."""
     blank: Sequence[int] = range(len(numbers))
     for column in texts:
         blank = [at for at in blank if not column[at] or column[at].isspace()]
-    skipped = {at for at in blank if numbers[at] not in kept}
+    skipped = set(blank)
     return [at for at in range(len(numbers)) if at not in skipped]
 
 
@@ -203,15 +198,10 @@ def _frame(
     return pd.DataFrame(columns, index=index, dtype=str)
 
 
-def _row_finding(frame: pd.DataFrame, row: int, problem: Problem) -> Finding:
-    text = json.dumps(frame.loc[row].to_dict(), ensure_ascii=False)
-    return Finding(row=row, header=None, text=text, problem=problem)
-
-
 def _counts(numbers: Sequence[int], filled: Sequence[int], marks: Marks) -> Iterable[Finding]:
     """Blank rows between others, and hidden rows that were read."""
     blank = filled[-1] + 1 - len(filled) if filled else 0
     hidden = len(marks.hidden.intersection(numbers[at] for at in filled)) if marks.hidden else 0
     for code, count in (("blank_rows", blank), ("hidden_rows", hidden)):
         if count:
-            yield Finding(row=None, header=None, text="", problem=Problem(code=code, details={"count": count}))
+            yield Finding(row=None, problem=Problem(code=code, details={"count": count}))

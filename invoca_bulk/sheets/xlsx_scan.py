@@ -40,7 +40,7 @@ _NEAR_COLUMNS = 26
 
 _ERROR = re.compile(rb"""t=["']e["']""")
 _VALUE = re.compile(rb"<v(?:\s[^<>]*)?>([^<]*)</v>")
-_NO_RESULT = re.compile(rb"<f(?:\s[^<>]*)?(?:/>|>[^<]*</f>)\s*(<v\s*/>|<v>\s*</v>)?\s*</c>")
+_NO_RESULT = re.compile(rb"<f(?:\s[^<>]*)?(?:/>|>([^<]*)</f>)\s*(<v\s*/>|<v>\s*</v>)?\s*</c>")
 _HIDDEN = re.compile(rb"""<row r="([0-9]+)"[^<>]*\shidden=["'](?:1|true)["']""")
 
 
@@ -88,7 +88,7 @@ def marks(xml: bytes) -> Marks:
         raise containers.too_wide(MAX_CELLS)
     return Marks(
         errors=dict(found for hit in _ERROR.finditer(xml) if (found := _error(xml, hit))),
-        formulas=frozenset(place for hit in _NO_RESULT.finditer(xml) if (place := _formula(xml, hit))),
+        formulas=dict(found for hit in _NO_RESULT.finditer(xml) if (found := _formula(xml, hit))),
         hidden=frozenset(int(row) for row in _HIDDEN.findall(xml)),
     )
 
@@ -109,11 +109,13 @@ def _error(xml: bytes, hit: re.Match[bytes]) -> tuple[tuple[int, int], str] | No
     return _cell_place(xml, start), html.unescape(value[1].decode()) if value else "#VALUE!"
 
 
-def _formula(xml: bytes, hit: re.Match[bytes]) -> tuple[int, int] | None:
-    """The place of a formula without a result; None when the result is an empty text."""
+def _formula(xml: bytes, hit: re.Match[bytes]) -> tuple[tuple[int, int], str] | None:
+    """The place and text of a formula without a result; None when the result is an empty text."""
     start = xml.rfind(b"<c ", 0, hit.start())
     kind = _attributes(xml[start : hit.start()]).get(b"t")
-    return None if kind == b"str" and hit[1] else _cell_place(xml, start)
+    if kind == b"str" and hit[2]:
+        return None
+    return _cell_place(xml, start), f"={html.unescape(hit[1].decode())}" if hit[1] else ""
 
 
 def _cell_place(xml: bytes, start: int) -> tuple[int, int]:

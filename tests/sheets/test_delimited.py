@@ -9,16 +9,23 @@ import pytest
 from invoca_bulk import errors, sheets
 
 
-def found(loaded: sheets.Sheet) -> list[tuple[int | None, str | None, str]]:
-    return [(one.row, one.header, one.problem.code) for one in loaded.findings]
+def found(loaded: sheets.Sheet) -> list[tuple[int | None, str]]:
+    return [(one.row, one.problem.code) for one in loaded.findings]
 
 
-def test_a_row_with_more_cells_than_the_header_is_an_error_and_shifts_nothing() -> None:
-    """A row with more cells than the header keeps the first ones in their columns and is a row error."""
+def test_a_row_with_more_cells_than_the_header_is_marked_and_shifts_nothing() -> None:
+    """A row with more cells than the header keeps the first ones in their columns, and its text says that it is bad."""
     loaded = sheets.load(b"description,media_type\nSmith, Jones,Online: Display\nplain,Online: Email\n")
-    assert loaded.frame.to_numpy().tolist() == [["Smith", " Jones"], ["plain", "Online: Email"]]
-    assert found(loaded) == [(2, None, "row_too_long")]
+    assert loaded.frame.to_numpy().tolist() == [["#ROW! Smith", " Jones"], ["plain", "Online: Email"]]
+    assert found(loaded) == [(2, "row_too_long")]
     assert loaded.findings[0].problem.message == "The row has 3 cells, but the header has 2."
+
+
+def test_the_mark_of_a_row_stands_in_the_first_column_that_is_sent() -> None:
+    """Neither a column that nobody knows nor one of our own results can refuse a row; a blank cell can."""
+    loaded = sheets.load(b"notes,result_status,description,media_type\nn,failed,a,b,c\n,,,,x\n")
+    assert loaded.frame.to_numpy().tolist() == [["n", "failed", "#ROW! a", "b"], ["", "", "#ROW!", ""]]
+    assert found(loaded) == [(2, "row_too_long"), (3, "row_too_long")]
 
 
 @pytest.mark.parametrize("row", ["a,b,,,", "a,b"])
@@ -77,21 +84,27 @@ def test_a_header_alone_is_a_sheet_without_rows() -> None:
     assert str(loaded.frame.index.dtype) == "int64"
 
 
-def test_a_cell_over_the_limit_is_cut_and_an_error() -> None:
-    """A cell of more than 131,072 characters is an error of its row, and the other rows are read."""
+def test_a_cell_over_the_limit_is_cut_and_marked() -> None:
+    """A cell of more than 131,072 characters is cut and says so, and the other rows are read."""
     loaded = sheets.load(b"description,media_type\n" + b"x" * 131_073 + b",b\n" + b"y" * 131_072 + b",c\n")
-    assert found(loaded) == [(2, "description", "cell_too_long")]
-    assert loaded.findings[0].problem.message == "The cell holds 131,073 characters; the limit is 131,072."
-    assert loaded.frame["description"].str.len().tolist() == [131_072, 131_072]
-    assert loaded.findings[0].text == loaded.frame["description"].iloc[0]
+    assert loaded.frame["description"].tolist() == ["#TOO_LONG! " + "x" * 131_061, "y" * 131_072]
+    assert not loaded.findings
+
+
+@pytest.mark.parametrize("title", ["notes", "result_error"])
+def test_a_long_cell_that_is_not_sent_stays_whole(title: str) -> None:
+    """A column that nobody knows is carried through as it is, and so is one of our own."""
+    loaded = sheets.load(f"description,media_type,{title}\na,b,{'x' * 131_073}\n".encode())
+    assert loaded.frame[title].str.len().tolist() == [131_073]
 
 
 @pytest.mark.parametrize("length", [1, 100_000])
 def test_an_unclosed_quote_is_an_error_of_its_row(length: int) -> None:
     """A quote that is never closed swallows the rows below it, and its row says so."""
     loaded = sheets.load(b'description,media_type\na,b\n"c,d\n' + b"e,f\n" * length)
-    assert ("quote_unclosed", 3) in [(one.problem.code, one.row) for one in loaded.findings]
+    assert found(loaded) == [(3, "quote_unclosed")]
     assert loaded.frame.index.tolist() == [2, 3]
+    assert loaded.frame["description"].iloc[1].startswith("#ROW! c,d\n")
 
 
 def test_an_unclosed_quote_in_the_header_is_refused() -> None:
@@ -104,11 +117,13 @@ def test_the_limit_of_the_csv_module_is_put_back() -> None:
     """Reading leaves the process-wide limit of csv alone, also when files are read at the same time."""
     before = csv.field_size_limit()
     content = b"description,media_type\n" + b"x" * 200_000 + b",b\n"
-    codes: list[Any] = []
-    threads = [threading.Thread(target=lambda: codes.append(found(sheets.load(content)))) for _ in range(8)]
+    starts: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda: starts.append(sheets.load(content).frame.iloc[0, 0][:12])) for _ in range(8)
+    ]
     for one in threads:
         one.start()
     for one in threads:
         one.join()
-    assert codes == [[(2, "description", "cell_too_long")]] * 8
+    assert starts == ["#TOO_LONG! x"] * 8
     assert csv.field_size_limit() == before

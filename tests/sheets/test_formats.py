@@ -84,7 +84,37 @@ def test_an_open_file_keeps_its_name(make: Any, tmp_path: Any) -> None:
     path = tmp_path / "rows.xlsx"
     path.write_bytes(make.xlsx(ROWS))
     with path.open("rb") as file:
-        assert sheets.load(file).source == "rows.xlsx"
+        loaded = sheets.load(file)
+    assert (loaded.source, loaded.path) == ("rows.xlsx", path)
+
+
+def named(content: bytes, name: object) -> io.BytesIO:
+    file = io.BytesIO(content)
+    file.name = name  # type: ignore[attr-defined]  # as web frameworks give it
+    return file
+
+
+PATHS: dict[str, Any] = {
+    "relative path": (lambda _: "rows.csv", True),
+    "absolute path": (lambda path: path, True),
+    "a name that is no file here": (lambda _: named(b"description,quantity\n", "May.csv"), False),
+    "bytes": (lambda path: path.read_bytes(), False),
+    "memory": (lambda path: io.BytesIO(path.read_bytes()), False),
+    "a name that is a number": (lambda path: named(path.read_bytes(), 3), False),
+    "standard input": (lambda path: named(path.read_bytes(), "<stdin>"), False),
+}
+
+
+@pytest.mark.parametrize("case", PATHS)
+def test_the_path_is_known_where_there_is_one(
+    make: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    """A sheet knows the absolute path of its file, if it came from one."""
+    build, known = PATHS[case]
+    path = tmp_path / "rows.csv"
+    path.write_bytes(make.csv(ROWS))
+    monkeypatch.chdir(tmp_path)
+    assert sheets.load(build(path)).path == (path if known else None)
 
 
 _texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
