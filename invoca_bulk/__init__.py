@@ -56,4 +56,4 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  whatever the name stands for
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PUBLIC])
+    return sorted(_PUBLIC)

@@ -8,17 +8,54 @@ requests under way without their outcome, so the first interrupt asks softly and
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
     from typing import Any
 
 T = TypeVar("T")
 
-#: Seconds between two looks at the progress; also how long an interrupt can go unseen on some systems.
+#: Seconds between two looks at the progress and at the interrupts.
 _HEARTBEAT = 0.1
+
+
+class Interrupts:
+    """Ctrl-C, the notebook's stop button and SIGTERM, counted instead of raised.
+
+    Attributes:
+        count: how many there were.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def take(self, *_: object) -> None:
+        """A signal handler."""
+        self.count += 1
+
+
+@contextlib.contextmanager
+def interrupts_held(*, for_good: bool = False) -> Iterator[Interrupts]:
+    """Count interrupts until the end of the block, so that none can fall between a purchase and its record.
+
+    In any thread but the main one nothing is changed: no interrupt arrives there.
+
+    Args:
+        for_good: ignore them from then on: for a program that has only to tell its results after the block.
+    """
+    held = Interrupts()
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {one: signal.signal(one, held.take) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield held
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, signal.SIG_IGN if for_good else handler)
 
 
 class Background(Generic[T]):
@@ -26,7 +63,7 @@ class Background(Generic[T]):
 
     Args:
         main: makes the coroutine; called in the new thread.
-        soft_stop: asks it to come to an end; called in its event loop.
+        soft_stop: asks it to come to an end; called in its event loop. None: the first interrupt cancels.
     """
 
     def __init__(self, main: Callable[[], Coroutine[Any, Any, T]], *, soft_stop: Callable[[], None] | None) -> None:
@@ -34,37 +71,35 @@ class Background(Generic[T]):
         self._soft_stop = soft_stop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[T] | None = None
-        self._thread = threading.Thread(target=self._run, name="invoca-bulk", daemon=True)
+        self._ended = threading.Event()
         self._result: T
         self._error: BaseException | None = None
-        self._asked = False
-        # Not Thread.join: before Python 3.13 an interrupted join takes a living thread for a dead one.
-        self._ended = threading.Event()
 
-    def wait(self, tick: Callable[[], None]) -> T:
+    def wait(self, interrupts: Interrupts, tick: Callable[[], None]) -> T:
         """Run it to its end, and give its result or raise its exception.
 
         Args:
+            interrupts: looked at with each tick.
             tick: called about ten times a second in the caller's thread.
         """
-        self._thread.start()
-        while not self._ended.is_set():
-            try:
-                self._ended.wait(_HEARTBEAT)
-                tick()
-            except KeyboardInterrupt:
-                self._interrupt()
+        threading.Thread(target=self._run, name="invoca-bulk", daemon=True).start()
+        answered = 0
+        while not self._ended.wait(_HEARTBEAT):
+            tick()
+            if self._loop and answered < interrupts.count:
+                answered += 1
+                self._stop(softly=answered == 1)
         tick()
         if self._error is not None:
             raise self._error
         return self._result
 
-    def _interrupt(self) -> None:
-        if self._loop is None or self._task is None:
-            return
-        soft = self._soft_stop if not self._asked else None
-        self._asked = True
-        self._loop.call_soon_threadsafe(soft or self._task.cancel)
+    def _stop(self, *, softly: bool) -> None:
+        assert self._loop is not None  # noqa: S101  tells mypy what `wait` has looked at
+        assert self._task is not None  # noqa: S101  set with the loop
+        stop = self._soft_stop if softly and self._soft_stop else self._task.cancel
+        with contextlib.suppress(RuntimeError):  # the loop has just ended by itself
+            self._loop.call_soon_threadsafe(stop)
 
     def _run(self) -> None:
         try:
@@ -77,14 +112,15 @@ class Background(Generic[T]):
             self._ended.set()
 
     async def _remember(self) -> T:
-        self._loop = asyncio.get_running_loop()
         self._task = asyncio.create_task(self._main())
+        self._loop = asyncio.get_running_loop()
         return await self._task
 
 
 def run(
     main: Callable[[], Coroutine[Any, Any, T]],
     *,
+    interrupts: Interrupts | None = None,
     soft_stop: Callable[[], None] | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> T:
@@ -92,10 +128,15 @@ def run(
 
     Args:
         main: makes the coroutine.
+        interrupts: those of a block that holds them already; None: they are held until the coroutine has ended.
         soft_stop: what the first interrupt does, called in the coroutine's loop; None: the first one cancels.
         tick: called about ten times a second in the caller's thread.
 
     Raises:
         KeyboardInterrupt: it was interrupted and cancelled.
     """
-    return Background(main, soft_stop=soft_stop).wait(tick)
+    background = Background(main, soft_stop=soft_stop)
+    if interrupts is not None:
+        return background.wait(interrupts, tick)
+    with interrupts_held() as held:
+        return background.wait(held, tick)

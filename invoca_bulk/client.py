@@ -26,8 +26,10 @@ from invoca_bulk.schema.kinds import id_problem
 from invoca_bulk.settings import (
     CONNECT_TIMEOUT,
     IDLE_CONNECTION,
+    LIST_TIME,
     MAX_ANSWER_BYTES,
     MAX_ATTEMPTS,
+    MAX_LIST_BYTES,
     is_loopback,
 )
 
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class _AnswerTooLarge(Exception):
-    """An answer went over `MAX_ANSWER_BYTES`."""
+    """An answer went over its limit."""
 
 
 #: Exceptions after which surely nothing of the request itself has left, even if bytes went to a proxy.
@@ -59,7 +61,8 @@ WORDS: Mapping[type[Exception], str] = {
     httpx.UnsupportedProtocol: "the address cannot be used",
     httpx.TooManyRedirects: "the platform redirected the request",
     httpx.TimeoutException: "no answer came in time",
-    _AnswerTooLarge: f"the answer is larger than {MAX_ANSWER_BYTES >> 20} MB",
+    _AnswerTooLarge: "the answer is too large to be one",
+    TimeoutError: "no complete answer came in time",
     Exception: "the request failed in an unexpected way",
 }
 
@@ -69,6 +72,8 @@ _SECRETS = frozenset(
 )
 _READ_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _UNAUTHORIZED = 401
+#: So many bytes of a plain text are kept.
+_TEXT = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +83,13 @@ class Answer:
     Attributes:
         status: the HTTP status.
         body: the JSON value, without secrets; None when the answer is not JSON.
+        text: the beginning of an answer that is plain text; else empty.
         retry_after: seconds that it asks to wait; None when it does not say.
     """
 
     status: int
     body: Json
+    text: str = ""
     retry_after: float | None = None
 
 
@@ -108,19 +115,13 @@ class Client:
         self._network = network
         self._base = f"{network.base_url}/api/{network.api_version}/{network.network_id}/"
         loopback = is_loopback(urlsplit(network.base_url).hostname or "")
-        tls = ssl.create_default_context()
-        self._slots = [
-            httpx.AsyncClient(
-                headers={"Authorization": network.secret.reveal(), "Accept": "application/json"},
-                http2=False,
-                follow_redirects=False,
-                verify=tls,
-                trust_env=not loopback,  # a proxy of the environment cannot reach this machine's own sandbox
-                limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_CONNECTION),
-                timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
-            )
-            for _ in range(slots)
-        ]
+        tls = httpx.create_ssl_context()
+        self._timeout = timeout
+        try:
+            self._slots = [_connection(network, tls, timeout, trust_env=not loopback) for _ in range(slots)]
+        except (ImportError, ValueError, httpx.HTTPError, httpx.InvalidURL):
+            msg = "The proxy that the environment names cannot be used. Correct HTTPS_PROXY or ALL_PROXY, or unset it."
+            raise SettingInvalid(msg) from None
 
     async def __aenter__(self) -> Self:
         return self
@@ -182,22 +183,24 @@ class Client:
         request = client.build_request(
             verb, self.url(parts), content=content, headers=headers, extensions={"trace": trace}
         )
+        status: int | None = None
         try:
-            response = await client.send(request, stream=True)
+            # httpx times each read only; a platform that sends a byte a second would never come to an end.
+            async with asyncio.timeout(self._timeout * (LIST_TIME if verb == "GET" else 1)):
+                response = await client.send(request, stream=True)
+                status = response.status_code
+                on_status(status)
+                try:
+                    content = await _content(response, MAX_LIST_BYTES if verb == "GET" else MAX_ANSWER_BYTES)
+                finally:
+                    await response.aclose()
         except Exception as error:  # noqa: BLE001  whatever it is, what counts is whether anything was sent
-            raise _failure(error, started=started) from None
-        on_status(response.status_code)
-        return await self._answer(response)
-
-    async def _answer(self, response: httpx.Response) -> Answer:
-        try:
-            content = await _content(response)
-        except Exception as error:  # noqa: BLE001  the status is there, so it is no longer a question of sending
-            raise InDoubt(words(error), status=response.status_code) from None
-        finally:
-            await response.aclose()
+            raise _failure(error, started=started, status=status) from None
         wait = pacing.retry_after(response.headers.get("Retry-After"), time.time())
-        return Answer(status=response.status_code, body=_parsed(content), retry_after=wait)
+        content = self._network.secret.hide(content)
+        plain = response.headers.get("Content-Type", "").startswith("text/plain")
+        text = content[:_TEXT].decode(errors="replace").strip() if plain else ""
+        return Answer(status=status, body=_parsed(content), text=text, retry_after=wait)
 
     async def get(self, slot: int, parts: tuple[str, ...]) -> Answer:
         """Read something, with retries.
@@ -220,9 +223,7 @@ class Client:
                 with attempt:
                     answer = await self._read(slot, parts)
         except (NotSent, InDoubt, _TryAgain) as error:
-            msg = (
-                f"The platform at {self._network.base_url} could not be read: {error}. Nothing was changed; try again."
-            )
+            msg = f"The platform at {self._network.base_url} could not be read: {error}. Check the base URL."
             raise PlatformUnavailable(msg) from None
         if answer.status == _UNAUTHORIZED:
             raise NotAuthorized(not_authorized(self._network))
@@ -235,11 +236,24 @@ class Client:
         return answer
 
 
-async def _content(response: httpx.Response) -> bytes:
+def _connection(network: Network, tls: ssl.SSLContext, timeout: float, *, trust_env: bool) -> httpx.AsyncClient:
+    """A client with a single connection. A proxy of the environment cannot reach this machine's own sandbox."""
+    return httpx.AsyncClient(
+        headers={"Authorization": network.secret.reveal(), "Accept": "application/json"},
+        http2=False,
+        follow_redirects=False,
+        verify=tls,
+        trust_env=trust_env,
+        limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_CONNECTION),
+        timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
+    )
+
+
+async def _content(response: httpx.Response, limit: int) -> bytes:
     content = bytearray()
     async for chunk in response.aiter_bytes():
         content += chunk
-        if len(content) > MAX_ANSWER_BYTES:
+        if len(content) > limit:
             raise _AnswerTooLarge
     return bytes(content)
 
@@ -262,25 +276,34 @@ def not_authorized(network: Network) -> str:
     """The sentence for a 401."""
     return (
         f"The platform does not accept the token for network {network.network_id} at {network.base_url} (401). "
-        "Check the token and the network id, then run the same command again."
+        "Check the token and the network id."
     )
 
 
 def words(error: Exception) -> str:
     """What went wrong, in plain words; never the exception's own, which may hold the address."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return "the platform's certificate cannot be verified"
+        cause = cause.__cause__ or cause.__context__
     return next(text for kind, text in WORDS.items() if isinstance(error, kind))
 
 
-def _failure(error: Exception, *, started: bool) -> NotSent | InDoubt:
-    if not started or isinstance(error, NOTHING_LEFT):
+def _failure(error: Exception, *, started: bool, status: int | None) -> NotSent | InDoubt:
+    if status is None and (not started or isinstance(error, NOTHING_LEFT)):
         return NotSent(words(error))
-    return InDoubt(words(error))
+    return InDoubt(words(error), status=status)
 
 
 def _parsed(content: bytes) -> Json:
+    """The JSON value, or None: HTML of whatever stands in front, a cut body, a bomb of brackets."""
     try:
-        return json.loads(content, object_hook=_without_secrets)
-    except (ValueError, RecursionError):  # HTML of whatever stands in front, a cut body, a bomb of brackets
+        value = json.loads(content, object_hook=_without_secrets)
+        # Half a surrogate pair, which JSON can name and no database or file can hold, becomes a question mark.
+        sound = json.dumps(value, ensure_ascii=False).encode(errors="replace") if b"\\ud" in content.lower() else None
+        return value if sound is None else json.loads(sound)
+    except (ValueError, RecursionError):
         return None
 
 

@@ -32,8 +32,11 @@ def columns(resource: Resource) -> str:
     """The columns of a resource that an analyst may fill in."""
     fields = [one for one in resource.fields if one.role is not Role.RESULT and not one.read_only and not one.secret]
     return _table(
-        ("column", "required", "what it takes", "API versions", "meaning"),
-        ((f"`{one.path}`", _required(one), one.kind.name, _versions(one), one.help) for one in fields),
+        ("column", "required", "what it takes", "API versions", "meaning", "other headers"),
+        (
+            (f"`{one.path}`", _required(one), one.kind.name, _versions(one), one.help, ", ".join(one.aliases))
+            for one in fields
+        ),
     )
 
 

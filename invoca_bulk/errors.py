@@ -3,7 +3,7 @@
 InvocaBulkError                      exit code
 ├── UserError                          2   the user can fix it; nothing was sent
 │   ├── SheetUnreadable                    the file cannot be read as a spreadsheet
-│   ├── SheetInvalid                       rows have errors
+│   ├── SheetInvalid                       the sheet has errors (annotation.RowsInvalid: its rows have)
 │   ├── SettingInvalid                     a flag, variable or argument is wrong
 │   ├── NotConfirmed                       what cannot be undone was not confirmed, or is over the cap
 │   └── OutputUnwritable                   a file cannot be written where it was asked for
@@ -17,11 +17,6 @@ InvocaBulkError                      exit code
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from invoca_bulk.annotation import Report
 
 
 class InvocaBulkError(Exception):
@@ -45,15 +40,7 @@ class SheetUnreadable(UserError):
 
 
 class SheetInvalid(UserError):
-    """A sheet has rows with errors, and `skip_invalid` was not given.
-
-    Attributes:
-        report: what was found (`annotation.Report`); None when the sheet was not even checked.
-    """
-
-    def __init__(self, message: str, *, report: Report | None = None) -> None:
-        super().__init__(message)
-        self.report = report
+    """A sheet has errors; where its rows have them, `annotation.RowsInvalid` carries the report."""
 
 
 class SettingInvalid(UserError):

@@ -20,10 +20,10 @@ from invoca_bulk import pacing, verdicts
 from invoca_bulk.client import not_authorized
 from invoca_bulk.errors import CallFailed, NotAuthorized, RunAborted
 from invoca_bulk.journal import DONE_OUTCOME, ENDS_AS, Change, RunState, State
-from invoca_bulk.settings import MAX_ATTEMPTS
+from invoca_bulk.settings import FIRST_BACKOFF, MAX_ATTEMPTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from invoca_bulk.client import Client
     from invoca_bulk.errors import InvocaBulkError
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from invoca_bulk.settings import Network
     from invoca_bulk.verdicts import Verdict
 
-#: So many retries of a step that surely was not applied; then it has failed.
+    _Batch = Sequence[tuple[Sequence[Change], asyncio.Future[None]]]
+
+#: So many tries of a step that surely was not applied; then it has failed.
 _TRIES = MAX_ATTEMPTS
 
 
@@ -52,10 +54,17 @@ class Tally:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a run ended; `error` says why it was aborted."""
+    """How a run ended.
+
+    Attributes:
+        state: finished, interrupted or aborted.
+        error: why it was aborted.
+        unrecorded: step number to its verdict, where the journal could not take it any more.
+    """
 
     state: RunState
     error: InvocaBulkError | None = None
+    unrecorded: Mapping[int, Verdict] = field(default_factory=dict)
 
 
 class Scribe:
@@ -99,9 +108,22 @@ class Scribe:
             try:
                 await loop.run_in_executor(self._thread, self._journal.apply, changes)
             except Exception as error:  # noqa: BLE001  it is raised again in every caller that waits
-                _finish(batch, error)
+                await self._write_singly(batch, error)
             else:
                 _finish(batch, None)
+
+    async def _write_singly(self, batch: _Batch, error: Exception) -> None:
+        """One change that cannot be written must not take with it the others that shared its commit."""
+        loop = asyncio.get_running_loop()
+        for group, done in batch:
+            problem: Exception | None = error
+            if len(batch) > 1:
+                try:
+                    await loop.run_in_executor(self._thread, self._journal.apply, group)
+                    problem = None
+                except Exception as single:  # noqa: BLE001  it is raised again in the caller that waits
+                    problem = single
+            _finish([(group, done)], problem)
 
     async def close(self) -> None:
         """Wait for what is being written."""
@@ -110,7 +132,7 @@ class Scribe:
         self._thread.shutdown()
 
 
-def _finish(batch: Sequence[tuple[Sequence[Change], asyncio.Future[None]]], error: Exception | None) -> None:
+def _finish(batch: _Batch, error: Exception | None) -> None:
     for _, done in batch:
         if done.done():
             continue
@@ -121,16 +143,25 @@ def _finish(batch: Sequence[tuple[Sequence[Change], asyncio.Future[None]]], erro
             done.exception()  # seen, even when the step that waited was cancelled
 
 
+def _stopped_by(error: Exception) -> RunAborted:
+    if isinstance(error, RunAborted):
+        return error
+    if isinstance(error, SQLAlchemyError):
+        reason = getattr(error, "orig", None) or type(error).__name__
+        return RunAborted(f"The journal cannot be written ({reason}), so nothing more was sent. Is the disk full?")
+    return RunAborted(f"The run stopped at an unexpected error ({type(error).__name__}: {error}).")
+
+
 class Execution:
     """One execution of a plan.
 
     Args:
         plan: what to do.
         network: on which network, for messages.
-        client: an open client.
         journal: an open journal that holds the run.
         run: the run's id.
         pace: when requests may start.
+        first_backoff: seconds to wait at most after a first refusal.
         tally: where progress is counted.
         now: the clock, seconds since the epoch.
     """
@@ -140,23 +171,26 @@ class Execution:
         *,
         plan: Plan,
         network: Network,
-        client: Client,
         journal: Journal,
         run: str,
         pace: pacing.Pace,
+        first_backoff: float = FIRST_BACKOFF,
         tally: Tally,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._plan = plan
         self._network = network
-        self._client = client
         self._scribe = Scribe(journal)
         self._run = run
         self._pace = pace
+        self._first_backoff = first_backoff
         self._tally = tally
         self._now = now
+        self._client: Client
         self._waiting = deque(plan.steps)
-        self._stopped = asyncio.Event()
+        self._given = {number for one in plan.observed.values() for number in one.promo_numbers}
+        self._unrecorded: dict[int, Verdict] = {}
+        self._stopped = asyncio.Event()  # may be set before the loop runs: a stop in the first moment counts too
         self._reason = RunState.FINISHED
         self._error: InvocaBulkError | None = None
 
@@ -169,30 +203,39 @@ class Execution:
             self._reason, self._error = reason, error
             self._stopped.set()
 
-    async def execute(self, slots: int) -> Ended:
+    async def execute(self, client: Client, slots: int) -> Ended:
         """Do all steps, at most `slots` of them at once.
+
+        Args:
+            client: an open client with so many slots.
+            slots: how many requests may be under way at once.
 
         Returns:
             How it ended. What became of each step is in the journal.
         """
-        self._tally.total = len(self._plan.steps)
+        self._client = client
         try:
             async with asyncio.TaskGroup() as group:
                 for slot in range(min(slots, len(self._plan.steps))):
                     group.create_task(self._work(slot))
         finally:
             await self._scribe.close()
-        left = bool(self._waiting) or self._reason is RunState.ABORTED
-        return Ended(state=self._reason, error=self._error) if left else Ended(state=RunState.FINISHED)
+        if not self._waiting and self._reason is RunState.INTERRUPTED:
+            self._reason = RunState.FINISHED  # the interrupt came when everything was done
+        return self.ended
+
+    @property
+    def ended(self) -> Ended:
+        """How it stands, also when it was cancelled."""
+        return Ended(state=self._reason, error=self._error, unrecorded=self._unrecorded)
 
     async def _work(self, slot: int) -> None:
         while self._waiting and not self._stopped.is_set():
             step = self._waiting.popleft()
             try:
                 done = await self._do(step, slot)
-            except (SQLAlchemyError, RunAborted) as error:
-                # What cannot be recorded must not be sent; the others' requests under way are still awaited.
-                self._halt(RunState.ABORTED, RunAborted(f"The journal cannot be written, so the run stops: {error}"))
+            except Exception as error:  # noqa: BLE001  whatever it is, the others' requests under way are still awaited
+                self._halt(RunState.ABORTED, _stopped_by(error))
                 return
             if not done:
                 self._waiting.append(step)
@@ -220,11 +263,11 @@ class Execution:
         return not await self._stops_within(wait)
 
     async def _back_off(self, verdict: Verdict, attempt: int) -> None:
-        """Wait after a refusal; what the platform asks for holds for all slots."""
+        """Wait after a refusal; what the platform asks for holds for all slots that have not started yet."""
         if verdict.wait is not None:
             self._pace.pause(verdict.wait, time.monotonic())
-        else:
-            await self._stops_within(pacing.backoff(attempt, random.random()))  # noqa: S311  no secret depends on it
+        chance = random.random()  # noqa: S311  no secret depends on it
+        await self._stops_within(pacing.backoff(attempt, chance, self._first_backoff))
 
     async def _stops_within(self, seconds: float) -> bool:
         if seconds > 0 and not self._stopped.is_set():
@@ -236,17 +279,31 @@ class Execution:
         return self._stopped.is_set()
 
     async def _send(self, step: Step, slot: int) -> Verdict:
+        """Make the intent durable, send once, and say what it came to; after the intent nothing is ever raised."""
+
         def keep_status(status: int) -> None:  # should the body break: a 201 has certainly created
             self._scribe.note(self._change(step, State.SENT, State.SENT, http_status=status))
 
         await self._scribe.write(self._change(step, State.PENDING, State.SENT, sent_at=self._now()))
         try:
             answer = await self._client.send(slot, step.verb, step.path, step.body, on_status=keep_status)
+            return self._judged(verdicts.of_answer(answer, self._plan.titles))
         except CallFailed as error:
             return verdicts.of_failure(error)
-        return verdicts.of_answer(answer, self._plan.titles)
+        except Exception:  # noqa: BLE001  what nobody has foreseen proves nothing about the platform
+            return verdicts.unexpected()
+
+    def _judged(self, verdict: Verdict) -> Verdict:
+        """A number can be given once only."""
+        number = verdicts.number_of(verdict.answer) if verdict.state is State.DONE else ""
+        if number in self._given:
+            return verdicts.given_before(verdict, number)
+        if number:
+            self._given.add(number)
+        return verdict
 
     async def _record(self, step: Step, verdict: Verdict) -> None:
+        self._unrecorded[step.number] = verdict
         await self._scribe.write(
             self._change(
                 step,
@@ -259,6 +316,7 @@ class Execution:
                 fix=verdict.fix,
             )
         )
+        del self._unrecorded[step.number]
         if verdict.state is State.DONE:
             self._tally.outcomes[DONE_OUTCOME[step.action]] += 1
         elif verdict.state is not State.PENDING:

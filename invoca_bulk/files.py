@@ -100,7 +100,7 @@ def write_csv(stream: BinaryIO, header: Sequence[str], rows: Iterable[Sequence[s
 def _attempt(path: Path, write: Callable[[BinaryIO], None], not_over: Sequence[Path]) -> OutputUnwritable | None:
     """Write the file, or give the problem when the place does not take it; what else `write` raises goes through."""
     try:
-        if sentence := _objection(path, not_over):
+        if sentence := objection(path, not_over):
             return OutputUnwritable(sentence)
         _replace(path, write)
     except OSError as error:
@@ -108,7 +108,7 @@ def _attempt(path: Path, write: Callable[[BinaryIO], None], not_over: Sequence[P
     return None
 
 
-def _objection(path: Path, not_over: Sequence[Path]) -> str | None:
+def objection(path: Path, not_over: Sequence[Path]) -> str | None:
     """Why a file must not be written there, or None."""
     objections = (
         (path.is_symlink(), f"{path} is a symbolic link. Give the name of the file that it stands for."),
@@ -168,9 +168,9 @@ def _unwritable(path: Path, error: OSError) -> OutputUnwritable:
 def _places(path: Path) -> Iterator[Path]:
     """Where results go when `path` does not take them, nearest first; no place twice."""
     temporary = Path(tempfile.gettempdir())
-    places = [path, _free(path)]
-    places += [_free(folder / path.name) for folder in (_home(), Path(), temporary)]
-    places.append(_free(temporary / f"{_PLAIN_NAME}{path.suffix}"))
+    places = [path, free(path)]
+    places += [free(folder / path.name) for folder in (_home(), Path(), temporary)]
+    places.append(free(temporary / f"{_PLAIN_NAME}{path.suffix}"))
     yield from dict.fromkeys(places)
 
 
@@ -178,7 +178,7 @@ def _home() -> Path:
     return Path(os.path.expanduser("~"))  # noqa: PTH111  Path.home() raises where there is no home
 
 
-def _free(path: Path) -> Path:
+def free(path: Path) -> Path:
     """The path, or the first of `name-2`, `name-3`, … that nothing stands at."""
     names = (path.with_stem(f"{path.stem}-{number}") if number > 1 else path for number in count(1))
     return next(name for name in names if not os.path.lexists(name))

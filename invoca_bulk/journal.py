@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import filelock
 import sqlalchemy as sa
@@ -182,7 +182,10 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RowRecord:
-    """One row of the results as the journal has it. `ended_at`: seconds since the epoch."""
+    """One row of the results as the journal has it.
+
+    `ended_at`: seconds since the epoch. `step` None: there was nothing to do.
+    """
 
     row: int
     cells: tuple[str, ...]
@@ -190,12 +193,12 @@ class RowRecord:
     carried: bool
     error: str
     fix: str
-    body: Mapping[str, Any] | None
-    path: tuple[str, ...]
     http_status: int | None
     attempts: int
     ended_at: float | None
     answer: Any
+    step: int | None
+    action: str
 
 
 def journal_file(folder: Path, *, base_url: str, network_id: str) -> Path:
@@ -205,10 +208,14 @@ def journal_file(folder: Path, *, base_url: str, network_id: str) -> Path:
     return folder / f"{readable}-{network_id}-{digest}.sqlite"
 
 
+#: Begins the ids of runs on a sandbox, so that made-up numbers are never taken for real ones.
+REHEARSAL = "sandbox-"
+
+
 def new_run_id(now: float) -> str:
-    """An id that sorts by time and can be typed: `20261122-164501-k3f9`."""
+    """An id that sorts by time and can be typed: `20261122-164501-k3f9xy`."""
     letters = "abcdefghjkmnpqrstuvwxyz23456789"
-    return f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-" + "".join(secrets.choice(letters) for _ in range(4))
+    return f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-" + "".join(secrets.choice(letters) for _ in range(6))
 
 
 @contextmanager
@@ -222,12 +229,25 @@ def opened(folder: Path, network: Network) -> Iterator[Journal]:
     path = journal_file(folder, base_url=network.base_url, network_id=network.network_id)
     _prepare(folder, path)
     with _owned(path):
-        engine = durable_engine(f"sqlite:///{path}")
+        engine = durable_engine(path)
         try:
-            with engine.connect() as connection:
-                yield Journal(connection)
+            with _one_sentence(path):
+                connection = engine.connect()
+                book = Journal(connection)
+            with connection:
+                yield book
         finally:
             engine.dispose()
+
+
+@contextmanager
+def _one_sentence(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.SQLAlchemyError as error:
+        reason = getattr(error, "orig", None) or type(error).__name__
+        msg = f"The journal {path} cannot be used ({reason}). Name another folder with --journal."
+        raise SettingInvalid(msg) from None
 
 
 def _prepare(folder: Path, path: Path) -> None:
@@ -266,26 +286,54 @@ def _who(owner: Path) -> str:
     return f"process {note['process']} on {note['host']}, since {note['since']} UTC"
 
 
-def durable_engine(url: str) -> sa.Engine:
+def durable_engine(path: Path) -> sa.Engine:
     """A database whose commits survive a power cut."""
-    engine = sa.create_engine(url, connect_args={"check_same_thread": False})
+    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), connect_args={"check_same_thread": False})
 
     @sa.event.listens_for(engine, "connect")
     def _durable(connection: Any, _: object) -> None:  # noqa: ANN401  the driver's own connection
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA fullfsync=ON")  # macOS: else the drive's own cache can still lose it
+        connection.execute("PRAGMA checkpoint_fullfsync=ON")
 
     return engine
 
 
-class Journal:
-    """A network's journal, open for writing. Not for several threads at once."""
+def results_of(folder: Path, run: str) -> tuple[RunRecord, list[RowRecord]]:
+    """A run and its rows as they stand now, in whichever journal of a folder it is; also while another process runs it.
 
-    def __init__(self, connection: sa.Connection) -> None:
+    Raises:
+        SettingInvalid: no journal there knows the run.
+    """
+    for path in sorted(folder.glob("*.sqlite")):
+        engine = sa.create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true")
+        try:
+            with engine.connect() as connection:
+                book = Journal(connection, reading=True)
+                return book.run(run), book.rows(run)
+        except (sa.exc.NoResultFound, sa.exc.DatabaseError):
+            continue
+        finally:
+            engine.dispose()
+    msg = f"No journal in {folder} knows the run {run!r}. A run's id stands in the column result_run of its results."
+    raise SettingInvalid(msg)
+
+
+class Journal:
+    """A network's journal, open for writing. Not for several threads at once.
+
+    Args:
+        connection: to its database.
+        reading: whether it is only looked at.
+    """
+
+    def __init__(self, connection: sa.Connection, *, reading: bool = False) -> None:
         self._connection = connection
-        with connection.begin():
-            _METADATA.create_all(connection)
+        if not reading:
+            with connection.begin():
+                _METADATA.create_all(connection)
 
     def begin(self, plan: Plan, network: Network, *, now: float) -> str:
         """Record a run with all its rows and steps, in one transaction, before anything is sent.
@@ -293,7 +341,7 @@ class Journal:
         Returns:
             The run's id.
         """
-        run = new_run_id(now)
+        run = (REHEARSAL if network.made_up else "") + new_run_id(now)
         with self._connection.begin():
             self._connection.execute(sa.insert(_RUNS), _run_values(run, plan, network, now))
             self._insert(_STEPS, _step_values(run, plan))
@@ -333,10 +381,27 @@ class Journal:
             values = {"state": state, "ended_at": now, "note": note}
             self._connection.execute(sa.update(_RUNS).where(_RUNS.c.run == run).values(values))
 
+    def earlier(self, fingerprint: str) -> list[tuple[RunRecord, Mapping[State, int]]]:
+        """Runs of the same content that have sent something, oldest first, with the number of steps in each state."""
+        query = (
+            sa.select(_RUNS, _STEPS.c.state.label("step_state"), sa.func.count().label("count"))
+            .join(_STEPS, _STEPS.c.run == _RUNS.c.run)
+            .where(_RUNS.c.fingerprint == fingerprint)
+            .group_by(_RUNS.c.run, _STEPS.c.state)
+            .order_by(_RUNS.c.started_at)
+        )
+        found: dict[str, tuple[RunRecord, dict[State, int]]] = {}
+        with self._connection.begin():
+            for one in self._connection.execute(query).mappings():
+                record = _run_record({name: one[name] for name in _RUNS.c.keys()})  # noqa: SIM118  columns, not a dict
+                found.setdefault(record.run, (record, {}))[1][State(one["step_state"])] = one["count"]
+        return [(record, counts) for record, counts in found.values() if set(counts) - {State.PENDING}]
+
     def run(self, run: str) -> RunRecord:
         """What is known of a run."""
         with self._connection.begin():
-            return _run_record(self._connection.execute(sa.select(_RUNS).where(_RUNS.c.run == run)).one())
+            found = self._connection.execute(sa.select(_RUNS).where(_RUNS.c.run == run)).mappings().one()
+        return _run_record(dict(found))
 
     def rows(self, run: str) -> list[RowRecord]:
         """The rows of a run's results, in the order of the sheet, as they stand now."""
@@ -401,14 +466,13 @@ def _row_values(run: str, plan: Plan) -> list[dict[str, Any]]:
 
 def _baseline_values(run: str, plan: Plan) -> list[dict[str, Any]]:
     return [
-        {"run": run, "scope": json.dumps(scope), "numbers": [one.get("promo_number") for one in observed.numbers]}
+        {"run": run, "scope": json.dumps(scope), "numbers": observed.promo_numbers}
         for scope, observed in plan.observed.items()
     ]
 
 
-def _run_record(one: sa.Row[Any]) -> RunRecord:
-    values = dict(one._mapping)  # noqa: SLF001  SQLAlchemy's public name for it
-    return RunRecord(**values | {"headers": tuple(values["headers"]), "state": RunState(values["state"])})
+def _run_record(one: Mapping[str, Any]) -> RunRecord:
+    return RunRecord(**{**one, "headers": tuple(one["headers"]), "state": RunState(one["state"])})
 
 
 def _row_record(one: sa.Row[Any]) -> RowRecord:
@@ -417,18 +481,19 @@ def _row_record(one: sa.Row[Any]) -> RowRecord:
     return RowRecord(
         row=one.rows_row,
         cells=tuple(one.rows_cells),
-        outcome=Outcome(planned) if planned else _outcome(state, one.steps_action),
+        outcome=Outcome(planned) if planned else outcome(state, one.steps_action),
         carried=one.rows_carried,
         error=one.rows_error or one.steps_error or "",
         fix=one.rows_fix or one.steps_fix or "",
-        body=one.steps_body,
-        path=tuple(one.steps_path or ()),
         http_status=one.steps_http_status,
         attempts=one.steps_attempt or 0,
         ended_at=one.steps_ended_at,
         answer=one.steps_answer,
+        step=one.rows_step,
+        action=one.steps_action or "",
     )
 
 
-def _outcome(state: str, action: str) -> Outcome:
+def outcome(state: str, action: str) -> Outcome:
+    """What a row comes to whose step stands in a state."""
     return DONE_OUTCOME[action] if state == State.DONE else ENDS_AS[State(state)]

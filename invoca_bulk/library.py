@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoca_bulk import pipeline, sheets, templates
 from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.options import Options
 from invoca_bulk.schema import DEFAULT_API_VERSION, RESOURCES
-from invoca_bulk.settings import Network
+from invoca_bulk.settings import Network, is_terminal
 from invoca_bulk.stand_in import Sandbox
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ def run(
     output: str | Path | None = None,
     sheet: str | None = None,
     resource: str | None = None,
-    **options: Any,  # noqa: ANN401  the fields of `pipeline.Options`
+    **options: Any,  # noqa: ANN401  the fields of `options.Options`
 ) -> pd.DataFrame:
     """Validate, plan and run a sheet; every number is requested once.
 
@@ -79,32 +81,37 @@ def run(
         output: write the results to this `.xlsx` or `.csv` too.
         sheet: as for `read`.
         resource: as for `read`.
-        options: `skip_invalid`, `yes`, `max_new_numbers`, `concurrency`, `rate`, `timeout`, `journal`, `progress`.
+        options: `skip_invalid`, `yes`, `again`, `max_new_numbers`, `concurrency`, `rate`, `timeout`, `journal`,
+            `progress`; `invoca_bulk.options.Options` explains them.
 
     Returns:
         The sheet, with what the platform assigned (`promo_number`, `id`, `id_from_network`, `object_url`) and the
         `result_` columns; all cells are texts, the index `row` is the spreadsheet's row number. `attrs["run"]` is the
-        run's id.
+        run's id, `attrs["output"]` the file that was written.
+
+    Warns:
+        UserWarning: the run was aborted, or the results had to go to another place; the frame holds what is known.
 
     Raises:
         UserError: the user can fix it; nothing was sent.
         RunAborted: the platform's state could not be read, or the journal is held by another process.
     """
-    chosen = pipeline.Options(**({"confirm": _ask} | options))
+    chosen = Options(**({"confirm": _ask if _can_ask() else None} | options))
     target = Path(output) if output is not None else None
     finished = pipeline.run(source, pipeline.network_of(network), chosen, output=target, sheet=sheet, resource=resource)
-    for problem in (finished.error, finished.not_saved):
-        if problem is not None:
-            print(problem, file=sys.stderr)  # noqa: T201  the frame is returned all the same
+    for note in finished.notes:
+        warnings.warn(note, stacklevel=2)  # the frame is returned all the same
     frame = finished.results.frame
     frame.attrs["run"] = finished.results.run.run
+    frame.attrs["output"] = str(finished.saved or "")
     return frame
 
 
+def _can_ask() -> bool:
+    return is_terminal(sys.stdin) or "ipykernel" in sys.modules
+
+
 def _ask(question: str) -> bool:
-    """Ask at the keyboard, where somebody can answer."""
-    if not (sys.stdin.isatty() or "ipykernel" in sys.modules):
-        return False
     return input(f"{question} [y/N] ").strip().casefold() in {"y", "yes"}
 
 

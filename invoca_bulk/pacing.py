@@ -30,18 +30,19 @@ class Pace:
         return start - now
 
     def pause(self, seconds: float, now: float) -> None:
-        """Let nothing start for some seconds: the platform asked for it."""
+        """Let nothing that has not reserved yet start for some seconds: the platform asked for it."""
         self._free_at = max(self._free_at, now + seconds)
 
 
-def backoff(attempt: int, chance: float) -> float:
+def backoff(attempt: int, chance: float, first: float = FIRST_BACKOFF) -> float:
     """Seconds to wait after a failed attempt.
 
     Args:
         attempt: counts from 1.
         chance: a random number in [0, 1): without it all requests would come back at the same moment.
+        first: the longest wait after the first attempt, in seconds; it doubles with each one.
     """
-    return float(min(MAX_BACKOFF, FIRST_BACKOFF * 2 ** (attempt - 1)) * (0.5 + chance / 2))
+    return float(min(MAX_BACKOFF, first * 2 ** (attempt - 1)) * (0.5 + chance / 2))
 
 
 def retry_after(header: str | None, now: float) -> float | None:
@@ -58,6 +59,6 @@ def retry_after(header: str | None, now: float) -> float | None:
 def _seconds(header: str, now: float) -> float | None:
     with contextlib.suppress(ValueError):
         return float(header)
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, OverflowError, TypeError):
         return parsedate_to_datetime(header).timestamp() - now
     return None

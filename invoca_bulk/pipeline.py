@@ -10,36 +10,52 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from invoca_bulk import bridge, execution, journal, pacing, planning, saving, settings, sheets, validation, verdicts
+from invoca_bulk import (
+    bridge,
+    execution,
+    guards,
+    journal,
+    pacing,
+    planning,
+    settings,
+    sheets,
+    validation,
+    verdicts,
+)
 from invoca_bulk.annotation import Report
 from invoca_bulk.client import Client
 from invoca_bulk.errors import (
     InvocaBulkError,
-    NotConfirmed,
     OutputUnwritable,
+    PlatformUnavailable,
+    RunAborted,
     SheetInvalid,
 )
 from invoca_bulk.journal import RunState
 from invoca_bulk.planning import Observed
 from invoca_bulk.progress import Bar
 from invoca_bulk.results import Results
-from invoca_bulk.schema import DEFAULT_API_VERSION
-from invoca_bulk.settings import SETTINGS, Network
+from invoca_bulk.schema import DEFAULT_API_VERSION, OPERATIONS
+from invoca_bulk.settings import Network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
 
+    from invoca_bulk.bridge import Interrupts
     from invoca_bulk.client import Answer
     from invoca_bulk.execution import Ended
-    from invoca_bulk.journal import Journal
+    from invoca_bulk.journal import Journal, RowRecord
+    from invoca_bulk.options import Options
     from invoca_bulk.planning import Plan, Scope
     from invoca_bulk.sheets import sources
     from invoca_bulk.validation import Checked
+    from invoca_bulk.verdicts import Verdict
 
-_FOUND = 200
-_ERRORS_SHOWN = 5
+_LIST = OPERATIONS["list"]
+#: Statuses that say that a place does not exist, or is not for this caller.
+_REFUSED = frozenset({403, 404})
 _RESOURCES_THAT_RUN = frozenset({"promo_numbers"})
 
 
@@ -56,33 +72,6 @@ class Target(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """How to run. Units and defaults stand in `settings.SETTINGS`.
-
-    Attributes:
-        skip_invalid: send the good rows although others have errors.
-        yes: do not ask before numbers are bought.
-        confirm: asks the user a question; None: nobody can be asked.
-        journal: the folder of the journals; None: the user's own.
-        progress: whether to show a progress bar.
-    """
-
-    skip_invalid: bool = False
-    yes: bool = False
-    confirm: Callable[[str], bool] | None = None
-    max_new_numbers: int | None = None
-    concurrency: int = SETTINGS["concurrency"].default
-    rate: float | None = None
-    timeout: float = SETTINGS["timeout"].default
-    journal: str | Path | None = None
-    progress: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("max_new_numbers", "concurrency", "rate", "timeout"):
-            settings.checked_number(name, getattr(self, name))
-
-
-@dataclass(frozen=True, kw_only=True)
 class Finished:
     """What a run came to.
 
@@ -90,19 +79,29 @@ class Finished:
         results: what became of each row.
         error: why it was aborted; None: it was not.
         saved: the results file; None: none was asked for, or no place took it (then `not_saved` says why).
+        asked: where it should have gone; another path than `saved` when that place took no file.
         not_saved: why the results file was not written.
     """
 
     results: Results
     error: InvocaBulkError | None
     saved: Path | None = None
+    asked: Path | None = None
     not_saved: OutputUnwritable | None = None
 
     @property
     def exit_code(self) -> int:
         """0 all done; 1 some rows not done; 3 aborted; 4 interrupted."""
         ended = {RunState.ABORTED: 3, RunState.INTERRUPTED: 4}.get(self.results.run.state)
-        return ended or (0 if self.results.all_done else 1)
+        return ended or (0 if self.results.all_done and not self.not_saved else 1)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user has to be told besides the totals."""
+        notes = [str(problem) for problem in (self.error, self.not_saved) if problem]
+        if self.saved != self.asked:
+            notes.append(f"{self.asked} could not be written; the results are at another place.")
+        return notes
 
 
 def network_of(target: Network | Target, *, api_version: str = DEFAULT_API_VERSION) -> Network:
@@ -129,9 +128,9 @@ def check(
         SheetInvalid: it holds a resource that cannot be run yet.
     """
     if isinstance(source, Report):
-        source = source.checked.sheet.frame if source.checked.version != api_version else source
-    if isinstance(source, Report):
-        return source
+        checked = source.checked
+        same = checked.version == api_version
+        return source if same else Report(validation.validate(checked.sheet, version=api_version))
     loaded = sheets.load(source, sheet=sheet, resource=resource)
     if loaded.resource.name not in _RESOURCES_THAT_RUN:
         msg = f"The sheet holds {loaded.resource.name}; this version creates promo numbers only."
@@ -145,6 +144,7 @@ def run(
     options: Options,
     *,
     output: Path | None = None,
+    for_good: bool = False,
     **reading: str | None,
 ) -> Finished:
     """The whole way: from a sheet to its results.
@@ -153,23 +153,26 @@ def run(
         source: as for `check`.
         network: where to.
         options: how.
-        output: the results file; None: only the frame is wanted.
+        output: the results file; None: only the frame is wanted. A file that is there already is left alone.
+        for_good: whether interrupts stay held after the first request, as in `bridge.interrupts_held`.
         reading: `sheet` and `resource`, as for `check`.
 
     Raises:
         UserError: the user can fix it; nothing was sent.
         RunAborted: the platform's state could not be read, or another process holds the journal; nothing was sent.
     """
-    if output is not None:
-        saving.checked_path(output)
     report = check(source, api_version=network.api_version, **reading)
-    _refuse_errors(report, skip=options.skip_invalid)
+    guards.refuse_errors(report, skip=options.skip_invalid)
+    guards.refuse_rehearsals(report, network)
     with _journal_folder(network, options) as folder, journal.opened(folder, network) as book:
         plan = make_plan(report.checked, network, options)
-        _refuse_errors(Report(replace(report.checked, issues=plan.issues)), skip=options.skip_invalid)
-        _confirm(plan, network, options)
-        finished = execute(plan, network, book, options)
-    return _saved(finished, output, source) if output is not None else finished
+        guards.refuse_errors(Report(replace(report.checked, issues=plan.issues)), skip=options.skip_invalid)
+        guards.refuse_repeats(plan, book, options)
+        target = guards.prepared(output, plan)
+        guards.confirm(plan, network, options)
+        with bridge.interrupts_held(for_good=for_good) as interrupts:
+            finished = execute(plan, network, book, options, interrupts)
+            return _saved(finished, target, report) if target is not None else finished
 
 
 @contextlib.contextmanager
@@ -180,23 +183,6 @@ def _journal_folder(network: Network, options: Options) -> Iterator[Path]:
             yield Path(folder)
     else:
         yield settings.journal_folder(options.journal)
-
-
-def _refuse_errors(report: Report, *, skip: bool) -> None:
-    """Send nothing of a sheet with errors; of one with a bad header not even when rows may be skipped.
-
-    Raises:
-        SheetInvalid: with the report.
-    """
-    errors = report.errors
-    in_header = bool(errors["row"].isna().any())
-    if errors.empty or (skip and not in_header):
-        return
-    rows = errors["row"].nunique()
-    what = "the header has errors" if in_header else f"{rows:,} row{'s have' if rows > 1 else ' has'} errors"
-    way_out = "" if in_header else ", or send the other rows with --skip-invalid (skip_invalid=True)"
-    text = "\n".join([f"Nothing was sent: {what}. Correct the sheet{way_out}.", *report.lines(_ERRORS_SHOWN)])
-    raise SheetInvalid(text, report=report)
 
 
 def make_plan(checked: Checked, network: Network, options: Options) -> Plan:
@@ -218,7 +204,7 @@ async def _observe(scopes: Sequence[Scope], network: Network, options: Options) 
 
     async def work(slot: int) -> None:
         for scope in waiting:
-            observed[scope] = _observed(await client.get(slot, (*scope, "promo_numbers")))
+            observed[scope] = _observed(await client.get(slot, (*scope, "promo_numbers")), network)
 
     slots = min(options.concurrency, len(scopes))
     async with Client(network, slots=slots, timeout=options.timeout) as client:
@@ -231,74 +217,99 @@ async def _observe(scopes: Sequence[Scope], network: Network, options: Options) 
     return observed
 
 
-def _observed(answer: Answer) -> Observed:
-    if answer.status == _FOUND and isinstance(answer.body, list):
-        return Observed(numbers=tuple(answer.body))
-    return Observed(refusal=verdicts.explained(answer, {}))
-
-
-def _confirm(plan: Plan, network: Network, options: Options) -> None:
-    """Count what cannot be undone, hold it against the cap, and have it confirmed.
+def _observed(answer: Answer, network: Network) -> Observed:
+    """What a list of numbers says.
 
     Raises:
-        NotConfirmed: over the cap, refused, or nobody could be asked.
+        PlatformUnavailable: it is no list, so that what stands at the base URL is not the platform, or not well.
     """
-    new, cap = plan.new_numbers, options.max_new_numbers
-    if cap is not None and new > cap:
-        msg = (
-            f"Nothing was sent: the sheet buys {new:,} numbers, and the cap is {cap:,}. "
-            "Raise --max-new-numbers (max_new_numbers=…) if that is meant."
-        )
-        raise NotConfirmed(msg)
-    if not new or options.yes or network.rehearsal:
-        return
-    question = (
-        f"{new:,} promo numbers will be bought on network {network.network_id} at {network.base_url}. "
-        "This costs money and cannot be undone. Go on?"
-    )
-    if options.confirm is None:
-        msg = f"Nothing was sent: {question[:-8]} Confirm it with --yes (yes=True)."
-        raise NotConfirmed(msg)
-    if not options.confirm(question):
-        msg = "Nothing was sent: not confirmed."
-        raise NotConfirmed(msg)
+    items = answer.body
+    if answer.status == _LIST.success and isinstance(items, list) and all(isinstance(one, dict) for one in items):
+        return Observed(numbers=tuple(items))
+    reason = verdicts.explained(answer, {})
+    if answer.status in _REFUSED:
+        return Observed(refusal=reason.rstrip("."))
+    msg = f"What answers at {network.base_url} is not the platform, or not well: {reason}. Check the base URL."
+    raise PlatformUnavailable(msg)
 
 
-def execute(plan: Plan, network: Network, book: Journal, options: Options) -> Finished:
+def execute(plan: Plan, network: Network, book: Journal, options: Options, interrupts: Interrupts) -> Finished:
     """Run a plan once, and give its results from the journal, however it ended."""
     run_id = book.begin(plan, network, now=time.time())
     tally = execution.Tally(total=len(plan.steps))
-    stop: list[Callable[[], None]] = []
+    with Bar(tally, show=options.progress) as bar:
+        ended = _ended(plan, network, book, run_id, options, interrupts, tally, bar)
+    with contextlib.suppress(Exception):  # that it has ended is told below too; its results matter more
+        book.end(run_id, ended.state, now=time.time(), note=str(ended.error or ""))
+    record = replace(book.run(run_id), state=ended.state)
+    return Finished(results=Results(run=record, rows=_rows(book, run_id, ended)), error=ended.error)
+
+
+def _ended(  # noqa: PLR0913, PLR0917  the parts of one execution, handed on once
+    plan: Plan,
+    network: Network,
+    book: Journal,
+    run_id: str,
+    options: Options,
+    interrupts: Interrupts,
+    tally: execution.Tally,
+    bar: Bar,
+) -> Ended:
+    slots = max(1, min(options.concurrency, len(plan.steps)))
+    running = execution.Execution(
+        plan=plan,
+        network=network,
+        journal=book,
+        run=run_id,
+        pace=pacing.Pace(options.rate),
+        first_backoff=options.first_backoff,
+        tally=tally,
+    )
 
     async def main() -> Ended:
-        slots = max(1, min(options.concurrency, len(plan.steps)))
         async with Client(network, slots=slots, timeout=options.timeout) as client:
-            running = execution.Execution(
-                plan=plan,
-                network=network,
-                client=client,
-                journal=book,
-                run=run_id,
-                pace=pacing.Pace(options.rate),
-                tally=tally,
-            )
-            stop.append(running.stop)
-            return await running.execute(slots)
+            return await running.execute(client, slots)
 
-    with Bar(tally, show=options.progress) as bar:
-        try:
-            ended = bridge.run(main, soft_stop=lambda: stop[0]() if stop else None, tick=bar.tick)
-        except KeyboardInterrupt:
-            ended = execution.Ended(state=RunState.INTERRUPTED)
-    with contextlib.suppress(Exception) if ended.error else contextlib.nullcontext():
-        book.end(run_id, ended.state, now=time.time(), note=str(ended.error or ""))
-    return Finished(results=Results(run=book.run(run_id), rows=book.rows(run_id)), error=ended.error)
+    def stop() -> None:
+        running.stop()
+        bar.say("Stopping: requests under way are awaited. Ctrl-C again gives them up; their rows will be unknown.")
+
+    try:
+        return bridge.run(main, interrupts=interrupts, soft_stop=stop, tick=bar.tick)
+    except KeyboardInterrupt:
+        return replace(running.ended, state=RunState.INTERRUPTED)
+    except Exception as error:  # noqa: BLE001  whatever it is, numbers may have been bought: the results are written
+        reason = f"The run stopped at an unexpected error ({type(error).__name__}: {error})."
+        return replace(running.ended, state=RunState.ABORTED, error=RunAborted(reason))
 
 
-def _saved(finished: Finished, output: Path, source: Source | Report) -> Finished:
-    inputs = [Path(source)] if isinstance(source, str | Path) else []
+def _rows(book: Journal, run_id: str, ended: Ended) -> list[RowRecord]:
+    """The journal's rows, with what it could not take any more laid over them."""
+    return [
+        row if row.step is None or row.step not in ended.unrecorded else _overlaid(row, ended.unrecorded[row.step])
+        for row in book.rows(run_id)
+    ]
+
+
+def _overlaid(row: RowRecord, verdict: Verdict) -> RowRecord:
+    known = {name: getattr(verdict, name) for name in ("error", "fix", "http_status", "answer")}
+    return replace(row, outcome=journal.outcome(verdict.state, row.action), **known)
+
+
+def results_of(run_id: str, folder: str | Path | None) -> Results:
+    """The results of any run as they stand now, also of one that another process is at.
+
+    Raises:
+        SettingInvalid: no journal in the folder knows the run.
+    """
+    record, rows = journal.results_of(settings.journal_folder(folder), run_id)
+    return Results(run=record, rows=rows)
+
+
+def _saved(finished: Finished, output: Path, report: Report) -> Finished:
+    inputs = [path] if (path := report.checked.sheet.path) else []
     try:
         saved = finished.results.save(output, not_over=inputs)
     except OutputUnwritable as error:
         return replace(finished, not_saved=error)
-    return replace(finished, saved=saved)
+    return replace(finished, saved=saved, asked=output)

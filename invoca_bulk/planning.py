@@ -41,6 +41,11 @@ class Observed:
     numbers: tuple[Mapping[str, Json], ...] = ()
     refusal: str = ""
 
+    @property
+    def promo_numbers(self) -> list[str]:
+        """The numbers themselves."""
+        return [str(one["promo_number"]) for one in self.numbers if one.get("promo_number")]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
@@ -109,11 +114,6 @@ class Plan:
     steps: tuple[Step, ...]
     issues: pd.DataFrame
     observed: Mapping[Scope, Observed]
-
-    @property
-    def errors(self) -> pd.DataFrame:
-        """The issues that keep rows from being sent."""
-        return self.issues[self.issues["level"] == "error"]
 
     @property
     def new_numbers(self) -> int:
@@ -221,7 +221,7 @@ class _Planner:
             return Problem(code="campaign_not_found", details={"text": observed.refusal.rstrip(".")})
         own_id = values.get("id_from_network")
         for number in observed.numbers if own_id else ():
-            if number.get("id_from_network") == own_id:
+            if str(number.get("id_from_network", "")) == own_id:
                 details = {"value": own_id, "number": number.get("promo_number", "")}
                 return Problem(code="own_id_exists", column="id_from_network", details=details)
         return None
@@ -255,4 +255,4 @@ def _texts_by_row(issues: pd.DataFrame) -> dict[int | None, tuple[str, str]]:
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> str:
-    return "; ".join(f"{column}: {text}" if column else text for column, text in pairs if text)
+    return " | ".join(f"{column}: {text}" if column else text for column, text in pairs if text)

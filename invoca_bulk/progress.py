@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TYPE_CHECKING, Self
 
 from tqdm.auto import tqdm
 
 from invoca_bulk.schema.outputs import DONE
+from invoca_bulk.settings import is_terminal
 
 if TYPE_CHECKING:
     from invoca_bulk.execution import Tally
@@ -24,7 +26,10 @@ class Bar:
     def __init__(self, tally: Tally, *, show: bool) -> None:
         self._tally = tally
         self._shown = 0
-        self._bar = tqdm(total=tally.total, unit="row", disable=not show or not _somebody_looks(), smoothing=0.1)
+        # A terminal may report no width at all; tqdm would then draw nothing.
+        width = None if _in_notebook() else min(120, shutil.get_terminal_size().columns)
+        looked_at = _in_notebook() or is_terminal(sys.stderr)
+        self._bar = tqdm(total=tally.total, unit=" rows", disable=not (show and looked_at), ncols=width)
 
     def __enter__(self) -> Self:
         return self
@@ -32,6 +37,11 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         self.tick()
         self._bar.close()
+
+    def say(self, text: str) -> None:
+        """Print a sentence without breaking the bar."""
+        if is_terminal(sys.stderr) or _in_notebook():
+            tqdm.write(text, file=sys.stderr)
 
     def tick(self) -> None:
         """Draw what has changed."""
@@ -43,5 +53,5 @@ class Bar:
         self._shown = ended
 
 
-def _somebody_looks() -> bool:
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+def _in_notebook() -> bool:
+    return "ipykernel" in sys.modules

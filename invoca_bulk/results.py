@@ -17,7 +17,7 @@ from invoca_bulk.schema.outputs import DONE, OUTCOME_HELP, RESULT_FIELDS, VALIDA
 from invoca_bulk.workbook import Cell, Page, Style
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from invoca_bulk.journal import RowRecord, RunRecord
@@ -58,25 +58,27 @@ class Results:
         """
         resource = RESOURCES[self.run.resource]
         headers = _headers(resource, self.run.headers)
-        records = (self._texts(resource, row) for row in self.rows)
+        known = _paths(resource, self.run.headers)
+        records = (self._texts(resource, known, row) for row in self.rows)
         index = pd.Index([row.row for row in self.rows], name="row", dtype="int64")
         frame = pd.DataFrame(records, columns=list(headers), index=index, dtype="str").fillna("")
         return frame.rename(columns=headers)
 
-    def _texts(self, resource: Resource, row: RowRecord) -> dict[str, str]:
+    def _texts(self, resource: Resource, known: Sequence[str], row: RowRecord) -> dict[str, str]:
         """Path or title to text of one row."""
-        texts = dict(zip(map(_path_of(resource), self.run.headers), row.cells, strict=True))
+        texts = dict(zip(known, row.cells, strict=True))
         if row.carried:
             return texts
         if row.outcome in DONE and isinstance(row.answer, dict):
             texts |= payloads.read_only_texts(resource, row.answer)
+        meaning, advice = ("", "") if row.outcome in DONE else OUTCOME_HELP[row.outcome]
         return texts | {
-            "result_status": row.outcome,
-            "result_error": row.error if row.outcome not in DONE else "",
-            "result_fix": row.fix if row.outcome not in DONE else "",
+            "result_status": row.outcome.value,
+            "result_error": row.error or meaning if meaning else "",
+            "result_fix": row.fix or advice if advice else "",
             "result_http_status": str(row.http_status or ""),
             "result_attempts": str(row.attempts),
-            "result_at": _iso(row.ended_at),
+            "result_at": iso(row.ended_at),
             "result_run": self.run.run,
         }
 
@@ -94,11 +96,11 @@ class Results:
     def by_campaign(self) -> dict[tuple[str, ...], dict[Outcome, int]]:
         """Where the rows go (advertiser, campaign, affiliate) to outcome to number of rows."""
         resource = RESOURCES[self.run.resource]
-        titles = {_path_of(resource)(header): at for at, header in enumerate(self.run.headers)}
+        titles = {path: at for at, path in enumerate(_paths(resource, self.run.headers))}
         places = [titles[one.path] for one in resource.fields if one.role is Role.PATH and one.path in titles]
         counts: dict[tuple[str, ...], Counter[Outcome]] = {}
         for row in self.rows:
-            counts.setdefault(tuple(row.cells[at] for at in places), Counter())[row.outcome] += 1
+            counts.setdefault(tuple(row.cells[at].strip() for at in places), Counter())[row.outcome] += 1
         return {place: dict(count) for place, count in counts.items()}
 
     def save(self, path: str | Path, *, not_over: Iterable[Path] = ()) -> Path:
@@ -117,15 +119,19 @@ def pages(results: Results) -> list[Page]:
     """The worksheets of the results workbook, made anew at each call: the rows, and a summary."""
     frame = results.frame
     return [
-        Page(name="results", header=list(frame.columns), rows=_cells(results, frame)),
+        Page(name="results", header=list(frame.columns), rows=_cells(results, frame), widths=_sentence_widths(frame)),
         Page(name="summary", header=["summary", "", ""], rows=_summary(results), table=False, widths=_WIDTHS),
     ]
+
+
+def _sentence_widths(frame: pd.DataFrame) -> dict[int, float]:
+    return {at: 70.0 for at, column in enumerate(frame.columns) if column in {"result_error", "result_fix"}}
 
 
 def _cells(results: Results, frame: pd.DataFrame) -> Iterator[list[str | Cell]]:
     """The rows of the frame; what is not done is coloured throughout, what is done at its status only."""
     resource = RESOURCES[results.run.resource]
-    status = [_path_of(resource)(header) for header in frame.columns].index("result_status")
+    status = _paths(resource, frame.columns).index("result_status")
     texts = zip(*(frame.iloc[:, at] for at in range(frame.shape[1])), strict=True)
     for row, cells in zip(results.rows, texts, strict=True):
         style = _STYLES[row.outcome]
@@ -140,8 +146,8 @@ def _summary(results: Results) -> Iterator[list[str | Cell]]:
         ["file", run.source or "a DataFrame"],
         ["network", f"{run.network_id} at {run.base_url}"],
         ["API version", run.api_version],
-        ["started (UTC)", _iso(run.started_at)],
-        ["ended (UTC)", _iso(run.ended_at)],
+        ["started (UTC)", iso(run.started_at)],
+        ["ended (UTC)", iso(run.ended_at)],
         ["state", run.state],
         [],
         [Cell(text="outcome", style=Style.BOLD), Cell(text="rows", style=Style.BOLD)],
@@ -157,23 +163,19 @@ def _summary(results: Results) -> Iterator[list[str | Cell]]:
         yield [" / ".join(filter(None, place)), ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())]
 
 
-def _headers(resource: Resource, given: Iterable[str]) -> dict[str, str]:
+def _headers(resource: Resource, given: Sequence[str]) -> dict[str, str]:
     """Path (or title, of unknown columns) to title, in the order of the results' columns."""
-    path_of = _path_of(resource)
-    titles = {path_of(header): header for header in given if path_of(header) not in _STALE}
+    titles = {path: header for path, header in zip(_paths(resource, given), given, strict=True) if path not in _STALE}
     return titles | {path: titles.get(path, path) for path in (*_ASSIGNED, *_RESULT) if path in resource.by_path}
 
 
-def _path_of(resource: Resource) -> Callable[[str], str]:
-    @functools.cache
-    def path_of(header: str) -> str:
-        column = resource.column(header)
-        return column.path if column else header
-
-    return path_of
+def _paths(resource: Resource, headers: Iterable[str]) -> list[str]:
+    """The path of each known column, the title of each unknown one."""
+    return [column.path if (column := resource.column(header)) else header for header in headers]
 
 
-def _iso(seconds: float | None) -> str:
+def iso(seconds: float | None) -> str:
+    """A time as the results show it; None: blank."""
     return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 

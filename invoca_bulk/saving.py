@@ -55,8 +55,31 @@ def save(
     return write(target, lambda stream: writer(stream, pages()), not_over=list(not_over))
 
 
+def prepared(path: str | Path, *, rows: int, columns: int) -> Path:
+    """Where results will go; to be asked before anything is bought. A file that is there already is left alone.
+
+    Args:
+        path: where they are wanted.
+        rows: how many there will be, without the header.
+        columns: how many there will be.
+
+    Returns:
+        The path, or with `-2`, `-3` and so on the first one that is free.
+
+    Raises:
+        OutputUnwritable: nothing can be written there, or an `.xlsx` cannot hold so much.
+    """
+    target = checked_path(path)
+    if not target.exists() and (problem := files.objection(target, ())):
+        raise OutputUnwritable(problem)
+    if target.suffix.lower() == ".xlsx" and (rows >= workbook.MAX_ROWS or columns > workbook.MAX_COLUMNS):
+        msg = f"The results have {rows:,} rows and {columns:,} columns, too many for a workbook. Use a name with .csv."
+        raise OutputUnwritable(msg)
+    return files.free(target) if target.exists() else target
+
+
 def checked_path(path: str | Path) -> Path:
-    """The path, if its extension names a format that can be written; to be asked before anything is sent.
+    """The path, if its extension names a format that can be written.
 
     Raises:
         OutputUnwritable: it does not.

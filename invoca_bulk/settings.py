@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from invoca_bulk.errors import SettingInvalid
@@ -108,7 +108,9 @@ SETTINGS: Mapping[str, Setting] = {
 }
 
 #: Not for users to set: figures with a reason, in one place.
-MAX_ANSWER_BYTES = 200 * 2**20  # a list of all advertisers of a large network is some tens of MB
+MAX_LIST_BYTES = 200 * 2**20  # a list of all advertisers of a large network is some tens of MB
+MAX_ANSWER_BYTES = 5 * 2**20  # one object; more is a mistake, or an attack on this machine's memory
+LIST_TIME = 10  # so many times the timeout may a whole list take
 CONNECT_TIMEOUT = 10.0  # seconds
 IDLE_CONNECTION = 4.0  # seconds: a connection that the server closes just as it is reused costs an outcome
 MAX_ATTEMPTS = 6  # of a call that surely did not reach the platform, or may be repeated
@@ -135,9 +137,9 @@ class Token:
         """The token itself, for the header."""
         return self._text
 
-    def hide(self, text: str) -> str:
-        """A text with the token blotted out, should the platform echo it."""
-        return text.replace(self._text, "…")
+    def hide(self, content: bytes) -> bytes:
+        """An answer with the token blotted out, should the platform echo it."""
+        return content.replace(self._text.encode(), b"***")
 
     def __repr__(self) -> str:
         return "Token(…)"
@@ -178,6 +180,11 @@ class Network:
             raise SettingInvalid(msg)
 
     @property
+    def made_up(self) -> bool:
+        """Whether its numbers are not real ones: a platform on this machine."""
+        return self.rehearsal or is_loopback(urlsplit(self.base_url).hostname or "")
+
+    @property
     def secret(self) -> Token:
         """The token, in its wrapping."""
         assert isinstance(self.token, Token)  # noqa: S101  tells mypy what __post_init__ did
@@ -185,7 +192,7 @@ class Network:
 
 
 def _checked_network_id(text: str) -> str:
-    if not text.strip().isalnum():
+    if not (text.isascii() and text.strip().isalnum()):
         msg = f"The network id {text!r} is not made of letters and digits. Find it in the platform's API settings."
         raise SettingInvalid(msg)
     return text.strip()
@@ -204,7 +211,15 @@ def _checked_base_url(text: str) -> str:
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
         msg = f"The base URL must start with https:// (http:// would show the token on the way to {parts.hostname})."
         raise SettingInvalid(msg)
-    return parts.geturl()
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    usual = {"https": 443, "http": 80}[parts.scheme]
+    # One spelling for one platform: journals and their locks are named after it.
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port not in {None, usual} else "")
+
+
+def is_terminal(stream: IO[str] | None) -> bool:
+    """Whether somebody sits at a stream; a closed one is None."""
+    return stream is not None and not stream.closed and stream.isatty()
 
 
 def is_loopback(host: str) -> bool:
@@ -222,6 +237,19 @@ def from_environment(name: str) -> Any:  # noqa: ANN401  a setting's value is of
     setting = SETTINGS[name]
     text = os.environ.get(setting.variable, "") if setting.variable else ""
     return text.strip() or setting.default
+
+
+def whole_number(name: str, text: str) -> int:
+    """A whole number from an environment variable.
+
+    Raises:
+        SettingInvalid: it is none.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        msg = f"{SETTINGS[name].variable} is {text!r}, which is not a whole number. Correct it, or unset it."
+        raise SettingInvalid(msg) from None
 
 
 def checked_number(name: str, value: float | None) -> float | None:

@@ -41,7 +41,7 @@ ABOUT: Mapping[str, tuple[str, ...]] = {
 
 _INSTRUCTIONS = """
 1. Replace the example rows by your own, and delete those that you do not need: every row below the header counts.
-2. Columns with an orange header are required on every row. All others (grey) may stay blank.
+2. Columns with an orange header are required on every row. All others may stay blank.
     Put the mouse over a header to see what it means. Do not rename the headers.
 3. A blank cell means: not given. When something that exists is changed, blank means: leave it as it is,
     and the text [] means: clear it.

@@ -6,7 +6,9 @@ platform may have applied the request before it failed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from invoca_bulk import payloads
@@ -79,7 +81,7 @@ def of_answer(answer: Answer, titles: Mapping[str, str]) -> Verdict:
     """
     state = CREATE.get(answer.status, State.IN_DOUBT)
     known = {"http_status": answer.status, "answer": answer.body}
-    if state is State.DONE and not _number(answer.body):
+    if state is State.DONE and not number_of(answer.body):
         reason = f"the platform answered {answer.status}, but the number could not be read"
         return Verdict(state=State.IN_DOUBT, error=_IN_DOUBT.format(reason=reason), fix=_FIXES[State.IN_DOUBT], **known)
     if state is State.IN_DOUBT:
@@ -104,9 +106,21 @@ def of_failure(error: CallFailed) -> Verdict:
     return Verdict(state=State.IN_DOUBT, http_status=status, error=text, fix=_FIXES[State.IN_DOUBT])
 
 
+def given_before(verdict: Verdict, number: str) -> Verdict:
+    """A create that was answered with a number which another row has, or which the campaign had before."""
+    reason = f"the platform answered with {number}, which the campaign had before or another row has got"
+    error = _IN_DOUBT.format(reason=reason)
+    return replace(verdict, state=State.IN_DOUBT, error=error, fix=_FIXES[State.IN_DOUBT])
+
+
+def unexpected() -> Verdict:
+    """A step after whose sending something went wrong that nobody has foreseen."""
+    return of_failure(InDoubt("something unexpected went wrong after it was sent"))
+
+
 def given_up(verdict: Verdict, attempts: int) -> Verdict:
     """A step whose retries are used up: it surely did not happen."""
-    error = f"{verdict.error} Tried {attempts} times."
+    error = f"{verdict.error.rstrip('.')}. Tried {attempts} times."
     return Verdict(state=State.FAILED, http_status=verdict.http_status, error=error, fix=_FIXES[State.FAILED])
 
 
@@ -121,8 +135,13 @@ def explained(answer: Answer, titles: Mapping[str, str]) -> str:
         return shortened("; ".join(f"{titles.get(path, path)}: {text}" for path, text in found.items()), 1000)
     if message := body.get("message"):
         return f"{shortened(str(message), 500)} ({answer.status})"
+    if reason := answer.text or (json.dumps(answer.body, ensure_ascii=False) if answer.body else ""):
+        return f"{shortened(reason, 300)} ({answer.status})"
     return f"the platform answered {answer.status} without a reason"
 
 
-def _number(body: Json) -> bool:
-    return isinstance(body, dict) and bool(body.get("promo_number"))
+def number_of(body: Json) -> str:
+    """The number that an answer names; empty when it names none that could be dialled."""
+    number = body.get("promo_number") if isinstance(body, dict) else None
+    text = str(number) if isinstance(number, str | int) and not isinstance(number, bool) else ""
+    return text if re.fullmatch(r"\+?[0-9][0-9 ().-]{4,}", text) else ""

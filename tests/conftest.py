@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -78,6 +79,7 @@ class Reply:
         headers: more headers.
         promised: the Content-Length, where it is to be a lie.
         stall: whether to keep silent until the test is over.
+        drip: seconds between two bytes of the body; 0: all at once.
     """
 
     status: int | None
@@ -85,6 +87,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     promised: int | None = None
     stall: bool = False
+    drip: float = 0.0
 
 
 def _reply(status: int, content: Any, **headers: str) -> Reply:
@@ -129,8 +132,15 @@ class OddPlatform:
                     self.send_header(name.replace("_", "-"), value)
                 self.send_header("Content-Length", str(reply.promised or len(reply.body)))
                 self.end_headers()
-                self.wfile.write(reply.body)
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    self._write(reply)
                 self.close_connection = reply.promised is not None
+
+            def _write(self, reply: Reply) -> None:
+                step = 1 if reply.drip else max(1, len(reply.body))
+                for at in range(0, len(reply.body), step):
+                    self.wfile.write(reply.body[at : at + step])
+                    platform.over.wait(reply.drip)
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,6 +20,7 @@ from invoca_bulk.cli import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 TOKEN = "the-secret-token"
 #: How an analyst reads a workbook whose cells are all texts.
@@ -197,7 +199,7 @@ def test_nothing_is_bought_without_a_yes(cli: Any, environment: dict[str, str], 
     """Without a terminal and without --yes: the count and the network are named, nothing is sent, exit 2."""
     ran = cli("run", small, **environment)
     assert ran.code == 2
-    assert "3 promo numbers will be bought on network 1234" in ran.err
+    assert "the sheet buys 3 promo numbers on network 1234" in ran.err
     assert "--yes" in ran.err
     assert box.store.ledger == []
 
@@ -256,7 +258,7 @@ def test_without_an_output_the_results_stand_beside_the_sheet(
 ) -> None:
     """Results are always written, and never over an earlier file."""
     for name in ("small-results.xlsx", "small-results-2.xlsx"):
-        assert cli("run", small, "--yes", **environment).code == 0
+        assert cli("run", small, "--yes", "--again", **environment).code == 0
         assert (tmp_path / name).exists()
 
 
@@ -268,26 +270,15 @@ def test_the_input_is_never_overwritten(cli: Any, environment: dict[str, str], s
     assert "small-2.csv" in ran.out
 
 
-def test_results_that_cannot_be_written_go_elsewhere(
-    cli: Any, environment: dict[str, str], small: Path, box: Any
-) -> None:
-    """The folder is gone: bought numbers are not lost, the other name is printed."""
-    ran = cli("run", small, "--yes", "-o", "gone/results.csv", **environment)
-    match = re.search(r"Results: (.+)", ran.out)
-    assert match, ran.err
-    numbers = pd.read_csv(match[1], dtype=str)["promo_number"]
-    Path(match[1]).unlink()
-    assert sorted(numbers) == sorted(one.number for one in box.store.ledger)
-
-
-@pytest.mark.parametrize("name", ["results.txt", "results", "results.xls"])
-def test_an_ending_that_cannot_be_written_is_refused_first(
+@pytest.mark.parametrize("name", ["results.txt", "results", "results.xls", "nowhere/results.csv", "folder.csv"])
+def test_a_name_that_cannot_be_written_is_refused_first(
     cli: Any, environment: dict[str, str], small: Path, box: Any, name: str
 ) -> None:
     """Before anything is bought, not after."""
+    (small.parent / "folder.csv").mkdir()
+    (small.parent / "folder-2.csv").mkdir()
     ran = cli("run", small, "--yes", "-o", name, **environment)
-    assert (ran.code, box.store.ledger) == (2, [])
-    assert ".xlsx" in ran.err
+    assert (ran.code, box.store.ledger) == ((0, box.store.ledger) if name == "folder.csv" else (2, []))
 
 
 def test_a_rehearsal_needs_nothing(cli: Any, small: Path, tmp_path: Path) -> None:
@@ -327,3 +318,76 @@ def test_help(cli: Any, verb: list[str]) -> None:
     ran = cli(*verb, "--help")
     assert (ran.code, ran.err) == (0, "")
     assert "Usage:" in ran.out
+
+
+def test_a_file_that_is_there_is_left_alone(cli: Any, environment: dict[str, str], small: Path, tmp_path: Path) -> None:
+    """Neither earlier results nor a filled-in template are written over."""
+    for name in ("results.xlsx", "template.xlsx"):
+        (tmp_path / name).write_text("mine")
+    ran = cli("run", small, "--yes", "-o", "results.xlsx", **environment)
+    assert "results-2.xlsx" in ran.out
+    ran = cli("template", "promo_numbers", "-o", "template.xlsx")
+    assert (ran.code, "--force" in ran.err) == (2, True)
+    assert [(tmp_path / name).read_text() for name in ("results.xlsx", "template.xlsx")] == ["mine", "mine"]
+    assert cli("template", "promo_numbers", "-o", "template.xlsx", "--force").code == 0
+
+
+def test_a_sheet_that_was_run_before_is_not_bought_twice(
+    cli: Any, environment: dict[str, str], small: Path, box: Any, tmp_path: Path
+) -> None:
+    """The earlier run is named, with the command that writes its results again; --again buys once more."""
+    cli("run", small, "--yes", **environment)
+    ran = cli("run", small, "--yes", **environment)
+    assert (ran.code, len(box.store.ledger)) == (2, 3)
+    command = re.search(r"invoca-bulk (results \S+ -o) results.xlsx", ran.err)
+    assert command, ran.err
+    assert cli(*command[1].split(), "again.csv").code == 0
+    written = pd.read_csv(tmp_path / "again.csv", dtype=str)["promo_number"]
+    assert sorted(written) == sorted(one.number for one in box.store.ledger)
+    assert cli("run", small, "--yes", "--again", **environment).code == 0
+    assert len(box.store.ledger) == 6
+
+
+def test_the_results_of_an_unknown_run(cli: Any) -> None:
+    """One sentence that says where a run's id stands."""
+    ran = cli("results", "20260101-000000-abc", "-o", "x.csv")
+    assert (ran.code, "result_run" in ran.err) == (2, True)
+
+
+def test_the_next_command_is_the_exact_one(cli: Any, environment: dict[str, str], tmp_path: Path, small: Path) -> None:
+    """Flags that were given are given again; the printed command does what is left."""
+    frame = pd.read_csv(small, dtype=str)
+    frame.loc[1, "media_type"] = "nonsense"
+    frame.to_csv(small, index=False)
+    token = environment.pop("INVOCA_API_TOKEN")
+    (tmp_path / "token").write_text(token)
+    where = ["--network-id", environment.pop("INVOCA_NETWORK_ID"), "--base-url", environment.pop("INVOCA_BASE_URL")]
+    ran = cli("run", small, "-o", "r.csv", "--yes", "--skip-invalid", "--token-file", "token", *where)
+    assert ran.code == 1, ran.err
+    command = re.search(r"Next.*: invoca-bulk (.+)", ran.out)
+    assert command
+    ran = cli(*shlex.split(command[1]))
+    assert (ran.code, "created" in ran.out) == (1, True), ran.err
+
+
+@pytest.mark.parametrize("stream", ["stdin", "stderr"])
+def test_a_closed_stream_stops_nothing(environment: dict[str, str], small: Path, stream: str, box: Any) -> None:
+    """Started by a service without streams, a run goes on and writes its results."""
+    close = {"stdin": "<&-", "stderr": "2>&-"}[stream]
+    command = f"{shlex.quote(sys.executable)} -m invoca_bulk run small.csv --yes {close}"
+    subprocess.run(command, shell=True, cwd=small.parent, env=os.environ | environment, check=True, timeout=60)  # noqa: S602
+    assert len(box.store.ledger) == 3
+    assert (small.parent / "small-results.xlsx").exists()
+
+
+def test_an_unusable_journal_is_one_sentence(cli: Any, environment: dict[str, str], small: Path, box: Any) -> None:
+    """A journal that is no database: nothing is sent, and the message names the file and the flag."""
+    cli("run", small, "--yes", **environment)
+    (file,) = (small.parent / "journal").glob("*.sqlite")
+    for path in (small.parent / "journal").iterdir():
+        path.unlink()
+    file.write_bytes(b"no database" * 1000)
+    ran = cli("run", small, "--yes", "--again", **environment)
+    assert (ran.code, len(box.store.ledger)) == (2, 3)
+    assert "--journal" in ran.err
+    assert "Traceback" not in ran.err

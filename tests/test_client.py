@@ -119,11 +119,10 @@ def test_garbled_encoding_is_in_doubt(odd: Any, raw_reply: Any) -> None:
         _post(odd.network())
 
 
-def test_answer_has_a_size_cap(odd: Any, raw_reply: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answer_has_a_size_cap(odd: Any, raw_reply: Any) -> None:
     """A small compressed answer that unpacks to a huge one is cut off."""
-    monkeypatch.setattr(module, "MAX_ANSWER_BYTES", 1000)
-    odd.replies.append(raw_reply(status=201, body=gzip.compress(b" " * 10**6), headers={"Content-Encoding": "gzip"}))
-    with pytest.raises(InDoubt, match="larger than"):
+    odd.replies.append(raw_reply(status=201, body=gzip.compress(b" " * 10**7), headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(InDoubt, match="too large"):
         _post(odd.network())
 
 
@@ -190,3 +189,18 @@ def test_no_error_holds_the_token(odd: Any, raw_reply: Any) -> None:
     assert error.value.__cause__ is None
     assert error.value.__suppress_context__
     assert "the-secret-token" not in repr(error.value)
+
+
+def test_a_dripping_answer_comes_to_an_end(odd: Any, raw_reply: Any) -> None:
+    """A byte now and then never times out by itself; the whole exchange has its time."""
+    odd.replies.append(raw_reply(status=201, body=b"x" * 40, drip=0.1))
+    with pytest.raises(InDoubt, match="in time") as doubt:
+        _post(odd.network(), timeout=0.6)
+    assert doubt.value.status == 201
+
+
+def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy of the environment that httpx cannot speak to is a setting to correct, not a traceback."""
+    monkeypatch.setenv("ALL_PROXY", "nonsense://127.0.0.1:1")
+    with pytest.raises(SettingInvalid, match="proxy"):
+        Client(Network(network_id="1", token="t"), slots=1, timeout=1)

@@ -10,7 +10,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pytest
 
+from invoca_bulk import bridge
 from invoca_bulk.stand_in import Sandbox
 
 if TYPE_CHECKING:
@@ -62,3 +64,42 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, requests_frame: Callable[
         counts = pd.read_csv(tmp_path / "results.csv", dtype=str)["result_status"].value_counts()
         assert counts["not_sent"] > 0
         assert counts.sum() == 200
+
+
+def test_a_service_that_is_stopped_stops_softly(tmp_path: Path, requests_frame: Callable[..., pd.DataFrame]) -> None:
+    """SIGTERM is a soft stop too: results are written, exit 4."""
+    requests_frame(2000).to_csv(tmp_path / "many.csv", index=False)
+    with Sandbox(open_campaigns=True, token=TOKEN, latency=0.05) as box:
+        process = _start(tmp_path, box, concurrency=8)
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 4, err
+        assert set(pd.read_csv(tmp_path / "results.csv", dtype=str)["result_status"]) == {"created", "not_sent"}
+
+
+def test_a_burst_of_interrupts_loses_nothing(tmp_path: Path, requests_frame: Callable[..., pd.DataFrame]) -> None:
+    """Ctrl-C as fast as it comes, also while the results are written: exit 4, and every row has an outcome."""
+    requests_frame(500).to_csv(tmp_path / "many.csv", index=False)
+    with Sandbox(open_campaigns=True, token=TOKEN, latency=0.05) as box:
+        process = _start(tmp_path, box, concurrency=8)
+        for _ in range(200):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.002)
+        out, err = process.communicate(timeout=60)
+        assert "Nothing was sent" not in out + err
+        assert process.returncode == 4, err
+        results = pd.read_csv(tmp_path / "results.csv", dtype=str, keep_default_na=False)
+        assert len(results) == 500
+        issued = {one.number for one in box.store.ledger}
+        assert set(results["promo_number"]) - {""} <= issued
+        assert (results["result_status"] == "unknown").sum() <= 8
+
+
+def test_interrupts_are_held_until_the_results_are_there() -> None:
+    """From the first request to the written file no interrupt is raised; they are counted, and handled by the run."""
+    with bridge.interrupts_held() as held:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert held.count == 2
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoca_bulk.issues import CATALOGUE, Problem, Refused, shortened
+from invoca_bulk.issues import CATALOGUE, MARKS, Problem, Refused, marked, problem_of_mark, shortened
 
 CODES = [pytest.param(code, id=code) for code in CATALOGUE]
 
@@ -102,3 +102,21 @@ def test_refused() -> None:
     assert str(refused) == refused.problem.message == "'maybe' is neither yes nor no."
     assert (refused.problem.level, refused.problem.column) == ("error", None)
     assert refused.problem.fix == "Type TRUE or FALSE."
+
+
+@given(code=st.sampled_from(sorted(MARKS.values())), text=st.text())
+def test_marks(code: str, text: str) -> None:
+    """A marked text tells its problem, keeps what there was, and is not marked twice; no mark begins another."""
+    shown = marked(code, text)
+    problem = problem_of_mark(shown)
+    assert problem is not None
+    assert problem.code == code
+    assert shown.endswith(text)
+    assert marked(code, shown) == shown
+    assert not any(other != mark and other.startswith(mark) for mark in MARKS for other in MARKS)
+
+
+@given(text=st.text(st.characters(exclude_characters="#")))
+def test_no_mark(text: str) -> None:
+    """A text without a mark has no problem of one."""
+    assert problem_of_mark(text) is None

@@ -117,7 +117,7 @@ def test_a_step_is_sent_by_one_only(tmp_path: Path) -> None:
 
 def test_settings_of_the_database(tmp_path: Path) -> None:
     """WAL, and FULL: NORMAL can lose the last commits in a power cut, and a lost `sent` is a number bought twice."""
-    engine = journal.durable_engine(f"sqlite:///{tmp_path / 'x.sqlite'}")
+    engine = journal.durable_engine(tmp_path / "x?y=1.sqlite")
     with engine.connect() as connection:
         pragmas = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
     engine.dispose()

@@ -56,6 +56,7 @@ def test_backoff_grows_and_is_capped(attempt: int) -> None:
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
         ("soon", None),
         ("nan", None),
+        ("Mon, 01 Jan 2020 00:00:00 +99999999999999999", None),
         ("inf", None),
         ("1e12", pacing.LONGEST_PAUSE),
     ],

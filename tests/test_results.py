@@ -146,7 +146,7 @@ def test_csv_is_safe_and_comes_back(box: Any, requests_frame: Requests, tmp_path
 
 def test_numbers_of_a_real_network_are_confirmed(network: Any, box: Any, requests_frame: Requests) -> None:
     """Without a yes, and with nobody to ask, nothing is bought; with it everything is."""
-    with pytest.raises(NotConfirmed, match=r"3 promo numbers will be bought on network 1234"):
+    with pytest.raises(NotConfirmed, match="the sheet buys 3 promo numbers on network 1234"):
         ib.run(requests_frame(3), network, confirm=None, progress=False)
     asked: list[str] = []
     with pytest.raises(NotConfirmed, match="not confirmed"):

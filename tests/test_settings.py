@@ -43,11 +43,18 @@ def test_token_that_cannot_be_one_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["https://invoca.net", "https://acme.invoca.net/", "http://127.0.0.1:8080", "http://localhost:1", "http://[::1]:5"],
+    [
+        "https://invoca.net",
+        "https://ACME.invoca.net:443/",
+        "http://127.0.0.1:8080",
+        "http://localhost:1",
+        "http://[::1]:5",
+    ],
 )
 def test_base_url_that_is_taken(url: str) -> None:
-    """HTTPS anywhere, HTTP on this machine only."""
-    assert Network(network_id="1", token=SECRET, base_url=url).base_url == url.rstrip("/")
+    """HTTPS anywhere, HTTP on this machine only; one platform has one spelling, since its journal is named after it."""
+    spelt = url.rstrip("/").lower().removesuffix(":443")
+    assert Network(network_id="1", token=SECRET, base_url=url).base_url == spelt
 
 
 @pytest.mark.parametrize(
@@ -73,7 +80,7 @@ def test_base_url_that_is_refused(url: str) -> None:
     assert "password" not in str(refused.value)
 
 
-@pytest.mark.parametrize("network_id", ["", "..", "1/2", "a b", "1?x"])
+@pytest.mark.parametrize("network_id", ["", "..", "1/2", "a b", "1?x", "\uff11\uff12"])
 def test_network_id_that_would_change_the_path_is_refused(network_id: str) -> None:
     """A network id is letters and digits."""
     with pytest.raises(SettingInvalid, match="network id"):

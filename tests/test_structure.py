@@ -31,6 +31,8 @@ FLOORS = [
     ["verdicts"],
     ["execution"],
     ["results"],
+    ["options"],
+    ["guards"],
     ["bridge", "progress"],
     ["pipeline"],
     ["library"],
@@ -54,7 +56,7 @@ LIBRARIES = {
     "starlette": {"stand_in"},
     "uvicorn": {"stand_in"},
     "platformdirs": {"settings"},
-    "numpy": {"validation", "planning", "sheets"},
+    "numpy": {"annotation", "validation", "planning", "sheets"},
     "pandas": {"sheets", "validation", "planning", "annotation", "results", "pipeline", "library", "cli"},
 }
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
-from typing import TYPE_CHECKING
+import traceback
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -19,6 +21,7 @@ VERBS = {
     "template": "Write a workbook to fill in.",
     "validate": "Check a sheet; nothing is sent.",
     "run": "Check a sheet, create what it asks for, write the results.",
+    "results": "Write the results of an earlier run, from the journal.",
     "sandbox": "Serve a stand-in platform to rehearse on.",
 }
 
@@ -62,11 +65,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         sys.exit(group.main(args=arguments, standalone_mode=False) or 0)
     except InvocaBulkError as error:
-        click.echo(str(error), err=True)
-        sys.exit(error.exit_code)
+        _tell(str(error), error.exit_code, arguments)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped. Nothing was sent.", err=True)
-        sys.exit(2)
+        # From the first request on interrupts are held, so that none gets here.
+        _tell("Stopped. Nothing was sent.", 2, arguments)
+    except Exception:  # noqa: BLE001  a defect of this program; exit 1 would mean that the run has finished
+        traceback.print_exc()
+        _tell("This is a defect of invoca-bulk; please report it with the lines above.", 3, arguments)
+
+
+def _tell(sentence: str, code: int, arguments: Sequence[str] | None) -> NoReturn:
+    """Say why it ended: a sentence for people, with --json an object for programs too."""
+    click.echo(sentence, err=True)
+    if "--json" in (sys.argv if arguments is None else arguments):
+        click.echo(json.dumps({"error": sentence, "exit_code": code}))
+    sys.exit(code)

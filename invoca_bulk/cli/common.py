@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from invoca_bulk.errors import SettingInvalid
 from invoca_bulk.schema import API_VERSIONS, RESOURCES
-from invoca_bulk.settings import SETTINGS, TOKEN_VARIABLE, Token
+from invoca_bulk.settings import SETTINGS, TOKEN_VARIABLE, Token, is_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,15 +89,15 @@ def read_token(token_file: Path | None) -> Token:
             raise SettingInvalid(msg) from None
     if text := os.environ.get(TOKEN_VARIABLE):
         return Token(text)
-    if sys.stdin.isatty():
-        return Token(click.prompt("Token of the platform's API", hide_input=True))
+    if can_ask():
+        return Token(click.prompt("Token of the platform's API", hide_input=True, err=True))
     msg = f"There is no token. Set {TOKEN_VARIABLE}, or name a file with --token-file."
     raise SettingInvalid(msg)
 
 
 def can_ask() -> bool:
     """Whether somebody is at the keyboard."""
-    return sys.stdin.isatty()
+    return is_terminal(sys.stdin)
 
 
 def print_json(content: dict[str, Any]) -> None:
@@ -121,15 +123,24 @@ def beside(path: Path, suffix: str) -> Path:
     return path.with_name(f"{path.stem}{suffix}.xlsx")
 
 
-def unused(path: Path) -> Path:
-    """A name that no file has yet: `results.xlsx`, `results-2.xlsx` and so on."""
-    number, free = 2, path
-    while free.exists():
-        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
-        number += 1
-    return free
-
-
 def shown_command(arguments: Sequence[str | Path]) -> str:
     """A command that can be copied into a shell."""
-    return shlex.join(["invoca-bulk", *map(str, arguments)])
+    words = ["invoca-bulk", *map(str, arguments)]
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
+def given_flags(*left_out: str) -> list[str]:
+    """The flags of the command that is under way, as they were given on its line.
+
+    Args:
+        left_out: names of parameters that the next command has its own values for.
+    """
+    context = click.get_current_context()
+    flags = []
+    for one in context.command.params:
+        given = context.get_parameter_source(one.name or "") is ParameterSource.COMMANDLINE
+        if not given or one.name in left_out or not isinstance(one, click.Option):
+            continue
+        value = context.params[one.name or ""]
+        flags += [one.opts[-1]] if one.is_flag else [one.opts[-1], str(value)]
+    return flags

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from invoca_bulk.cli import common
+from invoca_bulk.errors import OutputUnwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,16 +66,21 @@ _ROWS = 60
 def command(output: Path) -> None:
     """Validate a workbook of promo number requests, create them on a sandbox, write the results. Nothing is bought."""
     from invoca_bulk import pipeline  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk.options import Options  # noqa: PLC0415
     from invoca_bulk.schema import DEFAULT_API_VERSION  # noqa: PLC0415
     from invoca_bulk.stand_in import Sandbox  # noqa: PLC0415
 
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"The folder {output} cannot be made ({error.strerror}). Name another one with -o."
+        raise OutputUnwritable(msg) from None
     requests = _write_requests(output / "requests.xlsx")
     report = pipeline.check(requests, api_version=DEFAULT_API_VERSION)
     _tell_report(report, requests, report.save(output / "annotated.xlsx"))
     # A small latency, as a real platform has it, so that there is a progress bar to see.
     with Sandbox(latency=0.1) as box:
-        options = pipeline.Options(skip_invalid=True)
+        options = Options(skip_invalid=True)
         finished = pipeline.run(report, pipeline.network_of(box), options, output=output / "results.xlsx")
     _tell_results(finished)
 
@@ -96,8 +102,8 @@ def _rows() -> Iterator[tuple[str, ...]]:
 
 
 def _tell_report(report: Report, requests: Path, annotated: Path) -> None:
-    rows = len(report.checked.sheet.frame)
-    click.echo(f"{requests}: {rows} rows asking for promo numbers, {int(report.checked.invalid.sum())} with errors.")
+    rows, bad = len(report.checked.sheet.frame), int(report.checked.invalid.sum())
+    click.echo(f"{requests}: {rows} rows. {rows - bad} of them ask for {report.wanted} numbers, {bad} have errors.")
     common.print_issues(report)
     click.echo(f"The bad cells are coloured in {annotated}. The other rows go to a sandbox; nothing is bought.")
 
@@ -106,8 +112,7 @@ def _tell_results(finished: Finished) -> None:
     from invoca_bulk.results import totals_text  # noqa: PLC0415  `--help` needs no pandas
 
     click.echo(totals_text(finished.results.totals))
-    for problem in (finished.error, finished.not_saved):
-        if problem:
-            raise problem
+    for note in finished.notes:
+        click.echo(note, err=True)
     click.echo(f"Results, with the assigned numbers: {finished.saved}")
     click.echo(f"Next: {common.shown_command(['template', 'promo_numbers', '-o', 'requests.xlsx'])}")

@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from invoca_bulk.cli import common
-from invoca_bulk.errors import SettingInvalid, SheetInvalid
+from invoca_bulk.errors import SettingInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from invoca_bulk.annotation import RowsInvalid
+    from invoca_bulk.options import Options
     from invoca_bulk.pipeline import Finished
     from invoca_bulk.settings import Network
+
+#: The flag that `results` shares with `run` is --journal only.
+_NOT_OF_RESULTS = (
+    *("output", "sandbox", "yes", "again", "skip_invalid", "token_file", "network_id", "base_url", "api_version"),
+    *("max_new_numbers", "concurrency", "rate", "timeout", "sheet", "resource", "as_json"),
+)
 
 
 @click.command()
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The results: .xlsx or .csv.")
 @click.option("--sandbox", is_flag=True, help="Rehearse on a sandbox of this machine; nothing is bought.")
 @click.option("--yes", is_flag=True, help="Do not ask before numbers are bought.")
+@click.option("--again", is_flag=True, help="Buy the numbers of a sheet once more that was run before.")
 @click.option("--skip-invalid", is_flag=True, help="Send the good rows although others have errors.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="A file that holds the token.")
 @common.setting("network_id")
@@ -43,16 +52,15 @@ def command(file: Path, output: Path | None, *, sandbox: bool, as_json: bool, **
     done. The token comes from INVOCA_API_TOKEN, --token-file, or a hidden prompt.
     """
     from invoca_bulk import pipeline  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk.annotation import RowsInvalid  # noqa: PLC0415
 
-    output = output or common.unused(common.beside(file, "-results"))
+    output = output or common.beside(file, "-results")
     reading = {name: flags.pop(name) for name in ("sheet", "resource")}
     with _network(flags, sandbox=sandbox) as network:
-        options = pipeline.Options(
-            **_options(flags), confirm=click.confirm if common.can_ask() else None, progress=not as_json
-        )
         try:
-            finished = pipeline.run(file, network, options, output=output, **reading)
-        except SheetInvalid as refused:
+            options = _options(flags, as_json=as_json)
+            finished = pipeline.run(file, network, options, output=output, for_good=True, **reading)
+        except RowsInvalid as refused:
             _refuse(refused, file, output, as_json=as_json)
     _tell(finished, as_json=as_json)
     sys.exit(finished.exit_code)
@@ -79,50 +87,67 @@ def _network(flags: dict[str, Any], *, sandbox: bool) -> Iterator[Network]:
         yield Network(network_id=network_id, token=token, base_url=base_url, api_version=version)
 
 
-def _options(flags: dict[str, Any]) -> dict[str, Any]:
-    names = ("yes", "skip_invalid", "max_new_numbers", "concurrency", "rate", "timeout", "journal")
-    return {name: flags[name] for name in names}
+def _options(flags: dict[str, Any], *, as_json: bool) -> Options:
+    from invoca_bulk.options import Options  # noqa: PLC0415  `--help` needs no pandas
+
+    return Options(**flags, confirm=_confirm if common.can_ask() else None, progress=not as_json)
 
 
-def _refuse(refused: SheetInvalid, file: Path, output: Path, *, as_json: bool) -> None:
+def _confirm(question: str) -> bool:
+    return click.confirm(question, err=True)
+
+
+def _refuse(refused: RowsInvalid, file: Path, output: Path, *, as_json: bool) -> None:
     """A sheet with errors: nothing was sent, and the annotated workbook shows what to correct."""
-    report = refused.report
-    if report is None:
-        raise refused
-    annotated = report.save(common.beside(output, "-annotated"), not_over=[file])
+    from invoca_bulk import files  # noqa: PLC0415  `--help` needs no pandas
+
+    click.echo(str(refused), err=True)
+    annotated = refused.report.save(files.free(common.beside(output, "-annotated")))
+    next_command = common.shown_command(["run", file, "-o", output, *common.given_flags("output", "as_json")])
     if as_json:
-        issues = common.issue_records(report.issues)
-        common.print_json({"error": str(refused).splitlines()[0], "issues": issues, "annotated": str(annotated)})
+        issues = common.issue_records(refused.report.issues)
+        told = {"error": str(refused).splitlines()[0], "exit_code": refused.exit_code, "issues": issues}
+        common.print_json(told | {"annotated": str(annotated), "next": next_command})
     else:
-        click.echo(str(refused), err=True)
         click.echo(f"The cells in question are coloured, with notes, in {annotated}", err=True)
-        click.echo(f"Next: correct the sheet, then {common.shown_command(['run', file, '-o', output])}", err=True)
+        click.echo(f"Next: correct the sheet, then {next_command}", err=True)
     sys.exit(refused.exit_code)
 
 
 def _tell(finished: Finished, *, as_json: bool) -> None:
     from invoca_bulk.results import totals_text  # noqa: PLC0415  `--help` needs no pandas
 
-    results = finished.results
+    results, next_command = finished.results, _next(finished)
+    for note in finished.notes:
+        click.echo(note, err=True)
     if as_json:
         common.print_json(
             {
                 "run": results.run.run,
                 "state": results.run.state,
+                "exit_code": finished.exit_code,
                 "totals": results.totals,
                 "output": str(finished.saved) if finished.saved else None,
-                "error": str(finished.error or finished.not_saved or "") or None,
+                "error": " ".join(finished.notes) or None,
+                "next": next_command,
             }
         )
         return
     click.echo(totals_text(results.totals))
-    for problem in (finished.error, finished.not_saved):
-        if problem:
-            click.echo(str(problem), err=True)
     if finished.saved:
         click.echo(f"Results: {finished.saved}")
-    if finished.saved and not results.all_done:
-        again = common.unused(finished.saved)
-        click.echo(
-            f"Next, for the rows that are not done: {common.shown_command(['run', finished.saved, '-o', again])}"
-        )
+    if next_command:
+        click.echo(f"Next, for the rows that are not done: {next_command}")
+
+
+def _next(finished: Finished) -> str | None:
+    """What to do about the rows that are not done: the results are the sheet for the next run."""
+    from invoca_bulk import files  # noqa: PLC0415  `--help` needs no pandas
+
+    run = finished.results.run.run
+    if finished.saved is None:
+        return common.shown_command(["results", run, "-o", "results.csv", *common.given_flags(*_NOT_OF_RESULTS)])
+    if finished.results.all_done:
+        return None
+    again: list[str | Path] = ["run", finished.saved, "-o", files.free(finished.saved)]
+    return common.shown_command([*again, *common.given_flags("output", "as_json", "sheet", "again")])

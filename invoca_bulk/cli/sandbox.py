@@ -32,4 +32,4 @@ def _tell(box: Sandbox) -> None:
     click.echo(
         f"  export INVOCA_BASE_URL={box.base_url} INVOCA_NETWORK_ID={box.network_id} INVOCA_API_TOKEN={box.token}"
     )
-    click.echo("  invoca-bulk run templates/promo_numbers.xlsx -o results.xlsx --yes")
+    click.echo("  invoca-bulk run requests.xlsx -o results.xlsx")

@@ -45,12 +45,13 @@ def command(file: Path, output: Path | None, *, as_json: bool, **reading: Any) -
 
 
 def _tell(report: Report, file: Path, saved: Path | None) -> None:
-    rows, bad = len(report.checked.sheet.frame), int(report.checked.invalid.sum())
-    click.echo(f"{rows:,} rows checked: {rows - bad:,} can be sent, {bad:,} have errors.")
+    click.echo(report.summary)
     common.print_issues(report)
     if saved:
         click.echo(f"Wrote {saved}: the cells in question are coloured, with notes.")
     if report.ok:
         click.echo(f"Next: {common.shown_command(['run', file, '-o', 'results.xlsx'])}")
-    elif not saved:
+    elif saved:
+        click.echo(f"Next: correct {file}, then {common.shown_command(['validate', file])}")
+    else:
         click.echo(f"Next: {common.shown_command(['validate', file, '-o', common.beside(file, '-annotated')])}")
