@@ -23,6 +23,10 @@ T = TypeVar("T")
 _HEARTBEAT = 0.1
 
 
+#: Ctrl-C, the end of a service, a closed terminal, and Ctrl-Break on Windows.
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+
+
 class Interrupts:
     """Ctrl-C, the notebook's stop button and SIGTERM, counted instead of raised.
 
@@ -50,7 +54,10 @@ def interrupts_held(*, for_good: bool = False) -> Iterator[Interrupts]:
     held = Interrupts()
     before = {}
     if threading.current_thread() is threading.main_thread():
-        before = {one: signal.signal(one, held.take) for one in (signal.SIGINT, signal.SIGTERM)}
+        asked = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+        # What is ignored already (nohup, a job in the background) stays ignored; None: not installed from Python.
+        heeded = [one for one in asked if signal.getsignal(one) not in {signal.SIG_IGN, None}]
+        before = {one: signal.signal(one, held.take) for one in heeded}
     try:
         yield held
     finally:
@@ -85,14 +92,21 @@ class Background(Generic[T]):
         threading.Thread(target=self._run, name="invoca-bulk", daemon=True).start()
         answered = 0
         while not self._ended.wait(_HEARTBEAT):
-            tick()
-            if self._loop and answered < interrupts.count:
+            self._tick(tick)
+            # A third one finds nothing more to cancel; it would only disturb the journal's last commit.
+            if self._loop and answered < min(interrupts.count, 2):
                 answered += 1
                 self._stop(softly=answered == 1)
-        tick()
+        self._tick(tick)
         if self._error is not None:
             raise self._error
         return self._result
+
+    @staticmethod
+    def _tick(tick: Callable[[], None]) -> None:
+        """Progress that cannot be shown (a broken pipe, a widget's error) is not worth a run."""
+        with contextlib.suppress(Exception):
+            tick()
 
     def _stop(self, *, softly: bool) -> None:
         assert self._loop is not None  # noqa: S101  tells mypy what `wait` has looked at

@@ -7,6 +7,7 @@ flight share commits: while one commit is on its way to the disk, the changes of
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import Counter, deque
@@ -126,9 +127,10 @@ class Scribe:
             _finish([(group, done)], problem)
 
     async def close(self) -> None:
-        """Wait for what is being written."""
-        if self._writer is not None:
-            await self._writer
+        """Wait for what is being written, also when the run is being cancelled: its last commit has to end first."""
+        while self._writer is not None and not self._writer.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(self._writer)
         self._thread.shutdown()
 
 

@@ -8,6 +8,7 @@ from invoca_bulk import saving
 from invoca_bulk.annotation import RowsInvalid
 from invoca_bulk.errors import NotConfirmed, SheetInvalid
 from invoca_bulk.journal import REHEARSAL
+from invoca_bulk.planning import fingerprint_of
 from invoca_bulk.results import iso
 from invoca_bulk.schema import RESOURCES
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from invoca_bulk.options import Options
     from invoca_bulk.planning import Plan
     from invoca_bulk.settings import Network
+    from invoca_bulk.validation import Checked
 
 _ERRORS_SHOWN = 5
 
@@ -52,20 +54,24 @@ def refuse_rehearsals(report: Report, network: Network) -> None:
         raise SheetInvalid(msg)
 
 
-def refuse_repeats(plan: Plan, book: Journal, options: Options) -> None:
+def refuse_repeats(checked: Checked, book: Journal, options: Options) -> None:
     """The same content again would buy the same numbers again.
+
+    It is asked before the platform is: an own id that the earlier run has taken is no error of the sheet.
 
     Raises:
         NotConfirmed: an earlier run sent something of it, and `again` was not given.
     """
-    earlier = book.earlier(plan.fingerprint) if plan.steps and not options.again else []
+    to_do = bool((checked.pending & ~checked.invalid).any())
+    earlier = book.earlier(fingerprint_of(checked.sheet)) if to_do and not options.again else []
     if not earlier:
         return
+    journal = f" --journal {options.journal}" if options.journal else ""
     record, counts = earlier[-1]
     told = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in counts.items())
     msg = (
         f"Nothing was sent: this sheet was run before, on {iso(record.started_at)} as {record.run} ({told}).\n"
-        f"Its results: invoca-bulk results {record.run} -o results.xlsx. Run those to do what is left.\n"
+        f"Its results: invoca-bulk results {record.run} -o results.xlsx{journal}\nRun those to do what is left.\n"
         "To buy its numbers once more: --again (again=True)."
     )
     raise NotConfirmed(msg)

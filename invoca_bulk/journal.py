@@ -84,6 +84,9 @@ ENDS_AS = {
     State.FAILED: Outcome.FAILED,
 }
 
+#: States of a step that has, or may have, done something on the platform.
+_BOUGHT = frozenset({State.SENT, State.IN_DOUBT, State.ABSENT, State.DONE})
+
 _METADATA = sa.MetaData()
 _RUNS = sa.Table(
     "runs",
@@ -382,7 +385,7 @@ class Journal:
             self._connection.execute(sa.update(_RUNS).where(_RUNS.c.run == run).values(values))
 
     def earlier(self, fingerprint: str) -> list[tuple[RunRecord, Mapping[State, int]]]:
-        """Runs of the same content that have sent something, oldest first, with the number of steps in each state."""
+        """Runs of the same content that may have bought something, oldest first, with their steps in each state."""
         query = (
             sa.select(_RUNS, _STEPS.c.state.label("step_state"), sa.func.count().label("count"))
             .join(_STEPS, _STEPS.c.run == _RUNS.c.run)
@@ -395,7 +398,7 @@ class Journal:
             for one in self._connection.execute(query).mappings():
                 record = _run_record({name: one[name] for name in _RUNS.c.keys()})  # noqa: SIM118  columns, not a dict
                 found.setdefault(record.run, (record, {}))[1][State(one["step_state"])] = one["count"]
-        return [(record, counts) for record, counts in found.values() if set(counts) - {State.PENDING}]
+        return [(record, counts) for record, counts in found.values() if set(counts) & _BOUGHT]
 
     def run(self, run: str) -> RunRecord:
         """What is known of a run."""

@@ -165,9 +165,9 @@ def run(
     guards.refuse_errors(report, skip=options.skip_invalid)
     guards.refuse_rehearsals(report, network)
     with _journal_folder(network, options) as folder, journal.opened(folder, network) as book:
+        guards.refuse_repeats(report.checked, book, options)
         plan = make_plan(report.checked, network, options)
         guards.refuse_errors(Report(replace(report.checked, issues=plan.issues)), skip=options.skip_invalid)
-        guards.refuse_repeats(plan, book, options)
         target = guards.prepared(output, plan)
         guards.confirm(plan, network, options)
         with bridge.interrupts_held(for_good=for_good) as interrupts:
@@ -267,6 +267,8 @@ def _ended(  # noqa: PLR0913, PLR0917  the parts of one execution, handed on onc
     )
 
     async def main() -> Ended:
+        if interrupts.count:
+            running.stop()
         async with Client(network, slots=slots, timeout=options.timeout) as client:
             return await running.execute(client, slots)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from invoca_bulk.schema import Collection
     from invoca_bulk.schema.kinds import Json
+    from invoca_bulk.sheets import Sheet
     from invoca_bulk.validation import Checked
 
 #: Path parts of a scope, such as `("advertisers", "A-100", "advertiser_campaigns", "C-100")`.
@@ -104,6 +105,7 @@ class Plan:
         steps: the calls, in the order of the rows.
         issues: validation's issues and those that the platform's state adds; columns `issues.ISSUE_COLUMNS`.
         observed: scope to the platform's state before the run.
+        fingerprint: identifies the sheet's content; see `fingerprint_of`.
     """
 
     resource: str
@@ -114,19 +116,23 @@ class Plan:
     steps: tuple[Step, ...]
     issues: pd.DataFrame
     observed: Mapping[Scope, Observed]
+    fingerprint: str
 
     @property
     def new_numbers(self) -> int:
         """How many numbers will be bought."""
         return sum(step.action is Action.CREATE for step in self.steps) if self.resource == "promo_numbers" else 0
 
-    @property
-    def fingerprint(self) -> str:
-        """Identifies the content: the same rows give the same fingerprint, whatever the file is called."""
-        digest = hashlib.sha256(json.dumps(self.headers).encode())
-        for row in self.rows:
-            digest.update(json.dumps(row.cells).encode())
-        return digest.hexdigest()
+
+def fingerprint_of(sheet: Sheet) -> str:
+    """Identifies a sheet's content: headers and cells as they were read, whatever the file is called.
+
+    The platform's state has no part in it: a sheet is the same one when it is run again a day later.
+    """
+    digest = hashlib.sha256(json.dumps(list(sheet.frame.columns)).encode())
+    for cells in zip(*(sheet.frame[header] for header in sheet.frame.columns), strict=True):
+        digest.update(json.dumps(cells).encode())
+    return digest.hexdigest()
 
 
 def needed(checked: Checked) -> list[Scope]:
@@ -170,6 +176,7 @@ class _Planner:
             steps=tuple(self.steps),
             issues=self._issues(),
             observed=self.observed,
+            fingerprint=fingerprint_of(self.checked.sheet),
         )
 
     def _rows(self) -> Iterator[PlannedRow]:

@@ -144,4 +144,4 @@ def number_of(body: Json) -> str:
     """The number that an answer names; empty when it names none that could be dialled."""
     number = body.get("promo_number") if isinstance(body, dict) else None
     text = str(number) if isinstance(number, str | int) and not isinstance(number, bool) else ""
-    return text if re.fullmatch(r"\+?[0-9][0-9 ().-]{4,}", text) else ""
+    return text if re.fullmatch(r"\+?[0-9(][0-9 ().-]{4,}", text) else ""

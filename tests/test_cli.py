@@ -364,7 +364,7 @@ def test_the_next_command_is_the_exact_one(cli: Any, environment: dict[str, str]
     where = ["--network-id", environment.pop("INVOCA_NETWORK_ID"), "--base-url", environment.pop("INVOCA_BASE_URL")]
     ran = cli("run", small, "-o", "r.csv", "--yes", "--skip-invalid", "--token-file", "token", *where)
     assert ran.code == 1, ran.err
-    command = re.search(r"Next.*: invoca-bulk (.+)", ran.out)
+    command = re.search(r"Next: .*invoca-bulk (.+)", ran.out)
     assert command
     ran = cli(*shlex.split(command[1]))
     assert (ran.code, "created" in ran.out) == (1, True), ran.err
@@ -391,3 +391,31 @@ def test_an_unusable_journal_is_one_sentence(cli: Any, environment: dict[str, st
     assert (ran.code, len(box.store.ledger)) == (2, 3)
     assert "--journal" in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_before_the_first_request_the_same_command_is_the_next(
+    cli: Any, environment: dict[str, str], small: Path
+) -> None:
+    """A wrong token: nothing was sent, and the very command stands there to be run again; with --json too."""
+    wrong = environment | {"INVOCA_API_TOKEN": "a-wrong-token"}
+    ran = cli("run", small, "--yes", "--rate", "50", "--json", **wrong)
+    told = json.loads(ran.out)
+    assert (ran.code, told["exit_code"]) == (3, 3)
+    assert "Nothing was sent." in told["error"]
+    assert "run small.csv --yes --rate 50.0 --json" in told["error"].replace(f"{small.parent}/", "")
+
+
+def test_usage_errors_are_json_too(cli: Any) -> None:
+    """A program always gets one object."""
+    ran = cli("run", "x.csv", "--json", "--concurrency", "many")
+    assert (ran.code, json.loads(ran.out)["exit_code"]) == (2, 2)
+
+
+def test_unknown_rows_have_no_next_command(cli: Any, environment: dict[str, str], small: Path) -> None:
+    """A run could not change them: they are to be looked up."""
+    frame = pd.read_csv(small, dtype=str)
+    frame["result_status"] = ["unknown", "created", "created"]
+    frame.to_csv(small, index=False)
+    ran = cli("run", small, "--yes", **environment)
+    assert ran.code == 1
+    assert "Next: look the unknown rows up" in ran.out

@@ -12,6 +12,7 @@ from invoca_bulk.errors import NotAuthorized, NotConfirmed, PlatformUnavailable,
 from invoca_bulk.options import Options
 from invoca_bulk.pipeline import network_of
 from invoca_bulk.settings import Network
+from invoca_bulk.stand_in import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -297,3 +298,32 @@ def test_the_cap_of_the_environment_holds_for_the_library(
     with pytest.raises(NotConfirmed, match="cap is 1"):
         _run(requests_frame(2), network)
     assert box.store.ledger == []
+
+
+def test_a_sheet_is_the_same_whatever_the_platform_said(requests_frame: Requests) -> None:
+    """A campaign that opens between two runs does not make another sheet of it: nothing is bought twice unasked."""
+    frame = requests_frame(
+        2, advertiser_id_from_network="A-100", advertiser_campaign_id_from_network=["C-100", "C-9"], quantity=["2", "3"]
+    )
+    with Sandbox(token=TOKEN) as box:
+        network = Network(base_url=box.base_url, network_id=box.network_id, token=TOKEN)
+        assert _outcomes(_run(frame, network, skip_invalid=True)) == ["created", "created", "invalid"]
+        box.store.add_campaign("A-100", "C-9")
+        with pytest.raises(NotConfirmed, match="was run before"):
+            _run(frame, network, skip_invalid=True)
+        assert len(box.store.ledger) == 2
+
+
+def test_a_sheet_with_own_ids_is_named_as_run_before(network: Any, requests_frame: Requests) -> None:
+    """The earlier run is named, and its rows are not blamed for ids that they themselves have taken."""
+    frame = requests_frame(2, id_from_network=["mine-1", "mine-2"])
+    first = _run(frame, network)
+    with pytest.raises(NotConfirmed, match=first.results.run.run):
+        _run(frame, network)
+
+
+def test_a_run_that_was_only_rejected_stands_in_nobodys_way(odd: Any, reply: Any, requests_frame: Requests) -> None:
+    """Nothing was bought, so nothing can be bought twice."""
+    odd.replies.extend([reply(403, {}), reply(403, {})])
+    assert set(_outcomes(_run(requests_frame(2), odd.network()))) == {"rejected"}
+    assert set(_outcomes(_run(requests_frame(2), odd.network()))) == {"created"}

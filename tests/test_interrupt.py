@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -103,3 +104,37 @@ def test_interrupts_are_held_until_the_results_are_there() -> None:
         assert held.count == 2
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_progress_that_cannot_be_shown_ends_no_run() -> None:
+    """A broken pipe or a widget's error in the bar: the work goes on to its end."""
+
+    async def work() -> str:
+        await asyncio.sleep(0.3)
+        return "done"
+
+    def broken() -> None:
+        raise OSError
+
+    assert bridge.run(work, tick=broken) == "done"
+
+
+def test_only_the_second_interrupt_cancels() -> None:
+    """The first one asks softly, the second one cancels, and a third one does not disturb the closing."""
+    seen: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            await asyncio.sleep(0.5)
+            seen.append("closed")
+
+    with bridge.interrupts_held() as held:
+
+        def press() -> None:
+            held.count += held.count < 5
+
+        with pytest.raises(KeyboardInterrupt):
+            bridge.run(work, interrupts=held, soft_stop=lambda: seen.append("asked"), tick=press)
+    assert seen == ["asked", "closed"]

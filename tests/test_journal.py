@@ -46,6 +46,7 @@ def _plan(steps: int = 2) -> Plan:
         steps=made,
         issues=pd.DataFrame(),
         observed={SCOPE: Observed(numbers=({"promo_number": "8005550100"},))},
+        fingerprint="f" * 64,
     )
 
 

@@ -16,6 +16,12 @@ def _state(status: int, body: object = None) -> State:
     return verdicts.of_answer(Answer(status=status, body=body), {}).state
 
 
+@pytest.mark.parametrize("number", ["8055550100", "+18055550100", "(805) 555-0100", "805-555-0100", 8055550100])
+def test_numbers_in_any_form_are_numbers(number: object) -> None:
+    """However the platform writes it, a number that it names is a number that it gave."""
+    assert _state(201, {"promo_number": number}) is State.DONE
+
+
 @pytest.mark.parametrize("status", [200, 201])
 def test_success_with_a_number_is_done(status: int) -> None:
     """Only an answer that names the number is done."""

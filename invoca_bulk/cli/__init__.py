@@ -66,9 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(group.main(args=arguments, standalone_mode=False) or 0)
     except InvocaBulkError as error:
         _tell(str(error), error.exit_code, arguments)
+    except click.UsageError as error:
+        context = f"{error.ctx.get_usage()}\n" if error.ctx else ""
+        _tell(f"{context}Error: {error.format_message()}", error.exit_code, arguments)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        _tell(error.format_message(), error.exit_code, arguments)
     except (click.Abort, KeyboardInterrupt):
         # From the first request on interrupts are held, so that none gets here.
         _tell("Stopped. Nothing was sent.", 2, arguments)

@@ -13,15 +13,20 @@ from invoca_bulk.cli import common
 @click.argument("run")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file: .xlsx or .csv.")
 @common.setting("journal", click.Path(path_type=Path))
-def command(run: str, output: Path, journal: Path | None) -> None:
+@common.json_option()
+def command(run: str, output: Path, journal: Path | None, *, as_json: bool) -> None:
     """Write the results of RUN as the journal has them, at any time, also while another process is at it.
 
-    Rows whose request is under way, or was when the run was killed, are unknown.
+    Rows whose request is under way, or was when the run was killed, are unknown. A rehearsal with --sandbox leaves no
+    journal.
     """
     from invoca_bulk import files, pipeline, saving  # noqa: PLC0415  `--help` needs no pandas
     from invoca_bulk.results import totals_text  # noqa: PLC0415
 
     results = pipeline.results_of(run, journal)
-    target = files.free(saving.checked_path(output))
+    saved = results.save(files.free(saving.checked_path(output)))
+    if as_json:
+        common.print_json({"run": run, "state": results.run.state, "totals": results.totals, "output": str(saved)})
+        return
     click.echo(totals_text(results.totals))
-    click.echo(f"Results: {results.save(target)}")
+    click.echo(f"Results: {saved}")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from invoca_bulk.cli import common
-from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.errors import OutputUnwritable, RunAborted, SettingInvalid
+from invoca_bulk.schema.outputs import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +63,9 @@ def command(file: Path, output: Path | None, *, sandbox: bool, as_json: bool, **
             finished = pipeline.run(file, network, options, output=output, for_good=True, **reading)
         except RowsInvalid as refused:
             _refuse(refused, file, output, as_json=as_json)
+        except RunAborted as error:  # before the first request: an abort in the middle comes back as finished
+            same = common.shown_command(["run", file, *common.given_flags()])
+            raise type(error)(f"{error}\nNothing was sent. Next, when that is mended: {same}") from None
     _tell(finished, as_json=as_json)
     sys.exit(finished.exit_code)
 
@@ -102,14 +106,19 @@ def _refuse(refused: RowsInvalid, file: Path, output: Path, *, as_json: bool) ->
     from invoca_bulk import files  # noqa: PLC0415  `--help` needs no pandas
 
     click.echo(str(refused), err=True)
-    annotated = refused.report.save(files.free(common.beside(output, "-annotated")))
+    try:
+        annotated: Path | None = refused.report.save(files.free(common.beside(output, "-annotated")))
+    except OutputUnwritable as problem:
+        annotated = None
+        click.echo(str(problem), err=True)
     next_command = common.shown_command(["run", file, "-o", output, *common.given_flags("output", "as_json")])
     if as_json:
         issues = common.issue_records(refused.report.issues)
         told = {"error": str(refused).splitlines()[0], "exit_code": refused.exit_code, "issues": issues}
-        common.print_json(told | {"annotated": str(annotated), "next": next_command})
+        common.print_json(told | {"annotated": str(annotated) if annotated else None, "next": next_command})
     else:
-        click.echo(f"The cells in question are coloured, with notes, in {annotated}", err=True)
+        if annotated:
+            click.echo(f"The cells in question are coloured, with notes, in {annotated}", err=True)
         click.echo(f"Next: correct the sheet, then {next_command}", err=True)
     sys.exit(refused.exit_code)
 
@@ -137,17 +146,22 @@ def _tell(finished: Finished, *, as_json: bool) -> None:
     if finished.saved:
         click.echo(f"Results: {finished.saved}")
     if next_command:
-        click.echo(f"Next, for the rows that are not done: {next_command}")
+        click.echo(f"Next: {next_command}")
 
 
 def _next(finished: Finished) -> str | None:
     """What to do about the rows that are not done: the results are the sheet for the next run."""
     from invoca_bulk import files  # noqa: PLC0415  `--help` needs no pandas
 
-    run = finished.results.run.run
+    outcomes = set(finished.results.totals)
     if finished.saved is None:
-        return common.shown_command(["results", run, "-o", "results.csv", *common.given_flags(*_NOT_OF_RESULTS)])
-    if finished.results.all_done:
-        return None
+        rehearsal = click.get_current_context().params["sandbox"]  # its journal goes with it
+        results = ["results", finished.results.run.run, "-o", "results.csv", *common.given_flags(*_NOT_OF_RESULTS)]
+        return None if rehearsal else common.shown_command(results)
     again: list[str | Path] = ["run", finished.saved, "-o", files.free(finished.saved)]
-    return common.shown_command([*again, *common.given_flags("output", "as_json", "sheet", "again")])
+    command = common.shown_command([*again, *common.given_flags("output", "as_json", "sheet", "again")])
+    if outcomes & {Outcome.INVALID, Outcome.REJECTED}:
+        return f"correct the rows that are not done in {finished.saved}, then {command}"
+    if outcomes & {Outcome.FAILED, Outcome.NOT_SENT}:
+        return command
+    return "look the unknown rows up on the platform; they are not sent again." if Outcome.UNKNOWN in outcomes else None

@@ -25,10 +25,10 @@ def command(file: Path, output: Path | None, *, as_json: bool, **reading: Any) -
 
     Exits with 0 when every row can be sent, with 2 when not.
     """
-    from invoca_bulk import pipeline  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk import files, pipeline  # noqa: PLC0415  `--help` needs no pandas
 
     report = pipeline.check(file, **reading)
-    saved = report.save(output, not_over=[file]) if output else None
+    saved = report.save(files.free(output)) if output else None
     if as_json:
         common.print_json(
             {
@@ -49,9 +49,11 @@ def _tell(report: Report, file: Path, saved: Path | None) -> None:
     common.print_issues(report)
     if saved:
         click.echo(f"Wrote {saved}: the cells in question are coloured, with notes.")
+    flags = common.given_flags("output", "as_json")
     if report.ok:
-        click.echo(f"Next: {common.shown_command(['run', file, '-o', 'results.xlsx'])}")
+        click.echo(f"Next: {common.shown_command(['run', file, '-o', 'results.xlsx', *flags])}")
     elif saved:
-        click.echo(f"Next: correct {file}, then {common.shown_command(['validate', file])}")
+        click.echo(f"Next: correct {file}, then {common.shown_command(['validate', file, *flags])}")
     else:
-        click.echo(f"Next: {common.shown_command(['validate', file, '-o', common.beside(file, '-annotated')])}")
+        annotated = common.beside(file, "-annotated")
+        click.echo(f"Next: {common.shown_command(['validate', file, '-o', annotated, *flags])}")
