@@ -18,15 +18,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from invoca_bulk.annotation import Report
     from invoca_bulk.errors import InvocaBulkError, RunAborted, UserError
-    from invoca_bulk.library import Network, read, run, sandbox, template, validate
+    from invoca_bulk.library import Network, export, plan, read, run, sandbox, template, validate
+    from invoca_bulk.previews import Preview
 
 #: Public name to the module that has it.
 _PUBLIC = {
     "InvocaBulkError": "errors",
     "Network": "library",
+    "Preview": "previews",
     "Report": "annotation",
     "RunAborted": "errors",
     "UserError": "errors",
+    "export": "library",
+    "plan": "library",
     "read": "library",
     "run": "library",
     "sandbox": "library",
@@ -37,9 +41,12 @@ _PUBLIC = {
 __all__ = [
     "InvocaBulkError",
     "Network",
+    "Preview",
     "Report",
     "RunAborted",
     "UserError",
+    "export",
+    "plan",
     "read",
     "run",
     "sandbox",

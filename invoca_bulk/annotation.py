@@ -11,6 +11,7 @@ import pandas as pd
 
 from invoca_bulk import saving
 from invoca_bulk.errors import SheetInvalid
+from invoca_bulk.schema import PROMO_NUMBERS
 from invoca_bulk.schema.outputs import VALIDATION_FIELDS
 from invoca_bulk.workbook import MAX_ROWS, Cell, Page, Style
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from invoca_bulk.validation import Checked
+    from invoca_bulk.validation import Checked, CheckedSheet
 
 _ERRORS, _WARNINGS = (one.path for one in VALIDATION_FIELDS)
 _STYLES = {"error": Style.ERROR, "warning": Style.WARNING}
@@ -61,39 +62,66 @@ class Report:
 
     @property
     def wanted(self) -> int:
-        """How many objects the good rows ask for: a row with a quantity of 7 asks for seven."""
-        checked = self.checked
-        return sum(checked.values(at).get("quantity", 1) for at in np.flatnonzero(checked.pending & ~checked.invalid))
+        """How many promo numbers the good rows ask for: a row with a quantity of 7 asks for seven.
+
+        Rows that name a number ask for none; one that names it by its own id may still be found to create it.
+        """
+        return sum(
+            sheet.values(at).get("quantity", 1)
+            for _, sheet in self.checked.of(PROMO_NUMBERS)
+            for at in np.flatnonzero(sheet.to_do & sheet.creates)
+        )
+
+    @property
+    def rows(self) -> int:
+        """How many rows were checked."""
+        return sum(len(one.pending) for one in self.checked.sheets)
+
+    @property
+    def invalid_rows(self) -> int:
+        """How many of them have errors, or share their object with a row that has."""
+        return sum(int(one.invalid.sum()) for one in self.checked.sheets)
 
     @property
     def summary(self) -> str:
         """What was found, in a sentence."""
-        checked = self.checked
+        can = sum(int(one.to_do.sum()) for one in self.checked.sheets)
+        asked = f" and ask for {self.wanted:,} numbers" if any(True for _ in self.checked.of(PROMO_NUMBERS)) else ""
         parts = [
-            f"{len(checked.pending):,} rows checked",
-            f"{int((checked.pending & ~checked.invalid).sum()):,} can be sent and ask for {self.wanted:,} numbers",
-            f"{int(checked.invalid.sum()):,} have errors",
+            f"{self.rows:,} rows checked",
+            f"{can:,} can be sent{asked}",
+            f"{self.invalid_rows:,} have errors",
         ]
-        left = int((~checked.pending).sum())
+        left = sum(int((~one.pending).sum()) for one in self.checked.sheets)
         return "; ".join([*parts, *([f"{left:,} have an outcome from an earlier run"] if left else [])]) + "."
 
     @property
-    def sheet(self) -> pd.DataFrame:
-        """The sheet as it was read (text cells, index `row`) with `validation_errors` and `validation_warnings`."""
-        frame = self.checked.sheet.frame.copy()
-        for column, level in ((_ERRORS, "error"), (_WARNINGS, "warning")):
-            texts = _texts(self.issues[self.issues["level"] == level])
-            frame[column] = pd.Series([texts.get(row, "") for row in frame.index], index=frame.index, dtype="str")
-        return frame
+    def sheet(self) -> pd.DataFrame | dict[str, pd.DataFrame]:
+        """The sheet as it was read (text cells, index `row`) with `validation_errors` and `validation_warnings`.
+
+        Where several were read, a dict of them by the name of what they hold.
+        """
+        frames = {one.sheet.resource.name: frame for one, frame in self.annotated()}
+        return frames if len(frames) > 1 else next(iter(frames.values()))
+
+    def annotated(self) -> Iterator[tuple[CheckedSheet, pd.DataFrame]]:
+        """Each sheet with its frame as in `sheet`."""
+        for one in self.checked.sheets:
+            frame = one.sheet.frame.copy()
+            own = self.issues[self.issues["sheet"] == one.sheet.name]
+            for column, level in ((_ERRORS, "error"), (_WARNINGS, "warning")):
+                texts = _texts(own[own["level"] == level])
+                frame[column] = pd.Series([texts.get(row, "") for row in frame.index], index=frame.index, dtype="str")
+            yield one, frame
 
     def lines(self, most: int, level: str = "error") -> list[str]:
         """The first issues of a level as lines of text, and how many more there are."""
         found = self.issues[self.issues["level"] == level]
         shown = found.head(most)
         lines = [
-            f"  {_place(row, column)}: {_sentence(message, fix)}"
-            for row, column, message, fix in zip(
-                shown["row"], shown["column"], shown["message"], shown["fix"], strict=True
+            f"  {_place(sheet, row, column)}: {_sentence(message, fix)}"
+            for sheet, row, column, message, fix in zip(
+                shown["sheet"], shown["row"], shown["column"], shown["message"], shown["fix"], strict=True
             )
         ]
         return [*lines, f"  … and {len(found) - most:,} more"] if len(found) > most else lines
@@ -104,7 +132,7 @@ class Report:
         Raises:
             OutputUnwritable: it cannot be written there.
         """
-        return saving.save(path, partial(pages, self), not_over=not_over)
+        return saving.save(path, partial(pages, self), not_over=not_over, tables=len(self.checked.sheets))
 
     def __repr__(self) -> str:
         return f"<{self.summary} See .issues and .sheet>"
@@ -123,24 +151,24 @@ class RowsInvalid(SheetInvalid):
 
 
 def pages(report: Report) -> list[Page]:
-    """The worksheets of the annotated workbook, made anew at each call: the rows, and the issues."""
-    sheet = report.checked.sheet
-    found = _Placed(report.issues)
-    frame = report.sheet
-    headers = [found.cell(None, header, header, Style.HEADER) for header in frame.columns]
+    """The worksheets of the annotated workbook, made anew at each call: the rows of each sheet, and the issues."""
+    sheets = [_sheet_page(report, one, frame) for one, frame in report.annotated()]
     rows = ["" if row is pd.NA else str(row) for row in report.issues["row"]]
     issues = report.issues.assign(row=pd.Series(rows, dtype="str"))
-    return [
-        Page(name=sheet.resource.name, header=headers, rows=_rows(frame, found), widths=_widths(frame)),
-        Page(
-            name="issues",
-            header=list(issues.columns),
-            rows=(
-                [Cell(text=one[0]), one[1], Cell(text=one[2], style=_STYLES[one[2]]), *one[3:]]
-                for one in _lists(issues)
-            ),
-        ),
-    ]
+    if len(sheets) == 1:
+        issues = issues.drop(columns="sheet")
+    level = list(issues.columns).index("level")
+    styled = (
+        [Cell(text=text, style=_STYLES[text]) if at == level else text for at, text in enumerate(one)]
+        for one in _lists(issues)
+    )
+    return [*sheets, Page(name="issues", header=list(issues.columns), rows=styled)]
+
+
+def _sheet_page(report: Report, one: CheckedSheet, frame: pd.DataFrame) -> Page:
+    found = _Placed(report.issues[report.issues["sheet"] == one.sheet.name])
+    headers = [found.cell(None, header, header, Style.HEADER) for header in frame.columns]
+    return Page(name=one.sheet.resource.name, header=headers, rows=_rows(frame, found), widths=_widths(frame))
 
 
 class _Placed:
@@ -197,9 +225,10 @@ def _texts(issues: pd.DataFrame) -> dict[int, str]:
     return texts
 
 
-def _place(row: int | object, column: str) -> str:
+def _place(sheet: str, row: int | object, column: str) -> str:
     where = "sheet" if row is pd.NA and not column else "header" if row is pd.NA else f"row {row}"
-    return f"{where}, {column}" if column else where
+    place = f"{sheet} {where}" if sheet else where
+    return f"{place}, {column}" if column else place
 
 
 def _sentence(message: str, fix: str) -> str:

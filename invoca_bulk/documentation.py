@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk.cli import VERBS
 from invoca_bulk.issues import CATALOGUE
-from invoca_bulk.schema import API_VERSIONS, PROMO_NUMBERS, Action, Role
+from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, PROMO_NUMBERS, Action, Role
 from invoca_bulk.schema.outputs import OUTCOME_HELP
 from invoca_bulk.settings import SETTINGS
 
@@ -30,7 +30,7 @@ def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def columns(resource: Resource) -> str:
     """The columns of a resource that an analyst may fill in."""
-    fields = [one for one in resource.fields if one.role is not Role.RESULT and not one.read_only and not one.secret]
+    fields = [one for one in resource.fields if one.role is not Role.RESULT and not _is_set_by_platform(resource, one)]
     return _table(
         ("column", "required", "what it takes", "API versions", "meaning", "other headers"),
         (
@@ -38,6 +38,10 @@ def columns(resource: Resource) -> str:
             for one in fields
         ),
     )
+
+
+def _is_set_by_platform(resource: Resource, field: Field) -> bool:
+    return field.secret or (field.read_only and field.path != resource.named_by)
 
 
 def _required(field: Field) -> str:
@@ -82,7 +86,8 @@ def outcomes() -> str:
 
 def choices() -> str:
     """The closed lists of values."""
-    fields = [one for one in PROMO_NUMBERS.fields if one.path in {"media_type", "promo_type"}]
+    named = ((PROMO_NUMBERS, "media_type"), (PROMO_NUMBERS, "promo_type"), (ADVERTISERS, "approval_status"))
+    fields = [resource.by_path[path] for resource, path in (*named, (ADVERTISERS, "users.#.role"))]
     return "\n".join(f"`{one.path}`: {' · '.join(one.kind.choices)}\n" for one in fields).rstrip()
 
 
@@ -102,6 +107,7 @@ def verbs() -> str:
 #: Name of a marked place in the README to what stands there.
 PLACES: Mapping[str, Callable[[], str]] = {
     "columns of promo numbers": lambda: columns(PROMO_NUMBERS),
+    "columns of advertisers": lambda: columns(ADVERTISERS),
     "choices": choices,
     "columns of results": assigned,
     "settings": settings,

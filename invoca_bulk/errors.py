@@ -5,6 +5,7 @@ InvocaBulkError                      exit code
 │   ├── SheetUnreadable                    the file cannot be read as a spreadsheet
 │   ├── SheetInvalid                       the sheet has errors (annotation.RowsInvalid: its rows have)
 │   ├── SettingInvalid                     a flag, variable or argument is wrong
+│   ├── PlanUnusable                       a kept plan cannot be read, or is not what would be done now
 │   ├── NotConfirmed                       what cannot be undone was not confirmed, or is over the cap
 │   └── OutputUnwritable                   a file cannot be written where it was asked for
 ├── RunAborted                         3   the run cannot go on
@@ -45,6 +46,10 @@ class SheetInvalid(UserError):
 
 class SettingInvalid(UserError):
     """A flag, an environment variable or an argument has a value that cannot be used."""
+
+
+class PlanUnusable(UserError):
+    """A kept plan cannot be read, is for another network, or the platform has changed since it was made."""
 
 
 class NotConfirmed(UserError):

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeGuard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Level = Literal["error", "warning"]
 
-#: The columns of a frame of issues. `row` is a nullable integer (missing: the issue is about a column or the sheet),
-#: all others are text.
-ISSUE_COLUMNS = ("row", "column", "level", "code", "value", "message", "fix")
+#: The columns of a frame of issues. `sheet` is empty where one sheet only was read; `row` is a nullable integer
+#: (missing: the issue is about a column or the sheet); all others are text.
+ISSUE_COLUMNS = ("sheet", "row", "column", "level", "code", "value", "message", "fix")
 
 #: The longest text of a cell: csv's own limit, and four times what Excel can hold.
 MAX_CELL_CHARACTERS = 131_072
@@ -79,6 +79,10 @@ CATALOGUE: Mapping[str, IssueType] = {
     "column_unsupported": _error(
         "API version {version} does not know {known!r}; {which}.",
         "Choose one with --api-version, or remove the column.",
+    ),
+    "secret_dropped": _warning(
+        "{known!r} is a secret of the platform's; its cells are left blank in all that is written, and not sent.",
+        "Remove the column from the sheet, so that nobody reads it there.",
     ),
     # What the spreadsheet program did to a cell
     "cell_error": _error(
@@ -200,7 +204,7 @@ CATALOGUE: Mapping[str, IssueType] = {
         "Give the object an id that is not '.' or '..' and has no control characters.",
     ),
     "read_only": _warning(
-        "{known!r} is set by the platform; the value is not sent.",
+        "{known!r} is set by the platform; its values are not sent.",
     ),
     "cannot_clear": _error(
         "[] clears a field, and {known!r} cannot be cleared.",
@@ -252,21 +256,61 @@ CATALOGUE: Mapping[str, IssueType] = {
         "Clear the cell.",
     ),
     "own_id_quantity": _error(
-        "An id_from_network names one number, but quantity is {value}.",
-        "Set quantity to 1, or clear id_from_network.",
-    ),
-    "action_unsupported": _error(
-        "This version creates promo numbers; it cannot {value} them yet.",
-        "Remove the row, or set action to create.",
+        "{known!r} names one number, but quantity is {value}.",
+        "Set quantity to 1, or clear {known!r}.",
     ),
     "names_existing": _error(
         "The row names an existing promo number ({value}), so it cannot ask for a new one.",
-        "Clear {known!r} to buy a new number, or remove the row.",
+        "Clear {known!r} to buy a new number, or clear action to change this one.",
+    ),
+    "names_nothing": _error(
+        "The row asks to {action} a number, and names none.",
+        "Fill in promo_number, or the id_from_network of the number.",
+    ),
+    "move_without_destination": _error(
+        "The row asks to move a number, and has no destination.",
+        "Fill in destination_advertiser_id_from_network and destination_advertiser_campaign_id_from_network.",
+    ),
+    "not_on_update": _warning(
+        "{known!r} chooses a new number; this one exists already, so it is not sent.",
+    ),
+    # The parts of an advertiser
+    "email_repeated": _error(
+        "The user has the email address {value!r} twice.",
+        "Keep it once.",
+    ),
+    "nobody_notified": _error(
+        "None of the user's email addresses is used for notifications; the platform needs one.",
+        "Type TRUE into use_for_notifications of one of them.",
+    ),
+    "no_site": _error(
+        "The advertiser has no site; the platform needs one at least, and takes the first as the default.",
+        "Add a site: sites.1.id_from_network, or a row on the sheet sites.",
+    ),
+    "part_without_id": _error(
+        "The row has values of a {part} but no {known!r}, so it cannot be told which one it is.",
+        "Fill in {known!r}, or clear the other cells of the {part}.",
+    ),
+    "parent_missing": _error(
+        "There is no advertiser {value!r} on the sheet advertisers.",
+        "Add a row for it there (its id_from_network is enough when the platform has it), or correct the id.",
+    ),
+    "contradiction": _error(
+        "{value!r} contradicts {other!r} at {place}, and both rows are about the same {part}.",
+        "Make the two cells equal, or clear one of them.",
+    ),
+    "duplicate_name": _error(
+        "The name {value!r} stands at several advertisers ({rows}); names are unique in a network.",
+        "Give each advertiser a name of its own.",
     ),
     # Rows against rows
     "duplicate_own_id": _error(
         "The id_from_network {value!r} stands on the rows {rows} of the same campaign.",
         "Give each promo number an id of its own.",
+    ),
+    "duplicate_number": _error(
+        "The promo number {value!r} stands on the rows {rows}.",
+        "Keep one row for each number.",
     ),
     "identical_rows": _warning(
         "The rows {rows} are identical; each of them buys a number.",
@@ -281,6 +325,38 @@ CATALOGUE: Mapping[str, IssueType] = {
         "Look it up on the platform; if it is not there, clear the row's result columns and run the sheet again.",
     ),
     # The plan: rows against the platform's state
+    "advertiser_exists": _error(
+        "The platform already has an advertiser with the id_from_network {value!r}: {name}.",
+        "Clear action to update it, or give the new one another id.",
+    ),
+    "advertiser_not_found": _error(
+        "The platform has no advertiser with the id_from_network {value!r}.",
+        "Correct the id, or clear action to create it.",
+    ),
+    "name_taken": _error(
+        "The name {value!r} belongs to the advertiser {other!r} on the platform; names are unique in a network.",
+        "Give the advertiser another name.",
+    ),
+    "number_not_found": _error(
+        "The campaign has no promo number {value}.",
+        "Correct the number or the campaign's ids. To buy a new number instead, clear {known!r}.",
+    ),
+    "own_id_not_found": _error(
+        "The campaign has no promo number with the id_from_network {value!r}.",
+        "Correct the id or the campaign's ids, or clear action to create it.",
+    ),
+    "own_id_differs": _error(
+        "The promo number has the id_from_network {other!r} on the platform; it cannot be changed to {value!r}.",
+        "Clear id_from_network.",
+    ),
+    "would_be_removed": _error(
+        "Sent with --nested replace, the advertiser would lose {what}.",
+        "Add them to the sheet, use --nested merge, or allow it with --allow-removals (allow_removals=True).",
+    ),
+    "row_beside_invalid": _error(
+        "Another row of the same {part} has errors ({place}), so nothing of it is sent.",
+        "Correct that row.",
+    ),
     "own_id_exists": _error(
         "The campaign already has a promo number with the id_from_network {value!r}: {number}.",
         "Remove the row, or give the new number another id.",
@@ -295,6 +371,10 @@ CATALOGUE: Mapping[str, IssueType] = {
     ),
     "hidden_rows": _warning(
         "{count} row(s) are hidden in the spreadsheet; they are read like any other.",
+    ),
+    "sheet_ignored": _warning(
+        "The sheet {value!r} is left out; of this workbook these are read: {read}.",
+        "To have its rows read as well, move them to one of these; to read it alone, name it (--sheet, sheet=…).",
     ),
 }
 
@@ -330,7 +410,17 @@ class Problem:
 
     @property
     def _shown(self) -> dict[str, object]:
-        return {name: shortened(one) if isinstance(one, str) else one for name, one in self.details.items()}
+        return {name: shortened(one) if _is_long(one) else one for name, one in self.details.items()}
+
+
+class Whole(str):
+    """A detail that is shown whole: what would be lost is named, however much it is."""
+
+    __slots__ = ()
+
+
+def _is_long(detail: object) -> TypeGuard[str]:
+    return isinstance(detail, str) and not isinstance(detail, Whole)
 
 
 def marked(code: str, text: str) -> str:

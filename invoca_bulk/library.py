@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from invoca_bulk import pipeline, sheets, templates
+from invoca_bulk import exporting, kept, pipeline, sheets, templates
 from invoca_bulk.errors import SettingInvalid
 from invoca_bulk.options import Options
+from invoca_bulk.previews import Preview
 from invoca_bulk.schema import DEFAULT_API_VERSION, RESOURCES
 from invoca_bulk.settings import Network, is_terminal
 from invoca_bulk.stand_in import Sandbox
@@ -18,21 +20,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from invoca_bulk.annotation import Report
+    from invoca_bulk.exporting.campaigns import Campaigns
+    from invoca_bulk.schema import Resource
 
-__all__ = ["Network", "read", "run", "sandbox", "template", "validate"]
+__all__ = ["Network", "export", "plan", "read", "run", "sandbox", "template", "validate"]
 
 
-def read(source: pipeline.Source, *, sheet: str | None = None, resource: str | None = None) -> pd.DataFrame:
+def read(
+    source: sheets.Source, *, sheet: str | None = None, resource: str | None = None
+) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """Read a spreadsheet, CSV file or DataFrame into a frame of texts.
 
     Args:
-        source: a path, an open file or a DataFrame. The content decides about the format, not the extension.
-        sheet: the worksheet; None: the one whose headers fit.
+        source: a path, an open file, a DataFrame, or a dict of DataFrames with the keys below. The content decides
+            about the format, not the extension.
+        sheet: the worksheet; None: all that are named as below, or else the one whose headers fit.
         resource: `promo_numbers` or `advertisers`; None: told from the headers.
 
     Returns:
         A frame of text cells (blank: ""), its columns under the titles of the sheet, its index `row` (int64) the row
         numbers that the spreadsheet shows. What was noticed on the way is in `attrs` and comes up in `validate`.
+        Of a workbook with two or more worksheets named `advertisers`, `sites`, `users` or `promo_numbers` (in any
+        spelling): a dict of such frames with these keys. A dict can be changed and validated like a frame.
 
     Raises:
         UserError: it cannot be read; the message says why and what to do.
@@ -46,6 +55,7 @@ def validate(
     api_version: str = DEFAULT_API_VERSION,
     sheet: str | None = None,
     resource: str | None = None,
+    auto_ids: bool = False,
 ) -> Report:
     """Check every row at once; nothing is sent.
 
@@ -54,40 +64,73 @@ def validate(
         api_version: the version of the API that the rows are meant for.
         sheet: as for `read`.
         resource: as for `read`.
+        auto_ids: whether the network gives ids to advertisers that come without one.
 
     Returns:
-        The report: `.issues` and `.sheet` (frames), `.ok`, `.save("annotated.xlsx")`.
+        The report: `.issues` and `.sheet` (frames, or dicts of them), `.ok`, `.save("annotated.xlsx")`.
 
     Raises:
         UserError: it cannot be read.
     """
-    return pipeline.check(source, api_version=api_version, sheet=sheet, resource=resource)
+    return pipeline.check(source, api_version=api_version, sheet=sheet, resource=resource, auto_ids=auto_ids)
+
+
+def plan(
+    source: pipeline.Source | Report,
+    network: Network | pipeline.Target,
+    *,
+    sheet: str | None = None,
+    resource: str | None = None,
+    **options: Any,  # noqa: ANN401  the fields of `options.Options`
+) -> Preview:
+    """Look at the platform and say for each row what a run would do; nothing is sent.
+
+    Args:
+        source: what `read` or `validate` gave, or anything that `read` takes. Rows with errors are refused in the plan.
+        network: a `Network`, or the sandbox of `with ib.sandbox() as network`.
+        sheet: as for `read`.
+        resource: as for `read`.
+        options: `nested`, `allow_removals`, `auto_ids`, `concurrency`, `timeout`; `invoca_bulk.options.Options`
+            explains them.
+
+    Returns:
+        The plan: `.rows`, `.changes` (old and new), `.removals` and `.issues` (frames), `.summary`, `.ok`,
+        `.save("plan.xlsx")`, `.keep("plan.json")`. `run` takes it, and its kept file.
+
+    Raises:
+        UserError: the user can fix it.
+        RunAborted: the platform's state could not be read.
+    """
+    target = pipeline.network_of(network)
+    return pipeline.preview(source, target, Options(**options), sheet=sheet, resource=resource)
 
 
 def run(
-    source: pipeline.Source | Report,
+    source: pipeline.Source | Report | Preview,
     network: Network | pipeline.Target,
     *,
     output: str | Path | None = None,
     sheet: str | None = None,
     resource: str | None = None,
     **options: Any,  # noqa: ANN401  the fields of `options.Options`
-) -> pd.DataFrame:
+) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """Validate, plan and run a sheet; every number is requested once.
 
     Args:
-        source: what `read` or `validate` gave, or anything that `read` takes.
+        source: what `read` or `validate` gave, or anything that `read` takes; or what `plan` gave, or the path of a
+            plan that was kept. A plan is run only if the platform has not changed since.
         network: a `Network`, or the sandbox of `with ib.sandbox() as network`.
         output: write the results to this `.xlsx` or `.csv` too.
         sheet: as for `read`.
         resource: as for `read`.
-        options: `skip_invalid`, `yes`, `again`, `max_new_numbers`, `concurrency`, `rate`, `timeout`, `journal`,
-            `progress`; `invoca_bulk.options.Options` explains them.
+        options: `nested`, `allow_removals`, `auto_ids`, `skip_invalid`, `yes`, `again`, `max_new_numbers`,
+            `concurrency`, `rate`, `timeout`, `journal`, `progress`; `invoca_bulk.options.Options` explains them.
 
     Returns:
         The sheet, with what the platform assigned (`promo_number`, `id`, `id_from_network`, `object_url`) and the
         `result_` columns; all cells are texts, the index `row` is the spreadsheet's row number. `attrs["run"]` is the
-        run's id, `attrs["output"]` the file that was written.
+        run's id, `attrs["output"]` the file that was written. Of several sheets: a dict of such frames, with the keys
+        of `read`.
 
     Warns:
         UserWarning: the run was aborted, or the results had to go to another place; the frame holds what is known.
@@ -98,12 +141,18 @@ def run(
     """
     chosen = Options(**({"confirm": _ask if _can_ask() else None} | options))
     target = Path(output) if output is not None else None
-    finished = pipeline.run(source, pipeline.network_of(network), chosen, output=target, sheet=sheet, resource=resource)
+    made = source.kept if isinstance(source, Preview) else kept.opened(source)
+    if made:
+        given = {"sheet": sheet, "resource": resource}
+        kept.refuse_settled([*options, *(name for name, value in given.items() if value is not None)])
+    where = pipeline.network_of(network)
+    finished = pipeline.run(made or source, where, chosen, output=target, sheet=sheet, resource=resource)
     for note in finished.notes:
         warnings.warn(note, stacklevel=2)  # the frame is returned all the same
+    told = {"run": finished.results.run.run, "output": str(finished.saved or "")}
     frame = finished.results.frame
-    frame.attrs["run"] = finished.results.run.run
-    frame.attrs["output"] = str(finished.saved or "")
+    for one in frame.values() if isinstance(frame, dict) else [frame]:
+        one.attrs.update(told)
     return frame
 
 
@@ -115,16 +164,82 @@ def _ask(question: str) -> bool:
     return input(f"{question} [y/N] ").strip().casefold() in {"y", "yes"}
 
 
+def export(  # noqa: PLR0913  what is wanted, from where, and in which form
+    resource: str,
+    network: Network | pipeline.Target,
+    path: str | Path | None = None,
+    *,
+    campaigns: Campaigns | None = None,
+    for_migration: bool = False,
+    api_version: str | None = None,
+    **options: Any,  # noqa: ANN401  fields of `options.Options`
+) -> pd.DataFrame | dict[str, pd.DataFrame]:
+    """Read what the platform has, in the template's shape: unedited it plans as all unchanged. Nothing is changed.
+
+    Args:
+        resource: `advertisers`, all of them with their sites and users, or `promo_numbers`, those of some campaigns.
+        network: a `Network`, or the sandbox of `with ib.sandbox() as network`.
+        path: write it to this `.xlsx` or `.csv` too; a file that is there already is left alone. As `.csv`, advertisers
+            have their sites and users in numbered columns.
+        campaigns: of promo numbers, where they are: anything that `read` takes, or a list of dicts, with the columns
+            `advertiser_id_from_network`, `advertiser_campaign_id_from_network` and, for the numbers of an affiliate,
+            `affiliate_id_from_network`. All other columns are passed over, and each campaign is read once.
+        for_migration: make it create the same in another network: the number of each row becomes its
+            `source_promo_number`, and a local one asks for a number with the same area code.
+        api_version: the version of the API; None: that of the `Network`.
+        options: `concurrency` and `timeout`; `invoca_bulk.options.Options` explains them.
+
+    Returns:
+        Frames of texts (blank: ""), the index `row` (int64) the row numbers of the file; a row is one object. Of promo
+        numbers one frame; of advertisers a dict with the keys `advertisers`, `sites` and `users`. `attrs["output"]` is
+        the file that was written.
+
+    Warns:
+        UserWarning: a campaign could not be read, or something has no place in a sheet; each says what and why.
+
+    Raises:
+        UserError: the user can fix it; nothing was read.
+        RunAborted: the platform's state could not be read.
+    """
+    target = pipeline.network_of(network)
+    exported = exporting.export(
+        _resource(resource),
+        target if api_version is None else replace(target, api_version=api_version),
+        Options(**options),
+        campaigns=campaigns,
+        for_migration=for_migration,
+        output=None if path is None else Path(path),
+    )
+    for note in exported.notes:
+        warnings.warn(note, stacklevel=2)  # the frames are returned all the same
+    for one in exported.frames.values():
+        one.attrs["output"] = str(exported.saved or "")
+    frames = dict(exported.frames)
+    return frames if len(frames) > 1 else frames[resource]
+
+
 def template(resource: str, path: str | Path, *, api_version: str = DEFAULT_API_VERSION) -> Path:
     """Write a template to fill in: `.xlsx` with dropdowns and notes, or `.csv`.
+
+    Args:
+        resource: `promo_numbers`, or `advertisers` (with sheets for their sites and users; as `.csv` all in one).
+        path: where to; a file that is there already is replaced.
+        api_version: the version of the API whose columns it has.
+
+    Returns:
+        The path.
 
     Raises:
         UserError: the resource is not known, or the file cannot be written.
     """
-    if resource not in RESOURCES:
-        msg = f"{resource!r} is no resource. Choose one of {', '.join(RESOURCES)}."
+    return templates.write_template(_resource(resource), Path(path), version=api_version)
+
+
+def _resource(name: str) -> Resource:
+    if name not in RESOURCES:
+        msg = f"{name!r} is no resource. Choose one of {', '.join(RESOURCES)}."
         raise SettingInvalid(msg)
-    return templates.write_template(RESOURCES[resource], Path(path), version=api_version)
+    return RESOURCES[name]
 
 
 def sandbox(**options: Any) -> Sandbox:  # noqa: ANN401  the arguments of `Sandbox`

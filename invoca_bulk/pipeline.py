@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from invoca_bulk import (
     bridge,
     execution,
+    fetching,
     guards,
     journal,
     pacing,
@@ -20,47 +20,32 @@ from invoca_bulk import (
     settings,
     sheets,
     validation,
-    verdicts,
 )
 from invoca_bulk.annotation import Report
 from invoca_bulk.client import Client
-from invoca_bulk.errors import (
-    InvocaBulkError,
-    OutputUnwritable,
-    PlatformUnavailable,
-    RunAborted,
-    SheetInvalid,
-)
+from invoca_bulk.errors import OutputUnwritable, RunAborted
 from invoca_bulk.journal import RunState
-from invoca_bulk.planning import Observed
+from invoca_bulk.kept import Kept
+from invoca_bulk.previews import Preview
 from invoca_bulk.progress import Bar
 from invoca_bulk.results import Results
-from invoca_bulk.schema import DEFAULT_API_VERSION, OPERATIONS
+from invoca_bulk.schema import DEFAULT_API_VERSION
 from invoca_bulk.settings import Network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    import pandas as pd
+    from collections.abc import Iterator
 
     from invoca_bulk.bridge import Interrupts
-    from invoca_bulk.client import Answer
+    from invoca_bulk.errors import InvocaBulkError
     from invoca_bulk.execution import Ended
     from invoca_bulk.journal import Journal, RowRecord
     from invoca_bulk.options import Options
-    from invoca_bulk.planning import Plan, Scope
-    from invoca_bulk.sheets import sources
+    from invoca_bulk.planning import Plan
     from invoca_bulk.validation import Checked
     from invoca_bulk.verdicts import Verdict
 
-_LIST = OPERATIONS["list"]
-#: Statuses that say that a place does not exist, or is not for this caller.
-_REFUSED = frozenset({403, 404})
-_RESOURCES_THAT_RUN = frozenset({"promo_numbers"})
-
-
-#: What can be run: a file, a file object, or a frame.
-Source: TypeAlias = "sources.Source | pd.DataFrame"
+#: What can be run: a file, a file object, a frame, or a dict of frames.
+Source: TypeAlias = "sheets.Source"
 
 
 class Target(Protocol):
@@ -113,33 +98,58 @@ def network_of(target: Network | Target, *, api_version: str = DEFAULT_API_VERSI
 
 
 def check(
-    source: Source | Report, *, api_version: str, sheet: str | None = None, resource: str | None = None
+    source: Source | Report | Kept,
+    *,
+    api_version: str,
+    sheet: str | None = None,
+    resource: str | None = None,
+    auto_ids: bool = False,
 ) -> Report:
     """Read and validate.
 
     Args:
-        source: a file, a file object or a DataFrame; a `Report` of the same version is taken as it is.
+        source: a file, a file object or a DataFrame; a `Report` of the same version is taken as it is; a kept
+            plan has its sheets with it.
         api_version: the version of the API that the rows are meant for.
         sheet: the worksheet; None: the one whose headers fit.
         resource: `promo_numbers` or `advertisers`; None: told from the headers.
+        auto_ids: whether the network gives ids to advertisers that come without one.
 
     Raises:
         SheetUnreadable: it cannot be read.
-        SheetInvalid: it holds a resource that cannot be run yet.
     """
     if isinstance(source, Report):
-        checked = source.checked
-        same = checked.version == api_version
-        return source if same else Report(validation.validate(checked.sheet, version=api_version))
-    loaded = sheets.load(source, sheet=sheet, resource=resource)
-    if loaded.resource.name not in _RESOURCES_THAT_RUN:
-        msg = f"The sheet holds {loaded.resource.name}; this version creates promo numbers only."
-        raise SheetInvalid(msg)
-    return Report(validation.validate(loaded, version=api_version))
+        loaded = tuple(one.sheet for one in source.checked.sheets)
+        if (source.checked.version, source.checked.auto_ids) == (api_version, auto_ids):
+            return source
+    elif isinstance(source, Kept):
+        loaded = source.sheets
+    else:
+        loaded = sheets.load(source, sheet=sheet, resource=resource)
+    return Report(validation.validate(loaded, version=api_version, auto_ids=auto_ids))
+
+
+def preview(source: Source | Report, network: Network, options: Options, **reading: str | None) -> Preview:
+    """Read, validate and plan; nothing is sent, and no journal is needed.
+
+    Args:
+        source: as for `check`. What is wrong with its rows is in the plan: they are refused.
+        network: where to look.
+        options: how.
+        reading: `sheet` and `resource`, as for `check`.
+
+    Raises:
+        UserError: the user can fix it.
+        RunAborted: the platform's state could not be read.
+    """
+    report = check(source, api_version=network.api_version, auto_ids=options.auto_ids, **reading)
+    guards.refuse_rehearsals(report, network)
+    plan = make_plan(report.checked, network, options)
+    return Preview(plan=plan, checked=report.checked, network=network, options=options, reading=reading)
 
 
 def run(
-    source: Source | Report,
+    source: Source | Report | Preview | Kept,
     network: Network,
     options: Options,
     *,
@@ -150,7 +160,8 @@ def run(
     """The whole way: from a sheet to its results.
 
     Args:
-        source: as for `check`.
+        source: as for `check`; or a plan, whose own choices then hold, and which is run only if the platform has not
+            changed since.
         network: where to.
         options: how.
         output: the results file; None: only the frame is wanted. A file that is there already is left alone.
@@ -161,12 +172,19 @@ def run(
         UserError: the user can fix it; nothing was sent.
         RunAborted: the platform's state could not be read, or another process holds the journal; nothing was sent.
     """
-    report = check(source, api_version=network.api_version, **reading)
+    source = source.kept if isinstance(source, Preview) else source
+    kept = source if isinstance(source, Kept) else None
+    if kept:
+        guards.refuse_other_network(kept, network)
+        options = replace(options, **asdict(kept.choices))
+    report = check(source, api_version=network.api_version, auto_ids=options.auto_ids, **reading)
     guards.refuse_errors(report, skip=options.skip_invalid)
     guards.refuse_rehearsals(report, network)
     with _journal_folder(network, options) as folder, journal.opened(folder, network) as book:
         guards.refuse_repeats(report.checked, book, options)
         plan = make_plan(report.checked, network, options)
+        if kept:
+            guards.refuse_drift(kept, plan)
         guards.refuse_errors(Report(replace(report.checked, issues=plan.issues)), skip=options.skip_invalid)
         target = guards.prepared(output, plan)
         guards.confirm(plan, network, options)
@@ -192,45 +210,8 @@ def make_plan(checked: Checked, network: Network, options: Options) -> Plan:
         NotAuthorized: the platform does not accept the token.
         PlatformUnavailable: its state could not be read.
     """
-    scopes = planning.needed(checked)
-    observed = bridge.run(lambda: _observe(scopes, network, options)) if scopes else {}
-    return planning.make(checked, observed)
-
-
-async def _observe(scopes: Sequence[Scope], network: Network, options: Options) -> dict[Scope, Observed]:
-    """One list for each scope, a few at once."""
-    waiting = iter(scopes)
-    observed: dict[Scope, Observed] = {}
-
-    async def work(slot: int) -> None:
-        for scope in waiting:
-            observed[scope] = _observed(await client.get(slot, (*scope, "promo_numbers")), network)
-
-    slots = min(options.concurrency, len(scopes))
-    async with Client(network, slots=slots, timeout=options.timeout) as client:
-        try:
-            async with asyncio.TaskGroup() as group:
-                for slot in range(slots):
-                    group.create_task(work(slot))
-        except* InvocaBulkError as errors:
-            raise errors.exceptions[0] from None
-    return observed
-
-
-def _observed(answer: Answer, network: Network) -> Observed:
-    """What a list of numbers says.
-
-    Raises:
-        PlatformUnavailable: it is no list, so that what stands at the base URL is not the platform, or not well.
-    """
-    items = answer.body
-    if answer.status == _LIST.success and isinstance(items, list) and all(isinstance(one, dict) for one in items):
-        return Observed(numbers=tuple(items))
-    reason = verdicts.explained(answer, {})
-    if answer.status in _REFUSED:
-        return Observed(refusal=reason.rstrip("."))
-    msg = f"What answers at {network.base_url} is not the platform, or not well: {reason}. Check the base URL."
-    raise PlatformUnavailable(msg)
+    observed = fetching.observe(planning.needed(checked), network, options)
+    return planning.make(checked, observed, options.choices)
 
 
 def execute(plan: Plan, network: Network, book: Journal, options: Options, interrupts: Interrupts) -> Finished:
@@ -309,7 +290,7 @@ def results_of(run_id: str, folder: str | Path | None) -> Results:
 
 
 def _saved(finished: Finished, output: Path, report: Report) -> Finished:
-    inputs = [path] if (path := report.checked.sheet.path) else []
+    inputs = [path for one in report.checked.sheets if (path := one.sheet.path)]
     try:
         saved = finished.results.save(output, not_over=inputs)
     except OutputUnwritable as error:

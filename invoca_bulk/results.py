@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from invoca_bulk import payloads, saving
-from invoca_bulk.schema import RESOURCES, Role
+from invoca_bulk.schema import SHEETS, Role
 from invoca_bulk.schema.outputs import DONE, OUTCOME_HELP, RESULT_FIELDS, VALIDATION_FIELDS, Outcome
 from invoca_bulk.workbook import Cell, Page, Style
 
@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from invoca_bulk.journal import RowRecord, RunRecord
+    from invoca_bulk.planning import PlannedSheet
     from invoca_bulk.schema import Resource
 
-#: What the platform sets; columns that the sheet does not have are added, in this order, before the result columns.
-_ASSIGNED = ("promo_number", "id", "id_from_network", "object_url")
 _WIDTHS = {0: 44, 1: 44, 2: 100}
 _RESULT = tuple(one.path for one in RESULT_FIELDS)
 _STYLES = {
@@ -47,20 +46,32 @@ class Results:
     run: RunRecord
     rows: Sequence[RowRecord]
 
-    @cached_property
-    def frame(self) -> pd.DataFrame:
-        """The sheet with its outcomes.
+    @property
+    def frame(self) -> pd.DataFrame | dict[str, pd.DataFrame]:
+        """The sheet with its outcomes; where several were read, a dict of them by the name of what they hold.
 
         Returns:
             A frame of texts whose index `row` is the spreadsheet's row number (the rows of a `quantity` share it). Its
             columns are the sheet's own, under their own titles, then what the platform assigned (`promo_number`, `id`,
             `id_from_network`, `object_url`), then the `result_` columns.
         """
-        resource = RESOURCES[self.run.resource]
-        headers = _headers(resource, self.run.headers)
-        known = _paths(resource, self.run.headers)
-        records = (self._texts(resource, known, row) for row in self.rows)
-        index = pd.Index([row.row for row in self.rows], name="row", dtype="int64")
+        frames = {sheet.resource: frame for sheet, _, frame in self.tables}
+        return frames if len(frames) > 1 else next(iter(frames.values()))
+
+    @cached_property
+    def tables(self) -> list[tuple[PlannedSheet, list[RowRecord], pd.DataFrame]]:
+        """Each sheet with its rows and their frame."""
+        rows: list[list[RowRecord]] = [[] for _ in self.run.sheets]
+        for row in self.rows:
+            rows[row.sheet].append(row)
+        return [(sheet, own, self._frame(sheet, own)) for sheet, own in zip(self.run.sheets, rows, strict=True)]
+
+    def _frame(self, sheet: PlannedSheet, rows: Sequence[RowRecord]) -> pd.DataFrame:
+        resource = SHEETS[sheet.resource]
+        headers = _headers(resource, sheet.headers)
+        known = _paths(resource, sheet.headers)
+        records = (self._texts(resource, known, row) for row in rows)
+        index = pd.Index([row.row for row in rows], name="row", dtype="int64")
         frame = pd.DataFrame(records, columns=list(headers), index=index, dtype="str").fillna("")
         return frame.rename(columns=headers)
 
@@ -69,7 +80,7 @@ class Results:
         texts = dict(zip(known, row.cells, strict=True))
         if row.carried:
             return texts
-        if row.outcome in DONE and isinstance(row.answer, dict):
+        if row.outcome in DONE and isinstance(row.answer, dict) and not resource.is_part:
             texts |= payloads.read_only_texts(resource, row.answer)
         meaning, advice = ("", "") if row.outcome in DONE else OUTCOME_HELP[row.outcome]
         return texts | {
@@ -93,14 +104,15 @@ class Results:
         """Whether nothing is left to do."""
         return all(outcome in DONE for outcome in self.totals)
 
-    def by_campaign(self) -> dict[tuple[str, ...], dict[Outcome, int]]:
+    def by_place(self) -> dict[tuple[str, ...], dict[Outcome, int]]:
         """Where the rows go (advertiser, campaign, affiliate) to outcome to number of rows."""
-        resource = RESOURCES[self.run.resource]
-        titles = {path: at for at, path in enumerate(_paths(resource, self.run.headers))}
-        places = [titles[one.path] for one in resource.fields if one.role is Role.PATH and one.path in titles]
         counts: dict[tuple[str, ...], Counter[Outcome]] = {}
-        for row in self.rows:
-            counts.setdefault(tuple(row.cells[at].strip() for at in places), Counter())[row.outcome] += 1
+        for sheet, rows, _ in self.tables:
+            resource = SHEETS[sheet.resource]
+            titles = {path: at for at, path in enumerate(_paths(resource, sheet.headers))}
+            places = [titles[one.path] for one in resource.fields if one.role is Role.PATH and one.path in titles]
+            for row in rows if places else ():
+                counts.setdefault(tuple(row.cells[at].strip() for at in places), Counter())[row.outcome] += 1
         return {place: dict(count) for place, count in counts.items()}
 
     def save(self, path: str | Path, *, not_over: Iterable[Path] = ()) -> Path:
@@ -112,28 +124,32 @@ class Results:
         Raises:
             OutputUnwritable: no place takes it; the results stay in the journal.
         """
-        return saving.save(path, functools.partial(pages, self), not_over=not_over, or_elsewhere=True)
+        tables = len(self.run.sheets)
+        return saving.save(path, functools.partial(pages, self), not_over=not_over, or_elsewhere=True, tables=tables)
 
 
 def pages(results: Results) -> list[Page]:
-    """The worksheets of the results workbook, made anew at each call: the rows, and a summary."""
-    frame = results.frame
-    return [
-        Page(name="results", header=list(frame.columns), rows=_cells(results, frame), widths=_sentence_widths(frame)),
-        Page(name="summary", header=["summary", "", ""], rows=_summary(results), table=False, widths=_WIDTHS),
-    ]
+    """The worksheets of the results workbook, made anew at each call: the rows of each sheet, and a summary."""
+    sheets = [_page(*one, only=len(results.tables) == 1) for one in results.tables]
+    summary = Page(name="summary", header=["summary", "", ""], rows=_summary(results), table=False, widths=_WIDTHS)
+    return [*sheets, summary]
+
+
+def _page(sheet: PlannedSheet, rows: Sequence[RowRecord], frame: pd.DataFrame, *, only: bool) -> Page:
+    name = "results" if only else sheet.resource
+    cells = _cells(SHEETS[sheet.resource], rows, frame)
+    return Page(name=name, header=list(frame.columns), rows=cells, widths=_sentence_widths(frame))
 
 
 def _sentence_widths(frame: pd.DataFrame) -> dict[int, float]:
     return {at: 70.0 for at, column in enumerate(frame.columns) if column in {"result_error", "result_fix"}}
 
 
-def _cells(results: Results, frame: pd.DataFrame) -> Iterator[list[str | Cell]]:
+def _cells(resource: Resource, rows: Sequence[RowRecord], frame: pd.DataFrame) -> Iterator[list[str | Cell]]:
     """The rows of the frame; what is not done is coloured throughout, what is done at its status only."""
-    resource = RESOURCES[results.run.resource]
     status = _paths(resource, frame.columns).index("result_status")
     texts = zip(*(frame.iloc[:, at] for at in range(frame.shape[1])), strict=True)
-    for row, cells in zip(results.rows, texts, strict=True):
+    for row, cells in zip(rows, texts, strict=True):
         style = _STYLES[row.outcome]
         done = row.outcome in DONE
         yield [text if done and at != status else Cell(text=text, style=style) for at, text in enumerate(cells)]
@@ -157,16 +173,19 @@ def _summary(results: Results) -> Iterator[list[str | Cell]]:
         meaning, advice = OUTCOME_HELP[outcome]
         text = meaning if outcome in DONE else f"{meaning} {advice}"
         yield [Cell(text=outcome, style=_STYLES[outcome]), f"{count:,}", text]
-    yield []
-    yield [Cell(text="advertiser / campaign / affiliate", style=Style.BOLD), Cell(text="rows", style=Style.BOLD)]
-    for place, counts in results.by_campaign().items():
+    places = results.by_place()
+    if places:
+        yield []
+        yield [Cell(text="advertiser / campaign / affiliate", style=Style.BOLD), Cell(text="rows", style=Style.BOLD)]
+    for place, counts in places.items():
         yield [" / ".join(filter(None, place)), ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())]
 
 
 def _headers(resource: Resource, given: Sequence[str]) -> dict[str, str]:
     """Path (or title, of unknown columns) to title, in the order of the results' columns."""
     titles = {path: header for path, header in zip(_paths(resource, given), given, strict=True) if path not in _STALE}
-    return titles | {path: titles.get(path, path) for path in (*_ASSIGNED, *_RESULT) if path in resource.by_path}
+    added = (path for path in (*payloads.ASSIGNED, *_RESULT) if path in resource.by_path)
+    return titles | {path: titles.get(path, path) for path in added}
 
 
 def _paths(resource: Resource, headers: Iterable[str]) -> list[str]:

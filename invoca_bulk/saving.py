@@ -34,6 +34,7 @@ def save(
     *,
     not_over: Iterable[Path] = (),
     or_elsewhere: bool = False,
+    tables: int = 1,
 ) -> Path:
     """Write worksheets as `.xlsx`, or the first of them as `.csv`.
 
@@ -42,6 +43,7 @@ def save(
         pages: makes the worksheets; called once for each try.
         not_over: files that must stay as they are.
         or_elsewhere: whether to fall back to another place when this one takes no file.
+        tables: how many of the worksheets hold rows of the user's own.
 
     Returns:
         The file that was written.
@@ -49,19 +51,20 @@ def save(
     Raises:
         OutputUnwritable: it cannot be written, or the extension is none of these.
     """
-    target = checked_path(path)
+    target = checked_path(path, tables=tables)
     write = files.write_or_elsewhere if or_elsewhere else files.write_file
     writer = _WRITERS[target.suffix.lower()]
     return write(target, lambda stream: writer(stream, pages()), not_over=list(not_over))
 
 
-def prepared(path: str | Path, *, rows: int, columns: int) -> Path:
+def prepared(path: str | Path, *, rows: int, columns: int, tables: int = 1) -> Path:
     """Where results will go; to be asked before anything is bought. A file that is there already is left alone.
 
     Args:
         path: where they are wanted.
         rows: how many there will be, without the header.
         columns: how many there will be.
+        tables: how many worksheets with rows.
 
     Returns:
         The path, or with `-2`, `-3` and so on the first one that is free.
@@ -69,7 +72,7 @@ def prepared(path: str | Path, *, rows: int, columns: int) -> Path:
     Raises:
         OutputUnwritable: nothing can be written there, or an `.xlsx` cannot hold so much.
     """
-    target = checked_path(path)
+    target = checked_path(path, tables=tables)
     if not target.exists() and (problem := files.objection(target, ())):
         raise OutputUnwritable(problem)
     if target.suffix.lower() == ".xlsx" and (rows >= workbook.MAX_ROWS or columns > workbook.MAX_COLUMNS):
@@ -78,13 +81,20 @@ def prepared(path: str | Path, *, rows: int, columns: int) -> Path:
     return files.free(target) if target.exists() else target
 
 
-def checked_path(path: str | Path) -> Path:
+def checked_path(path: str | Path, *, tables: int = 1) -> Path:
     """The path, if its extension names a format that can be written.
+
+    Args:
+        path: where to.
+        tables: how many worksheets with rows are to be written; CSV holds one.
 
     Raises:
         OutputUnwritable: it does not.
     """
     target = Path(path)
+    if tables > 1 and target.suffix.lower() == ".csv":
+        msg = f"{target.name!r} can hold one sheet only, and there are {tables}. Use a name that ends in .xlsx."
+        raise OutputUnwritable(msg)
     if target.suffix.lower() not in _WRITERS:
         msg = f"{target.name!r} does not end in {' or '.join(_WRITERS)}. Give the file one of these endings."
         raise OutputUnwritable(msg)

@@ -221,6 +221,11 @@ def _sound(text: str) -> str:
     return _IMPOSSIBLE.sub("\ufffd", text)
 
 
+def keeps(text: str) -> bool:
+    """Whether a cell gives a text back as it is: neither cut nor with characters that no workbook can hold."""
+    return _fits(text) and not _IMPOSSIBLE.search(text)
+
+
 def _fits(text: str) -> bool:
     return len(text) <= MAX_TEXT // 2 or len(text.encode("utf-16-le")) <= 2 * MAX_TEXT
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import httpx
 import pandas as pd
@@ -113,7 +114,7 @@ def platform(sandbox: Sandbox, http: httpx.Client) -> Platform:
 
 @dataclass
 class Reply:
-    """What the odd platform does with one POST.
+    """What the odd platform does with one request.
 
     Attributes:
         status: None: it closes the connection without an answer.
@@ -136,58 +137,82 @@ def _reply(status: int, content: Any, **headers: str) -> Reply:
     return Reply(status=status, body=json.dumps(content).encode(), headers=headers)
 
 
+class _Handler(BaseHTTPRequestHandler):
+    platform: OddPlatform
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._heard(None)
+        self._send(self.platform.reads.popleft() if self.platform.reads else _reply(200, []))
+
+    def do_POST(self) -> None:
+        self.platform.posts.append(self._heard(self._body()))
+        number = len(self.platform.posts)
+        created = {"id": number, "id_from_network": str(number), "promo_number": f"80555{number:05}"}
+        self._send(self.platform.replies.popleft() if self.platform.replies else _reply(201, created))
+
+    def do_PUT(self) -> None:
+        body = self._heard(self._body())
+        self._send(self.platform.replies.popleft() if self.platform.replies else _reply(200, {"id": 1, **body}))
+
+    def do_DELETE(self) -> None:
+        self._heard(None)
+        self._send(self.platform.replies.popleft() if self.platform.replies else _reply(200, {}))
+
+    def _body(self) -> Any:
+        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def _heard(self, body: Any) -> Any:
+        self.platform.paths.append(self.path)
+        self.platform.headers.append(dict(self.headers))
+        below = unquote(self.path).split("/", 4)[4].removesuffix(".json")
+        self.platform.requests.append((self.command, below, body))
+        return body
+
+    def _send(self, reply: Reply) -> None:
+        if reply.stall:
+            self.platform.over.wait(30)
+        if reply.status is None or reply.stall:
+            self.close_connection = True
+            return
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(reply.promised or len(reply.body)))
+        self.end_headers()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._write(reply)
+        self.close_connection = reply.promised is not None
+
+    def _write(self, reply: Reply) -> None:
+        step = 1 if reply.drip else max(1, len(reply.body))
+        for at in range(0, len(reply.body), step):
+            self.wfile.write(reply.body[at : at + step])
+            self.platform.over.wait(reply.drip)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 class OddPlatform:
-    """An HTTP server that answers each POST (`replies`) and GET (`reads`) as it is told, and well when it is not."""
+    """An HTTP server that answers each write (`replies`) and GET (`reads`) as it is told, and well when it is not.
+
+    Attributes:
+        replies: what it does with the next POST, PUT or DELETE.
+        reads: what it does with the next GET.
+        posts: the bodies of the POSTs.
+        requests: verb, path below the network without `.json`, and body of every request, GETs included.
+    """
 
     def __init__(self) -> None:
         self.replies: deque[Reply] = deque()
         self.reads: deque[Reply] = deque()
         self.posts: list[dict[str, Any]] = []
         self.paths: list[str] = []
+        self.requests: list[tuple[str, str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.over = threading.Event()
-        platform = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                platform.paths.append(self.path)
-                self._send(platform.reads.popleft() if platform.reads else _reply(200, []))
-
-            def do_POST(self) -> None:
-                platform.paths.append(self.path)
-                platform.headers.append(dict(self.headers))
-                platform.posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                number = len(platform.posts)
-                created = {"id": number, "id_from_network": str(number), "promo_number": f"80555{number:05}"}
-                self._send(platform.replies.popleft() if platform.replies else _reply(201, created))
-
-            def _send(self, reply: Reply) -> None:
-                if reply.stall:
-                    platform.over.wait(30)
-                if reply.status is None or reply.stall:
-                    self.close_connection = True
-                    return
-                self.send_response(reply.status)
-                for name, value in reply.headers.items():
-                    self.send_header(name.replace("_", "-"), value)
-                self.send_header("Content-Length", str(reply.promised or len(reply.body)))
-                self.end_headers()
-                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    self._write(reply)
-                self.close_connection = reply.promised is not None
-
-            def _write(self, reply: Reply) -> None:
-                step = 1 if reply.drip else max(1, len(reply.body))
-                for at in range(0, len(reply.body), step):
-                    self.wfile.write(reply.body[at : at + step])
-                    platform.over.wait(reply.drip)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"platform": self}))
         self.base_url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()

@@ -14,27 +14,15 @@ from invoca_bulk.annotation import Report
 from invoca_bulk.errors import OutputUnwritable
 from invoca_bulk.schema import DEFAULT_API_VERSION
 from invoca_bulk.workbook import FORMATS, Style
+from tests.examples import GOOD, frame_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from openpyxl.worksheet.worksheet import Worksheet
 
-GOOD = {
-    "advertiser_id_from_network": "A-1",
-    "advertiser_campaign_id_from_network": "C-1",
-    "description": "Spring sale",
-    "media_type": "Online: Display",
-}
 COLUMNS = ["validation_errors", "validation_warnings"]
 COLOURS = {str(FORMATS[style]["bg_color"]).replace("#", "FF"): style.value for style in (Style.ERROR, Style.WARNING)}
-
-
-def frame_of(*rows: Mapping[str, Any]) -> pd.DataFrame:
-    return pd.DataFrame([{**GOOD, **row} for row in rows], columns=list({**GOOD, **(rows[0] if rows else {})})).fillna(
-        ""
-    )
 
 
 def report_of(source: Any) -> Report:
@@ -50,6 +38,12 @@ MIXED = frame_of(
 )
 CHOICE = "'Online Display' is not one of the values of 'media_type'. Fix: Online: Display"
 ZERO_LOST = "'2134' is not a zip code; Excel drops the zero at the start. Fix: 02134"
+
+
+def sheet_of(report: Report) -> pd.DataFrame:
+    """The annotated rows, where one sheet was read."""
+    assert isinstance(report.sheet, pd.DataFrame)
+    return report.sheet
 
 
 @pytest.fixture
@@ -83,16 +77,16 @@ def test_ok(row: dict[str, str], ok: bool) -> None:  # noqa: FBT001  a column of
 
 def test_sheet(report: Report) -> None:
     """The rows come back as they were, each with all that is wrong with it in one text for each level."""
-    assert report.sheet.columns.to_list() == [*MIXED.columns, *COLUMNS]
-    assert report.sheet.index.to_list() == [2, 3, 4, 5]
-    assert report.sheet[MIXED.columns].to_numpy().tolist() == MIXED.to_numpy().tolist()
-    assert report.sheet["validation_errors"].to_list() == [
+    assert sheet_of(report).columns.to_list() == [*MIXED.columns, *COLUMNS]
+    assert sheet_of(report).index.to_list() == [2, 3, 4, 5]
+    assert sheet_of(report)[MIXED.columns].to_numpy().tolist() == MIXED.to_numpy().tolist()
+    assert sheet_of(report)["validation_errors"].to_list() == [
         f"media_type: {CHOICE} | local_center.zipcode: {ZERO_LOST}",
         "",
         "",
         "description: 'description' is required to create. Fill in the cell.",
     ]
-    assert report.sheet["validation_warnings"].to_list() == [
+    assert sheet_of(report)["validation_warnings"].to_list() == [
         "",
         "The rows 3, 4 are identical; each of them buys a number.",
         (
@@ -105,17 +99,17 @@ def test_sheet(report: Report) -> None:
 
 def test_sheet_is_a_copy(report: Report) -> None:
     """What an analyst does to the annotated rows does not reach the checked ones."""
-    sheet = report.sheet
+    sheet = sheet_of(report)
     sheet["description"] = "changed"
-    assert report.sheet["description"].iloc[0] == "Spring sale"
-    assert COLUMNS[0] not in report.checked.sheet.frame.columns
+    assert sheet_of(report)["description"].iloc[0] == "Spring sale"
+    assert COLUMNS[0] not in report.checked.sheets[0].sheet.frame.columns
 
 
 def test_annotated_again(report: Report) -> None:
     """The columns of an earlier validation are renewed, not repeated and not judged."""
-    again = report_of(report.sheet.assign(description="Spring sale"))
-    assert again.sheet.columns.to_list() == report.sheet.columns.to_list()
-    assert again.sheet["validation_errors"].iloc[3] == ""
+    again = report_of(sheet_of(report).assign(description="Spring sale"))
+    assert sheet_of(again).columns.to_list() == sheet_of(report).columns.to_list()
+    assert sheet_of(again)["validation_errors"].iloc[3] == ""
 
 
 # As lines
@@ -185,8 +179,8 @@ def test_workbook(report: Report, tmp_path: Path) -> None:
     book = saved(report, tmp_path)
     assert book.sheetnames == ["promo_numbers", "issues"]
     rows = book["promo_numbers"]
-    assert row_texts(rows, 1) == report.sheet.columns.to_list()
-    for row, texts in report.sheet.iterrows():
+    assert row_texts(rows, 1) == sheet_of(report).columns.to_list()
+    for row, texts in sheet_of(report).iterrows():
         assert row_texts(rows, int(str(row))) == texts.to_list()
     assert marked(rows) == {
         (1, "notes"): "warning",
@@ -231,9 +225,10 @@ def test_missing_column(tmp_path: Path) -> None:
 def test_issues_sheet(report: Report, tmp_path: Path) -> None:
     """The sheet of issues is the frame of issues, as text."""
     rows = list(saved(report, tmp_path)["issues"].iter_rows(values_only=True))
-    assert list(rows[0]) == report.issues.columns.to_list()
+    issues = report.issues.drop(columns="sheet")  # there is one sheet only
+    assert list(rows[0]) == issues.columns.to_list()
     assert [[text or "" for text in row] for row in rows[1:]] == [
-        ["" if value is pd.NA else str(value) for value in row] for row in report.issues.to_numpy()
+        ["" if value is pd.NA else str(value) for value in row] for row in issues.to_numpy()
     ]
 
 
@@ -283,7 +278,7 @@ def test_read_again(name: str, tmp_path: Path) -> None:
     """The annotated file is the sheet again: the same cells, the same issues."""
     report = report_of(MIXED)
     again = report_of(report.save(tmp_path / name))
-    assert again.sheet.to_numpy().tolist() == report.sheet.to_numpy().tolist()
+    assert sheet_of(again).to_numpy().tolist() == sheet_of(report).to_numpy().tolist()
     pd.testing.assert_frame_equal(again.issues, report.issues)
 
 
@@ -305,7 +300,7 @@ def test_read_again(name: str, tmp_path: Path) -> None:
 )
 def test_any_sheet_can_be_saved(source: pd.DataFrame, name: str, tmp_path: Path) -> None:
     """However odd a sheet is, its annotated file is written and can be read."""
-    again = sheets.load(report_of(source).save(tmp_path / name), resource="promo_numbers")
+    (again,) = sheets.load(report_of(source).save(tmp_path / name), resource="promo_numbers")
     assert len(again.frame) == len(source)
 
 
@@ -320,7 +315,7 @@ def test_csv(report: Report, tmp_path: Path) -> None:
     path = report.save(tmp_path / "annotated.csv")
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["validation_errors"] for row in rows] == report.sheet["validation_errors"].to_list()
+    assert [row["validation_errors"] for row in rows] == sheet_of(report)["validation_errors"].to_list()
     assert rows[0]["notes"] == "'=1+1"
 
 

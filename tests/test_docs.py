@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 
+import invoca_bulk as ib
 from invoca_bulk import documentation
 from invoca_bulk.cli import VERBS, main
 
@@ -45,14 +47,20 @@ def test_the_demos_output_is_the_real_one(cli: Callable[..., Any]) -> None:
 
 def test_the_library_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     """The lines of Python run as they stand, next to the templates, and every row gets a number."""
-    (block,) = _blocks("python")
+    first, second = _blocks("python")
     (tmp_path / "templates").symlink_to(ROOT / "templates")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    exec(compile(block, "README.md", "exec"), names)  # noqa: S102  that is the test
+    exec(compile(first, "README.md", "exec"), names)  # noqa: S102  that is the test
     assert (tmp_path / "results.xlsx").exists()
     assert set(names["results"]["result_status"]) == {"created"}
     assert "promo_number" in capsys.readouterr().out
+    exec(compile(second, "README.md", "exec"), names)  # noqa: S102  that is the test
+    assert (tmp_path / "plan.xlsx").exists()
+    assert {name: set(frame["result_status"]) for name, frame in names["results"].items()} == {
+        name: {"created"} for name in ("advertisers", "sites", "users")
+    }
+    assert "8 create" in capsys.readouterr().out
 
 
 def _commands() -> list[str]:
@@ -88,6 +96,36 @@ def test_the_walk_through_works_as_written(
         assert ran.code == 0, (line, ran.out, ran.err)
     assert (tmp_path / "results-2.xlsx").exists()
     assert len(box.store.ledger) == 6
+
+
+def test_advertisers_plan_export_and_migration_work_as_written(
+    tmp_path: Path, cli: Callable[..., Any], box: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commands of these sections, one after the other: the second network gets the same, with numbers of its own."""
+    box.store.add_network("5678", empty=True)
+    monkeypatch.setenv("INVOCA_BASE_URL", box.base_url)
+    monkeypatch.setenv("INVOCA_NETWORK_ID", box.network_id)
+    monkeypatch.setenv("INVOCA_API_TOKEN", box.token)
+    assert cli("template", "promo_numbers", "-o", "requests.xlsx").code == 0
+    lines = _commands()
+    for line in lines[lines.index("invoca-bulk template advertisers -o advertisers.xlsx") :]:
+        arguments = line.split()[1:]
+        if arguments[0] == "sandbox":
+            continue
+        ran = cli(*arguments, *(["--yes"] if arguments[0] == "run" else []))
+        assert ran.code == 0, (line, ran.out, ran.err)
+        if "planned.xlsx" in line:
+            (tmp_path / "planned.xlsx").rename(tmp_path / "results.xlsx")
+    new = ib.read(tmp_path / "numbers-new.xlsx")
+    assert isinstance(new, pd.DataFrame)
+    old_numbers, new_numbers = set(new["source_promo_number"]), set(new["promo_number"])
+    assert len(old_numbers) == len(new_numbers) == 6
+    assert not old_numbers & new_numbers
+    first, second = (box.store.networks[name].advertisers for name in (box.network_id, "5678"))
+    assert {name: one.name for name, one in first.items()} == {name: one.name for name, one in second.items()}
+    assert {name: len(one.users) for name, one in first.items()} == {
+        name: len(one.users) for name, one in second.items()
+    }
 
 
 def test_verbs_are_documented() -> None:

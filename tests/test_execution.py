@@ -232,8 +232,8 @@ def test_a_listing_that_is_none_blames_no_row(odd: Any, reply: Any, requests_fra
 def test_a_listing_with_numeric_ids_is_understood(odd: Any, reply: Any, requests_frame: Requests) -> None:
     """Ids come as numbers and as texts: an own id that exists is found in both."""
     odd.reads.append(reply(200, [{"id_from_network": 7, "promo_number": "8055550100"}]))
-    finished = _run(requests_frame(2, id_from_network=["7", "8"]), odd.network(), skip_invalid=True)
-    assert _outcomes(finished) == ["invalid", "created"]
+    frame = requests_frame(2, id_from_network=["7", "8"], action="create")
+    assert _outcomes(_run(frame, odd.network(), skip_invalid=True)) == ["invalid", "created"]
 
 
 def test_what_the_journal_could_not_take_is_on_the_row_all_the_same(

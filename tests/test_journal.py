@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import sqlite3
 import stat
 import subprocess
@@ -15,7 +17,7 @@ import pytest
 from invoca_bulk import journal
 from invoca_bulk.errors import JournalHeld, RunAborted, SettingInvalid
 from invoca_bulk.journal import ENDS_AS, NEXT, Change, RunState, State
-from invoca_bulk.planning import Observed, Plan, PlannedRow, Step
+from invoca_bulk.planning import Observed, Plan, PlannedRow, PlannedSheet, Step
 from invoca_bulk.schema import Action
 from invoca_bulk.schema.outputs import Outcome
 from invoca_bulk.settings import Network
@@ -28,24 +30,37 @@ NETWORK = Network(base_url="http://127.0.0.1:1", network_id="1234", token="the-s
 SCOPE = ("advertisers", "A-1", "advertiser_campaigns", "C-1")
 
 
-def _plan(steps: int = 2) -> Plan:
-    made = tuple(
-        Step(
-            number=n, action=Action.CREATE, verb="POST", path=(*SCOPE, "promo_numbers"), body={"description": f"é {n}"}
-        )
-        for n in range(steps)
+def _step(number: int, **more: Any) -> Step:
+    path = (*SCOPE, "promo_numbers")
+    about = {"resource": "promo_numbers", "action": Action.CREATE, "verb": "POST", "path": path, "once": True}
+    return Step(**{"number": number, "body": {"description": f"é {number}"}, **about, **more})
+
+
+def _plan(*steps: Step, rows: tuple[PlannedRow, ...] = ()) -> Plan:
+    steps = steps or (_step(0), _step(1))
+    asked = rows or (
+        *(PlannedRow(row=one.number + 2, cells=("A-1", f"é {one.number}"), step=one.number) for one in steps),
+        PlannedRow(
+            row=len(steps) + 2,
+            cells=("A-1", ""),
+            outcome=Outcome.INVALID,
+            error="blank",
+            fix="fill in",
+            action="refused",
+        ),
     )
-    rows = [PlannedRow(row=n + 2, cells=("A-1", f"é {n}"), step=n) for n in range(steps)]
-    rows.append(PlannedRow(row=steps + 2, cells=("A-1", ""), outcome=Outcome.INVALID, error="blank", fix="fill in"))
+    headers = ("advertiser_id_from_network", "description")
     return Plan(
         resource="promo_numbers",
         source="requests.csv",
-        headers=("advertiser_id_from_network", "description"),
+        sheets=(PlannedSheet(name="", resource="promo_numbers", headers=headers),),
         titles={},
-        rows=tuple(rows),
-        steps=made,
+        rows=asked,
+        steps=steps,
+        changes=(),
+        removals=(),
         issues=pd.DataFrame(),
-        observed={SCOPE: Observed(numbers=({"promo_number": "8005550100"},))},
+        observed={SCOPE: Observed(objects=({"promo_number": "8005550100"},))},
         fingerprint="f" * 64,
     )
 
@@ -79,7 +94,7 @@ def test_a_run_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert (rows[0].answer, rows[0].http_status, rows[0].attempts) == ({"promo_number": "8055550100"}, 201, 1)
     assert (rows[2].error, rows[2].fix) == ("blank", "fill in")
     assert (record.state, record.started_at, record.ended_at) == (RunState.FINISHED, 1000.0, 1002.0)
-    assert record.headers == ("advertiser_id_from_network", "description")
+    assert record.sheets == _plan().sheets
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.DONE])
@@ -114,6 +129,160 @@ def test_a_step_is_sent_by_one_only(tmp_path: Path) -> None:
         with pytest.raises(RunAborted, match="somebody else"):
             book.apply([*_go(run, 1, State.PENDING, State.SENT), *_go(run, 0, State.PENDING, State.SENT)])
         assert [row.attempts for row in book.rows(run)] == [1, 0, 0]
+
+
+def test_attempts_are_counted(tmp_path: Path) -> None:
+    """A step that is sent has one attempt more, unless the sender counts; one that stays as it is has no more."""
+    with journal.opened(tmp_path, NETWORK) as book:
+        run = book.begin(_plan(), NETWORK, now=0.0)
+        told = Change(run=run, step=0, before=State.PENDING, after=State.PENDING, values={"error": "held back"})
+        book.apply([told, *_go(run, 1, State.PENDING, State.SENT, State.SENT)])
+        assert [row.attempts for row in book.rows(run)] == [0, 1, 0]
+        sent = Change(run=run, step=1, before=State.SENT, after=State.SENT, values={"attempt": 4})
+        book.apply([sent, *_go(run, 0, State.PENDING, State.SENT, State.PENDING, State.SENT)])
+        assert [row.attempts for row in book.rows(run)] == [2, 4, 0]
+        assert book.rows(run)[0].error == "held back"
+
+
+@pytest.mark.parametrize(
+    ("asked", "action", "outcome"),
+    [
+        ("create", Action.UPDATE, "created"),
+        ("update", Action.CREATE, "updated"),
+        ("move", Action.UPDATE, "moved"),
+        ("delete", Action.DELETE, "deleted"),
+        ("remove", Action.UPDATE, "deleted"),
+        ("unchanged", Action.UPDATE, "unchanged"),
+        ("", Action.CREATE, "created"),
+        ("", Action.UPDATE, "updated"),
+        ("", Action.MOVE, "moved"),
+        ("", Action.DELETE, "deleted"),
+    ],
+)
+def test_a_row_says_what_it_asked_for(tmp_path: Path, asked: str, action: Action, outcome: str) -> None:
+    """One step does several rows, a user's removal among them; each has its own outcome, else that of the step."""
+    row = PlannedRow(sheet=2, row=7, cells=(), action=asked, step=0)
+    with journal.opened(tmp_path, NETWORK) as book:
+        run = book.begin(_plan(_step(0, action=action), rows=(row,)), NETWORK, now=0.0)
+        book.apply(_go(run, 0, State.PENDING, State.SENT, State.DONE))
+        (record,) = book.rows(run)
+    assert (record.outcome, record.sheet, record.row) == (outcome, 2, 7)
+    assert record.action == asked or action
+
+
+def test_a_step_is_kept_whole(tmp_path: Path) -> None:
+    """Whoever settles or undoes a step finds in the journal all that it was."""
+    step = _step(
+        0,
+        action=Action.MOVE,
+        verb="PUT",
+        once=False,
+        phase=1,
+        needs=3,
+        patch={"nested": "merge", "values": {"name": None}, "parts": []},
+        before={"promo_number": "8005550100"},
+        destination=("advertisers", "A-2", "promo_numbers"),
+    )
+    with journal.opened(tmp_path, NETWORK) as book:
+        book.begin(_plan(step, _step(1, body=None)), NETWORK, now=0.0)
+    reader = sqlite3.connect(journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234"))
+    reader.row_factory = sqlite3.Row
+    kept, bare = (dict(one) for one in reader.execute("SELECT * FROM steps ORDER BY step"))
+    reader.close()
+    assert (kept["resource"], kept["action"], kept["once"], kept["phase"], kept["needs"]) == (
+        "promo_numbers",
+        "move",
+        0,
+        1,
+        3,
+    )
+    columns = ("path", "patch", "before", "destination")
+    assert [json.loads(kept[name]) for name in columns] == [
+        list(step.path),
+        step.patch,
+        step.before,
+        list(step.destination),
+    ]
+    assert (bare["body"], bare["patch"], bare["before"], bare["needs"], bare["once"]) == (None, None, None, None, 1)
+
+
+@pytest.mark.parametrize(
+    ("once", "state", "told"),
+    [
+        (True, State.SENT, {State.SENT: 1}),
+        (True, State.DONE, {State.DONE: 1}),
+        (True, State.REJECTED, None),
+        (False, State.SENT, None),
+        (False, State.DONE, None),
+    ],
+)
+def test_only_what_cannot_be_repeated_stands_in_the_way(
+    tmp_path: Path, once: Any, state: State, told: dict[State, int] | None
+) -> None:
+    """An earlier run of the same sheet is named if it may have bought something; its updates may be done again."""
+    with journal.opened(tmp_path, NETWORK) as book:
+        run = book.begin(_plan(_step(0, once=once)), NETWORK, now=0.0)
+        book.apply(_go(run, 0, State.PENDING, State.SENT, *([] if state is State.SENT else [state])))
+        assert [counts for _, counts in book.earlier("f" * 64)] == ([told] if told else [])
+        assert book.earlier("e" * 64) == []
+
+
+# Files of other versions
+
+
+def _changed(path: Path, *statements: str) -> bytes:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        for one in statements:
+            other.execute(one)
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path.read_bytes()
+
+
+OTHERS = {
+    "older": ("DROP TABLE version",),
+    "newer": ("UPDATE version SET version = version + 1",),
+    "emptied": ("DELETE FROM version",),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_journal_of_another_version_is_left_alone(tmp_path: Path, name: str) -> None:
+    """It is refused in one sentence that names the way out, for writing and for reading, and nothing in it changes."""
+    with journal.opened(tmp_path, NETWORK) as book:
+        run = book.begin(_plan(), NETWORK, now=0.0)
+    path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
+    before = _changed(path, *OTHERS[name])
+    with (
+        pytest.raises(SettingInvalid, match=r"another version of this program.*--journal"),
+        journal.opened(tmp_path, NETWORK),
+    ):
+        pytest.fail("opened")
+    with pytest.raises(SettingInvalid, match="another version"):
+        journal.results_of(tmp_path, run)
+    assert path.read_bytes() == before
+
+
+def test_a_process_killed_while_it_made_the_tables_locks_nobody_out(tmp_path: Path) -> None:
+    """A file that has only the empty table of the version is a new one; one with a version is completed."""
+    path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
+    _changed(path, "CREATE TABLE version (version INTEGER NOT NULL)")
+    with journal.opened(tmp_path, NETWORK) as book:
+        book.begin(_plan(), NETWORK, now=0.0)
+    _changed(path, "DROP TABLE baselines")
+    with journal.opened(tmp_path, NETWORK) as book:
+        book.begin(_plan(), NETWORK, now=1.0)
+
+
+def test_results_are_found_among_several_journals(tmp_path: Path) -> None:
+    """A run is read from whichever journal of the folder has it, whatever else lies there."""
+    (tmp_path / "a.sqlite").write_bytes(b"")
+    (tmp_path / "b.sqlite").write_bytes(b"no database at all")
+    with journal.opened(tmp_path, NETWORK) as book:
+        run = book.begin(_plan(), NETWORK, now=0.0)
+    record, rows = journal.results_of(tmp_path, run)
+    assert (record.run, len(rows)) == (run, 3)
+    with pytest.raises(SettingInvalid, match="result_run"):
+        journal.results_of(tmp_path, "20200101-000000-aaaaaa")
 
 
 def test_settings_of_the_database(tmp_path: Path) -> None:

@@ -73,14 +73,23 @@ def test_affiliates_and_own_ids_go_to_their_own_addresses(box: Any, requests_fra
 
 
 def test_an_own_id_that_exists_is_refused_by_the_plan(box: Any, requests_frame: Requests) -> None:
-    """The platform is asked first; the row is `invalid`, and names the number that has the id."""
+    """The platform is asked first; the row that insists on `create` is `invalid`, and names the number with the id."""
     first = ib.run(requests_frame(1, id_from_network="mine"), box, progress=False)
-    frame = requests_frame(2, id_from_network=["mine", "other"])
+    frame = requests_frame(2, id_from_network=["mine", "other"], action="create")
     with pytest.raises(SheetInvalid, match=first["promo_number"].iloc[0]):
         ib.run(frame, box, progress=False)
     assert len(box.store.ledger) == 1
     results = ib.run(frame, box, progress=False, skip_invalid=True)
     assert list(results["result_status"]) == ["invalid", "created"]
+
+
+def test_an_unchanged_row_has_the_number_that_is_there(box: Any, requests_frame: Requests) -> None:
+    """A row whose own id exists and which changes nothing sends nothing, and comes back with the number."""
+    frame = requests_frame(1, id_from_network="mine")
+    first = ib.run(frame, box, progress=False)
+    second = ib.run(frame, box, progress=False)
+    assert list(second["result_status"]) == ["unchanged"]
+    assert list(second["promo_number"]) == list(first["promo_number"]) == [one.number for one in box.store.ledger]
 
 
 def test_a_campaign_that_does_not_exist_is_refused_by_the_plan(requests_frame: Requests) -> None:

@@ -24,6 +24,7 @@ from invoca_bulk.schema import (
     OPERATIONS,
     PROMO_NUMBERS,
     RESOURCES,
+    SHEETS,
     Action,
     Role,
     paths,
@@ -35,8 +36,8 @@ from invoca_bulk.schema.outputs import DONE, OUTCOME_HELP, OUTPUT_FIELDS, Outcom
 if TYPE_CHECKING:
     from invoca_bulk.schema import Field, Resource
 
-each_resource = pytest.mark.parametrize("resource", [pytest.param(one, id=name) for name, one in RESOURCES.items()])
-FIELDS = [(resource, field) for resource in RESOURCES.values() for field in resource.fields]
+each_resource = pytest.mark.parametrize("resource", [pytest.param(one, id=name) for name, one in SHEETS.items()])
+FIELDS = [(resource, field) for resource in SHEETS.values() for field in resource.fields]
 each_field = pytest.mark.parametrize(
     ("resource", "field"), [pytest.param(*pair, id=f"{pair[0].name}-{pair[1].path}") for pair in FIELDS]
 )
@@ -60,7 +61,9 @@ def test_field(resource: Resource, field: Field) -> None:
     assert field.known_in(field.since)
     assert field.help.endswith(".")
     assert not (field.read_only and field.required_on)
-    assert not (field.required_on and field.clearable), "[] in a required cell would send nothing for it"
+    # A list within a record shrinks that way: [] in the second address takes it away.
+    in_list = field.path.count("#") > (0 if resource.is_part else 1)
+    assert in_list or not (field.required_on and field.clearable), "[] in a required cell would send nothing for it"
     assert field.role is Role.BODY or not field.clearable or field in OUTPUT_FIELDS
     assert resource.by_path[paths.pattern(field.path)] is field
 
@@ -81,6 +84,37 @@ def test_scopes_and_collections_name_fields(resource: Resource) -> None:
     assert {one.since for one in resource.collections} <= set(API_VERSIONS)
 
 
+def test_parts_have_the_fields_of_the_whole() -> None:
+    """What a user is on a sheet of its own is what it is in the columns of its advertiser."""
+    for whole in RESOURCES.values():
+        for part in whole.parts:
+            of_whole = {
+                one.path.removeprefix(f"{part.name}.#."): (one.kind, one.required_on, one.since, one.until, one.role)
+                for one in whole.fields
+                if one.path.startswith(f"{part.name}.#.")
+            }
+            own = {
+                one.path: (one.kind, one.required_on, one.since, one.until, one.role)
+                for one in part.fields
+                if one.role not in {Role.PARENT, Role.RESULT}
+            }
+            assert own == of_whole
+            assert [one.role for one in part.fields].count(Role.PARENT) == 1
+            assert part.is_part
+            assert not whole.is_part
+
+
+def test_sheets_stand_in_the_order_of_the_work() -> None:
+    """Advertisers come first, with what is within them, and then what needs them."""
+    assert list(SHEETS) == ["advertisers", "sites", "users", "promo_numbers"]
+
+
+@each_resource
+def test_objects_are_named_by_a_field(resource: Resource) -> None:
+    """What rows name their object by can be read from a sheet."""
+    assert resource.named_by in resource.by_path
+
+
 def test_every_action_has_its_verb() -> None:
     """Whatever a row can ask for has a call to the platform."""
     assert set(Action) | {"list", "read"} == OPERATIONS.keys()
@@ -96,8 +130,9 @@ def test_versions_are_in_order() -> None:
 @pytest.mark.parametrize("version", [pytest.param(one, id=one) for one in API_VERSIONS])
 def test_examples(version: str) -> None:
     """The template's own rows are good, in every version, and nothing in them needs cleaning."""
-    frame = pd.DataFrame(list(PROMO_NUMBERS.examples)).fillna("")
-    checked = validation.validate(sheets.load(frame, resource="promo_numbers"), version=version)
+    frames = {name: pd.DataFrame(list(one.examples)).fillna("") for name, one in SHEETS.items()}
+    checked = validation.validate(sheets.load(frames), version=version)
+    assert len(checked.sheets) == len(SHEETS)
     assert checked.issues.empty, checked.issues["message"].to_list()
 
 
@@ -133,8 +168,9 @@ def spelt(title: str, separators: list[str], upper: list[bool]) -> str:
     return "".join(char.upper() if upper[at % len(upper)] else char for at, char in enumerate(chars))
 
 
+#: Names, since hypothesis shows what it has chosen.
 TITLES = [
-    (resource, field, title)
+    (resource.name, field.path, title)
     for resource, field in FIELDS
     for title in (field.path, *field.aliases)
     if not title.endswith("*")
@@ -152,16 +188,29 @@ SEPARATORS = st.lists(
     around=st.sampled_from(["", " ", "\u00a0", "\n"]),
 )
 def test_spelling(
-    named: tuple[Resource, Field, str], separators: list[str], upper: list[bool], number: int, around: str
+    named: tuple[str, str, str], separators: list[str], upper: list[bool], number: int, around: str
 ) -> None:
-    """A header is found in any case, with spaces, dashes, dots or nothing for underscores, numbered, by alias too."""
-    resource, field, title = named
+    """A header is found in any case, with spaces, dashes, dots or nothing for underscores, numbered, by alias too.
+
+    A number that it leaves out is 1, so that an alias may leave out that of the address.
+    """
+    resource, path, title = named
     header = f"{around}{spelt(title.replace('#', str(number)), separators, upper)}{around}"
-    column = resource.column(header)
+    column = SHEETS[resource].column(header)
     assert column is not None
-    assert column.field is field
-    assert column.path == field.path.replace("#", str(number))
+    assert column.field.path == path
+    left_out = path.count("#") - title.count("#")
+    assert column.path == path.replace("#", str(number), path.count("#") - left_out).replace("#", "1")
     assert column.header == header
+
+
+@given(named=st.sampled_from([one for one in TITLES if "#" in one[2]]), separators=SEPARATORS)
+def test_header_without_numbers(named: tuple[str, str, str], separators: list[str]) -> None:
+    """Where rows repeat their object, a user or a site each, no number is needed: `users.first_name` is the first."""
+    resource, path, title = named
+    column = SHEETS[resource].column(spelt(title.replace(".#", ""), separators, [False]))
+    assert column is not None
+    assert column.path == path.replace("#", "1")
 
 
 @pytest.mark.parametrize(
@@ -218,7 +267,26 @@ def test_spelling(
         pytest.param(ADVERTISERS, "users.999999999999.first_name", None, id="number-beyond-counting"),
         pytest.param(ADVERTISERS, f"users.{'9' * 5_000}.first_name", None, id="number-beyond-int"),
         pytest.param(ADVERTISERS, "users.\u0661.first_name", None, id="other-digits"),
-        pytest.param(ADVERTISERS, "users.first_name", None, id="number-missing"),
+        pytest.param(ADVERTISERS, "users.first_name", "users.1.first_name", id="number-missing"),
+        pytest.param(ADVERTISERS, "users.email", "users.1.email_settings.1.email_address", id="email-of-the-first"),
+        pytest.param(ADVERTISERS, "users.3.email", "users.3.email_settings.1.email_address", id="email-numbered"),
+        pytest.param(
+            ADVERTISERS,
+            "users.email_settings.2.email_address",
+            "users.1.email_settings.2.email_address",
+            id="second-address-of-the-first",
+        ),
+        pytest.param(ADVERTISERS, "Users Phone", "users.1.contact_phone_number", id="phone-of-the-first"),
+        pytest.param(ADVERTISERS, "email", None, id="whose-email"),
+        pytest.param(ADVERTISERS, "sites.pid", "sites.1.id_from_network", id="pid"),
+        pytest.param(SHEETS["users"], "Email", "email_settings.1.email_address", id="email-on-its-own-sheet"),
+        pytest.param(SHEETS["users"], "phone", "contact_phone_number", id="phone-on-its-own-sheet"),
+        pytest.param(SHEETS["users"], "phone_number", "contact_phone_number", id="phone-as-it-is-read"),
+        pytest.param(SHEETS["users"], "advertiser_id", "advertiser_id_from_network", id="parent"),
+        pytest.param(SHEETS["users"], "user_id", "id_from_network", id="user-id"),
+        pytest.param(SHEETS["users"], "users.1.first_name", None, id="path-of-the-whole-on-the-sheet-of-a-part"),
+        pytest.param(SHEETS["sites"], "PID", "id_from_network", id="pid-on-its-own-sheet"),
+        pytest.param(SHEETS["sites"], "first_name", None, id="of-another-part"),
         pytest.param(ADVERTISERS, "users.-1.first_name", None, id="number-negative"),
         pytest.param(ADVERTISERS, "users.1.name", None, id="no-such-leaf"),
         pytest.param(PROMO_NUMBERS, "", None, id="empty"),
@@ -238,7 +306,7 @@ def test_header(resource: Resource, header: str, path: str | None) -> None:
 @given(header=st.text() | st.text(alphabet="custom_data.users#*19 "))
 def test_any_header(header: str) -> None:
     """No header breaks the search, and the path that it finds belongs to the field."""
-    for resource in RESOURCES.values():
+    for resource in SHEETS.values():
         column = resource.column(header)
         assert column is None or resource.by_path[paths.pattern(column.path)] is column.field
 

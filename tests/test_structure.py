@@ -22,6 +22,7 @@ FLOORS = [
     ["stand_in"],
     ["settings", "csv_safety"],
     ["workbook", "files", "payloads", "pacing"],
+    ["merging"],
     ["saving"],
     ["templates"],
     ["sheets"],
@@ -31,9 +32,13 @@ FLOORS = [
     ["verdicts"],
     ["execution"],
     ["results"],
-    ["options"],
+    ["options", "kept"],
+    ["drift"],
     ["guards"],
+    ["previews"],
     ["bridge", "progress"],
+    ["fetching"],
+    ["exporting"],
     ["pipeline"],
     ["library"],
     ["cli"],
@@ -57,7 +62,10 @@ LIBRARIES = {
     "uvicorn": {"stand_in"},
     "platformdirs": {"settings"},
     "numpy": {"annotation", "validation", "planning", "sheets"},
-    "pandas": {"sheets", "validation", "planning", "annotation", "results", "pipeline", "library", "cli"},
+    "pandas": {
+        *("sheets", "validation", "planning", "annotation", "results", "exporting", "kept", "previews"),
+        *("pipeline", "library", "cli"),
+    },
 }
 
 
@@ -128,8 +136,9 @@ def _loaded(code: str) -> set[str]:
         "import invoca_bulk",
         "import invoca_bulk.cli, sys; sys.argv=['x','--help']\ntry: invoca_bulk.cli.main()\nexcept SystemExit: pass",
         "import invoca_bulk.cli\ntry: invoca_bulk.cli.main(['run', '--help'])\nexcept SystemExit: pass",
+        "import invoca_bulk.cli\ntry: invoca_bulk.cli.main(['plan', '--help'])\nexcept SystemExit: pass",
     ],
-    ids=["import", "help", "help of run"],
+    ids=["import", "help", "help of run", "help of plan"],
 )
 def test_nothing_heavy_is_loaded_before_it_is_needed(code: str) -> None:
     """`import invoca_bulk` and `--help` cost no pandas, no httpx, no spreadsheet library, no server."""

@@ -20,7 +20,9 @@ VERBS = {
     "demo": "Show everything on a sandbox: no account, nothing bought.",
     "template": "Write a workbook to fill in.",
     "validate": "Check a sheet; nothing is sent.",
-    "run": "Check a sheet, create what it asks for, write the results.",
+    "plan": "Show what a run would do, field by field; nothing is sent.",
+    "run": "Check a sheet, do what it asks for, write the results.",
+    "export": "Write what the platform has as a sheet.",
     "results": "Write the results of an earlier run, from the journal.",
     "sandbox": "Serve a stand-in platform to rehearse on.",
 }
@@ -81,7 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _tell(sentence: str, code: int, arguments: Sequence[str] | None) -> NoReturn:
     """Say why it ended: a sentence for people, with --json an object for programs too."""
+    given = sys.argv if arguments is None else arguments
+    code = 1 if "--detailed-exitcode" in given else code  # of `plan`: its 2 says that there are changes
     click.echo(sentence, err=True)
-    if "--json" in (sys.argv if arguments is None else arguments):
+    if "--json" in given:
         click.echo(json.dumps({"error": sentence, "exit_code": code}))
     sys.exit(code)

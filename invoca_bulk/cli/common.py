@@ -50,7 +50,7 @@ def file_argument() -> Decorator:
 
 def reading_options() -> Decorator:
     """How to read a sheet."""
-    return _all(
+    return all_of(
         click.option("--sheet", help="The worksheet; without it, the one whose headers fit."),
         click.option("--resource", type=click.Choice(list(RESOURCES)), help="Without it, told from the headers."),
     )
@@ -61,12 +61,19 @@ def api_version_option() -> Decorator:
     return setting("api_version", click.Choice(API_VERSIONS))
 
 
+def auto_ids_option() -> Decorator:
+    """Whether the network gives ids itself."""
+    return click.option("--auto-ids", is_flag=True, help="The network gives ids to advertisers that come without one.")
+
+
 def json_option() -> Decorator:
     """Whether to print JSON."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, for programs.")
 
 
-def _all(*decorators: Decorator) -> Decorator:
+def all_of(*decorators: Decorator) -> Decorator:
+    """Several decorators as one; the first one's flag is the first in the help."""
+
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for decorator in reversed(decorators):
             function = decorator(function)
@@ -107,8 +114,9 @@ def print_json(content: dict[str, Any]) -> None:
 
 def issue_records(issues: pd.DataFrame) -> list[dict[str, Any]]:
     """The issues as JSON objects; `row` is null for the header and the sheet."""
-    records: list[dict[str, Any]] = json.loads(issues.to_json(orient="records"))
-    return records
+    from invoca_bulk.previews import json_records  # noqa: PLC0415  `--help` needs no pandas
+
+    return json_records(issues)
 
 
 def print_issues(report: Report, most: int = 20) -> None:
@@ -138,9 +146,13 @@ def given_flags(*left_out: str) -> list[str]:
     context = click.get_current_context()
     flags = []
     for one in context.command.params:
-        given = context.get_parameter_source(one.name or "") is ParameterSource.COMMANDLINE
-        if not given or one.name in left_out or not isinstance(one, click.Option):
+        if not is_given(one.name or "") or one.name in left_out or not isinstance(one, click.Option):
             continue
         value = context.params[one.name or ""]
         flags += [one.opts[-1]] if one.is_flag else [one.opts[-1], str(value)]
     return flags
+
+
+def is_given(name: str) -> bool:
+    """Whether a parameter of the command that is under way stands on its line."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE

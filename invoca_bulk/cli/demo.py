@@ -102,7 +102,7 @@ def _rows() -> Iterator[tuple[str, ...]]:
 
 
 def _tell_report(report: Report, requests: Path, annotated: Path) -> None:
-    rows, bad = len(report.checked.sheet.frame), int(report.checked.invalid.sum())
+    rows, bad = report.rows, report.invalid_rows
     click.echo(f"{requests}: {rows} rows. {rows - bad} of them ask for {report.wanted} numbers, {bad} have errors.")
     common.print_issues(report)
     click.echo(f"The bad cells are coloured in {annotated}. The other rows go to a sandbox; nothing is bought.")

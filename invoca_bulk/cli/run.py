@@ -2,93 +2,73 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from invoca_bulk.cli import common
-from invoca_bulk.errors import OutputUnwritable, RunAborted, SettingInvalid
+from invoca_bulk.cli import common, network
+from invoca_bulk.errors import OutputUnwritable, PlanUnusable, RunAborted
 from invoca_bulk.schema.outputs import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from invoca_bulk.annotation import RowsInvalid
+    from invoca_bulk.kept import Kept
     from invoca_bulk.options import Options
     from invoca_bulk.pipeline import Finished
-    from invoca_bulk.settings import Network
 
+#: Flags that `plan` does not share with `run`.
+_NOT_OF_PLAN = ("output", "yes", "again", "skip_invalid", "max_new_numbers", "rate", "journal", "as_json")
 #: The flag that `results` shares with `run` is --journal only.
 _NOT_OF_RESULTS = (
-    *("output", "sandbox", "yes", "again", "skip_invalid", "token_file", "network_id", "base_url", "api_version"),
-    *("max_new_numbers", "concurrency", "rate", "timeout", "sheet", "resource", "as_json"),
+    *("output", "yes", "again", "skip_invalid", "max_new_numbers", "rate", "sheet", "resource", "as_json"),
+    *(*network.WHERE, *network.CALLING, *network.CHOICES),
 )
 
 
 @click.command()
 @common.file_argument()
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The results: .xlsx or .csv.")
-@click.option("--sandbox", is_flag=True, help="Rehearse on a sandbox of this machine; nothing is bought.")
-@click.option("--yes", is_flag=True, help="Do not ask before numbers are bought.")
+@click.option("--yes", is_flag=True, help="Do not ask before what cannot be undone.")
 @click.option("--again", is_flag=True, help="Buy the numbers of a sheet once more that was run before.")
 @click.option("--skip-invalid", is_flag=True, help="Send the good rows although others have errors.")
-@click.option("--token-file", type=click.Path(path_type=Path), help="A file that holds the token.")
-@common.setting("network_id")
-@common.setting("base_url")
-@common.api_version_option()
+@network.choice_options()
+@network.network_options()
 @common.setting("max_new_numbers", int)
-@common.setting("concurrency", int)
+@network.calling_options()
 @common.setting("rate", float)
-@common.setting("timeout", float)
 @common.setting("journal", click.Path(path_type=Path))
 @common.reading_options()
 @common.json_option()
-def command(file: Path, output: Path | None, *, sandbox: bool, as_json: bool, **flags: Any) -> None:  # noqa: ANN401
-    """Check FILE, create its promo numbers, and write the sheet back with the number and the outcome on each row.
+def command(file: Path, output: Path | None, *, as_json: bool, **flags: Any) -> None:  # noqa: ANN401
+    """Check FILE, do what it asks for, and write the sheet back with the outcome (and the number) on each row.
 
+    FILE is a sheet, or a plan that `plan --save` has kept: that is run only if the platform has not changed since.
     A sheet with errors sends nothing, unless --skip-invalid is given. Results can be run again: only what is left is
     done. The token comes from INVOCA_API_TOKEN, --token-file, or a hidden prompt.
     """
-    from invoca_bulk import pipeline  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk import kept, pipeline  # noqa: PLC0415  `--help` needs no pandas
     from invoca_bulk.annotation import RowsInvalid  # noqa: PLC0415
 
     output = output or common.beside(file, "-results")
     reading = {name: flags.pop(name) for name in ("sheet", "resource")}
-    with _network(flags, sandbox=sandbox) as network:
+    plan = kept.opened(file)
+    if plan:
+        kept.refuse_settled(filter(common.is_given, flags | reading))
+    with network.opened(flags, auto_ids=flags["auto_ids"]) as where:
         try:
             options = _options(flags, as_json=as_json)
-            finished = pipeline.run(file, network, options, output=output, for_good=True, **reading)
+            finished = pipeline.run(plan or file, where, options, output=output, for_good=True, **reading)
         except RowsInvalid as refused:
-            _refuse(refused, file, output, as_json=as_json)
+            _refuse(refused, file, output, plan, as_json=as_json)
+        except PlanUnusable as error:
+            raise PlanUnusable(f"{error}\nNext: {_plan_again(plan)}" if plan else str(error)) from None
         except RunAborted as error:  # before the first request: an abort in the middle comes back as finished
             same = common.shown_command(["run", file, *common.given_flags()])
             raise type(error)(f"{error}\nNothing was sent. Next, when that is mended: {same}") from None
-    _tell(finished, as_json=as_json)
+    _tell(finished, plan, as_json=as_json)
     sys.exit(finished.exit_code)
-
-
-@contextlib.contextmanager
-def _network(flags: dict[str, Any], *, sandbox: bool) -> Iterator[Network]:
-    from invoca_bulk.pipeline import network_of  # noqa: PLC0415  `--help` needs no pandas
-    from invoca_bulk.settings import Network  # noqa: PLC0415
-
-    token_file, network_id, base_url, version = (
-        flags.pop(name) for name in ("token_file", "network_id", "base_url", "api_version")
-    )
-    if sandbox:
-        from invoca_bulk.stand_in import Sandbox  # noqa: PLC0415  a server is needed here only
-
-        with Sandbox(open_campaigns=True) as box:
-            yield network_of(box, api_version=version)
-    elif not network_id:
-        msg = "There is no network id. Set INVOCA_NETWORK_ID, or use --network-id; or rehearse with --sandbox."
-        raise SettingInvalid(msg)
-    else:
-        token = common.read_token(token_file)
-        yield Network(network_id=network_id, token=token, base_url=base_url, api_version=version)
 
 
 def _options(flags: dict[str, Any], *, as_json: bool) -> Options:
@@ -101,7 +81,18 @@ def _confirm(question: str) -> bool:
     return click.confirm(question, err=True)
 
 
-def _refuse(refused: RowsInvalid, file: Path, output: Path, *, as_json: bool) -> None:
+def _plan_again(plan: Kept) -> str:
+    """The command that makes a kept plan anew."""
+    sheet = plan.path or plan.source
+    if not sheet:
+        return "plan the DataFrame again: ib.plan(frame, network).keep('plan.json')"
+    reading = [text for name, value in plan.reading.items() if value for text in (f"--{name}", value)]
+    file = click.get_current_context().params["file"]
+    flags = [*network.choice_flags(plan.choices), *reading, *common.given_flags(*_NOT_OF_PLAN)]
+    return common.shown_command(["plan", sheet, "--save", file, *flags])
+
+
+def _refuse(refused: RowsInvalid, file: Path, output: Path, plan: Kept | None, *, as_json: bool) -> None:
     """A sheet with errors: nothing was sent, and the annotated workbook shows what to correct."""
     from invoca_bulk import files  # noqa: PLC0415  `--help` needs no pandas
 
@@ -111,7 +102,8 @@ def _refuse(refused: RowsInvalid, file: Path, output: Path, *, as_json: bool) ->
     except OutputUnwritable as problem:
         annotated = None
         click.echo(str(problem), err=True)
-    next_command = common.shown_command(["run", file, "-o", output, *common.given_flags("output", "as_json")])
+    same = common.shown_command(["run", file, "-o", output, *common.given_flags("output", "as_json")])
+    next_command = _plan_again(plan) if plan else same
     if as_json:
         issues = common.issue_records(refused.report.issues)
         told = {"error": str(refused).splitlines()[0], "exit_code": refused.exit_code, "issues": issues}
@@ -123,10 +115,10 @@ def _refuse(refused: RowsInvalid, file: Path, output: Path, *, as_json: bool) ->
     sys.exit(refused.exit_code)
 
 
-def _tell(finished: Finished, *, as_json: bool) -> None:
+def _tell(finished: Finished, plan: Kept | None, *, as_json: bool) -> None:
     from invoca_bulk.results import totals_text  # noqa: PLC0415  `--help` needs no pandas
 
-    results, next_command = finished.results, _next(finished)
+    results, next_command = finished.results, _next(finished, plan)
     for note in finished.notes:
         click.echo(note, err=True)
     if as_json:
@@ -149,7 +141,7 @@ def _tell(finished: Finished, *, as_json: bool) -> None:
         click.echo(f"Next: {next_command}")
 
 
-def _next(finished: Finished) -> str | None:
+def _next(finished: Finished, plan: Kept | None) -> str | None:
     """What to do about the rows that are not done: the results are the sheet for the next run."""
     from invoca_bulk import files  # noqa: PLC0415  `--help` needs no pandas
 
@@ -159,7 +151,8 @@ def _next(finished: Finished) -> str | None:
         results = ["results", finished.results.run.run, "-o", "results.csv", *common.given_flags(*_NOT_OF_RESULTS)]
         return None if rehearsal else common.shown_command(results)
     again: list[str | Path] = ["run", finished.saved, "-o", files.free(finished.saved)]
-    command = common.shown_command([*again, *common.given_flags("output", "as_json", "sheet", "again")])
+    choices = network.choice_flags(plan.choices) if plan else []
+    command = common.shown_command([*again, *choices, *common.given_flags("output", "as_json", "sheet", "again")])
     if outcomes & {Outcome.INVALID, Outcome.REJECTED}:
         return f"correct the rows that are not done in {finished.saved}, then {command}"
     if outcomes & {Outcome.FAILED, Outcome.NOT_SENT}:

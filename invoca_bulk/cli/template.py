@@ -8,12 +8,11 @@ import click
 
 from invoca_bulk.cli import common
 from invoca_bulk.errors import OutputUnwritable
-
-_RESOURCES = ("promo_numbers",)
+from invoca_bulk.schema import RESOURCES
 
 
 @click.command()
-@click.argument("resource", type=click.Choice(_RESOURCES))
+@click.argument("resource", type=click.Choice(list(RESOURCES)))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file: .xlsx or .csv.")
 @click.option("--force", is_flag=True, help="Write over a file that is there already.")
 @common.api_version_option()

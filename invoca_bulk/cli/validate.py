@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the annotated sheet: .xlsx or .csv.")
 @common.reading_options()
 @common.api_version_option()
+@common.auto_ids_option()
 @common.json_option()
 def command(file: Path, output: Path | None, *, as_json: bool, **reading: Any) -> None:  # noqa: ANN401
     """Check every row of FILE at once and say what is wrong, where, and how to mend it.
@@ -33,8 +34,8 @@ def command(file: Path, output: Path | None, *, as_json: bool, **reading: Any) -
         common.print_json(
             {
                 "ok": report.ok,
-                "rows": len(report.checked.sheet.frame),
-                "invalid_rows": int(report.checked.invalid.sum()),
+                "rows": report.rows,
+                "invalid_rows": report.invalid_rows,
                 "issues": common.issue_records(report.issues),
                 "output": str(saved) if saved else None,
             }
@@ -51,7 +52,7 @@ def _tell(report: Report, file: Path, saved: Path | None) -> None:
         click.echo(f"Wrote {saved}: the cells in question are coloured, with notes.")
     flags = common.given_flags("output", "as_json")
     if report.ok:
-        click.echo(f"Next: {common.shown_command(['run', file, '-o', 'results.xlsx', *flags])}")
+        click.echo(f"Next: {common.shown_command(['plan', file, *flags])}")
     elif saved:
         click.echo(f"Next: correct {file}, then {common.shown_command(['validate', file, *flags])}")
     else:

@@ -6,14 +6,26 @@ names one.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from invoca_bulk.issues import Problem
 from invoca_bulk.schema import kinds
-from invoca_bulk.schema.model import Action, Collection, Field, Resource, Role
+from invoca_bulk.schema.model import REMOVE, Action, Collection, Field, Resource, Role, Rule
 from invoca_bulk.schema.outputs import OUTPUT_FIELDS
+from invoca_bulk.schema.parts import part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from invoca_bulk.schema.kinds import Json
 
 APPROVAL_STATUSES = ("Applied", "Approved", "Declined", "Suspended", "Archived")
 ROLES = ("Super", "Manager", "Member", "Observer")
 
 _WRITE = frozenset({Action.CREATE, Action.UPDATE})
+_ACTIONS = (Action.CREATE, Action.UPDATE, Action.DELETE)
 
 #: Flag to help; the three reports are deprecated, and always false, from 2026-02-01 on.
 _NOTIFICATIONS = {
@@ -29,12 +41,23 @@ _NOTIFICATIONS = {
 }
 _DEPRECATED_2026 = frozenset(name for name in _NOTIFICATIONS if "performance" in name)
 
+
+def _part_action(name: str, one: str) -> Field:
+    return Field(
+        path=f"{name}.#.action",
+        kind=kinds.choice(REMOVE, name="action"),
+        role=Role.OWN,
+        help=f"{REMOVE}: take the {one} away from the advertiser. Blank: add it, or change what is filled in.",
+        clearable=False,
+    )
+
+
 FIELDS = (
     Field(
         path="action",
-        kind=kinds.choice(*Action, name="action"),
+        kind=kinds.choice(*_ACTIONS, name="action"),
         role=Role.OWN,
-        help="What the row asks for. Blank: decided from the platform's state.",
+        help="What the row asks for. Blank: update the advertiser if the platform has it, else create it.",
         clearable=False,
     ),
     Field(
@@ -68,11 +91,13 @@ FIELDS = (
         kind=kinds.NUMERIC_ID,
         help="Your network's id of the default creative.",
     ),
+    _part_action("sites", "site"),
     Field(
         path="sites.#.id_from_network",
         kind=kinds.NUMERIC_ID,
         required_on=_WRITE,
         help="The site's id (PID). An advertiser has at least one site; the first is the default.",
+        aliases=("sites.#.site_id_from_network", "sites.#.site_id", "sites.#.pid"),
         clearable=False,
     ),
     Field(
@@ -80,19 +105,21 @@ FIELDS = (
         kind=kinds.TEXT,
         help="The site's name.",
     ),
+    _part_action("users", "user"),
     Field(
         path="users.#.id_from_network",
         kind=kinds.ID,
         required_on=_WRITE,
         help="Your network's id of the user.",
+        aliases=("users.#.user_id_from_network", "users.#.user_id"),
         clearable=False,
     ),
     Field(
         path="users.#.email_settings.#.email_address",
         kind=kinds.EMAIL,
         required_on=_WRITE,
-        help="An email address of the user.",
-        clearable=False,
+        help="An email address of the user; the columns of a second one are numbered 2. [] takes it away.",
+        aliases=("users.#.email_address", "users.#.email"),
     ),
     Field(
         path="users.#.email_settings.#.use_for_notifications",
@@ -121,6 +148,7 @@ FIELDS = (
         required_on=_WRITE,
         read_as="phone_number",
         help="The user's phone number: E.164, or the 10 digits of a US number.",
+        aliases=("users.#.phone_number", "users.#.phone"),
         clearable=False,
     ),
     Field(
@@ -176,10 +204,137 @@ FIELDS = (
     *OUTPUT_FIELDS,
 )
 
+
+# Rules over several columns
+
+
+def _by_user(values: Mapping[str, Json], name: str) -> dict[str, dict[str, Json]]:
+    """User (`users.2`) to path to value of one field of its email settings."""
+    users: dict[str, dict[str, Json]] = {}
+    for path, value in values.items():
+        if match := re.fullmatch(rf"(users\.[0-9]+)\.email_settings\.[0-9]+\.{name}", path):
+            users.setdefault(match[1], {})[path] = value
+    return users
+
+
+def _addresses_differ(values: Mapping[str, Json]) -> Iterator[Problem]:
+    for addresses in _by_user(values, "email_address").values():
+        times = Counter(address.casefold() for address in addresses.values())
+        for path, address in list(addresses.items())[1:]:
+            if times[address.casefold()] > 1:
+                yield Problem(code="email_repeated", column=path, details={"value": address})
+
+
+def _one_address_is_notified(values: Mapping[str, Json]) -> Iterator[Problem]:
+    notified = _by_user(values, "use_for_notifications")
+    for user, addresses in _by_user(values, "email_address").items():
+        if not any(notified.get(user, {}).values()):
+            column = next(iter(addresses)).replace("email_address", "use_for_notifications")
+            yield Problem(code="nobody_notified", column=column)
+
+
+def _users_have_addresses(values: Mapping[str, Json]) -> Iterator[Problem]:
+    reached = _by_user(values, "email_address")
+    for path in values:
+        match = re.fullmatch(r"(users\.[0-9]+)\.id_from_network", path)
+        if match and match[1] not in reached:
+            column = f"{match[1]}.email_settings.1.email_address"
+            yield Problem(code="required", column=column, details=_required(column, ", e.g. name@example.com"))
+
+
+def _required(column: str, example: str) -> dict[str, Json]:
+    return {"known": column, "action": "write a user", "example": example}
+
+
+def _one_site_at_least(values: Mapping[str, Json]) -> Iterator[Problem]:
+    if not any(path.startswith("sites.") for path in values):
+        yield Problem(code="no_site", column="sites.1.id_from_network")
+
+
+_ADDRESS = "users.#.email_settings.#.email_address"
+_NOTIFIED = "users.#.email_settings.#.use_for_notifications"
+
+_PARENT = Field(
+    path="advertiser_id_from_network",
+    kind=kinds.ID,
+    required_on=frozenset(Action),
+    help="Your network's id of the advertiser that the row belongs to, as on the sheet advertisers.",
+    aliases=("advertiser_id",),
+    clearable=False,
+)
+
+SITES = part(
+    "sites",
+    one="site",
+    of=FIELDS,
+    parent=_PARENT,
+    examples=(
+        {"advertiser_id_from_network": "A-500", "id_from_network": "5001", "name": "Downtown"},
+        {"advertiser_id_from_network": "A-500", "id_from_network": "5002", "name": "Harbor"},
+        {"advertiser_id_from_network": "A-501", "id_from_network": "5011", "name": "Main street"},
+    ),
+)
+USERS = part(
+    "users",
+    one="user",
+    of=FIELDS,
+    parent=_PARENT,
+    examples=(
+        {
+            "advertiser_id_from_network": "A-500",
+            "id_from_network": "U-5001",
+            "email_settings.1.email_address": "chris@example.com",
+            "email_settings.1.use_for_notifications": "TRUE",
+            "first_name": "Chris",
+            "last_name": "Dean",
+            "contact_phone_number": "8055550100",
+            "role": "Manager",
+            "notify_on_budgets": "TRUE",
+        },
+        {
+            "advertiser_id_from_network": "A-500",
+            "id_from_network": "U-5002",
+            "email_settings.1.email_address": "jim@example.com",
+            "email_settings.1.use_for_notifications": "TRUE",
+            "first_name": "Jim",
+            "last_name": "Williams",
+            "contact_phone_number": "2135550100",
+            "role": "Observer",
+        },
+        {
+            "advertiser_id_from_network": "A-501",
+            "id_from_network": "U-5011",
+            "email_settings.1.email_address": "ana@example.com",
+            "email_settings.1.use_for_notifications": "TRUE",
+            "first_name": "Ana",
+            "last_name": "López",
+            "contact_phone_number": "+442079460000",
+        },
+    ),
+)
+
 ADVERTISERS = Resource(
     name="advertisers",
     one="advertiser",
     fields=FIELDS,
+    rules=(
+        Rule(fields=(_ADDRESS,), check=_addresses_differ),
+        Rule(fields=("users.#.id_from_network", _ADDRESS), check=_users_have_addresses, whole=True),
+        Rule(fields=(_ADDRESS, _NOTIFIED), check=_one_address_is_notified, whole=True),
+        Rule(fields=("sites.#.id_from_network",), check=_one_site_at_least, whole=True),
+    ),
     scopes=((),),
     collections=(Collection(name="advertisers", key="id_from_network"),),
+    named_by="id_from_network",
+    parts=(SITES, USERS),
+    examples=(
+        {
+            "id_from_network": "A-500",
+            "name": "Santa Barbara Tickets",
+            "approval_status": "Approved",
+            "web_integration_phone_number": "8005550100",
+            "custom_data.channel": "Online lead",
+        },
+        {"id_from_network": "A-501", "name": "Harbor & Sons"},
+    ),
 )

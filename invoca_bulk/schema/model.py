@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from itertools import count, product
 from string import Formatter
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ class Role(StrEnum):
     BODY = "body"  # into the JSON object
     PATH = "path"  # into the address
     OWN = "own"  # nowhere: it tells this package what to do
+    PARENT = "parent"  # nowhere: on the sheet of a part (a user, a site) it names the object that the part belongs to
     RESULT = "result"  # nowhere: this package wrote it
 
 
@@ -77,6 +79,7 @@ class Field:
         role: where the value goes.
         required_on: the actions that cannot do without it.
         on_create: whether it has a meaning when an object is created.
+        on_update: whether it has a meaning for an object that exists; what only chose the number has none.
         read_only: the platform sets it; it is never sent.
         secret: never shown, exported, journaled or logged.
         since: first API version that knows it.
@@ -94,6 +97,7 @@ class Field:
     role: Role = Role.BODY
     required_on: frozenset[Action] = frozenset()
     on_create: bool = True
+    on_update: bool = True
     read_only: bool = False
     secret: bool = False
     since: str = API_VERSIONS[0]
@@ -107,6 +111,16 @@ class Field:
     def known_in(self, version: str) -> bool:
         """Whether an API version documents this field."""
         return self.since <= version and (self.until is None or version <= self.until)
+
+    @property
+    def always_required(self) -> bool:
+        """Whether no row can do without it, whatever it asks for."""
+        return self.required_on == frozenset(Action)
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether a sheet's value of it goes into the body of a request."""
+        return self.role is Role.BODY and not self.read_only and not self.secret
 
     @property
     def which_versions(self) -> str:
@@ -138,10 +152,13 @@ class Rule:
     Attributes:
         fields: patterns of the fields that it looks at; it runs once for each distinct combination of their values.
         check: takes path to JSON value of the cells that are not blank, gives the problems.
+        whole: whether it holds for a whole object only: for what is created, or for what an update comes to, and not
+            for the few fields that a row changes.
     """
 
     fields: tuple[str, ...]
     check: Callable[[Mapping[str, Json]], Iterable[Problem]]
+    whole: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +175,11 @@ class Collection:
     key: str
     since: str = API_VERSIONS[0]
 
+
+#: The field of a part (a user, a site) by which it is known within its object.
+PART_KEY = "id_from_network"
+#: Says on a part's row that the part is to be taken away.
+REMOVE = "remove"
 
 #: A record's number within a path. More digits are no number that anybody counts to, and more than 4,300 break `int`.
 _NUMBER = re.compile(r"(?<=[\s._])[0-9]{1,9}(?=[\s._])")
@@ -178,7 +200,9 @@ class Resource:
         fields: every field once, in the order of the template's columns.
         rules: the rules over several columns.
         scopes: path parts above the collection; the first one whose places are all filled is taken.
-        collections: ways to address its objects.
+        collections: ways to address its objects; none for a part.
+        named_by: the field by which a row names an object that exists; doing such a row again is harmless.
+        parts: the sorts of records within one of them that can have a sheet of their own: sites, users.
         examples: rows for the template, path to text.
     """
 
@@ -188,6 +212,8 @@ class Resource:
     rules: tuple[Rule, ...] = ()
     scopes: tuple[tuple[str, ...], ...]
     collections: tuple[Collection, ...]
+    named_by: str
+    parts: tuple[Resource, ...] = ()
     examples: tuple[Mapping[str, str], ...] = field(default=(), repr=False)
 
     @cached_property
@@ -196,22 +222,35 @@ class Resource:
         return {one.path: one for one in self.fields}
 
     @cached_property
-    def _by_fold(self) -> dict[str, Field]:
-        names = {fold_header(alias): one for one in self.fields for alias in one.aliases}
-        return names | {fold_header(one.path): one for one in self.fields}
+    def is_part(self) -> bool:
+        """Whether it has sheets of its own, but no address: a user or a site."""
+        return not self.collections
+
+    @cached_property
+    def _by_fold(self) -> dict[str, tuple[Field, tuple[int, ...]]]:
+        """Folded header to the field and to which of its path's `#` the header's numbers stand for.
+
+        A number that the header leaves out is 1: `users.first_name` where each user has a row.
+        """
+        titles = {fold: found for one in self.fields for alias in one.aliases for fold, found in _titles(alias, one)}
+        return titles | {fold: found for one in self.fields for fold, found in _titles(one.path, one)}
 
     def column(self, header: str) -> Column | None:
         """The column that a header names, or None when nobody knows it."""
         text = header.strip()
         parent, dot, key = text.partition(".")
         if dot and fold_header(parent) == fold_header(paths.FREE_PARENT) and key.strip():
-            return Column(path=f"{paths.FREE_PARENT}.{key.strip()}", header=header, field=self.by_path["custom_data.*"])
+            free = self.by_path.get(f"{paths.FREE_PARENT}.*")
+            return Column(path=f"{paths.FREE_PARENT}.{key.strip()}", header=header, field=free) if free else None
         # A number may also be part of a name (`open_24_7`), so the header as it is goes first.
-        one = self._by_fold.get(fold_header(text)) or self._by_fold.get(fold_header(_NUMBER.sub("#", text)))
-        if one is None or one.path.endswith("*") or "#" in text:
+        plain, numbered = self._by_fold.get(fold_header(text)), self._by_fold.get(fold_header(_NUMBER.sub("#", text)))
+        found = plain or numbered
+        if found is None or found[0].path.endswith("*") or "#" in text:
             return None
-        numbers = iter(_NUMBER.findall(text))
-        return Column(path=re.sub("#", lambda _: str(int(next(numbers))), one.path), header=header, field=one)
+        given = dict(zip(found[1], _NUMBER.findall(text) if numbered is found else (), strict=False))
+        places = count()
+        path = re.sub("#", lambda _: str(int(given.get(next(places), 1))), found[0].path)
+        return Column(path=path, header=header, field=found[0])
 
     def scope(self, values: Mapping[str, str]) -> tuple[str, ...]:
         """The path parts above the collection, filled from a row's values.
@@ -229,6 +268,14 @@ class Resource:
         for one in self.fields:
             yield one.path
             yield from one.aliases
+
+
+def _titles(title: str, one: Field) -> Iterator[tuple[str, tuple[Field, tuple[int, ...]]]]:
+    """The folded forms of a title, with each of its `#` or without."""
+    first, *rest = title.split("#.")
+    for given in product((True, False), repeat=len(rest)):
+        text = first + "".join(f"#.{part}" if kept else part for kept, part in zip(given, rest, strict=True))
+        yield fold_header(text), (one, tuple(at for at, kept in enumerate(given) if kept))
 
 
 def _places(parts: Iterable[str]) -> list[str]:

@@ -62,7 +62,8 @@ FIELDS = (
         path="action",
         kind=kinds.choice(*Action, name="action"),
         role=Role.OWN,
-        help="What the row asks for. Blank: create.",
+        help="What the row asks for. Blank: a row with a promo_number, or with the id_from_network of a number that "
+        "exists, changes that number, or moves it if there is a destination; any other row creates one.",
         clearable=False,
         in_template=0,
     ),
@@ -128,6 +129,7 @@ FIELDS = (
     Field(
         path="local_center.tn_prefix",
         kind=kinds.AREA_CODE,
+        on_update=False,
         help="The area code of a local number. Only one of tn_prefix, zipcode, or city with state. "
         "No local center at all: a toll-free number.",
         aliases=("tn_prefix", "area_code", "npa"),
@@ -135,29 +137,34 @@ FIELDS = (
     Field(
         path="local_center.zipcode",
         kind=kinds.ZIP_CODE,
+        on_update=False,
         help="The zip code near which a local number is wanted.",
         aliases=("zipcode", "zip_code", "zip", "local_center.zip"),
     ),
     Field(
         path="local_center.city",
         kind=kinds.TEXT,
+        on_update=False,
         help="The city near which a local number is wanted; needs the state too.",
         aliases=("city",),
     ),
     Field(
         path="local_center.state",
         kind=kinds.STATE,
+        on_update=False,
         help="Two letters: a US state or a Canadian province. Needs the city too.",
         aliases=("state",),
     ),
     Field(
         path="tn_prefix_whitelist",
         kind=kinds.AREA_CODES,
+        on_update=False,
         help='The only area codes that the local number may have: 805, 212 or ["805", "212"].',
     ),
     Field(
         path="local_number_preferences.search_radius_miles",
         kind=kinds.whole_number(minimum=0, maximum=100_000),
+        on_update=False,
         since="2018-05-01",
         help="How far from the local center to search, in miles; the platform's default is 240.",
         aliases=("search_radius_miles",),
@@ -165,6 +172,7 @@ FIELDS = (
     Field(
         path="local_number_preferences.restrict_search_to_state",
         kind=kinds.BOOLEAN,
+        on_update=False,
         since="2018-05-01",
         help="Whether to stay in the state of the local center; the platform's default is TRUE.",
         aliases=("restrict_search_to_state",),
@@ -177,6 +185,7 @@ FIELDS = (
     Field(
         path="promo_number_looks_like",
         kind=kinds.LOOKS_LIKE,
+        on_update=False,
         until="2022-08-01",
         help="For international local numbers: digits that the number should start with; the first five count.",
     ),
@@ -257,7 +266,15 @@ FIELDS = (
         path="promo_number",
         kind=kinds.PHONE,
         read_only=True,
-        help="The number that the platform assigned.",
+        help="The number that the platform assigned. On a row that is run, it names the number to change.",
+        in_template=0,
+    ),
+    Field(
+        path="source_promo_number",
+        kind=kinds.TEXT,
+        role=Role.OWN,
+        help="The number that the row had in the network that it was exported from; kept, and never sent.",
+        clearable=False,
         in_template=0,
     ),
     Field(
@@ -300,7 +317,8 @@ _LOCAL_ONLY = (
 
 
 def _local_settings_need_a_center(values: Mapping[str, Json]) -> Iterator[Problem]:
-    if any(name in values for name in _LOCAL_CENTER) or values.get("action", Action.CREATE) != Action.CREATE:
+    exists = "promo_number" in values or values.get("action", Action.CREATE) != Action.CREATE
+    if exists or any(name in values for name in _LOCAL_CENTER):
         return
     for name in _LOCAL_ONLY:
         if name in values:
@@ -359,9 +377,30 @@ def _destination_is_whole(values: Mapping[str, Json]) -> Iterator[Problem]:
         yield Problem(code="destination_affiliate", column=_DESTINATION[2])
 
 
-def _own_id_names_one_number(values: Mapping[str, Json]) -> Iterator[Problem]:
-    if values.get("quantity", 1) > 1 and "id_from_network" in values:
-        yield Problem(code="own_id_quantity", column="quantity", details={"value": values["quantity"]})
+_NAMES = ("promo_number", "id_from_network")
+
+
+def _names_are_of_one_number(values: Mapping[str, Json]) -> Iterator[Problem]:
+    named = [name for name in _NAMES if name in values]
+    if values.get("quantity", 1) > 1 and named:
+        details = {"value": values["quantity"], "known": named[0]}
+        yield Problem(code="own_id_quantity", column="quantity", details=details)
+
+
+def _action_fits(values: Mapping[str, Json]) -> Iterator[Problem]:
+    """What a row asks for and what it names have to go together."""
+    action = values.get("action")
+    named = any(name in values for name in _NAMES)
+    destination = next((name for name in _DESTINATION if name in values), None)
+    if action == Action.CREATE and "promo_number" in values:
+        details = {"known": "promo_number", "value": values["promo_number"]}
+        yield Problem(code="names_existing", column="promo_number", details=details)
+    elif action not in {None, Action.CREATE} and not named:
+        yield Problem(code="names_nothing", column="promo_number", details={"action": action})
+    elif action == Action.MOVE and destination is None:
+        yield Problem(code="move_without_destination", column=_DESTINATION[1])
+    elif destination and (action in {Action.CREATE, Action.DELETE} or not named):
+        yield Problem(code="not_on_create", column=destination, details={"known": destination})
 
 
 _SCHEDULES = tuple(one.path for one in FIELDS if one.path.startswith("hours_of_operation.schedules."))
@@ -373,13 +412,14 @@ PROMO_NUMBERS = Resource(
     fields=FIELDS,
     rules=(
         Rule(fields=_LOCAL_CENTER, check=_local_center_is_one),
-        Rule(fields=("action", *_LOCAL_CENTER, *_LOCAL_ONLY), check=_local_settings_need_a_center),
+        Rule(fields=("action", "promo_number", *_LOCAL_CENTER, *_LOCAL_ONLY), check=_local_settings_need_a_center),
         Rule(fields=("media_type", "adwords_account_id"), check=_ads_account_needs_media_type),
         Rule(fields=("affiliate_id_from_network", *_HOURS), check=_hours_on_advertiser_campaigns_only),
         Rule(fields=_SCHEDULES, check=_schedules_are_whole),
         Rule(fields=_SCHEDULES, check=_schedules_do_not_overlap),
         Rule(fields=("affiliate_id_from_network", *_DESTINATION), check=_destination_is_whole),
-        Rule(fields=("quantity", "id_from_network"), check=_own_id_names_one_number),
+        Rule(fields=("quantity", *_NAMES), check=_names_are_of_one_number),
+        Rule(fields=("action", *_NAMES, *_DESTINATION), check=_action_fits),
     ),
     scopes=(
         (
@@ -402,6 +442,7 @@ PROMO_NUMBERS = Resource(
         Collection(name="promo_numbers_by_id", key="id_from_network", since="2018-05-01"),
         Collection(name="promo_numbers", key="promo_number"),
     ),
+    named_by="promo_number",
     examples=(
         {
             "advertiser_id_from_network": "A-100",

@@ -1,13 +1,13 @@
 """Reading spreadsheets and DataFrames: the first stage.
 
 `loading` is the door. `sources` gets the bytes; `delimited` reads CSV and TSV; `containers`, `excel`, `xlsx_scan` and
-`apart` read workbooks; `headers` finds the header row, the resource and the sheet; `cells` and `table` turn cells into
-text; `frames` takes DataFrames, and carries what was found through them.
+`apart` read workbooks; `headers` finds the header row, the resource and the worksheet, `several` those that are read
+together; `cells` and `table` turn cells into text; `frames` takes DataFrames, and carries what was found through them.
 """
 
 from __future__ import annotations
 
-from invoca_bulk.sheets.loading import load, read
+from invoca_bulk.sheets.loading import Source, load, read
 from invoca_bulk.sheets.model import Finding, Sheet
 
-__all__ = ["Finding", "Sheet", "load", "read"]
+__all__ = ["Finding", "Sheet", "Source", "load", "read"]

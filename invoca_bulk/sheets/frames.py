@@ -1,8 +1,8 @@
 """DataFrames that an analyst built, and what travels with a frame that was read from a file.
 
-`frame.attrs["invoca_bulk"]` holds plain JSON: `source`, `path` and `resource`, which are texts, and `findings`, a JSON
-text of lists [row, code, details]. One text, because pandas copies attrs deeply at every step. What is wrong with a
-cell is not there: it stands in the cell's text, and survives whatever becomes of attrs and row numbers.
+`frame.attrs["invoca_bulk"]` holds plain JSON: `source`, `path` and `resource` (or a part of one), which are texts, and
+`findings`, a JSON text of lists [row, code, details]. One text, because pandas copies attrs deeply at every step. What
+is wrong with a cell is not there: it stands in the cell's text, and survives whatever becomes of attrs and row numbers.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import pandas as pd
 
 from invoca_bulk.errors import SheetUnreadable
 from invoca_bulk.issues import Problem
-from invoca_bulk.schema import RESOURCES
 from invoca_bulk.sheets import headers, sources, table
 from invoca_bulk.sheets.model import Finding, Marks, Sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from invoca_bulk.schema import Resource
 
 ATTRS = "invoca_bulk"
 _FIRST_ROW = 2  # below the header, as pandas' own to_excel places it
@@ -31,11 +32,11 @@ _LAST_ROW = np.iinfo("int64").max
 
 @dataclass(frozen=True, kw_only=True)
 class _Carried:
-    """What an earlier reading left in the attrs; the names are those of `Sheet`, the resource by its name."""
+    """What an earlier reading left in the attrs; the names are those of `Sheet`; the resource is a name."""
 
     source: str = ""
     path: Path | None = None
-    resource: str | None = None
+    resource: str = ""
     findings: tuple[Finding, ...] = ()
 
 
@@ -52,8 +53,13 @@ def carry(sheet: Sheet) -> pd.DataFrame:
     return frame
 
 
-def load(frame: pd.DataFrame, resource: str | None) -> Sheet:
+def load(frame: pd.DataFrame, among: Sequence[Resource]) -> Sheet:
     """A DataFrame as a sheet; what an earlier reading found is taken back from its attrs.
+
+    Args:
+        frame: the rows.
+        among: the resources that they can be about; what an earlier reading found them to be decides, if it is one of
+            these or a part of one.
 
     Raises:
         SheetUnreadable: row numbers or titles cannot be used, or a value cannot be turned into text.
@@ -61,7 +67,8 @@ def load(frame: pd.DataFrame, resource: str | None) -> Sheet:
     carried = _carried(frame.attrs.get(ATTRS))
     titles = _titles(frame)
     numbers = _numbers(frame.index)
-    found = headers.resource_of(titles, headers.resources(resource or carried.resource))
+    known = headers.tables(among).get(carried.resource)
+    found = headers.resource_of(titles, (known,) if known else among)
     rows = table.Table(
         titles=titles,
         columns=[frame.iloc[:, at].tolist() for at in range(len(titles))],
@@ -70,7 +77,14 @@ def load(frame: pd.DataFrame, resource: str | None) -> Sheet:
     )
     text, findings = table.build(rows, Marks(), found)
     still = [one for one in carried.findings if one.row is None or numbers is not None]
-    return Sheet(frame=text, resource=found, source=carried.source, path=carried.path, findings=(*still, *findings))
+    return Sheet(
+        frame=text,
+        resource=found,
+        source=carried.source,
+        path=carried.path,
+        findings=(*still, *findings),
+        name=found.name if found.is_part else "",
+    )
 
 
 def _titles(frame: pd.DataFrame) -> list[str]:
@@ -100,11 +114,11 @@ def _carried(attrs: object) -> _Carried:
     """What fits is taken; whatever else somebody put there counts for nothing."""
     if not isinstance(attrs, dict):
         return _Carried()
-    path, resource = Path(_text(attrs, "path")), _text(attrs, "resource")
+    path = Path(_text(attrs, "path"))
     return _Carried(
         source=sources.sound(_text(attrs, "source")),
         path=path if path.is_absolute() and "\0" not in str(path) else None,
-        resource=resource if resource in RESOURCES else None,
+        resource=_text(attrs, "resource"),
         findings=_findings(_text(attrs, "findings")),
     )
 

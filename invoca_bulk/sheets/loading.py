@@ -1,34 +1,38 @@
-"""The door: a path, a file, bytes or a DataFrame -> a sheet."""
+"""The door: a path, a file, bytes or DataFrames -> sheets."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pandas as pd
 
 from invoca_bulk.errors import SheetUnreadable
-from invoca_bulk.sheets import containers, delimited, excel, frames, headers, sources, table
-from invoca_bulk.sheets.model import Sheet
+from invoca_bulk.sheets import containers, delimited, excel, frames, headers, several, sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from invoca_bulk.schema import Resource
-    from invoca_bulk.sheets.model import Grid
+    from invoca_bulk.sheets.model import Grid, Sheet
+
+
+#: What a sheet is read from.
+Source: TypeAlias = sources.Source | pd.DataFrame | Mapping[str, pd.DataFrame]
 
 
 def read(
-    source: sources.Source | pd.DataFrame, *, sheet: str | None = None, resource: str | None = None
-) -> pd.DataFrame:
+    source: Source, *, sheet: str | None = None, resource: str | None = None
+) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """Read a spreadsheet as text, for a look or for work in pandas before it is validated.
 
     Args:
-        source: a path, an open file, the bytes of a file, or a DataFrame: xlsx, xlsm, xlsb, xls, ods, CSV or TSV. The
-            content decides, not the extension.
-        sheet: the worksheet's name; None: the one whose headers fit best.
+        source: a path, an open file, the bytes of a file (xlsx, xlsm, xlsb, xls, ods, CSV or TSV; the content decides,
+            not the extension), a DataFrame, or a dict of DataFrames with the keys below.
+        sheet: the worksheet's name; None: all that are named as below, or else the one whose headers fit best.
         resource: `advertisers` or `promo_numbers`; None: the one that knows more of the headers.
 
     Returns:
@@ -37,16 +41,24 @@ def read(
         date that Excel made of a text, starts with a mark, such as `#DATE! 2026-05-01`, and is an error until other
         text stands there. `frame.attrs["invoca_bulk"]` tells which file was read, and of blank and hidden rows.
         In xls, xlsb and ods, error cells such as #N/A are read as blank, and hidden rows are not counted.
+        Of a workbook with two or more worksheets named `advertisers`, `sites`, `users` or `promo_numbers` (in any
+        spelling): a dict of such frames with these keys.
 
     Raises:
         SheetUnreadable: it cannot be read; the message says why and what to do.
         SettingInvalid: there is no such resource.
     """
-    return frames.carry(load(source, sheet=sheet, resource=resource))
+    first, *rest = load(source, sheet=sheet, resource=resource)
+    if not rest:
+        return frames.carry(first)
+    return {one.resource.name: frames.carry(one) for one in (first, *rest)}
 
 
-def load(source: sources.Source | pd.DataFrame, *, sheet: str | None = None, resource: str | None = None) -> Sheet:
-    """Read a spreadsheet, as `read` does, into a record of its own for the stages that follow.
+def load(source: Source, *, sheet: str | None = None, resource: str | None = None) -> tuple[Sheet, ...]:
+    """Read a spreadsheet, as `read` does, into records for the stages that follow.
+
+    Returns:
+        One sheet or more, in the order of `schema.SHEETS`, no two about the same.
 
     Raises:
         SheetUnreadable: it cannot be read; the message starts with the file's name.
@@ -54,21 +66,16 @@ def load(source: sources.Source | pd.DataFrame, *, sheet: str | None = None, res
     """
     among = headers.resources(resource)
     if isinstance(source, pd.DataFrame):
-        return frames.load(source, resource)
+        return (frames.load(source, among),)
+    if isinstance(source, Mapping):
+        return tuple(several.of_frames(source, sheet, among))
     name = sources.name_of(source)
     try:
         with _collector_paused():
-            content = sources.content_of(source)
-            return replace(_load(content, sheet, among), source=name, path=sources.path_of(source))
+            found = several.of_grids(_grids(sources.content_of(source), sheet, among), among)
     except SheetUnreadable as error:
         raise SheetUnreadable(f"{name}: {error}" if name else str(error)) from None
-
-
-def _load(content: bytes | str, sheet: str | None, among: Sequence[Resource]) -> Sheet:
-    grid, heading = headers.choose(_grids(content, sheet, among), among)
-    resource = headers.resource_of(heading.titles, among)
-    frame, findings = table.build(table.below(grid, heading), grid.marks, resource)
-    return Sheet(frame=frame, resource=resource, source="", findings=tuple(findings))
+    return tuple(replace(one, source=name, path=sources.path_of(source)) for one in found)
 
 
 def _grids(content: bytes | str, sheet: str | None, among: Sequence[Resource]) -> list[Grid]:

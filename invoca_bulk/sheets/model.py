@@ -39,7 +39,8 @@ class Sheet:
         frame: text cells; a blank cell is "" and never missing. In a column that can be sent, a cell that cannot be
             trusted starts with one of `issues.MARKS`. The index `row` (int64) holds the row numbers of the
             spreadsheet; blank rows are left out. The columns are the headers as written, stripped at the ends.
-        resource: what the rows are about.
+        resource: what the rows are about; a part (`users`, `sites`) where the workbook has a sheet of its own for it.
+        name: the worksheet's name (a dict's key), where several are read together or a part alone; else empty.
         source: the file's name without its folder; empty for a DataFrame or a file object without a name.
         path: the file, absolute; None where there is none: an analyst's own DataFrame, bytes, a nameless file object.
         findings: what reading found besides what stands in the cells.
@@ -50,6 +51,7 @@ class Sheet:
     source: str
     path: Path | None = None
     findings: tuple[Finding, ...]
+    name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,7 +97,8 @@ def build(table: Table, marks: Marks, resource: Resource) -> tuple[pd.DataFrame,
     """
     titles = [title.strip() for title in table.titles]
     _refuse_repeated(titles)
-    roles = [column.field.role if (column := resource.column(title)) else None for title in titles]
+    columns = [resource.column(title) for title in titles]
+    roles = [column.field.role if column else None for column in columns]
     known = [at for at, role in enumerate(roles) if role not in {None, Role.RESULT}]
     texts = _texts(titles, table, known)
     _write_marks(texts, table.numbers, marks, ours=[at for at, role in enumerate(roles) if role is Role.RESULT])
@@ -105,9 +106,14 @@ def build(table: Table, marks: Marks, resource: Resource) -> tuple[pd.DataFrame,
     if known:
         _mark_rows(texts[known[0]], table)
     _cut([texts[at] for at in known])
+    secrets = [at for at, column in enumerate(columns) if column and column.field.secret and any(texts[at])]
+    for at in secrets:
+        texts[at][:] = [""] * len(texts[at])
     filled = _filled(texts, table.numbers)
     rows = [Finding(row=row, problem=problem) for row, problem in table.row_problems.items()]
-    return _frame(titles, texts, table.numbers, filled), [*rows, *_counts(table.numbers, filled, marks)]
+    known_as = [{"known": titles[at]} for at in secrets]
+    dropped = [Finding(row=None, problem=Problem(code="secret_dropped", details=one)) for one in known_as]
+    return _frame(titles, texts, table.numbers, filled), [*rows, *dropped, *_counts(table.numbers, filled, marks)]
 
 
 def _refuse_repeated(titles: Sequence[str]) -> None:

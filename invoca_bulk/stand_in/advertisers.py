@@ -77,7 +77,7 @@ def _found(call: Call) -> Advertiser:
 
 def _write(call: Call, advertiser_id: Json) -> Json:
     body = {"id_from_network": advertiser_id, **{name: value for name, value in call.body.items() if value is not None}}
-    errors = checks.problems(ADVERTISERS, body, version=call.version, action=Action.UPDATE, state={})
+    errors = checks.problems(ADVERTISERS, body, version=call.version, action=Action.UPDATE, state=None)
     errors = errors or _set_problems(call, advertiser_id, body)
     if errors:
         raise invalid(errors)

@@ -36,7 +36,7 @@ _IGNORED = frozenset(f"users.#.{name}" for name in PERFORMANCE_FLAGS)
 
 
 def problems(
-    resource: Resource, body: Mapping[str, Json], *, version: str, action: Action, state: Mapping[str, Json]
+    resource: Resource, body: Mapping[str, Json], *, version: str, action: Action, state: Mapping[str, Json] | None
 ) -> Errors:
     """What is wrong with a body.
 
@@ -46,6 +46,7 @@ def problems(
         version: the API version of the address.
         action: create or update.
         state: what the rules over several fields see beside the body: the object's fields, the ids of its address.
+            None: the caller has rules of its own.
 
     Returns:
         Path to texts; empty when all is well. When the body's shape is wrong, only that.
@@ -57,7 +58,7 @@ def problems(
         errors.setdefault(path, []).append(text)
     for path in _blank(resource, body, action):
         errors.setdefault(path, [BLANK])
-    return errors or _broken_rules(resource, {**state, **body}, action)
+    return errors if errors or state is None else _broken_rules(resource, {**state, **body}, action)
 
 
 def _misshapen(body: Mapping[str, Json]) -> Iterator[tuple[str, list[str]]]:

@@ -34,6 +34,17 @@ def xlsx(rows: Rows, name: str = "Requests", edit: Callable[[Any], object] | Non
     return saved(book)
 
 
+def book(**tables: Rows) -> bytes:
+    """A workbook with several worksheets, by openpyxl."""
+    made = openpyxl.Workbook()
+    made.remove(made.worksheets[0])
+    for name, rows in tables.items():
+        sheet = made.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    return saved(made)
+
+
 def saved(book: Any) -> bytes:
     file = io.BytesIO()
     book.save(file)
@@ -57,15 +68,20 @@ def xlsm(rows: Rows) -> bytes:
 
 
 def ods(rows: Rows) -> bytes:
-    book = odf.opendocument.OpenDocumentSpreadsheet()
-    sheet = odf.table.Table(name="Requests")
-    book.spreadsheet.addElement(sheet)
-    for row in rows:
-        line = odf.table.TableRow()
-        sheet.addElement(line)
-        for value in row:
-            line.addElement(_ods_cell(value))
-    return saved(book)
+    return ods_book(Requests=rows)
+
+
+def ods_book(**tables: Rows) -> bytes:
+    made = odf.opendocument.OpenDocumentSpreadsheet()
+    for name, rows in tables.items():
+        sheet = odf.table.Table(name=name)
+        made.spreadsheet.addElement(sheet)
+        for row in rows:
+            line = odf.table.TableRow()
+            sheet.addElement(line)
+            for value in row:
+                line.addElement(_ods_cell(value))
+    return saved(made)
 
 
 def _ods_cell(value: Any) -> Any:
@@ -177,6 +193,8 @@ def make() -> Any:
         xls=xls,
         xlsb=xlsb,
         ods=ods,
+        book=book,
+        ods_book=ods_book,
         csv=delimited,
         saved=saved,
         zipped=zipped,

@@ -9,13 +9,18 @@ import pytest
 from invoca_bulk import errors, sheets
 
 
+def load(source: Any, **options: Any) -> sheets.Sheet:
+    (only,) = sheets.load(source, **options)
+    return only
+
+
 def found(loaded: sheets.Sheet) -> list[tuple[int | None, str]]:
     return [(one.row, one.problem.code) for one in loaded.findings]
 
 
 def test_a_row_with_more_cells_than_the_header_is_marked_and_shifts_nothing() -> None:
     """A row with more cells than the header keeps the first ones in their columns, and its text says that it is bad."""
-    loaded = sheets.load(b"description,media_type\nSmith, Jones,Online: Display\nplain,Online: Email\n")
+    loaded = load(b"description,media_type\nSmith, Jones,Online: Display\nplain,Online: Email\n")
     assert loaded.frame.to_numpy().tolist() == [["#ROW! Smith", " Jones"], ["plain", "Online: Email"]]
     assert found(loaded) == [(2, "row_too_long")]
     assert loaded.findings[0].problem.message == "The row has 3 cells, but the header has 2."
@@ -23,7 +28,7 @@ def test_a_row_with_more_cells_than_the_header_is_marked_and_shifts_nothing() ->
 
 def test_the_mark_of_a_row_stands_in_the_first_column_that_is_sent() -> None:
     """Neither a column that nobody knows nor one of our own results can refuse a row; a blank cell can."""
-    loaded = sheets.load(b"notes,result_status,description,media_type\nn,failed,a,b,c\n,,,,x\n")
+    loaded = load(b"notes,result_status,description,media_type\nn,failed,a,b,c\n,,,,x\n")
     assert loaded.frame.to_numpy().tolist() == [["n", "failed", "#ROW! a", "b"], ["", "", "#ROW!", ""]]
     assert found(loaded) == [(2, "row_too_long"), (3, "row_too_long")]
 
@@ -31,20 +36,20 @@ def test_the_mark_of_a_row_stands_in_the_first_column_that_is_sent() -> None:
 @pytest.mark.parametrize("row", ["a,b,,,", "a,b"])
 def test_blank_cells_beyond_the_header_are_no_error(row: str) -> None:
     """Delimiters at the end of a row say nothing."""
-    loaded = sheets.load(f"description,media_type\n{row}\n".encode())
+    loaded = load(f"description,media_type\n{row}\n".encode())
     assert loaded.frame.to_numpy().tolist() == [["a", "b"]]
     assert not loaded.findings
 
 
 def test_a_short_row_is_filled_with_blanks() -> None:
     """A row shorter than the header has blank cells at its end."""
-    loaded = sheets.load(b"description,media_type,promo_type\na\nb,c\n")
+    loaded = load(b"description,media_type,promo_type\na\nb,c\n")
     assert loaded.frame.to_numpy().tolist() == [["a", "", ""], ["b", "c", ""]]
 
 
 def test_row_numbers_are_those_of_the_spreadsheet() -> None:
     """Blank lines count, a quoted line break does not start a row, and Excel's sep line is none."""
-    loaded = sheets.load(b'sep=;\r\n\r\ndescription;media_type\r\n"a\r\nb";x\r\n\r\n;;\r\nc;y\r\n\r\n')
+    loaded = load(b'sep=;\r\n\r\ndescription;media_type\r\n"a\r\nb";x\r\n\r\n;;\r\nc;y\r\n\r\n')
     assert loaded.frame.index.tolist() == [3, 6]
     assert loaded.frame["description"].tolist() == ["a\r\nb", "c"]
     assert loaded.findings[0].problem.details == {"count": 2}
@@ -52,26 +57,26 @@ def test_row_numbers_are_those_of_the_spreadsheet() -> None:
 
 def test_the_sep_line_names_the_delimiter() -> None:
     """The delimiter of Excel's own first line is taken, even an unusual one."""
-    loaded = sheets.load(b"sep=^\ndescription^media_type\na,b^c;d\n")
+    loaded = load(b"sep=^\ndescription^media_type\na,b^c;d\n")
     assert loaded.frame.to_numpy().tolist() == [["a,b", "c;d"]]
 
 
 def test_the_delimiter_that_knows_most_columns_wins() -> None:
     """Commas in a title do not make the comma the delimiter."""
-    loaded = sheets.load(b"description;media_type;notes, remarks, and, so, on\na;b;c\n")
+    loaded = load(b"description;media_type;notes, remarks, and, so, on\na;b;c\n")
     assert loaded.frame.columns.tolist() == ["description", "media_type", "notes, remarks, and, so, on"]
 
 
 @pytest.mark.parametrize("start", list("=+-@\t\r"))
 def test_our_guard_against_formulas_is_taken_off(start: str) -> None:
     """The quote that our own CSV files put before a text like a formula is not part of the text."""
-    loaded = sheets.load(f"""description,media_type\n"'{start}1","'plain"\n""".encode())
+    loaded = load(f"""description,media_type\n"'{start}1","'plain"\n""".encode())
     assert loaded.frame.iloc[0].tolist() == [f"{start}1", "'plain"]
 
 
 def test_titles_above_the_header_are_skipped() -> None:
     """The header is the row with the most known titles, not the first one."""
-    loaded = sheets.load(b"Requests for May\n\nName,,\ndescription,media_type,quantity\na,b,1\n")
+    loaded = load(b"Requests for May\n\nName,,\ndescription,media_type,quantity\na,b,1\n")
     assert loaded.frame.columns.tolist() == ["description", "media_type", "quantity"]
     assert loaded.frame.index.tolist() == [5]
     assert not loaded.findings
@@ -79,14 +84,14 @@ def test_titles_above_the_header_are_skipped() -> None:
 
 def test_a_header_alone_is_a_sheet_without_rows() -> None:
     """A file that has a header and nothing else is read as no rows."""
-    loaded = sheets.load(b"description,media_type")
+    loaded = load(b"description,media_type")
     assert loaded.frame.shape == (0, 2)
     assert str(loaded.frame.index.dtype) == "int64"
 
 
 def test_a_cell_over_the_limit_is_cut_and_marked() -> None:
     """A cell of more than 131,072 characters is cut and says so, and the other rows are read."""
-    loaded = sheets.load(b"description,media_type\n" + b"x" * 131_073 + b",b\n" + b"y" * 131_072 + b",c\n")
+    loaded = load(b"description,media_type\n" + b"x" * 131_073 + b",b\n" + b"y" * 131_072 + b",c\n")
     assert loaded.frame["description"].tolist() == ["#TOO_LONG! " + "x" * 131_061, "y" * 131_072]
     assert not loaded.findings
 
@@ -94,14 +99,14 @@ def test_a_cell_over_the_limit_is_cut_and_marked() -> None:
 @pytest.mark.parametrize("title", ["notes", "result_error"])
 def test_a_long_cell_that_is_not_sent_stays_whole(title: str) -> None:
     """A column that nobody knows is carried through as it is, and so is one of our own."""
-    loaded = sheets.load(f"description,media_type,{title}\na,b,{'x' * 131_073}\n".encode())
+    loaded = load(f"description,media_type,{title}\na,b,{'x' * 131_073}\n".encode())
     assert loaded.frame[title].str.len().tolist() == [131_073]
 
 
 @pytest.mark.parametrize("length", [1, 100_000])
 def test_an_unclosed_quote_is_an_error_of_its_row(length: int) -> None:
     """A quote that is never closed swallows the rows below it, and its row says so."""
-    loaded = sheets.load(b'description,media_type\na,b\n"c,d\n' + b"e,f\n" * length)
+    loaded = load(b'description,media_type\na,b\n"c,d\n' + b"e,f\n" * length)
     assert found(loaded) == [(3, "quote_unclosed")]
     assert loaded.frame.index.tolist() == [2, 3]
     assert loaded.frame["description"].iloc[1].startswith("#ROW! c,d\n")
@@ -110,7 +115,7 @@ def test_an_unclosed_quote_is_an_error_of_its_row(length: int) -> None:
 def test_an_unclosed_quote_in_the_header_is_refused() -> None:
     """A header that swallows its rows is no header."""
     with pytest.raises(errors.SheetUnreadable, match=r"Row 1, the header: A quote is opened"):
-        sheets.load(b'description,media_type,"notes\na,b,c\n')
+        load(b'description,media_type,"notes\na,b,c\n')
 
 
 def test_the_limit_of_the_csv_module_is_put_back() -> None:
@@ -118,9 +123,7 @@ def test_the_limit_of_the_csv_module_is_put_back() -> None:
     before = csv.field_size_limit()
     content = b"description,media_type\n" + b"x" * 200_000 + b",b\n"
     starts: list[Any] = []
-    threads = [
-        threading.Thread(target=lambda: starts.append(sheets.load(content).frame.iloc[0, 0][:12])) for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: starts.append(load(content).frame.iloc[0, 0][:12])) for _ in range(8)]
     for one in threads:
         one.start()
     for one in threads:

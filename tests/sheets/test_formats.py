@@ -29,6 +29,11 @@ DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 ENDS = {"LF": "\n", "CRLF": "\r\n", "CR": "\r"}
 
 
+def load(source: Any, **options: Any) -> sheets.Sheet:
+    (only,) = sheets.load(source, **options)
+    return only
+
+
 def same_sheet(loaded: sheets.Sheet) -> None:
     pd.testing.assert_frame_equal(loaded.frame, EXPECTED)
     assert [(one.problem.code, one.problem.details) for one in loaded.findings] == [("blank_rows", {"count": 1})]
@@ -38,7 +43,7 @@ def same_sheet(loaded: sheets.Sheet) -> None:
 @pytest.mark.parametrize("kind", WORKBOOKS)
 def test_workbooks_give_the_same_frame(make: Any, kind: str) -> None:
     """The same content as xlsx, xlsm, xls, xlsb and ods gives the same frame."""
-    same_sheet(sheets.load(getattr(make, kind)(ROWS)))
+    same_sheet(load(getattr(make, kind)(ROWS)))
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -46,7 +51,7 @@ def test_workbooks_give_the_same_frame(make: Any, kind: str) -> None:
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_delimited_text_gives_the_same_frame(make: Any, encoding: str, delimiter: str, end: str) -> None:
     """The same content as CSV in each encoding, with each delimiter and line end gives the same frame."""
-    same_sheet(sheets.load(make.csv(ROWS, delimiter=DELIMITERS[delimiter], end=ENDS[end], encoding=encoding)))
+    same_sheet(load(make.csv(ROWS, delimiter=DELIMITERS[delimiter], end=ENDS[end], encoding=encoding)))
 
 
 @pytest.mark.parametrize("kind", [*WORKBOOKS, "csv"])
@@ -55,7 +60,7 @@ def test_the_content_decides_not_the_extension(make: Any, tmp_path: Any, kind: s
     """An xlsx that is named .csv is read, and so is every other format under every other name."""
     path = tmp_path / name
     path.write_bytes(getattr(make, kind)(ROWS))
-    loaded = sheets.load(path)
+    loaded = load(path)
     same_sheet(loaded)
     assert loaded.source == name
 
@@ -76,7 +81,7 @@ def test_every_source_is_taken(make: Any, tmp_path: Any, source: str) -> None:
     """A path, bytes and file objects, binary or text, are all read."""
     path = tmp_path / "rows.csv"
     path.write_bytes(make.csv(ROWS, end="\n"))
-    same_sheet(sheets.load(SOURCES[source](path)))
+    same_sheet(load(SOURCES[source](path)))
 
 
 def test_an_open_file_keeps_its_name(make: Any, tmp_path: Any) -> None:
@@ -84,7 +89,7 @@ def test_an_open_file_keeps_its_name(make: Any, tmp_path: Any) -> None:
     path = tmp_path / "rows.xlsx"
     path.write_bytes(make.xlsx(ROWS))
     with path.open("rb") as file:
-        loaded = sheets.load(file)
+        loaded = load(file)
     assert (loaded.source, loaded.path) == ("rows.xlsx", path)
 
 
@@ -114,7 +119,7 @@ def test_the_path_is_known_where_there_is_one(
     path = tmp_path / "rows.csv"
     path.write_bytes(make.csv(ROWS))
     monkeypatch.chdir(tmp_path)
-    assert sheets.load(build(path)).path == (path if known else None)
+    assert load(build(path)).path == (path if known else None)
 
 
 _texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
@@ -130,6 +135,6 @@ def test_any_table_survives_any_dialect(make: Any, delimiter: str, end: str, row
     dialect = {"delimiter": DELIMITERS[delimiter], "end": ENDS[end], "encoding": encoding}
     content = make.csv([["description", "media_type"], *written], **dialect)
     filled = {number: row for number, row in enumerate(rows, 2) if "".join(row).strip()}
-    frame = sheets.load(content).frame
+    frame = load(content).frame
     assert frame.to_numpy().tolist() == list(filled.values())
     assert frame.index.tolist() == list(filled)

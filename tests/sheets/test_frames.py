@@ -16,6 +16,11 @@ from invoca_bulk import errors, sheets
 HEADER = ["description", "media_type", "quantity"]
 
 
+def load(source: Any, **options: Any) -> sheets.Sheet:
+    (only,) = sheets.load(source, **options)
+    return only
+
+
 def codes(loaded: sheets.Sheet) -> list[tuple[int | None, str]]:
     return [(one.row, one.problem.code) for one in loaded.findings]
 
@@ -65,7 +70,7 @@ def test_every_value_of_an_analyst_becomes_text(case: str) -> None:
     """Each type that a DataFrame can hold has one text form, alone in its column and among texts."""
     value, text = VALUES[case]
     frame = pd.DataFrame({"description": ["x", "x"], "media_type": pd.Series(["x", value], dtype=object)})
-    loaded = sheets.load(frame)
+    loaded = load(frame)
     assert loaded.frame["media_type"].tolist() == ["x", text]
     assert not loaded.findings
 
@@ -84,15 +89,13 @@ COLUMNS = {
 def test_every_kind_of_column_is_read(case: str) -> None:
     """The column types of pandas are read like the values that they hold; one blank cell changes nothing."""
     column, texts = COLUMNS[case]
-    assert (
-        sheets.load(pd.DataFrame({"description": ["x", "x"], "quantity": column})).frame["quantity"].tolist() == texts
-    )
+    assert load(pd.DataFrame({"description": ["x", "x"], "quantity": column})).frame["quantity"].tolist() == texts
 
 
 def test_a_frame_of_ones_own_has_the_rows_that_excel_would_show() -> None:
     """Without an index named row the rows are numbered from 2, and blank ones are skipped and counted."""
     frame = pd.DataFrame({"description": ["a", None, "b"], "quantity": [1, None, 2]}, index=[7, 7, 7])
-    loaded = sheets.load(frame)
+    loaded = load(frame)
     assert loaded.frame.index.tolist() == [2, 4]
     assert loaded.frame.index.name == "row"
     assert codes(loaded) == [(None, "blank_rows")]
@@ -102,13 +105,13 @@ def test_a_frame_of_ones_own_has_the_rows_that_excel_would_show() -> None:
 def test_an_index_named_row_is_kept() -> None:
     """Row numbers of the analyst's own are kept, in any order."""
     frame = pd.DataFrame({"description": ["a", "b"]}, index=pd.Index([9, 4], name="row"))
-    assert sheets.load(frame).frame.index.tolist() == [9, 4]
+    assert load(frame).frame.index.tolist() == [9, 4]
 
 
 def test_rows_that_share_a_number_are_numbered_anew() -> None:
     """The rows of a quantity share their number in the results, which can be read as they are."""
     frame = pd.DataFrame({"description": ["a", "b", "c"]}, index=pd.Index([5, 5, 9], name="row"))
-    assert sheets.load(frame).frame.index.tolist() == [2, 3, 4]
+    assert load(frame).frame.index.tolist() == [2, 3, 4]
 
 
 def within(value: list[Any]) -> list[Any]:
@@ -147,13 +150,13 @@ def test_a_value_without_a_text_is_refused_in_a_sentence(case: str) -> None:
     value, what = NO_TEXT[case]
     frame = pd.DataFrame({"description": pd.Series(["x", value], dtype=object)})
     with pytest.raises(errors.SheetUnreadable, match=f"The column 'description' holds {what}, which has no text form"):
-        sheets.load(frame)
+        load(frame)
 
 
 def test_a_zero_of_any_exponent_is_zero() -> None:
     """The size of a decimal's exponent says nothing when its digits are zeros."""
     frame = pd.DataFrame({"description": [decimal.Decimal("0E+999999999")]})
-    assert sheets.load(frame).frame["description"].tolist() == ["0"]
+    assert load(frame).frame["description"].tolist() == ["0"]
 
 
 BAD = {
@@ -183,7 +186,7 @@ def test_a_frame_that_cannot_be_used_is_refused(case: str) -> None:
     """A DataFrame without usable titles, rows or values is refused with one sentence and what to do."""
     frame, message = BAD[case]
     with pytest.raises(errors.SheetUnreadable, match=message):
-        sheets.load(frame)
+        load(frame)
 
 
 # The round trip through attrs
@@ -213,7 +216,7 @@ def marked(frame: pd.DataFrame) -> list[str]:
 
 def test_a_frame_that_was_read_carries_what_was_found(frame: pd.DataFrame) -> None:
     """Reading a file and loading its frame gives the same sheet as loading the file."""
-    loaded = sheets.load(frame)
+    loaded = load(frame)
     pd.testing.assert_frame_equal(loaded.frame, frame)
     assert marked(frame) == MARKED
     assert codes(loaded) == SHEET_FINDINGS
@@ -223,7 +226,7 @@ def test_a_frame_that_was_read_carries_what_was_found(frame: pd.DataFrame) -> No
 def test_attrs_are_plain_json(frame: pd.DataFrame) -> None:
     """What travels in attrs survives formats that keep attrs as JSON, such as Parquet."""
     frame.attrs = json.loads(json.dumps(frame.attrs))
-    assert codes(sheets.load(frame)) == SHEET_FINDINGS
+    assert codes(load(frame)) == SHEET_FINDINGS
 
 
 STEPS: dict[str, Any] = {
@@ -243,7 +246,7 @@ STEPS: dict[str, Any] = {
 def test_a_mark_goes_when_its_cell_is_changed_and_not_before(frame: pd.DataFrame, step: str) -> None:
     """Whatever becomes of a frame, the cells that were not typed anew keep their marks, each of them once."""
     change, expected = STEPS[step]
-    assert marked(sheets.load(change(frame)).frame) == expected
+    assert marked(load(change(frame)).frame) == expected
 
 
 JUNK: dict[str, Any] = {
@@ -272,32 +275,32 @@ def test_attrs_that_do_not_fit_are_ignored(case: str) -> None:
     """Whatever else stands in attrs, the frame is read as if it were not there."""
     frame = pd.DataFrame({"description": ["a"]})
     frame.attrs["invoca_bulk"] = JUNK[case]
-    loaded = sheets.load(frame)
+    loaded = load(frame)
     assert (loaded.source, loaded.path, loaded.findings) == ("", None, ())
 
 
 def test_why_a_row_was_refused_travels_with_its_number() -> None:
     """A frame still knows why a row was refused, as long as it has the row numbers that this is about."""
     read = sheets.read(b"description,media_type\nSmith, Jones,Online: Display\nplain,Online: Email\n")
-    assert codes(sheets.load(read)) == [(2, "row_too_long")]
-    assert codes(sheets.load(read.reset_index(drop=True))) == []
-    assert codes(sheets.load(pd.concat([read, read]))) == []
+    assert codes(load(read)) == [(2, "row_too_long")]
+    assert codes(load(read.reset_index(drop=True))) == []
+    assert codes(load(pd.concat([read, read]))) == []
 
 
 def test_lost_row_numbers_are_those_of_positions(frame: pd.DataFrame) -> None:
     """Rows whose numbers are gone are numbered as pandas' own to_excel would place them."""
-    assert sheets.load(frame.reset_index(drop=True)).frame.index.tolist() == [2, 3, 4, 5, 6]
+    assert load(frame.reset_index(drop=True)).frame.index.tolist() == [2, 3, 4, 5, 6]
 
 
 def test_the_path_of_the_file_travels_with_its_frame(tmp_path: Any) -> None:
     """The file that a frame was read from is known to the stages that must not write over it."""
     path = tmp_path / "May.csv"
     path.write_bytes(b"description,quantity\na,1\n")
-    assert sheets.load(sheets.read(path).assign(quantity="2")).path == path
+    assert load(sheets.read(path).assign(quantity="2")).path == path
 
 
 def test_a_resource_can_be_given_anew() -> None:
     """The argument goes before what was read."""
     frame = sheets.read(b"id_from_network,name,description\n1,2,3\n", resource="advertisers")
-    assert sheets.load(frame).resource.name == "advertisers"
-    assert sheets.load(frame, resource="promo_numbers").resource.name == "promo_numbers"
+    assert load(frame).resource.name == "advertisers"
+    assert load(frame, resource="promo_numbers").resource.name == "promo_numbers"

@@ -23,9 +23,14 @@ ROWS = [HEADER, ["a", "b", "1"]]
 SHEET_XML = "xl/worksheets/sheet1.xml"
 
 
+def load(source: Any, **options: Any) -> sheets.Sheet:
+    (only,) = sheets.load(source, **options)
+    return only
+
+
 def refused(source: Any, **options: Any) -> str:
     with pytest.raises(errors.SheetUnreadable) as caught:
-        sheets.load(source, **options)
+        load(source, **options)
     message = str(caught.value)
     assert len(re.findall(r"[.!](?: |$)", message)) >= 2, "says what is wrong, and what to do"
     return message
@@ -119,7 +124,7 @@ FILES: dict[str, Any] = {
     "same title twice, xlsx": (lambda make: make.xlsx([[*HEADER, "quantity"]]), "columns C and D have the same title"),
     "values without a title": (lambda _: b"description,,quantity\na,b,1\n", "column B has values but no title"),
     "values right of the table": (lambda make: make.xlsx([HEADER, ["a", "b", 1, None, "x"]]), "column E has values"),
-    "two resources fit": (lambda _: b"id_from_network,custom_data.x\n1,2\n", "--resource advertisers or --resource"),
+    "two resources fit": (lambda _: b"action,custom_data.x\ncreate,2\n", "--resource advertisers or --resource"),
     "binary": (lambda _: b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is not a spreadsheet"),
     "PDF": (lambda _: b"%PDF-1.7\n", "is not a spreadsheet"),
     "zero bytes in UTF-16": (lambda _: "description\0,b\n".encode("utf-16"), "is not a spreadsheet"),
@@ -268,7 +273,7 @@ def test_a_file_object_that_gives_little_at_a_time_is_read_whole() -> None:
         def read(self, size: int) -> bytes:
             return content.read(min(size, 7))
 
-    assert len(sheets.load(Slow()).frame) == 100
+    assert len(load(Slow()).frame) == 100
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
@@ -278,11 +283,11 @@ def test_a_name_that_is_no_text_becomes_one(tmp_path: Any) -> None:
     assert "\ufffd\ufffd.csv" in refused(path)
     refused(path).encode()
     path.write_bytes(b"description,quantity\na,1\n")
-    loaded = sheets.load(path)
+    loaded = load(path)
     assert (loaded.source, loaded.path) == ("\ufffd\ufffd.csv", path)
-    assert sheets.load(sheets.read(path)).path == path
+    assert load(sheets.read(path)).path == path
     with open(os.fsencode(path), "rb") as file:  # noqa: PTH123  such a file has bytes for its name
-        assert (sheets.load(file).source, sheets.load(file_again(file)).path) == (loaded.source, path)
+        assert (load(file).source, load(file_again(file)).path) == (loaded.source, path)
 
 
 def file_again(file: Any) -> Any:
@@ -316,7 +321,7 @@ def test_two_sheets_that_fit_equally_well_are_named() -> None:
 def test_an_unknown_resource_is_refused() -> None:
     """A resource that does not exist is a wrong setting; the message names those that do."""
     with pytest.raises(errors.SettingInvalid, match="advertisers, promo_numbers"):
-        sheets.load(b"", resource="campaigns")
+        load(b"", resource="campaigns")
 
 
 def test_an_error_that_calamine_does_not_know_is_named(make: Any) -> None:
@@ -343,4 +348,4 @@ def test_a_damaged_workbook_is_read_or_refused(make: Any, data: st.DataObject) -
         return bytes(damaged)
 
     with contextlib.suppress(errors.SheetUnreadable):
-        sheets.load(make.repacked(make.xlsx([HEADER, ["a", "#N/A", 1], ["b", "=1+1", 2]]), {SHEET_XML: damage}))
+        load(make.repacked(make.xlsx([HEADER, ["a", "#N/A", 1], ["b", "=1+1", 2]]), {SHEET_XML: damage}))

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
 import re
 from typing import Any
 
-import openpyxl
 import pytest
 
 from invoca_bulk import sheets
 
 HEADER = ["description", "media_type", "quantity"]
 SHEET_XML = "xl/worksheets/sheet1.xml"
+
+
+def load(source: Any, **options: Any) -> sheets.Sheet:
+    (only,) = sheets.load(source, **options)
+    return only
 
 
 def found(loaded: sheets.Sheet) -> list[tuple[int | None, str]]:
@@ -52,7 +55,7 @@ VALUES = {
 def test_every_cell_arrives_as_text(make: Any, case: str) -> None:
     """Each type of an xlsx's cells has one text form, which tells what the spreadsheet program did to it."""
     value, text = VALUES[case]
-    loaded = sheets.load(make.xlsx([HEADER, [value, "Online: Email"]]))
+    loaded = load(make.xlsx([HEADER, [value, "Online: Email"]]))
     assert loaded.frame["description"].tolist() == [text]
     assert not loaded.findings
 
@@ -69,31 +72,31 @@ UNTOUCHED = {
 def test_what_is_not_sent_has_no_marks(make: Any, case: str, title: str) -> None:
     """A column that nobody knows, or one of our own, holds the values as they are."""
     value, text = UNTOUCHED[case]
-    assert sheets.load(make.xlsx([[*HEADER, title], ["a", "b", 1, value]])).frame[title].tolist() == [text]
+    assert load(make.xlsx([[*HEADER, title], ["a", "b", 1, value]])).frame[title].tolist() == [text]
 
 
 def test_no_formula_vanishes_from_an_unknown_column(make: Any) -> None:
     """A formula without a result is seen in a column that is carried through; our own columns never have one."""
-    frame = sheets.load(make.xlsx([[*HEADER, "notes", "result_at"], ["a", "b", 1, "=1+1", "=1+1"]])).frame
+    frame = load(make.xlsx([[*HEADER, "notes", "result_at"], ["a", "b", 1, "=1+1", "=1+1"]])).frame
     assert frame[["notes", "result_at"]].to_numpy().tolist() == [["#FORMULA! =1+1", ""]]
 
 
 def test_a_row_of_nothing_but_a_formula_is_kept(make: Any) -> None:
     """A formula without a result is no blank cell, also in the last row."""
-    assert sheets.load(make.xlsx([HEADER, ["a"], ["", "=1+1"]])).frame.index.tolist() == [2, 3]
+    assert load(make.xlsx([HEADER, ["a"], ["", "=1+1"]])).frame.index.tolist() == [2, 3]
 
 
 @pytest.mark.parametrize("kind", ["xlsx", "xls", "xlsb", "ods"])
 def test_numbers_are_written_without_a_point_zero(make: Any, kind: str) -> None:
     """A number cell 8051234567 becomes 8051234567 in every format, and one of 16 digits is marked."""
-    loaded = sheets.load(getattr(make, kind)([HEADER, ["a", 8051234567.0, 1e15]]))
+    loaded = load(getattr(make, kind)([HEADER, ["a", 8051234567.0, 1e15]]))
     assert loaded.frame.to_numpy().tolist() == [["a", "8051234567", "#DIGITS! 1000000000000000"]]
 
 
 @pytest.mark.parametrize("error", ["#N/A", "#REF!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#VALUE!"])
 def test_every_error_is_kept(make: Any, error: str) -> None:
     """An error cell holds the error's own text."""
-    assert sheets.load(make.xlsx([HEADER, ["a", error, 1]])).frame["media_type"].tolist() == [error]
+    assert load(make.xlsx([HEADER, ["a", error, 1]])).frame["media_type"].tolist() == [error]
 
 
 def test_a_formula_with_a_result_is_its_result(make: Any) -> None:
@@ -106,7 +109,7 @@ def test_a_formula_with_a_result_is_its_result(make: Any) -> None:
         b'<row r="4"><c r="B4"><f>1</f></c></row></sheetData>'
     )
     data = make.repacked(make.xlsx([HEADER]), {SHEET_XML: lambda old: old.replace(b"</sheetData>", xml)})
-    assert sheets.load(data).frame.to_numpy().tolist() == [
+    assert load(data).frame.to_numpy().tolist() == [
         ["text", "", "2"],
         ["x", "#FORMULA!", '#FORMULA! =A1&"\u20ac"'],
         ["", "#FORMULA! =1", ""],
@@ -116,7 +119,7 @@ def test_a_formula_with_a_result_is_its_result(make: Any) -> None:
 def test_text_that_looks_like_markup_is_text(make: Any) -> None:
     """The scan looks at elements, not at what people write into cells."""
     text = '<c r="XFD9" t="e"><v>#N/A</v></c> t="e" r="A1" <row hidden="1">'
-    loaded = sheets.load(make.xlsx([HEADER, [text]]))
+    loaded = load(make.xlsx([HEADER, [text]]))
     assert loaded.frame["description"].tolist() == [text]
     assert not loaded.findings
 
@@ -128,7 +131,7 @@ def _hide(sheet: Any) -> None:
 
 def test_hidden_rows_are_read_and_counted(make: Any) -> None:
     """Hidden rows are read like any other; only those that hold something are counted."""
-    loaded = sheets.load(make.xlsx([HEADER, ["a"], [""], ["b"], ["c"]], edit=_hide))
+    loaded = load(make.xlsx([HEADER, ["a"], [""], ["b"], ["c"]], edit=_hide))
     assert loaded.frame["description"].tolist() == ["a", "b", "c"]
     assert {one.problem.code: one.problem.details["count"] for one in loaded.findings} == {
         "blank_rows": 1,
@@ -158,7 +161,7 @@ def test_the_scan_takes_every_spelling_of_the_xml(make: Any, spelling: str) -> N
         sheet.row_dimensions[2].hidden = True
 
     data = make.xlsx([HEADER, ["a", "#N/A", 3], ["b", "c", "=1+1"]], edit=edit)
-    loaded = sheets.load(make.repacked(data, {SHEET_XML: SPELLINGS[spelling]}))
+    loaded = load(make.repacked(data, {SHEET_XML: SPELLINGS[spelling]}))
     assert loaded.frame.to_numpy().tolist() == [["a", "#N/A", "3"], ["b", "c", "#FORMULA! =1+1"]]
     assert found(loaded) == [(None, "hidden_rows")]
 
@@ -166,7 +169,7 @@ def test_the_scan_takes_every_spelling_of_the_xml(make: Any, spelling: str) -> N
 def test_the_table_may_start_anywhere(make: Any) -> None:
     """Row numbers are those of the spreadsheet, also below empty rows and beside an empty column."""
     rows = [[], ["", "Requests for May"], [], ["", *HEADER], ["", "a", "#REF!", 1], [], ["", "b", "c", 2]]
-    loaded = sheets.load(make.xlsx(rows))
+    loaded = load(make.xlsx(rows))
     assert loaded.frame.columns.tolist() == HEADER
     assert loaded.frame.index.tolist() == [5, 7]
     assert loaded.frame["media_type"].tolist() == ["#REF!", "c"]
@@ -174,7 +177,7 @@ def test_the_table_may_start_anywhere(make: Any) -> None:
 
 def test_titles_are_stripped_and_otherwise_kept(make: Any) -> None:
     """Headers come as written, only without the spaces at their ends; number titles are text."""
-    loaded = sheets.load(make.xlsx([[" Description ", "Media Type", 2024, None, None], ["a", "b", "c"]]))
+    loaded = load(make.xlsx([[" Description ", "Media Type", 2024, None, None], ["a", "b", "c"]]))
     assert loaded.frame.columns.tolist() == ["Description", "Media Type", "2024"]
 
 
@@ -182,13 +185,13 @@ def test_blank_cells_with_a_style_far_away_do_no_harm(make: Any) -> None:
     """Formatting down to the last row and out to the last column is no content."""
     xml = b'<row r="1048576"><c r="A1048576" s="0"/><c r="XFD1048576" s="0"></c></row></sheetData>'
     data = make.repacked(make.xlsx([HEADER, ["a"]]), {SHEET_XML: lambda old: old.replace(b"</sheetData>", xml)})
-    assert sheets.load(data).frame.shape == (1, 3)
+    assert load(data).frame.shape == (1, 3)
 
 
 def test_a_wide_sheet_is_read(make: Any) -> None:
     """Columns beyond Z are read, and their errors found."""
     header = [*HEADER, *(f"custom_data.c{n}" for n in range(60))]
-    loaded = sheets.load(make.xlsx([header, ["a", "b", *range(60), "#N/A"]]))
+    loaded = load(make.xlsx([header, ["a", "b", *range(60), "#N/A"]]))
     assert loaded.frame.shape == (1, 63)
     assert loaded.frame["custom_data.c59"].tolist() == ["#N/A"]
 
@@ -196,36 +199,24 @@ def test_a_wide_sheet_is_read(make: Any) -> None:
 # Several sheets
 
 
-def book(**tables: list[list[Any]]) -> bytes:
-    made: Any = openpyxl.Workbook()
-    made.remove(made.active)
-    for name, rows in tables.items():
-        sheet = made.create_sheet(name)
-        for row in rows:
-            sheet.append(row)
-    file = io.BytesIO()
-    made.save(file)
-    return file.getvalue()
-
-
 REQUESTS: list[list[Any]] = [HEADER, ["a", "b", 1]]
 
 
-def test_the_sheet_whose_headers_fit_is_read() -> None:
+def test_the_sheet_whose_headers_fit_is_read(make: Any) -> None:
     """Notes, and the sheets of this package's own workbooks, are passed over."""
-    data = book(Notes=[["description"], ["x"]], **{"Q & A <1>": REQUESTS}, issues=[[*HEADER, "promo_type"], ["x"]])
-    assert sheets.load(data).frame.to_numpy().tolist() == [["a", "b", "1"]]
+    data = make.book(Notes=[["description"], ["x"]], **{"Q & A <1>": REQUESTS}, issues=[[*HEADER, "promo_type"], ["x"]])
+    assert load(data).frame.to_numpy().tolist() == [["a", "b", "1"]]
 
 
-def test_a_sheet_with_rows_goes_before_one_without() -> None:
+def test_a_sheet_with_rows_goes_before_one_without(make: Any) -> None:
     """A template's sheet that was left empty is not the one that is meant."""
-    data = book(promo_numbers=[[*HEADER, "promo_type"]], advertisers=[["id_from_network", "name"], ["1", "x"]])
-    assert sheets.load(data).resource.name == "advertisers"
-    assert sheets.load(data, resource="promo_numbers").frame.empty
+    data = make.book(promo_numbers=[[*HEADER, "promo_type"]], advertisers=[["id_from_network", "name"], ["1", "x"]])
+    assert load(data).resource.name == "advertisers"
+    assert load(data, resource="promo_numbers").frame.empty
 
 
-def test_a_sheet_can_be_named() -> None:
+def test_a_sheet_can_be_named(make: Any) -> None:
     """The sheet that is named is read, whatever the others hold."""
-    data = book(May=REQUESTS, June=[HEADER, ["june", "b", 1]], issues=[HEADER, ["own", "b", 1]])
-    assert sheets.load(data, sheet="June").frame["description"].tolist() == ["june"]
-    assert sheets.load(data, sheet="issues").frame["description"].tolist() == ["own"]
+    data = make.book(May=REQUESTS, June=[HEADER, ["june", "b", 1]], issues=[HEADER, ["own", "b", 1]])
+    assert load(data, sheet="June").frame["description"].tolist() == ["june"]
+    assert load(data, sheet="issues").frame["description"].tolist() == ["own"]

@@ -1,4 +1,4 @@
-"""Sheet -> checked rows and issues: everything that can be known about the rows before the first request.
+"""The checks of one sheet: headers, cells, columns of a row against each other, rows against rows.
 
 Each check runs once for each distinct text of a column, or distinct combination of several, and is broadcast to the
 rows: a sheet of 100,000 rows has some dozens of media types.
@@ -7,18 +7,20 @@ rows: a sheet of 100,000 rows has some dozens of media types.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from invoca_bulk.issues import ISSUE_COLUMNS, Problem, Refused, problem_of_mark, shortened
-from invoca_bulk.schema import Action, Role, paths
+from invoca_bulk.issues import Problem, Refused, problem_of_mark
+from invoca_bulk.payloads import SPREADSHEET_ERRORS
+from invoca_bulk.schema import PART_KEY, Action, Role, paths
 from invoca_bulk.schema.kinds import Reading, control_character, plain
 from invoca_bulk.schema.model import fold_header
 from invoca_bulk.schema.outputs import DONE, Outcome, outcome_of
+from invoca_bulk.validation.found import found
+from invoca_bulk.validation.model import CheckedColumn, CheckedSheet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,155 +28,38 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from invoca_bulk.schema import Column, Field, Resource, Rule
-    from invoca_bulk.schema.kinds import Json
     from invoca_bulk.sheets import Sheet
+    from invoca_bulk.validation.found import Found
+    from invoca_bulk.validation.model import Codes, Mask
 
-    Codes = npt.NDArray[np.int64]
-    Mask = npt.NDArray[np.bool_]
-
-#: What spreadsheet programs put into a cell whose formula went wrong.
-SPREADSHEET_ERRORS = frozenset(
-    {
-        "#BLOCKED!",
-        "#BUSY!",
-        "#CALC!",
-        "#CONNECT!",
-        "#DIV/0!",
-        "#ERROR!",
-        "#FIELD!",
-        "#GETTING_DATA",
-        "#N/A",
-        "#NAME?",
-        "#NULL!",
-        "#NUM!",
-        "#REF!",
-        "#SPILL!",
-        "#UNKNOWN!",
-        "#VALUE!",
-    }
-)
 
 #: Similarity (difflib) from which an unknown header is taken for a misspelt known one.
 _MISSPELT = 0.85
 _ROWS_NAMED = 8
 
 
-class _Found(NamedTuple):
-    """One issue, its texts made once for all the rows that share it. `position` -1: not in a row."""
-
-    position: int
-    order: int
-    column: str
-    level: str
-    code: str
-    value: str
-    message: str
-    fix: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckedColumn:
-    """One known column, each distinct text read once.
-
-    Attributes:
-        column: which column it is.
-        codes: row position to the index of its text in `texts`.
-        texts: the distinct texts.
-        readings: what each of them means; None: blank, or not readable.
-        refused: whether each of them has an error.
-    """
-
-    column: Column
-    codes: Codes
-    texts: Sequence[str]
-    readings: Sequence[Reading | None]
-    refused: Mask
-
-    @cached_property
-    def filled(self) -> Mask:
-        """Row position to whether the cell holds anything, readable or not."""
-        return np.array([bool(plain(text)) for text in self.texts], dtype=bool)[self.codes]
-
-    @cached_property
-    def meanings(self) -> Codes:
-        """Row position to a number that rows share whose cells mean the same, such as `X` and `X ` do."""
-        pairs = zip(self.texts, self.readings, strict=True)
-        meant = [str(reading.value) if reading else plain(text) for text, reading in pairs]
-        codes, _ = pd.factorize(np.array(meant, dtype="object"))
-        return codes[self.codes]
-
-    def value(self, position: int | np.integer) -> Reading | None:
-        """What the cell of a row means; None: blank, or not readable."""
-        return self.readings[int(self.codes[position])]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checked:
-    """A sheet that was validated.
-
-    Attributes:
-        sheet: what was read.
-        version: the API version that it was checked for.
-        columns: the known columns, in the sheet's order.
-        pending: row position to whether there is anything to do; False where an earlier run's outcome stands.
-        issues: one row an issue, columns `issues.ISSUE_COLUMNS`, in the order of rows and columns.
-        blocked: whether the headers have errors, so that no row can be trusted.
-    """
-
-    sheet: Sheet
-    version: str
-    columns: tuple[CheckedColumn, ...]
-    pending: Mask
-    issues: pd.DataFrame
-    blocked: bool
-
-    @cached_property
-    def invalid(self) -> Mask:
-        """Row position to whether the row has errors, or cannot be trusted because the headers have."""
-        errors = self.issues.loc[self.issues["level"] == "error", "row"].dropna()
-        rows: Mask = self.sheet.frame.index.isin(errors.to_numpy(dtype="int64"))
-        return (rows | self.blocked) & self.pending
-
-    def texts(self, path: str) -> Sequence[str]:
-        """The distinct texts of a column; none when the sheet does not have it."""
-        return next((one.texts for one in self.columns if one.column.path == path), ())
-
-    def values(self, position: int | np.integer) -> dict[str, Json]:
-        """Path to JSON value of a row's cells that are neither blank nor cleared: a create has nothing to clear."""
-        readings = ((one.column.path, one.value(position)) for one in self.columns)
-        return {path: reading.value for path, reading in readings if reading and reading.value not in (None, [])}
-
-
-def validate(sheet: Sheet, *, version: str) -> Checked:
-    """Check every row of a sheet at once.
+class SheetCheck:
+    """The validation of one sheet; `run` first, then the attributes hold what was found.
 
     Args:
-        sheet: what `sheets.load` gave.
+        sheet: what was read.
+        number: which one it is in its book, from 0.
         version: the API version that the rows are meant for.
+        auto_ids: whether the network gives ids to objects that come without one.
 
-    Returns:
-        The checked sheet; problems in the data are values in its `issues`, never exceptions.
+    Attributes:
+        found: the issues.
+        columns: the known columns, in the sheet's order.
+        pending: row position to whether there is anything to do.
     """
-    check = _Check(sheet, version)
-    check.run()
-    return Checked(
-        sheet=sheet,
-        version=version,
-        columns=tuple(check.columns),
-        pending=check.pending,
-        issues=check.issues(),
-        blocked=check.blocked,
-    )
 
-
-class _Check:
-    """One validation: collects what it finds."""
-
-    def __init__(self, sheet: Sheet, version: str) -> None:
+    def __init__(self, sheet: Sheet, number: int, version: str, *, auto_ids: bool) -> None:
         self.sheet = sheet
+        self.number = number
+        self.auto_ids = auto_ids
         self.resource: Resource = sheet.resource
         self.version = version
-        self.found: list[_Found] = []
+        self.found: list[Found] = []
         self.headers = list(sheet.frame.columns)
         self.order = {header: number for number, header in enumerate(self.headers)}
         self.columns: list[CheckedColumn] = []
@@ -183,13 +68,15 @@ class _Check:
         #: Row number to why reading refused the whole row; a file that is read again no longer tells.
         self.why_refused = {one.row: one.problem for one in sheet.findings if one.row is not None}
         #: Position of a row that reading refused to its only issue: the row's cells stand in wrong columns.
-        self.refused_rows: dict[int, _Found] = {}
+        self.refused_rows: dict[int, Found] = {}
 
     @property
     def blocked(self) -> bool:
+        """Whether the headers have errors, so that no row can be trusted."""
         return any(one.position < 0 and one.level == "error" for one in self.found)
 
     def run(self) -> None:
+        """Look at everything."""
         known = self._match_headers()
         self._look_at_earlier_results(known)
         self._report_findings()
@@ -198,9 +85,15 @@ class _Check:
         self._require_columns()
         for one in self.columns:
             self._check_field(one)
-        for rule in self.resource.rules:
-            self._apply(rule)
+        if not self.resource.parts:  # else a rule looks at all the rows of an object: `records`
+            for rule in self.resource.rules:
+                self._apply(rule)
         self._compare_rows()
+
+    def checked(self) -> CheckedSheet:
+        """The sheet, before it is known which of its rows are invalid."""
+        columns = tuple(self.columns)
+        return CheckedSheet(sheet=self.sheet, columns=columns, pending=self.pending, creates=self._creates)
 
     # Headers
 
@@ -241,7 +134,7 @@ class _Check:
 
     def _require_columns(self) -> None:
         for field in self.resource.fields:
-            if Action.CREATE in field.required_on and "#" not in field.path and field.path not in self.by_path:
+            if field.path not in self.by_path and (self._is_key(field) or self._requires(field)[self.pending].any()):
                 self._add(-1, field.path, "", Problem(code="column_missing", details={"known": field.path}))
 
     # Cells
@@ -253,22 +146,31 @@ class _Check:
             return
         codes, texts = pd.factorize(self.sheet.frame[status.header])
         outcomes = [outcome_of(str(text)) for text in texts]
-        unknown = np.array([one is Outcome.UNKNOWN for one in outcomes], dtype=bool)
-        done = np.array([one in DONE for one in outcomes], dtype=bool)
-        self.pending = ~(done | unknown)[codes]
+        unknown = np.array([one is Outcome.UNKNOWN for one in outcomes], dtype=bool)[codes]
+        done = np.array([one in DONE for one in outcomes], dtype=bool)[codes]
+        unknown &= ~self._names_its_object(known)
+        self.pending = ~(done | unknown)
         runs = next((self.sheet.frame[one.header] for one in known if one.path == "result_run"), None)
         strange = np.array([one is None and bool(plain(str(text))) for one, text in zip(outcomes, texts, strict=True)])
         for position in np.flatnonzero(strange.astype(bool)[codes]):
             text = str(texts[codes[position]])
             self._add(position, status.header, text, Problem(code="status_unknown", details={"value": text}))
-        for position in np.flatnonzero(unknown[codes]):
+        for position in np.flatnonzero(unknown):
             run = str(runs.iloc[position]).strip() if runs is not None else ""
             details = {"run": run or "not named"}
             self._add(position, status.header, Outcome.UNKNOWN, Problem(code="unsettled_row", details=details))
 
+    def _names_its_object(self, known: Iterable[Column]) -> Mask:
+        """Row position to whether the row names what it is about, so that doing it again is harmless."""
+        name = next((one for one in known if one.path == self.resource.named_by), None)
+        if name is None:
+            return np.zeros(len(self.sheet.frame), dtype=bool)
+        codes, texts = pd.factorize(self.sheet.frame[name.header])
+        return np.array([bool(plain(str(text))) for text in texts], dtype=bool)[codes]
+
     def _read_column(self, column: Column) -> None:
         codes, texts = pd.factorize(self.sheet.frame[column.header])
-        results = [_read(column.field, str(text)) for text in texts]
+        results = [_read(column.field, str(text), name=self.resource.named_by) for text in texts]
         checked = CheckedColumn(
             column=column,
             codes=codes,
@@ -291,37 +193,76 @@ class _Check:
         field, path = one.column.field, one.column.path
         if field.role is Role.RESULT:
             return
-        if Action.CREATE in field.required_on and "#" not in path:
-            example = f", e.g. {field.example}" if field.example else ""
-            details = {"known": path, "action": Action.CREATE, "example": example}
-            self._add_where(~one.filled, one, Problem(code="required", details=details))
+        self._add_where(self._requires(field) & ~one.filled, one, self._required(field))
         if not field.known_in(self.version):
             details = {"known": path, "version": self.version, "which": field.which_versions}
-            self._add_where(one.filled, one, Problem(code="column_unsupported", details=details))
-        elif not field.on_create:
-            self._add_where(one.filled, one, Problem(code="not_on_create", details={"known": path}))
-        elif field.read_only:
-            self._check_read_only(one)
-        elif path == "action":
-            self._refuse_other_actions(one)
+            named = self._exists if path in self._keys else np.zeros(len(self.pending), dtype=bool)
+            self._add_where(one.filled & ~named, one, Problem(code="column_unsupported", details=details))
+        elif field.read_only and path != self.resource.named_by and (one.filled & self.pending).any():
+            self._add(-1, one.column.header, "", Problem(code="read_only", details={"known": path}))
+        elif not field.on_update:
+            self._add_where(one.filled & self._exists, one, Problem(code="not_on_update", details={"known": path}))
 
-    def _check_read_only(self, one: CheckedColumn) -> None:
-        path = one.column.path
-        names_it = path in {collection.key for collection in self.resource.collections}
-        code = "names_existing" if names_it else "read_only"
-        for position in np.flatnonzero(one.filled & self.pending & ~one.refused[one.codes]):
-            text = one.texts[one.codes[position]]
-            self._add(position, one.column.header, text, Problem(code=code, details={"known": path, "value": text}))
+    @property
+    def _keys(self) -> set[str]:
+        """The fields that name an object: read with a version that cannot write them, they harm nobody."""
+        return {collection.key for collection in self.resource.collections}
 
-    def _refuse_other_actions(self, one: CheckedColumn) -> None:
-        values = [reading.value if reading else Action.CREATE for reading in one.readings]
-        self._add_distinct(
-            one,
-            [
-                None if value == Action.CREATE else Problem(code="action_unsupported", details={"value": value})
-                for value in values
-            ],
-        )
+    def _is_key(self, field: Field) -> bool:
+        """Whether no row of this sheet can do without a field; `auto_ids` leaves it to the network to give ids."""
+        given = self.auto_ids and field.path == self.resource.named_by
+        return (field.always_required and not given) or (self.resource.is_part and field.path == PART_KEY)
+
+    def _required(self, field: Field) -> Problem:
+        """What a blank cell keeps from being done."""
+        one = self.resource.one
+        purposes = {
+            Role.PATH: "tell where the row goes",
+            Role.PARENT: f"tell whose {one} it is",
+            Role.BODY: f"tell which {one} it is" if field.always_required or self.resource.is_part else Action.CREATE,
+        }
+        way_out = ", or choose --auto-ids (auto_ids=True) if the network gives the ids"
+        example = f", e.g. {field.example}" if field.example else way_out if self._can_be_given(field) else ""
+        details = {"known": field.path, "action": purposes.get(field.role, Action.CREATE), "example": example}
+        return Problem(code="required", details=details)
+
+    def _can_be_given(self, field: Field) -> bool:
+        """Whether the network can choose it when an object is created."""
+        return bool(self.resource.parts) and field.path == self.resource.named_by and not self.auto_ids
+
+    def _requires(self, field: Field) -> Mask:
+        """Row position to whether the row cannot do without a field; only what can be told without the platform."""
+        if self._is_key(field):
+            return np.ones(len(self.pending), dtype=bool)
+        if field.always_required:
+            return self._asks_for(Action.UPDATE, Action.DELETE)  # the network gives ids to what is new, and to no other
+        on_create = Action.CREATE in field.required_on and not self.resource.parts and not self.resource.is_part
+        return self._creates if on_create else np.zeros(len(self.pending), dtype=bool)
+
+    @cached_property
+    def _exists(self) -> Mask:
+        """Row position to whether the row names an object by what only the platform gives."""
+        name = self.by_path.get(self.resource.named_by)
+        given = name is not None and name.column.field.read_only
+        return name.filled if name is not None and given else np.zeros(len(self.pending), dtype=bool)
+
+    @cached_property
+    def _creates(self) -> Mask:
+        """Row position to whether the row certainly asks for a new object."""
+        named = self._exists.copy()
+        for collection in self.resource.collections:
+            if one := self.by_path.get(collection.key):
+                named |= one.filled
+        action = self.by_path.get("action")
+        return ~named if action is None else self._asks_for(Action.CREATE) | (~named & ~action.filled)
+
+    def _asks_for(self, *actions: Action) -> Mask:
+        """Row position to whether the row names one of these actions."""
+        action = self.by_path.get("action")
+        if action is None:
+            return np.zeros(len(self.pending), dtype=bool)
+        asked = [reading is not None and reading.value in actions for reading in action.readings]
+        return np.array(asked, dtype=bool)[action.codes]
 
     # Several columns
 
@@ -342,20 +283,27 @@ class _Check:
     # Rows against rows
 
     def _compare_rows(self) -> None:
+        if self.resource.parts or self.resource.is_part:
+            return  # rows that share an id are one object: `records`
         scope = [one for one in self.columns if one.column.field.role is Role.PATH]
-        own = self.by_path.get("id_from_network")
-        if own is not None and self.resource.collections[0].key == "id_from_network":
-            for positions in self._repeated([*scope, own], only=own.filled):
-                details = {"value": own.texts[own.codes[positions[0]]].strip(), "rows": self._rows(positions)}
-                for position in positions:
-                    text = own.texts[own.codes[position]]
-                    self._add(position, own.column.header, text, Problem(code="duplicate_own_id", details=details))
+        for key, code in (("id_from_network", "duplicate_own_id"), (self.resource.named_by, "duplicate_number")):
+            if one := self.by_path.get(key):
+                self._refuse_repeated([*scope, one], one, code)
         same = [one for one in self.columns if one.column.field.role is not Role.RESULT]
-        alone = ~own.filled if own is not None else np.ones(len(self.pending), dtype=bool)
+        own = self.by_path.get("id_from_network")
+        alone = self._creates & ~own.filled if own is not None else self._creates
         for positions in self._repeated(same, only=alone):
             problem = Problem(code="identical_rows", details={"rows": self._rows(positions)})
             first = self._found(positions[0], "", "", problem)  # worded once: a group may be the whole sheet
             self.found += [first._replace(position=int(position)) for position in positions]
+
+    def _refuse_repeated(self, columns: Sequence[CheckedColumn], key: CheckedColumn, code: str) -> None:
+        for positions in self._repeated(columns, only=key.filled):
+            details = {"value": key.texts[key.codes[positions[0]]].strip(), "rows": self._rows(positions)}
+            for position in positions:
+                self._add(
+                    position, key.column.header, key.texts[key.codes[position]], Problem(code=code, details=details)
+                )
 
     def _repeated(self, columns: Sequence[CheckedColumn], *, only: Mask) -> Iterator[npt.NDArray[np.int64]]:
         """Positions of rows that are equal in some columns, a group at a time."""
@@ -384,9 +332,8 @@ class _Check:
         if refused:
             self.refused_rows[found.position] = found
 
-    def _found(self, position: int | np.integer, header: str, value: str, problem: Problem) -> _Found:
-        shown = (header, problem.level, problem.code, shortened(value), problem.message, problem.fix)
-        return _Found(int(position), self.order.get(header, -1), *shown)
+    def _found(self, position: int | np.integer, header: str, value: str, problem: Problem) -> Found:
+        return found(self.number, int(position), (self.order.get(header, -1), header, value), problem)
 
     def _add_where(self, mask: Mask, one: CheckedColumn, problem: Problem) -> None:
         for position in np.flatnonzero(mask & self.pending):
@@ -407,29 +354,30 @@ class _Check:
         one = self.by_path.get(problem.column or "") or next(one for one in columns if one.filled[position])
         self._add(position, one.column.header, one.texts[one.codes[position]], problem)
 
-    def issues(self) -> pd.DataFrame:
-        """All that was found, as a frame."""
-        told = (one for one in self.found if self.refused_rows.get(one.position, one) is one)
-        found = sorted(dict.fromkeys(told), key=lambda one: (one.position, one.order))
-        index = self.sheet.frame.index
-        rows = pd.array([index[one.position] if one.position >= 0 else None for one in found], dtype="Int64")
-        texts = {name: pd.Series([getattr(one, name) for one in found], dtype="str") for name in ISSUE_COLUMNS[1:]}
-        return pd.DataFrame({"row": rows} | texts, columns=list(ISSUE_COLUMNS))
+    def told(self) -> list[Found]:
+        """What was found; of a row that reading refused, only that."""
+        return [one for one in self.found if self.refused_rows.get(one.position, one) is one]
 
 
-def _read(field: Field, text: str) -> tuple[Reading | None, Problem | None]:
-    """Read one distinct text: its meaning, and the error if it has none. Blank: neither."""
+def _read(field: Field, text: str, *, name: str) -> tuple[Reading | None, Problem | None]:
+    """Read one distinct text: its meaning, and the error if it has none. Blank: neither.
+
+    Args:
+        field: what it is about.
+        text: of the cell.
+        name: the field by which rows name their object; it is read although only the platform sets it.
+    """
     bare = plain(text)
     spoilt = None if field.role is Role.RESULT else _spoilt(bare)
     if spoilt or not bare:
         return None, spoilt
-    if field.role is Role.RESULT or field.read_only:
+    if field.role is Role.RESULT or (field.read_only and field.path != name):
         return Reading(value=text), None
     try:
         reading = field.kind.read(text)
     except Refused as refused:
         return None, refused.problem
-    if reading.value in (None, []) and not field.clearable:
+    if reading.value in (None, []) and (not field.clearable or field.path == name):
         return None, Problem(code="cannot_clear", details={"known": field.path})
     return reading, None
 

@@ -1,0 +1,104 @@
+"""`invoca-bulk plan`: what a run would do; nothing is sent."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from invoca_bulk.cli import common, network
+from invoca_bulk.errors import RunAborted, SettingInvalid
+
+if TYPE_CHECKING:
+    from invoca_bulk.previews import Preview
+
+#: Flags of `plan` alone.
+_OWN = ("output", "save", "detailed_exitcode", "as_json")
+
+
+@click.command()
+@common.file_argument()
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Write it with old and new side by side: .xlsx or .csv."
+)
+@click.option("--save", type=click.Path(path_type=Path), help="Keep it, to run exactly this later: a name with .json.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 0: nothing to do, 1: any error, 2: changes.")
+@network.choice_options()
+@network.network_options()
+@network.calling_options()
+@common.reading_options()
+@common.json_option()
+def command(
+    file: Path,
+    output: Path | None,
+    save: Path | None,
+    *,
+    detailed_exitcode: bool,
+    as_json: bool,
+    **flags: Any,  # noqa: ANN401  what click has read
+) -> None:
+    """Look at the platform and say for each row of FILE what would be done: each field, old -> new. Nothing is sent.
+
+    Rows with errors are refused in the plan; it exits with 2 when there are such, else with 0.
+    """
+    from invoca_bulk import pipeline  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk.options import Options  # noqa: PLC0415
+
+    _refuse_names(output, save, sandbox=flags["sandbox"])
+    reading = {name: flags.pop(name) for name in ("sheet", "resource")}
+    with network.opened(flags, auto_ids=flags["auto_ids"]) as where:
+        try:
+            preview = pipeline.preview(file, where, Options(**flags), **reading)
+        except RunAborted as error:
+            same = common.shown_command(["plan", file, *common.given_flags()])
+            raise type(error)(f"{error}\nNext, when that is mended: {same}") from None
+    written = _written(preview, output)
+    kept = preview.keep(save) if save else None
+    told = {"output": written and str(written), "saved": kept and str(kept), "next": _next(preview, file, kept)}
+    if as_json:
+        common.print_json(preview.to_json(detailed=detailed_exitcode) | told)
+    else:
+        _tell(preview, told)
+    sys.exit(preview.exit_code(detailed=detailed_exitcode))
+
+
+def _refuse_names(output: Path | None, save: Path | None, *, sandbox: bool) -> None:
+    """Before the platform is asked for anything."""
+    from invoca_bulk import kept, saving  # noqa: PLC0415  `--help` needs no pandas
+
+    if output:
+        saving.checked_path(output)
+    if save:
+        kept.checked_path(save)
+    if save and sandbox:
+        msg = "The plan of a rehearsal cannot be kept: its sandbox is gone when it has been made. Leave out --save."
+        raise SettingInvalid(msg)
+
+
+def _written(preview: Preview, output: Path | None) -> Path | None:
+    from invoca_bulk import files  # noqa: PLC0415  `--help` needs no pandas
+
+    return preview.save(files.free(output)) if output else None
+
+
+def _tell(preview: Preview, told: dict[str, Any]) -> None:
+    for line in preview.lines():
+        click.echo(line)
+    for name, what in (("output", "The plan, old and new side by side"), ("saved", "Kept, to be run")):
+        if told[name]:
+            click.echo(f"{what}: {told[name]}")
+    click.echo(f"Next: {told['next']}" if told["next"] else "There is nothing to do.")
+
+
+def _next(preview: Preview, file: Path, kept: Path | None) -> str | None:
+    """What to do with the plan; None: there is nothing to do."""
+    if not preview.ok:
+        return f"correct {file}, then {common.shown_command(['plan', file, *common.given_flags('as_json')])}"
+    if not preview.requests:
+        return None
+    if kept:
+        left_out = (*network.CHOICES, "sheet", "resource", *_OWN)
+        return common.shown_command(["run", kept, *common.given_flags(*left_out)])
+    return common.shown_command(["run", file, *common.given_flags(*_OWN)])

@@ -1,0 +1,96 @@
+"""Writing to the journal while requests are under way.
+
+Steps in flight share commits: while one commit is on its way to the disk, the changes of the others gather for the
+next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from invoca_bulk.journal import Change, Journal
+
+    _Batch = Sequence[tuple[Sequence[Change], asyncio.Future[None]]]
+
+
+class Scribe:
+    """Writes changes to the journal, many in a commit, in a thread of its own.
+
+    The journal's connection is used by one thread only, and the event loop never waits for the disk.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+        self._waiting: list[tuple[Sequence[Change], asyncio.Future[None]]] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    async def write(self, *changes: Change) -> None:
+        """Return when the changes are durable.
+
+        Raises:
+            RunAborted: somebody else has touched the journal.
+            sqlalchemy.exc.SQLAlchemyError: the disk is full, or the file is gone.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((changes, done))
+        self._start()
+        await asyncio.shield(done)
+
+    def note(self, change: Change) -> None:
+        """Have a change made durable with the next commit, without waiting for it."""
+        self._waiting.append(([change], asyncio.get_running_loop().create_future()))
+        self._start()
+
+    def _start(self) -> None:
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_all())
+
+    async def _write_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            changes = [change for group, _ in batch for change in group]
+            try:
+                await loop.run_in_executor(self._thread, self._journal.apply, changes)
+            except Exception as error:  # noqa: BLE001  it is raised again in every caller that waits
+                await self._write_singly(batch, error)
+            else:
+                _finish(batch, None)
+
+    async def _write_singly(self, batch: _Batch, error: Exception) -> None:
+        """One change that cannot be written must not take with it the others that shared its commit."""
+        loop = asyncio.get_running_loop()
+        for group, done in batch:
+            problem: Exception | None = error
+            if len(batch) > 1:
+                try:
+                    await loop.run_in_executor(self._thread, self._journal.apply, group)
+                    problem = None
+                except Exception as single:  # noqa: BLE001  it is raised again in the caller that waits
+                    problem = single
+            _finish([(group, done)], problem)
+
+    async def close(self) -> None:
+        """Wait for what is being written, also when the run is being cancelled: its last commit has to end first."""
+        while self._writer is not None and not self._writer.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(self._writer)
+        self._thread.shutdown()
+
+
+def _finish(batch: _Batch, error: Exception | None) -> None:
+    for _, done in batch:
+        if done.done():
+            continue
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+            done.exception()  # seen, even when the step that waited was cancelled

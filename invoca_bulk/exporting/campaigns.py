@@ -1,0 +1,86 @@
+"""Which campaigns are meant: the platform has no list of them, so that a sheet, or the caller, has to name them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import pandas as pd
+
+from invoca_bulk import sheets, validation
+from invoca_bulk.errors import SettingInvalid, SheetInvalid
+from invoca_bulk.schema import DEFAULT_API_VERSION, PROMO_NUMBERS, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from invoca_bulk.planning import Scope
+    from invoca_bulk.sheets import Sheet
+
+#: A sheet that names campaigns, or a list with a dict for each.
+Campaigns: TypeAlias = "sheets.Source | list[Mapping[str, str]]"
+
+#: The columns that make up the address of a campaign; the last one may be missing, or blank.
+_ADDRESS = tuple(one.path for one in PROMO_NUMBERS.fields if one.role is Role.PATH)
+_ERRORS_SHOWN = 5
+
+_NOTHING = (
+    "It is not said which campaigns are meant, and the platform has no list of them. Name them with --campaigns FILE "
+    f"(a sheet with the columns {_ADDRESS[0]}, {_ADDRESS[1]} and, where there are some, {_ADDRESS[2]}; the sheet that "
+    "was run will do), or one with --advertiser and --campaign (campaigns=… in Python)."
+)
+
+
+def read(campaigns: Campaigns | None) -> dict[Scope, dict[str, str]]:
+    """The campaigns, each once.
+
+    Args:
+        campaigns: a sheet in any form, of which only the columns of the address count, or a list of dicts with these.
+
+    Returns:
+        The scope of each to the cells of its address.
+
+    Raises:
+        SettingInvalid: no campaign is named.
+        SheetUnreadable: it is no sheet.
+        SheetInvalid: an id is missing, or cannot be one.
+    """
+    if campaigns is None:
+        raise SettingInvalid(_NOTHING)
+    (sheet,) = sheets.load(_source(campaigns), resource=PROMO_NUMBERS.name)
+    found = _addresses(sheet)
+    if not found:
+        raise SettingInvalid(f"There is no row that names a campaign. {_NOTHING}")
+    return {PROMO_NUMBERS.scope(one): one for one in found}
+
+
+def _source(campaigns: Campaigns) -> sheets.Source:
+    if not isinstance(campaigns, list):
+        return campaigns
+    if not all(isinstance(one, Mapping) for one in campaigns):
+        raise SettingInvalid(f"The list of campaigns has to hold dicts with the keys {', '.join(_ADDRESS)}.")
+    return pd.DataFrame([dict(one) for one in campaigns] or {name: [] for name in _ADDRESS}, dtype=object)
+
+
+def _addresses(sheet: Sheet) -> list[dict[str, str]]:
+    """The address of each row, checked as in any sheet; what stands in other columns is nobody's business here."""
+    known = [(title, sheet.resource.column(title)) for title in map(str, sheet.frame.columns)]
+    titles = [title for title, column in known if column and column.path in _ADDRESS]
+    checked = validation.validate([replace(sheet, frame=sheet.frame[titles])], version=DEFAULT_API_VERSION)
+    errors = checked.issues[(checked.issues["level"] == "error") & checked.issues["column"].isin([*titles, *_ADDRESS])]
+    told = zip(errors["row"], errors["column"], errors["message"], errors["fix"], strict=True)
+    problems = [f"row {one.row}: {one.problem.message} {one.problem.fix}" for one in sheet.findings if one.row]
+    problems += [
+        f"{'header' if row is pd.NA else f'row {row}'}, {column}: {message} {fix}" for row, column, message, fix in told
+    ]
+    if problems:
+        raise SheetInvalid(_refusal(problems))
+    (one,) = checked.sheets
+    return [one.values(position) for position in range(len(one.pending))]
+
+
+def _refusal(problems: Sequence[str]) -> str:
+    more = [f"… and {len(problems) - _ERRORS_SHOWN:,} more"] if len(problems) > _ERRORS_SHOWN else []
+    shown = "\n".join(f"  {line}" for line in [*problems[:_ERRORS_SHOWN], *more])
+    return f"The sheet does not say which campaigns are meant. Correct it:\n{shown}"

@@ -1,0 +1,35 @@
+"""Durable record of every step: intent before the first byte, outcome after.
+
+One SQLite file for each base URL and network, in the user's state directory. WAL with `synchronous=FULL`: a commit
+that returned survives a power cut, because a lost `sent` is a number bought twice. One process writes at a time; it
+holds an operating-system lock that dies with it. Others may read at any time. No token and no header is ever in it.
+"""
+
+from __future__ import annotations
+
+from invoca_bulk.journal.book import REHEARSAL, Journal, new_run_id
+from invoca_bulk.journal.files import durable_engine, journal_file, opened, results_of
+from invoca_bulk.journal.records import Change, RowRecord, RunRecord
+from invoca_bulk.journal.states import DONE_OUTCOME, ENDS_AS, NEXT, RunState, State, outcome
+from invoca_bulk.journal.tables import VERSION, OtherVersion
+
+__all__ = [
+    "DONE_OUTCOME",
+    "ENDS_AS",
+    "NEXT",
+    "REHEARSAL",
+    "VERSION",
+    "Change",
+    "Journal",
+    "OtherVersion",
+    "RowRecord",
+    "RunRecord",
+    "RunState",
+    "State",
+    "durable_engine",
+    "journal_file",
+    "new_run_id",
+    "opened",
+    "outcome",
+    "results_of",
+]

@@ -1,0 +1,228 @@
+"""The records of a plan."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from invoca_bulk.schema import PROMO_NUMBERS, Action
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from invoca_bulk.schema.kinds import Json
+    from invoca_bulk.schema.outputs import Outcome
+
+#: Path parts above a collection, such as `("advertisers", "A-100", "advertiser_campaigns", "C-100")`; none above the
+#: advertisers themselves.
+Scope = tuple[str, ...]
+
+#: What a plan says of a row that asks for nothing new.
+UNCHANGED = "unchanged"
+REFUSED = "refused"
+
+
+#: Ways to treat the users and sites that an advertiser has and the sheet does not mention.
+NESTED = ("merge", "replace")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What the user has decided about a plan.
+
+    Attributes:
+        nested: `merge`: users and sites that the sheet does not mention stay; `replace`: its set is sent alone.
+        allow_removals: whether `replace` may take users and sites away.
+        auto_ids: whether the network gives ids to advertisers that come without one.
+    """
+
+    nested: str = "merge"
+    allow_removals: bool = False
+    auto_ids: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What the platform said of one scope.
+
+    Attributes:
+        objects: what it has there, as the platform gave it: promo numbers, or advertisers.
+        refusal: why it cannot be used, in the platform's words; empty when it can.
+    """
+
+    objects: tuple[Mapping[str, Json], ...] = ()
+    refusal: str = ""
+
+    @property
+    def promo_numbers(self) -> list[str]:
+        """The numbers themselves."""
+        return [str(one["promo_number"]) for one in self.objects if one.get("promo_number")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One API call to make.
+
+    Attributes:
+        number: counts from 0 within the plan.
+        resource: what it is about, by its name.
+        action: what it does.
+        verb: the HTTP method.
+        path: the parts of the address after the network, not yet percent-encoded.
+        body: the JSON object to send; None: no body. Where there is a patch it is what the plan came to, and is made
+            anew from the object as it is just before it is sent.
+        own_id: the id that the client itself chose for the object; empty: the platform chooses.
+        once: whether it must not be sent twice, since each request makes another object.
+        phase: steps of a phase begin when those of the phase before have ended.
+        needs: the number of a step that has to be done before this one may be sent; None: of none.
+        patch: what to change, as `merging.apply` takes it; None: the body is sent as it is.
+        before: the object as the platform showed it to the plan; None: there was none.
+        destination: of a move: the parts of the address of the collection that the object is in afterwards.
+    """
+
+    number: int
+    resource: str
+    action: Action
+    verb: str
+    path: tuple[str, ...]
+    body: Mapping[str, Json] | None
+    own_id: str = ""
+    once: bool = False
+    phase: int = 0
+    needs: int | None = None
+    patch: Mapping[str, Json] | None = None
+    before: Mapping[str, Json] | None = None
+    destination: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldChange:
+    """One field that a step changes.
+
+    Attributes:
+        sheet: the number of the sheet.
+        row: the row number in the spreadsheet.
+        column: the sheet's title of the field; its path where the sheet does not have it.
+        part: which user or site it belongs to, such as `user Jim Williams (U-2)`; empty: to the object itself.
+        old: as a cell would show it; empty: it was not there.
+        new: as a cell would show it; empty: it is cleared.
+    """
+
+    sheet: int
+    row: int
+    column: str
+    part: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removal:
+    """One user or site that is taken away.
+
+    Attributes:
+        sheet: the number of the sheet.
+        row: the row number in the spreadsheet.
+        what: such as `user Jim Williams (U-2)`.
+        of: the advertiser, such as `Acme Tickets (A-100)`.
+    """
+
+    sheet: int
+    row: int
+    what: str
+    of: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedSheet:
+    """One sheet of a plan.
+
+    Attributes:
+        name: the worksheet's name; empty where only one was read.
+        resource: what its rows are about, by its name.
+        headers: its columns, the titles of `PlannedRow.cells`.
+    """
+
+    name: str
+    resource: str
+    headers: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRow:
+    """One row of the results.
+
+    Attributes:
+        sheet: the number of its sheet.
+        row: the row number in the spreadsheet; rows with a `quantity` share it.
+        cells: the texts of the row, in the order of its sheet's headers.
+        action: `create`, `update`, `move`, `delete`, `remove`, `unchanged` or `refused`.
+        about: the object, as people call it; empty when it has no name yet.
+        step: the number of its step; None: there is nothing to do.
+        outcome: where there is no step: `invalid`, `unchanged`, or what an earlier run made of it.
+        carried: whether the outcome and all result columns are those of an earlier run.
+        found: of an unchanged row: what the platform itself set (`payloads.ASSIGNED`); None: there is no such object.
+        error: why it is invalid.
+        fix: what to do about it.
+    """
+
+    sheet: int = 0
+    row: int
+    cells: tuple[str, ...]
+    action: str = ""
+    about: str = ""
+    step: int | None = None
+    outcome: Outcome | None = None
+    carried: bool = False
+    found: Mapping[str, Json] | None = None
+    error: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run is going to do.
+
+    Attributes:
+        resource: what it is about, such as `promo_numbers` or `advertisers+promo_numbers`.
+        source: the file's name.
+        sheets: the sheets.
+        titles: path to title, for what the platform says of a field.
+        rows: the rows of the results, sheet by sheet in their order, a `quantity` written out.
+        steps: the calls, in the order of the rows.
+        changes: the fields that they change, in the order of the rows.
+        removals: the users and sites that they take away.
+        issues: validation's issues and those that the platform's state adds; columns `issues.ISSUE_COLUMNS`.
+        observed: scope to the platform's state before the run.
+        fingerprint: identifies the sheets' content; see `fingerprint_of`.
+    """
+
+    resource: str
+    source: str
+    sheets: tuple[PlannedSheet, ...]
+    titles: Mapping[str, str]
+    rows: tuple[PlannedRow, ...]
+    steps: tuple[Step, ...]
+    changes: tuple[FieldChange, ...]
+    removals: tuple[Removal, ...]
+    issues: pd.DataFrame
+    observed: Mapping[Scope, Observed]
+    fingerprint: str
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """Action to number of rows."""
+        return Counter(row.action for row in self.rows)
+
+    @property
+    def new_numbers(self) -> int:
+        """How many numbers will be bought."""
+        return self.steps_of(PROMO_NUMBERS.name, Action.CREATE)
+
+    def steps_of(self, resource: str, action: Action) -> int:
+        """How many steps do something to a resource."""
+        return sum(step.resource == resource and step.action is action for step in self.steps)

@@ -1,0 +1,360 @@
+"""What to do about promo numbers: each row against the numbers that its campaign has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from invoca_bulk import payloads
+from invoca_bulk.issues import Problem
+from invoca_bulk.planning.fields import by_id, sent_form, shown
+from invoca_bulk.schema import PROMO_NUMBERS, Action, Role, paths
+from invoca_bulk.validation import Place, national, placed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from invoca_bulk.planning.drafting import Draft
+    from invoca_bulk.planning.model import Observed, Scope
+    from invoca_bulk.planning.objects import ObjectPlanner
+    from invoca_bulk.schema.kinds import Json
+    from invoca_bulk.validation import CheckedSheet
+
+#: Promo numbers come after the advertisers that they need, and before those that are deleted.
+PHASE = 1
+_NUMBER, _OWN_ID = "promo_number", "id_from_network"
+_DESTINATION = "destination_"
+_HOURS = "hours_of_operation"
+
+
+def scopes(sheet: CheckedSheet) -> Iterator[Scope]:
+    """The campaigns whose numbers decide about a sheet's rows, those that numbers move to included."""
+    for position in sheet.to_do.nonzero()[0]:
+        values = sheet.values(position)
+        yield PROMO_NUMBERS.scope(values)
+        if destination := _destination(values):
+            yield destination
+
+
+def _destination(values: Mapping[str, Json]) -> Scope | None:
+    """Where a row wants its number to be; None: where it is."""
+    place = {path.removeprefix(_DESTINATION): value for path, value in values.items() if path.startswith(_DESTINATION)}
+    return PROMO_NUMBERS.scope(place) if place else None
+
+
+class _Campaign:
+    """The numbers of one campaign, by both of their names."""
+
+    def __init__(self, scope: Scope, observed: Observed) -> None:
+        self.scope = scope
+        self.refusal = observed.refusal
+        self._objects = observed.objects
+
+    @cached_property
+    def _by_number(self) -> dict[str, Mapping[str, Json]]:
+        field = PROMO_NUMBERS.by_path[_NUMBER]
+        return {national(str(payloads.canonical(field, one.get(_NUMBER)))): one for one in self._objects}
+
+    @cached_property
+    def _by_id(self) -> dict[str, Mapping[str, Json]]:
+        return by_id(self._objects)
+
+    def find(self, values: Mapping[str, Json]) -> Mapping[str, Json] | None:
+        """The number that a row names, if it is here."""
+        if _NUMBER in values:
+            return self._by_number.get(national(values[_NUMBER]))
+        return self._by_id.get(values.get(_OWN_ID, ""))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """One row that is to be planned.
+
+    Attributes:
+        place: where it stands.
+        values: path to JSON value of its filled cells, cleared ones left out.
+        changes: the same with those that are to be cleared.
+        action: what it asks for; None: to be decided.
+    """
+
+    place: Place
+    values: Mapping[str, Json]
+    changes: Mapping[str, Json]
+    action: Action | None
+
+    @property
+    def name(self) -> str:
+        """What it names its number by; empty: nothing."""
+        return str(self.values.get(_NUMBER) or self.values.get(_OWN_ID, ""))
+
+
+class NumberPlanner:
+    """Plans the rows of the sheets of promo numbers.
+
+    Args:
+        draft: the plan so far.
+        advertisers: what the plan does to the advertisers.
+    """
+
+    def __init__(self, draft: Draft, advertisers: ObjectPlanner) -> None:
+        self._draft = draft
+        self._advertisers = advertisers
+        self._campaigns: dict[Scope, _Campaign] = {}
+        #: Number of the platform, by its campaign and its internal place there, to the row that is about it.
+        self._taken: dict[tuple[Scope, int], Place] = {}
+
+    def plan(self, number: int, sheet: CheckedSheet) -> None:
+        """Decide about each row of a sheet."""
+        for position, (pending, invalid) in enumerate(zip(sheet.pending, sheet.invalid, strict=True)):
+            place = Place(number, position)
+            if not pending:
+                self._draft.carry(place)
+            elif invalid:
+                self._draft.invalid(place)
+            else:
+                changes = sheet.changes(position)
+                self._decide(
+                    _Row(
+                        place=place,
+                        values={path: value for path, value in changes.items() if value not in (None, [])},
+                        changes=changes,
+                        action=Action(changes["action"]) if "action" in changes else None,
+                    )
+                )
+
+    def _campaign(self, scope: Scope) -> _Campaign:
+        if scope not in self._campaigns:
+            self._campaigns[scope] = _Campaign(scope, self._draft.observed[scope])
+        return self._campaigns[scope]
+
+    def _decide(self, row: _Row) -> None:
+        campaign = self._campaign(PROMO_NUMBERS.scope(row.values))
+        needs = self._advertisers.created.get(campaign.scope[1])
+        if campaign.refusal and needs is None:
+            self._refuse_place(row, campaign)
+            return
+        destination = self._moves_to(row, campaign)
+        found = campaign.find(row.values) if row.name else None
+        # A number keeps its number when it moves, and gets another id.
+        there = destination.find(row.values) if destination and _NUMBER in row.values else None
+        if found is not None:
+            self._on_existing(row, campaign, found, destination)
+        elif destination and there is not None:
+            self._on_existing(row, destination, there, None)  # it has moved already
+        else:
+            self._on_missing(row, campaign, needs)
+
+    def _refuse_place(self, row: _Row, campaign: _Campaign, path: str = "") -> None:
+        beside = self._advertisers.blamed.get(campaign.scope[1])
+        if beside and not path:
+            self._draft.refuse(row.place, [("", beside)], about=row.name)
+        else:
+            self._refuse(row, "campaign_not_found", path, text=campaign.refusal.rstrip("."))
+
+    def _moves_to(self, row: _Row, campaign: _Campaign) -> _Campaign | None:
+        scope = _destination(row.values)
+        return self._campaign(scope) if scope and scope != campaign.scope else None
+
+    # A number that the campaign has
+
+    def _on_existing(
+        self, row: _Row, campaign: _Campaign, found: Mapping[str, Json], destination: _Campaign | None
+    ) -> None:
+        own_id = str(found.get(_OWN_ID) or "")
+        moved = campaign.scope != PROMO_NUMBERS.scope(row.values)
+        first = self._taken.setdefault((campaign.scope, id(found)), row.place)
+        if row.action is Action.CREATE:
+            self._refuse(row, "own_id_exists", _OWN_ID, value=row.name, number=found.get(_NUMBER, ""))
+        elif first != row.place:
+            rows = ", ".join(str(self._draft.row_number(place)) for place in (first, row.place))
+            path = _NUMBER if _NUMBER in row.values else _OWN_ID
+            self._refuse(row, "duplicate_number", path, value=_about(found), rows=rows)
+        elif row.values.get(_OWN_ID, own_id).strip() != own_id.strip() and not moved:
+            self._refuse(row, "own_id_differs", _OWN_ID, value=row.values[_OWN_ID], other=own_id)
+        elif row.action is Action.DELETE:
+            self._delete(row, campaign, found)
+        elif destination and destination.refusal:
+            self._refuse_place(row, destination, f"{_DESTINATION}advertiser_campaign_id_from_network")
+        else:
+            self._change(row, campaign, found, destination)
+
+    def _delete(self, row: _Row, campaign: _Campaign, found: Mapping[str, Json]) -> None:
+        step = self._step(row, campaign, found, action=Action.DELETE, body=None)
+        self._draft.do(row.place, step, about=_about(found))
+
+    def _change(self, row: _Row, campaign: _Campaign, found: Mapping[str, Json], destination: _Campaign | None) -> None:
+        after = _After(row.changes, found)
+        if not after.changed and destination is None:
+            self._draft.leave(row.place, _about(found))
+        elif problems := list(after.problems(row.values)):
+            self._draft.refuse(row.place, [self._titled(row, one) for one in problems], about=_about(found))
+        else:
+            moves = {path: value for path, value in row.values.items() if path.startswith(_DESTINATION)}
+            body = after.body() | (moves if destination else {})
+            action = Action.MOVE if destination else Action.UPDATE
+            to = (*destination.scope, "promo_numbers") if destination else ()
+            step = self._step(row, campaign, found, action=action, body=body, destination=to)
+            self._draft.do(row.place, step, about=_about(found))
+            self._tell(row, after, moves if destination else {})
+        self._warn_of_what_is_not_sent(row)
+
+    def _warn_of_what_is_not_sent(self, row: _Row) -> None:
+        """Validation has done so for the rows of which it could know that their number exists."""
+        for path in row.values if _NUMBER not in row.values else ():
+            if not PROMO_NUMBERS.by_path[paths.pattern(path)].on_update:
+                details = {"known": self._draft.title(row.place, path), "value": row.values[path]}
+                self._draft.warn(row.place, path, Problem(code="not_on_update", details=details))
+
+    def _tell(self, row: _Row, after: _After, moves: Mapping[str, Json]) -> None:
+        for path, (old, new) in after.changed.items():
+            self._draft.change(row.place, path, shown(PROMO_NUMBERS, path, old), shown(PROMO_NUMBERS, path, new))
+        for path, value in moves.items():
+            old = row.values.get(path.removeprefix(_DESTINATION), "")
+            if old != value:
+                self._draft.change(row.place, path, old, value)
+
+    def _step(self, row: _Row, campaign: _Campaign, found: Mapping[str, Json], **about: object) -> int:
+        """A step on a number that exists, addressed by what the row names it by."""
+        own = _NUMBER not in row.values
+        key = str(found[_OWN_ID] if own else found[_NUMBER])
+        collection = "promo_numbers_by_id" if own else "promo_numbers"
+        return self._draft.step(
+            resource=PROMO_NUMBERS.name,
+            path=(*campaign.scope, collection, key),
+            own_id=row.values.get(_OWN_ID, ""),
+            phase=PHASE,
+            before=found,
+            **about,
+        )
+
+    # A number that it does not have
+
+    def _on_missing(self, row: _Row, campaign: _Campaign, needs: int | None) -> None:
+        if row.action is Action.DELETE:
+            self._draft.leave(row.place, row.name)  # it is gone already
+        elif _NUMBER in row.values:
+            known = self._draft.title(row.place, _NUMBER)
+            self._refuse(row, "number_not_found", _NUMBER, value=row.name, known=known)
+        elif row.action in {Action.UPDATE, Action.MOVE} or _destination(row.values):
+            self._refuse(row, "own_id_not_found", _OWN_ID, value=row.name)
+        elif missing := list(_missing(row.values, "create a number (the campaign has none with this id)")):
+            self._draft.refuse(row.place, [self._titled(row, one) for one in missing], about=row.name)
+        else:
+            self._create(row, campaign, needs)
+
+    def _create(self, row: _Row, campaign: _Campaign, needs: int | None) -> None:
+        own_id = row.values.get(_OWN_ID, "")
+        collection = "promo_numbers_by_id" if own_id else "promo_numbers"
+        body = payloads.body(PROMO_NUMBERS, row.values)
+        cells = self._one_of(row.place)
+        for _ in range(row.values.get("quantity", 1)):
+            step = self._draft.step(
+                resource=PROMO_NUMBERS.name,
+                action=Action.CREATE,
+                path=(*campaign.scope, collection),
+                body=body,
+                own_id=own_id,
+                once=True,
+                phase=PHASE,
+                needs=needs,
+            )
+            self._draft.do(row.place, step, about=own_id)
+            self._draft.recent(row.place, cells)
+        for path, value in row.values.items():
+            if PROMO_NUMBERS.by_path[paths.pattern(path)].is_sent:
+                self._draft.change(row.place, path, "", shown(PROMO_NUMBERS, path, value))
+
+    def _one_of(self, place: Place) -> tuple[str, ...]:
+        """A row of the results stands for one number: its quantity is 1, or blank where it was."""
+        cells, sheet = self._draft.cells(place), self._draft.checked.sheets[place.sheet]
+        column = sheet.by_path.get("quantity")
+        at = list(sheet.sheet.frame.columns).index(column.column.header) if column else -1
+        return cells if at < 0 or not cells[at].strip() else (*cells[:at], "1", *cells[at + 1 :])
+
+    def _refuse(self, row: _Row, code: str, path: str, **details: Json) -> None:
+        self._draft.refuse(row.place, [(path, Problem(code=code, details=details))], about=row.name)
+
+    def _titled(self, row: _Row, problem: Problem) -> tuple[str, Problem]:
+        """A problem with the path of its cell, in the words of the sheet."""
+        path = problem.column or ""
+        return path, placed(PROMO_NUMBERS, problem, self._draft.title(row.place, path))
+
+
+def _missing(values: Mapping[str, Json], purpose: str) -> Iterator[Problem]:
+    """The required fields that are not there; validation could not know that they are needed."""
+    for field in PROMO_NUMBERS.fields:
+        if Action.CREATE in field.required_on and values.get(field.path) in (None, ""):
+            details = {"known": field.path, "action": purpose, "example": ""}
+            yield Problem(code="required", column=field.path, details=details)
+
+
+def _about(found: Mapping[str, Json]) -> str:
+    """A number as people call it."""
+    return str(found.get(_NUMBER) or found.get(_OWN_ID) or "")
+
+
+class _After:
+    """A number as a row wants it, beside what it is.
+
+    Args:
+        changes: path to JSON value of the row's cells; None: to be cleared.
+        found: the number as the platform has it.
+
+    Attributes:
+        changed: path to its value before and after, where the two differ.
+    """
+
+    def __init__(self, changes: Mapping[str, Json], found: Mapping[str, Json]) -> None:
+        self._old = {path: value for path, value in payloads.leaves(found) if value not in (None, "", [])}
+        self._new = {path: value for path, value in changes.items() if _is_comparable(path)}
+        self.changed = {path: pair for path, pair in self._pairs() if pair[0] != pair[1]}
+
+    def _pairs(self) -> Iterator[tuple[str, tuple[Json, Json]]]:
+        for path, value in self._new.items():
+            field = PROMO_NUMBERS.by_path[paths.pattern(path)]
+            yield path, (payloads.canonical(field, self._old.get(path)), value if value != [] else None)
+
+    def body(self) -> dict[str, Json]:
+        """The JSON object to send: what changes, and what no update can do without."""
+        required = (one.path for one in PROMO_NUMBERS.fields if one.is_sent and Action.CREATE in one.required_on)
+        kept = {path: self._value(path) for path in required}
+        sent = kept | {path: new for path, (_, new) in self.changed.items()}
+        for whole in (paths.FREE_PARENT, _HOURS):
+            if any(path.startswith(f"{whole}.") for path in sent):
+                sent = self._with_whole(whole) | sent
+        return sent_form(sent)
+
+    def _with_whole(self, parent: str) -> dict[str, Json]:
+        """All leaves below a parent: it is not documented whether an update keeps those that it does not name."""
+        return {path: self._value(path) for path in (*self._old, *self._new) if path.startswith(f"{parent}.")}
+
+    def _value(self, path: str) -> Json:
+        """The value after the update; what the platform's own is, to the letter where the row does not give one."""
+        new = self._new.get(path)
+        return new if path in self._new else self._old.get(path)
+
+    def problems(self, values: Mapping[str, Json]) -> Iterator[Problem]:
+        """What is wrong with the number as it would be; what the rules say of what it was before may stay."""
+        given = {path: self._value(path) for path in (*self._old, *self._new)} | dict(values)
+        yield from _missing(given, "change a number (the platform has none for this one)")
+        yield from _broken(given, self.changed)
+
+
+def _is_comparable(path: str) -> bool:
+    field = PROMO_NUMBERS.by_path[paths.pattern(path)]
+    moves = path.startswith(_DESTINATION)
+    return field.is_sent and field.on_update and field.role is Role.BODY and path != _OWN_ID and not moves
+
+
+def _broken(values: Mapping[str, Json], changed: Iterable[str]) -> Iterator[Problem]:
+    """The errors of the rules that look at what changes."""
+    touched = {paths.pattern(path) for path in changed}
+    present = {path: value for path, value in values.items() if value not in (None, [])}
+    for rule in PROMO_NUMBERS.rules:
+        if touched.intersection(rule.fields):
+            yield from (
+                one
+                for one in rule.check({path: present[path] for path in present if paths.pattern(path) in rule.fields})
+                if one.level == "error"
+            )

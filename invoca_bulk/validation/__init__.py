@@ -1,0 +1,89 @@
+"""Sheets -> checked rows and issues: everything that can be known about the rows before the first request.
+
+`one_sheet` checks headers, cells and rows of each sheet; `records` gathers the rows that are about one object with
+parts (advertisers), from one sheet or several, and checks them together; `wholes` is what a whole object needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from invoca_bulk.schema import RESOURCES
+from invoca_bulk.validation import found
+from invoca_bulk.validation.model import Checked, CheckedColumn, CheckedSheet, Part, Place, Record, national
+from invoca_bulk.validation.one_sheet import SheetCheck
+from invoca_bulk.validation.records import Gathering, record_cell, where
+from invoca_bulk.validation.wholes import missing, not_whole, placed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from invoca_bulk.sheets import Sheet
+    from invoca_bulk.validation.found import Found
+    from invoca_bulk.validation.model import Mask
+
+__all__ = [
+    "Checked",
+    "CheckedColumn",
+    "CheckedSheet",
+    "Part",
+    "Place",
+    "Record",
+    "missing",
+    "national",
+    "not_whole",
+    "placed",
+    "record_cell",
+    "validate",
+    "where",
+]
+
+
+def validate(sheets: Sequence[Sheet], *, version: str, auto_ids: bool = False) -> Checked:
+    """Check every row of every sheet at once.
+
+    Args:
+        sheets: what `sheets.load` gave.
+        version: the API version that the rows are meant for.
+        auto_ids: whether the network gives ids to advertisers that come without one.
+
+    Returns:
+        The checked sheets; problems in the data are values in `issues`, never exceptions.
+    """
+    checks = [SheetCheck(sheet, number, version, auto_ids=auto_ids) for number, sheet in enumerate(sheets)]
+    for check in checks:
+        check.run()
+    whole = [one.checked() for one in checks]
+    gatherings = [Gathering(one, whole, auto_ids=auto_ids) for one in RESOURCES.values() if one.parts]
+    records = tuple(chain.from_iterable(one.records() for one in gatherings))
+    issues = [*chain.from_iterable(one.told() for one in checks), *chain.from_iterable(one.found for one in gatherings)]
+    invalid = _invalid(checks, issues, records)
+    return Checked(
+        sheets=tuple(replace(one, invalid=mask) for one, mask in zip(whole, invalid, strict=True)),
+        version=version,
+        auto_ids=auto_ids,
+        records=records,
+        issues=found.frame(issues, sheets),
+    )
+
+
+def _invalid(checks: Sequence[SheetCheck], issues: Iterable[Found], records: Iterable[Record]) -> list[Mask]:
+    """For each sheet, row position to whether nothing may be sent for the row.
+
+    An object with a row that has errors is not sent in parts, and where a header has errors no row can be trusted, on
+    whichever sheet it stands.
+    """
+    blocked = any(one.blocked for one in checks)
+    masks = [np.full(len(one.pending), blocked, dtype=bool) for one in checks]
+    for one in issues:
+        if one.level == "error" and one.position >= 0:
+            masks[one.sheet][one.position] = True
+    for record in records:
+        if any(masks[place.sheet][place.position] for place in record.places):
+            for place in record.places:
+                masks[place.sheet][place.position] = True
+    return [mask & one.pending for mask, one in zip(masks, checks, strict=True)]

@@ -1,0 +1,46 @@
+"""What an answer means for a step: the tables that decide whether something was done, and what may be sent again.
+
+Pure: from an `Answer` or a failed call to a `Verdict`. A status that is in no table is in doubt, since the platform may
+have applied the request before it failed.
+"""
+
+from __future__ import annotations
+
+from invoca_bulk.verdicts.attempts import (
+    Verdict,
+    found,
+    given_before,
+    of_answer,
+    of_failure,
+    of_reading,
+    unexpected,
+    unread,
+    would_remove,
+)
+from invoca_bulk.verdicts.steps import after, held_back, left
+from invoca_bulk.verdicts.tables import DELETE, MOVE, NOT_FOUND, ONCE, REPEATABLE, Way, number_of, way_of
+from invoca_bulk.verdicts.words import explained
+
+__all__ = [
+    "DELETE",
+    "MOVE",
+    "NOT_FOUND",
+    "ONCE",
+    "REPEATABLE",
+    "Verdict",
+    "Way",
+    "after",
+    "explained",
+    "found",
+    "given_before",
+    "held_back",
+    "left",
+    "number_of",
+    "of_answer",
+    "of_failure",
+    "of_reading",
+    "unexpected",
+    "unread",
+    "way_of",
+    "would_remove",
+]

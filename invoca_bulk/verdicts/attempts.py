@@ -1,0 +1,172 @@
+"""One attempt of a step: what its answer means, and what is read just before it and after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from invoca_bulk.errors import InDoubt, NotSent
+from invoca_bulk.journal import DONE_OUTCOME, State
+from invoca_bulk.schema import RESOURCES, Action
+from invoca_bulk.verdicts import tables
+from invoca_bulk.verdicts.words import explained
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from invoca_bulk.client import Answer
+    from invoca_bulk.errors import CallFailed
+    from invoca_bulk.planning import Step
+    from invoca_bulk.schema.kinds import Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What became of a step that was sent.
+
+    Attributes:
+        state: the state that it goes to; `pending`: it was surely not applied, and may be sent again; `sent`: it may
+            have been applied, and is sent again all the same, since doing it twice is harmless.
+        http_status: None: no answer came.
+        answer: the platform's JSON; None: there was none.
+        error: why it is not done, in plain words.
+        fix: what to do about it.
+        wait: seconds that the platform asks to wait; None: it does not say.
+        stop: whether the whole run has to stop.
+    """
+
+    state: State
+    http_status: int | None = None
+    answer: Json = None
+    error: str = ""
+    fix: str = ""
+    wait: float | None = None
+    stop: bool = False
+
+
+def of_answer(answer: Answer, step: Step, titles: Mapping[str, str], *, doubted: bool = False) -> Verdict:
+    """What an answer means for a step.
+
+    Args:
+        answer: the platform's answer.
+        step: the step that was sent.
+        titles: path to the sheet's column title, for the fields that a 403 names.
+        doubted: whether an earlier attempt of the step may have been applied.
+    """
+    way = tables.way_of(step)
+    state = way.states.get(answer.status, State.IN_DOUBT)
+    if doubted and answer.status in way.after_doubt:
+        return _after_doubt(answer, step, way.after_doubt[answer.status])
+    known = {"http_status": answer.status, "answer": answer.body}
+    missing = tables.unnamed(step, answer.body) if state is State.DONE else ""
+    if missing:
+        return in_doubt(step, f"the platform answered {answer.status}, but {missing} could not be read", **known)
+    if state is State.DONE:
+        return Verdict(state=state, **known)
+    reason = explained(answer, titles, step.body)
+    if state is State.IN_DOUBT:
+        return in_doubt(step, reason, wait=answer.retry_after, **known)
+    fix = tables.refusal_fix(step, answer.status) if state is State.REJECTED else ""
+    stop = answer.status == tables.UNAUTHORIZED
+    return Verdict(state=state, error=reason, fix=fix, wait=answer.retry_after, stop=stop, **known)
+
+
+def of_failure(error: CallFailed, step: Step) -> Verdict:
+    """What a call without a trustworthy answer means for a step."""
+    if isinstance(error, NotSent):
+        return Verdict(state=State.PENDING, error=f"It was not sent: {error}.")
+    status = error.status if isinstance(error, InDoubt) else None
+    return in_doubt(step, str(error), http_status=status)
+
+
+def unexpected(step: Step) -> Verdict:
+    """A step after whose sending something went wrong that nobody has foreseen."""
+    return of_failure(InDoubt("something unexpected went wrong after it was sent"), step)
+
+
+def given_before(verdict: Verdict, step: Step, number: str) -> Verdict:
+    """A create that was answered with a number which another row has, or which the campaign had before."""
+    reason = f"the platform answered with {number}, which the campaign had before or another row has got"
+    return in_doubt(step, reason, http_status=verdict.http_status, answer=verdict.answer)
+
+
+def _after_doubt(answer: Answer, step: Step, state: State) -> Verdict:
+    """An answer that says how an earlier attempt ended; it shows no object of the row's."""
+    if state is State.DONE:
+        return Verdict(state=state, http_status=answer.status)
+    reason = "the platform does not have it any more where it was, and it was not found where it goes"
+    return in_doubt(step, reason, http_status=answer.status)
+
+
+def in_doubt(step: Step, reason: str, **known: Json) -> Verdict:
+    """A step that may have been applied; `known` are other attributes of the verdict."""
+    error = f"It may have been {DONE_OUTCOME[step.action]}: {reason}."
+    return Verdict(state=State.IN_DOUBT, error=error, fix=_fix_in_doubt(step), **known)
+
+
+def still_in_doubt(verdict: Verdict, step: Step) -> Verdict:
+    """An attempt that surely did nothing, after one that may have."""
+    reason = f"an earlier try had no trustworthy answer, and then: {verdict.error.rstrip('.')}"
+    doubt = in_doubt(step, reason)
+    return replace(verdict, state=doubt.state, error=doubt.error, fix=doubt.fix)
+
+
+def _fix_in_doubt(step: Step) -> str:
+    one = RESOURCES[step.resource].one
+    if step.once:
+        return f"Look the {one} up on the platform; the row is never sent again by itself."
+    return (
+        f"Run the results file: looking at the {one} again, and doing it once more where that is needed, is harmless."
+    )
+
+
+# What is read before a step is sent, and after it
+
+
+def of_reading(answer: Answer, step: Step, titles: Mapping[str, str]) -> Verdict | None:
+    """Why an object that was read just before it is written cannot be written; None: it can."""
+    one, creates = RESOURCES[step.resource].one, step.action is Action.CREATE
+    there = answer.status == tables.FOUND and isinstance(answer.body, dict)
+    if there or answer.status == tables.NOT_FOUND:
+        if there is not creates:
+            return None
+        # A POST would replace all of it, and a PUT make it anew with nothing but what the sheet knows.
+        since = "is there already; it was created" if there else "is not there any more; it was deleted"
+        error = f"The {one} {since} since the plan was made."
+        return Verdict(state=State.REJECTED, http_status=answer.status, error=error, fix=tables.PLAN_AGAIN)
+    reason = explained(answer, titles).rstrip(".")
+    if tables.REPEATABLE.states.get(answer.status) is State.REJECTED:
+        error = f"The {one} could not be read before the change: {reason}."
+        return Verdict(state=State.REJECTED, http_status=answer.status, error=error, fix=tables.CORRECT)
+    stop = answer.status == tables.UNAUTHORIZED
+    return replace(unread(step, reason), http_status=answer.status, wait=answer.retry_after, stop=stop)
+
+
+def unread(step: Step, reason: str) -> Verdict:
+    """A step that was not sent, because its object could not be read before."""
+    error = f"It was not sent: the {RESOURCES[step.resource].one} could not be read before the change ({reason})."
+    return Verdict(state=State.PENDING, error=error)
+
+
+def would_remove(step: Step, names: Iterable[str], *, doubted: bool) -> Verdict:
+    """A set that would take away what came to the object since the plan was made.
+
+    Args:
+        step: the step, not sent.
+        names: what would go, such as `user Jim Williams (U-2)`.
+        doubted: whether an earlier attempt may have been applied.
+    """
+    error = f"{_listed(names)} came to the {RESOURCES[step.resource].one} since the plan was made; nothing was sent."
+    fix = "Add it to the sheet, or make the plan again to have its removal confirmed; then run the results file."
+    refused = Verdict(state=State.REJECTED, error=error, fix=fix)
+    return still_in_doubt(refused, step) if doubted else refused
+
+
+def found(one: Mapping[str, Json]) -> Verdict:
+    """A step in doubt that was done after all: the object is there."""
+    return Verdict(state=State.DONE, http_status=tables.FOUND, answer=one)
+
+
+def _listed(names: Iterable[str]) -> str:
+    text = ", ".join(names)
+    return text[:1].upper() + text[1:]

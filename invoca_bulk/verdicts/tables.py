@@ -1,0 +1,126 @@
+"""The tables: what a status means for each way of sending, what an answer must name, and what to do about a refusal."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from invoca_bulk.journal import State
+from invoca_bulk.schema import ADVERTISERS, PART_KEY, PROMO_NUMBERS, Action
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from invoca_bulk.planning import Step
+    from invoca_bulk.schema.kinds import Json
+
+FOUND = 200
+UNAUTHORIZED = 401
+FORBIDDEN = 403
+NOT_FOUND = 404
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """A way of sending.
+
+    Attributes:
+        states: status of an answer to the state of its step; whatever is not here is in doubt.
+        after_doubt: the same where it differs once an earlier attempt may have been applied.
+        again: whether a step in doubt may be sent again.
+    """
+
+    states: Mapping[int, State]
+    after_doubt: Mapping[int, State] = field(default_factory=dict)
+    again: bool = True
+
+
+_ANSWERS: Mapping[int, State] = {
+    200: State.DONE,
+    201: State.DONE,
+    400: State.REJECTED,
+    401: State.PENDING,
+    403: State.REJECTED,
+    404: State.REJECTED,
+    405: State.REJECTED,
+    413: State.REJECTED,
+    415: State.REJECTED,
+    422: State.REJECTED,
+    425: State.PENDING,
+    429: State.PENDING,
+}
+#: Each request makes another object: one in doubt is never sent again by itself.
+ONCE = Way(states=_ANSWERS, again=False)
+#: Doing it twice comes to the same: updates, and creates of advertisers that have their id.
+REPEATABLE = Way(states=_ANSWERS)
+#: What an attempt before this one has deleted is not there any more.
+DELETE = Way(states={**_ANSWERS, 204: State.DONE}, after_doubt={404: State.DONE})
+#: What an attempt before this one has moved is not here any more; whether it is there has to be looked up.
+MOVE = Way(states=_ANSWERS, after_doubt={404: State.IN_DOUBT})
+
+_WAYS: Mapping[Action, Way] = {
+    Action.CREATE: REPEATABLE,
+    Action.UPDATE: REPEATABLE,
+    Action.MOVE: MOVE,
+    Action.DELETE: DELETE,
+}
+
+
+def way_of(step: Step) -> Way:
+    """How a step is sent."""
+    return ONCE if step.once else _WAYS[step.action]
+
+
+# What an answer of success has to name
+
+
+def number_of(body: Json) -> str:
+    """The number that an answer names; empty when it names none that could be dialled."""
+    number = body.get("promo_number") if isinstance(body, dict) else None
+    text = str(number) if isinstance(number, str | int) and not isinstance(number, bool) else ""
+    return text if re.fullmatch(r"\+?[0-9(][0-9 ().-]{4,}", text) else ""
+
+
+def _id_of(body: Json) -> str:
+    ids = [body.get(name) for name in ("id", PART_KEY)] if isinstance(body, dict) else []
+    return next((str(one) for one in ids if isinstance(one, str | int) and not isinstance(one, bool) and one), "")
+
+
+#: Resource and action to what its answer must have, and how that is called; nothing is asked of a deletion's.
+_PROOFS: Mapping[tuple[str, Action], tuple[Callable[[Json], object], str]] = {
+    (PROMO_NUMBERS.name, Action.CREATE): (number_of, "the number"),
+    (PROMO_NUMBERS.name, Action.UPDATE): (lambda body: isinstance(body, dict), "the number"),
+    (PROMO_NUMBERS.name, Action.MOVE): (lambda body: isinstance(body, dict), "the number"),
+    (ADVERTISERS.name, Action.CREATE): (_id_of, "the advertiser"),
+    (ADVERTISERS.name, Action.UPDATE): (lambda body: isinstance(body, dict), "the advertiser"),
+}
+
+
+def unnamed(step: Step, body: Json) -> str:
+    """What an answer of success should name and does not; empty when all is well."""
+    named, what = _PROOFS.get((step.resource, step.action), (lambda _: True, ""))
+    return "" if named(body) else what
+
+
+# What to do about a refusal
+
+CORRECT = "Correct what the platform names, then run the results file."
+_GONE = "It may have been deleted or moved since. Check the row's ids, then run the results file."
+_NOTHING_TO_DELETE = "There is nothing to delete: remove the row, or correct its ids and run the results file."
+TRY_AGAIN = "Run the results file: the row is tried again."
+PLAN_AGAIN = "Run the results file: the plan is then made anew."
+#: Refusals that the platform's words alone do not help with: resource, action and status to what to do.
+_REFUSAL_FIXES: Mapping[tuple[str, Action, int], str] = {
+    (ADVERTISERS.name, Action.DELETE, FORBIDDEN): "An advertiser that has campaigns cannot be deleted. Delete or move "
+    "its campaigns on the platform first (they cannot be deleted here), then run the results file.",
+    (ADVERTISERS.name, Action.DELETE, NOT_FOUND): _NOTHING_TO_DELETE,
+    (PROMO_NUMBERS.name, Action.DELETE, NOT_FOUND): _NOTHING_TO_DELETE,
+    (PROMO_NUMBERS.name, Action.UPDATE, NOT_FOUND): _GONE,
+    (PROMO_NUMBERS.name, Action.MOVE, NOT_FOUND): _GONE,
+}
+
+
+def refusal_fix(step: Step, status: int) -> str:
+    """What to do about a step that the platform refused."""
+    return _REFUSAL_FIXES.get((step.resource, step.action, status), CORRECT)
