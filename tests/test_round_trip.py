@@ -1,0 +1,297 @@
+"""What the platform has, as a sheet: unedited it asks for nothing, and one edited cell asks for that one change.
+
+Over generated objects, in every API version, as `.xlsx` and as `.csv`, through the real stages.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from invoca_bulk import exporting, planning, saving, sheets, validation
+from invoca_bulk.planning import Observed
+from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, PROMO_NUMBERS, RESOURCES, SHEETS, kinds, paths
+from invoca_bulk.schema.promo_numbers import DAYS, GOOGLE_CALL_EXTENSION, MEDIA_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import httpx
+
+    from invoca_bulk.planning import Plan, Scope
+    from invoca_bulk.schema import Resource
+    from invoca_bulk.stand_in import Sandbox
+
+NO_SHRINK = (Phase.explicit, Phase.reuse, Phase.generate)
+
+# Generated objects, as the platform takes them
+
+ODD = (
+    *("007", " spaces around ", "a,b", 'say "hi"', "it's", "naïve 東京 🎫", "=1+1", "-1", "+18055550100", "@x", "'=1"),
+    *("#N/A", "#REF!", "[]", "#DATE! x", "#row! y", "1e5", "TRUE", "nan", "None", "2026-05-01", "805.0", "_x0041_"),
+    *("two\nlines", "a\r\nb", "tab\there", " ", "\u200b", "a\u00adb", "\uffff", "a;b|c", "<b>&amp;"),
+)
+#: No control characters, which the platform refuses as we do.
+PRINTABLE = st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"])
+TEXT = st.sampled_from(ODD) | st.text(PRINTABLE, min_size=1, max_size=12)
+REQUIRED = TEXT.filter(str.strip)
+IDS = st.sampled_from([*ODD, "A/1", "a?b#c%d", "..a", "0"]).filter(lambda text: "\n" not in text and "\t" not in text)
+OWN_ID = IDS | st.text(PRINTABLE, min_size=1, max_size=8).filter(lambda text: text.strip() not in {".", ".."})
+KEYS = st.sampled_from(
+    ["channel", "a.b", "a.1.b", "two words", "ключ", " key ", "#N/A", "name", "=x", "bad\x01", "1", ""]
+)
+CUSTOM_DATA = st.dictionaries(KEYS | st.text(PRINTABLE, max_size=6), TEXT | st.just(""), max_size=4)
+PHONE = st.sampled_from(["8055550100", "805-555-0101", "+448081570192", "+12125550102", "2125550103"])
+FLAGS = [one.path.rpartition(".")[2] for one in ADVERTISERS.fields if ".notify_on_" in one.path]
+
+
+def optional(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+def merged(*parts: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.tuples(*parts).map(lambda some: {name: value for one in some for name, value in one.items()})
+
+
+def addresses(names: list[str]) -> list[dict[str, Any]]:
+    """The last one is used for notifications."""
+    settings = [{"email_address": f"{one}@example.com", "use_for_notifications": False} for one in names]
+    return [*settings[:-1], {**settings[-1], "use_for_notifications": True}]
+
+
+EMAILS = st.lists(st.sampled_from(["ann", "Bob.b", "c+d", "o'neil"]), min_size=1, max_size=3, unique=True).map(
+    addresses
+)
+SITE = merged(
+    st.fixed_dictionaries({"id_from_network": st.sampled_from(["315", "007", "0", "12345678901234567890", 996, 315])}),
+    optional(name=TEXT | st.just("") | st.none()),
+)
+
+
+def user_fields(version: str) -> st.SearchStrategy[dict[str, Any]]:
+    known = [name for name in FLAGS if ADVERTISERS.by_path[f"users.#.{name}"].known_in(version)]
+    required = {"id_from_network": OWN_ID, "email_settings": EMAILS, "first_name": REQUIRED, "last_name": REQUIRED}
+    return merged(
+        st.fixed_dictionaries({**required, "contact_phone_number": PHONE}),
+        optional(role=st.sampled_from(["Super", "Manager", "Member", "Observer"])),
+        optional(**dict.fromkeys(known, st.booleans())),
+    )
+
+
+def advertisers(version: str) -> st.SearchStrategy[list[dict[str, Any]]]:
+    users = st.lists(user_fields(version), max_size=5, unique_by=lambda one: one["id_from_network"])
+    sites = st.lists(SITE, min_size=1, max_size=3)
+    required = {"id_from_network": OWN_ID, "name": REQUIRED, "sites": sites, "users": users}
+    one = merged(
+        st.fixed_dictionaries(required),
+        optional(
+            approval_status=st.sampled_from(["Applied", "Approved", "Archived"]),
+            web_integration_phone_number=PHONE | st.none(),
+            default_creative_id_from_network=st.sampled_from(["222", "007", 0, None]),
+            custom_data=CUSTOM_DATA,
+        ),
+    )
+    return st.lists(one, min_size=1, max_size=3, unique_by=(lambda it: it["id_from_network"], lambda it: it["name"]))
+
+
+@st.composite
+def hours(draw: st.DrawFn) -> dict[str, Any]:
+    days = draw(st.lists(st.sampled_from(DAYS), max_size=3, unique=True))
+    schedules = [{"day_of_week": day, "open_time": "08:00", "close_time": draw(CLOSE)} for day in days]
+    given = {"time_zone": "Pacific Time (US & Canada)", "schedules": schedules} if schedules else {}
+    return {"open_24_7": draw(st.booleans()), **given}
+
+
+CLOSE = st.sampled_from(["12:00", "17:45", "23:45"])
+MEDIA = st.sampled_from([one for one in MEDIA_TYPES if one != GOOGLE_CALL_EXTENSION]).map(
+    lambda one: {"media_type": one}
+)
+ADS = st.sampled_from(["627-345-9815", "7567575756755"]).map(
+    lambda one: {"media_type": GOOGLE_CALL_EXTENSION, "adwords_account_id": one}
+)
+
+
+def numbers(version: str) -> st.SearchStrategy[list[tuple[str, dict[str, Any]]]]:
+    """Pairs of an affiliate (empty: none) and the body of a create."""
+    more = {"id_from_network": OWN_ID} if version >= "2018-05-01" else {}
+    own = optional(
+        custom_data=CUSTOM_DATA,
+        promo_type=st.sampled_from(["Local", "Mobile"]),
+        local_center=st.sampled_from([{"tn_prefix": "805"}, {"city": "Boston", "state": "MA"}]),
+        **more,
+    )
+    body = merged(REQUIRED.map(lambda text: {"description": text}), MEDIA | ADS, own)
+    with_hours = merged(body, hours().map(lambda one: {"hours_of_operation": one})) if version >= "2026-02-01" else body
+    pair = st.tuples(st.just("F-1"), body) | st.tuples(st.just(""), with_hours)
+    return st.lists(pair, min_size=1, max_size=5)
+
+
+# The platform and the stages
+
+_NETWORKS = count(700_000)
+
+
+class Trip:
+    """One network of the sandbox, and the way from it to a sheet and back to a plan."""
+
+    def __init__(self, sandbox: Sandbox, http: httpx.Client, version: str) -> None:
+        self.id = str(next(_NETWORKS))
+        self.network = sandbox.store.add_network(self.id, empty=True)
+        self.store, self.http, self.version = sandbox.store, http, version
+
+    def call(self, verb: str, scope: Scope, body: Any = None) -> httpx.Response:
+        path = "/".join(quote(part, safe="") for part in scope)
+        return self.http.request(verb, f"/api/{self.version}/{self.id}/{path}.json", json=body)
+
+    def list(self, scope: Scope) -> Observed:
+        answer = self.call("GET", planning.listed(scope))
+        assert answer.status_code == 200
+        return Observed(objects=tuple(answer.json()))
+
+    def tables(self, resource: Resource, *scopes: Scope) -> Any:
+        rows = []
+        for scope in scopes:
+            found = exporting.rows_of(resource, self.list(scope).objects, self.version, given=_address(scope))
+            rows += found[0]
+        return exporting.tables.Tables(resource, rows, self.version, for_migration=False)
+
+    def plan(self, source: Any) -> Plan:
+        checked = validation.validate(sheets.load(source), version=self.version)
+        assert checked.issues[checked.issues["level"] == "error"].empty, checked.issues.to_string()
+        return planning.make(checked, {scope: self.list(scope) for scope in planning.needed(checked)})
+
+
+def _address(scope: Scope) -> dict[str, str]:
+    names = ("advertiser_id_from_network", "advertiser_campaign_id_from_network", "affiliate_id_from_network")
+    return dict(zip(names, scope[1::2], strict=False))
+
+
+CAMPAIGN = ("advertisers", "A-1", "advertiser_campaigns", "C-1")
+AFFILIATE = (*CAMPAIGN, "affiliates", "F-1", "affiliate_campaigns")
+
+
+def forms(tables: Any, folder: Path) -> Iterator[Any]:
+    """The sheets as a workbook and as CSV, read again."""
+    for name in ("export.xlsx", "export.csv"):
+        flat = name.endswith(".csv")
+        yield sheets.read(saving.save(folder / name, lambda flat=flat: tables.pages(flat=flat)))
+
+
+# One edit
+
+
+def edits(source: Any) -> list[tuple[str, int, str, str, str]]:
+    """Every edit of one cell as sheet, row, column, text, and the new value as the plan shows it; no keys."""
+    found = []
+    for name, frame in (source if isinstance(source, dict) else {"": source}).items():
+        resource = SHEETS.get(name) or RESOURCES["promo_numbers" if "description" in frame else "advertisers"]
+        for row, cells in frame.iterrows():
+            texts = dict(cells)
+            for column in frame.columns:
+                found += [(name, row, column, *one) for one in _edits_of(resource, column, texts)]
+    return found
+
+
+def _edits_of(resource: Resource, path: str, texts: dict[str, str]) -> Iterator[tuple[str, str]]:
+    field, old = resource.by_path[paths.pattern(path)], texts[path]
+    leaf = path.rpartition(".")[2]
+    record = ".".join(path.split(".")[:2]) if path.startswith(("users.", "sites.")) else ""
+    there = not record or texts.get(f"{record}.id_from_network")
+    is_key = leaf.endswith("id_from_network") and leaf != "default_creative_id_from_network"
+    if is_key or not (field.is_sent and field.on_update):
+        return
+    if not there or leaf in _LEFT_ALONE or (leaf in _ONLY_FILLED and not old):
+        return
+    new = _NEW.get(leaf) or _NEW_OF_KIND.get(field.kind.name)
+    if leaf == "media_type" and texts["adwords_account_id"]:
+        return
+    if field.kind is kinds.BOOLEAN and leaf != "open_24_7":
+        new = None if old == "TRUE" and leaf == "use_for_notifications" else "FALSE" if old == "TRUE" else "TRUE"
+    if new and new != old:
+        yield new, new
+    if old and field.clearable and field.kind is not kinds.BOOLEAN and leaf not in {"email_address", "media_type"}:
+        yield "[]", ""
+
+
+#: The times of a schedule depend on each other; an account id on the media type.
+_LEFT_ALONE = {"open_time", "close_time", "day_of_week", "adwords_account_id", "open_24_7"}
+_ONLY_FILLED = {"email_address", "use_for_notifications", "time_zone"}
+_NEW = {
+    "media_type": "Online: Other",
+    "approval_status": "Declined",
+    "role": "Observer",
+    "promo_type": "Mobile",
+    "time_zone": "UTC",
+}
+_NEW_OF_KIND = {
+    "text": "edited text",
+    "phone number": "9785550199",
+    "email address": "edited@example.com",
+    "numeric id": "98765",
+}
+
+
+def edited(source: Any, sheet: str, row: int, column: str, text: str) -> Any:
+    frames = source if isinstance(source, dict) else {"": source}
+    changed = {name: frame.copy() for name, frame in frames.items()}
+    changed[sheet].loc[row, column] = text
+    return changed if isinstance(source, dict) else changed[""]
+
+
+def check(trip: Trip, tables: Any, folder: Path, data: st.DataObject) -> None:
+    for source in forms(tables, folder):
+        plan = trip.plan(source)
+        assert [row for row in plan.rows if row.action != "unchanged"] == []
+        assert (plan.steps, plan.changes, plan.removals) == ((), (), ())
+        possible = edits(source)
+        if not possible:
+            continue
+        sheet, row, column, text, new = data.draw(st.sampled_from(possible))
+        old = (source[sheet] if sheet else source).loc[row, column]
+        after = trip.plan(edited(source, sheet, row, column, text))
+        assert len(after.steps) == 1
+        assert after.steps[0].verb == "PUT"
+        assert not after.removals
+        (change,) = after.changes
+        assert (change.row, change.column, change.new) == (row, column, new)
+        assert after.sheets[change.sheet].resource == (sheet or after.sheets[0].resource)
+        assert change.old.strip() == old or not old  # the plan shows what the platform has to the letter
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("round-trip")
+
+
+@pytest.mark.parametrize("version", API_VERSIONS)
+@settings(max_examples=5, deadline=None, phases=NO_SHRINK)
+@given(data=st.data())
+def test_advertisers(sandbox: Sandbox, http: Any, folder: Path, version: str, data: st.DataObject) -> None:
+    """Advertisers with their sites and users plan as unchanged; one edited cell plans as that change and one step."""
+    trip = Trip(sandbox, http, version)
+    for one in data.draw(advertisers(version)):
+        answer = trip.call("POST", ("advertisers",), one)
+        assert answer.status_code == 201, answer.text
+    check(trip, trip.tables(ADVERTISERS, ()), folder, data)
+
+
+@pytest.mark.parametrize("version", API_VERSIONS)
+@settings(max_examples=5, deadline=None, phases=NO_SHRINK)
+@given(data=st.data())
+def test_promo_numbers(sandbox: Sandbox, http: Any, folder: Path, version: str, data: st.DataObject) -> None:
+    """Promo numbers of campaigns and affiliates plan as unchanged; one edited cell as that change and one step."""
+    trip = Trip(sandbox, http, version)
+    trip.store.add_affiliate("A-1", "C-1", "F-1", network_id=trip.id)
+    for affiliate, body in data.draw(numbers(version)):
+        scope = AFFILIATE if affiliate else CAMPAIGN
+        collection = "promo_numbers_by_id" if "id_from_network" in body else "promo_numbers"
+        answer = trip.call("POST", (*scope, collection), body)
+        taken = answer.status_code == 403 and answer.json()["errors"] == {"id_from_network": ["has already been taken"]}
+        assert answer.status_code == 201 or taken, answer.text
+    check(trip, trip.tables(PROMO_NUMBERS, CAMPAIGN, AFFILIATE), folder, data)
