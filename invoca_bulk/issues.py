@@ -225,7 +225,7 @@ CATALOGUE: Mapping[str, IssueType] = {
     ),
     "ads_account_media_type": _error(
         "adwords_account_id needs the media type 'Google Call Extension', not {value!r}.",
-        "Set media_type to 'Google Call Extension', or clear adwords_account_id.",
+        "Set media_type to 'Google Call Extension', or clear adwords_account_id ([] clears what the platform has).",
     ),
     "hours_on_affiliate": _error(
         "hours_of_operation exists for advertiser campaigns only, and the row names an affiliate.",
@@ -296,7 +296,7 @@ CATALOGUE: Mapping[str, IssueType] = {
         "Add a row for it there (its id_from_network is enough when the platform has it), or correct the id.",
     ),
     "contradiction": _error(
-        "{value!r} contradicts {other!r} at {place}, and both rows are about the same {part}.",
+        "{value!r} contradicts {other!r} at {place}; both are about the same {part}.",
         "Make the two cells equal, or clear one of them.",
     ),
     "duplicate_name": _error(
@@ -335,7 +335,7 @@ CATALOGUE: Mapping[str, IssueType] = {
     ),
     "name_taken": _error(
         "The name {value!r} belongs to the advertiser {other!r} on the platform; names are unique in a network.",
-        "Give the advertiser another name.",
+        "Give the advertiser another name, or correct its id if it is that one.",
     ),
     "number_not_found": _error(
         "The campaign has no promo number {value}.",

@@ -14,7 +14,7 @@ from invoca_bulk.annotation import Report
 from invoca_bulk.errors import OutputUnwritable
 from invoca_bulk.schema import DEFAULT_API_VERSION
 from invoca_bulk.workbook import FORMATS, Style
-from tests.examples import GOOD, frame_of
+from tests.examples import GOOD, advertiser, book, frame_of, user
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -334,3 +334,77 @@ def test_not_over_the_input(report: Report, tmp_path: Path) -> None:
     with pytest.raises(OutputUnwritable):
         report.save(path, not_over=[path])
     assert path.read_bytes() == before
+
+
+# Several sheets
+
+
+def book_of(**changed: Any) -> dict[str, pd.DataFrame]:
+    """A good advertiser with a user of whom something is wrong, and a request of a number."""
+    return book(advertiser(users=[user(**changed)])) | {"promo_numbers": frame_of({})}
+
+
+BAD_USER = "'555' is not a phone number that can exist."
+
+
+@pytest.fixture
+def several() -> Report:
+    frames = book_of(contact_phone_number="555")
+    return Report(validation.validate(sheets.load(frames), version=DEFAULT_API_VERSION))
+
+
+def test_summary_of_several(several: Report) -> None:
+    """The rows of all sheets are counted, those that are held back with the one that has the error too."""
+    assert several.summary == ("4 rows checked; 1 can be sent and ask for 1 numbers; 3 have errors.")
+    assert not several.ok
+
+
+def test_summary_of_advertisers() -> None:
+    """Where no numbers can be bought, none are spoken of."""
+    report = Report(validation.validate(sheets.load(book(advertiser())), version=DEFAULT_API_VERSION))
+    assert report.summary == "3 rows checked; 3 can be sent; 0 have errors."
+
+
+def test_sheets(several: Report) -> None:
+    """Each sheet comes back under its name, its own issues beside its own rows."""
+    frames = several.sheet
+    assert isinstance(frames, dict)
+    assert list(frames) == ["advertisers", "sites", "users", "promo_numbers"]
+    assert [one["validation_errors"].iloc[0][:22] for one in frames.values()] == ["", "", "contact_phone_number: ", ""]
+    assert BAD_USER in frames["users"]["validation_errors"].iloc[0]
+
+
+def test_lines_of_several(several: Report) -> None:
+    """Lines say which sheet they are about."""
+    (line,) = several.lines(5)
+    assert line.startswith(f"  users row 2, contact_phone_number: {BAD_USER}")
+    frames = book_of() | {"users": book_of()["users"].assign(notes="x")}
+    report = Report(validation.validate(sheets.load(frames), version=DEFAULT_API_VERSION))
+    assert report.lines(5, "warning")[0].startswith("  users header, notes: ")
+
+
+def test_workbook_of_several(several: Report, tmp_path: Path) -> None:
+    """The workbook has a worksheet for each, coloured where its own cells are bad, and the issues with their sheet."""
+    book = saved(several, tmp_path)
+    assert book.sheetnames == ["advertisers", "sites", "users", "promo_numbers", "issues"]
+    assert {name: marked(book[name]) for name in book.sheetnames[:-1]} == {
+        "advertisers": {},
+        "sites": {},
+        "users": {(2, "contact_phone_number"): "error"},
+        "promo_numbers": {},
+    }
+    assert [cell.value for cell in book["issues"]["A"]] == ["sheet", "users"]
+
+
+def test_several_read_again(several: Report, tmp_path: Path) -> None:
+    """The annotated workbook is the book again: the same sheets, the same issues."""
+    path = several.save(tmp_path / "annotated.xlsx")
+    again = Report(validation.validate(sheets.load(path), version=DEFAULT_API_VERSION))
+    pd.testing.assert_frame_equal(again.issues, several.issues)
+    assert [one.sheet.name for one in again.checked.sheets] == [one.sheet.name for one in several.checked.sheets]
+
+
+def test_several_need_a_workbook(several: Report, tmp_path: Path) -> None:
+    """A CSV file holds one table; several are refused, with what to do."""
+    with pytest.raises(OutputUnwritable, match=r"\.xlsx"):
+        several.save(tmp_path / "annotated.csv")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoca_bulk.issues import CATALOGUE, MARKS, Problem, Refused, marked, problem_of_mark, shortened
+from invoca_bulk.issues import CATALOGUE, MARKS, Problem, Refused, Whole, marked, problem_of_mark, shortened
 
 CODES = [pytest.param(code, id=code) for code in CATALOGUE]
 
@@ -73,6 +73,13 @@ def test_long_details_are_shortened() -> None:
     problem = Problem(code="out_of_range", details={"value": "9" * 100_000, "minimum": 1, "maximum": "10,000"})
     assert problem.message == f"{'9' * 119}… is not between 1 and 10,000."
     assert Problem(code="blank_rows", details={"count": 10**9}).message.startswith("1000000000 blank")
+
+
+def test_what_would_be_lost_is_named_whole() -> None:
+    """A detail that says so is not shortened: each user who would be lost is named, however many there are."""
+    names = ", ".join(f"user {number}" for number in range(150))
+    problem = Problem(code="would_be_removed", details={"what": Whole(names)})
+    assert problem.message.endswith(f"would lose {names}.")
 
 
 @given(text=st.text(), limit=st.integers(1, 200))

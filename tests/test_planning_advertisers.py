@@ -1,4 +1,4 @@
-"""Each advertiser of the sheets against what the platform has: what is planned, what is sent, and what is told of it."""
+"""Each advertiser of the sheets against what the platform has: what is planned, sent and told of it."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_action(shape: str, one: dict[str, str], objects: tuple[Mapping[str, Any
     assert (made.rows[0].outcome is Outcome.UNCHANGED) is (action == "unchanged")
     assert [step.action for step in made.steps] == ([] if action == "unchanged" else [action])
     if action == "unchanged":
-        assert made.changes == made.removals == ()
+        assert (made.changes, made.removals) == ((), ())
         assert all(row.step is None for row in made.rows)
 
 
@@ -384,7 +384,13 @@ REFUSALS = [
 @each_shape
 @pytest.mark.parametrize(("given", "objects", "column", "code", "text"), REFUSALS)
 def test_refused(
-    shape: str, given: list[dict[str, Any]], objects: tuple[Mapping[str, Any], ...], column: str, code: str, text: str
+    *,
+    shape: str,
+    given: list[dict[str, Any]],
+    objects: tuple[Mapping[str, Any], ...],
+    column: str,
+    code: str,
+    text: str,
 ) -> None:
     """What the platform's state speaks against is refused in its cell; the other rows say which row it is."""
     made = plan(SHAPES[shape](*given), *objects, nested="replace" if code == "would_be_removed" else "merge")

@@ -125,6 +125,8 @@ def test_action(row: dict[str, str], action: str) -> None:
     assert step is None or (step.action == action and step.resource == "promo_numbers" and step.phase == 1)
     assert action in {"unchanged", "delete"} or made.changes
     assert action == "create" or found.about in {"8005550100", "8005550199", "X"}
+    assert found.found is None or found.found["promo_number"] == "8005550100"
+    assert (found.found is not None) is (action == "unchanged" and found.about == "8005550100")
 
 
 @pytest.mark.parametrize(

@@ -684,6 +684,7 @@ def test_a_refused_row_is_not_bought_by_way_of_its_results(
     frame = pd.concat([read(source), sheets.load(good)[0].frame]).fillna("")
     ib.run(frame, box, skip_invalid=True, output=name)
     again = ib.run(name, box, skip_invalid=True)
+    assert isinstance(again, pd.DataFrame)
     assert again["result_status"].tolist() == ["invalid", "created"]
     assert AGAIN.get(code, code) in codes(check(tmp_path / name))
     assert len(box.store.ledger) == 1

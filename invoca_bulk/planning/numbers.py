@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk import payloads
 from invoca_bulk.issues import Problem
-from invoca_bulk.planning.fields import by_id, sent_form, shown
-from invoca_bulk.schema import PROMO_NUMBERS, Action, Role, paths
+from invoca_bulk.planning.after import After, missing_fields
+from invoca_bulk.planning.fields import by_id, shown
+from invoca_bulk.schema import PROMO_NUMBERS, Action, paths
 from invoca_bulk.validation import Place, national, placed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from invoca_bulk.planning.drafting import Draft
     from invoca_bulk.planning.model import Observed, Scope
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 PHASE = 1
 _NUMBER, _OWN_ID = "promo_number", "id_from_network"
 _DESTINATION = "destination_"
-_HOURS = "hours_of_operation"
 
 
 def scopes(sheet: CheckedSheet) -> Iterator[Scope]:
@@ -101,8 +101,8 @@ class NumberPlanner:
         self._draft = draft
         self._advertisers = advertisers
         self._campaigns: dict[Scope, _Campaign] = {}
-        #: Number of the platform, by its campaign and its internal place there, to the row that is about it.
-        self._taken: dict[tuple[Scope, int], Place] = {}
+        #: Number of the platform, by its identity in the observed state, to the first row that is about it.
+        self._taken: dict[int, Place] = {}
 
     def plan(self, number: int, sheet: CheckedSheet) -> None:
         """Decide about each row of a sheet."""
@@ -163,7 +163,7 @@ class NumberPlanner:
     ) -> None:
         own_id = str(found.get(_OWN_ID) or "")
         moved = campaign.scope != PROMO_NUMBERS.scope(row.values)
-        first = self._taken.setdefault((campaign.scope, id(found)), row.place)
+        first = self._taken.setdefault(id(found), row.place)
         if row.action is Action.CREATE:
             self._refuse(row, "own_id_exists", _OWN_ID, value=row.name, number=found.get(_NUMBER, ""))
         elif first != row.place:
@@ -184,9 +184,9 @@ class NumberPlanner:
         self._draft.do(row.place, step, about=_about(found))
 
     def _change(self, row: _Row, campaign: _Campaign, found: Mapping[str, Json], destination: _Campaign | None) -> None:
-        after = _After(row.changes, found)
+        after = After(row.changes, found)
         if not after.changed and destination is None:
-            self._draft.leave(row.place, _about(found))
+            self._draft.leave(row.place, _about(found), found)
         elif problems := list(after.problems(row.values)):
             self._draft.refuse(row.place, [self._titled(row, one) for one in problems], about=_about(found))
         else:
@@ -206,7 +206,7 @@ class NumberPlanner:
                 details = {"known": self._draft.title(row.place, path), "value": row.values[path]}
                 self._draft.warn(row.place, path, Problem(code="not_on_update", details=details))
 
-    def _tell(self, row: _Row, after: _After, moves: Mapping[str, Json]) -> None:
+    def _tell(self, row: _Row, after: After, moves: Mapping[str, Json]) -> None:
         for path, (old, new) in after.changed.items():
             self._draft.change(row.place, path, shown(PROMO_NUMBERS, path, old), shown(PROMO_NUMBERS, path, new))
         for path, value in moves.items():
@@ -238,7 +238,7 @@ class NumberPlanner:
             self._refuse(row, "number_not_found", _NUMBER, value=row.name, known=known)
         elif row.action in {Action.UPDATE, Action.MOVE} or _destination(row.values):
             self._refuse(row, "own_id_not_found", _OWN_ID, value=row.name)
-        elif missing := list(_missing(row.values, "create a number (the campaign has none with this id)")):
+        elif missing := list(missing_fields(row.values, "create a number (the campaign has none with this id)")):
             self._draft.refuse(row.place, [self._titled(row, one) for one in missing], about=row.name)
         else:
             self._create(row, campaign, needs)
@@ -281,80 +281,6 @@ class NumberPlanner:
         return path, placed(PROMO_NUMBERS, problem, self._draft.title(row.place, path))
 
 
-def _missing(values: Mapping[str, Json], purpose: str) -> Iterator[Problem]:
-    """The required fields that are not there; validation could not know that they are needed."""
-    for field in PROMO_NUMBERS.fields:
-        if Action.CREATE in field.required_on and values.get(field.path) in (None, ""):
-            details = {"known": field.path, "action": purpose, "example": ""}
-            yield Problem(code="required", column=field.path, details=details)
-
-
 def _about(found: Mapping[str, Json]) -> str:
     """A number as people call it."""
     return str(found.get(_NUMBER) or found.get(_OWN_ID) or "")
-
-
-class _After:
-    """A number as a row wants it, beside what it is.
-
-    Args:
-        changes: path to JSON value of the row's cells; None: to be cleared.
-        found: the number as the platform has it.
-
-    Attributes:
-        changed: path to its value before and after, where the two differ.
-    """
-
-    def __init__(self, changes: Mapping[str, Json], found: Mapping[str, Json]) -> None:
-        self._old = {path: value for path, value in payloads.leaves(found) if value not in (None, "", [])}
-        self._new = {path: value for path, value in changes.items() if _is_comparable(path)}
-        self.changed = {path: pair for path, pair in self._pairs() if pair[0] != pair[1]}
-
-    def _pairs(self) -> Iterator[tuple[str, tuple[Json, Json]]]:
-        for path, value in self._new.items():
-            field = PROMO_NUMBERS.by_path[paths.pattern(path)]
-            yield path, (payloads.canonical(field, self._old.get(path)), value if value != [] else None)
-
-    def body(self) -> dict[str, Json]:
-        """The JSON object to send: what changes, and what no update can do without."""
-        required = (one.path for one in PROMO_NUMBERS.fields if one.is_sent and Action.CREATE in one.required_on)
-        kept = {path: self._value(path) for path in required}
-        sent = kept | {path: new for path, (_, new) in self.changed.items()}
-        for whole in (paths.FREE_PARENT, _HOURS):
-            if any(path.startswith(f"{whole}.") for path in sent):
-                sent = self._with_whole(whole) | sent
-        return sent_form(sent)
-
-    def _with_whole(self, parent: str) -> dict[str, Json]:
-        """All leaves below a parent: it is not documented whether an update keeps those that it does not name."""
-        return {path: self._value(path) for path in (*self._old, *self._new) if path.startswith(f"{parent}.")}
-
-    def _value(self, path: str) -> Json:
-        """The value after the update; what the platform's own is, to the letter where the row does not give one."""
-        new = self._new.get(path)
-        return new if path in self._new else self._old.get(path)
-
-    def problems(self, values: Mapping[str, Json]) -> Iterator[Problem]:
-        """What is wrong with the number as it would be; what the rules say of what it was before may stay."""
-        given = {path: self._value(path) for path in (*self._old, *self._new)} | dict(values)
-        yield from _missing(given, "change a number (the platform has none for this one)")
-        yield from _broken(given, self.changed)
-
-
-def _is_comparable(path: str) -> bool:
-    field = PROMO_NUMBERS.by_path[paths.pattern(path)]
-    moves = path.startswith(_DESTINATION)
-    return field.is_sent and field.on_update and field.role is Role.BODY and path != _OWN_ID and not moves
-
-
-def _broken(values: Mapping[str, Json], changed: Iterable[str]) -> Iterator[Problem]:
-    """The errors of the rules that look at what changes."""
-    touched = {paths.pattern(path) for path in changed}
-    present = {path: value for path, value in values.items() if value not in (None, [])}
-    for rule in PROMO_NUMBERS.rules:
-        if touched.intersection(rule.fields):
-            yield from (
-                one
-                for one in rule.check({path: present[path] for path in present if paths.pattern(path) in rule.fields})
-                if one.level == "error"
-            )

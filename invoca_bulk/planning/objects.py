@@ -102,7 +102,7 @@ class ObjectPlanner:
 
     def _leave(self, record: Record, current: Mapping[str, Json] | None = None) -> None:
         for place in record.places:
-            self._draft.leave(place, _about(record, current))
+            self._draft.leave(place, _about(record, current), None if self._is_of_part(place) else current)
 
     def _delete(self, record: Record, current: Mapping[str, Json] | None) -> None:
         if current is None:
