@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from invoca_bulk import bridge, planning, verdicts
 from invoca_bulk.client import Client
 from invoca_bulk.errors import InvocaBulkError, PlatformUnavailable
 from invoca_bulk.planning import Observed
-from invoca_bulk.schema import OPERATIONS
+from invoca_bulk.schema import ADVERTISERS, OPERATIONS, PART_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from invoca_bulk.client import Answer
     from invoca_bulk.options import Options
     from invoca_bulk.planning import Scope
+    from invoca_bulk.schema.kinds import Json
     from invoca_bulk.settings import Network
+
+_T = TypeVar("_T")
 
 _LIST = OPERATIONS["list"]
 #: Statuses that say that a place does not exist, or is not for this caller.
@@ -44,22 +47,65 @@ def observe(scopes: Sequence[Scope], network: Network, options: Options) -> dict
 
 
 async def _lists(scopes: Sequence[Scope], network: Network, options: Options) -> dict[Scope, Observed]:
-    waiting = iter(scopes)
     observed: dict[Scope, Observed] = {}
 
-    async def work(slot: int) -> None:
-        for scope in waiting:
-            observed[scope] = _observed(await client.get(slot, planning.listed(scope)), scope, network)
+    async def read(slot: int, scope: Scope) -> None:
+        observed[scope] = _observed(await client.get(slot, planning.listed(scope)), scope, network)
 
-    slots = min(options.concurrency, len(scopes))
+    async def complete(slot: int, one: dict[str, Json]) -> None:
+        one.update(_whole(await client.get(slot, (ADVERTISERS.name, str(one[PART_KEY]))), one, network))
+
+    slots = options.concurrency
     async with Client(network, slots=slots, timeout=options.timeout) as client:
-        try:
-            async with asyncio.TaskGroup() as group:
-                for slot in range(slots):
-                    group.create_task(work(slot))
-        except* InvocaBulkError as errors:
-            raise errors.exceptions[0] from None
+        await _each(read, scopes, slots)
+        await _each(complete, _incomplete(observed.get((), Observed())), slots)
     return observed
+
+
+async def _each(do: Callable[[int, _T], Awaitable[None]], what: Sequence[_T], slots: int) -> None:
+    """Do something with each, so many at once.
+
+    Raises:
+        InvocaBulkError: the first one that was raised.
+    """
+    waiting = iter(what)
+
+    async def work(slot: int) -> None:
+        for one in waiting:
+            await do(slot, one)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for slot in range(min(slots, len(what))):
+                group.create_task(work(slot))
+    except* InvocaBulkError as errors:
+        raise errors.exceptions[0] from None
+
+
+def _incomplete(listed: Observed) -> list[dict[str, Json]]:
+    """The advertisers whose users or sites the list does not show; one without an id can be named by no sheet."""
+    return [
+        one
+        for one in listed.objects
+        if isinstance(one, dict) and verdicts.id_of(one) and verdicts.unlisted(ADVERTISERS, one)
+    ]
+
+
+def _whole(answer: Answer, one: Mapping[str, Json], network: Network) -> Mapping[str, Json]:
+    """An advertiser that was read by itself.
+
+    Raises:
+        PlatformUnavailable: its users or sites are not shown there either, so that writing it would delete them.
+    """
+    found = answer.body if answer.status == _LIST.success and isinstance(answer.body, dict) else {}
+    if verdicts.id_of(found) == verdicts.id_of(one) and not verdicts.unlisted(ADVERTISERS, found):
+        return found
+    missing = " and ".join(verdicts.unlisted(ADVERTISERS, one))
+    msg = (
+        f"The platform at {network.base_url} does not show the {missing} of advertiser {verdicts.id_of(one)}, so it "
+        "cannot be told what an update would remove. Try again later, or ask Invoca's support."
+    )
+    raise PlatformUnavailable(msg)
 
 
 def _observed(answer: Answer, scope: Scope, network: Network) -> Observed:

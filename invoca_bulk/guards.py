@@ -40,7 +40,7 @@ def refuse_errors(report: Report, *, skip: bool) -> None:
     in_header = bool(errors["row"].isna().any())
     if errors.empty or (skip and not in_header):
         return
-    rows = errors["row"].nunique()
+    rows = len(errors[["sheet", "row"]].drop_duplicates())
     what = "the header has errors" if in_header else f"{rows:,} row{'s have' if rows > 1 else ' has'} errors"
     way_out = "" if in_header else ", or send the other rows with --skip-invalid (skip_invalid=True)"
     text = "\n".join(
@@ -168,7 +168,9 @@ def irreversible(plan: Plan) -> list[str]:
 
 
 def _named(plan: Plan) -> str:
-    """The users and sites that are taken away, by name."""
-    shown = [f"\n  {one.of}: {one.what}" for one in plan.removals[:_REMOVALS_SHOWN]]
-    more = len(plan.removals) - len(shown)
+    """What is deleted or taken away, by name."""
+    deleted = dict.fromkeys(row.about for row in plan.rows if row.action == Action.DELETE)
+    lost = [*(f"\n  deletes {one}" for one in deleted), *(f"\n  {one.of}: {one.what}" for one in plan.removals)]
+    shown = lost[:_REMOVALS_SHOWN]
+    more = len(lost) - len(shown)
     return "".join(shown) + (f"\n  … and {more:,} more" if more > 0 else "") + ("\n" if shown else "")

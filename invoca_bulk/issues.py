@@ -339,15 +339,28 @@ CATALOGUE: Mapping[str, IssueType] = {
     ),
     "number_not_found": _error(
         "The campaign has no promo number {value}.",
-        "Correct the number or the campaign's ids. To buy a new number instead, clear {known!r}.",
+        "Correct the number or the campaign's ids, or remove the row if the number was deleted already. "
+        "To buy a new number instead, clear {known!r}.",
     ),
     "own_id_not_found": _error(
         "The campaign has no promo number with the id_from_network {value!r}.",
-        "Correct the id or the campaign's ids, or clear action to create it.",
+        "Correct the id or the campaign's ids, clear action to create it, or remove the row if it was deleted already.",
     ),
     "own_id_differs": _error(
         "The promo number has the id_from_network {other!r} on the platform; it cannot be changed to {value!r}.",
         "Clear id_from_network.",
+    ),
+    "already_gone": _warning(
+        "The platform has no advertiser {value!r}, so there is nothing to delete.",
+        "Check the id if it should be there.",
+    ),
+    "default_site_changes": _warning(
+        "The default site is {other!r} instead of {value!r} from now on, since the first site is the default.",
+        "Keep the site {value!r} in its place if it should stay the default.",
+    ),
+    "parent_deleted": _error(
+        "The same workbook deletes the advertiser {value!r}.",
+        "Remove one of the two rows.",
     ),
     "would_be_removed": _error(
         "Sent with --nested replace, the advertiser would lose {what}.",

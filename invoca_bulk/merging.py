@@ -10,6 +10,7 @@ is named once. `bound` adds to a part which of the platform's entries its number
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
@@ -165,6 +166,57 @@ def bound(
     return {**patch, "parts": parts}
 
 
+def cut(patch: Mapping[str, Json], merged: Merged) -> dict[str, Json]:
+    """A bound patch with nothing but what it changes: what a sheet only repeats must not undo others' changes.
+
+    New parts and new email addresses stay whole; under `replace` each part stays in the set, if only with its id.
+
+    Args:
+        patch: a bound one.
+        merged: what it came to.
+    """
+    changes: dict[PartName | None, list[Change]] = defaultdict(list)
+    for change in merged.changes:
+        changes[change.part].append(change)
+    whole = {*merged.added, *((one.collection, one.id) for one in merged.removed)}
+    parts = []
+    for one in patch["parts"]:
+        name = (one["collection"], str(one["id"]))
+        if name in whole:
+            parts.append(one)
+        elif not one["remove"] and (changes[name] or patch["nested"] == "replace"):
+            parts.append({**one, "values": _changed_values(one["values"], changes[name])})
+    return {**patch, "values": _changed_values(patch["values"], changes[None]), "parts": parts}
+
+
+def _changed_values(values: Mapping[str, Json], changes: Sequence[Change]) -> dict[str, Json]:
+    changed = {change.path for change in changes}
+    added = {_entry(one.path) for one in changes if one.old is None and one.path == _key_path(_entry(one.path))}
+    return {path: value for path, value in values.items() if path in changed or _entry(path) in added}
+
+
+def gone_entries(
+    resource: Resource, patch: Mapping[str, Json], current: Mapping[str, Json], version: str
+) -> list[tuple[PartName, str]]:
+    """The email addresses that a bound patch would change and that the object, as it is now, does not have."""
+    old = written(resource, current, version)
+    there = {
+        (part.name, _id(part, one)): set(_entries(dict(payloads.leaves(one))).values())
+        for part in resource.parts
+        for one in old[part.name]
+    }
+    names = (((one["collection"], str(one["id"])), one) for one in patch["parts"] if not one["remove"])
+    return [(name, known_by) for name, one in names for known_by in _lacking(one, there.get(name))]
+
+
+def _lacking(one: Mapping[str, Json], there: set[str] | None) -> Iterator[str]:
+    """What the entries that a part of a patch means are known by, where the part is there and they are not."""
+    for entry, wanted in _entries(one["values"]).items():
+        meant = one.get("entries", {}).get(entry)
+        if there is not None and meant and not _takes_away(entry, one["values"]) and not {meant, wanted} & there:
+            yield meant
+
+
 # One object or part
 
 
@@ -214,10 +266,12 @@ def _is_same(field: Field, before: Json, value: Json) -> bool:
 
 
 def _compared(field: Field, value: Json) -> Json:
-    """A value as it is compared: missing, null and blank are one, and a number of the USA or Canada has two forms."""
+    """A value as it is compared: missing, null, blank and the platform's default are one, and a number of the USA or
+    Canada has two forms.
+    """  # noqa: D205  one sentence
     form = payloads.canonical(field, value)
-    if form is None and field.kind is kinds.BOOLEAN:
-        return False  # the documentation's default of every flag
+    if form is None:
+        return field.default
     return form.removeprefix("+1") if field.kind is kinds.PHONE and isinstance(form, str) else form
 
 
@@ -337,8 +391,9 @@ def _meant(there: Entries, wanted: Entries) -> Entries:
 
 def _bound_part(one: Mapping[str, Json], record: Mapping[str, Json]) -> Mapping[str, Json]:
     wanted = _entries(one["values"])
-    meant = _meant(_entries(dict(payloads.leaves(record))), wanted)
-    return {**one, "entries": meant} if wanted else one
+    if not wanted or "entries" in one:  # a patch that was cut has not all that its numbers were told by
+        return one
+    return {**one, "entries": _meant(_entries(dict(payloads.leaves(record))), wanted)}
 
 
 def _entry(path: str) -> str:
@@ -355,6 +410,14 @@ def _entries(leaves: Mapping[str, Json]) -> Entries:
     """Each entry of the lists to what it is known by: an email address, in any case."""
     found = dict.fromkeys(filter(None, map(_entry, leaves)))
     return {entry: str(leaves.get(_key_path(entry)) or "").casefold() for entry in found}
+
+
+def entry_asked(path: str, record: Mapping[str, Json], values: Mapping[str, Json]) -> str:
+    """A path within a part that is sent, numbered as the values that were asked for number the same email address."""
+    entry, wanted = _entry(path), _entries(values)
+    known_by = _entries(dict(payloads.leaves(record))).get(entry)
+    same = [one for one, other in wanted.items() if known_by and other == known_by]
+    return path if entry in same or not same else f"{same[0]}{path.removeprefix(entry)}"
 
 
 def _takes_away(entry: str, values: Mapping[str, Json]) -> bool:

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
@@ -154,8 +155,15 @@ class Preview:
     # In a terminal
 
     def lines(self) -> list[str]:
-        """The counts, what cannot be undone, the first changes, and what is refused."""
-        return [self.summary, *self._dangers(), *self._shown_changes(), *self._refusals()]
+        """The counts, what cannot be undone, the first changes, what to look at, and what is refused."""
+        told = (self._carried(), self._dangers(), self._shown_changes(), self._warnings(), self._refusals())
+        return [self.summary, *chain.from_iterable(told)]
+
+    def _carried(self) -> list[str]:
+        """Rows of an earlier run are left alone, which nobody would guess who has edited them since."""
+        count = sum(row.carried for row in self.plan.rows)
+        told = f"  {count:,} of the unchanged rows have an outcome of an earlier run and are left alone, even if"
+        return [f"{told} they were edited since. To change more, edit an export."] if count else []
 
     def _dangers(self) -> list[str]:
         """What cannot be undone, each number, deletion and removal by its place or name."""
@@ -179,6 +187,13 @@ class Preview:
         ]
         more = [f"  … and {len(found) - _SHOWN:,} more"] if len(found) > _SHOWN else []
         return ["Changes:", *shown, *more] if found else []
+
+    def _warnings(self) -> list[str]:
+        """The first warnings; those that only the platform's state gives before those of the cells."""
+        of_cells = self.issues["code"].isin(self.checked.issues["code"])
+        issues = self.issues.loc[of_cells.sort_values(kind="stable").index]
+        lines = Report(replace(self.checked, issues=issues)).lines(_SHOWN, "warning")
+        return ["Warnings:", *lines] if lines else []
 
     def _refusals(self) -> list[str]:
         report = Report(replace(self.checked, issues=self.issues))

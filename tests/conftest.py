@@ -148,12 +148,15 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.platform.posts.append(self._heard(self._body()))
         number = len(self.platform.posts)
-        created = {"id": number, "id_from_network": str(number), "promo_number": f"80555{number:05}"}
+        own_id = self.platform.posts[-1].get("id_from_network") or str(number)
+        created = {"id": number, "id_from_network": own_id, "promo_number": f"80555{number:05}"}
         self._send(self.platform.replies.popleft() if self.platform.replies else _reply(201, created))
 
     def do_PUT(self) -> None:
         body = self._heard(self._body())
-        self._send(self.platform.replies.popleft() if self.platform.replies else _reply(200, {"id": 1, **body}))
+        own_id = self.platform.requests[-1][1].rpartition("/")[2]
+        updated = {"id": 1, "id_from_network": own_id, "promo_number": "8055550100", **body}
+        self._send(self.platform.replies.popleft() if self.platform.replies else _reply(200, updated))
 
     def do_DELETE(self) -> None:
         self._heard(None)

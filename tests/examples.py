@@ -42,6 +42,7 @@ OF_THE_PLAN_OF_NUMBERS = {
     "number_not_found",
     "own_id_not_found",
     "own_id_differs",
+    "parent_deleted",
 }
 OF_THE_PLAN_OF_ADVERTISERS = {
     "advertiser_exists",
@@ -49,6 +50,8 @@ OF_THE_PLAN_OF_ADVERTISERS = {
     "name_taken",
     "would_be_removed",
     "row_beside_invalid",
+    "already_gone",
+    "default_site_changes",
 }
 OF_THE_PLAN = OF_THE_PLAN_OF_NUMBERS | OF_THE_PLAN_OF_ADVERTISERS
 

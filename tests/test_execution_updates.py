@@ -207,6 +207,91 @@ def test_a_purchase_among_updates_is_sent_once(odd: Any, raw_reply: Any, runner:
     assert _verbs(odd) == ["POST", "PUT", "PUT"]
 
 
+# Answers of success that prove nothing
+
+
+@pytest.mark.parametrize(
+    ("step", "odd_answer"),
+    [
+        (UPDATE, {"status": "maintenance"}),
+        (UPDATE, {"id": 7, "promo_number": ""}),
+        (MOVE, {"status": "maintenance"}),
+        (CREATE, {"id": 3, "id_from_network": "A-2", "name": "Acme"}),
+        (CREATE, {"status": "maintenance"}),
+    ],
+    ids=repr,
+)
+def test_an_answer_about_something_else_is_in_doubt(
+    odd: Any, reply: Any, runner: Runner, step: Step, odd_answer: Any
+) -> None:
+    """A 200 that does not name the number or the advertiser proves nothing: it is sent again."""
+    odd.replies.extend([reply(200, odd_answer)] * 6)
+    (row,) = runner(odd.network(), step).results.rows
+    assert (row.outcome, row.attempts) == ("unknown", 6)
+    assert "the platform answered 200, but " in row.error
+    assert len(odd.requests) == 6
+
+
+@pytest.mark.parametrize(
+    ("odd_answer", "outcome"),
+    [
+        ({"status": "maintenance"}, "unknown"),
+        ({"id": 2}, "unknown"),
+        ({"id": 2, "id_from_network": "A-2"}, "unknown"),
+        ({"id": 1}, "updated"),
+        ({"id_from_network": "A-1"}, "updated"),
+    ],
+    ids=repr,
+)
+def test_an_update_has_to_name_its_advertiser(
+    odd: Any, reply: Any, runner: Runner, odd_answer: Any, outcome: str
+) -> None:
+    """Either id of the advertiser is enough; those of another one are not."""
+    odd.replies.extend([reply(200, odd_answer)] * 6)
+    odd.reads.extend([reply(200, OLD)] * 6)
+    assert _outcomes(runner(odd.network(), PATCHED)) == [outcome]
+
+
+# Refusals after an attempt in doubt
+
+
+@pytest.mark.parametrize("status", [400, 403, 422])
+@pytest.mark.parametrize("step", [UPDATE, CREATE, DELETE], ids=["update", "create", "delete"])
+def test_a_refusal_after_an_attempt_in_doubt(
+    odd: Any, reply: Any, raw_reply: Any, runner: Runner, *, step: Step, status: int
+) -> None:
+    """The first attempt may have been applied: the row is not called rejected, and it has both reasons."""
+    odd.replies.extend([raw_reply(status=502), reply(status, {"message": "is taken"})])
+    (row,) = runner(odd.network(), step).results.rows
+    assert (row.outcome, row.attempts) == ("unknown", 2)
+    assert "It may have been" in row.error
+    assert "answered 502" in row.error
+    assert f"is taken ({status})" in row.error
+    assert "harmless" in row.fix
+
+
+def test_both_reasons_outlast_what_comes_between(odd: Any, reply: Any, raw_reply: Any, runner: Runner) -> None:
+    """Attempts between that surely did nothing hide neither the doubt nor the refusal."""
+    busy = reply(429, {"message": "busy"}, Retry_After="0")
+    odd.replies.extend([raw_reply(status=502), busy, busy, reply(403, {"message": "is taken"})])
+    (row,) = runner(odd.network(), UPDATE).results.rows
+    assert row.outcome == "unknown"
+    assert ("answered 502" in row.error, "is taken (403)" in row.error, "busy" in row.error) == (True, True, False)
+
+
+@pytest.mark.parametrize(("is_there", "outcome"), [(True, "moved"), (False, "unknown")])
+def test_a_move_that_is_refused_after_a_doubt(
+    odd: Any, reply: Any, raw_reply: Any, runner: Runner, *, is_there: Any, outcome: str
+) -> None:
+    """It is looked up where it goes; if it is not there, nobody can tell."""
+    odd.replies.extend([raw_reply(status=None), reply(403, {"message": "not yours"})])
+    odd.reads.append(reply(200, MOVED) if is_there else reply(404, {}))
+    (row,) = runner(odd.network(), MOVE).results.rows
+    assert (row.outcome, row.attempts) == (outcome, 2)
+    assert _verbs(odd) == ["PUT", "PUT", "GET"]
+    assert ("not yours" in row.error) is not is_there
+
+
 # Deletions
 
 
@@ -550,7 +635,15 @@ READINGS: dict[str, tuple[list[Any], str, str]] = {
     "dropped": ([None] * 6, "failed", UNREAD),
     "wrong token": ([401], "not_sent", UNREAD),
     "a list": ([[OLD]] * 6, "failed", UNREAD),
-    "not an advertiser": ([{"users": "none"}] * 6, "failed", f"{UNREAD} (something unexpected went wrong)"),
+    "not an advertiser": ([{"users": "none"}] * 6, "failed", f"{UNREAD} (what the platform answered is not the"),
+    "maintenance": ([{"status": "maintenance"}] * 6, "failed", "is not the advertiser A-1"),
+    "another one": ([{**OLD, "id_from_network": "A-2"}] * 6, "failed", "is not the advertiser A-1"),
+    "without users": ([{name: OLD[name] for name in OLD if name != "users"}] * 6, "failed", "has no list of its users"),
+    "null users": ([{**OLD, "users": None}] * 6, "failed", "has no list of its users"),
+    "odd users": ([{**OLD, "users": ["U-1"]}] * 6, "failed", "has no list of its users"),
+    "without sites": ([{name: OLD[name] for name in OLD if name != "sites"}] * 6, "failed", "no list of its sites"),
+    "no users": ([{**OLD, "users": []}], "rejected", "User Ana Lee (U-1) was removed since the plan was made; nothing"),
+    "no sites": ([{**OLD, "sites": []}], "rejected", "Site Main (11) was removed since the plan was made; nothing"),
 }
 
 
@@ -568,6 +661,17 @@ def test_an_object_that_cannot_be_read_is_not_written(
     assert row.fix or outcome == "not_sent"
     assert set(_verbs(odd)) == {"GET"}
     assert finished.exit_code == (3 if outcome == "not_sent" else 1)
+
+
+@pytest.mark.parametrize("found", [{"status": "maintenance"}, {**OLD, "id_from_network": "A-2"}], ids=["none", "other"])
+def test_a_create_is_not_sent_after_an_odd_reading(odd: Any, reply: Any, runner: Runner, found: Any) -> None:
+    """Whether the advertiser is there already is not known: it is not called there, and nothing is sent."""
+    step = _step(Action.CREATE, "advertisers", own_id="A-1", body={"id_from_network": "A-1", "name": "Acme"})
+    odd.reads.extend([reply(200, found)] * 6)
+    (row,) = runner(odd.network(), step).results.rows
+    assert (row.outcome, row.attempts) == ("failed", 6)
+    assert "is not the advertiser A-1" in row.error
+    assert set(_verbs(odd)) == {"GET"}
 
 
 def test_a_reading_that_fails_is_repeated(odd: Any, reply: Any, runner: Runner) -> None:
@@ -627,12 +731,12 @@ def test_a_set_is_not_replaced_blindly(odd: Any, reply: Any, runner: Runner, fre
 
 def test_a_set_that_may_have_been_replaced_already(odd: Any, reply: Any, runner: Runner) -> None:
     """After an attempt in doubt it is not claimed that nothing was sent."""
-    odd.reads.extend([reply(200, OLD), *[reply(200, {**OLD, "users": [JIM]})] * 5])
+    odd.reads.extend([reply(200, OLD), reply(200, {**OLD, "users": [JIM]})])
     odd.replies.append(reply(500, {}))
     (row,) = runner(odd.network(), REPLACED).results.rows
     assert row.outcome == "unknown"
     assert "Jim Williams" in row.error
-    assert _verbs(odd).count("PUT") == 1
+    assert _verbs(odd) == ["GET", "PUT", "GET"]
 
 
 # Against the sandbox
@@ -696,7 +800,8 @@ def test_no_secret_is_in_the_journal(
     fresh = acme("Ana", "Jim")
     tokens = [fresh["oauth_refresh_token"], *(one["oauth_refresh_token"] for one in fresh["users"])]
     assert len(set(tokens)) == 3
-    step = _step(Action.UPDATE, "advertisers", path=("advertisers", "A-7"), body={}, patch=RENAMED, before=OLD)
+    before = {**OLD, "sites": [{"id_from_network": "1", "name": "Main"}]}
+    step = _step(Action.UPDATE, "advertisers", path=("advertisers", "A-7"), body={}, patch=RENAMED, before=before)
     network = _network(platform, sandbox)
     assert _outcomes(runner(network, step)) == ["updated"]
     (kept,) = runner.steps(network)

@@ -92,7 +92,7 @@ def exported(resource: Any, objects: list[Any], version: str = "2022-08-01", **m
 @pytest.mark.parametrize("version", API_VERSIONS)
 @pytest.mark.parametrize("name", SHEETS)
 def test_columns(name: str, version: str) -> None:
-    """The columns are the template's, filled or not, with a column for each key of custom data and for the number."""
+    """The columns are the template's, filled or not, one for each custom data key, and what a number can be asked."""
     keyed = {**ADVERTISER, "custom_data": {"store": "1", "a.b": "2"}}
     objects, resource = ([NUMBER | {"custom_data": keyed["custom_data"]}], PROMO_NUMBERS)
     if name != "promo_numbers":
@@ -100,8 +100,11 @@ def test_columns(name: str, version: str) -> None:
     keys = {"promo_numbers": ["store", "a.b"], "advertisers": ["store", "a.b", "c"]}.get(name, [])
     template = [one for one in templates.page_columns(SHEETS[name], version) if not one.startswith("custom_data.")]
     frame = exported(resource, objects, version).frames()[name]
-    more = ["promo_number"] * (name == "promo_numbers")
-    assert list(frame.columns) == [*template, *(f"custom_data.{key}" for key in keys), *more]
+    is_number = name == "promo_numbers"
+    moves = [f"destination_{one}" for one in AFFILIATE] if is_number and version >= "2022-08-01" else []
+    asked = ["action"] * (is_number and "action" not in template)
+    more = [*moves, "promo_number"] if is_number else []
+    assert list(frame.columns) == [*asked, *template, *(f"custom_data.{key}" for key in keys), *more]
     assert ("id_from_network" in frame) is (name != "promo_numbers" or version >= "2018-05-01")
     assert frame.index.name == "row"
     assert list(frame.index) == list(range(2, 2 + len(frame)))
@@ -268,7 +271,7 @@ ODD_ADVERTISERS = {
     ),
     "same site twice": Odd(has={"sites": [*SITES, *SITES]}, told=("4 sites have no id", "315 of A-1"), edit=LAST),
     "no sites": Odd(has={"sites": []}),
-    "no users": Odd(has={"users": None}, edit=("sites", 2, "name")),
+    "no users": Odd(has={"users": []}, edit=("sites", 2, "name")),
 }
 ODD_NUMBERS = {
     "media type": Odd(has={"media_type": "Online: Podcast"}, told=("media_type", "8001234567 ('Online: Podcast')")),

@@ -134,6 +134,14 @@ def test_nothing_there(values: dict[str, Any]) -> None:
 # Values of the object itself
 
 
+@pytest.mark.parametrize("name", ["approval_status"])
+@pytest.mark.parametrize("there", [None, "", "Approved"], ids=["null", "blank", "default"])
+@pytest.mark.parametrize("asked", [None, "Approved"], ids=["cleared", "default-asked"])
+def test_defaults(name: str, there: str | None, asked: str | None) -> None:
+    """No value is the platform's default: to ask for either of the two where the other is, changes nothing."""
+    assert not apply(patch({name: asked}), read(**{name: there})).is_change
+
+
 @pytest.mark.parametrize(
     ("values", "differs"),
     [
@@ -143,7 +151,7 @@ def test_nothing_there(values: dict[str, Any]) -> None:
             {"custom_data.new": "x"}, {"custom_data": {**ADVERTISER["custom_data"], "new": "x"}}, id="new-key"
         ),
         pytest.param({"custom_data.a.b": None}, {"custom_data": {"channel": "Offline lead", "a.b": None}}, id="no-key"),
-        pytest.param({"approval_status": None}, {"approval_status": None}, id="cleared"),
+        pytest.param({"web_integration_phone_number": None}, {"web_integration_phone_number": None}, id="cleared"),
     ],
 )
 def test_one_value(values: dict[str, Any], differs: dict[str, Any]) -> None:

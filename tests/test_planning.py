@@ -311,7 +311,7 @@ def test_headers_are_the_analysts() -> None:
         version=DEFAULT_API_VERSION,
     )
     made = plan_of(checked, THERE)
-    assert made.titles[OWN] == "Own ID"
+    assert made.titles["promo_numbers"][OWN] == "Own ID"
     assert errors_of(made)["column"].to_list() == ["Own ID"]
 
 

@@ -291,6 +291,67 @@ def test_two_rows_of_one_user() -> None:
     assert [(row, column) for _, row, column, *_ in told(made)] == [(2, "first_name"), (3, "role")]
 
 
+def warnings(made: Plan) -> list[tuple[str, int, str, str]]:
+    found = made.issues[made.issues["level"] == "warning"]
+    return list(zip(found["sheet"], map(int, found["row"]), found["column"], found["code"], strict=True))
+
+
+@each_shape
+def test_a_delete_of_what_is_not_there(shape: str) -> None:
+    """There is nothing to delete, which may be a wrong id: a warning says so in its cell."""
+    made = plan(SHAPES[shape]({"id_from_network": "A-7", "action": "delete"}), there())
+    assert made.steps == ()
+    assert [row.action for row in made.rows] == ["unchanged"]
+    assert warnings(made) == [(made.sheets[0].name, 2, "id_from_network", "already_gone")]
+    assert made.issues["message"][0] == "The platform has no advertiser 'A-7', so there is nothing to delete."
+
+
+@each_shape
+@pytest.mark.parametrize(
+    ("sites", "choices", "at"),
+    [
+        pytest.param([site("996", name=""), site("315", action="remove")], {}, "sites.2.action", id="removed"),
+        pytest.param(
+            [site("996", name=""), site("315", action="remove")],
+            {"nested": "replace"},
+            "sites.2.action",
+            id="removed-with-replace",
+        ),
+        pytest.param(
+            [site("996", name="")], {"nested": "replace", "allow_removals": True}, "name", id="lost-with-replace"
+        ),
+        pytest.param([site("996", name=""), site("315")], {"nested": "replace"}, "name", id="other-order"),
+        pytest.param([site("996", name=""), site("315")], {}, None, id="merged-in-another-order"),
+        pytest.param([site("315"), site("996", action="remove")], {}, None, id="the-second-removed"),
+    ],
+)
+def test_another_default_site(shape: str, sites: list[dict[str, str]], choices: dict[str, Any], at: str | None) -> None:
+    """That another site becomes the default is told where the old one is taken away."""
+    one = advertiser(sites=sites, users=[user("U-1"), user("U-2")])
+    made = plan(SHAPES[shape](one), there(), **choices)
+    assert errors(made) == []
+    expected = [(*place(shape, [one], 0, at)[:2], "", "default_site_changes")] if at else []
+    assert warnings(made) == expected
+    assert not at or "default site is '996' instead of '315'" in made.issues["message"][0]
+
+
+@pytest.mark.parametrize(
+    ("cells", "there_", "changed"),
+    [
+        pytest.param({"approval_status": "[]"}, {}, False, id="the-default-already"),
+        pytest.param({"approval_status": "[]"}, {"approval_status": "Applied"}, True, id="cleared"),
+        pytest.param({"approval_status": "Approved"}, {"approval_status": None}, False, id="nothing-is-the-default"),
+        pytest.param({"users": [user("U-2", role="[]")]}, {}, False, id="role-already"),
+        pytest.param({"users": [user("U-2", role="[]")]}, {"users": [person("U-2", role="Member")]}, True, id="role"),
+        pytest.param({"users": [user("U-2", notify_on_budgets="[]")]}, {}, False, id="flag"),
+    ],
+)
+def test_cleared_is_the_default(cells: dict[str, Any], there_: dict[str, Any], *, changed: bool) -> None:
+    """What is cleared comes back as the platform's default, and is not cleared again at every run."""
+    made = plan(numbered(advertiser(**({"users": []} | cells))), there(**there_))
+    assert [row.action for row in made.rows] == ["update" if changed else "unchanged"]
+
+
 def test_the_default_site() -> None:
     """The first site is the default; what the sheet adds comes after it, whatever the sheet's order."""
     made = plan(numbered(advertiser(sites=[site("7"), site("315")], users=[])), there())
@@ -409,7 +470,8 @@ def test_refused(
 def test_every_code_is_found() -> None:
     """Each code that only the platform's advertisers can give has a case above."""
     found = {one.values[3] for one in REFUSALS}  # noqa: PD011  a set of parameters
-    assert found | {"row_beside_invalid"} == OF_THE_PLAN_OF_ADVERTISERS
+    elsewhere = {"row_beside_invalid", "already_gone", "default_site_changes"}
+    assert found | elsewhere == OF_THE_PLAN_OF_ADVERTISERS
 
 
 def test_names_that_are_free() -> None:
@@ -565,6 +627,36 @@ def test_addresses(cells: dict[str, str], addresses: list[tuple[str, bool]] | No
     assert found == addresses
 
 
+@each_shape
+@pytest.mark.parametrize(
+    ("cells", "path", "code"),
+    [
+        pytest.param(
+            {EMAIL: "b@example.com", NOTIFIED: "", "email_settings.2.email_address": "u-2@example.com"},
+            NOTIFIED,
+            "required",
+            id="new-before-known",
+        ),
+        pytest.param(
+            {
+                EMAIL: "b@example.com",
+                NOTIFIED: "no",
+                "email_settings.2.email_address": "U-2@example.com",
+                "email_settings.2.use_for_notifications": "no",
+            },
+            "email_settings.2.use_for_notifications",
+            "nobody_notified",
+            id="known-by-its-address",
+        ),
+    ],
+)
+def test_addresses_are_told_by_their_own_numbers(shape: str, cells: dict[str, str], path: str, code: str) -> None:
+    """What an address lacks is told in the columns that the sheet has for it, whatever its place on the platform."""
+    one = advertiser(users=[{"id_from_network": "U-2"} | cells])
+    made = plan(SHAPES[shape](one), there())
+    assert errors(made) == [(*place(shape, [one], 0, f"users.1.{path}"), code)]
+
+
 # Ids
 
 
@@ -665,6 +757,83 @@ def test_a_done_row_beside_one_with_errors() -> None:
     made = plan(frames, there())
     assert [row.outcome for row in made.rows] == [Outcome.UPDATED, Outcome.UNCHANGED, Outcome.INVALID]
     assert errors(made) == [("users", 2, "first_name", "required")]
+
+
+def done_and_left(**choices: Any) -> Plan:
+    """A run did the advertiser, its sites and the removal of U-1, and not U-2; others have changed it since."""
+    frames = book(
+        advertiser(
+            name="Older name",
+            web_integration_phone_number="8005550111",
+            sites=[site("996", name="Older"), site("315", action="remove")],
+            users=[user("U-1", action="remove"), user("U-2", first_name="Jim"), user("U-9", role="Member")],
+        )
+    )
+    statuses = {
+        "advertisers": ["updated"],
+        "sites": ["updated", "deleted"],
+        "users": ["deleted", "not_sent", "updated"],
+    }
+    return plan(with_status(frames, **statuses), there(), **choices)
+
+
+def test_done_rows_are_not_done_again() -> None:
+    """Merged, rows that were done change nothing: neither a value back, nor whom somebody has added again."""
+    made = done_and_left()
+    assert errors(made) == []
+    assert body_of(made) == sent(users=[sent()["users"][0], sent()["users"][1] | {"first_name": "Jim"}])
+    assert told(made) == [("users", 3, "first_name", "user Jim Dean U-2 (U-2)", "Chris", "Jim")]
+    assert made.removals == ()
+    assert [row.action for row in made.rows if not row.carried] == ["update"]
+
+
+def test_done_rows_are_members_of_a_set() -> None:
+    """With replace, what a done row left there stays as it is; whom it removed, and is there again, would be lost."""
+    made = done_and_left(nested="replace")
+    assert [code for *_, code in errors(made)] == ["would_be_removed"]
+    assert "lose site Site 315 (315), user Chris Dean U-1 (U-1)." in made.rows[4].error
+    made = done_and_left(nested="replace", allow_removals=True)
+    assert body_of(made) == sent(sites=[{"id_from_network": "996"}], users=[sent()["users"][1] | {"first_name": "Jim"}])
+    assert [(one.sheet, one.row) for one in made.removals] == [(2, 3)] * 2
+
+
+@pytest.mark.parametrize("nested", ["merge", "replace"])
+def test_every_step_has_a_row(nested: str) -> None:
+    """What is sent is told of a row, also where the only one that is left changes nothing of its own user."""
+    frames = with_status(
+        book(advertiser(users=[user("U-2", last_name="Dean U-2")], sites=[site("315")])),
+        advertisers=["updated"],
+        sites=["unchanged"],
+        users=["failed"],
+    )
+    made = plan(frames, there(), nested=nested, allow_removals=True)
+    assert [row.action for row in made.rows if not row.carried] == ["unchanged" if nested == "merge" else "update"]
+    assert {row.step for row in made.rows if row.step is not None} == set(range(len(made.steps)))
+    assert len(made.removals) == (0 if nested == "merge" else 2)
+
+
+def test_what_is_missing_of_a_done_row() -> None:
+    """An advertiser that was done and is gone is not made again from what is left of its rows."""
+    frames = with_status(book(advertiser()), advertisers=["created"], sites=["created"], users=["rejected"])
+    made = plan(frames)
+    assert made.steps == ()
+    assert sorted(code for *_, code in errors(made)) == ["no_site", "required"]
+    assert {sheet for sheet, *_ in errors(made)} == {"users"}
+
+
+@each_shape
+@pytest.mark.parametrize("objects", [(), (there(),)], ids=["not-there", "there"])
+def test_unknown_creates_are_done_again(shape: str, objects: tuple[Mapping[str, Any], ...]) -> None:
+    """An advertiser that may have been created is created if it is not there, and left as it is if it is."""
+    frames = SHAPES[shape](advertiser(action="create"))
+    frames = (
+        {name: one.assign(result_status="unknown") for name, one in frames.items()}
+        if isinstance(frames, dict)
+        else frames.assign(result_status="unknown")
+    )
+    made = plan(frames, *objects)
+    assert errors(made) == []
+    assert {row.action for row in made.rows} == {"unchanged" if objects else "create"}
 
 
 def test_unknown_rows_are_done_again() -> None:

@@ -109,8 +109,6 @@ def errors(made: Plan) -> list[tuple[int, str, str]]:
         ),
         pytest.param({NUMBER: "8005550100", "action": "delete"}, "delete", id="delete"),
         pytest.param({OWN: "4531", "action": "delete"}, "delete", id="delete-by-own-id"),
-        pytest.param({NUMBER: "8005550199", "action": "delete"}, "unchanged", id="gone-already"),
-        pytest.param({OWN: "X", "action": "delete"}, "unchanged", id="own-id-gone-already"),
         pytest.param({OWN: "X", "description": "d", "media_type": "Online: Display"}, "create", id="own-id-is-new"),
         pytest.param({"description": "d", "media_type": "Online: Display"}, "create", id="request"),
     ],
@@ -124,7 +122,7 @@ def test_action(row: dict[str, str], action: str) -> None:
     assert (found.outcome is Outcome.UNCHANGED) is (action == "unchanged") is (step is None)
     assert step is None or (step.action == action and step.resource == "promo_numbers" and step.phase == 1)
     assert action in {"unchanged", "delete"} or made.changes
-    assert action == "create" or found.about in {"8005550100", "8005550199", "X"}
+    assert action == "create" or found.about == "8005550100"
     assert found.found is None or found.found["promo_number"] == "8005550100"
     assert (found.found is not None) is (action == "unchanged" and found.about == "8005550100")
 
@@ -286,6 +284,11 @@ HOURS = {
             id="one-time-of-one-day",
         ),
         pytest.param(
+            {f"{SCHEDULE}.2.close_time": "12:00"},
+            HOURS | {"schedules": [HOURS["schedules"][0], HOURS["schedules"][1] | {"close_time": "12:00"}]},  # type: ignore[index]
+            id="one-time-alone",
+        ),
+        pytest.param(
             day(3, "Friday", "8:00", "9:30"),
             HOURS
             | {
@@ -315,6 +318,20 @@ def test_hours_of_operation(row: dict[str, str], hours: Any) -> None:
             f"{SCHEDULE}.3.open_time",
             "schedules_overlap",
             id="overlaps-a-day-of-the-platforms",
+        ),
+        pytest.param(
+            {f"{SCHEDULE}.3.day_of_week": "Friday", f"{SCHEDULE}.3.close_time": "10:00"},
+            {"hours_of_operation": HOURS},
+            f"{SCHEDULE}.3.open_time",
+            "schedule_incomplete",
+            id="part-of-a-day-that-is-new",
+        ),
+        pytest.param(
+            {f"{SCHEDULE}.1.close_time": "07:00"},
+            {"hours_of_operation": HOURS},
+            f"{SCHEDULE}.1.close_time",
+            "schedule_backwards",
+            id="closes-before-the-platforms-opening",
         ),
         pytest.param(
             {"adwords_account_id": "627-345-9815"},
@@ -390,6 +407,10 @@ REFUSALS = [
         id="delete-of-which",
     ),
     pytest.param(
+        {NUMBER: "8005550199", "action": "delete"}, {}, NUMBER, "number_not_found", "8005550199", id="delete-number"
+    ),
+    pytest.param({OWN: "X", "action": "delete"}, {}, OWN, "own_id_not_found", "'X'", id="delete-own-id"),
+    pytest.param(
         {NUMBER: "8005550100", **TO_OTHER},
         {OTHER: NOWHERE},
         TO_CAMPAIGN,
@@ -420,12 +441,13 @@ def test_refused(row: dict[str, str], observed: dict[Scope, Observed], column: s
     assert (found.action, found.outcome, found.step) == ("refused", Outcome.INVALID, None)
     assert text in found.error
     assert found.fix.endswith(".")
+    assert "remove the row if" in found.fix or not code.endswith("not_found") or code == "campaign_not_found"
     assert found.about == (row.get(NUMBER) or row[OWN])
 
 
 def test_every_code_is_found() -> None:
     """Each code that only a campaign's numbers can give has a case above."""
-    assert {one.values[3] for one in REFUSALS} == OF_THE_PLAN_OF_NUMBERS  # noqa: PD011  a set of parameters
+    assert {one.values[3] for one in REFUSALS} | {"parent_deleted"} == OF_THE_PLAN_OF_NUMBERS  # noqa: PD011  a set of parameters
 
 
 def test_all_that_a_create_lacks_is_told_at_once() -> None:
@@ -440,6 +462,13 @@ def test_all_that_a_create_lacks_is_told_at_once() -> None:
         "Description: 'Description' is required to create a number (the campaign has none with this id). | "
         "Media: 'Media' is required to create a number (the campaign has none with this id)."
     )
+
+
+def test_a_new_number_needs_whole_schedules() -> None:
+    """A row that turns out to create must give its schedules whole."""
+    row = {OWN: "X", "description": "d", "media_type": "Online: Display"}
+    made = plan(row | {f"{SCHEDULE}.1.day_of_week": "Monday", f"{SCHEDULE}.1.open_time": "08:00"}, version=NEWEST)
+    assert errors(made) == [(2, f"{SCHEDULE}.1.close_time", "schedule_incomplete")]
 
 
 def test_one_number_under_both_of_its_names() -> None:
@@ -564,6 +593,35 @@ def test_existing_numbers_of_an_advertiser_that_the_book_creates() -> None:
     """A number that is named can be no number of an advertiser that is not there yet."""
     made = plan_of(with_advertisers(advertiser(), promo_number="8005550100"), GONE)
     assert errors(made) == [(2, NUMBER, "number_not_found")]
+
+
+BOTH_THERE = {
+    (): Observed(
+        objects=tuple(
+            {"id_from_network": own_id, "name": own_id, "sites": [], "users": []} for own_id in ("A-1", "A-2")
+        )
+    )
+}
+
+
+@pytest.mark.parametrize(
+    ("deleted", "row", "column"),
+    [
+        pytest.param("A-1", {}, "advertiser_id_from_network", id="request"),
+        pytest.param("A-1", {OWN: "X"}, "advertiser_id_from_network", id="own-id-that-is-new"),
+        pytest.param("A-2", {NUMBER: "8005550100", **TO_OTHER}, TO_ADVERTISER, id="move-there"),
+        pytest.param("A-2", {}, None, id="another-advertiser"),
+        pytest.param("A-1", {NUMBER: "8005550100"}, None, id="number-that-is-there"),
+        pytest.param("A-1", {NUMBER: "8005550100", "action": "delete"}, None, id="delete-too"),
+    ],
+)
+def test_numbers_of_an_advertiser_that_the_book_deletes(deleted: str, row: dict[str, str], column: str | None) -> None:
+    """Nobody buys a number for an advertiser that the same workbook deletes, nor moves one there."""
+    rows = {"id_from_network": deleted, "action": "delete"}
+    made = plan_of(with_advertisers(rows, **row), BOTH_THERE | observed_of(THERE))
+    assert errors(made) == ([(2, column, "parent_deleted")] if column else [])
+    assert made.rows[0].action == "delete"
+    assert made.rows[-1].error == (f"The same workbook deletes the advertiser {deleted!r}." if column else "")
 
 
 # Quantities and earlier results

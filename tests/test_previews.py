@@ -212,6 +212,24 @@ def test_only_the_first_changes_are_shown(put: Callable[..., None], network: Net
     assert (len(lines), lines[-1]) == (23, "  … and 10 more")
 
 
+def test_warnings_are_shown(network: Network) -> None:
+    """What keeps nothing from being done but should be looked at is told, what the platform's state gives first."""
+    gone = [{"id_from_network": f"A-{number}", "action": "delete"} for number in (8, 9)]
+    row = {"id_from_network": "A-7", "action": "create", "name": "Seven", "sites.1.id_from_network": "7"}
+    frame = pd.DataFrame([row | {"web_integration_phone_number": "(800) 555-0100"}, *gone]).fillna("")
+    made = ib.plan(frame, network)
+    lines = made.lines()
+    texts = [
+        f"  row {row}, id_from_network: The platform has no advertiser 'A-{row + 5}', so there is nothing to delete. "
+        "Check the id if it should be there."
+        for row in (3, 4)
+    ]
+    at = lines.index("Warnings:")
+    assert lines[at + 1 : at + 3] == texts
+    assert set(made.issues["code"][made.issues["level"] == "warning"]) == {"already_gone", "cell_cleaned"}
+    assert made.ok
+
+
 def test_whoever_would_be_lost_is_named(put: Callable[..., None], network: Network) -> None:
     """Under replace without leave to remove, each user and site of each advertiser is in the text, however many."""
     for number in range(25):

@@ -564,7 +564,10 @@ def test_parents_done_earlier_are_parents() -> None:
     checked = check(frames)
     assert codes(checked) == []
     assert [one.pending.tolist() for one in checked.sheets] == [[False], [False], [True]]
-    assert [said(one) for one in checked.records] == [said(one) for one in check(book(advertiser())).records]
+    ((own_id, action, fields, (done, left)),) = map(said, checked.records)
+    assert (own_id, action, fields) == ("A-1", None, {"id_from_network": "A-1"})
+    assert done == ("sites", "315", False, {"id_from_network": "315"})
+    assert left == said(check(book(advertiser())).records[0])[3][1]
 
 
 def test_left_out_sheet(tmp_path: Path) -> None:
@@ -671,10 +674,74 @@ def test_what_is_not_sent_does_not_contradict(shape: str) -> None:
     ],
 )
 def test_rows_done_earlier(statuses: list[str], pending: int) -> None:
-    """A record is there as long as one of its rows is to be done, and knows what the done ones say."""
+    """A record is there as long as one of its rows is to be done; done rows say which parts it has, and no more."""
     frame = repeated(TWO[0]).assign(result_status=statuses)
     checked = check(frame)
-    assert [said(one)[2:] for one in checked.records] == [EXPECTED[0][2:]] * pending
+    done = [status == "updated" for status in statuses]
+    _, _, fields, parts = EXPECTED[0]
+    expected = [
+        (collection, own_id, False, {"id_from_network": own_id} if is_done else values)
+        for (collection, own_id, _, values), is_done in zip(parts, done, strict=True)
+    ]
+    own = {"id_from_network": "A-1"} if done[0] else fields
+    assert [said(one)[2:] for one in checked.records] == [(own, expected)] * pending
+    for record in checked.records:
+        assert [part.done for part in record.parts] == done
+        assert set(record.flat()) >= {"id_from_network"}
+        assert len(list(record.numbered())) == done.count(False)
+        assert not any(done[place.position] for place in record.places[: done.count(False)])
+
+
+@each_shape
+def test_what_a_done_row_took_away_is_no_part(shape: str) -> None:
+    """A user whom an earlier run removed is no user any more; a row that adds him again is to be done."""
+    removed = advertiser(sites=[], users=[user("U-1", action="remove"), user("U-2")], result_status="updated")
+    frames = SHAPES[shape](removed)
+    if shape == "book":
+        frames["users"]["result_status"] = ["deleted", "updated"]
+        frames = with_row(frames, "users", advertiser_id_from_network="A-1", id_from_network="U-1", role="Member")
+    else:
+        frame = frames.assign(result_status="updated")
+        more = {"id_from_network": "A-1", "users.1.id_from_network": "U-1", "users.1.role": "Member"}
+        frames = pd.concat([frame, pd.DataFrame([more])], ignore_index=True).fillna("")
+        if shape == "repeated":
+            frames["users.id_from_network"] = frames["users.id_from_network"].where(
+                frames["users.1.id_from_network"] == "", "U-1"
+            )
+            frames = frames.drop(columns="users.1.id_from_network").rename(columns={"users.1.role": "users.role"})
+    checked = check(frames)
+    assert codes(checked) == []
+    (record,) = checked.records
+    found = {
+        part.id: (part.remove, part.done, dict(part.fields)) for part in record.parts if part.collection == "users"
+    }
+    assert found == {
+        "U-1": (False, False, {"id_from_network": "U-1", "role": "Member"}),
+        "U-2": (False, True, {"id_from_network": "U-2"}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "asked"),
+    [
+        pytest.param("create", "unknown", None, id="create-that-may-have-happened"),
+        pytest.param("create", "Unknown ", None, id="other-spelling"),
+        pytest.param("create", "failed", Action.CREATE, id="create-that-did-not"),
+        pytest.param("update", "unknown", Action.UPDATE, id="update"),
+        pytest.param("delete", "unknown", Action.DELETE, id="delete-must-not-create"),
+    ],
+)
+@each_shape
+def test_the_action_of_an_unknown_row(shape: str, action: str, status: str, asked: Action | None) -> None:
+    """A create that may have happened is no create any more: the platform's state says what is to be done."""
+    frames = SHAPES[shape](advertiser(action=action))
+    frames = (
+        {name: one.assign(result_status=status) for name, one in frames.items()}
+        if isinstance(frames, dict)
+        else frames.assign(result_status=status)
+    )
+    (record,) = check(frames).records
+    assert record.action is asked
 
 
 def test_a_done_row_does_not_create_again() -> None:
@@ -753,3 +820,37 @@ def test_every_advertiser_code_is_in_the_catalogue() -> None:
     """The list of codes that this file answers for has no code that is gone."""
     assert set(CATALOGUE) >= OF_RECORDS
     assert ADVERTISERS.parts
+
+
+@pytest.mark.parametrize(
+    ("advertisers", "users", "place"),
+    [
+        pytest.param(
+            [{"id_from_network": "A-1", "action": "delete"}, {"id_from_network": "A-1", "name": "Acme"}],
+            [],
+            ("advertisers", 3, "action"),
+            id="advertiser",
+        ),
+        pytest.param(
+            [{"id_from_network": "A-1"}],
+            [
+                {"advertiser_id_from_network": "A-1", "id_from_network": "U-1", "action": "remove"},
+                {"advertiser_id_from_network": "A-1", "id_from_network": "U-1", "first_name": "Jim"},
+            ],
+            ("users", 3, "action"),
+            id="user",
+        ),
+    ],
+)
+def test_one_row_deletes_and_another_one_keeps(
+    advertisers: list[dict[str, str]], users: list[dict[str, str]], place: tuple[str, int, str]
+) -> None:
+    """Rows that are about the same object and do not all take it away contradict each other; nothing is lost."""
+    own_site = {"advertiser_id_from_network": "A-1", "id_from_network": "315"}
+    tables = {"advertisers": pd.DataFrame(advertisers), "sites": pd.DataFrame([own_site])}
+    tables |= {"users": pd.DataFrame(users)} if users else {}
+    checked = validation.validate(
+        sheets.load({name: one.fillna("") for name, one in tables.items()}), version=DEFAULT_API_VERSION
+    )
+    errors = checked.issues[checked.issues["level"] == "error"]
+    assert errors[["sheet", "row", "column", "code"]].to_numpy().tolist() == [[*place, "contradiction"]]

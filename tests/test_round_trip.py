@@ -215,7 +215,8 @@ def _edits_of(resource: Resource, path: str, texts: dict[str, str]) -> Iterator[
         new = None if old == "TRUE" and leaf == "use_for_notifications" else "FALSE" if old == "TRUE" else "TRUE"
     if new and new != old:
         yield new, new
-    if old and field.clearable and field.kind is not kinds.BOOLEAN and leaf not in {"email_address", "media_type"}:
+    clears = old and old != field.default  # cleared, a field comes back as its default
+    if clears and field.clearable and field.kind is not kinds.BOOLEAN and leaf not in {"email_address", "media_type"}:
         yield "[]", ""
 
 

@@ -45,6 +45,16 @@ each_field = pytest.mark.parametrize(
 # The table agrees with itself
 
 
+@each_field
+def test_default(resource: Resource, field: Field) -> None:
+    """A default that counts is one that the field's help names, and a value of its kind."""
+    if field.default is not None:
+        assert resource.name in {"advertisers", "users"}
+        shown = field.kind.show(field.default)
+        assert f"the platform's default is {shown}." in field.help
+        assert field.kind.read(shown).value == field.default
+
+
 @each_resource
 def test_names_are_unique(resource: Resource) -> None:
     """No header stands for two fields: not by path, not by alias, in no spelling."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -13,9 +13,7 @@ from invoca_bulk.journal import State
 from invoca_bulk.planning import Step
 from invoca_bulk.schema import OPERATIONS, RESOURCES, Action
 from invoca_bulk.settings import MAX_ATTEMPTS
-
-if TYPE_CHECKING:
-    from invoca_bulk.verdicts import Verdict
+from invoca_bulk.verdicts import Verdict
 
 NUMBER = {"id": 1, "promo_number": "8055550100"}
 
@@ -151,7 +149,7 @@ def test_errors_of_users_name_the_user() -> None:
 @pytest.mark.parametrize("status", [200, 201])
 def test_success_of_what_may_be_repeated(name: str, status: int) -> None:
     """An answer with the object is done."""
-    assert _of(STEPS[name], status, {"id": 1}).state is State.DONE
+    assert _of(STEPS[name], status, {"id": 1, "id_from_network": "x", **NUMBER}).state is State.DONE
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -203,6 +201,7 @@ def test_success_without_an_object(name: str, state: State, body: object) -> Non
     [
         ({"id": 1}, State.DONE),
         ({"id_from_network": "A-1"}, State.DONE),
+        ({"id": 1, "id_from_network": " A-1 "}, State.DONE),
         ({"id": 0, "id_from_network": ""}, State.IN_DOUBT),
         ({"id": True}, State.IN_DOUBT),
         ({"name": "Acme"}, State.IN_DOUBT),
@@ -231,7 +230,9 @@ def test_gone(name: str, doubted: Any) -> None:
 
 
 def _after(step: Step, status: int, *, attempts: int = 1, doubted: bool = False) -> Verdict:
-    return verdicts.after(_of(step, status, {"message": "x"}, doubted=doubted), step, attempts, doubted=doubted)
+    done = {"message": "x", "id_from_network": "x", **({} if step.once else NUMBER)}
+    earlier = Verdict(state=State.SENT, doubt="it broke off") if doubted else Verdict(state=State.PENDING)
+    return verdicts.after(_of(step, status, done, doubted=doubted), step, attempts, earlier)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +250,7 @@ def _after(step: Step, status: int, *, attempts: int = 1, doubted: bool = False)
         (401, True, 2, State.IN_DOUBT),
         (401, False, MAX_ATTEMPTS, State.PENDING),
         (403, False, 1, State.REJECTED),
-        (403, True, 2, State.REJECTED),
+        (403, True, 2, State.IN_DOUBT),
         (200, True, 2, State.DONE),
     ],
 )
@@ -260,6 +261,7 @@ def test_what_an_update_comes_to(status: int, doubted: Any, attempts: int, state
     assert ("may have been updated" in verdict.error) == (state in {State.SENT, State.IN_DOUBT})
     assert ("Tried 6 times" in verdict.error) == (attempts == MAX_ATTEMPTS and status != 401)
     assert ("earlier try" in verdict.error) == (doubted and status not in {200, 500})
+    assert ("(it broke off)" in verdict.error) == ("earlier try" in verdict.error)
 
 
 @pytest.mark.parametrize(

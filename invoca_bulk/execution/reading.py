@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
 
 from invoca_bulk import merging, verdicts
 from invoca_bulk.errors import CallFailed, InvocaBulkError
 from invoca_bulk.journal import State
-from invoca_bulk.schema import ADVERTISERS, OPERATIONS, PROMO_NUMBERS, RESOURCES, Action
+from invoca_bulk.schema import ADVERTISERS, OPERATIONS, PART_KEY, PROMO_NUMBERS, RESOURCES, Action
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from invoca_bulk.client import Client
-    from invoca_bulk.merging import Merged, Removed
+    from invoca_bulk.merging import Merged, PartName
     from invoca_bulk.planning import Step
     from invoca_bulk.schema.kinds import Json
     from invoca_bulk.verdicts import Verdict
@@ -67,17 +68,20 @@ async def draft(  # noqa: PLR0913  the parts of one request; keyword-only
         answer = await client.send(slot, _READ.verb, path)
         if refused := verdicts.of_reading(answer, step, titles):
             return refused
-        return Draft(body=step.body) if step.patch is None else _made_anew(step, answer.body, version, doubted=doubted)
+        return Draft(body=step.body) if step.patch is None else _made_anew(step, answer.body, version)
     except CallFailed as error:
         return verdicts.unread(step, str(error))
     except Exception:  # noqa: BLE001  nothing has been sent yet, whatever it is
         return verdicts.unread(step, "something unexpected went wrong")
 
 
-def _made_anew(step: Step, current: Mapping[str, Json], version: str, *, doubted: bool) -> Draft | Verdict:
-    merged = _merged(step, current, version)
-    if surprises := _surprises(step, merged, version):
-        return verdicts.would_remove(step, map(_called, surprises), doubted=doubted)
+def _made_anew(step: Step, current: Mapping[str, Json], version: str) -> Draft | Verdict:
+    planned, merged = (_merged(step, one, version) for one in (step.before, current))
+    came = list(_came(planned, merged))
+    gone = list(_gone(step, current, planned, merged, version))
+    moved = _moved(merged) - _moved(planned)
+    if came or gone or moved:
+        return verdicts.changed_since(step, came=came, gone=gone, moved=moved)
     return Draft(body=merged.body, before=current)
 
 
@@ -87,28 +91,73 @@ def _merged(step: Step, current: Mapping[str, Json] | None, version: str) -> Mer
     return merging.apply(resource, merging.bound(resource, patch, step.before, version), current, version)
 
 
-def _surprises(step: Step, merged: Merged, version: str) -> list[Removed]:
+def _came(planned: Merged, merged: Merged) -> Iterator[str]:
     """The users and sites that would go although the plan did not know them, so that nobody has agreed to it."""
-    known = {_name(one) for one in _merged(step, step.before, version).removed} if merged.removed else set()
-    return [one for one in merged.removed if _name(one) not in known]
+    known = {(one.collection, one.id or one.name) for one in planned.removed}
+    for one in merged.removed:
+        name = (one.collection, one.id or one.name)
+        if name not in known:
+            yield _called(name, one.name)
 
 
-def _name(one: Removed) -> tuple[str, str]:
-    return (one.collection, one.id or one.name)
+def _moved(merged: Merged) -> set[str]:
+    """The sets whose first part is made another one."""
+    collections = {part.name: part.one for resource in RESOURCES.values() for part in resource.parts}
+    firsts = {f"{name}.1.{PART_KEY}": one for name, one in collections.items()}
+    return {firsts[change.path] for change in merged.changes if change.part is None and change.path in firsts}
 
 
-def _called(one: Removed) -> str:
-    parts = {part.name: part.one for resource in RESOURCES.values() for part in resource.parts}
-    return f"{parts[one.collection]} {one.name}" + (f" ({one.id})" if one.id != one.name else "")
+def _gone(step: Step, current: Mapping[str, Json], planned: Merged, merged: Merged, version: str) -> Iterator[str]:
+    """What the plan changes or keeps and somebody has taken away: a change would bring half of it back.
+
+    A set of which nobody is left is more likely to have been read wrongly than to have been emptied.
+    """
+    resource = RESOURCES[step.resource]
+    names = _names(step.before or {}, step)
+    for name in dict.fromkeys(chain(_emptied(step, current, planned), merged.added)):
+        if name not in planned.added:
+            yield _called(name, names.get(name, ""))
+    patch = merging.bound(resource, step.patch or {}, step.before, version)
+    for name, address in merging.gone_entries(resource, patch, current, version):
+        yield f"email address {address} of {_called(name, names.get(name, ''))}"
+
+
+def _emptied(step: Step, current: Mapping[str, Json], planned: Merged) -> Iterator[PartName]:
+    """The parts that the plan leaves, of each set of which none is left."""
+    removed = {(one.collection, one.id) for one in planned.removed}
+    before, now = _names(step.before or {}, step), _names(current, step)
+    for part in RESOURCES[step.resource].parts:
+        kept = [name for name in before if name[0] == part.name and name not in removed]
+        yield from kept if not any(name in now for name in kept) else ()
+
+
+def _names(tree: Mapping[str, Json], step: Step) -> dict[PartName, str]:
+    """Each part of an object to what people call it."""
+    return {
+        (part.name, verdicts.id_of(one)): merging.called(one)
+        for part in RESOURCES[step.resource].parts
+        for one in tree.get(part.name) or ()
+    }
+
+
+def _called(part: PartName, name: str) -> str:
+    """`user Jim Williams (U-2)`; `site 996` where it has no name."""
+    collection, own_id = part
+    one = next(part.one for resource in RESOURCES.values() for part in resource.parts if part.name == collection)
+    return f"{one} {name} ({own_id})" if name and name != own_id else f"{one} {own_id}"
 
 
 # After a request in doubt
 
 
-async def looked_up(client: Client, slot: int, step: Step, verdict: Verdict) -> Verdict:
-    """A verdict, and for one in doubt what a look at the platform tells beyond it. It never raises."""
+async def looked_up(client: Client, slot: int, step: Step, verdict: Verdict, *, doubted: bool) -> Verdict:
+    """A verdict, and for one in doubt what a look at the platform tells beyond it. It never raises.
+
+    A refusal is in doubt too, if an earlier attempt may have been applied (`doubted`).
+    """
     look = _LOOKS.get((step.resource, step.action))
-    if verdict.state is not State.IN_DOUBT or look is None:
+    is_open = verdict.state is State.IN_DOUBT or (doubted and verdict.state is State.REJECTED)
+    if not is_open or look is None:
         return verdict
     try:
         one = await look(client, slot, step, verdict)
@@ -118,10 +167,11 @@ async def looked_up(client: Client, slot: int, step: Step, verdict: Verdict) -> 
 
 
 async def _at_destination(client: Client, slot: int, step: Step, verdict: Verdict) -> Mapping[str, Json] | None:
-    """The moved number, once it is no longer where it was."""
+    """The moved number, once it is no longer where it was, or may not be moved from there any more."""
     collection, key = step.path[-2:]
     number = key if collection == PROMO_NUMBERS.name else verdicts.number_of(step.before)
-    if verdict.http_status != verdicts.NOT_FOUND or not number:
+    is_refused = verdict.state is State.REJECTED or verdict.http_status == verdicts.NOT_FOUND
+    if not is_refused or not number:
         return None
     answer = await client.get(slot, (*step.destination[:-1], PROMO_NUMBERS.name, number))
     return answer.body if answer.status == _READ.success and verdicts.number_of(answer.body) else None

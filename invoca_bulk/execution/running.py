@@ -173,7 +173,7 @@ class Execution:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             if not await self._turn(step):
                 return await self._leave(step, verdict)
-            verdict = await self._attempt(step, slot, attempt, verdict.state)
+            verdict = await self._attempt(step, slot, attempt, verdict)
             await self._record(step, verdict)
             if verdict.stop:
                 self._halt(RunState.ABORTED, NotAuthorized(not_authorized(self._network)))
@@ -213,28 +213,27 @@ class Execution:
 
     # One attempt
 
-    async def _attempt(self, step: Step, slot: int, attempt: int, stands: State) -> Verdict:
+    async def _attempt(self, step: Step, slot: int, attempt: int, earlier: Verdict) -> Verdict:
         """Make the intent durable, send once, and say what the step comes to; of the platform nothing is ever raised.
 
         Args:
             step: the step.
             slot: whose connection to use.
             attempt: counts from 1.
-            stands: where the step is: `sent` if an earlier attempt may have been applied.
+            earlier: what the attempts before came to: `sent` if one of them may have been applied.
         """
-        doubted = stands is State.SENT
-        await self._scribe.write(self._change(step, stands, State.SENT, sent_at=self._now(), attempt=attempt))
+        doubted = earlier.state is State.SENT
+        await self._scribe.write(self._change(step, earlier.state, State.SENT, sent_at=self._now(), attempt=attempt))
         version = self._network.api_version
         draft = await reading.draft(
-            self._client, slot, step, titles=self._plan.titles, version=version, doubted=doubted
+            self._client, slot, step, titles=self._titles(step), version=version, doubted=doubted
         )
         if isinstance(draft, Verdict):
-            return verdicts.after(draft, step, attempt, doubted=doubted)
+            return verdicts.after(draft, step, attempt, earlier)
         await self._keep(step, draft, doubted=doubted)
         verdict = self._judged(step, await self._send(step, draft, slot, doubted=doubted))
-        return verdicts.after(
-            await reading.looked_up(self._client, slot, step, verdict), step, attempt, doubted=doubted
-        )
+        verdict = await reading.looked_up(self._client, slot, step, verdict, doubted=doubted)
+        return verdicts.after(verdict, step, attempt, earlier)
 
     async def _keep(self, step: Step, draft: Draft, *, doubted: bool) -> None:
         """Make durable what is really sent, and what was there before; what an attempt in doubt found stays."""
@@ -248,11 +247,14 @@ class Execution:
 
         try:
             answer = await self._client.send(slot, step.verb, step.path, draft.body, on_status=keep_status)
-            return verdicts.of_answer(answer, replace(step, body=draft.body), self._plan.titles, doubted=doubted)
+            return verdicts.of_answer(answer, replace(step, body=draft.body), self._titles(step), doubted=doubted)
         except CallFailed as error:
             return verdicts.of_failure(error, step)
         except Exception:  # noqa: BLE001  what nobody has foreseen proves nothing about the platform
             return verdicts.unexpected(step)
+
+    def _titles(self, step: Step) -> Mapping[str, str]:
+        return self._plan.titles.get(step.resource, {})
 
     def _judged(self, step: Step, verdict: Verdict) -> Verdict:
         """A number can be given once only."""

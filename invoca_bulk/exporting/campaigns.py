@@ -23,6 +23,7 @@ Campaigns: TypeAlias = "sheets.Source | list[Mapping[str, str]]"
 
 #: The columns that make up the address of a campaign; the last one may be missing, or blank.
 _ADDRESS = tuple(one.path for one in PROMO_NUMBERS.fields if one.role is Role.PATH)
+_DESTINATION = "destination_"
 _ERRORS_SHOWN = 5
 
 _NOTHING = (
@@ -49,7 +50,7 @@ def read(campaigns: Campaigns | None) -> dict[Scope, dict[str, str]]:
     if campaigns is None:
         raise SettingInvalid(_NOTHING)
     (sheet,) = sheets.load(_source(campaigns), resource=PROMO_NUMBERS.name)
-    found = _addresses(sheet)
+    found = [*_addresses(sheet), *_addresses(_moved_to(sheet))]
     if not found:
         raise SettingInvalid(f"There is no row that names a campaign. {_NOTHING}")
     return {PROMO_NUMBERS.scope(one): one for one in found}
@@ -61,6 +62,21 @@ def _source(campaigns: Campaigns) -> sheets.Source:
     if not all(isinstance(one, Mapping) for one in campaigns):
         raise SettingInvalid(f"The list of campaigns has to hold dicts with the keys {', '.join(_ADDRESS)}.")
     return pd.DataFrame([dict(one) for one in campaigns] or {name: [] for name in _ADDRESS}, dtype=object)
+
+
+def _moved_to(sheet: Sheet) -> Sheet:
+    """The same sheet with the rows that move a number, at the campaigns that they move it to."""
+    titles = {path: title for title in sheet.frame.columns if (path := _destination(sheet, str(title)))}
+    frame = sheet.frame[list(titles.values())].set_axis(list(titles), axis="columns")
+    moves = frame[(frame.apply(lambda column: column.str.strip()) != "").any(axis="columns")] if titles else frame[:0]
+    return replace(sheet, frame=moves.reindex(columns=list(_ADDRESS), fill_value=""), findings=())
+
+
+def _destination(sheet: Sheet, title: str) -> str:
+    """The address' column that a destination's title stands for; empty for all others."""
+    column = sheet.resource.column(title)
+    path = column.path if column else ""
+    return path.removeprefix(_DESTINATION) if path.startswith(_DESTINATION) else ""
 
 
 def _addresses(sheet: Sheet) -> list[dict[str, str]]:

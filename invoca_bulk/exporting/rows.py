@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from invoca_bulk import merging, payloads, workbook
 from invoca_bulk.issues import Refused
-from invoca_bulk.schema import PART_KEY, PROMO_NUMBERS, Role, paths
+from invoca_bulk.schema import PART_KEY, PROMO_NUMBERS, Action, Role, paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -156,7 +156,7 @@ class _Draft:
     def _objections(self) -> Iterator[tuple[Problem, list[str]]]:
         """What validation would refuse in the row although the platform has it, and the cells to leave blank."""
         fields = {path: self._resource.by_path[paths.pattern(path)] for path in self.row}
-        for rule in (one for one in self._resource.rules if not one.whole):
+        for rule in (one for one in self._resource.rules if not (one.whole and self._resource.parts)):
             seen = {
                 path: one.kind.read(self.row[path]).value for path, one in fields.items() if one.path in rule.fields
             }
@@ -181,6 +181,7 @@ class _Draft:
     def _migrate(self) -> None:
         """The number is the other network's to choose; of this one its area code is all that can be asked for."""
         number = self.row[_SOURCE] = self.row.pop(_NUMBER)
+        self.row["action"] = Action.CREATE.value  # a number that happens to have the same id there is another one
         try:
             self.row[_AREA_CODE] = _area_code(number)
         except Refused as refused:

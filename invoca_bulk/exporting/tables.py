@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from invoca_bulk.exporting.rows import Row
-    from invoca_bulk.schema import Resource
+    from invoca_bulk.schema import Field, Resource
 
 _FIRST_ROW = 2
 _SOURCE = "source_promo_number"
@@ -95,8 +95,14 @@ def _parts_of(part: Resource, row: Row) -> list[Row]:
 def _columns(resource: Resource, version: str, rows: Iterable[Row], named_by: str) -> list[str]:
     """The template's columns and those in use: one for each key of custom data, as many numbers as there are."""
     template = [path for path, one in templates.page_columns(resource, version).items() if not one.path.endswith("*")]
+    if named_by == resource.named_by:  # what exists can be deleted or moved; what is meant for another network cannot
+        template += [one.path for one in resource.fields if _is_asked_of_existing(one, version)]
     used = [path for row in rows for path in row]
     return sorted(dict.fromkeys([*template, named_by, *used]), key=_rank(resource))
+
+
+def _is_asked_of_existing(one: Field, version: str) -> bool:
+    return one.path == "action" or (not one.on_create and one.known_in(version))
 
 
 def _rank(resource: Resource) -> Callable[[str], tuple[int, int, int]]:

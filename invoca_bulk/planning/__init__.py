@@ -28,12 +28,13 @@ from invoca_bulk.planning.model import (
 )
 from invoca_bulk.planning.numbers import NumberPlanner
 from invoca_bulk.planning.objects import ObjectPlanner
-from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES
+from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, paths
 from invoca_bulk.validation import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from invoca_bulk.schema import Resource
     from invoca_bulk.sheets import Sheet
     from invoca_bulk.validation import Checked, Record
 
@@ -117,7 +118,7 @@ def make(checked: Checked, observed: Mapping[Scope, Observed], choices: Choices 
         sheets=tuple(
             PlannedSheet(name=one.name, resource=one.resource.name, headers=tuple(one.frame.columns)) for one in sheets
         ),
-        titles={path: column.column.header for one in checked.sheets for path, column in one.by_path.items()},
+        titles={name: dict(_titles(checked, resource)) for name, resource in RESOURCES.items()},
         rows=draft.rows(),
         steps=tuple(draft.steps),
         changes=tuple(draft.changes),
@@ -126,6 +127,18 @@ def make(checked: Checked, observed: Mapping[Scope, Observed], choices: Choices 
         observed=observed,
         fingerprint=fingerprint_of(sheets),
     )
+
+
+def _titles(checked: Checked, resource: Resource) -> Iterator[tuple[str, str]]:
+    """Path to the title that a resource's field has; `#` stands for the number of a part with a sheet of its own."""
+    for one in checked.sheets:
+        sheet = one.sheet
+        if sheet.resource is resource:
+            yield from ((path, column.column.header) for path, column in one.by_path.items())
+        elif sheet.resource in resource.parts:
+            for path, column in one.by_path.items():
+                pattern = paths.pattern(f"{sheet.resource.name}.1.{path}")
+                yield pattern, f"{sheet.name} {column.column.header}".strip()
 
 
 def _leave_invalid(draft: Draft, record: Record, objects: ObjectPlanner) -> None:

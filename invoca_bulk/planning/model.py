@@ -191,7 +191,7 @@ class Plan:
         resource: what it is about, such as `promo_numbers` or `advertisers+promo_numbers`.
         source: the file's name.
         sheets: the sheets.
-        titles: path to title, for what the platform says of a field.
+        titles: resource to path to title, for what the platform says of a field; `#` stands for a part's number.
         rows: the rows of the results, sheet by sheet in their order, a `quantity` written out.
         steps: the calls, in the order of the rows.
         changes: the fields that they change, in the order of the rows.
@@ -204,7 +204,7 @@ class Plan:
     resource: str
     source: str
     sheets: tuple[PlannedSheet, ...]
-    titles: Mapping[str, str]
+    titles: Mapping[str, Mapping[str, str]]
     rows: tuple[PlannedRow, ...]
     steps: tuple[Step, ...]
     changes: tuple[FieldChange, ...]

@@ -11,7 +11,7 @@ from invoca_bulk.issues import Problem
 from invoca_bulk.planning.after import After, missing_fields
 from invoca_bulk.planning.fields import by_id, shown
 from invoca_bulk.schema import PROMO_NUMBERS, Action, paths
-from invoca_bulk.validation import Place, national, placed
+from invoca_bulk.validation import Place, national, not_whole, placed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -131,7 +131,9 @@ class NumberPlanner:
     def _decide(self, row: _Row) -> None:
         campaign = self._campaign(PROMO_NUMBERS.scope(row.values))
         needs = self._advertisers.created.get(campaign.scope[1])
-        if campaign.refusal and needs is None:
+        advertiser = campaign.scope[1]
+        refused = advertiser in self._advertisers.blamed and self._advertisers.lacks(advertiser)
+        if refused or (campaign.refusal and needs is None):
             self._refuse_place(row, campaign)
             return
         destination = self._moves_to(row, campaign)
@@ -174,6 +176,9 @@ class NumberPlanner:
             self._refuse(row, "own_id_differs", _OWN_ID, value=row.values[_OWN_ID], other=own_id)
         elif row.action is Action.DELETE:
             self._delete(row, campaign, found)
+        elif destination and destination.scope[1] in self._advertisers.deleted:
+            path = f"{_DESTINATION}advertiser_id_from_network"
+            self._refuse(row, "parent_deleted", path, value=destination.scope[1])
         elif destination and destination.refusal:
             self._refuse_place(row, destination, f"{_DESTINATION}advertiser_campaign_id_from_network")
         else:
@@ -231,15 +236,15 @@ class NumberPlanner:
     # A number that it does not have
 
     def _on_missing(self, row: _Row, campaign: _Campaign, needs: int | None) -> None:
-        if row.action is Action.DELETE:
-            self._draft.leave(row.place, row.name)  # it is gone already
-        elif _NUMBER in row.values:
+        if _NUMBER in row.values:
             known = self._draft.title(row.place, _NUMBER)
             self._refuse(row, "number_not_found", _NUMBER, value=row.name, known=known)
-        elif row.action in {Action.UPDATE, Action.MOVE} or _destination(row.values):
+        elif row.action in {Action.UPDATE, Action.MOVE, Action.DELETE} or _destination(row.values):
             self._refuse(row, "own_id_not_found", _OWN_ID, value=row.name)
-        elif missing := list(missing_fields(row.values, "create a number (the campaign has none with this id)")):
-            self._draft.refuse(row.place, [self._titled(row, one) for one in missing], about=row.name)
+        elif campaign.scope[1] in self._advertisers.deleted:
+            self._refuse(row, "parent_deleted", "advertiser_id_from_network", value=campaign.scope[1])
+        elif problems := list(_lacks(row.values)):
+            self._draft.refuse(row.place, [self._titled(row, one) for one in problems], about=row.name)
         else:
             self._create(row, campaign, needs)
 
@@ -279,6 +284,12 @@ class NumberPlanner:
         """A problem with the path of its cell, in the words of the sheet."""
         path = problem.column or ""
         return path, placed(PROMO_NUMBERS, problem, self._draft.title(row.place, path))
+
+
+def _lacks(values: Mapping[str, Json]) -> Iterator[Problem]:
+    """What a new number lacks; validation could not know that the row creates one."""
+    yield from missing_fields(values, "create a number (the campaign has none with this id)")
+    yield from (one for _, one in not_whole(PROMO_NUMBERS, values))
 
 
 def _about(found: Mapping[str, Json]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 #: Objects come before what needs them; what is deleted goes last, when nothing of the sheet needs it any more.
 PHASE, DELETE_PHASE = 0, 2
 
+#: A part's row has cells of these names too, which are not the object's own.
+_PART_FIELDS = {field.path for part in ADVERTISERS.parts for field in part.fields}
+
 _CREATES = "create an advertiser; the platform has none with this id, so the row creates it"
 
 
@@ -34,6 +38,7 @@ class ObjectPlanner:
 
     Attributes:
         created: an object's id to the number of the step that creates it.
+        deleted: the ids of the objects that are deleted.
         blamed: an object's id to what the rows without errors of an object that has some are told.
     """
 
@@ -41,11 +46,13 @@ class ObjectPlanner:
         self._draft = draft
         self._version = draft.checked.version
         self.created: dict[str, int] = {}
+        self.deleted: set[str] = set()
         self.blamed: dict[str, Problem] = {}
 
     def plan(self, record: Record) -> None:
         """Decide about one record, and so about all of its rows."""
         current = self._by_id.get(record.id)
+        record = self._with_what_counts(record, current)
         problem = self._problem(record, current)
         if problem:
             self._refuse(record, [problem], current)
@@ -62,6 +69,18 @@ class ObjectPlanner:
         beside = Problem(code="row_beside_invalid", details={"part": ADVERTISERS.one, "place": place})
         self.blamed[record.id] = beside
         return beside
+
+    def _with_what_counts(self, record: Record, current: Mapping[str, Json] | None) -> Record:
+        """Of the parts that an earlier run did, those that `replace` would take away if nobody named them."""
+        sets = {resource.name: (current or {}).get(resource.name) or () for resource in ADVERTISERS.parts}
+        there = {(name, _id(one)) for name, some in sets.items() for one in some}
+        kept = there if self._draft.choices.nested == "replace" else set()
+        parts = tuple(part for part in record.parts if not part.done or (part.collection, part.id) in kept)
+        return replace(record, parts=parts)
+
+    def lacks(self, own_id: str) -> bool:
+        """Whether the platform certainly has no object with an id."""
+        return () in self._draft.observed and own_id not in self._by_id
 
     @cached_property
     def _by_id(self) -> dict[str, Mapping[str, Json]]:
@@ -89,9 +108,8 @@ class ObjectPlanner:
         found: dict[Place, list[tuple[str, Problem]]] = defaultdict(list)
         for problem in problems:
             place, path = record_cell(record, problem.column)
-            if place not in record.places:  # it was done by an earlier run
-                place, path = record.places[0], ""
-            found[place].append((path, problem))
+            is_anothers = path == problem.column and path in _PART_FIELDS and self._is_of_part(place)
+            found[place].append(("" if is_anothers else path, problem))
         about = _about(record, current)
         beside = self.blame(record, min(found))
         for place in record.places:
@@ -106,8 +124,11 @@ class ObjectPlanner:
 
     def _delete(self, record: Record, current: Mapping[str, Json] | None) -> None:
         if current is None:
-            self._leave(record)  # it is gone already
+            self._leave(record)
+            gone = Problem(code="already_gone", details={"value": record.id})
+            self._draft.warn(*record_cell(record, PART_KEY), gone)
             return
+        self.deleted.add(record.id)
         step = self._draft.step(
             resource=ADVERTISERS.name,
             action=Action.DELETE,
@@ -162,7 +183,8 @@ class ObjectPlanner:
         elif problems := list(self._lacks(record, current, merged)):
             self._refuse(record, problems, current)
         else:
-            self._put(record, current, patch, merged)
+            shown = merging.cut(patch, merged)
+            self._put(record, current, shown, merging.apply(ADVERTISERS, shown, current, self._version))
 
     def _forbidden(self, record: Record, merged: Merged) -> Problem | None:
         """The loss of users and sites that nobody asked for by name."""
@@ -184,7 +206,7 @@ class ObjectPlanner:
                 if (problem.code, problem.column) not in before:
                     yield problem
             elif part[:2] in changed and part[:2] in numbers:
-                column = f"{part[0]}.{numbers[part[:2]]}.{part[2]}"
+                column = f"{part[0]}.{numbers[part[:2]]}.{_asked(record, part, merged.body)}"
                 verb = "add" if part[:2] in merged.added else "change"
                 known = {"known": column, "example": ""} if problem.code == "required" else {}
                 one = Problem(code=problem.code, column=column, details={**problem.details, **known})
@@ -205,15 +227,31 @@ class ObjectPlanner:
             before=current,
         )
         about = _about(record, current)
-        actions = _part_actions(record, merged)
-        own = {place for place in record.places if not self._is_of_part(place)}
+        actions = self._actions(record, merged)
         for place in record.places:
-            action = Action.UPDATE.value if place in own else actions.get(place, "")
-            if action:
-                self._draft.do(place, step, action=action, about=about)
+            if place in actions:
+                self._draft.do(place, step, action=actions[place], about=about)
             else:
                 self._draft.leave(place, about)
         self._tell(record, merged, about)
+        self._warn_of_the_default(record, current, merged)
+
+    def _actions(self, record: Record, merged: Merged) -> dict[Place, str]:
+        """The rows of an update to what is done for them; one at least, so that what the step comes to is told."""
+        own = {place: Action.UPDATE.value for place in record.places if not self._is_of_part(place)}
+        found = _part_actions(record, merged) | own
+        return found or {record.places[0]: Action.UPDATE.value}
+
+    def _warn_of_the_default(self, record: Record, current: Mapping[str, Json], merged: Merged) -> None:
+        """The first site is the default, whoever it is."""
+        written = merging.written(ADVERTISERS, current, self._version)
+        before, after = ([_id(one) for one in some["sites"]] for some in (written, merged.body))
+        if not before or not after or before[0] == after[0]:
+            return
+        rows = {part.id: part.place for part in record.parts if part.remove and part.collection == "sites"}
+        place = rows.get(before[0], record.places[0])
+        details = {"value": before[0], "other": after[0]}
+        self._draft.warn(place, "", Problem(code="default_site_changes", details=details))
 
     def _is_of_part(self, place: Place) -> bool:
         return self._draft.checked.sheets[place.sheet].sheet.resource.is_part
@@ -250,8 +288,8 @@ def _problems(tree: Mapping[str, Json]) -> Iterator[Problem]:
 
 
 def _about(record: Record, current: Mapping[str, Json] | None = None) -> str:
-    """An object as people call it: `Acme Tickets (A-100)`."""
-    name = record.fields.get("name") or (current or {}).get("name")
+    """An object as people call it: `Acme Tickets (A-100)`; by the platform's name, which tells a mistyped id."""
+    name = (current or {}).get("name") or record.fields.get("name")
     return " ".join(filter(None, (str(name or ""), f"({record.id})" if record.id else "")))
 
 
@@ -306,6 +344,14 @@ def _part_actions(record: Record, merged: Merged) -> dict[Place, str]:
         elif name in changed:
             actions[part.place] = Action.UPDATE.value
     return actions
+
+
+def _asked(record: Record, part: tuple[str, str, str], body: Mapping[str, Json]) -> str:
+    """The path within a part of the body, as the part's own row numbers it."""
+    collection, own_id, path = part
+    values = next(one.fields for one in record.parts if (one.collection, one.id) == (collection, own_id))
+    sent = next(one for one in body[collection] if _id(one) == own_id)
+    return merging.entry_asked(path, sent, values)
 
 
 def _column(change: Change, numbers: Mapping[tuple[str, str], int]) -> str:

@@ -79,6 +79,7 @@ FIELDS = (
     Field(
         path="approval_status",
         kind=kinds.choice(*APPROVAL_STATUSES, name="approval_status"),
+        default="Approved",
         help="The approval status; the platform's default is Approved.",
     ),
     Field(
@@ -154,12 +155,14 @@ FIELDS = (
     Field(
         path="users.#.role",
         kind=kinds.choice(*ROLES, name="role"),
+        default="Super",
         help="The user's role in this organization; the platform's default is Super.",
     ),
     *(
         Field(
             path=f"users.#.{name}",
             kind=kinds.BOOLEAN,
+            default=False,
             until="2022-08-01" if name in _DEPRECATED_2026 else None,
             help=f"Whether the user is notified of {what}; the platform's default is FALSE.",
         )

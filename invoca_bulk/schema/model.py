@@ -88,6 +88,7 @@ class Field:
         aliases: other headers seen for it.
         read_as: its name in the platform's answers, where that differs; else empty.
         clearable: whether `[]` may clear it.
+        default: what the platform documents that it takes where it has no value; None: nothing.
         in_template: how many numbered columns the template has for it (0: none).
     """
 
@@ -106,6 +107,7 @@ class Field:
     aliases: tuple[str, ...] = ()
     read_as: str = ""
     clearable: bool = True
+    default: Json = None
     in_template: int = 1
 
     def known_in(self, version: str) -> bool:

@@ -245,14 +245,19 @@ FIELDS = (
             kind=kinds.ID,
             since="2022-08-01",
             help=f"Where an existing number moves to: the {what}'s id. Not when a number is created.",
+            aliases=tuple(f"destination_{alias}" for alias in aliases),
             on_create=False,
             clearable=False,
             in_template=0,
         )
-        for name, what in (
-            ("advertiser_id_from_network", "advertiser"),
-            ("advertiser_campaign_id_from_network", "campaign"),
-            ("affiliate_id_from_network", "affiliate"),
+        for name, what, aliases in (
+            ("advertiser_id_from_network", "advertiser", ("advertiser_id",)),
+            (
+                "advertiser_campaign_id_from_network",
+                "campaign",
+                ("campaign_id_from_network", "advertiser_campaign_id", "campaign_id"),
+            ),
+            ("affiliate_id_from_network", "affiliate", ("affiliate_id",)),
         )
     ),
     Field(
@@ -350,6 +355,10 @@ def _schedules_are_whole(values: Mapping[str, Json]) -> Iterator[Problem]:
         for missing in (name for name in ("day_of_week", "open_time", "close_time") if name not in schedule):
             column = f"{path}.{missing}"
             yield Problem(code="schedule_incomplete", column=column, details={"missing": column})
+
+
+def _schedules_go_forward(values: Mapping[str, Json]) -> Iterator[Problem]:
+    for path, schedule in _schedules(values).items():
         if "open_time" in schedule and "close_time" in schedule and schedule["close_time"] <= schedule["open_time"]:
             details = {"open": schedule["open_time"], "close": schedule["close_time"]}
             yield Problem(code="schedule_backwards", column=f"{path}.close_time", details=details)
@@ -415,7 +424,8 @@ PROMO_NUMBERS = Resource(
         Rule(fields=("action", "promo_number", *_LOCAL_CENTER, *_LOCAL_ONLY), check=_local_settings_need_a_center),
         Rule(fields=("media_type", "adwords_account_id"), check=_ads_account_needs_media_type),
         Rule(fields=("affiliate_id_from_network", *_HOURS), check=_hours_on_advertiser_campaigns_only),
-        Rule(fields=_SCHEDULES, check=_schedules_are_whole),
+        Rule(fields=_SCHEDULES, check=_schedules_are_whole, whole=True),
+        Rule(fields=_SCHEDULES, check=_schedules_go_forward),
         Rule(fields=_SCHEDULES, check=_schedules_do_not_overlap),
         Rule(fields=("affiliate_id_from_network", *_DESTINATION), check=_destination_is_whole),
         Rule(fields=("quantity", *_NAMES), check=_names_are_of_one_number),

@@ -9,7 +9,8 @@ import pandas as pd
 
 from invoca_bulk.errors import SheetUnreadable
 from invoca_bulk.issues import MAX_CELL_CHARACTERS, Problem, marked
-from invoca_bulk.schema import Role
+from invoca_bulk.schema import SHEETS, Role
+from invoca_bulk.schema.model import fold_header
 from invoca_bulk.sheets import cells
 from invoca_bulk.sheets.model import Finding, column_letters
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from invoca_bulk.sheets.model import Grid, Marks
 
 INDEX = "row"
+_SECRETS = {
+    fold_header(field.path.rpartition(".")[2]) for one in SHEETS.values() for field in one.fields if field.secret
+}
 _ROWS_AT_A_TIME = 1_000
 
 
@@ -106,7 +110,7 @@ def build(table: Table, marks: Marks, resource: Resource) -> tuple[pd.DataFrame,
     if known:
         _mark_rows(texts[known[0]], table)
     _cut([texts[at] for at in known])
-    secrets = [at for at, column in enumerate(columns) if column and column.field.secret and any(texts[at])]
+    secrets = [at for at, title in enumerate(titles) if any(texts[at]) and _is_secret(title)]
     for at in secrets:
         texts[at][:] = [""] * len(texts[at])
     filled = _filled(texts, table.numbers)
@@ -114,6 +118,11 @@ def build(table: Table, marks: Marks, resource: Resource) -> tuple[pd.DataFrame,
     known_as = [{"known": titles[at]} for at in secrets]
     dropped = [Finding(row=None, problem=Problem(code="secret_dropped", details=one)) for one in known_as]
     return _frame(titles, texts, table.numbers, filled), [*rows, *dropped, *_counts(table.numbers, filled, marks)]
+
+
+def _is_secret(title: str) -> bool:
+    """Whether a column holds a secret, under its title or one that has it as a part: nobody knows what is in those."""
+    return any(name in fold_header(title) for name in _SECRETS)
 
 
 def _refuse_repeated(titles: Sequence[str]) -> None:

@@ -88,6 +88,7 @@ class CheckedSheet:
         sheet: what was read.
         columns: the known columns, in the sheet's order.
         pending: row position to whether there is anything to do; False where an earlier run's outcome stands.
+        unknown: row position to whether an earlier run could not tell what became of the row.
         creates: row position to whether the row certainly asks for a new object.
         invalid: row position to whether the row has errors, shares its object with one that has, or cannot be trusted
             because the headers have errors. Only pending rows are invalid.
@@ -96,6 +97,7 @@ class CheckedSheet:
     sheet: Sheet
     columns: tuple[CheckedColumn, ...]
     pending: Mask
+    unknown: Mask
     creates: Mask
     invalid: Mask = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
@@ -145,14 +147,16 @@ class Part:
         collection: `users` or `sites`.
         id: its id.
         remove: whether it is to be taken away.
+        done: whether an earlier run did all of its rows: they say that the object has it, and nothing else.
         fields: path within the part to JSON value; None: to be cleared. The id is among them.
-        place: its first row.
+        place: its first row that is to be done; its first row if none is.
         prefix: what stands before its paths on the sheet of that row: `users.2.`; empty on a sheet of its own.
     """
 
     collection: str
     id: str
     remove: bool
+    done: bool
     fields: Mapping[str, Json]
     place: Place
     prefix: str
@@ -167,9 +171,9 @@ class Record:
         action: what its rows ask for; None: to be decided from the platform's state.
         fields: path to JSON value of its own fields, the id among them; None: to be cleared.
         parts: its users and sites, in the order of the rows.
-        places: its rows, those of the object itself first.
-        cells: path (the parts that stay are numbered from 1 in their order) to the row that gives it, and to the path
-            that it has on that row's own sheet.
+        places: its rows, those that are to be done first, and of these the ones of the object itself.
+        cells: path (parts are numbered as by `numbered`) to the row that gives it, and to the path that it has on that
+            row's own sheet.
     """
 
     id: str
@@ -180,7 +184,7 @@ class Record:
     cells: Mapping[str, tuple[Place, str]] = field(repr=False)
 
     def flat(self) -> dict[str, Json]:
-        """Path to JSON value of all that it holds, the parts numbered; without what is cleared or taken away."""
+        """Path to JSON value of all that it holds, the parts numbered; without what is cleared, taken away or done."""
         found = dict(self.fields)
         for number, part in self.numbered():
             found |= {f"{part.collection}.{number}.{path}": value for path, value in part.fields.items()}
@@ -195,10 +199,10 @@ class Record:
         return next((part for number, part in self.numbered() if path.startswith(f"{part.collection}.{number}.")), None)
 
     def numbered(self) -> Iterator[tuple[int, Part]]:
-        """The parts that stay, each with its number among those of its collection."""
+        """The parts that are to be added or changed, each with its number among those of its collection."""
         counts: dict[str, int] = {}
         for part in self.parts:
-            if not part.remove:
+            if not part.remove and not part.done:
                 counts[part.collection] = counts.get(part.collection, 0) + 1
                 yield counts[part.collection], part
 

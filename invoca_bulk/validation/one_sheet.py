@@ -23,7 +23,7 @@ from invoca_bulk.validation.found import found
 from invoca_bulk.validation.model import CheckedColumn, CheckedSheet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -51,6 +51,7 @@ class SheetCheck:
         found: the issues.
         columns: the known columns, in the sheet's order.
         pending: row position to whether there is anything to do.
+        unknown: row position to whether an earlier run could not tell what became of the row.
     """
 
     def __init__(self, sheet: Sheet, number: int, version: str, *, auto_ids: bool) -> None:
@@ -65,6 +66,7 @@ class SheetCheck:
         self.columns: list[CheckedColumn] = []
         self.by_path: dict[str, CheckedColumn] = {}
         self.pending = np.ones(len(sheet.frame), dtype=bool)
+        self.unknown = ~self.pending
         #: Row number to why reading refused the whole row; a file that is read again no longer tells.
         self.why_refused = {one.row: one.problem for one in sheet.findings if one.row is not None}
         #: Position of a row that reading refused to its only issue: the row's cells stand in wrong columns.
@@ -93,7 +95,9 @@ class SheetCheck:
     def checked(self) -> CheckedSheet:
         """The sheet, before it is known which of its rows are invalid."""
         columns = tuple(self.columns)
-        return CheckedSheet(sheet=self.sheet, columns=columns, pending=self.pending, creates=self._creates)
+        return CheckedSheet(
+            sheet=self.sheet, columns=columns, pending=self.pending, unknown=self.unknown, creates=self._creates
+        )
 
     # Headers
 
@@ -146,27 +150,35 @@ class SheetCheck:
             return
         codes, texts = pd.factorize(self.sheet.frame[status.header])
         outcomes = [outcome_of(str(text)) for text in texts]
-        unknown = np.array([one is Outcome.UNKNOWN for one in outcomes], dtype=bool)[codes]
+        self.unknown = np.array([one is Outcome.UNKNOWN for one in outcomes], dtype=bool)[codes]
         done = np.array([one in DONE for one in outcomes], dtype=bool)[codes]
-        unknown &= ~self._names_its_object(known)
-        self.pending = ~(done | unknown)
+        unsettled = self.unknown & ~self._names_its_object(known)
+        self.pending = ~(done | unsettled)
         runs = next((self.sheet.frame[one.header] for one in known if one.path == "result_run"), None)
         strange = np.array([one is None and bool(plain(str(text))) for one, text in zip(outcomes, texts, strict=True)])
         for position in np.flatnonzero(strange.astype(bool)[codes]):
             text = str(texts[codes[position]])
             self._add(position, status.header, text, Problem(code="status_unknown", details={"value": text}))
-        for position in np.flatnonzero(unknown):
+        for position in np.flatnonzero(unsettled):
             run = str(runs.iloc[position]).strip() if runs is not None else ""
             details = {"run": run or "not named"}
             self._add(position, status.header, Outcome.UNKNOWN, Problem(code="unsettled_row", details=details))
 
     def _names_its_object(self, known: Iterable[Column]) -> Mask:
         """Row position to whether the row names what it is about, so that doing it again is harmless."""
-        name = next((one for one in known if one.path == self.resource.named_by), None)
-        if name is None:
+        columns = {one.path: one for one in known}
+        named = self._where(columns.get(self.resource.named_by), lambda text: bool(plain(text)))
+        for collection in self.resource.collections:  # without an action, an id of one's own may ask for a new object
+            own = self._where(columns.get(collection.key), lambda text: bool(plain(text)))
+            named |= own & self._where(columns.get("action"), _changes_an_object)
+        return named
+
+    def _where(self, column: Column | None, holds: Callable[[str], bool]) -> Mask:
+        """Row position to whether something holds of the cell's text; of no cell where the sheet lacks the column."""
+        if column is None:
             return np.zeros(len(self.sheet.frame), dtype=bool)
-        codes, texts = pd.factorize(self.sheet.frame[name.header])
-        return np.array([bool(plain(str(text))) for text in texts], dtype=bool)[codes]
+        codes, texts = pd.factorize(self.sheet.frame[column.header])
+        return np.array([holds(str(text)) for text in texts], dtype=bool)[codes]
 
     def _read_column(self, column: Column) -> None:
         codes, texts = pd.factorize(self.sheet.frame[column.header])
@@ -272,11 +284,12 @@ class SheetCheck:
             return
         groups = _combined([one.codes for one in columns])
         problems: dict[int, list[Problem]] = {}
+        judged = self.pending & self._creates if rule.whole else self.pending
         _, firsts = np.unique(groups, return_index=True)
         for position in firsts:
             if found := list(_judge(rule, columns, position)):
                 problems[int(groups[position])] = found
-        for position in np.flatnonzero(np.isin(groups, list(problems)) & self.pending):
+        for position in np.flatnonzero(np.isin(groups, list(problems)) & judged):
             for problem in problems[int(groups[position])]:
                 self._add_row_problem(position, problem, columns)
 
@@ -357,6 +370,11 @@ class SheetCheck:
     def told(self) -> list[Found]:
         """What was found; of a row that reading refused, only that."""
         return [one for one in self.found if self.refused_rows.get(one.position, one) is one]
+
+
+def _changes_an_object(text: str) -> bool:
+    """Whether a text of `action` asks for something that only an object that exists can have done to it."""
+    return plain(text).casefold() in {Action.UPDATE, Action.MOVE, Action.DELETE}
 
 
 def _read(field: Field, text: str, *, name: str) -> tuple[Reading | None, Problem | None]:

@@ -3,6 +3,9 @@
 Three shapes come to the same: a sheet for each part, numbered columns in one row, and rows that repeat the object with
 one part each. In all of them a row names its object and gives some of its fields, and each of its parts is named by the
 part's own id.
+
+A row that an earlier run did only says which object and which parts there are: its values were sent then, and sent
+again they would undo what has been changed since.
 """
 
 from __future__ import annotations
@@ -48,6 +51,7 @@ class _Fields:
 
     values: dict[str, Json] = field(default_factory=dict)
     cells: dict[str, _Cell] = field(default_factory=dict)
+    rows: dict[_Cell, Json] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
 
 
@@ -55,6 +59,7 @@ class _Fields:
 class _DraftPart(_Fields):
     place: Place
     prefix: str
+    done: bool
 
 
 @dataclass
@@ -102,11 +107,14 @@ class Gathering:
         self._refuse_repeated_names(drafts.values())
         records = tuple(self._record(key, draft) for key, draft in drafts.items())
         for record, draft in zip(records, drafts.values(), strict=True):
+            self._refuse_half_deletes(draft, Action.DELETE, self.resource.one)
+            for (collection, _), part in draft.parts.items():
+                self._refuse_half_deletes(part, REMOVE, self._one(collection))
             self._check(record, draft)
         return records
 
     def _is_pending(self, draft: _Draft) -> bool:
-        return any(self.sheets[place.sheet].pending[place.position] for place in draft.places)
+        return any(map(self._is_to_do, draft.places))
 
     # Gathering
 
@@ -117,13 +125,17 @@ class Gathering:
             key = self._key(place, values, refused)
             if key is None:
                 continue  # an issue of its own
-            if not sheet.pending[position]:
-                values.pop("action", None)  # it is done, so that `create` would contradict the platform's state
             draft = self._drafts.setdefault(key, _Draft())
             draft.own_places.append(place)
             taken = self._apart(values)
-            for path, value in taken.pop("", {}).items():
+            own = self._left(place, taken.pop("", {}))
+            for path, value in own.items():
                 self._set(draft, path, value, _Cell(place, path))
+            if not self._is_to_do(place):
+                self._note_done(draft, taken, place)
+                continue
+            if own.keys() - {self.resource.named_by}:  # else it only says whose its user or site is
+                draft.rows[_Cell(place, "action")] = own.get("action")
             parts = {prefix: self._take_part(draft, prefix, own, place) for prefix, own in taken.items()}
             for prefix, own in self._apart(dict.fromkeys(refused)).items():
                 target = parts.get(prefix) or draft
@@ -148,9 +160,32 @@ class Gathering:
                 continue  # an issue of its own
             draft = self._drafts.setdefault((self.resource.named_by, key), _Draft())
             draft.part_places.append(place)
+            if not self._is_to_do(place):
+                self._note_done(draft, {"": values}, place, resource.name)
+                continue
             taken = self._take_part(draft, "", values, place, resource.name) if PART_KEY in values else None
             refused = (f"{resource.name}.#.{paths.pattern(path)}" for path in sheet.refused(position))
             (taken or draft).refused.update(refused)
+
+    def _is_to_do(self, place: Place) -> bool:
+        return bool(self.sheets[place.sheet].pending[place.position])
+
+    def _left(self, place: Place, values: Mapping[str, Json]) -> dict[str, Json]:
+        """What a row still says of its object itself: all, or nothing once it is done."""
+        if not self._is_to_do(place):
+            return {}
+        # The object may be there by now, so that `create` would contradict the platform's state.
+        doubted = self.sheets[place.sheet].unknown[place.position] and values.get("action") == Action.CREATE
+        return {path: one for path, one in values.items() if not (doubted and path == "action")}
+
+    @staticmethod
+    def _note_done(draft: _Draft, taken: Mapping[str, Mapping[str, Json]], place: Place, collection: str = "") -> None:
+        """The parts that a row which is done has left the object with."""
+        for prefix, values in taken.items():
+            if PART_KEY in values and values.get("action") != REMOVE:
+                name = (collection or prefix.partition(".")[0], values[PART_KEY])
+                part = _DraftPart(place=place, prefix=prefix, done=True, values={PART_KEY: values[PART_KEY]})
+                draft.parts.setdefault(name, part)
 
     def _apart(self, values: Mapping[str, Json]) -> dict[str, dict[str, Json]]:
         """The values by what stands before their paths: `users.2.` for a user's; the parts in the order of their
@@ -186,7 +221,11 @@ class Gathering:
                 problem = Problem(code="part_without_id", details=details)
                 self._add(_Cell(place, f"{prefix}{next(iter(values))}"), problem)
             return None
-        part = draft.parts.setdefault((collection, own_id), _DraftPart(place=place, prefix=prefix))
+        name = (collection, own_id)
+        if name not in draft.parts or draft.parts[name].done:
+            draft.parts[name] = _DraftPart(place=place, prefix=prefix, done=False)
+        part = draft.parts[name]
+        part.rows[_Cell(place, f"{prefix}action")] = values.get("action")
         for path, value in values.items():
             self._set(part, path, value, _Cell(place, f"{prefix}{path}"), what=self._one(collection))
         return part
@@ -206,12 +245,13 @@ class Gathering:
 
     def _record(self, key: _Key, draft: _Draft) -> Record:
         named_by, name = key
+        named = {named_by: name} if named_by == self.resource.named_by else {}
         record = Record(
-            id=str(name) if named_by == self.resource.named_by else "",
+            id=str(name) if named else "",
             action=Action(draft.values["action"]) if "action" in draft.values else None,
-            fields={path: value for path, value in draft.values.items() if path != "action"},
+            fields=named | {path: value for path, value in draft.values.items() if path != "action"},
             parts=tuple(sorted(_parts(draft), key=lambda part: self._order.index(part.collection))),
-            places=draft.places,
+            places=tuple(sorted(draft.places, key=lambda place: not self._is_to_do(place))),
             cells={},
         )
         return replace(record, cells=dict(_cells(record, draft)))
@@ -226,6 +266,15 @@ class Gathering:
                 (parent,) = (one.path for one in sheet.sheet.resource.fields if one.role is Role.PARENT)
                 details = {"value": sheet.values(place.position)[parent]}
                 self._add(_Cell(place, parent), Problem(code="parent_missing", details=details))
+
+    def _refuse_half_deletes(self, fields: _Fields, action: str, what: str) -> None:
+        """What one row takes away and another one keeps: nothing is lost because of a row that was forgotten."""
+        asked = [cell for cell, one in fields.rows.items() if one == action]
+        for cell, one in fields.rows.items() if asked else ():
+            if one is None:
+                other = self._where(asked[0].place, self._title(*asked[0]))
+                details = {"value": "", "other": str(action), "place": other, "part": what}
+                self._add(cell, Problem(code="contradiction", details=details))
 
     def _refuse_repeated_names(self, drafts: Iterable[_Draft]) -> None:
         by_name: dict[str, list[_Cell]] = defaultdict(list)
@@ -284,7 +333,7 @@ class Gathering:
 
     def _add(self, cell: _Cell, problem: Problem) -> None:
         sheet = self.sheets[cell.place.sheet]
-        if sheet.pending[cell.place.position]:
+        if self._is_to_do(cell.place):
             title = sheet.title(cell.path)
             one = sheet.by_path.get(cell.path)
             text = one.texts[one.codes[cell.place.position]] if one else ""
@@ -331,6 +380,7 @@ def _parts(draft: _Draft) -> Iterator[Part]:
             collection=collection,
             id=own_id,
             remove=one.values.get("action") == REMOVE,
+            done=one.done,
             fields={path: value for path, value in one.values.items() if path != "action"},
             place=one.place,
             prefix=one.prefix,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from invoca_bulk.verdicts.attempts import (
     Verdict,
+    changed_since,
     found,
     given_before,
     of_answer,
@@ -15,10 +16,20 @@ from invoca_bulk.verdicts.attempts import (
     of_reading,
     unexpected,
     unread,
-    would_remove,
 )
 from invoca_bulk.verdicts.steps import after, held_back, left
-from invoca_bulk.verdicts.tables import DELETE, MOVE, NOT_FOUND, ONCE, REPEATABLE, Way, number_of, way_of
+from invoca_bulk.verdicts.tables import (
+    DELETE,
+    MOVE,
+    NOT_FOUND,
+    ONCE,
+    REPEATABLE,
+    Way,
+    id_of,
+    number_of,
+    unlisted,
+    way_of,
+)
 from invoca_bulk.verdicts.words import explained
 
 __all__ = [
@@ -30,17 +41,19 @@ __all__ = [
     "Verdict",
     "Way",
     "after",
+    "changed_since",
     "explained",
     "found",
     "given_before",
     "held_back",
+    "id_of",
     "left",
     "number_of",
     "of_answer",
     "of_failure",
     "of_reading",
     "unexpected",
+    "unlisted",
     "unread",
     "way_of",
-    "would_remove",
 ]

@@ -12,7 +12,7 @@ from invoca_bulk.verdicts import tables
 from invoca_bulk.verdicts.words import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from invoca_bulk.client import Answer
     from invoca_bulk.errors import CallFailed
@@ -33,6 +33,7 @@ class Verdict:
         fix: what to do about it.
         wait: seconds that the platform asks to wait; None: it does not say.
         stop: whether the whole run has to stop.
+        doubt: why it may have been applied, of the attempt that may; empty: of none.
     """
 
     state: State
@@ -42,6 +43,7 @@ class Verdict:
     fix: str = ""
     wait: float | None = None
     stop: bool = False
+    doubt: str = ""
 
 
 def of_answer(answer: Answer, step: Step, titles: Mapping[str, str], *, doubted: bool = False) -> Verdict:
@@ -58,9 +60,9 @@ def of_answer(answer: Answer, step: Step, titles: Mapping[str, str], *, doubted:
     if doubted and answer.status in way.after_doubt:
         return _after_doubt(answer, step, way.after_doubt[answer.status])
     known = {"http_status": answer.status, "answer": answer.body}
-    missing = tables.unnamed(step, answer.body) if state is State.DONE else ""
-    if missing:
-        return in_doubt(step, f"the platform answered {answer.status}, but {missing} could not be read", **known)
+    problem = tables.unproven(step, answer.body) if state is State.DONE else ""
+    if problem:
+        return in_doubt(step, f"the platform answered {answer.status}, but {problem}", **known)
     if state is State.DONE:
         return Verdict(state=state, **known)
     reason = explained(answer, titles, step.body)
@@ -101,14 +103,14 @@ def _after_doubt(answer: Answer, step: Step, state: State) -> Verdict:
 def in_doubt(step: Step, reason: str, **known: Json) -> Verdict:
     """A step that may have been applied; `known` are other attributes of the verdict."""
     error = f"It may have been {DONE_OUTCOME[step.action]}: {reason}."
-    return Verdict(state=State.IN_DOUBT, error=error, fix=_fix_in_doubt(step), **known)
+    return Verdict(state=State.IN_DOUBT, error=error, fix=_fix_in_doubt(step), doubt=reason, **known)
 
 
-def still_in_doubt(verdict: Verdict, step: Step) -> Verdict:
-    """An attempt that surely did nothing, after one that may have."""
-    reason = f"an earlier try had no trustworthy answer, and then: {verdict.error.rstrip('.')}"
-    doubt = in_doubt(step, reason)
-    return replace(verdict, state=doubt.state, error=doubt.error, fix=doubt.fix)
+def still_in_doubt(verdict: Verdict, step: Step, earlier: Verdict) -> Verdict:
+    """An attempt that surely did nothing, after one that may have; both reasons are told."""
+    first = earlier.doubt.rstrip(".")
+    doubt = in_doubt(step, f"an earlier try had no trustworthy answer ({first}), and then: {verdict.error.rstrip('.')}")
+    return replace(verdict, state=doubt.state, error=doubt.error, fix=doubt.fix, doubt=first)
 
 
 def _fix_in_doubt(step: Step) -> str:
@@ -122,11 +124,16 @@ def _fix_in_doubt(step: Step) -> str:
 
 # What is read before a step is sent, and after it
 
+_ADD_OR_PLAN_AGAIN = (
+    "Add it to the sheet, or make the plan again to have its removal confirmed; then run the results file."
+)
+
 
 def of_reading(answer: Answer, step: Step, titles: Mapping[str, str]) -> Verdict | None:
     """Why an object that was read just before it is written cannot be written; None: it can."""
     one, creates = RESOURCES[step.resource].one, step.action is Action.CREATE
-    there = answer.status == tables.FOUND and isinstance(answer.body, dict)
+    odd = tables.unlike(step, answer.body) if answer.status == tables.FOUND else ""
+    there = answer.status == tables.FOUND and not odd
     if there or answer.status == tables.NOT_FOUND:
         if there is not creates:
             return None
@@ -134,7 +141,7 @@ def of_reading(answer: Answer, step: Step, titles: Mapping[str, str]) -> Verdict
         since = "is there already; it was created" if there else "is not there any more; it was deleted"
         error = f"The {one} {since} since the plan was made."
         return Verdict(state=State.REJECTED, http_status=answer.status, error=error, fix=tables.PLAN_AGAIN)
-    reason = explained(answer, titles).rstrip(".")
+    reason = odd or explained(answer, titles).rstrip(".")
     if tables.REPEATABLE.states.get(answer.status) is State.REJECTED:
         error = f"The {one} could not be read before the change: {reason}."
         return Verdict(state=State.REJECTED, http_status=answer.status, error=error, fix=tables.CORRECT)
@@ -148,25 +155,26 @@ def unread(step: Step, reason: str) -> Verdict:
     return Verdict(state=State.PENDING, error=error)
 
 
-def would_remove(step: Step, names: Iterable[str], *, doubted: bool) -> Verdict:
-    """A set that would take away what came to the object since the plan was made.
+def changed_since(step: Step, *, came: Sequence[str], gone: Sequence[str], moved: Collection[str]) -> Verdict:
+    """A step that is not sent, since it would undo what others have done to the object since the plan was made.
 
     Args:
-        step: the step, not sent.
-        names: what would go, such as `user Jim Williams (U-2)`.
-        doubted: whether an earlier attempt may have been applied.
+        step: the step.
+        came: what would be taken away, such as `user Jim Williams (U-2)`.
+        gone: what was taken away and would come back, or is needed.
+        moved: what would be made the first of its set again, such as `site`.
     """
-    error = f"{_listed(names)} came to the {RESOURCES[step.resource].one} since the plan was made; nothing was sent."
-    fix = "Add it to the sheet, or make the plan again to have its removal confirmed; then run the results file."
-    refused = Verdict(state=State.REJECTED, error=error, fix=fix)
-    return still_in_doubt(refused, step) if doubted else refused
+    one = RESOURCES[step.resource].one
+    clauses = [
+        f"{', '.join(came)} came to the {one}" if came else "",
+        f"{', '.join(gone)} {'was' if len(gone) == 1 else 'were'} removed" if gone else "",
+        *(f"the default {what} was changed" for what in moved),
+    ]
+    text = " and ".join(filter(None, clauses))
+    error = f"{text[:1].upper()}{text[1:]} since the plan was made; nothing was sent."
+    return Verdict(state=State.REJECTED, error=error, fix=_ADD_OR_PLAN_AGAIN if came else tables.PLAN_AGAIN)
 
 
 def found(one: Mapping[str, Json]) -> Verdict:
     """A step in doubt that was done after all: the object is there."""
     return Verdict(state=State.DONE, http_status=tables.FOUND, answer=one)
-
-
-def _listed(names: Iterable[str]) -> str:
-    text = ", ".join(names)
-    return text[:1].upper() + text[1:]

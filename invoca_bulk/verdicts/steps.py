@@ -15,22 +15,23 @@ if TYPE_CHECKING:
     from invoca_bulk.planning import Step
 
 
-def after(verdict: Verdict, step: Step, attempts: int, *, doubted: bool) -> Verdict:
+def after(verdict: Verdict, step: Step, attempts: int, earlier: Verdict) -> Verdict:
     """What a step comes to after one attempt more.
 
     Args:
         verdict: what that attempt came to.
         step: the step.
         attempts: how many there were, that one included.
-        doubted: whether an earlier one may have been applied.
+        earlier: what those before came to: `sent` if one of them may have been applied.
 
     Returns:
         The verdict with the state that the step goes to: `pending` or `sent` where it is to be sent again.
     """
+    doubted = earlier.state is State.SENT
     if verdict.state is State.REJECTED and doubted:
-        return replace(verdict, error=f"{verdict.error} (An earlier try had no trustworthy answer.)")
-    if doubted and verdict.state is State.PENDING:
-        verdict = still_in_doubt(verdict, step)
+        return still_in_doubt(verdict, step, earlier)  # to be told "rejected" would mean that nothing was changed
+    if verdict.state is State.PENDING and doubted:
+        verdict = still_in_doubt(verdict, step, earlier)
     if verdict.state is State.PENDING:
         return verdict if verdict.stop or attempts < MAX_ATTEMPTS else _failed(verdict, attempts)
     if verdict.state is not State.IN_DOUBT or verdict.stop or not tables.way_of(step).again:

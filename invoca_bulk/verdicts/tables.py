@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from invoca_bulk.journal import State
-from invoca_bulk.schema import ADVERTISERS, PART_KEY, PROMO_NUMBERS, Action
+from invoca_bulk.schema import ADVERTISERS, PART_KEY, PROMO_NUMBERS, RESOURCES, Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from invoca_bulk.planning import Step
+    from invoca_bulk.schema import Resource
     from invoca_bulk.schema.kinds import Json
 
 FOUND = 200
@@ -82,25 +83,78 @@ def number_of(body: Json) -> str:
     return text if re.fullmatch(r"\+?[0-9(][0-9 ().-]{4,}", text) else ""
 
 
-def _id_of(body: Json) -> str:
-    ids = [body.get(name) for name in ("id", PART_KEY)] if isinstance(body, dict) else []
-    return next((str(one) for one in ids if isinstance(one, str | int) and not isinstance(one, bool) and one), "")
+def id_of(tree: Json) -> str:
+    """The `id_from_network` of an object or a part as a cell can name it; empty: it has none."""
+    return _text(tree.get(PART_KEY)) if isinstance(tree, dict) else ""
 
 
-#: Resource and action to what its answer must have, and how that is called; nothing is asked of a deletion's.
-_PROOFS: Mapping[tuple[str, Action], tuple[Callable[[Json], object], str]] = {
-    (PROMO_NUMBERS.name, Action.CREATE): (number_of, "the number"),
-    (PROMO_NUMBERS.name, Action.UPDATE): (lambda body: isinstance(body, dict), "the number"),
-    (PROMO_NUMBERS.name, Action.MOVE): (lambda body: isinstance(body, dict), "the number"),
-    (ADVERTISERS.name, Action.CREATE): (_id_of, "the advertiser"),
-    (ADVERTISERS.name, Action.UPDATE): (lambda body: isinstance(body, dict), "the advertiser"),
+def _text(value: Json) -> str:
+    return str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def _internal_id(body: Json) -> str:
+    own_id = _text(body.get("id")) if isinstance(body, dict) else ""
+    return "" if own_id == "0" else own_id
+
+
+def _own_id(step: Step) -> str:
+    """The id of the advertiser that a step is about; empty: the platform gives it."""
+    if step.action is not Action.CREATE:
+        return step.path[-1].strip()
+    return step.own_id or id_of(step.body)
+
+
+def _no_number(_: Step, body: Json) -> str:
+    return "" if number_of(body) else "the number could not be read"
+
+
+def _not_created(step: Step, body: Json) -> str:
+    """The platform gives one id, or both; where we have chosen one it is that."""
+    given, own = id_of(body), _own_id(step)
+    if given and own and given != own:
+        return f"that is another advertiser ({given})"
+    return "" if given or _internal_id(body) else "the advertiser could not be read"
+
+
+def _not_updated(step: Step, body: Json) -> str:
+    """Either of the ids may be missing, or be written in another way; one of them has to be the step's."""
+    known = _internal_id(step.before)
+    is_own = id_of(body) == _own_id(step) or (known and _internal_id(body) == known)
+    return "" if is_own else "the advertiser could not be read, or is another one"
+
+
+#: Resource and action to what is wrong with an answer; nothing is asked of a deletion's.
+_PROOFS: Mapping[tuple[str, Action], Callable[[Step, Json], str]] = {
+    (PROMO_NUMBERS.name, Action.CREATE): _no_number,
+    (PROMO_NUMBERS.name, Action.UPDATE): _no_number,
+    (PROMO_NUMBERS.name, Action.MOVE): _no_number,
+    (ADVERTISERS.name, Action.CREATE): _not_created,
+    (ADVERTISERS.name, Action.UPDATE): _not_updated,
 }
 
 
-def unnamed(step: Step, body: Json) -> str:
-    """What an answer of success should name and does not; empty when all is well."""
-    named, what = _PROOFS.get((step.resource, step.action), (lambda _: True, ""))
-    return "" if named(body) else what
+def unproven(step: Step, body: Json) -> str:
+    """Why an answer of success does not prove that the step was done; empty when all is well."""
+    proof = _PROOFS.get((step.resource, step.action))
+    return proof(step, body) if proof else ""
+
+
+def unlike(step: Step, body: Json) -> str:
+    """Why what was read is not the whole object that the step is about; empty when it is.
+
+    What is not in it would be deleted by the write that follows.
+    """
+    one = RESOURCES[step.resource]
+    if not isinstance(body, dict) or id_of(body) != _own_id(step):
+        return f"what the platform answered is not the {one.one} {_own_id(step)}"
+    missing = unlisted(one, body)
+    return f"the platform's answer has no list of its {missing[0]}" if missing else ""
+
+
+def unlisted(resource: Resource, body: Mapping[str, Json]) -> list[str]:
+    """The names of the sets of parts that an object should have, and has not, as a list of objects."""
+    sets = ((part.name, body.get(part.name)) for part in resource.parts)
+    return [name for name, one in sets if not (isinstance(one, list) and all(isinstance(it, dict) for it in one))]
 
 
 # What to do about a refusal

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk import payloads
 from invoca_bulk.issues import shortened
-from invoca_bulk.schema import PART_KEY
+from invoca_bulk.schema import PART_KEY, paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ def explained(answer: Answer, titles: Mapping[str, str], body: Json = None) -> s
 
     Args:
         answer: the platform's answer.
-        titles: path to the sheet's column title.
+        titles: path to the sheet's column title; `#` stands for the number of a user or a site.
         body: what was sent, to tell which user or site a number in a path means.
     """
     told = answer.body if isinstance(answer.body, dict) else {}
@@ -40,7 +40,7 @@ def explained(answer: Answer, titles: Mapping[str, str], body: Json = None) -> s
 
 def _label(path: str, titles: Mapping[str, str], body: Json) -> str:
     """A field's title, with the id of its user or site: of merged sets the numbers are not those of the sheet."""
-    title = titles.get(path, path)
+    title = titles.get(path) or titles.get(paths.pattern(path), path)
     name, _, rest = path.partition(".")
     number = rest.partition(".")[0]
     parts = body.get(name) if isinstance(body, dict) else None

@@ -304,3 +304,12 @@ def test_a_resource_can_be_given_anew() -> None:
     frame = sheets.read(b"id_from_network,name,description\n1,2,3\n", resource="advertisers")
     assert load(frame).resource.name == "advertisers"
     assert load(frame, resource="promo_numbers").resource.name == "promo_numbers"
+
+
+@pytest.mark.parametrize("title", ["oauth_refresh_token", "users.1.oauth_refresh_token", "Oauth Refresh Token 2"])
+def test_a_secret_is_never_kept(title: str) -> None:
+    """The cells of a column that holds the platform's secrets are blank from the first moment, with a warning."""
+    frame = pd.DataFrame([{"id_from_network": "A-1", "name": "X", title: "556588585858"}])
+    (sheet,) = sheets.load(frame, resource="advertisers")
+    assert "556588585858" not in sheet.frame.to_csv()
+    assert "secret_dropped" in {one.problem.code for one in sheet.findings}
