@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -125,6 +126,12 @@ class Report:
             )
         ]
         return [*lines, f"  … and {len(found) - most:,} more"] if len(found) > most else lines
+
+    def unheeded(self) -> list[str]:
+        """What of the sheet as a whole is not heeded: columns that nobody knows, worksheets that were left out."""
+        warnings = self.warnings
+        whole = Report(replace(self.checked, issues=warnings[warnings["row"].isna()]))
+        return whole.lines(len(warnings), "warning")
 
     def save(self, path: str | Path, *, not_over: Iterable[Path] = ()) -> Path:
         """Write the annotated sheet: `.xlsx` with coloured cells, notes and a sheet of issues, or `.csv`.

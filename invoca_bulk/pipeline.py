@@ -66,10 +66,12 @@ class Finished:
         saved: the results file; None: none was asked for, or no place took it (then `not_saved` says why).
         asked: where it should have gone; another path than `saved` when that place took no file.
         not_saved: why the results file was not written.
+        unheeded: lines of text: what of the sheets was not sent, such as columns that nobody knows.
     """
 
     results: Results
     error: InvocaBulkError | None
+    unheeded: tuple[str, ...] = ()
     saved: Path | None = None
     asked: Path | None = None
     not_saved: OutputUnwritable | None = None
@@ -190,6 +192,7 @@ def run(
         guards.confirm(plan, network, options)
         with bridge.interrupts_held(for_good=for_good) as interrupts:
             finished = execute(plan, network, book, options, interrupts)
+            finished = replace(finished, unheeded=tuple(report.unheeded()))
             return _saved(finished, target, report) if target is not None else finished
 
 

@@ -47,7 +47,7 @@ def test_the_demos_output_is_the_real_one(cli: Callable[..., Any]) -> None:
 
 def test_the_library_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     """The lines of Python run as they stand, next to the templates, and every row gets a number."""
-    first, second = _blocks("python")
+    first, second, third = _blocks("python")
     (tmp_path / "templates").symlink_to(ROOT / "templates")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
@@ -61,6 +61,9 @@ def test_the_library_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         name: {"created"} for name in ("advertisers", "sites", "users")
     }
     assert "8 create" in capsys.readouterr().out
+    exec(compile(third, "README.md", "exec"), names)  # noqa: S102  that is the test
+    assert "8055550199" in capsys.readouterr().out
+    assert sorted(names["results"]["users"]["result_status"]) == ["unchanged", "unchanged", "updated"]
 
 
 def _commands() -> list[str]:
@@ -101,7 +104,7 @@ def test_the_walk_through_works_as_written(
 def test_advertisers_plan_export_and_migration_work_as_written(
     tmp_path: Path, cli: Callable[..., Any], box: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The commands of these sections, one after the other: the second network gets the same, with numbers of its own."""
+    """The commands of these sections in their order: the second network gets the same, with numbers of its own."""
     box.store.add_network("5678", empty=True)
     monkeypatch.setenv("INVOCA_BASE_URL", box.base_url)
     monkeypatch.setenv("INVOCA_NETWORK_ID", box.network_id)

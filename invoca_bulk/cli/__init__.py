@@ -51,7 +51,7 @@ class _Verbs(click.Group):
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="invoca-bulk")
 def group() -> None:
-    """Create promo numbers in bulk, from spreadsheets: checked, requested once, and written back with their numbers.
+    """Create and manage advertisers and promo numbers in bulk, from spreadsheets: checked, planned, and written back.
 
     \b
     Exit codes: 0 all done; 1 finished, some rows not done; 2 nothing was sent;

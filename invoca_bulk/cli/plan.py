@@ -86,9 +86,14 @@ def _written(preview: Preview, output: Path | None) -> Path | None:
 def _tell(preview: Preview, told: dict[str, Any]) -> None:
     for line in preview.lines():
         click.echo(line)
-    for name, what in (("output", "The plan, old and new side by side"), ("saved", "Kept, to be run")):
+    for name, asked, what in (
+        ("output", "output", "The plan, old and new side by side"),
+        ("saved", "save", "Kept, to be run"),
+    ):
         if told[name]:
-            click.echo(f"{what}: {told[name]}")
+            wanted = click.get_current_context().params[asked]
+            elsewhere = "" if str(wanted) == told[name] else f" ({wanted} was there already)"
+            click.echo(f"{what}: {told[name]}{elsewhere}")
     click.echo(f"Next: {told['next']}" if told["next"] else "There is nothing to do.")
 
 

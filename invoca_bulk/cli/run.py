@@ -119,7 +119,7 @@ def _tell(finished: Finished, plan: Kept | None, *, as_json: bool) -> None:
     from invoca_bulk.results import totals_text  # noqa: PLC0415  `--help` needs no pandas
 
     results, next_command = finished.results, _next(finished, plan)
-    for note in finished.notes:
+    for note in (*finished.notes, *(["Warnings:", *finished.unheeded] if finished.unheeded else [])):
         click.echo(note, err=True)
     if as_json:
         common.print_json(

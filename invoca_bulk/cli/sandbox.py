@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 @click.option(
     "--latency", type=click.FloatRange(0, 60), default=0.0, show_default=True, help="Seconds an answer takes."
 )
-def command(port: int, network_id: str, latency: float, *, open_campaigns: bool) -> None:
+@click.option("--auto-ids", is_flag=True, help="Give an id to advertisers that come without one.")
+def command(port: int, network_id: str, latency: float, *, open_campaigns: bool, auto_ids: bool) -> None:
     """Serve a stand-in platform on this machine until Ctrl-C. Nothing is kept and nothing costs money."""
     from invoca_bulk.stand_in import Sandbox, serve  # noqa: PLC0415  `--help` needs no server
 
-    box = Sandbox(port=port, network_id=network_id, latency=latency, open_campaigns=open_campaigns)
+    box = Sandbox(port=port, network_id=network_id, latency=latency, open_campaigns=open_campaigns, auto_ids=auto_ids)
     serve.run(box, ready=_tell)
 
 

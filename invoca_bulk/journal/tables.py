@@ -119,6 +119,7 @@ def check(connection: sa.Connection) -> None:
     if found != [VERSION]:
         msg = (
             f"The journal {connection.engine.url.database} was written by another version of this program; it was left "
-            "as it is. Name another folder with --journal."
+            "as it is. Name another folder with --journal; a sheet that was run before is not known there, so run its "
+            "results file, not the sheet."
         )
         raise OtherVersion(msg)
