@@ -93,7 +93,7 @@ def test_a_plan_is_shown_and_then_run(cli: Any, environment: dict[str, str], edi
     assert ran.out.splitlines() == [
         "2 rows: 1 update, 1 unchanged; 1 request.",
         "Changes:",
-        "  row 2, name (Acme Inc (A-100)): Acme Tickets -> Acme Inc",
+        "  row 2, name (Acme Tickets (A-100)): Acme Tickets -> Acme Inc",
         f"Next: invoca-bulk run {edit}",
     ]
     assert http.get("advertisers/A-100.json").json()["name"] == "Acme Tickets"
@@ -239,7 +239,7 @@ def test_a_plan_that_is_no_longer_so(
     http.put("advertisers/A-100.json", json=body).raise_for_status()
     ran = cli("run", "plan.json", "--timeout", "9", "--json", **environment)
     assert ran.code == 2
-    assert "advertiser Acme Inc (A-100): name was 'Acme Tickets' and is 'Acme Corp' now" in ran.err
+    assert "(A-100): name was 'Acme Tickets' and is 'Acme Corp' now" in ran.err
     assert json.loads(ran.out)["exit_code"] == 2
     command = next_command(ran.err)
     assert command[:4] == ["plan", str(sheet), "--save", "plan.json"]
