@@ -108,12 +108,12 @@ def test_rows(made: Preview) -> None:
     assert list(frame.columns) == ["sheet", "row", "action", "object", "error", "fix"]
     assert frame["row"].dtype == "int64"
     assert frame[["sheet", "row", "action", "object"]].to_numpy().tolist() == [
-        ["advertisers", 2, "update", "Acme Inc (A-1)"],
+        ["advertisers", 2, "update", "Acme (A-1)"],
         ["advertisers", 3, "unchanged", "Best (A-2)"],
         ["advertisers", 4, "delete", "Northwind Autos (A-300)"],
         ["advertisers", 5, "refused", "(A-9)"],
-        ["users", 2, "update", "Acme Inc (A-1)"],
-        ["users", 3, "remove", "Acme Inc (A-1)"],
+        ["users", 2, "update", "Acme (A-1)"],
+        ["users", 3, "remove", "Acme (A-1)"],
         *[["promo_numbers", 2, "create", "A-100 / C-100"]] * 3,
         ["promo_numbers", 3, "create", "A-100 / C-100 / F-1"],
     ]
@@ -140,7 +140,7 @@ def test_changes(made: Preview) -> None:
 def test_removals(made: Preview) -> None:
     """Each user that goes is named, with the advertiser that loses it."""
     assert made.removals.to_dict("records") == [
-        {"sheet": "users", "row": 3, "what": "user Jim Williams (U-2)", "of": "Acme Inc (A-1)"}
+        {"sheet": "users", "row": 3, "what": "user Jim Williams (U-2)", "of": "Acme (A-1)"}
     ]
 
 
@@ -191,10 +191,10 @@ def test_lines(made: Preview) -> None:
         "  A-100 / C-100: 3 numbers to buy",
         "  A-100 / C-100 / F-1: 1 number to buy",
         "  deletes Northwind Autos (A-300)",
-        "  Acme Inc (A-1): removes user Jim Williams (U-2)",
+        "  Acme (A-1): removes user Jim Williams (U-2)",
         "Changes:",
-        "  advertisers row 2, name (Acme Inc (A-1)): Acme -> Acme Inc",
-        f"  advertisers row 2, web_integration_phone_number (Acme Inc (A-1)): {BLANK} -> 8005550100",
+        "  advertisers row 2, name (Acme (A-1)): Acme -> Acme Inc",
+        f"  advertisers row 2, web_integration_phone_number (Acme (A-1)): {BLANK} -> 8005550100",
         "  users row 2, contact_phone_number (user Ann Lee (U-1)): 8055550100 -> 8055550199",
         "Refused:",
         f"  advertisers row 5, id_from_network: {made.rows['error'][3]} {made.rows['fix'][3]}",
@@ -266,7 +266,7 @@ def test_workbook(made: Preview, tmp_path: Path) -> None:
     assert (page.freeze_panes, page.auto_filter.ref) == ("A2", "A1:J14")
     plain, ok, warning, error, muted = Style.PLAIN, Style.OK, Style.WARNING, Style.ERROR, Style.MUTED
     lines = [looks(row[2:]) for row in page.iter_rows(min_row=2)]
-    acme = ("Acme Inc (A-1)", plain)
+    acme = ("Acme (A-1)", plain)
     assert lines[:4] == [
         [("update", warning), acme, ("name", plain), ("Acme", error), ("Acme Inc", ok)],
         [("update", warning), acme, ("web_integration_phone_number", plain), (BLANK, muted), ("8005550100", ok)],
@@ -292,7 +292,7 @@ def test_summary_page(made: Preview, tmp_path: Path) -> None:
         ("buys 4 promo numbers", None),
         ("A-100 / C-100", "3"),
         ("Northwind Autos (A-300)", "deleted"),
-        ("user Jim Williams (U-2)", "removed from Acme Inc (A-1)"),
+        ("user Jim Williams (U-2)", "removed from Acme (A-1)"),
     ):
         assert line in told
 
