@@ -16,7 +16,7 @@ from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from invoca_bulk import payloads
-from invoca_bulk.schema import PART_KEY, kinds, paths
+from invoca_bulk.schema import PART_KEY, SHEETS, kinds, paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -105,6 +105,12 @@ class _Slot(NamedTuple):
 def called(part: Mapping[str, Json]) -> str:
     """What people call a part: first and last name of a user, the name of a site; empty when it has none."""
     return " ".join(str(part[one]).strip() for one in _NAMES if part.get(one))
+
+
+def named(collection: str, own_id: str, name: str) -> str:
+    """A part in a sentence: `user Jim Williams (U-2)`; `site 996` where it has no name."""
+    one = SHEETS[collection].one
+    return f"{one} {name} ({own_id})" if name and name != own_id else f"{one} {own_id}"
 
 
 def written(resource: Resource, current: Mapping[str, Json], version: str) -> dict[str, Json]:

@@ -97,7 +97,7 @@ def _came(planned: Merged, merged: Merged) -> Iterator[str]:
     for one in merged.removed:
         name = (one.collection, one.id or one.name)
         if name not in known:
-            yield _called(name, one.name)
+            yield merging.named(*name, one.name)
 
 
 def _moved(merged: Merged) -> set[str]:
@@ -116,10 +116,10 @@ def _gone(step: Step, current: Mapping[str, Json], planned: Merged, merged: Merg
     names = _names(step.before or {}, step)
     for name in dict.fromkeys(chain(_emptied(step, current, planned), merged.added)):
         if name not in planned.added:
-            yield _called(name, names.get(name, ""))
+            yield merging.named(*name, names.get(name, ""))
     patch = merging.bound(resource, step.patch or {}, step.before, version)
     for name, address in merging.gone_entries(resource, patch, current, version):
-        yield f"email address {address} of {_called(name, names.get(name, ''))}"
+        yield f"email address {address} of {merging.named(*name, names.get(name, ''))}"
 
 
 def _emptied(step: Step, current: Mapping[str, Json], planned: Merged) -> Iterator[PartName]:
@@ -138,13 +138,6 @@ def _names(tree: Mapping[str, Json], step: Step) -> dict[PartName, str]:
         for part in RESOURCES[step.resource].parts
         for one in tree.get(part.name) or ()
     }
-
-
-def _called(part: PartName, name: str) -> str:
-    """`user Jim Williams (U-2)`; `site 996` where it has no name."""
-    collection, own_id = part
-    one = next(part.one for resource in RESOURCES.values() for part in resource.parts if part.name == collection)
-    return f"{one} {name} ({own_id})" if name and name != own_id else f"{one} {own_id}"
 
 
 # After a request in doubt

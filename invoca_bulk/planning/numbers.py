@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 PHASE = 1
 _NUMBER, _OWN_ID = "promo_number", "id_from_network"
 _DESTINATION = "destination_"
+#: What a number is named by to the collection that knows it by that.
+_COLLECTIONS = {one.key: one.name for one in PROMO_NUMBERS.collections}
 
 
 def scopes(sheet: CheckedSheet) -> Iterator[Scope]:
@@ -198,7 +200,7 @@ class NumberPlanner:
             moves = {path: value for path, value in row.values.items() if path.startswith(_DESTINATION)}
             body = after.body() | (moves if destination else {})
             action = Action.MOVE if destination else Action.UPDATE
-            to = (*destination.scope, "promo_numbers") if destination else ()
+            to = (*destination.scope, _COLLECTIONS[_NUMBER]) if destination else ()
             step = self._step(row, campaign, found, action=action, body=body, destination=to)
             self._draft.do(row.place, step, about=_about(found))
             self._tell(row, after, moves if destination else {})
@@ -221,12 +223,10 @@ class NumberPlanner:
 
     def _step(self, row: _Row, campaign: _Campaign, found: Mapping[str, Json], **about: object) -> int:
         """A step on a number that exists, addressed by what the row names it by."""
-        own = _NUMBER not in row.values
-        key = str(found[_OWN_ID] if own else found[_NUMBER])
-        collection = "promo_numbers_by_id" if own else "promo_numbers"
+        key = _NUMBER if _NUMBER in row.values else _OWN_ID
         return self._draft.step(
             resource=PROMO_NUMBERS.name,
-            path=(*campaign.scope, collection, key),
+            path=(*campaign.scope, _COLLECTIONS[key], str(found[key])),
             own_id=row.values.get(_OWN_ID, ""),
             phase=PHASE,
             before=found,
@@ -250,7 +250,7 @@ class NumberPlanner:
 
     def _create(self, row: _Row, campaign: _Campaign, needs: int | None) -> None:
         own_id = row.values.get(_OWN_ID, "")
-        collection = "promo_numbers_by_id" if own_id else "promo_numbers"
+        collection = _COLLECTIONS[_OWN_ID if own_id else _NUMBER]
         body = payloads.body(PROMO_NUMBERS, row.values)
         cells = self._one_of(row.place)
         for _ in range(row.values.get("quantity", 1)):

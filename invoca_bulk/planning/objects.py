@@ -366,15 +366,9 @@ def _part_names(body: Mapping[str, Json]) -> dict[tuple[str, str], str]:
     for resource in ADVERTISERS.parts:
         for part in body.get(resource.name) or ():
             own_id = _id(part)
-            names[resource.name, own_id] = _called(resource.one, merging.called(part), own_id)
+            names[resource.name, own_id] = merging.named(resource.name, own_id, merging.called(part))
     return names
 
 
 def _lost(removed: Removed) -> str:
-    one = next(resource.one for resource in ADVERTISERS.parts if resource.name == removed.collection)
-    return _called(one, removed.name, removed.id)
-
-
-def _called(one: str, name: str, own_id: str) -> str:
-    """`user Jim Williams (U-2)`, `site 996` where it has no name."""
-    return f"{one} {name} ({own_id})" if name and name != own_id else f"{one} {own_id}"
+    return merging.named(removed.collection, removed.id, removed.name)
