@@ -42,11 +42,17 @@ OUTCOME_HELP = {
     Outcome.DELETED: ("The object was deleted.", "Nothing."),
     Outcome.UNCHANGED: ("The platform already had it like that; nothing was sent.", "Nothing."),
     Outcome.INVALID: ("The row has errors; it was never sent.", "Correct the row and run the results file."),
-    Outcome.REJECTED: ("The platform said no; nothing was changed.", "Correct the row and run the results file."),
+    Outcome.REJECTED: (
+        "It was refused: by the platform, or since something had changed after the plan. Nothing was changed.",
+        "Correct the row and run the results file.",
+    ),
     Outcome.FAILED: ("It surely did not happen, after several tries.", "Run the results file: the row is tried again."),
     Outcome.UNKNOWN: (
         "It may have happened: the request was sent, and no trustworthy answer came.",
-        "Look it up on the platform. The row is never sent again by itself.",
+        (
+            "Run the results file: a row that names its object is looked at again. One that buys is never sent again "
+            "by itself; look it up on the platform."
+        ),
     ),
     Outcome.NOT_SENT: ("The run ended before the row's turn.", "Run the results file: the row is done then."),
 }
