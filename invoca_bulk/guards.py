@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk import drift, saving
 from invoca_bulk.annotation import RowsInvalid
-from invoca_bulk.errors import NotConfirmed, PlanUnusable, SheetInvalid
+from invoca_bulk.errors import NotConfirmed, PlanUnusable, SettingInvalid, SheetInvalid
 from invoca_bulk.journal import REHEARSAL
-from invoca_bulk.planning import fingerprint_of
-from invoca_bulk.results import iso
 from invoca_bulk.schema import SHEETS, Action
+from invoca_bulk.schema.outputs import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from invoca_bulk.annotation import Report
-    from invoca_bulk.journal import Journal
+    from invoca_bulk.journal import RowRecord, RunRecord
     from invoca_bulk.kept import Kept
     from invoca_bulk.options import Options
-    from invoca_bulk.planning import Plan
+    from invoca_bulk.planning import Choices, Plan, PlannedRow, PlannedSheet
     from invoca_bulk.settings import Network
-    from invoca_bulk.validation import Checked
 
 _ERRORS_SHOWN = 5
 _REMOVALS_SHOWN = 200
 _CHANGES_SHOWN = 20
+_SPANS_SHOWN = 10
 
 
 def refuse_errors(report: Report, *, skip: bool) -> None:
@@ -90,31 +90,95 @@ def refuse_drift(kept: Kept, plan: Plan) -> None:
         raise PlanUnusable("\n  ".join([msg, *found[:_CHANGES_SHOWN], *more]))
 
 
-def refuse_repeats(checked: Checked, book: Journal, options: Options) -> None:
-    """The same content again would buy the same numbers again; updates and deletes may be repeated freely.
-
-    It is asked before the platform is: an own id that the earlier run has taken is no error of the sheet.
+def refuse_other_run(record: RunRecord, network: Network) -> None:
+    """A run goes on where it began.
 
     Raises:
-        NotConfirmed: an earlier run sent something of it, and `again` was not given.
+        SettingInvalid: the network given is another one.
     """
-    to_do = any(one.to_do.any() for one in checked.sheets)
-    content = fingerprint_of(one.sheet for one in checked.sheets)
-    earlier = book.earlier(content) if to_do and not options.again else []
-    if not earlier:
-        return
+    began, given = (record.network_id, record.base_url), (network.network_id, network.base_url)
+    if began != given:
+        msg = "Nothing was sent: run {} is one of network {} at {}, and {} at {} was given."
+        raise SettingInvalid(msg.format(record.run, *began, *given))
+
+
+def refuse_other_choices(record: RunRecord, network: Network, options: Options) -> None:
+    """A run that was interrupted goes on as it began, or not at all.
+
+    Raises:
+        NotConfirmed: this one is wanted in another way.
+    """
+    began = (record.api_version, record.choices)
+    if began != (network.api_version, options.choices):
+        msg = (
+            f"Nothing was sent: run {record.run} of this sheet was interrupted, and it was begun with other choices "
+            f"(API version {record.api_version}, {_choices_text(record.choices)}). Let it go on: invoca-bulk resume "
+            f"{record.run}. To start anew: --again (again=True)."
+        )
+        raise NotConfirmed(msg)
+
+
+def _choices_text(choices: Choices) -> str:
+    return ", ".join(f"{name}={value}" for name, value in vars(choices).items())
+
+
+def refuse_repeats(plan: Plan, options: Options) -> str:
+    """The same content again would buy the same numbers again; updates and deletes may be repeated freely.
+
+    Returns:
+        A sentence that names the rows that earlier runs have done, while others are left; empty: there are none.
+
+    Raises:
+        NotConfirmed: nothing is left to do, and `again` was not given.
+    """
+    done = [row for row in plan.rows if row.earlier and not row.carried]
+    if not done:
+        return ""
+    runs = list(dict.fromkeys(row.earlier.run for row in done if row.earlier))
+    counts = Counter(row.outcome.value for row in done if row.outcome)
+    told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    again = "To buy their numbers once more: --again (again=True)."
+    by = f"run{'s' if len(runs) > 1 else ''} {', '.join(runs)}"
+    if plan.steps or Outcome.UNKNOWN in counts:
+        return f"{_rows_text(plan, done)} done already by {by} ({told}); their outcome is shown. {again}"
     journal = f" --journal {options.journal}" if options.journal else ""
-    record, counts = earlier[-1]
-    told = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in counts.items())
-    msg = (
-        f"Nothing was sent: this sheet was run before, on {iso(record.started_at)} as {record.run} ({told}).\n"
-        f"Its results: invoca-bulk results {record.run} -o results.xlsx{journal}\nRun those to do what is left.\n"
-        "To buy its numbers once more: --again (again=True)."
+    commands = [f"  invoca-bulk results {run} -o results.xlsx{journal}" for run in runs]
+    told = "\n".join(
+        [
+            f"Nothing was sent: {_rows_text(plan, done).lower()} done already by {by} ({told}). The results:",
+            *commands,
+            again,
+        ]
     )
-    raise NotConfirmed(msg)
+    raise NotConfirmed(told)
 
 
-def prepared(output: Path | None, plan: Plan) -> Path | None:
+def _rows_text(plan: Plan, rows: Sequence[PlannedRow]) -> str:
+    """`Rows 2-61 and 64 were`, by sheet where there are several."""
+    by_sheet: dict[int, set[int]] = {}
+    for row in rows:
+        by_sheet.setdefault(row.sheet, set()).add(row.row)
+    texts = [f"{plan.sheets[sheet].name} {_ranges(sorted(some))}".strip() for sheet, some in by_sheet.items()]
+    many = len(rows) > 1
+    return f"Row{'s' if many else ''} {'; '.join(texts)} {'were' if many else 'was'}"
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """`2-61, 64`; at most a few."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    texts = [f"{first}-{last}" if last > first else str(first) for first, last in spans]
+    more = f" and {len(texts) - _SPANS_SHOWN:,} more" if len(texts) > _SPANS_SHOWN else ""
+    return ", ".join(texts[:_SPANS_SHOWN]) + more
+
+
+def prepared(
+    output: Path | None, sheets: Sequence[PlannedSheet], rows: Sequence[PlannedRow | RowRecord]
+) -> Path | None:
     """Where the results will go, if they are wanted in a file.
 
     Raises:
@@ -122,10 +186,25 @@ def prepared(output: Path | None, plan: Plan) -> Path | None:
     """
     if output is None:
         return None
-    rows = Counter(row.sheet for row in plan.rows)
-    columns = (len(one.headers) + len(SHEETS[one.resource].fields) for one in plan.sheets)
-    most = {"rows": max(rows.values(), default=0), "columns": max(columns)}  # at most: what is assigned, and results
-    return saving.prepared(output, tables=len(plan.sheets), **most)
+    counts = Counter(row.sheet for row in rows)
+    columns = (len(one.headers) + len(SHEETS[one.resource].fields) for one in sheets)
+    most = {"rows": max(counts.values(), default=0), "columns": max(columns)}  # at most: what is assigned, and results
+    return saving.prepared(output, tables=len(sheets), **most)
+
+
+def refuse_over_cap(new: int, options: Options) -> None:
+    """Buy no more than the user has allowed.
+
+    Raises:
+        NotConfirmed: it would be more.
+    """
+    cap = options.max_new_numbers
+    if cap is not None and new > cap:
+        msg = (
+            f"Nothing was sent: the sheet buys {new:,} numbers, and the cap is {cap:,}. "
+            "Raise --max-new-numbers (max_new_numbers=…) if that is meant."
+        )
+        raise NotConfirmed(msg)
 
 
 def confirm(plan: Plan, network: Network, options: Options) -> None:
@@ -134,13 +213,8 @@ def confirm(plan: Plan, network: Network, options: Options) -> None:
     Raises:
         NotConfirmed: over the cap, refused, or nobody could be asked.
     """
-    new, cap = plan.new_numbers, options.max_new_numbers
-    if cap is not None and new > cap:
-        msg = (
-            f"Nothing was sent: the sheet buys {new:,} numbers, and the cap is {cap:,}. "
-            "Raise --max-new-numbers (max_new_numbers=…) if that is meant."
-        )
-        raise NotConfirmed(msg)
+    new = plan.new_numbers
+    refuse_over_cap(new, options)
     done = irreversible(plan)
     if not done or options.yes or network.rehearsal:
         return

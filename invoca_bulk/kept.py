@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from invoca_bulk.schema.kinds import Json
 
 #: The key that says what the file is, and the number of its form; it goes up whenever the form changes.
-MARK, VERSION = "invoca_bulk_plan", 1
+MARK, VERSION = "invoca_bulk_plan", 2
 ENDING = ".json"
 #: What a kept plan has settled, by the names of the options and the arguments.
 SETTLED = ("nested", "allow_removals", "auto_ids", "sheet", "resource")
@@ -55,6 +55,7 @@ _STEP = {
     "patch": (dict, _NONE),
     "before": (dict, _NONE),
     "destination": [str],
+    "identity": str,
 }
 _ROW = {"sheet": int, "row": int, "action": str, "about": str, "step": (int, _NONE)}
 _SHEET = {"name": str, "resource": frozenset(SHEETS), "headers": [str], "rows": [int], "cells": [[str]]}

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from invoca_bulk.errors import SettingInvalid
 from invoca_bulk.planning import NESTED, Choices
-from invoca_bulk.settings import FIRST_BACKOFF, SETTINGS, checked_number, from_environment, whole_number
+from invoca_bulk.settings import (
+    FIRST_BACKOFF,
+    REHEARSAL_SETTLE,
+    SETTINGS,
+    checked_number,
+    from_environment,
+    number_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from invoca_bulk.settings import Network
+
+#: Options that an environment variable gives where the caller does not, and their types.
+_FROM_ENVIRONMENT: Mapping[str, type[int | float]] = {"max_new_numbers": int, "settle": float}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +38,12 @@ class Options:
         allow_removals: let `replace` take users and sites away.
         auto_ids: the network gives ids to advertisers that come without one.
         yes: do not ask before what cannot be undone.
-        again: buy the numbers of a sheet once more that was run before.
+        again: start anew what was interrupted, and buy once more what earlier runs have bought.
+        resend_absent: send creates again whose request got no answer and which the platform does not show.
+        assign_ids: give new numbers that come without an id of your own one, so that they can be looked up by it.
+        doubt_refusals: take 429 for no proof that a number was not created.
         confirm: asks the user a question; None: nobody can be asked.
+        say: tells the user a sentence before and during a run; None: on standard error.
         journal: the folder of the journals; None: the user's own.
         progress: whether to show a progress bar.
         first_backoff: seconds to wait at most after a row's first refusal for now (429); doubles with each one.
@@ -37,8 +55,14 @@ class Options:
     auto_ids: bool = False
     yes: bool = False
     again: bool = False
+    resend_absent: bool = False
+    assign_ids: bool = False
+    doubt_refusals: bool = False
     confirm: Callable[[str], bool] | None = None
+    say: Callable[[str], None] | None = None
     max_new_numbers: int | None = None
+    max_failures: int | str | None = None
+    settle: float | None = None
     concurrency: int = SETTINGS["concurrency"].default
     rate: float | None = None
     timeout: float = SETTINGS["timeout"].default
@@ -55,7 +79,29 @@ class Options:
         if self.nested not in NESTED:
             msg = f"{self.nested!r} is no way to treat users and sites. Use {' or '.join(NESTED)}."
             raise SettingInvalid(msg)
-        if self.max_new_numbers is None and (cap := from_environment("max_new_numbers")) is not None:
-            object.__setattr__(self, "max_new_numbers", whole_number("max_new_numbers", cap))
-        for name in ("max_new_numbers", "concurrency", "rate", "timeout"):
+        for name, kind in _FROM_ENVIRONMENT.items():
+            if getattr(self, name) is None and isinstance(text := from_environment(name), str):
+                object.__setattr__(self, name, number_of(name, text, kind))
+        for name in ("max_new_numbers", "concurrency", "rate", "timeout", "settle"):
             checked_number(name, getattr(self, name))
+        self.failures_of(1)
+
+    def settle_on(self, network: Network) -> float:
+        """Seconds after which a request in doubt was applied, or never will be."""
+        default = REHEARSAL_SETTLE if network.rehearsal else SETTINGS["settle"].default
+        return default if self.settle is None else self.settle
+
+    def failures_of(self, steps: int) -> int | None:
+        """So many steps that were not done stop a run of so many; None: no number does.
+
+        Raises:
+            SettingInvalid: `max_failures` is neither a number nor a share.
+        """
+        if self.max_failures is None:
+            return None
+        found = re.fullmatch(r"\s*([0-9]+)\s*(%?)\s*", str(self.max_failures))
+        number = int(found[1]) if found else 0
+        if not found or number < 1:
+            wanted = "Give a number of rows, or a share: 20 or 5%."
+            raise SettingInvalid(f"--max-failures (max_failures=…) is {self.max_failures!r}. {wanted}")
+        return max(1, math.ceil(steps * number / 100)) if found[2] else number

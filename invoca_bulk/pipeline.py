@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
@@ -23,22 +24,22 @@ from invoca_bulk import (
 )
 from invoca_bulk.annotation import Report
 from invoca_bulk.client import Client
-from invoca_bulk.errors import OutputUnwritable, RunAborted
-from invoca_bulk.journal import RunState
+from invoca_bulk.errors import OutputUnwritable, RunAborted, SettingInvalid
+from invoca_bulk.journal import RunState, State
 from invoca_bulk.kept import Kept
 from invoca_bulk.previews import Preview
 from invoca_bulk.progress import Bar
-from invoca_bulk.results import Results
+from invoca_bulk.results import Results, iso
 from invoca_bulk.schema import DEFAULT_API_VERSION
-from invoca_bulk.settings import Network
+from invoca_bulk.settings import FIRST_RATE, REHEARSAL_RATE, Network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from invoca_bulk.bridge import Interrupts
     from invoca_bulk.errors import InvocaBulkError
-    from invoca_bulk.execution import Ended
-    from invoca_bulk.journal import Journal, RowRecord
+    from invoca_bulk.execution import Ended, Work
+    from invoca_bulk.journal import Journal, RowRecord, RunRecord
     from invoca_bulk.options import Options
     from invoca_bulk.planning import Plan
     from invoca_bulk.validation import Checked
@@ -66,6 +67,7 @@ class Finished:
         saved: the results file; None: none was asked for, or no place took it (then `not_saved` says why).
         asked: where it should have gone; another path than `saved` when that place took no file.
         not_saved: why the results file was not written.
+        is_resumable: whether something is left that `resume` would do.
         unheeded: lines of text: what of the sheets was not sent, such as columns that nobody knows.
     """
 
@@ -75,6 +77,7 @@ class Finished:
     saved: Path | None = None
     asked: Path | None = None
     not_saved: OutputUnwritable | None = None
+    is_resumable: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -146,7 +149,8 @@ def preview(source: Source | Report, network: Network, options: Options, **readi
     """
     report = check(source, api_version=network.api_version, auto_ids=options.auto_ids, **reading)
     guards.refuse_rehearsals(report, network)
-    plan = make_plan(report.checked, network, options)
+    with _known(network, options) as book:
+        plan = make_plan(report.checked, network, options, book)
     return Preview(plan=plan, checked=report.checked, network=network, options=options, reading=reading)
 
 
@@ -183,17 +187,130 @@ def run(
     guards.refuse_errors(report, skip=options.skip_invalid)
     guards.refuse_rehearsals(report, network)
     with _journal_folder(network, options) as folder, journal.opened(folder, network) as book:
-        guards.refuse_repeats(report.checked, book, options)
-        plan = make_plan(report.checked, network, options)
+        content = planning.fingerprint_of(one.sheet for one in report.checked.sheets)
+        unfinished = None if options.again else book.unfinished(content)
+        if unfinished:
+            guards.refuse_other_choices(unfinished, network, options)
+            return _go_on(unfinished, network, book, options, output=output, for_good=for_good)
+        plan = make_plan(report.checked, network, options, book)
+        told = guards.refuse_repeats(plan, options)
         if kept:
             guards.refuse_drift(kept, plan)
         guards.refuse_errors(Report(replace(report.checked, issues=plan.issues)), skip=options.skip_invalid)
-        target = guards.prepared(output, plan)
+        if told:
+            _say(options, told)
+        target = guards.prepared(output, plan.sheets, plan.rows)
         guards.confirm(plan, network, options)
+        inputs = [path for one in report.checked.sheets if (path := one.sheet.path)]
+        paths = {"output": _whole_path(target), "source_path": _whole_path(*inputs[:1])}
+        start = journal.Start(choices=options.choices, **paths)
         with bridge.interrupts_held(for_good=for_good) as interrupts:
-            finished = execute(plan, network, book, options, interrupts)
+            work = _begun(plan, network, book, start, assign_ids=options.assign_ids)
+            finished = execute(work, network, book, options, interrupts)
             finished = replace(finished, unheeded=tuple(report.unheeded()))
-            return _saved(finished, target, report) if target is not None else finished
+            return _saved(finished, target, inputs)
+
+
+def resume(
+    run_id: str | None, network: Network, options: Options, *, output: Path | None = None, for_good: bool = False
+) -> Finished:
+    """Do what is left of a run that was interrupted, and settle what it left in doubt.
+
+    Args:
+        run_id: the run; None: the latest one of the network of which something is left.
+        network: the run's network.
+        options: how; what the run itself has settled stays.
+        output: as for `run`; None: where the run's results were to go.
+        for_good: as for `run`.
+
+    Raises:
+        UserError: the run is not known, or is another network's; nothing was sent.
+        RunAborted: another process holds the journal; nothing was sent.
+    """
+    folder = settings.journal_folder(options.journal)
+    record = journal.run_of(folder, run_id) if run_id else latest_open(folder, network)
+    guards.refuse_other_run(record, network)
+    with journal.opened(folder, network) as book:
+        return _go_on(book.run(record.run), network, book, options, output=output, for_good=for_good)
+
+
+def latest_open(folder: Path, network: Network | None = None) -> RunRecord:
+    """The latest run of which something is left.
+
+    Args:
+        folder: of the journals.
+        network: whose run it has to be; None: any.
+
+    Raises:
+        SettingInvalid: there is none.
+    """
+    where = (network.base_url, network.network_id) if network else None
+    for one in reversed(journal.listed(folder)):
+        if one.is_open and where in {None, (one.record.base_url, one.record.network_id)}:
+            return one.record
+    raise SettingInvalid("Nothing is left to do of any run. `invoca-bulk runs` shows them all.")
+
+
+def _go_on(  # noqa: PLR0913  a run, and how it is wanted; keyword-only
+    record: RunRecord, network: Network, book: Journal, options: Options, *, output: Path | None, for_good: bool
+) -> Finished:
+    """Do what is left of a run, as it began."""
+    network = replace(network, api_version=record.api_version)
+    work = execution.of_run(book, record)
+    guards.refuse_over_cap(work.new_numbers, options)
+    _say(options, _goes_on(record, work))
+    target = guards.prepared(
+        output or (Path(record.output) if record.output else None), record.sheets, book.rows(record.run)
+    )
+    inputs = [Path(record.source_path)] if record.source_path else []
+    with bridge.interrupts_held(for_good=for_good) as interrupts:
+        book.go_on(record.run)
+        return _saved(execute(work, network, book, options, interrupts), target, inputs)
+
+
+def _goes_on(record: RunRecord, work: Work) -> str:
+    name = f"Run {record.run} of {record.source or 'a DataFrame'}, begun {iso(record.started_at)},"
+    sent = len(work.steps) - len(work.left)
+    doubted = sum(state is State.IN_DOUBT for state in work.states.values())
+    told = [
+        f"{sent:,} of {len(work.steps):,} requests were sent before",
+        *([f"{doubted:,} are in doubt"] * bool(doubted)),
+    ]
+    return f"{name} goes on: {', '.join(told)}. (To start anew instead, run the sheet with --again.)"
+
+
+def _begun(plan: Plan, network: Network, book: Journal, start: journal.Start, *, assign_ids: bool) -> Work:
+    """Record a run that begins."""
+    now = time.time()
+    run_id = book.new_id(network, now)
+    if assign_ids:
+        plan = planning.with_own_ids(plan, run_id, network.api_version)
+    book.begin(plan, network, now=now, start=start, run=run_id)
+    return execution.of_plan(run_id, plan)
+
+
+def _whole_path(path: Path | None = None) -> str:
+    return str(path.absolute()) if path else ""
+
+
+def _say(options: Options, sentence: str) -> None:
+    """Tell the user something before anything is sent."""
+    (options.say or _to_standard_error)(sentence)
+
+
+def _to_standard_error(sentence: str) -> None:
+    if sys.stderr is not None:  # a program without a console has none
+        sys.stderr.write(f"{sentence}\n")
+
+
+@contextlib.contextmanager
+def _known(network: Network, options: Options) -> Iterator[Journal | None]:
+    """The network's journal to look into; None: there is none."""
+    if network.rehearsal:
+        yield None
+    else:
+        with journal.reading(settings.journal_folder(options.journal), network) as book:
+            yield book
 
 
 @contextlib.contextmanager
@@ -206,49 +323,58 @@ def _journal_folder(network: Network, options: Options) -> Iterator[Path]:
         yield settings.journal_folder(options.journal)
 
 
-def make_plan(checked: Checked, network: Network, options: Options) -> Plan:
+def make_plan(checked: Checked, network: Network, options: Options, book: Journal | None = None) -> Plan:
     """Look at the platform, and decide what to do for each row.
+
+    Args:
+        checked: the validated sheets.
+        network: where.
+        options: how.
+        book: the network's journal, which knows what earlier runs have bought; None: there is none.
 
     Raises:
         NotAuthorized: the platform does not accept the token.
         PlatformUnavailable: its state could not be read.
     """
-    observed = fetching.observe(planning.needed(checked), network, options)
-    return planning.make(checked, observed, options.choices)
+    scopes = planning.needed(checked)
+    observed = fetching.observe(scopes, network, options)
+    purchases = book.purchases(planning.collections(scopes)) if book else []
+    return planning.make(checked, observed, options.choices, planning.Earlier(purchases, claims=not options.again))
 
 
-def execute(plan: Plan, network: Network, book: Journal, options: Options, interrupts: Interrupts) -> Finished:
-    """Run a plan once, and give its results from the journal, however it ended."""
-    run_id = book.begin(plan, network, now=time.time())
-    tally = execution.Tally(total=len(plan.steps))
-    with Bar(tally, show=options.progress) as bar:
-        ended = _ended(plan, network, book, run_id, options, interrupts, tally, bar)
-    with contextlib.suppress(Exception):  # that it has ended is told below too; its results matter more
-        book.end(run_id, ended.state, now=time.time(), note=str(ended.error or ""))
-    record = replace(book.run(run_id), state=ended.state)
-    return Finished(results=Results(run=record, rows=_rows(book, run_id, ended)), error=ended.error)
-
-
-def _ended(  # noqa: PLR0913, PLR0917  the parts of one execution, handed on once
-    plan: Plan,
-    network: Network,
-    book: Journal,
-    run_id: str,
-    options: Options,
-    interrupts: Interrupts,
-    tally: execution.Tally,
-    bar: Bar,
-) -> Ended:
-    slots = max(1, min(options.concurrency, len(plan.steps)))
+def execute(work: Work, network: Network, book: Journal, options: Options, interrupts: Interrupts) -> Finished:
+    """Do what is left of a run, and give its results from the journal, however it ended."""
+    tally = execution.Tally(total=len(work.steps))
+    learned = book.learned()
+    pace = pacing.Pace(options.rate, first=REHEARSAL_RATE if network.rehearsal else FIRST_RATE, learned=learned)
     running = execution.Execution(
-        plan=plan,
-        network=network,
-        journal=book,
-        run=run_id,
-        pace=pacing.Pace(options.rate),
-        first_backoff=options.first_backoff,
-        tally=tally,
+        work=work, network=network, journal=book, pace=pace, rules=_rules(network, options, work), tally=tally
     )
+    with Bar(tally, show=options.progress) as bar:
+        ended = _ended(running, network, options, interrupts, bar, slots=min(options.concurrency, len(work.steps)))
+    with contextlib.suppress(Exception):  # that it has ended is told below too; its results matter more
+        book.end(work.run, ended.state, now=time.time(), note=str(ended.error or ""))
+        if pace.learned:
+            book.learn(pace.learned, now=time.time())
+    record = replace(book.run(work.run), state=ended.state)
+    results = Results(run=record, rows=_rows(book, work.run, ended))
+    return Finished(results=results, error=ended.error, is_resumable=book.is_open(record) and not network.rehearsal)
+
+
+def _rules(network: Network, options: Options, work: Work) -> execution.Rules:
+    return execution.Rules(
+        settle=options.settle_on(network),
+        resend_absent=options.resend_absent,
+        max_failures=options.failures_of(len(work.steps)),
+        first_backoff=options.first_backoff,
+        doubt_refusals=options.doubt_refusals,
+    )
+
+
+def _ended(  # noqa: PLR0913  the parts of one execution, handed on once
+    running: execution.Execution, network: Network, options: Options, interrupts: Interrupts, bar: Bar, *, slots: int
+) -> Ended:
+    slots = max(1, slots)
 
     async def main() -> Ended:
         if interrupts.count:
@@ -272,7 +398,7 @@ def _ended(  # noqa: PLR0913, PLR0917  the parts of one execution, handed on onc
 def _rows(book: Journal, run_id: str, ended: Ended) -> list[RowRecord]:
     """The journal's rows, with what it could not take any more laid over them."""
     return [
-        row if row.step is None or row.step not in ended.unrecorded else _overlaid(row, ended.unrecorded[row.step])
+        _overlaid(row, verdict) if row.step_run == run_id and (verdict := ended.unrecorded.get(row.step or 0)) else row
         for row in book.rows(run_id)
     ]
 
@@ -292,8 +418,9 @@ def results_of(run_id: str, folder: str | Path | None) -> Results:
     return Results(run=record, rows=rows)
 
 
-def _saved(finished: Finished, output: Path, report: Report) -> Finished:
-    inputs = [path for one in report.checked.sheets if (path := one.sheet.path)]
+def _saved(finished: Finished, output: Path | None, inputs: Sequence[Path]) -> Finished:
+    if output is None:
+        return finished
     try:
         saved = finished.results.save(output, not_over=inputs)
     except OutputUnwritable as error:

@@ -25,11 +25,12 @@ class Bar:
 
     def __init__(self, tally: Tally, *, show: bool) -> None:
         self._tally = tally
-        self._shown = 0
+        self._shown = tally.before
         # A terminal may report no width at all; tqdm would then draw nothing.
         width = None if _in_notebook() else min(120, shutil.get_terminal_size().columns)
         looked_at = _in_notebook() or is_terminal(sys.stderr)
-        self._bar = tqdm(total=tally.total, unit=" rows", disable=not (show and looked_at), ncols=width)
+        is_shown = show and looked_at
+        self._bar = tqdm(total=tally.total, initial=tally.before, unit=" rows", disable=not is_shown, ncols=width)
 
     def __enter__(self) -> Self:
         return self
@@ -44,12 +45,16 @@ class Bar:
             tqdm.write(text, file=sys.stderr)
 
     def tick(self) -> None:
-        """Draw what has changed."""
+        """Draw what has changed, and say what there is to say."""
+        while self._tally.said:
+            self.say(self._tally.said.pop(0))
         outcomes = dict(self._tally.outcomes)
         ended = sum(outcomes.values())
         done = sum(count for outcome, count in outcomes.items() if outcome in DONE)
-        self._bar.set_postfix(done=done, not_done=ended - done, refresh=False)
-        self._bar.update(ended - self._shown)
+        known = {"done": done, "not_done": ended - done}
+        limit = {"limit": f"{self._tally.rate:.3g}/s"} if self._tally.rate else {}
+        self._bar.set_postfix(known | limit, refresh=False)
+        self._bar.update(max(0, ended - self._shown))
         self._shown = ended
 
 

@@ -99,6 +99,20 @@ SETTINGS: Mapping[str, Setting] = {
             help="Refuse a run that would buy more numbers than this.",
         ),
         Setting(
+            name="settle",
+            default=120.0,
+            minimum=0.0,
+            unit="seconds",
+            variable="INVOCA_SETTLE",
+            help="How long a request without an answer may still be applied; after that its row is looked up.",
+        ),
+        Setting(
+            name="max_failures",
+            default=None,
+            unit="rows, or % of them",
+            help="Stop once so many rows were not done: 20, or 5%.",
+        ),
+        Setting(
             name="journal",
             default=None,
             variable="INVOCA_JOURNAL",
@@ -115,6 +129,9 @@ CONNECT_TIMEOUT = 10.0  # seconds
 IDLE_CONNECTION = 4.0  # seconds: a connection that the server closes just as it is reused costs an outcome
 MAX_ATTEMPTS = 6  # of a call that surely did not reach the platform, or may be repeated
 FIRST_BACKOFF = 0.5  # seconds
+FIRST_RATE = 10.0  # requests a second to begin with: gentle, since no limit is published; it grows e-fold a second
+REHEARSAL_SETTLE = 0.5  # seconds: a sandbox of this process applies a request at once, or never
+REHEARSAL_RATE = 1000.0  # requests a second to begin with: it has no limit that would have to be found
 MAX_BACKOFF = 30.0  # seconds
 
 
@@ -244,16 +261,17 @@ def from_environment(name: str) -> Any:  # noqa: ANN401  a setting's value is of
     return text.strip() or setting.default
 
 
-def whole_number(name: str, text: str) -> int:
-    """A whole number from an environment variable.
+def number_of(name: str, text: str, kind: type[int | float]) -> float:
+    """A number from an environment variable.
 
     Raises:
         SettingInvalid: it is none.
     """
     try:
-        return int(text)
+        return kind(text)
     except ValueError:
-        msg = f"{SETTINGS[name].variable} is {text!r}, which is not a whole number. Correct it, or unset it."
+        what = "a whole number" if kind is int else "a number"
+        msg = f"{SETTINGS[name].variable} is {text!r}, which is not {what}. Correct it, or unset it."
         raise SettingInvalid(msg) from None
 
 

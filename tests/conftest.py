@@ -39,6 +39,7 @@ def _own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("INVOCA_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("INVOCA_JOURNAL", str(tmp_path / "journal"))
+    monkeypatch.setenv("INVOCA_SETTLE", "0.05")
 
 
 @pytest.fixture

@@ -301,7 +301,7 @@ def test_the_cap_of_the_environment_holds_for_the_library(
 
 
 def test_a_sheet_is_the_same_whatever_the_platform_said(requests_frame: Requests) -> None:
-    """A campaign that opens between two runs does not make another sheet of it: nothing is bought twice unasked."""
+    """A campaign that opens between two runs does not make another sheet of it: only what was not bought is."""
     frame = requests_frame(
         2, advertiser_id_from_network="A-100", advertiser_campaign_id_from_network=["C-100", "C-9"], quantity=["2", "3"]
     )
@@ -309,17 +309,22 @@ def test_a_sheet_is_the_same_whatever_the_platform_said(requests_frame: Requests
         network = Network(base_url=box.base_url, network_id=box.network_id, token=TOKEN)
         assert _outcomes(_run(frame, network, skip_invalid=True)) == ["created", "created", "invalid"]
         box.store.add_campaign("A-100", "C-9")
-        with pytest.raises(NotConfirmed, match="was run before"):
-            _run(frame, network, skip_invalid=True)
-        assert len(box.store.ledger) == 2
+        again = _run(frame, network, skip_invalid=True)
+        assert len(box.store.ledger) == 5
+        assert list(again.results.frame["promo_number"]) == [one.number for one in box.store.ledger]
 
 
-def test_a_sheet_with_own_ids_is_named_as_run_before(network: Any, requests_frame: Requests) -> None:
-    """The earlier run is named, and its rows are not blamed for ids that they themselves have taken."""
-    frame = requests_frame(2, id_from_network=["mine-1", "mine-2"])
+@pytest.mark.parametrize("action", ["", "create"])
+def test_a_sheet_with_own_ids_buys_once(box: Any, network: Any, requests_frame: Requests, action: str) -> None:
+    """Its rows are not blamed for ids that they themselves have taken; what asks for new numbers names the run."""
+    frame = requests_frame(2, id_from_network=["mine-1", "mine-2"], action=action)
     first = _run(frame, network)
-    with pytest.raises(NotConfirmed, match=first.results.run.run):
-        _run(frame, network)
+    if action:
+        with pytest.raises(NotConfirmed, match=first.results.run.run):
+            _run(frame, network)
+    else:
+        assert _outcomes(_run(frame, network)) == ["unchanged", "unchanged"]
+    assert len(box.store.ledger) == 2
 
 
 def test_a_run_that_was_only_rejected_stands_in_nobodys_way(odd: Any, reply: Any, requests_frame: Requests) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from invoca_bulk import bridge, exporting, journal, pipeline
+from invoca_bulk import bridge, execution, exporting, journal, pipeline
 from invoca_bulk.options import Options
 from invoca_bulk.schema import ADVERTISERS
 from invoca_bulk.settings import Network
@@ -72,7 +73,8 @@ class Desk:
     def do(self, plan: Plan) -> list[Any]:
         """The results' rows of what is changed, once the plan was carried out."""
         with journal.opened(self._folder, self._network) as book:
-            finished = pipeline.execute(plan, self._network, book, Options(**OPTIONS), self._held)
+            work = execution.of_plan(book.begin(plan, self._network, now=time.time()), plan)
+            finished = pipeline.execute(work, self._network, book, Options(**OPTIONS), self._held)
         return [row for row in finished.results.rows if row.outcome != "unchanged"]
 
 

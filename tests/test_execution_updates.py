@@ -82,7 +82,9 @@ class Runner:
     def __call__(self, network: Network, *steps: Step, observed: Any = None, **options: Any) -> Finished:
         chosen = Options(**{"progress": False, "concurrency": 1, "first_backoff": 0.01} | options)
         with journal.opened(self.folder, network) as book:
-            return pipeline.execute(_plan(*steps, observed=observed), network, book, chosen, self.held)
+            plan = _plan(*steps, observed=observed)
+            work = execution.of_plan(book.begin(plan, network, now=time.time()), plan)
+            return pipeline.execute(work, network, book, chosen, self.held)
 
     def steps(self, network: Network) -> list[dict[str, Any]]:
         """The steps as any other process reads them."""
@@ -204,7 +206,7 @@ def test_a_purchase_among_updates_is_sent_once(odd: Any, raw_reply: Any, runner:
     odd.replies.extend([raw_reply(status=None), raw_reply(status=None)])
     finished = runner(odd.network(), BUY, _step(Action.UPDATE, number=1))
     assert _outcomes(finished) == ["unknown", "updated"]
-    assert _verbs(odd) == ["POST", "PUT", "PUT"]
+    assert [verb for verb in _verbs(odd) if verb != "GET"] == ["POST", "PUT", "PUT"]
 
 
 # Answers of success that prove nothing
@@ -229,7 +231,7 @@ def test_an_answer_about_something_else_is_in_doubt(
     (row,) = runner(odd.network(), step).results.rows
     assert (row.outcome, row.attempts) == ("unknown", 6)
     assert "the platform answered 200, but " in row.error
-    assert len(odd.requests) == 6
+    assert len([verb for verb in _verbs(odd) if verb != "GET"]) == 6
 
 
 @pytest.mark.parametrize(
@@ -357,7 +359,7 @@ def test_a_move_that_is_found_nowhere_is_unknown(odd: Any, reply: Any, runner: R
     (row,) = runner(odd.network(), step).results.rows
     assert (row.outcome, row.attempts) == ("unknown", 6)
     assert "It may have been moved" in row.error
-    assert len(odd.requests) == (11 if step is MOVE else 6)
+    assert _verbs(odd).count("PUT") == 6
 
 
 def test_a_move_of_what_is_not_there_is_refused(odd: Any, reply: Any, runner: Runner) -> None:
@@ -820,9 +822,10 @@ def test_progress_counts_steps_by_their_outcome(odd: Any, reply: Any, tmp_path: 
 
     async def main(book: journal.Journal, plan: Plan) -> None:
         run = book.begin(plan, network, now=0.0)
-        pace = pacing.Pace(None)
+        rules = execution.Rules(first_backoff=0.01, settle=0.01)
+        work = execution.of_plan(run, plan)
         running = execution.Execution(
-            plan=plan, network=network, journal=book, run=run, pace=pace, first_backoff=0.01, tally=tally
+            work=work, network=network, journal=book, pace=pacing.Pace(None), rules=rules, tally=tally
         )
         async with Client(network, slots=1, timeout=10) as client:
             await running.execute(client, 1)

@@ -49,7 +49,7 @@ def test_ctrl_c_awaits_what_is_under_way(tmp_path: Path, requests_frame: Callabl
         created = results[results["result_status"] == "created"]
         issued = {one.body["description"]: one.number for one in box.store.ledger}
         assert dict(zip(created["description"], created["promo_number"], strict=True)) == issued
-        assert "invoca-bulk run results.csv -o results-2.csv" in out
+        assert "invoca-bulk resume sandbox-" in out
 
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, requests_frame: Callable[..., pd.DataFrame]) -> None:

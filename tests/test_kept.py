@@ -156,9 +156,9 @@ def test_a_truncated_file(edit: Preview, tmp_path: Path, part: float) -> None:
         pytest.param("{}", "neither a sheet nor a kept plan", id="empty"),
         pytest.param('{"a": 1}', "neither a sheet nor a kept plan", id="other-json"),
         pytest.param("[1]", "neither a sheet nor a kept plan", id="list"),
-        pytest.param('{"invoca_bulk_plan": 2}', "another version", id="other-version"),
+        pytest.param('{"invoca_bulk_plan": 1}', "another version", id="other-version"),
         pytest.param('{"invoca_bulk_plan": "1"}', "another version", id="text-version"),
-        pytest.param('{"invoca_bulk_plan": 1}', "has been changed", id="nothing-else"),
+        pytest.param('{"invoca_bulk_plan": 2}', "has been changed", id="nothing-else"),
         pytest.param('{"a": ' + "[" * 100_000, "damaged", id="deep"),
         pytest.param('{"a": "\udcff"}', "damaged", id="no-utf-8"),
     ],
@@ -364,7 +364,7 @@ def test_a_kept_plan_buys_once(network: Network, tmp_path: Path, box: Sandbox) -
     path = ib.plan(frame, network).keep(tmp_path / "plan.json")
     again(path, network)
     for source in (path, frame):
-        with pytest.raises(NotConfirmed, match="was run before"):
+        with pytest.raises(NotConfirmed, match="done already"):
             again(source, network)
     assert len(box.store.ledger) == 2
     again(path, network, again=True)

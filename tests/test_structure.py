@@ -30,6 +30,7 @@ FLOORS = [
     ["annotation", "planning"],
     ["journal", "client"],
     ["verdicts"],
+    ["settling"],
     ["execution"],
     ["results"],
     ["options", "kept"],

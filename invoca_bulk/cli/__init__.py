@@ -22,6 +22,8 @@ VERBS = {
     "validate": "Check a sheet; nothing is sent.",
     "plan": "Show what a run would do, field by field; nothing is sent.",
     "run": "Check a sheet, do what it asks for, write the results.",
+    "resume": "Do what is left of a run that was interrupted.",
+    "runs": "List all runs, and what became of their rows.",
     "export": "Write what the platform has as a sheet.",
     "results": "Write the results of an earlier run, from the journal.",
     "sandbox": "Serve a stand-in platform to rehearse on.",

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+#: Settings whose default depends on the network; the options know it.
+_LATER = frozenset({"settle"})
+
+
 def setting(name: str, kind: Any = str) -> Decorator:  # noqa: ANN401  any type that click knows
     """The flag of a setting, with its default, environment variable and help from the table."""
     one = SETTINGS[name]
@@ -35,10 +39,10 @@ def setting(name: str, kind: Any = str) -> Decorator:  # noqa: ANN401  any type 
         one.flag,
         name,
         type=kind,
-        default=one.default,
+        default=None if name in _LATER else one.default,
         envvar=one.variable or None,
         show_envvar=bool(one.variable),
-        show_default=one.default is not None,
+        show_default=str(one.default) if one.default is not None else False,
         help=one.help + unit,
     )
 
@@ -137,16 +141,20 @@ def shown_command(arguments: Sequence[str | Path]) -> str:
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
-def given_flags(*left_out: str) -> list[str]:
+def given_flags(*left_out: str, only: Sequence[str] | None = None) -> list[str]:
     """The flags of the command that is under way, as they were given on its line.
 
     Args:
         left_out: names of parameters that the next command has its own values for.
+        only: names of the parameters that the next command has at all; None: all.
     """
     context = click.get_current_context()
     flags = []
     for one in context.command.params:
-        if not is_given(one.name or "") or one.name in left_out or not isinstance(one, click.Option):
+        name = one.name or ""
+        if not is_given(name) or name in left_out or not isinstance(one, click.Option):
+            continue
+        if only is not None and name not in only:
             continue
         value = context.params[one.name or ""]
         flags += [one.opts[-1]] if one.is_flag else [one.opts[-1], str(value)]

@@ -10,11 +10,14 @@ import click
 
 from invoca_bulk.cli import common
 from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.settings import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from invoca_bulk.cli.common import Decorator
+    from invoca_bulk.journal import RunRecord
+    from invoca_bulk.options import Options
     from invoca_bulk.planning import Choices
     from invoca_bulk.settings import Network
 
@@ -24,6 +27,8 @@ WHERE = ("sandbox", "token_file", "network_id", "base_url", "api_version")
 CALLING = ("concurrency", "timeout")
 #: Parameters that decide what a plan does.
 CHOICES = ("nested", "allow_removals", "auto_ids")
+#: Parameters that decide what becomes of requests without an answer.
+SETTLING = ("settle", "resend_absent", "doubt_refusals", "assign_ids")
 #: As `planning.NESTED`, which would load pandas.
 _NESTED = ("merge", "replace")
 
@@ -61,6 +66,39 @@ def choice_options() -> Decorator:
     )
 
 
+def settling_options() -> Decorator:
+    """What to do about requests without an answer."""
+    return common.all_of(
+        common.setting("settle", float),
+        click.option(
+            "--resend-absent",
+            is_flag=True,
+            help="Send creates again whose request got no answer and which the platform does not show afterwards.",
+        ),
+        click.option(
+            "--doubt-429",
+            "doubt_refusals",
+            is_flag=True,
+            help="Take 429 (too many requests) for no proof that a number was not created.",
+        ),
+    )
+
+
+def options(flags: dict[str, Any], *, as_json: bool) -> Options:
+    """How the flags want a run."""
+    from invoca_bulk.options import Options  # noqa: PLC0415  `--help` needs no pandas
+
+    return Options(**flags, confirm=_confirm if common.can_ask() else None, say=_say, progress=not as_json)
+
+
+def _confirm(question: str) -> bool:
+    return click.confirm(question, err=True)
+
+
+def _say(sentence: str) -> None:
+    click.echo(sentence, err=True)
+
+
 @contextlib.contextmanager
 def opened(flags: dict[str, Any], *, auto_ids: bool = False) -> Iterator[Network]:
     """The network that the flags name; with --sandbox, one that is gone afterwards.
@@ -88,6 +126,20 @@ def opened(flags: dict[str, Any], *, auto_ids: bool = False) -> Iterator[Network
     else:
         token = common.read_token(token_file)
         yield Network(network_id=network_id, token=token, base_url=base_url, api_version=version)
+
+
+def where_flags(record: RunRecord) -> list[str]:
+    """The flags that lead to a run's network, as far as the environment does not."""
+    from invoca_bulk.settings import from_environment  # noqa: PLC0415  as above
+
+    names = ("network_id", "base_url", "api_version")
+    given = {name: getattr(record, name) for name in names}
+    return [
+        text
+        for name, value in given.items()
+        if from_environment(name) != value
+        for text in (SETTINGS[name].flag, value)
+    ]
 
 
 def choice_flags(choices: Choices) -> list[str]:

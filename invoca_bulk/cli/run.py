@@ -8,22 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from invoca_bulk.cli import common, network
+from invoca_bulk.cli import common, finishing, network
 from invoca_bulk.errors import OutputUnwritable, PlanUnusable, RunAborted
-from invoca_bulk.schema.outputs import Outcome
 
 if TYPE_CHECKING:
     from invoca_bulk.annotation import RowsInvalid
     from invoca_bulk.kept import Kept
-    from invoca_bulk.options import Options
-    from invoca_bulk.pipeline import Finished
 
 #: Flags that `plan` does not share with `run`.
-_NOT_OF_PLAN = ("output", "yes", "again", "skip_invalid", "max_new_numbers", "rate", "journal", "as_json")
-#: The flag that `results` shares with `run` is --journal only.
-_NOT_OF_RESULTS = (
-    *("output", "yes", "again", "skip_invalid", "max_new_numbers", "rate", "sheet", "resource", "as_json"),
-    *(*network.WHERE, *network.CALLING, *network.CHOICES),
+_NOT_OF_PLAN = (
+    *("output", "yes", "again", "skip_invalid", "max_new_numbers", "max_failures", "rate", "journal", "as_json"),
+    *network.SETTLING,
 )
 
 
@@ -31,11 +26,14 @@ _NOT_OF_RESULTS = (
 @common.file_argument()
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The results: .xlsx or .csv.")
 @click.option("--yes", is_flag=True, help="Do not ask before what cannot be undone.")
-@click.option("--again", is_flag=True, help="Buy the numbers of a sheet once more that was run before.")
+@click.option("--again", is_flag=True, help="Start anew, and buy once more what earlier runs have bought.")
 @click.option("--skip-invalid", is_flag=True, help="Send the good rows although others have errors.")
 @network.choice_options()
 @network.network_options()
+@network.settling_options()
+@click.option("--assign-ids", is_flag=True, help="Give new numbers that come without an id of your own one.")
 @common.setting("max_new_numbers", int)
+@common.setting("max_failures")
 @network.calling_options()
 @common.setting("rate", float)
 @common.setting("journal", click.Path(path_type=Path))
@@ -45,8 +43,9 @@ def command(file: Path, output: Path | None, *, as_json: bool, **flags: Any) -> 
     """Check FILE, do what it asks for, and write the sheet back with the outcome (and the number) on each row.
 
     FILE is a sheet, or a plan that `plan --save` has kept: that is run only if the platform has not changed since.
-    A sheet with errors sends nothing, unless --skip-invalid is given. Results can be run again: only what is left is
-    done. The token comes from INVOCA_API_TOKEN, --token-file, or a hidden prompt.
+    A sheet with errors sends nothing, unless --skip-invalid is given. A sheet whose run was interrupted goes on where
+    it stopped, and rows that earlier runs did are not done again. Results can be run again: only what is left is done.
+    The token comes from INVOCA_API_TOKEN, --token-file, or a hidden prompt.
     """
     from invoca_bulk import kept, pipeline  # noqa: PLC0415  `--help` needs no pandas
     from invoca_bulk.annotation import RowsInvalid  # noqa: PLC0415
@@ -58,7 +57,7 @@ def command(file: Path, output: Path | None, *, as_json: bool, **flags: Any) -> 
         kept.refuse_settled(filter(common.is_given, flags | reading))
     with network.opened(flags, auto_ids=flags["auto_ids"]) as where:
         try:
-            options = _options(flags, as_json=as_json)
+            options = network.options(flags, as_json=as_json)
             finished = pipeline.run(plan or file, where, options, output=output, for_good=True, **reading)
         except RowsInvalid as refused:
             _refuse(refused, file, output, plan, as_json=as_json)
@@ -67,18 +66,8 @@ def command(file: Path, output: Path | None, *, as_json: bool, **flags: Any) -> 
         except RunAborted as error:  # before the first request: an abort in the middle comes back as finished
             same = common.shown_command(["run", file, *common.given_flags()])
             raise type(error)(f"{error}\nNothing was sent. Next, when that is mended: {same}") from None
-    _tell(finished, plan, as_json=as_json)
+    finishing.tell(finished, plan, as_json=as_json)
     sys.exit(finished.exit_code)
-
-
-def _options(flags: dict[str, Any], *, as_json: bool) -> Options:
-    from invoca_bulk.options import Options  # noqa: PLC0415  `--help` needs no pandas
-
-    return Options(**flags, confirm=_confirm if common.can_ask() else None, progress=not as_json)
-
-
-def _confirm(question: str) -> bool:
-    return click.confirm(question, err=True)
 
 
 def _plan_again(plan: Kept) -> str:
@@ -113,48 +102,3 @@ def _refuse(refused: RowsInvalid, file: Path, output: Path, plan: Kept | None, *
             click.echo(f"The cells in question are coloured, with notes, in {annotated}", err=True)
         click.echo(f"Next: correct the sheet, then {next_command}", err=True)
     sys.exit(refused.exit_code)
-
-
-def _tell(finished: Finished, plan: Kept | None, *, as_json: bool) -> None:
-    from invoca_bulk.results import totals_text  # noqa: PLC0415  `--help` needs no pandas
-
-    results, next_command = finished.results, _next(finished, plan)
-    for note in (*finished.notes, *(["Warnings:", *finished.unheeded] if finished.unheeded else [])):
-        click.echo(note, err=True)
-    if as_json:
-        common.print_json(
-            {
-                "run": results.run.run,
-                "state": results.run.state,
-                "exit_code": finished.exit_code,
-                "totals": results.totals,
-                "output": str(finished.saved) if finished.saved else None,
-                "error": " ".join(finished.notes) or None,
-                "next": next_command,
-            }
-        )
-        return
-    click.echo(totals_text(results.totals))
-    if finished.saved:
-        click.echo(f"Results: {finished.saved}")
-    if next_command:
-        click.echo(f"Next: {next_command}")
-
-
-def _next(finished: Finished, plan: Kept | None) -> str | None:
-    """What to do about the rows that are not done: the results are the sheet for the next run."""
-    from invoca_bulk import files  # noqa: PLC0415  `--help` needs no pandas
-
-    outcomes = set(finished.results.totals)
-    if finished.saved is None:
-        rehearsal = click.get_current_context().params["sandbox"]  # its journal goes with it
-        results = ["results", finished.results.run.run, "-o", "results.csv", *common.given_flags(*_NOT_OF_RESULTS)]
-        return None if rehearsal else common.shown_command(results)
-    again: list[str | Path] = ["run", finished.saved, "-o", files.free(finished.saved)]
-    choices = network.choice_flags(plan.choices) if plan else []
-    command = common.shown_command([*again, *choices, *common.given_flags("output", "as_json", "sheet", "again")])
-    if outcomes & {Outcome.INVALID, Outcome.REJECTED}:
-        return f"correct the rows that are not done in {finished.saved}, then {command}"
-    if outcomes & {Outcome.FAILED, Outcome.NOT_SENT}:
-        return command
-    return "look the unknown rows up on the platform; they are not sent again." if Outcome.UNKNOWN in outcomes else None

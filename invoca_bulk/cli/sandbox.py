@@ -6,11 +6,27 @@ from typing import TYPE_CHECKING
 
 import click
 
+from invoca_bulk.stand_in.fault_kinds import KINDS
+from invoca_bulk.stand_in.faults import SETTINGS, parse
+
 if TYPE_CHECKING:
     from invoca_bulk.stand_in import Sandbox
 
 
-@click.command()
+_KINDS = "\n".join(f"  {name:16} {kind.help}" for name, kind in KINDS.items())
+_FAULTS = f"""\b
+Kinds of faults:
+{_KINDS}
+
+A share alone, as in 20%, is for all kinds together; or give one to each kind, as in drop_after=5%,429=10%.
+Reads are spared, but for the limit. Further settings, with commas between them: {", ".join(SETTINGS)}.
+For example limit=10 answers 429 to what is over 10 requests a second.
+
+What was really issued: GET /sandbox/ledger, with the same token. What is there: GET /sandbox/state.
+Other faults from now on: PUT /sandbox/faults with a JSON object of these settings."""
+
+
+@click.command(epilog=_FAULTS)
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free port.")
 @click.option("--network-id", default="1234", show_default=True, help="The id of its network.")
 @click.option(
@@ -20,11 +36,23 @@ if TYPE_CHECKING:
     "--latency", type=click.FloatRange(0, 60), default=0.0, show_default=True, help="Seconds an answer takes."
 )
 @click.option("--auto-ids", is_flag=True, help="Give an id to advertisers that come without one.")
-def command(port: int, network_id: str, latency: float, *, open_campaigns: bool, auto_ids: bool) -> None:
+@click.option("--faults", default="", metavar="TEXT", help="What goes wrong: 20%, or drop_after=5%,429=10%,limit=10.")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same numbers and the same faults.")
+def command(  # noqa: PLR0913  one argument an option
+    port: int, network_id: str, latency: float, faults: str, seed: int, *, open_campaigns: bool, auto_ids: bool
+) -> None:
     """Serve a stand-in platform on this machine until Ctrl-C. Nothing is kept and nothing costs money."""
     from invoca_bulk.stand_in import Sandbox, serve  # noqa: PLC0415  `--help` needs no server
 
-    box = Sandbox(port=port, network_id=network_id, latency=latency, open_campaigns=open_campaigns, auto_ids=auto_ids)
+    box = Sandbox(
+        port=port,
+        network_id=network_id,
+        latency=latency,
+        open_campaigns=open_campaigns,
+        auto_ids=auto_ids,
+        seed=seed,
+        faults=parse(faults, seed=seed),
+    )
     serve.run(box, ready=_tell)
 
 
@@ -34,3 +62,7 @@ def _tell(box: Sandbox) -> None:
         f"  export INVOCA_BASE_URL={box.base_url} INVOCA_NETWORK_ID={box.network_id} INVOCA_API_TOKEN={box.token}"
     )
     click.echo("  invoca-bulk run requests.xlsx -o results.xlsx")
+    if box.faults.on:
+        click.echo(
+            f"It fails on purpose. What it really issued: GET {box.base_url}/sandbox/ledger, with the same token."
+        )

@@ -1,12 +1,14 @@
-"""Plan + client + journal -> outcomes. The only concurrent stage.
+"""Work + client + journal -> outcomes. The only concurrent stage.
 
 Each slot takes the next step, has its intent made durable, sends it, and has its outcome made durable. A step that
-makes another object with each request is sent once; one that may be repeated is sent again while it is in doubt.
+makes another object with each request is sent once, and settled in the end if it is in doubt; one that may be repeated
+is sent again while it is in doubt.
 """
 
 from __future__ import annotations
 
-from invoca_bulk.execution.running import Ended, Execution, Tally
+from invoca_bulk.execution.running import Execution
 from invoca_bulk.execution.scribe import Scribe
+from invoca_bulk.execution.work import Ended, Rules, Tally, Work, of_plan, of_run
 
-__all__ = ["Ended", "Execution", "Scribe", "Tally"]
+__all__ = ["Ended", "Execution", "Rules", "Scribe", "Tally", "Work", "of_plan", "of_run"]

@@ -43,6 +43,11 @@ def is_read_before(step: Step) -> bool:
     return creates or step.patch is not None
 
 
+def probe_of(step: Step) -> tuple[str, ...]:
+    """What to read, as path parts, to see whether the platform is well; that it is not there is a good answer too."""
+    return (*step.path, step.own_id) if step.action is Action.CREATE and step.own_id else step.path
+
+
 async def draft(  # noqa: PLR0913  the parts of one request; keyword-only
     client: Client, slot: int, step: Step, *, titles: Mapping[str, str], version: str, doubted: bool
 ) -> Draft | Verdict:
@@ -170,18 +175,41 @@ async def _at_destination(client: Client, slot: int, step: Step, verdict: Verdic
     return answer.body if answer.status == _READ.success and verdicts.number_of(answer.body) else None
 
 
-async def _by_name(client: Client, slot: int, step: Step, _: Verdict) -> Mapping[str, Json] | None:
-    """The advertiser that has the name; names are unique in a network, and the plan found nobody who had it."""
-    name = (step.body or {}).get("name")
-    if not step.once or not name:
-        return None
-    answer = await client.get(slot, step.path)
-    listed = answer.body if answer.status == _LIST.success and isinstance(answer.body, list) else []
-    return next((one for one in listed if isinstance(one, dict) and one.get("name") == name), None)
+async def _by_its_name(client: Client, slot: int, step: Step, _: Verdict) -> Mapping[str, Json] | None:
+    return await look_for(client, slot, step) if can_be_looked_for(step) else None
+
+
+def can_be_looked_for(step: Step) -> bool:
+    """Whether a create that must not be sent twice has a name of its own: an own id, or the name of an advertiser."""
+    return step.once and bool(step.own_id or (step.resource == ADVERTISERS.name and (step.body or {}).get("name")))
+
+
+async def look_for(client: Client, slot: int, step: Step) -> Mapping[str, Json] | None:
+    """The object that a create in doubt was to make, by its own name; None: there surely is none now.
+
+    The plan found nobody who had the name: ids are unique in a campaign, names of advertisers in a network.
+
+    Raises:
+        InvocaBulkError: it could not be read.
+    """
+    if step.own_id:
+        answer = await client.get(slot, (*step.path, step.own_id))
+        if answer.status == verdicts.NOT_FOUND:
+            return None
+        if answer.status == _READ.success and verdicts.number_of(answer.body):
+            found: Mapping[str, Json] = answer.body
+            return found
+    else:
+        answer = await client.get(slot, step.path)
+        if answer.status == _LIST.success and isinstance(answer.body, list):
+            name = (step.body or {}).get("name")
+            return next((one for one in answer.body if isinstance(one, dict) and one.get("name") == name), None)
+    raise CallFailed(verdicts.explained(answer, {}).rstrip("."))
 
 
 _Look: TypeAlias = "Callable[[Client, int, Step, Verdict], Awaitable[Mapping[str, Json] | None]]"
 _LOOKS: Mapping[tuple[str, Action], _Look] = {
     (PROMO_NUMBERS.name, Action.MOVE): _at_destination,
-    (ADVERTISERS.name, Action.CREATE): _by_name,
+    (ADVERTISERS.name, Action.CREATE): _by_its_name,
+    (PROMO_NUMBERS.name, Action.CREATE): _by_its_name,
 }

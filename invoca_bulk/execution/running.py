@@ -1,78 +1,56 @@
-"""One execution of a plan: its slots, its attempts, and how it ends."""
+"""One execution: its slots, its attempts, and how it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from collections import Counter, deque
-from dataclasses import dataclass, field, replace
+from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from invoca_bulk import pacing, verdicts
 from invoca_bulk.client import not_authorized
 from invoca_bulk.errors import CallFailed, NotAuthorized, RunAborted
 from invoca_bulk.execution import reading
 from invoca_bulk.execution.scribe import Scribe
+from invoca_bulk.execution.settling import Settling
+from invoca_bulk.execution.steadying import Steady
+from invoca_bulk.execution.stopping import Stop
+from invoca_bulk.execution.work import Ended, Rules
 from invoca_bulk.journal import Change, RunState, State, outcome
-from invoca_bulk.settings import FIRST_BACKOFF, MAX_ATTEMPTS
+from invoca_bulk.schema.outputs import DONE
+from invoca_bulk.settings import MAX_ATTEMPTS
 from invoca_bulk.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from invoca_bulk.client import Client
-    from invoca_bulk.errors import InvocaBulkError
     from invoca_bulk.execution.reading import Draft
+    from invoca_bulk.execution.work import Tally, Work
     from invoca_bulk.journal import Journal
-    from invoca_bulk.planning import Plan, Step
+    from invoca_bulk.planning import Step
     from invoca_bulk.schema.outputs import Outcome
     from invoca_bulk.settings import Network
 
 #: States of a step between two attempts: surely not applied, and perhaps applied.
 _AGAIN = frozenset({State.PENDING, State.SENT})
-
-
-@dataclass
-class Tally:
-    """How far a run is; written by the run's thread, read by whoever shows it.
-
-    Attributes:
-        total: how many steps there are.
-        outcomes: outcome to number of steps.
-    """
-
-    total: int = 0
-    outcomes: Counter[Outcome] = field(default_factory=Counter)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    """How a run ended.
-
-    Attributes:
-        state: finished, interrupted or aborted.
-        error: why it was aborted.
-        unrecorded: step number to its verdict, where the journal could not take it any more.
-    """
-
-    state: RunState
-    error: InvocaBulkError | None = None
-    unrecorded: Mapping[int, Verdict] = field(default_factory=dict)
+#: States of a step that may have been applied.
+_DOUBTED = frozenset({State.SENT, State.IN_DOUBT})
+#: So often creates that were not found are sent again within one execution.
+_ROUNDS = 5
 
 
 class Execution:
-    """One execution of a plan.
+    """One execution of a run.
 
     Args:
-        plan: what to do.
+        work: what to do.
         network: on which network.
         journal: an open journal that holds the run.
-        run: the run's id.
         pace: when requests may start.
-        first_backoff: seconds to wait at most after a first refusal.
+        rules: how to go about it.
         tally: where progress is counted.
         now: the clock, seconds since the epoch.
     """
@@ -80,43 +58,49 @@ class Execution:
     def __init__(  # noqa: PLR0913  each is a part of its own; keyword-only
         self,
         *,
-        plan: Plan,
+        work: Work,
         network: Network,
         journal: Journal,
-        run: str,
         pace: pacing.Pace,
-        first_backoff: float = FIRST_BACKOFF,
+        rules: Rules | None = None,
         tally: Tally,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._plan = plan
+        self._work = work
         self._network = network
+        self._journal = journal
         self._scribe = Scribe(journal)
-        self._run = run
         self._pace = pace
-        self._first_backoff = first_backoff
+        self._rules = rules or Rules()
         self._tally = tally
         self._now = now
         self._client: Client
-        self._phases = _by_phase(plan.steps)
-        self._came_to: dict[int, State] = {}
-        self._given = {number for one in plan.observed.values() for number in one.promo_numbers}
+        self._steady: Steady
+        self._states = work.states
+        self._given = set(work.given)
+        self._counted: dict[int, Outcome] = {}
+        self._failures = 0
         self._unrecorded: dict[int, Verdict] = {}
-        self._stopped = asyncio.Event()  # may be set before the loop runs: a stop in the first moment counts too
-        self._reason = RunState.FINISHED
-        self._error: InvocaBulkError | None = None
+        self._stop = Stop()
+        for number in self._states:
+            self._count(work.steps[number])
+        to_do = [step for step in work.steps if self._is_to_do(step)]
+        tally.before = sum(tally.outcomes.values()) - sum(step.number in self._counted for step in to_do)
+        self._phases = _by_phase(to_do)
+
+    def _is_to_do(self, step: Step) -> bool:
+        """Whether a step can be sent: it never was, or may be repeated; what bought in doubt is settled first."""
+        known = self._work.known.get(step.number)
+        state = known.state if known else State.PENDING
+        free = not (known and known.taken_by)
+        return free and (state is State.PENDING or (state is State.IN_DOUBT and verdicts.way_of(step).again))
 
     def stop(self) -> None:
         """Send nothing more; what is under way is awaited. To be called in the run's event loop."""
-        self._halt(RunState.INTERRUPTED)
-
-    def _halt(self, reason: RunState, error: InvocaBulkError | None = None) -> None:
-        if not self._stopped.is_set():
-            self._reason, self._error = reason, error
-            self._stopped.set()
+        self._stop.interrupt()
 
     async def execute(self, client: Client, slots: int) -> Ended:
-        """Do all steps, phase by phase, at most `slots` of them at once.
+        """Do all steps, phase by phase, at most `slots` of them at once, and settle what is in doubt in the end.
 
         Args:
             client: an open client with so many slots.
@@ -126,62 +110,113 @@ class Execution:
             How it ended. What became of each step is in the journal.
         """
         self._client = client
+        self._steady = Steady(client, self._pace, self._stop, self._tally)
+        settling = Settling(
+            client=client,
+            scribe=self._scribe,
+            journal=self._journal,
+            work=self._work,
+            rules=self._rules,
+            stop=self._stop,
+            steady=self._steady,
+            tally=self._tally,
+            now=self._now,
+        )
         try:
-            for waiting in self._phases:
-                async with asyncio.TaskGroup() as group:
-                    for slot in range(min(slots, len(waiting))):
-                        group.create_task(self._work(waiting, slot))
+            await self._send_all(slots)
+            for _ in range(_ROUNDS):
+                self._learn(await settling.settle())
+                again = await settling.send_again()
+                if not again or self._stop:
+                    break
+                self._phases = _by_phase(self._renewed(again))
+                await self._send_all(slots)
+        except Exception as error:  # noqa: BLE001  whatever it is, what was done is told
+            self._stop.abort(error)
         finally:
             await self._scribe.close()
-        if not any(self._phases) and self._reason is RunState.INTERRUPTED:
-            self._reason = RunState.FINISHED  # the interrupt came when everything was done
+        if self._stop.state is RunState.INTERRUPTED and not any(self._phases) and not settling.is_left:
+            return replace(self.ended, state=RunState.FINISHED)  # the interrupt came when everything was done
         return self.ended
 
     @property
     def ended(self) -> Ended:
         """How it stands, also when it was cancelled."""
-        return Ended(state=self._reason, error=self._error, unrecorded=self._unrecorded)
+        return Ended(state=self._stop.state, error=self._stop.error, unrecorded=self._unrecorded)
 
-    async def _work(self, waiting: deque[Step], slot: int) -> None:
-        while waiting and not self._stopped.is_set():
+    async def _send_all(self, slots: int) -> None:
+        for waiting in self._phases:
+            async with asyncio.TaskGroup() as group:
+                for slot in range(min(slots, len(waiting))):
+                    group.create_task(self._empty(waiting, slot))
+
+    async def _empty(self, waiting: deque[Step], slot: int) -> None:
+        while waiting and not self._stop:
             step = waiting.popleft()
             try:
                 done = await self._hold_back(step) if self._lacks(step) else await self._do(step, slot)
             except Exception as error:  # noqa: BLE001  whatever it is, the others' requests under way are still awaited
-                self._halt(RunState.ABORTED, _stopped_by(error))
+                self._stop.abort(error)
                 return
             if not done:
                 waiting.append(step)
 
+    def _learn(self, settled: Mapping[int, State]) -> None:
+        """What settling has found out about steps of this run."""
+        for number, state in settled.items():
+            self._states[number] = state
+            self._count(self._work.steps[number])
+
+    def _renewed(self, again: Iterable[int]) -> list[Step]:
+        """Steps that were not found, and may be sent again: as if they never had been."""
+        for number in again:
+            self._states[number] = State.PENDING
+        return [self._work.steps[number] for number in again]
+
+    def _count(self, step: Step) -> None:
+        """Count a step by what it has come to, instead of by what it had come to before."""
+        if before := self._counted.get(step.number):
+            self._tally.outcomes[before] -= 1
+        self._counted[step.number] = outcome(self._states.get(step.number, State.PENDING), step.action)
+        self._tally.outcomes[self._counted[step.number]] += 1
+
     # One step
 
     def _lacks(self, step: Step) -> bool:
-        return step.needs is not None and self._came_to.get(step.needs) is not State.DONE
+        return step.needs is not None and self._states.get(step.needs) is not State.DONE
 
     async def _hold_back(self, step: Step) -> bool:
         """Leave a step unsent, because the one that it needs was not done."""
         assert step.needs is not None  # noqa: S101  tells mypy what `_lacks` has looked at
-        verdict = verdicts.held_back(self._plan.steps[step.needs], self._came_to.get(step.needs))
+        verdict = verdicts.held_back(self._work.steps[step.needs], self._states.get(step.needs))
         told = {"error": verdict.error, "fix": verdict.fix}
         await self._scribe.write(self._change(step, State.PENDING, State.PENDING, **told))
-        self._tally.outcomes[outcome(State.PENDING, step.action)] += 1
+        self._count(step)
         return True
 
     async def _do(self, step: Step, slot: int) -> bool:
         """Send a step until its outcome is known; False: the run stopped before that."""
-        verdict = Verdict(state=State.PENDING)
+        verdict = self._so_far(step)
         for attempt in range(1, MAX_ATTEMPTS + 1):
-            if not await self._turn(step):
+            if not await self._turn(step, slot):
                 return await self._leave(step, verdict)
             verdict = await self._attempt(step, slot, attempt, verdict)
             await self._record(step, verdict)
+            self._steady.told(verdict)
             if verdict.stop:
-                self._halt(RunState.ABORTED, NotAuthorized(not_authorized(self._network)))
+                self._stop.abort(NotAuthorized(not_authorized(self._network)))
                 return False
             if verdict.state not in _AGAIN:
                 return True
-            await self._back_off(verdict, attempt)
+            await self._back_off(attempt)
         raise AssertionError  # after the last attempt a step is not sent again
+
+    def _so_far(self, step: Step) -> Verdict:
+        """What the attempts of an earlier execution came to."""
+        known = self._work.known.get(step.number)
+        if known is None or known.state is not State.IN_DOUBT or not verdicts.way_of(step).again:
+            return Verdict(state=State.PENDING)
+        return verdicts.interrupted(step, known.error)
 
     async def _leave(self, step: Step, verdict: Verdict) -> bool:
         """The run stops before the next attempt: what an earlier one may have done is in doubt."""
@@ -189,27 +224,14 @@ class Execution:
             await self._record(step, verdicts.left(verdict))
         return False
 
-    async def _turn(self, step: Step) -> bool:
+    async def _turn(self, step: Step, slot: int) -> bool:
         """Wait for the pace; False: the run stops instead."""
         requests = 2 if reading.is_read_before(step) else 1  # nothing should come between the reading and the writing
-        wait = max(self._pace.reserve(time.monotonic()) for _ in range(requests))
-        return not await self._stops_within(wait)
+        return await self._steady.turn(slot, reading.probe_of(step), requests)
 
-    async def _back_off(self, verdict: Verdict, attempt: int) -> None:
-        """Wait after a refusal; what the platform asks for holds for all slots that have not started yet."""
-        if verdict.wait is not None:
-            self._pace.pause(verdict.wait, time.monotonic())
+    async def _back_off(self, attempt: int) -> None:
         chance = random.random()  # noqa: S311  no secret depends on it
-        await self._stops_within(pacing.backoff(attempt, chance, self._first_backoff))
-
-    async def _stops_within(self, seconds: float) -> bool:
-        if seconds > 0 and not self._stopped.is_set():
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._stopped.wait()
-            except TimeoutError:
-                pass
-        return self._stopped.is_set()
+        await self._stop.within(pacing.backoff(attempt, chance, self._rules.first_backoff))
 
     # One attempt
 
@@ -222,8 +244,11 @@ class Execution:
             attempt: counts from 1.
             earlier: what the attempts before came to: `sent` if one of them may have been applied.
         """
-        doubted = earlier.state is State.SENT
-        await self._scribe.write(self._change(step, earlier.state, State.SENT, sent_at=self._now(), attempt=attempt))
+        doubted = earlier.state in _DOUBTED
+        before = known.attempt if (known := self._work.known.get(step.number)) else 0
+        sent = {"sent_at": self._now(), "attempt": before + attempt}
+        await self._scribe.write(self._change(step, earlier.state, State.SENT, **sent))
+        self._states[step.number] = State.SENT
         version = self._network.api_version
         draft = await reading.draft(
             self._client, slot, step, titles=self._titles(step), version=version, doubted=doubted
@@ -247,14 +272,16 @@ class Execution:
 
         try:
             answer = await self._client.send(slot, step.verb, step.path, draft.body, on_status=keep_status)
-            return verdicts.of_answer(answer, replace(step, body=draft.body), self._titles(step), doubted=doubted)
+            sent = replace(step, body=draft.body)
+            strict = self._rules.doubt_refusals
+            return verdicts.of_answer(answer, sent, self._titles(step), doubted=doubted, strict=strict)
         except CallFailed as error:
             return verdicts.of_failure(error, step)
         except Exception:  # noqa: BLE001  what nobody has foreseen proves nothing about the platform
             return verdicts.unexpected(step)
 
     def _titles(self, step: Step) -> Mapping[str, str]:
-        return self._plan.titles.get(step.resource, {})
+        return self._work.titles.get(step.resource, {})
 
     def _judged(self, step: Step, verdict: Verdict) -> Verdict:
         """A number can be given once only."""
@@ -280,23 +307,25 @@ class Execution:
             )
         )
         del self._unrecorded[step.number]
+        self._states[step.number] = verdict.state
         if verdict.state not in _AGAIN:
-            self._came_to[step.number] = verdict.state
-            self._tally.outcomes[outcome(verdict.state, step.action)] += 1
+            self._count(step)
+            self._look_at_failures(step)
+
+    def _look_at_failures(self, step: Step) -> None:
+        """Stop a run that only fails."""
+        self._failures += self._counted[step.number] not in DONE
+        most = self._rules.max_failures
+        if most is not None and self._failures >= most:
+            self._stop.abort(RunAborted(f"{self._failures:,} rows were not done, and --max-failures stops there."))
 
     def _change(self, step: Step, before: State, after: State, /, **values: object) -> Change:
-        return Change(run=self._run, step=step.number, before=before, after=after, values=values)
+        return Change(run=self._work.run, step=step.number, before=before, after=after, values=values)
 
 
-def _by_phase(steps: Sequence[Step]) -> list[deque[Step]]:
+def _by_phase(steps: Iterable[Step]) -> list[deque[Step]]:
     """The steps of each phase, in the plan's order."""
-    return [deque(one for one in steps if one.phase == phase) for phase in sorted({one.phase for one in steps})]
-
-
-def _stopped_by(error: Exception) -> RunAborted:
-    if isinstance(error, RunAborted):
-        return error
-    if isinstance(error, SQLAlchemyError):
-        reason = getattr(error, "orig", None) or type(error).__name__
-        return RunAborted(f"The journal cannot be written ({reason}), so nothing more was sent. Is the disk full?")
-    return RunAborted(f"The run stopped at an unexpected error ({type(error).__name__}: {error}).")
+    phases: dict[int, deque[Step]] = {}
+    for step in steps:
+        phases.setdefault(step.phase, deque()).append(step)
+    return [phases[phase] for phase in sorted(phases)]

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from invoca_bulk.journal import Change, Journal
 
     _Batch = Sequence[tuple[Sequence[Change], asyncio.Future[None]]]
+
+_T = TypeVar("_T")
 
 
 class Scribe:
@@ -47,6 +49,10 @@ class Scribe:
         """Have a change made durable with the next commit, without waiting for it."""
         self._waiting.append(([change], asyncio.get_running_loop().create_future()))
         self._start()
+
+    async def ask(self, look: Callable[[], _T]) -> _T:
+        """Read the journal, in the thread that has its connection."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, look)
 
     def _start(self) -> None:
         if self._writer is None or self._writer.done():

@@ -8,8 +8,8 @@ holds an operating-system lock that dies with it. Others may read at any time. N
 from __future__ import annotations
 
 from invoca_bulk.journal.book import REHEARSAL, Journal, new_run_id
-from invoca_bulk.journal.files import durable_engine, journal_file, opened, results_of
-from invoca_bulk.journal.records import Change, RowRecord, RunRecord
+from invoca_bulk.journal.files import Listed, durable_engine, journal_file, listed, opened, reading, results_of, run_of
+from invoca_bulk.journal.records import Change, RowRecord, RunRecord, Start, StepRecord
 from invoca_bulk.journal.states import DONE_OUTCOME, ENDS_AS, NEXT, RunState, State, outcome
 from invoca_bulk.journal.tables import VERSION, OtherVersion
 
@@ -21,15 +21,21 @@ __all__ = [
     "VERSION",
     "Change",
     "Journal",
+    "Listed",
     "OtherVersion",
     "RowRecord",
     "RunRecord",
     "RunState",
+    "Start",
     "State",
+    "StepRecord",
     "durable_engine",
     "journal_file",
+    "listed",
     "new_run_id",
     "opened",
     "outcome",
+    "reading",
     "results_of",
+    "run_of",
 ]

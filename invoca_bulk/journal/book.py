@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+import json
 import secrets
+from collections import Counter, defaultdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
 from invoca_bulk.errors import RunAborted
 from invoca_bulk.journal import records
-from invoca_bulk.journal.states import BOUGHT, NEXT, State
-from invoca_bulk.journal.tables import BASELINES, ROWS, RUNS, STEPS
+from invoca_bulk.journal.records import Start
+from invoca_bulk.journal.states import BOUGHT, NEXT, RunState, State, outcome
+from invoca_bulk.journal.tables import BASELINES, LEARNED, ROWS, RUNS, STEPS
+from invoca_bulk.schema import PROMO_NUMBERS
+from invoca_bulk.schema.outputs import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from invoca_bulk.journal.records import Change, RowRecord, RunRecord
-    from invoca_bulk.journal.states import RunState
-    from invoca_bulk.planning import Plan
+    from invoca_bulk.journal.records import Change, RowRecord, RunRecord, StepRecord
+    from invoca_bulk.planning import Plan, Purchase, Scope
     from invoca_bulk.settings import Network
+
+_T = TypeVar("_T")
 
 #: Begins the ids of runs on a sandbox, so that made-up numbers are never taken for real ones.
 REHEARSAL = "sandbox-"
+
+#: So many addresses in one query.
+_AT_ONCE = 500
+
+
+def batched(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    """Lists of at most so many items (`itertools.batched` comes with Python 3.12)."""
+    left = iter(items)
+    while some := list(islice(left, size)):
+        yield some
 
 
 def new_run_id(now: float) -> str:
@@ -41,19 +58,60 @@ class Journal:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
-    def begin(self, plan: Plan, network: Network, *, now: float) -> str:
+    def begin(
+        self, plan: Plan, network: Network, *, now: float, start: Start | None = None, run: str | None = None
+    ) -> str:
         """Record a run with all its rows and steps, in one transaction, before anything is sent.
+
+        What an earlier run has not sent yet and this one is going to buy is no longer that one's to do.
+
+        Args:
+            plan: what to do.
+            network: on which network.
+            now: seconds since the epoch.
+            start: what else to record.
+            run: the id that it is to have; None: a new one.
 
         Returns:
             The run's id.
         """
-        run = (REHEARSAL if network.made_up else "") + new_run_id(now)
+        run = run or self.new_id(network, now)
         with self._connection.begin():
-            self._connection.execute(sa.insert(RUNS), records.run_values(run, plan, network, now))
+            self._connection.execute(sa.insert(RUNS), records.run_values(run, plan, network, start or Start(), now))
             self._insert(STEPS, records.step_values(run, plan))
             self._insert(ROWS, records.row_values(run, plan))
             self._insert(BASELINES, records.baseline_values(run, plan))
+            self._hand_over(run, Counter(step.identity for step in plan.steps if step.once))
         return run
+
+    @staticmethod
+    def new_id(network: Network, now: float) -> str:
+        """An id for a run on a network; that of a rehearsal says so."""
+        return (REHEARSAL if network.made_up else "") + new_run_id(now)
+
+    def _hand_over(self, run: str, wanted: Counter[str]) -> None:
+        """Leave to a new run what earlier ones have not sent of the same: else resuming those would buy it twice."""
+        waiting = (STEPS.c.once, STEPS.c.state == State.PENDING, STEPS.c.taken_by == "", STEPS.c.run != run)
+        query = sa.select(STEPS.c.run, STEPS.c.step, STEPS.c.identity).where(*waiting)
+        for one in self._connection.execute(query.order_by(STEPS.c.run, STEPS.c.step)).all():
+            if wanted[one.identity] > 0:
+                wanted[one.identity] -= 1
+                where = (STEPS.c.run == one.run, STEPS.c.step == one.step)
+                self._connection.execute(sa.update(STEPS).where(*where).values(taken_by=run))
+
+    def take_over(self) -> None:
+        """What a dead process had sent is in doubt, and its run was interrupted; the caller is the only owner."""
+        with self._connection.begin():
+            sent = sa.update(STEPS).where(STEPS.c.state == State.SENT)
+            self._connection.execute(sent.values(state=State.IN_DOUBT))
+            running = sa.update(RUNS).where(RUNS.c.state == RunState.RUNNING)
+            self._connection.execute(running.values(state=RunState.INTERRUPTED))
+
+    def go_on(self, run: str) -> None:
+        """Record that a run that was interrupted goes on."""
+        with self._connection.begin():
+            values = {"state": RunState.RUNNING, "ended_at": None, "note": ""}
+            self._connection.execute(sa.update(RUNS).where(RUNS.c.run == run).values(values))
 
     def _insert(self, table: sa.Table, values: Sequence[Mapping[str, Any]]) -> None:
         if values:
@@ -87,25 +145,94 @@ class Journal:
             values = {"state": state, "ended_at": now, "note": note}
             self._connection.execute(sa.update(RUNS).where(RUNS.c.run == run).values(values))
 
-    def earlier(self, fingerprint: str) -> list[tuple[RunRecord, Mapping[State, int]]]:
-        """Runs of the same content that may have bought something, oldest first.
-
-        Returns:
-            Each with its steps in each state. Steps that may be repeated are not counted: doing them twice is harmless.
-        """
-        query = (
-            sa.select(RUNS, STEPS.c.state.label("step_state"), sa.func.count().label("count"))
-            .join(STEPS, STEPS.c.run == RUNS.c.run)
-            .where(RUNS.c.fingerprint == fingerprint, STEPS.c.once)
-            .group_by(RUNS.c.run, STEPS.c.state)
-            .order_by(RUNS.c.started_at)
-        )
-        found: dict[str, tuple[RunRecord, dict[State, int]]] = {}
+    def unfinished(self, fingerprint: str) -> RunRecord | None:
+        """The latest run of the same content, if it was interrupted or left something in doubt; None: there is none."""
+        query = sa.select(RUNS).where(RUNS.c.fingerprint == fingerprint).order_by(RUNS.c.started_at.desc()).limit(1)
         with self._connection.begin():
-            for one in self._connection.execute(query).mappings():
-                record = records.run_record({name: one[name] for name in RUNS.c.keys()})  # noqa: SIM118  columns
-                found.setdefault(record.run, (record, {}))[1][State(one["step_state"])] = one["count"]
-        return [(record, counts) for record, counts in found.values() if set(counts) & BOUGHT]
+            found = self._connection.execute(query).mappings().one_or_none()
+        record = records.run_record(dict(found)) if found else None
+        return record if record and self.is_open(record) else None
+
+    def is_open(self, record: RunRecord) -> bool:
+        """Whether something is left of a run that resuming it would do."""
+        unsent = {State.PENDING} if record.state is not RunState.FINISHED else set()
+        left = {State.SENT, State.IN_DOUBT} | unsent
+        where = (STEPS.c.run == record.run, STEPS.c.state.in_(left), STEPS.c.taken_by == "")
+        with self._connection.begin():
+            return self._connection.execute(sa.select(STEPS.c.step).where(*where).limit(1)).first() is not None
+
+    def purchases(self, addresses: Iterable[Sequence[str]]) -> list[Purchase]:
+        """What has, or may have, been bought at these addresses, the oldest first.
+
+        Args:
+            addresses: path parts of collections.
+        """
+        columns = (STEPS.c.run, STEPS.c.step, STEPS.c.identity, STEPS.c.state, STEPS.c.action, STEPS.c.answer)
+        query = sa.select(*columns, RUNS.c.started_at).join(RUNS, STEPS.c.run == RUNS.c.run)
+        query = query.where(STEPS.c.once, STEPS.c.state.in_(BOUGHT))
+        found: list[sa.RowMapping] = []
+        with self._connection.begin():
+            for some in batched(addresses, _AT_ONCE):
+                where = sa.cast(STEPS.c.path, sa.String).in_([json.dumps(list(one)) for one in some])
+                found += self._connection.execute(query.where(where)).mappings().all()
+        return [
+            records.purchase(one) for one in sorted(found, key=lambda it: (it["started_at"], it["run"], it["step"]))
+        ]
+
+    def steps(self, run: str, state: State | None = None) -> list[StepRecord]:
+        """The steps of a run, as they stand now; all, or those in one state."""
+        return self._steps(STEPS.c.run == run, *([STEPS.c.state == state] if state else []))
+
+    def doubted(self) -> list[StepRecord]:
+        """The purchases in doubt, of all runs."""
+        return self._steps(STEPS.c.once, STEPS.c.state == State.IN_DOUBT)
+
+    def _steps(self, *where: sa.ColumnElement[bool]) -> list[StepRecord]:
+        query = sa.select(STEPS).where(*where).order_by(STEPS.c.run, STEPS.c.step)
+        with self._connection.begin():
+            return [records.step_record(one) for one in self._connection.execute(query).mappings()]
+
+    def baselines(self, run: str) -> dict[Scope, list[str]]:
+        """The numbers that each scope had when a run began."""
+        query = sa.select(BASELINES.c.scope, BASELINES.c.numbers).where(BASELINES.c.run == run)
+        with self._connection.begin():
+            return {tuple(json.loads(one.scope)): one.numbers for one in self._connection.execute(query)}
+
+    def known_numbers(self, since: float) -> set[str]:
+        """The promo numbers that answers have named since a time: created, changed or moved by this journal's runs."""
+        where = (STEPS.c.resource == PROMO_NUMBERS.name, STEPS.c.state == State.DONE, STEPS.c.ended_at >= since)
+        with self._connection.begin():
+            answers = self._connection.execute(sa.select(STEPS.c.answer).where(*where)).scalars()
+            return {str(one["promo_number"]) for one in answers if isinstance(one, dict) and one.get("promo_number")}
+
+    def learn(self, rate: float, *, now: float) -> None:
+        """Remember the rate that the network takes."""
+        with self._connection.begin():
+            self._connection.execute(sa.delete(LEARNED))
+            self._connection.execute(sa.insert(LEARNED).values(rate=rate, at=now))
+
+    def learned(self) -> float | None:
+        """The rate that the network took, in requests a second; None: it never refused any."""
+        with self._connection.begin():
+            return self._connection.execute(sa.select(LEARNED.c.rate)).scalar_one_or_none()
+
+    def totals(self) -> dict[str, Counter[Outcome]]:
+        """Run to outcome to number of rows."""
+        asked = (ROWS.c.outcome, ROWS.c.action, STEPS.c.state, STEPS.c.action.label("done"))
+        on = (ROWS.c.step_run == STEPS.c.run) & (ROWS.c.step == STEPS.c.step)
+        query = sa.select(ROWS.c.run, *asked, sa.func.count().label("rows")).outerjoin_from(ROWS, STEPS, on)
+        found: dict[str, Counter[Outcome]] = defaultdict(Counter)
+        with self._connection.begin():
+            for one in self._connection.execute(query.group_by(ROWS.c.run, *asked)):
+                planned = Outcome(one.outcome) if one.outcome else outcome(one.state, one.action or one.done)
+                found[one.run][planned] += one.rows
+        return found
+
+    def runs(self) -> list[RunRecord]:
+        """All runs, the oldest first."""
+        with self._connection.begin():
+            found = self._connection.execute(sa.select(RUNS).order_by(RUNS.c.started_at)).mappings()
+            return [records.run_record(dict(one)) for one in found]
 
     def run(self, run: str) -> RunRecord:
         """What is known of a run."""
@@ -118,7 +245,7 @@ class Journal:
         query = (
             sa.select(ROWS, STEPS)
             .set_label_style(sa.LABEL_STYLE_TABLENAME_PLUS_COL)
-            .outerjoin_from(ROWS, STEPS, (ROWS.c.run == STEPS.c.run) & (ROWS.c.step == STEPS.c.step))
+            .outerjoin_from(ROWS, STEPS, (ROWS.c.step_run == STEPS.c.run) & (ROWS.c.step == STEPS.c.step))
             .where(ROWS.c.run == run)
             .order_by(ROWS.c.position)
         )

@@ -5,14 +5,16 @@ It holds no token and no header. One process writes at a time, and holds an oper
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import socket
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import filelock
@@ -21,13 +23,21 @@ import sqlalchemy as sa
 from invoca_bulk.errors import JournalHeld, SettingInvalid
 from invoca_bulk.journal import tables
 from invoca_bulk.journal.book import Journal
+from invoca_bulk.journal.states import RunState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from invoca_bulk.journal.records import RowRecord, RunRecord
+    from invoca_bulk.schema.outputs import Outcome
     from invoca_bulk.settings import Network
+
+
+T = TypeVar("T")
+
+#: Seconds: `runs` holds a lock for an instant to see whether it is free.
+_PATIENCE = 0.2
 
 
 def journal_file(folder: Path, *, base_url: str, network_id: str) -> Path:
@@ -54,7 +64,9 @@ def opened(folder: Path, network: Network) -> Iterator[Journal]:
                 connection = engine.connect()
                 tables.prepare(connection)
             with connection:
-                yield Journal(connection)
+                book = Journal(connection)
+                book.take_over()
+                yield book
         finally:
             engine.dispose()
 
@@ -83,7 +95,7 @@ def _owned(path: Path) -> Iterator[None]:
     lock = filelock.FileLock(path.with_suffix(".lock"), mode=0o600)
     owner = path.with_suffix(".owner")
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=_PATIENCE, poll_interval=_PATIENCE / 4)
     except filelock.Timeout:
         msg = f"Another run works on this network: {_who(owner)}. Wait until it has ended, then try again."
         raise JournalHeld(msg) from None
@@ -120,29 +132,118 @@ def durable_engine(path: Path) -> sa.Engine:
     return engine
 
 
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """One run of any journal in a folder.
+
+    Attributes:
+        record: the run.
+        totals: outcome to number of rows.
+        held: whether a process is at work on its network.
+        is_open: whether resuming it would do something.
+    """
+
+    record: RunRecord
+    totals: Mapping[Outcome, int]
+    held: bool
+    is_open: bool
+
+    @property
+    def state(self) -> str:
+        """Where the run stands; one that nobody is at any more was interrupted."""
+        is_dead = self.record.state is RunState.RUNNING and not self.held
+        return RunState.INTERRUPTED if is_dead else self.record.state
+
+
 def results_of(folder: Path, run: str) -> tuple[RunRecord, list[RowRecord]]:
     """A run and its rows as they stand now, in whichever journal of a folder it is; also while another process runs it.
 
     Raises:
         SettingInvalid: no journal there knows the run.
     """
-    others = False
-    for path in sorted(folder.glob("*.sqlite")):
-        engine = sa.create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true")
-        try:
-            with engine.connect() as connection:
-                tables.check(connection)
-                book = Journal(connection)
-                return book.run(run), book.rows(run)
-        except tables.OtherVersion:
-            others = True
-        except (sa.exc.NoResultFound, sa.exc.DatabaseError):
-            continue
-        finally:
-            engine.dispose()
+    return _first(folder, run, lambda book: (book.run(run), book.rows(run)))
+
+
+def run_of(folder: Path, run: str) -> RunRecord:
+    """A run, in whichever journal of a folder it is.
+
+    Raises:
+        SettingInvalid: no journal there knows the run.
+    """
+    return _first(folder, run, lambda book: book.run(run))
+
+
+def _first(folder: Path, run: str, look: Callable[[Journal], T]) -> T:
+    """What the journal that knows a run says of it."""
+    others: list[Path] = []
+    for _, book in _books(folder, others):
+        with contextlib.suppress(sa.exc.NoResultFound):
+            return look(book)
     unread = " Journals of another version of this program are there too, and cannot be read." if others else ""
     msg = (
         f"No journal in {folder} knows the run {run!r}.{unread} "
-        "A run's id stands in the column result_run of its results."
+        "A run's id stands in the column result_run of its results, and in `invoca-bulk runs`."
     )
     raise SettingInvalid(msg)
+
+
+def listed(folder: Path) -> list[Listed]:
+    """All runs of the journals in a folder, the oldest first; also while other processes are at work."""
+    found = []
+    for path, book in _books(folder, []):
+        held = _is_held(path)
+        totals = book.totals()
+        found += [
+            Listed(record=one, totals=totals.get(one.run, {}), held=held, is_open=book.is_open(one))
+            for one in book.runs()
+        ]
+    return sorted(found, key=lambda one: one.record.started_at)
+
+
+@contextmanager
+def reading(folder: Path, network: Network) -> Iterator[Journal | None]:
+    """A network's journal to look into, also while another process has it; None: there is none yet."""
+    path = journal_file(folder, base_url=network.base_url, network_id=network.network_id)
+    with _readable(path) as book:
+        yield book
+
+
+def _books(folder: Path, others: list[Path]) -> Iterator[tuple[Path, Journal]]:
+    """The journals in a folder; those of another version are left out, and put into a list."""
+    for path in sorted(folder.glob("*.sqlite")):
+        with contextlib.suppress(sa.exc.DatabaseError):
+            try:
+                with _readable(path) as book:
+                    if book:
+                        yield path, book
+            except tables.OtherVersion:
+                others.append(path)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[Journal | None]:
+    if not path.exists():
+        yield None
+        return
+    engine = sa.create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true")
+    try:
+        with engine.connect() as connection:
+            if tables.is_empty(connection):
+                yield None
+            else:
+                tables.check(connection)
+                yield Journal(connection)
+    finally:
+        engine.dispose()
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a process has a journal; whoever wants it at this very moment tries again."""
+    lock = filelock.FileLock(path.with_suffix(".lock"), mode=0o600)
+    try:
+        with lock.acquire(blocking=False):
+            return False
+    except filelock.Timeout:
+        return True
+    except OSError:  # a folder that can only be read
+        return False

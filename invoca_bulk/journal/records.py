@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from invoca_bulk.journal.states import RunState, State, outcome
-from invoca_bulk.planning import PlannedSheet
+from invoca_bulk.planning import Choices, PlannedSheet, Purchase, Step
+from invoca_bulk.schema import Action
 from invoca_bulk.schema.outputs import Outcome
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from invoca_bulk.planning import Plan
+    from invoca_bulk.planning import Plan, PlannedRow
     from invoca_bulk.settings import Network
 
 
@@ -40,8 +41,27 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Start:
+    """What is recorded of a run besides its plan.
+
+    Attributes:
+        choices: what the user had decided; a run goes on with the same.
+        output: where its results are to go, absolute; empty: only a frame is wanted.
+        source_path: the sheet's file, absolute; empty: there was none.
+    """
+
+    choices: Choices = field(default_factory=Choices)
+    output: str = ""
+    source_path: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What the journal knows of a run. Times are seconds since the epoch; `ended_at` None: it has not ended."""
+    """What the journal knows of a run. Times are seconds since the epoch; `ended_at` None: it has not ended.
+
+    `titles`: resource to path to the sheet's title, as in `planning.Plan`. The other attributes are those of `Start`,
+    of the plan, and of the network.
+    """
 
     run: str
     base_url: str
@@ -49,8 +69,12 @@ class RunRecord:
     api_version: str
     resource: str
     source: str
+    source_path: str
+    output: str
     fingerprint: str
+    choices: Choices
     sheets: tuple[PlannedSheet, ...]
+    titles: Mapping[str, Mapping[str, str]]
     state: RunState
     started_at: float
     ended_at: float | None
@@ -58,11 +82,43 @@ class RunRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StepRecord:
+    """One step as the journal has it.
+
+    Attributes:
+        run: the run that it belongs to.
+        step: what was planned; of an update the body and the state before are those that were really sent and found.
+        state: where it stands.
+        attempt: how often it was sent.
+        sent_at: when it was sent last, seconds since the epoch; None: never.
+        ended_at: when its state was told last.
+        http_status: of the last answer.
+        answer: the platform's JSON.
+        error: why it is not done.
+        fix: what to do about it.
+        taken_by: a later run that does it instead; empty: none.
+    """
+
+    run: str
+    step: Step
+    state: State
+    attempt: int
+    sent_at: float | None
+    ended_at: float | None
+    http_status: int | None
+    answer: Any
+    error: str
+    fix: str
+    taken_by: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RowRecord:
     """One row of the results as the journal has it.
 
-    `ended_at`: seconds since the epoch. `step` None: there was nothing to do. `action`: what the row asked for, else
-    what its step does; empty where it has neither. `sheet`: the number of its sheet in the plan.
+    `ended_at`: seconds since the epoch. `step` None: there was nothing to do. `step_run`: the run whose step it is.
+    `action`: what the row asked for, else what its step does; empty where it has neither. `sheet`: the number of its
+    sheet in the plan.
     """
 
     sheet: int
@@ -76,11 +132,12 @@ class RowRecord:
     attempts: int
     ended_at: float | None
     answer: Any
+    step_run: str
     step: int | None
     action: str
 
 
-def run_values(run: str, plan: Plan, network: Network, now: float) -> dict[str, Any]:
+def run_values(run: str, plan: Plan, network: Network, start: Start, now: float) -> dict[str, Any]:
     """The columns of a run that begins."""
     return {
         "run": run,
@@ -89,8 +146,11 @@ def run_values(run: str, plan: Plan, network: Network, now: float) -> dict[str, 
         "api_version": network.api_version,
         "resource": plan.resource,
         "source": plan.source,
+        **vars(start),
+        "choices": vars(start.choices),
         "fingerprint": plan.fingerprint,
         "sheets": [vars(one) for one in plan.sheets],
+        "titles": plan.titles,
         "state": RunState.RUNNING,
         "started_at": now,
     }
@@ -110,6 +170,7 @@ _PLANNED = (
     "patch",
     "before",
     "destination",
+    "identity",
 )
 
 
@@ -131,15 +192,21 @@ def row_values(run: str, plan: Plan) -> list[dict[str, Any]]:
             "row": int(row.row),
             "cells": row.cells,
             "action": row.action,
-            "step": row.step,
-            "outcome": row.outcome,
-            "carried": row.carried,
+            **_its_step(run, row),
+            "carried": row.carried and not row.earlier,
             "found": row.found,
             "error": row.error,
             "fix": row.fix,
         }
         for position, row in enumerate(plan.rows)
     ]
+
+
+def _its_step(run: str, row: PlannedRow) -> dict[str, Any]:
+    """Where the outcome of a row is found; of one that an earlier run did, it is that run's step as it is by then."""
+    if row.earlier:
+        return {"step_run": row.earlier.run, "step": row.earlier.step, "outcome": None}
+    return {"step_run": None if row.step is None else run, "step": row.step, "outcome": row.outcome}
 
 
 def baseline_values(run: str, plan: Plan) -> list[dict[str, Any]]:
@@ -153,7 +220,30 @@ def baseline_values(run: str, plan: Plan) -> list[dict[str, Any]]:
 def run_record(one: Mapping[str, Any]) -> RunRecord:
     """A run as it was read."""
     sheets = tuple(PlannedSheet(**{**sheet, "headers": tuple(sheet["headers"])}) for sheet in one["sheets"])
-    return RunRecord(**{**one, "sheets": sheets, "state": RunState(one["state"])})
+    choices = Choices(**one["choices"])
+    return RunRecord(**{**one, "choices": choices, "sheets": sheets, "state": RunState(one["state"])})
+
+
+def step_record(one: Mapping[Any, Any]) -> StepRecord:
+    """A step as it was read."""
+    planned = {name: one[name] for name in _PLANNED}
+    planned |= {"path": tuple(one["path"]), "destination": tuple(one["destination"]), "action": Action(one["action"])}
+    known = (it.name for it in fields(StepRecord) if it.name not in {"step", "state"})
+    return StepRecord(
+        step=Step(number=one["step"], **planned), state=State(one["state"]), **{name: one[name] for name in known}
+    )
+
+
+def _taken(by: str | None) -> str:
+    return f"Run {by} does it instead; see its results." if by else ""
+
+
+def purchase(one: Mapping[Any, Any]) -> Purchase:
+    """A step that has, or may have, bought something."""
+    answer = one["answer"] if isinstance(one["answer"], dict) else {}
+    known = {name: one[name] for name in ("identity", "run", "step")}
+    number = str(answer.get("promo_number") or "") if one["state"] == State.DONE else ""
+    return Purchase(**known, outcome=outcome(one["state"], one["action"]), number=number)
 
 
 def row_record(one: sa.Row[Any]) -> RowRecord:
@@ -166,12 +256,13 @@ def row_record(one: sa.Row[Any]) -> RowRecord:
         cells=tuple(one.rows_cells),
         outcome=Outcome(planned) if planned else outcome(one.steps_state, action),
         carried=one.rows_carried,
-        error=one.rows_error or one.steps_error or "",
+        error=one.rows_error or one.steps_error or _taken(one.steps_taken_by),
         fix=one.rows_fix or one.steps_fix or "",
         http_status=one.steps_http_status,
         attempts=one.steps_attempt or 0,
         ended_at=one.steps_ended_at,
         answer=one.rows_found if one.rows_step is None else one.steps_answer,
+        step_run=one.rows_step_run or "",
         step=one.rows_step,
         action=action,
     )

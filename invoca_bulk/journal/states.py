@@ -36,7 +36,7 @@ class RunState(StrEnum):
 NEXT: Mapping[State, frozenset[State]] = {
     State.PENDING: frozenset({State.SENT}),
     State.SENT: frozenset({State.DONE, State.REJECTED, State.PENDING, State.FAILED, State.IN_DOUBT}),
-    State.IN_DOUBT: frozenset({State.DONE, State.ABSENT}),
+    State.IN_DOUBT: frozenset({State.DONE, State.ABSENT, State.SENT}),  # sent: again, of what may be repeated
     State.ABSENT: frozenset({State.PENDING}),
     State.DONE: frozenset(),
     State.REJECTED: frozenset(),

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from invoca_bulk.errors import SettingInvalid
 
 #: Of the tables below; a file of another one is left alone.
-VERSION = 2
+VERSION = 3
 
 METADATA = sa.MetaData()
 _VERSIONS = sa.Table("version", METADATA, sa.Column("version", sa.Integer, nullable=False))
@@ -20,8 +20,12 @@ RUNS = sa.Table(
     sa.Column("api_version", sa.String, nullable=False),
     sa.Column("resource", sa.String, nullable=False),
     sa.Column("source", sa.String, nullable=False),
+    sa.Column("source_path", sa.String, nullable=False),
+    sa.Column("output", sa.String, nullable=False),
     sa.Column("fingerprint", sa.String, nullable=False, index=True),
+    sa.Column("choices", sa.JSON, nullable=False),
     sa.Column("sheets", sa.JSON, nullable=False),
+    sa.Column("titles", sa.JSON, nullable=False),
     sa.Column("state", sa.String, nullable=False),
     sa.Column("started_at", sa.Float, nullable=False),
     sa.Column("ended_at", sa.Float),
@@ -44,6 +48,8 @@ STEPS = sa.Table(
     sa.Column("patch", sa.JSON(none_as_null=True)),
     sa.Column("before", sa.JSON(none_as_null=True)),
     sa.Column("destination", sa.JSON, nullable=False),
+    sa.Column("identity", sa.String, nullable=False, index=True),
+    sa.Column("taken_by", sa.String, nullable=False, default=""),  # a later run that does it instead
     sa.Column("state", sa.String, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False, default=0),
     sa.Column("sent_at", sa.Float),
@@ -62,6 +68,7 @@ ROWS = sa.Table(
     sa.Column("row", sa.Integer, nullable=False),
     sa.Column("cells", sa.JSON, nullable=False),
     sa.Column("action", sa.String, nullable=False),
+    sa.Column("step_run", sa.String),  # the run whose step it is: an earlier one, where that did the row already
     sa.Column("step", sa.Integer),
     sa.Column("outcome", sa.String),
     sa.Column("carried", sa.Boolean, nullable=False),
@@ -76,6 +83,13 @@ BASELINES = sa.Table(
     sa.Column("run", sa.ForeignKey("runs.run"), primary_key=True),
     sa.Column("scope", sa.String, primary_key=True),
     sa.Column("numbers", sa.JSON, nullable=False),
+)
+#: The rate that the network was found to take, in requests a second; one row.
+LEARNED = sa.Table(
+    "learned",
+    METADATA,
+    sa.Column("rate", sa.Float, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
 )
 
 
@@ -105,6 +119,12 @@ def _is_new(connection: sa.Connection) -> bool:
     """Whether the file holds nothing yet; a process that was killed may have left the table of the version, empty."""
     names = sa.inspect(connection).get_table_names()
     return names == [_VERSIONS.name] and not connection.execute(sa.select(_VERSIONS)).all()
+
+
+def is_empty(connection: sa.Connection) -> bool:
+    """Whether a process is just making the file."""
+    with connection.begin():
+        return not sa.inspect(connection).get_table_names() or _is_new(connection)
 
 
 def check(connection: sa.Connection) -> None:

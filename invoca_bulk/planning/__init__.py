@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk.planning import numbers
 from invoca_bulk.planning.drafting import Draft
+from invoca_bulk.planning.earlier import Earlier, identity_of
 from invoca_bulk.planning.model import (
     NESTED,
     REFUSED,
@@ -22,12 +23,14 @@ from invoca_bulk.planning.model import (
     Plan,
     PlannedRow,
     PlannedSheet,
+    Purchase,
     Removal,
     Scope,
     Step,
 )
 from invoca_bulk.planning.numbers import NumberPlanner
 from invoca_bulk.planning.objects import ObjectPlanner
+from invoca_bulk.planning.own_ids import with_own_ids
 from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, paths
 from invoca_bulk.validation import Place
 
@@ -43,18 +46,23 @@ __all__ = [
     "REFUSED",
     "UNCHANGED",
     "Choices",
+    "Earlier",
     "FieldChange",
     "Observed",
     "Plan",
     "PlannedRow",
     "PlannedSheet",
+    "Purchase",
     "Removal",
     "Scope",
     "Step",
+    "collections",
     "fingerprint_of",
+    "identity_of",
     "listed",
     "make",
     "needed",
+    "with_own_ids",
 ]
 
 
@@ -86,18 +94,30 @@ def listed(scope: Scope) -> tuple[str, ...]:
     return (*scope, PROMO_NUMBERS.name) if scope else (ADVERTISERS.name,)
 
 
-def make(checked: Checked, observed: Mapping[Scope, Observed], choices: Choices | None = None) -> Plan:
+def collections(scopes: Iterable[Scope]) -> Iterator[tuple[str, ...]]:
+    """The addresses, as path parts, to which something new is sent in these scopes."""
+    for scope in scopes:
+        yield from ((*scope, one.name) for one in (PROMO_NUMBERS if scope else ADVERTISERS).collections)
+
+
+def make(
+    checked: Checked,
+    observed: Mapping[Scope, Observed],
+    choices: Choices | None = None,
+    earlier: Earlier | None = None,
+) -> Plan:
     """Decide what to do for each row.
 
     Args:
         checked: the validated sheets.
         observed: the platform's state, for each scope that `needed` gave.
         choices: what the user has decided; None: the defaults.
+        earlier: what earlier runs have bought; rows that ask for the same are done already. None: nothing.
 
     Returns:
         The plan. Rows that the state speaks against are `invalid` in it, with the reason.
     """
-    draft = Draft(checked, observed, choices or Choices())
+    draft = Draft(checked, observed, choices or Choices(), earlier or Earlier())
     objects = ObjectPlanner(draft)
     for record in checked.records:
         if checked.is_invalid(record):

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from invoca_bulk.issues import Problem
-    from invoca_bulk.planning.model import Choices, Observed, Scope
+    from invoca_bulk.planning.earlier import Earlier
+    from invoca_bulk.planning.model import Choices, Observed, Purchase, Scope
     from invoca_bulk.schema.kinds import Json
     from invoca_bulk.validation import Checked, Record
 
@@ -33,12 +34,16 @@ class Draft:
         checked: the validated sheets.
         observed: the platform's state.
         choices: what the user has decided.
+        earlier: what earlier runs have bought.
     """
 
-    def __init__(self, checked: Checked, observed: Mapping[Scope, Observed], choices: Choices) -> None:
+    def __init__(
+        self, checked: Checked, observed: Mapping[Scope, Observed], choices: Choices, earlier: Earlier
+    ) -> None:
         self.checked = checked
         self.observed = observed
         self.choices = choices
+        self.earlier = earlier
         self.steps: list[Step] = []
         self.changes: list[FieldChange] = []
         self.removals: list[Removal] = []
@@ -72,6 +77,17 @@ class Draft:
         one = self.checked.sheets[place.sheet]
         text = one.texts("result_status")[one.by_path["result_status"].codes[place.position]]
         self._put(place, action=UNCHANGED, outcome=outcome_of(text), carried=True)
+
+    def stand(self, place: Place, purchase: Purchase, *, carried: bool = False) -> None:
+        """A row that asks for what an earlier run has bought, or may have: that purchase is its outcome.
+
+        Args:
+            place: the row.
+            purchase: what it stands for.
+            carried: whether the row is one of that run's results, and says so itself.
+        """
+        told = {"outcome": purchase.outcome, "earlier": purchase, "carried": carried}
+        self._put(place, action=UNCHANGED, about=purchase.number, **told)
 
     def invalid(self, place: Place, beside: Problem | None = None, *, about: str = "") -> None:
         """A row that validation refused, or that shares its object with a refused one: `beside` says with which."""

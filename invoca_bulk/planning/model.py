@@ -82,6 +82,7 @@ class Step:
         patch: what to change, as `merging.apply` takes it; None: the body is sent as it is.
         before: the object as the platform showed it to the plan; None: there was none.
         destination: of a move: the parts of the address of the collection that the object is in afterwards.
+        identity: of a step that must not be sent twice: the same for equal requests, of whatever run; else empty.
     """
 
     number: int
@@ -97,6 +98,26 @@ class Step:
     patch: Mapping[str, Json] | None = None
     before: Mapping[str, Json] | None = None
     destination: tuple[str, ...] = ()
+    identity: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Purchase:
+    """One request of an earlier run that has, or may have, made an object; a row that asks for the same stands for it.
+
+    Attributes:
+        identity: the same for equal requests.
+        run: the run that sent it.
+        step: its number in that run.
+        outcome: `created`, or `unknown`.
+        number: the promo number that came of it; empty: none, or it is not known.
+    """
+
+    identity: str
+    run: str
+    step: int
+    outcome: Outcome
+    number: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +185,8 @@ class PlannedRow:
         about: the object, as people call it; empty when it has no name yet.
         step: the number of its step; None: there is nothing to do.
         outcome: where there is no step: `invalid`, `unchanged`, or what an earlier run made of it.
-        carried: whether the outcome and all result columns are those of an earlier run.
+        carried: whether the row is one of an earlier run's results; without `earlier`, its result columns stand.
+        earlier: what an earlier run has done, or may have done, of just this; its outcome is the row's.
         found: of an unchanged row: what the platform itself set (`payloads.ASSIGNED`); None: there is no such object.
         error: why it is invalid.
         fix: what to do about it.
@@ -178,6 +200,7 @@ class PlannedRow:
     step: int | None = None
     outcome: Outcome | None = None
     carried: bool = False
+    earlier: Purchase | None = None
     found: Mapping[str, Json] | None = None
     error: str = ""
     fix: str = ""

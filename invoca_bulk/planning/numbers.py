@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from invoca_bulk import payloads
 from invoca_bulk.issues import Problem
 from invoca_bulk.planning.after import After, missing_fields
+from invoca_bulk.planning.earlier import identity_of
 from invoca_bulk.planning.fields import by_id, shown
 from invoca_bulk.schema import PROMO_NUMBERS, Action, paths
 from invoca_bulk.validation import Place, national, not_whole, placed
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from invoca_bulk.planning.drafting import Draft
-    from invoca_bulk.planning.model import Observed, Scope
+    from invoca_bulk.planning.model import Observed, Purchase, Scope
     from invoca_bulk.planning.objects import ObjectPlanner
     from invoca_bulk.schema.kinds import Json
     from invoca_bulk.validation import CheckedSheet
@@ -107,12 +110,13 @@ class NumberPlanner:
         self._taken: dict[int, Place] = {}
 
     def plan(self, number: int, sheet: CheckedSheet) -> None:
-        """Decide about each row of a sheet."""
+        """Decide about each row of a sheet; rows that an earlier run did come first, since they stand for purchases."""
+        self._carry(number, sheet)
         for position, (pending, invalid) in enumerate(zip(sheet.pending, sheet.invalid, strict=True)):
             place = Place(number, position)
             if not pending:
-                self._draft.carry(place)
-            elif invalid:
+                continue
+            if invalid:
                 self._draft.invalid(place)
             else:
                 changes = sheet.changes(position)
@@ -124,6 +128,28 @@ class NumberPlanner:
                         action=Action(changes["action"]) if "action" in changes else None,
                     )
                 )
+
+    def _carry(self, number: int, sheet: CheckedSheet) -> None:
+        """The rows of an earlier run's results; of one that it could not tell, the journal may know more by now."""
+        carried = np.flatnonzero(~sheet.pending)
+        column = sheet.by_path.get(_NUMBER)
+        readings = (column.value(position) for position in carried) if column else ()
+        self._draft.earlier.shown(str(reading.value) for reading in readings if reading)
+        for position in carried:
+            place = Place(number, int(position))
+            purchase = self._known_now(sheet.values(position)) if sheet.unknown[position] else None
+            if purchase:
+                self._draft.stand(place, purchase, carried=True)
+            else:
+                self._draft.carry(place)
+
+    def _known_now(self, values: Mapping[str, Json]) -> Purchase | None:
+        """The purchase of a row whose run could not tell what became of it."""
+        try:
+            path, body, _ = _request(values)
+        except KeyError:  # the place was blanked since
+            return None
+        return self._draft.earlier.of_run(identity_of(path, body), values.get("result_run", ""))
 
     def _campaign(self, scope: Scope) -> _Campaign:
         if scope not in self._campaigns:
@@ -168,6 +194,8 @@ class NumberPlanner:
         own_id = str(found.get(_OWN_ID) or "")
         moved = campaign.scope != PROMO_NUMBERS.scope(row.values)
         first = self._taken.setdefault(id(found), row.place)
+        if row.action is Action.CREATE and self._is_bought(row):
+            return
         if row.action is Action.CREATE:
             self._refuse(row, "own_id_exists", _OWN_ID, value=row.name, number=found.get(_NUMBER, ""))
         elif first != row.place:
@@ -246,29 +274,41 @@ class NumberPlanner:
         elif problems := list(_lacks(row.values)):
             self._draft.refuse(row.place, [self._titled(row, one) for one in problems], about=row.name)
         else:
-            self._create(row, campaign, needs)
+            self._create(row, needs)
 
-    def _create(self, row: _Row, campaign: _Campaign, needs: int | None) -> None:
-        own_id = row.values.get(_OWN_ID, "")
-        collection = _COLLECTIONS[_OWN_ID if own_id else _NUMBER]
-        body = payloads.body(PROMO_NUMBERS, row.values)
+    def _create(self, row: _Row, needs: int | None) -> None:
+        path, body, own_id = _request(row.values)
+        identity = identity_of(path, body)
         cells = self._one_of(row.place)
-        for _ in range(row.values.get("quantity", 1)):
-            step = self._draft.step(
-                resource=PROMO_NUMBERS.name,
-                action=Action.CREATE,
-                path=(*campaign.scope, collection),
-                body=body,
-                own_id=own_id,
-                once=True,
-                phase=PHASE,
-                needs=needs,
-            )
-            self._draft.do(row.place, step, about=own_id)
+        bought = [self._draft.earlier.claim(identity) for _ in range(row.values.get("quantity", 1))]
+        for purchase in bought:
+            if purchase:
+                self._draft.stand(row.place, purchase)
+            else:
+                step = self._draft.step(
+                    resource=PROMO_NUMBERS.name,
+                    action=Action.CREATE,
+                    path=path,
+                    body=body,
+                    own_id=own_id,
+                    once=True,
+                    identity=identity,
+                    phase=PHASE,
+                    needs=needs,
+                )
+                self._draft.do(row.place, step, about=own_id)
             self._draft.recent(row.place, cells)
-        for path, value in row.values.items():
-            if PROMO_NUMBERS.by_path[paths.pattern(path)].is_sent:
-                self._draft.change(row.place, path, "", shown(PROMO_NUMBERS, path, value))
+        for name, value in () if all(bought) else row.values.items():
+            if PROMO_NUMBERS.by_path[paths.pattern(name)].is_sent:
+                self._draft.change(row.place, name, "", shown(PROMO_NUMBERS, name, value))
+
+    def _is_bought(self, row: _Row) -> bool:
+        """Whether an earlier run has created just this, under an id that is therefore taken."""
+        path, body, _ = _request(row.values)
+        purchase = self._draft.earlier.claim(identity_of(path, body))
+        if purchase:
+            self._draft.stand(row.place, purchase)
+        return purchase is not None
 
     def _one_of(self, place: Place) -> tuple[str, ...]:
         """A row of the results stands for one number: its quantity is 1, or blank where it was."""
@@ -284,6 +324,13 @@ class NumberPlanner:
         """A problem with the path of its cell, in the words of the sheet."""
         path = problem.column or ""
         return path, placed(PROMO_NUMBERS, problem, self._draft.title(row.place, path))
+
+
+def _request(values: Mapping[str, Json]) -> tuple[tuple[str, ...], dict[str, Json], str]:
+    """What a row that creates sends: address, body, and the id that it chose."""
+    own_id = values.get(_OWN_ID, "")
+    collection = _COLLECTIONS[_OWN_ID if own_id else _NUMBER]
+    return (*PROMO_NUMBERS.scope(values), collection), payloads.body(PROMO_NUMBERS, values), own_id
 
 
 def _lacks(values: Mapping[str, Json]) -> Iterator[Problem]:

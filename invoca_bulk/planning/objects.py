@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk import merging, payloads
 from invoca_bulk.issues import Problem, Whole
+from invoca_bulk.planning.earlier import identity_of
 from invoca_bulk.planning.fields import by_id, shown
 from invoca_bulk.schema import ADVERTISERS, PART_KEY, REMOVE, Action, paths
 from invoca_bulk.validation import missing, not_whole, placed, record_cell, where
@@ -149,6 +150,11 @@ class ObjectPlanner:
             self._refuse(record, [self._in_words(record, _on_create(one)) for one in problems], None)
             return
         body = payloads.body(ADVERTISERS, flat)
+        identity = "" if record.id else identity_of((ADVERTISERS.name,), body)
+        if purchase := self._draft.earlier.claim(identity):
+            for place in record.places:
+                self._draft.stand(place, purchase)
+            return
         step = self._draft.step(
             resource=ADVERTISERS.name,
             action=Action.CREATE,
@@ -156,6 +162,7 @@ class ObjectPlanner:
             body=body,
             own_id=record.id,
             once=not record.id,
+            identity=identity,
             phase=PHASE,
         )
         if record.id:

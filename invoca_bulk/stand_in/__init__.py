@@ -3,6 +3,9 @@
     with Sandbox() as sandbox:
         ...  # talk to sandbox.base_url with sandbox.token and sandbox.network_id
     sandbox.store.ledger  # every number that was really issued
+    sandbox.faults.change(rate=0.2, kinds=["drop_after", "429"])  # from now on a fifth of the writes goes wrong
+
+Over HTTP, with the same token: `GET /sandbox/ledger`, `GET /sandbox/state`, `GET` and `PUT /sandbox/faults`.
 
 It takes nothing from the client side of this package but the table of fields; addresses, verbs and statuses are
 written down a second time in `routes`, so that an error on one side is seen by the other.
@@ -10,8 +13,10 @@ written down a second time in `routes`, so that an error on one side is seen by 
 
 from __future__ import annotations
 
+from invoca_bulk.stand_in.fault_kinds import KINDS
+from invoca_bulk.stand_in.faults import ALL, Faults, parse
 from invoca_bulk.stand_in.records import CampaignKey, Issued
 from invoca_bulk.stand_in.serve import Sandbox, run
 from invoca_bulk.stand_in.store import Store
 
-__all__ = ["CampaignKey", "Issued", "Sandbox", "Store", "run"]
+__all__ = ["ALL", "KINDS", "CampaignKey", "Faults", "Issued", "Sandbox", "Store", "parse", "run"]

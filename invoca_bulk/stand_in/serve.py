@@ -11,14 +11,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.stand_in.checked_fields import Setting
+from invoca_bulk.stand_in.faults import faults_of
+from invoca_bulk.stand_in.faulty import TRANSPORT, Faulty, TimedLedger
 from invoca_bulk.stand_in.store import DEFAULT_NETWORK, Store
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
     import uvicorn
+
+    from invoca_bulk.stand_in.faults import Faults
 
 #: An ASGI application, as a layer wraps it.
 App = Callable[..., Any]
@@ -45,7 +51,9 @@ class Sandbox:
         auto_ids: give an advertiser that comes without `id_from_network` one.
         repeat_updates: a second POST of a promo number with an own id that is taken updates it; else it is refused.
         seed: the same seed gives the same numbers.
-        layers: ASGI layers around the platform, the innermost first: the place for faults.
+        faults: what goes wrong: `Faults`, or text such as `20%` or `drop_after=5%,429=10%,limit=10`, as
+            `invoca_bulk.stand_in.parse` reads it. Nothing by default; to be changed at any time.
+        layers: ASGI layers around the platform, the innermost first; the faults stand around them.
 
     Attributes:
         base_url: where it is served; empty while it is not.
@@ -60,6 +68,7 @@ class Sandbox:
     auto_ids: bool = False
     repeat_updates: bool = False
     seed: int = 0
+    faults: Setting[Faults] = Setting("", faults_of, "Faults, or text such as 20%")  # noqa: RUF009  a descriptor
     layers: Sequence[Layer] = ()
     base_url: str = field(default="", init=False)
     store: Store = field(init=False, repr=False)
@@ -74,6 +83,7 @@ class Sandbox:
             auto_ids=self.auto_ids,
             repeat_updates=self.repeat_updates,
         )
+        self.store.ledger = TimedLedger()
 
     def __enter__(self) -> Self:
         self.start()
@@ -108,12 +118,13 @@ class Sandbox:
         self.base_url = ""
 
     def _app(self) -> App:
-        from invoca_bulk.stand_in.routes import Platform  # noqa: PLC0415  starlette is loaded with the first server only
+        from invoca_bulk.stand_in.control import Control  # noqa: PLC0415  starlette is loaded with the first server only
+        from invoca_bulk.stand_in.routes import Platform  # noqa: PLC0415
 
         app: App = Platform(self.store, token=self.token, latency=self.latency)
         for layer in self.layers:
             app = layer(app)
-        return app
+        return Control(Faulty(app, self), self)
 
 
 def run(sandbox: Sandbox, *, ready: Callable[[Sandbox], None] = lambda _: None) -> None:
@@ -150,7 +161,7 @@ def _server(app: App) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http="h11",
+        http=_protocol(),
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -163,6 +174,18 @@ def _server(app: App) -> uvicorn.Server:
         timeout_graceful_shutdown=0,
     )
     return uvicorn.Server(config)
+
+
+def _protocol() -> type[asyncio.Protocol]:
+    """HTTP/1.1, with a connection's transport in the state of its requests, so that a fault can close it."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415  with the first server only
+
+    class Closable(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent's
+            super().connection_made(transport)
+            self.app_state = {**self.app_state, TRANSPORT: transport}
+
+    return Closable
 
 
 def _wait_for(ready: Callable[[], bool]) -> None:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from invoca_bulk.verdicts.attempts import (
     Verdict,
+    absent,
     changed_since,
     found,
     given_before,
+    interrupted,
     of_answer,
     of_failure,
     of_reading,
+    undecided,
     unexpected,
     unread,
+    unsettled,
 )
 from invoca_bulk.verdicts.steps import after, held_back, left
 from invoca_bulk.verdicts.tables import (
@@ -40,6 +44,7 @@ __all__ = [
     "REPEATABLE",
     "Verdict",
     "Way",
+    "absent",
     "after",
     "changed_since",
     "explained",
@@ -47,13 +52,16 @@ __all__ = [
     "given_before",
     "held_back",
     "id_of",
+    "interrupted",
     "left",
     "number_of",
     "of_answer",
     "of_failure",
     "of_reading",
+    "undecided",
     "unexpected",
     "unlisted",
     "unread",
+    "unsettled",
     "way_of",
 ]

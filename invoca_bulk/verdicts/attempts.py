@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from invoca_bulk.schema.kinds import Json
 
 
+_LOOKED = " When it was looked up later, "
+_LOOK_AGAIN = "Look again with: invoca-bulk resume RUN (RUN: result_run),"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What became of a step that was sent.
@@ -46,7 +50,9 @@ class Verdict:
     doubt: str = ""
 
 
-def of_answer(answer: Answer, step: Step, titles: Mapping[str, str], *, doubted: bool = False) -> Verdict:
+def of_answer(
+    answer: Answer, step: Step, titles: Mapping[str, str], *, doubted: bool = False, strict: bool = False
+) -> Verdict:
     """What an answer means for a step.
 
     Args:
@@ -54,8 +60,9 @@ def of_answer(answer: Answer, step: Step, titles: Mapping[str, str], *, doubted:
         step: the step that was sent.
         titles: path to the sheet's column title, for the fields that a 403 names.
         doubted: whether an earlier attempt of the step may have been applied.
+        strict: take a 429 for no proof that a create was not applied.
     """
-    way = tables.way_of(step)
+    way = tables.way_of(step, strict=strict)
     state = way.states.get(answer.status, State.IN_DOUBT)
     if doubted and answer.status in way.after_doubt:
         return _after_doubt(answer, step, way.after_doubt[answer.status])
@@ -116,10 +123,52 @@ def still_in_doubt(verdict: Verdict, step: Step, earlier: Verdict) -> Verdict:
 def _fix_in_doubt(step: Step) -> str:
     one = RESOURCES[step.resource].one
     if step.once:
-        return f"Look the {one} up on the platform; the row is never sent again by itself."
+        return f"{_LOOK_AGAIN} or look the {one} up there; it is never sent again by itself."
     return (
         f"Run the results file: looking at the {one} again, and doing it once more where that is needed, is harmless."
     )
+
+
+# After the run, or a kill
+
+
+def interrupted(step: Step, error: str) -> Verdict:
+    """A step whose last attempt may have been applied, of an execution that ended before it was known.
+
+    Args:
+        step: the step, which may be repeated.
+        error: what that execution said of it; empty: it was killed.
+    """
+    doubt = in_doubt(step, "the program was ended before the answer was recorded")
+    return replace(doubt, error=error or doubt.error)
+
+
+def absent(step: Step, settle: float, error: str) -> Verdict:
+    """A purchase in doubt that the platform does not show after the settle time."""
+    seen = f"It was not found there after {settle:g} s" + (f"; at first: {error}" if error else ".")
+    fix = (
+        f"Look the {RESOURCES[step.resource].one} up on the platform. If it is not there, send it again: "
+        "invoca-bulk resume RUN --resend-absent (RUN: result_run)."
+    )
+    return Verdict(state=State.ABSENT, error=seen, fix="" if step.own_id else fix)
+
+
+def unsettled(step: Step, reason: str, error: str) -> Verdict:
+    """A purchase that stays in doubt; `invoca-bulk resume` looks again.
+
+    Args:
+        step: the step.
+        reason: why it could not be told.
+        error: what the run said of it at first; empty: it was killed.
+    """
+    first = error or in_doubt(step, "the program was ended before the answer was recorded").error
+    fix = f"{_LOOK_AGAIN} or look the {RESOURCES[step.resource].one} up there."
+    return Verdict(state=State.IN_DOUBT, error=f"{first.split(_LOOKED)[0]}{_LOOKED}{reason}.", fix=fix)
+
+
+def undecided(error: str, fix: str) -> Verdict:
+    """A purchase that stays in doubt, since the campaign's list does not tell."""
+    return Verdict(state=State.IN_DOUBT, error=error, fix=fix)
 
 
 # What is read before a step is sent, and after it

@@ -53,6 +53,8 @@ _ANSWERS: Mapping[int, State] = {
 }
 #: Each request makes another object: one in doubt is never sent again by itself.
 ONCE = Way(states=_ANSWERS, again=False)
+#: The same, where a refusal for now is no proof that nothing was applied.
+ONCE_STRICT = Way(states={status: state for status, state in _ANSWERS.items() if status not in {425, 429}}, again=False)
 #: Doing it twice comes to the same: updates, and creates of advertisers that have their id.
 REPEATABLE = Way(states=_ANSWERS)
 #: What an attempt before this one has deleted is not there any more.
@@ -68,9 +70,11 @@ _WAYS: Mapping[Action, Way] = {
 }
 
 
-def way_of(step: Step) -> Way:
-    """How a step is sent."""
-    return ONCE if step.once else _WAYS[step.action]
+def way_of(step: Step, *, strict: bool = False) -> Way:
+    """How a step is sent; `strict`: 429 proves nothing."""
+    if step.once:
+        return ONCE_STRICT if strict else ONCE
+    return _WAYS[step.action]
 
 
 # What an answer of success has to name

@@ -1,4 +1,4 @@
-"""How fast, and how long to wait: pure, the clock is passed in."""
+"""How long to wait before a request is sent again."""
 
 from __future__ import annotations
 
@@ -10,28 +10,6 @@ from invoca_bulk.settings import FIRST_BACKOFF, MAX_BACKOFF
 
 #: Seconds; a platform that asks for more has made a mistake, and the run would seem to hang.
 LONGEST_PAUSE = 600.0
-
-
-class Pace:
-    """When the next request may start. All times are seconds of a monotonic clock.
-
-    Args:
-        rate: the most requests to start in a second; None: no cap.
-    """
-
-    def __init__(self, rate: float | None) -> None:
-        self._gap = 1 / rate if rate else 0.0
-        self._free_at = 0.0
-
-    def reserve(self, now: float) -> float:
-        """Take the next place; returns the seconds until it comes up."""
-        start = max(now, self._free_at)
-        self._free_at = start + self._gap
-        return start - now
-
-    def pause(self, seconds: float, now: float) -> None:
-        """Let nothing that has not reserved yet start for some seconds: the platform asked for it."""
-        self._free_at = max(self._free_at, now + seconds)
 
 
 def backoff(attempt: int, chance: float, first: float = FIRST_BACKOFF) -> float:

@@ -1,0 +1,94 @@
+"""What a run came to, and the exact next command: the end of the verbs that send."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from invoca_bulk.cli import common, network
+from invoca_bulk.schema.outputs import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from invoca_bulk.kept import Kept
+    from invoca_bulk.pipeline import Finished
+
+
+def tell(finished: Finished, plan: Kept | None = None, *, as_json: bool) -> None:
+    """Print totals, where the results are, and what to do next.
+
+    Args:
+        finished: what the run came to.
+        plan: the kept plan that was run; None: it was a sheet.
+        as_json: whether to print an object for programs instead.
+    """
+    from invoca_bulk.results import totals_text  # noqa: PLC0415  `--help` needs no pandas
+
+    results, next_command = finished.results, _next(finished, plan)
+    for note in (*finished.notes, *(["Warnings:", *finished.unheeded] if finished.unheeded else [])):
+        click.echo(note, err=True)
+    if as_json:
+        common.print_json(
+            {
+                "run": results.run.run,
+                "state": results.run.state,
+                "exit_code": finished.exit_code,
+                "totals": results.totals,
+                "output": str(finished.saved) if finished.saved else None,
+                "error": " ".join(finished.notes) or None,
+                "next": next_command,
+            }
+        )
+        return
+    click.echo(totals_text(results.totals))
+    if finished.saved:
+        click.echo(f"Results: {finished.saved}")
+    if next_command:
+        click.echo(f"Next: {next_command}")
+
+
+def _next(finished: Finished, plan: Kept | None) -> str | None:
+    """What to do about the rows that are not done."""
+    outcomes, run = set(finished.results.totals), finished.results.run.run
+    journal = common.given_flags(only=("journal",))
+    if finished.is_resumable:
+        return common.shown_command(["resume", run, *journal])
+    if finished.saved is None:
+        stays = not click.get_current_context().params.get("sandbox")  # a rehearsal's journal goes with it
+        return common.shown_command(["results", run, "-o", "results.csv", *journal]) if stays else None
+    again = common.shown_command(_run_again(finished, finished.saved, plan))
+    if outcomes & {Outcome.INVALID, Outcome.REJECTED}:
+        return f"correct the rows that are not done in {finished.saved}, then {again}"
+    if outcomes & {Outcome.FAILED, Outcome.NOT_SENT}:
+        return again
+    return _about_unknown(finished) if Outcome.UNKNOWN in outcomes else None
+
+
+def _about_unknown(finished: Finished) -> str:
+    """What to do about rows that could not be told, of this run and of those before it."""
+    rows = [row for row in finished.results.rows if row.outcome is Outcome.UNKNOWN]
+    runs = list(dict.fromkeys(row.step_run for row in rows if row.step_run))
+    look = "look the unknown rows up on the platform; they are not sent again"
+    if not runs or click.get_current_context().params.get("sandbox"):
+        return f"{look}."
+    journal = common.given_flags(only=("journal",))
+    resend = common.shown_command(["resume", runs[-1], "--resend-absent", *journal])
+    return f"{look} by themselves. Those that are surely not there: {resend}"
+
+
+def _run_again(finished: Finished, saved: Path, plan: Kept | None) -> Sequence[str | Path]:
+    """The results are the sheet for the next run."""
+    from invoca_bulk import files  # noqa: PLC0415  `--help` needs no pandas
+
+    command: list[str | Path] = ["run", saved, "-o", files.free(saved)]
+    if click.get_current_context().info_name != "run":
+        return [*command, *network.where_flags(finished.results.run), *common.given_flags(only=_SHARED)]
+    choices = network.choice_flags(plan.choices) if plan else []
+    return [*command, *choices, *common.given_flags("output", "as_json", "sheet", "again")]
+
+
+#: Flags that `resume` shares with `run`.
+_SHARED = ("token_file", "concurrency", "timeout", "rate", "settle", "max_failures", "max_new_numbers", "journal")

@@ -1,0 +1,52 @@
+"""`invoca-bulk resume`: do what is left of a run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from invoca_bulk.cli import common, finishing, network
+from invoca_bulk.errors import RunAborted
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The results; without it, where the run's were to go."
+)
+@network.settling_options()
+@click.option("--token-file", type=click.Path(path_type=Path), help="A file that holds the token.")
+@common.setting("max_new_numbers", int)
+@network.calling_options()
+@common.setting("rate", float)
+@common.setting("max_failures")
+@common.setting("journal", click.Path(path_type=Path))
+@common.json_option()
+def command(run: str | None, output: Path | None, *, as_json: bool, token_file: Path | None, **flags: Any) -> None:  # noqa: ANN401
+    """Do what is left of RUN, and look up what became of its requests in doubt.
+
+    Without RUN: the latest run of which something is left. What was done is not done again. The network and the choices
+    are those of the run; the token comes from INVOCA_API_TOKEN, --token-file, or a hidden prompt.
+    """
+    from invoca_bulk import pipeline, settings  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk.journal import run_of  # noqa: PLC0415
+
+    folder = settings.journal_folder(flags["journal"])
+    record = run_of(folder, run) if run else pipeline.latest_open(folder)
+    where = settings.Network(
+        network_id=record.network_id,
+        base_url=record.base_url,
+        api_version=record.api_version,
+        token=common.read_token(token_file),
+    )
+    try:
+        options = network.options(flags, as_json=as_json)
+        finished = pipeline.resume(record.run, where, options, output=output, for_good=True)
+    except RunAborted as error:
+        same = common.shown_command(["resume", record.run, *common.given_flags()])
+        raise type(error)(f"{error}\nNothing was sent. Next, when that is mended: {same}") from None
+    finishing.tell(finished, as_json=as_json)
+    sys.exit(finished.exit_code)

@@ -1,0 +1,140 @@
+"""What an execution has to do: the steps of a plan, minus what the journal already knows of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from invoca_bulk.journal import State
+from invoca_bulk.schema import PROMO_NUMBERS, Action
+from invoca_bulk.settings import FIRST_BACKOFF, SETTINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from invoca_bulk.errors import InvocaBulkError
+    from invoca_bulk.journal import Journal, RunRecord, RunState, StepRecord
+    from invoca_bulk.planning import Plan, Step
+    from invoca_bulk.schema.outputs import Outcome
+    from invoca_bulk.verdicts import Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What one execution has to do.
+
+    Attributes:
+        run: the run's id.
+        steps: all its steps, by their numbers.
+        titles: resource to path to the sheet's column title.
+        given: promo numbers that the campaigns had when the run began.
+        known: step number to what the journal knows of it; a step that is not here was never sent.
+        concerns: run and step of the purchases of other runs that rows of this one wait for.
+    """
+
+    run: str
+    steps: Sequence[Step]
+    titles: Mapping[str, Mapping[str, str]]
+    given: frozenset[str]
+    known: Mapping[int, StepRecord] = field(default_factory=dict)
+    concerns: frozenset[tuple[str, int]] = frozenset()
+
+    @property
+    def left(self) -> list[Step]:
+        """The steps that were never sent, and that no later run does instead."""
+        known = self.known
+        return [
+            one
+            for one in self.steps
+            if one.number not in known or (known[one.number].state is State.PENDING and not known[one.number].taken_by)
+        ]
+
+    @property
+    def new_numbers(self) -> int:
+        """How many numbers are still to be bought."""
+        return sum(one.resource == PROMO_NUMBERS.name and one.action is Action.CREATE for one in self.left)
+
+    @property
+    def states(self) -> dict[int, State]:
+        """Step number to where it stands; a step that is not here was never sent."""
+        return {number: one.state for number, one in self.known.items() if one.state is not State.PENDING}
+
+
+def of_plan(run: str, plan: Plan) -> Work:
+    """All of a plan: a run that has just begun."""
+    earlier = (row.earlier for row in plan.rows if row.earlier)
+    return Work(
+        run=run,
+        steps=plan.steps,
+        titles=plan.titles,
+        given=frozenset(number for one in plan.observed.values() for number in one.promo_numbers),
+        concerns=frozenset((one.run, one.step) for one in earlier),
+    )
+
+
+def of_run(book: Journal, record: RunRecord) -> Work:
+    """What is left of a run that was interrupted."""
+    known = book.steps(record.run)
+    rows = ((row.step_run, row.step) for row in book.rows(record.run) if row.step is not None)
+    return Work(
+        run=record.run,
+        steps=tuple(one.step for one in known),
+        titles=record.titles,
+        given=frozenset(number for numbers in book.baselines(record.run).values() for number in numbers),
+        known={one.step.number: one for one in known},
+        concerns=frozenset(one for one in rows if one[0] != record.run),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How to go about it.
+
+    Attributes:
+        settle: seconds after which a request in doubt has been applied, or never will be.
+        resend_absent: send creates again that were not found after that time.
+        max_failures: stop once so many steps were not done; None: never.
+        first_backoff: seconds to wait at most after a first refusal.
+        doubt_refusals: take 429 for no proof that a create was not applied.
+    """
+
+    settle: float = SETTINGS["settle"].default
+    resend_absent: bool = False
+    max_failures: int | None = None
+    first_backoff: float = FIRST_BACKOFF
+    doubt_refusals: bool = False
+
+
+@dataclass
+class Tally:
+    """How far a run is; written by the run's thread, read by whoever shows it.
+
+    Attributes:
+        total: how many steps there are.
+        before: how many of them had come to their end before this execution began.
+        outcomes: outcome to number of steps, all executions of the run together.
+        rate: requests a second that are started at most; None: no limit was met yet.
+        said: sentences to show, the oldest first; whoever shows them takes them out.
+    """
+
+    total: int = 0
+    before: int = 0
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    rate: float | None = None
+    said: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How a run ended.
+
+    Attributes:
+        state: finished, interrupted or aborted.
+        error: why it was aborted.
+        unrecorded: step number to its verdict, where the journal could not take it any more.
+    """
+
+    state: RunState
+    error: InvocaBulkError | None = None
+    unrecorded: Mapping[int, Verdict] = field(default_factory=dict)

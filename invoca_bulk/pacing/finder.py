@@ -1,0 +1,146 @@
+"""The rate finder: when the next request may start, as long as nobody says what the platform's limit is.
+
+The figures were found by simulation (tests/test_pacing_simulated.py), over limits by token bucket and by window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from invoca_bulk.settings import FIRST_RATE
+
+CUT = 0.7  # times what was used of the rate, after a refusal
+CUTS_APART = 2.0  # seconds: refusals of what was under way together are one piece of news
+SLOWEST = 0.1  # requests a second
+HOLD = 0.5  # seconds after a refusal in which nothing grows
+GROWTH = 1.0  # requests a second, for each good answer, before the first refusal
+GROWTH_AGAIN = 0.2  # the same, where a limit has risen: by how much, nobody knows
+NEAR = 0.95  # of the limit: so far the rate comes back soon
+RECOVERY = 0.5  # of the limit, a second: how fast it comes back
+PROBING = 0.0003  # of the limit, a second, for each second since the last cut: how fast it grows from there
+RISEN = 1.15  # times the limit, and still no refusal: it is not the limit any more
+IN_USE = 0.5  # of the rate: what has to be used of it for it to grow
+MEASURED = 1.0  # seconds over which it is counted what is used
+TOO_SHORT = 0.5  # seconds; shorter ones do not tell how many requests a second there are
+CATCH_UP = 0.1  # seconds: a place that was missed by less is made up for
+MOST_AT_ONCE = 10  # requests, in making up
+
+
+class Pace:
+    """When the next request may start: a token bucket whose rate is found by trying.
+
+    Until the first refusal each good answer adds a request a second, so that the rate grows e-fold in a second. A
+    refusal (429, 503) multiplies by 0.7 what was really used of the rate, at most once in 2 s; and the limit is put
+    between that and what came through since the last cut. The rate soon comes back to just under the limit, and goes on
+    from there the faster, the longer nothing is refused. Once it is 15% above without a refusal, the limit has risen,
+    and is looked for as in the beginning, but five times as slowly. A rate that is not used does not grow.
+
+    All times are seconds of a monotonic clock. A place that was handed out stays, so let only one slot at a time
+    reserve and wait: else as many places as there are slots are out at the old rate when it changes.
+
+    Args:
+        cap: the most requests to start in a second, evenly spaced; None: no cap.
+        first: requests a second to begin with.
+        learned: what an earlier run found: begun with instead, and gone on from gently.
+    """
+
+    def __init__(self, cap: float | None = None, *, first: float = FIRST_RATE, learned: float | None = None) -> None:
+        self._cap = cap or math.inf
+        self._rate = min(learned or first, self._cap)
+        self._limit = learned  # about where refusals begin; None: not known
+        self._learned = learned
+        self._free_at = 0.0  # by the rate
+        self._cap_free_at = 0.0
+        self._resumes_at = 0.0
+        self._had_to_wait = False
+        self._refused_at = self._cut_at = -math.inf
+        self._starts: deque[float] = deque()  # the last one, and those of the last second
+        self._busy_since = 0.0
+        self._good = 0  # answers since then:
+        self._counted_since = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Requests a second, at present."""
+        return self._rate
+
+    @property
+    def learned(self) -> float | None:
+        """The rate worth remembering, a bit under the limit; None: nothing was ever refused, so nothing is known."""
+        has_risen = self._limit is None and self._learned is not None
+        return self._rate if has_risen else self._learned
+
+    def reserve(self, now: float) -> float:
+        """Take the next place; returns the seconds until it comes up."""
+        catch_up = min(CATCH_UP, MOST_AT_ONCE / self._rate)
+        place = max(now, self._free_at - catch_up)
+        start = max(place, self._cap_free_at, self._resumes_at)
+        if not self._starts or start - self._starts[-1] > TOO_SHORT + 1 / self._rate:
+            self._busy_since = start
+            self._free_at = start + catch_up  # places that nobody asked for were not missed
+            self._count_from(start)
+        self._had_to_wait = place > now
+        self._free_at = max(self._free_at, start) + 1 / self._rate
+        self._cap_free_at = start + 1 / self._cap
+        self._starts.append(start)
+        self._forget(now)
+        return start - now
+
+    def pause(self, seconds: float, now: float) -> None:
+        """Let nothing that has not reserved yet start for some seconds: the platform asked for it."""
+        self._resumes_at = max(self._resumes_at, now + seconds)
+
+    def answered(self, now: float) -> None:
+        """There was a good answer: go on, perhaps faster."""
+        self._good += 1
+        self._forget(now)
+        is_used = self._had_to_wait and len(self._starts) >= IN_USE * self._rate * MEASURED
+        if is_used and now - self._refused_at >= HOLD:
+            self._rate = min(self._rate + self._growth(now), self._cap)
+
+    def refused(self, now: float) -> None:
+        """There was a 429 or a 503: slow down."""
+        self._refused_at = now
+        if now - self._cut_at >= CUTS_APART:
+            self._cut(now)
+            self._cut_at = now
+            self._count_from(now)
+
+    def _cut(self, now: float) -> None:
+        used, before = self._used(now), self._rate
+        self._rate = min(self._cap, max(SLOWEST, CUT * used))
+        if self._limit is None or self._learned is None:  # what it grew by in a moment does not tell where the limit is
+            self._limit = before
+            self._learned = self._rate
+        else:
+            self._limit = max(self._rate, (used + min(used, self._came_through(now))) / 2)
+            self._learned = (self._learned + NEAR * self._limit) / 2
+
+    def _growth(self, now: float) -> float:
+        """What a good answer adds to the rate; as many of them come in a second as the rate says."""
+        if self._limit is not None and self._rate > RISEN * self._limit:
+            self._limit = None
+        if self._limit is None:
+            return GROWTH if self._learned is None else GROWTH_AGAIN
+        is_near = self._rate >= NEAR * self._limit
+        share = PROBING * max(0.0, now - self._counted_since) if is_near else RECOVERY
+        return min(GROWTH, share * self._limit / self._rate)
+
+    def _used(self, now: float) -> float:
+        """Requests a second that were started lately; at least half the rate, as after a quiet time it is none."""
+        self._forget(now)
+        seconds = min(MEASURED, now - self._busy_since)
+        starts = len(self._starts) / seconds if seconds >= TOO_SHORT else self._rate
+        return min(self._rate, max(starts, self._rate / 2))
+
+    def _came_through(self, now: float) -> float:
+        """Good answers a second since counting began."""
+        return self._good / max(TOO_SHORT, now - self._counted_since)
+
+    def _count_from(self, moment: float) -> None:
+        self._counted_since, self._good = moment, 0
+
+    def _forget(self, now: float) -> None:
+        while len(self._starts) > 1 and self._starts[0] <= now - MEASURED:
+            self._starts.popleft()
