@@ -321,8 +321,9 @@ CATALOGUE: Mapping[str, IssueType] = {
         "Clear the cell to have the row sent, or type created to have it left alone.",
     ),
     "unsettled_row": _warning(
-        "An earlier run ({run}) could not establish whether this row was done; it is not sent again.",
-        "Look it up on the platform; if it is not there, clear the row's result columns and run the sheet again.",
+        "An earlier run ({run}) could not establish whether this row was done; it is looked up again, and not sent.",
+        "If you are sure that the platform does not have it: invoca-bulk resume {run} --resend-absent. Where the journal of "
+        "that run is gone, clear the row's result columns instead.",
     ),
     # The plan: rows against the platform's state
     "advertiser_exists": _error(
@@ -377,6 +378,35 @@ CATALOGUE: Mapping[str, IssueType] = {
     "campaign_not_found": _error(
         "The platform does not know where this row goes: {text}.",
         "Check the ids of the advertiser, the campaign and the affiliate, and that the network id is the right one.",
+    ),
+    # Undo: what of a run is not taken back
+    "undo_deleted": _error(
+        "The run deleted the {part}; what is deleted cannot be had again.",
+        "Ask for a new {part} with a sheet of your own, if one is needed.",
+    ),
+    "undo_unknown": _error(
+        "It is not certain whether the run has done this: {text}.",
+        "Settle it first (invoca-bulk resume {run}), then undo the run again.",
+    ),
+    "undo_unseen": _error(
+        "The journal does not hold the whole {part} as it was before and after the run.",
+        "Look at the {part} on the platform, and change it with a sheet of your own.",
+    ),
+    "undo_gone": _error(
+        "The {part} is not there any more; it was deleted or moved after the run.",
+        "If it still exists, change it with a sheet of your own.",
+    ),
+    "undo_changed": _error(
+        "The {part} has changed after the run: {what}.",
+        "Look at the {part}; what shall go back has to be changed with a sheet of your own.",
+    ),
+    "undo_unheld": _error(
+        "No sheet can put back what the {part} was: {what}.",
+        "Change the {part} on the platform.",
+    ),
+    "undo_needed": _error(
+        "A promo number that the run created for the advertiser is not taken back, so the advertiser has to stay.",
+        "Take the number back first, then undo the run again.",
     ),
     # The whole sheet
     "blank_rows": _warning(

@@ -338,7 +338,7 @@ def make_plan(checked: Checked, network: Network, options: Options, book: Journa
     """
     scopes = planning.needed(checked)
     observed = fetching.observe(scopes, network, options)
-    purchases = book.purchases(planning.collections(scopes)) if book else []
+    purchases = book.purchases(planning.collections(checked)) if book else []
     return planning.make(checked, observed, options.choices, planning.Earlier(purchases, claims=not options.again))
 
 

@@ -51,7 +51,7 @@ class Bar:
         outcomes = dict(self._tally.outcomes)
         ended = sum(outcomes.values())
         done = sum(count for outcome, count in outcomes.items() if outcome in DONE)
-        known = {"done": done, "not_done": ended - done}
+        known: dict[str, object] = {"done": done, "not_done": ended - done}
         limit = {"limit": f"{self._tally.rate:.3g}/s"} if self._tally.rate else {}
         self._bar.set_postfix(known | limit, refresh=False)
         self._bar.update(max(0, ended - self._shown))

@@ -90,7 +90,7 @@ class Results:
             "result_http_status": str(row.http_status or ""),
             "result_attempts": str(row.attempts),
             "result_at": iso(row.ended_at),
-            "result_run": self.run.run,
+            "result_run": row.step_run or self.run.run,
         }
 
     @cached_property

@@ -128,6 +128,7 @@ LIST_TIME = 10  # so many times the timeout may a whole list take
 CONNECT_TIMEOUT = 10.0  # seconds
 IDLE_CONNECTION = 4.0  # seconds: a connection that the server closes just as it is reused costs an outcome
 MAX_ATTEMPTS = 6  # of a call that surely did not reach the platform, or may be repeated
+MAX_REFUSALS = 15  # of a call that the platform only puts off (429): it is there, and well
 FIRST_BACKOFF = 0.5  # seconds
 FIRST_RATE = 10.0  # requests a second to begin with: gentle, since no limit is published; it grows e-fold a second
 REHEARSAL_SETTLE = 0.5  # seconds: a sandbox of this process applies a request at once, or never

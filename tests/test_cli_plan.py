@@ -225,7 +225,7 @@ def test_a_kept_plan_is_run(cli: Any, environment: dict[str, str], requests: Pat
     ran = cli("run", "plan.json", "--yes", **environment)
     assert (ran.code, "Results: plan-results.xlsx" in ran.out) == (0, True), ran.err
     ran = cli("run", "plan.json", "--yes", **environment)
-    assert (ran.code, "was run before" in ran.err, len(box.store.ledger)) == (2, True, 2)
+    assert (ran.code, "done already" in ran.err, len(box.store.ledger)) == (2, True, 2)
 
 
 def test_a_plan_that_is_no_longer_so(

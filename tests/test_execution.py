@@ -116,12 +116,15 @@ def test_too_many_requests_are_sent_again(odd: Any, reply: Any, requests_frame: 
     assert finished.results.frame.iloc[0]["result_attempts"] == "3"
 
 
-def test_a_platform_that_always_refuses_ends_as_failed(odd: Any, reply: Any, requests_frame: Requests) -> None:
+def test_a_platform_that_always_refuses_ends_as_failed(
+    odd: Any, reply: Any, requests_frame: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After a bounded number of tries a row that surely was not created has failed, and says so."""
-    odd.replies.extend([reply(429, {}, Retry_After="0")] * 6)
+    monkeypatch.setattr("invoca_bulk.verdicts.steps.MAX_REFUSALS", 3)  # each one makes the next wait longer
+    odd.replies.extend([reply(429, {}, Retry_After="0")] * 3)
     finished = _run(requests_frame(2), odd.network())
     assert _outcomes(finished) == ["failed", "created"]
-    assert "Tried 6 times" in finished.results.frame.iloc[0]["result_error"]
+    assert "Tried 3 times" in finished.results.frame.iloc[0]["result_error"]
 
 
 def test_a_wrong_token_stops_the_run_at_once(odd: Any, reply: Any, requests_frame: Requests) -> None:

@@ -39,7 +39,7 @@ def test_missed_places_are_made_up_for() -> None:
 
 
 def test_good_answers_make_it_faster_and_a_refusal_slower() -> None:
-    """Each good answer adds one request a second; a refusal takes 30% away, once in two seconds."""
+    """Each good answer adds one request a second; a refusal takes 30% away, once in two seconds, if sure."""
     pace = pacing.Pace()
     for _ in range(11):
         pace.reserve(0.0)
@@ -50,7 +50,36 @@ def test_good_answers_make_it_faster_and_a_refusal_slower() -> None:
     pace.refused(2.9)
     assert pace.rate == pytest.approx(10 * 0.7)
     pace.refused(3.1)
+    assert pace.rate == pytest.approx(10 * 0.7)  # two refusals do not tell how many there are
+    pace.refused(3.1)
     assert pace.rate == pytest.approx(10 * 0.7 * 0.5 * 0.7)  # nothing was started lately
+
+
+def _answers(pace: pacing.Pace, outcomes: str, now: float) -> float:
+    for outcome in outcomes:
+        now += pace.reserve(now)
+        pace.answered(now) if outcome == "+" else pace.refused(now)
+    return now
+
+
+def test_cuts_that_do_not_help_are_taken_back() -> None:
+    """Where every third request is refused, however slowly they come, the rate comes back to what it was, and rises."""
+    pace, now, rates = pacing.Pace(), 0.0, []
+    for _ in range(150):
+        now = _answers(pace, "++-", now)
+        rates.append(pace.rate)
+    lowest = rates.index(min(rates))
+    assert now <= 60
+    assert 3 <= rates[lowest] <= 6
+    assert max(rates[lowest:]) > 2 * rates[0]
+
+
+def test_a_cut_that_helps_is_kept() -> None:
+    """Where the refusals end with the cut, the rate stays below what was refused."""
+    pace = pacing.Pace(learned=20)
+    now = _answers(pace, "+" * 40 + "-" + "+" * 200, 0.0)
+    assert now >= 11
+    assert pace.rate < 20
 
 
 def test_an_unused_rate_does_not_grow() -> None:

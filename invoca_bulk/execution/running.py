@@ -7,6 +7,7 @@ import random
 import time
 from collections import deque
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 from invoca_bulk import pacing, verdicts
@@ -20,7 +21,6 @@ from invoca_bulk.execution.stopping import Stop
 from invoca_bulk.execution.work import Ended, Rules
 from invoca_bulk.journal import Change, RunState, State, outcome
 from invoca_bulk.schema.outputs import DONE
-from invoca_bulk.settings import MAX_ATTEMPTS
 from invoca_bulk.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class Execution:
     async def _do(self, step: Step, slot: int) -> bool:
         """Send a step until its outcome is known; False: the run stopped before that."""
         verdict = self._so_far(step)
-        for attempt in range(1, MAX_ATTEMPTS + 1):
+        for attempt in count(1):
             if not await self._turn(step, slot):
                 return await self._leave(step, verdict)
             verdict = await self._attempt(step, slot, attempt, verdict)
@@ -209,7 +209,7 @@ class Execution:
             if verdict.state not in _AGAIN:
                 return True
             await self._back_off(attempt)
-        raise AssertionError  # after the last attempt a step is not sent again
+        raise AssertionError  # the count has no end
 
     def _so_far(self, step: Step) -> Verdict:
         """What the attempts of an earlier execution came to."""

@@ -171,6 +171,7 @@ class Settling:
         if listed is None:
             await self._keep_all_open(some, "the numbers of its campaign kept changing")
             return
+        some = sorted(some, key=lambda one: one.http_status not in _CREATED)  # what was surely created is served first
         baselines, explained = await self._scribe.ask(lambda: self._known(scope, some))
         bodies = [(at, one.step.body or {}, baselines[one.run]) for at, one in enumerate(some)]
         doubted = [settling.Doubted(step=at, body=body, baseline=baseline) for at, body, baseline in bodies]

@@ -61,16 +61,16 @@ class Steady:
     def told(self, verdict: Verdict) -> None:
         """Learn from what a request came to."""
         now = time.monotonic()
-        if verdict.http_status in _TOO_MANY:
-            self._pace.refused(now)
-        elif verdict.http_status is not None:
-            self._pace.answered(now)
         if verdict.wait is not None:
             self._pace.pause(verdict.wait, now)
+        if verdict.http_status in _TOO_MANY:
+            self._pace.refused(now)
         if _is_failure(verdict):
             self._breaker.failed(now)
         else:
             self._breaker.succeeded()
+            if verdict.http_status not in _TOO_MANY:
+                self._pace.answered(now)
         self._tally.rate = self._pace.learned and self._pace.rate
 
     async def _probe(self, slot: int, address: tuple[str, ...]) -> None:

@@ -155,9 +155,11 @@ class Journal:
 
     def is_open(self, record: RunRecord) -> bool:
         """Whether something is left of a run that resuming it would do."""
-        unsent = {State.PENDING} if record.state is not RunState.FINISHED else set()
-        left = {State.SENT, State.IN_DOUBT} | unsent
-        where = (STEPS.c.run == record.run, STEPS.c.state.in_(left), STEPS.c.taken_by == "")
+        # One that was not found is sent again too: with an own id always, else if the run has not come to its end.
+        unsent = {State.PENDING, State.ABSENT} if record.state is not RunState.FINISHED else set()
+        left = STEPS.c.state.in_({State.SENT, State.IN_DOUBT} | unsent)
+        named = sa.and_(STEPS.c.state == State.ABSENT, STEPS.c.own_id != "")
+        where = (STEPS.c.run == record.run, STEPS.c.taken_by == "", left | named)
         with self._connection.begin():
             return self._connection.execute(sa.select(STEPS.c.step).where(*where).limit(1)).first() is not None
 

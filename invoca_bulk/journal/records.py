@@ -191,7 +191,7 @@ def row_values(run: str, plan: Plan) -> list[dict[str, Any]]:
             "sheet": row.sheet,
             "row": int(row.row),
             "cells": row.cells,
-            "action": row.action,
+            "action": "" if row.earlier else row.action,  # of those, what the earlier run did counts
             **_its_step(run, row),
             "carried": row.carried and not row.earlier,
             "found": row.found,

@@ -1,6 +1,7 @@
 """The rate finder: when the next request may start, as long as nobody says what the platform's limit is.
 
-The figures were found by simulation (tests/test_pacing_simulated.py), over limits by token bucket and by window.
+The figures were found by simulation (tests/test_pacing_simulated.py), over limits by token bucket and by window, and
+over storms: refusals by chance, whatever the rate.
 """
 
 from __future__ import annotations
@@ -26,6 +27,90 @@ TOO_SHORT = 0.5  # seconds; shorter ones do not tell how many requests a second 
 CATCH_UP = 0.1  # seconds: a place that was missed by less is made up for
 MOST_AT_ONCE = 10  # requests, in making up
 
+# Whether slower helps
+SETTLED = 1.0  # seconds after a cut: answers before that were sent at the rate before
+ENOUGH = 10  # answers at a slower rate, to tell what share of them is refused
+SURE = 3  # refusals: if they are most of the answers, so many are enough
+MOST = 0.5  # of the answers: where more are refused, slower is always right
+STEPS = 3  # cuts in a row after which to see whether they helped
+EVIDENCE = 4  # refusals in these: fewer can be chance
+HELPED = 0.8  # times the share of refusals before: below that, slower helped
+WORSE = 3.0  # times the share of refusals before: above that, something else began
+TOLERANCE = 4 / 3  # times the usual share: what is above that is surplus
+PATIENCE = 9.0  # refusals of surplus, times the square root of the usual share: chance makes hardly more than that
+TRIAL = 20  # answers at a slower rate, to see whether the usual share is still usual
+LONGEST_TRIAL = 5.0  # seconds
+
+
+class Storm:
+    """Refusals that come at any rate, like those of a platform in trouble: what share of the answers they are.
+
+    A cut that is due to a limit ends the refusals, or nearly so. If the share of refused answers after the third of
+    some cuts in a row is not clearly below that after the two before, slower does not help: that share is the usual one
+    from then on, and only what goes well beyond it is news. It is looked at again after each later cut.
+    """
+
+    def __init__(self) -> None:
+        self.usual = 0.0  # of the answers; 0: each refusal is news
+        self._steps: list[tuple[int, int]] = []  # after each cut of those in a row: refusals, answers
+        self.begin_step()
+
+    def begin_step(self) -> None:
+        """The rate was cut: count anew."""
+        self._refusals = self._answers = 0
+        self._surplus = 0.0
+        self.is_on_trial = self.usual > 0
+
+    def begin(self) -> None:
+        """The next cut is not one more of a row."""
+        self._steps = []
+
+    def count(self, *, refused: bool, slower: bool) -> None:
+        """Count an answer, `slower` if it came at a rate below the one that was refused before."""
+        self._surplus = max(0.0, self._surplus + refused - TOLERANCE * self.usual)
+        if slower:
+            self._answers += 1
+            self._refusals += refused
+        if self.is_on_trial and self._answers >= TRIAL:
+            self.is_on_trial = False
+            self.usual = self._share if self._share < HELPED * self.usual else self.usual
+
+    @property
+    def is_news(self) -> bool:
+        """Whether more is refused than usual."""
+        return self._surplus > PATIENCE * math.sqrt(self.usual)
+
+    @property
+    def is_in_a_row(self) -> bool:
+        """Whether slower is being tried."""
+        return bool(self._steps)
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether there are too few answers at this rate to judge it."""
+        return self._answers < ENOUGH and (self._share < MOST or self._refusals < SURE)
+
+    def end_step(self) -> bool:
+        """Whether the cuts helped, as far as can be told; if not, this share of refusals is the usual one."""
+        if self._steps and self._share > WORSE * _share(self._steps[-1:]):
+            self._steps = []
+        self._steps = [*self._steps[1 - STEPS :], (self._refusals, self._answers)]
+        is_known = len(self._steps) == STEPS and sum(refusals for refusals, _ in self._steps) >= EVIDENCE
+        if not is_known or self._share >= MOST or self._share < HELPED * _share(self._steps[:-1]):
+            return True
+        self.usual = _share(self._steps)
+        self.begin_step()
+        self.is_on_trial = False
+        return False
+
+    @property
+    def _share(self) -> float:
+        return _share([(self._refusals, self._answers)])
+
+
+def _share(steps: list[tuple[int, int]]) -> float:
+    return sum(refusals for refusals, _ in steps) / max(1, sum(answers for _, answers in steps))
+
 
 class Pace:
     """When the next request may start: a token bucket whose rate is found by trying.
@@ -35,6 +120,8 @@ class Pace:
     between that and what came through since the last cut. The rate soon comes back to just under the limit, and goes on
     from there the faster, the longer nothing is refused. Once it is 15% above without a refusal, the limit has risen,
     and is looked for as in the beginning, but five times as slowly. A rate that is not used does not grow.
+
+    Where cuts in a row did not help, they are taken back, and as many refusals as there were are let pass: see `Storm`.
 
     All times are seconds of a monotonic clock. A place that was handed out stays, so let only one slot at a time
     reserve and wait: else as many places as there are slots are out at the old rate when it changes.
@@ -55,6 +142,8 @@ class Pace:
         self._resumes_at = 0.0
         self._had_to_wait = False
         self._refused_at = self._cut_at = -math.inf
+        self._storm = Storm()
+        self._uncut = (self._rate, self._limit, self._learned)  # as they were before the cuts in a row
         self._starts: deque[float] = deque()  # the last one, and those of the last second
         self._busy_since = 0.0
         self._good = 0  # answers since then:
@@ -94,18 +183,38 @@ class Pace:
     def answered(self, now: float) -> None:
         """There was a good answer: go on, perhaps faster."""
         self._good += 1
+        self._storm.count(refused=False, slower=self._is_slower(now))
         self._forget(now)
         is_used = self._had_to_wait and len(self._starts) >= IN_USE * self._rate * MEASURED
-        if is_used and now - self._refused_at >= HOLD:
+        is_on_trial = self._storm.is_on_trial and now - self._cut_at < LONGEST_TRIAL
+        if is_used and not is_on_trial and now - self._refused_at >= HOLD:
             self._rate = min(self._rate + self._growth(now), self._cap)
 
     def refused(self, now: float) -> None:
-        """There was a 429 or a 503: slow down."""
+        """There was a 429 or a 503: slow down, if there are more of them than usual and slower helps."""
+        is_slower = self._is_slower(now)
+        self._storm.count(refused=True, slower=is_slower)
+        if not self._storm.is_news:
+            return
         self._refused_at = now
-        if now - self._cut_at >= CUTS_APART:
-            self._cut(now)
-            self._cut_at = now
-            self._count_from(now)
+        if now - self._cut_at < CUTS_APART or (is_slower and self._storm.is_undecided):
+            return
+        if not is_slower:
+            self._storm.begin()
+            self._uncut = (self._rate, self._limit, self._learned)
+        elif not self._storm.end_step():
+            self._take_back(now)
+            return
+        self._cut(now)
+
+    def _is_slower(self, now: float) -> bool:
+        """Whether the rate is below the one that was refused last, and has been for a while."""
+        return self._limit is not None and self._rate < self._limit and now - self._cut_at >= SETTLED
+
+    def _take_back(self, now: float) -> None:
+        self._rate, self._limit, self._learned = self._uncut
+        self._refused_at = self._cut_at = -math.inf
+        self._count_from(now)
 
     def _cut(self, now: float) -> None:
         used, before = self._used(now), self._rate
@@ -116,16 +225,21 @@ class Pace:
         else:
             self._limit = max(self._rate, (used + min(used, self._came_through(now))) / 2)
             self._learned = (self._learned + NEAR * self._limit) / 2
+        self._cut_at = now
+        self._storm.begin_step()
+        self._count_from(now)
 
     def _growth(self, now: float) -> float:
         """What a good answer adds to the rate; as many of them come in a second as the rate says."""
         if self._limit is not None and self._rate > RISEN * self._limit:
             self._limit = None
         if self._limit is None:
-            return GROWTH if self._learned is None else GROWTH_AGAIN
+            is_unknown = self._learned is None and not self._storm.usual  # in a storm a limit is noticed later
+            return GROWTH if is_unknown else GROWTH_AGAIN
         is_near = self._rate >= NEAR * self._limit
         share = PROBING * max(0.0, now - self._counted_since) if is_near else RECOVERY
-        return min(GROWTH, share * self._limit / self._rate)
+        most = GROWTH if is_near or not self._storm.is_in_a_row else NEAR * self._limit - self._rate + 1e-9
+        return min(most, GROWTH, share * self._limit / self._rate)
 
     def _used(self, now: float) -> float:
         """Requests a second that were started lately; at least half the rate, as after a quiet time it is none."""
@@ -135,8 +249,8 @@ class Pace:
         return min(self._rate, max(starts, self._rate / 2))
 
     def _came_through(self, now: float) -> float:
-        """Good answers a second since counting began."""
-        return self._good / max(TOO_SHORT, now - self._counted_since)
+        """Good answers a second since counting began, as there would be without those that are refused anyhow."""
+        return self._good / (1 - self._storm.usual) / max(TOO_SHORT, now - self._counted_since)
 
     def _count_from(self, moment: float) -> None:
         self._counted_since, self._good = moment, 0

@@ -94,9 +94,10 @@ def listed(scope: Scope) -> tuple[str, ...]:
     return (*scope, PROMO_NUMBERS.name) if scope else (ADVERTISERS.name,)
 
 
-def collections(scopes: Iterable[Scope]) -> Iterator[tuple[str, ...]]:
-    """The addresses, as path parts, to which something new is sent in these scopes."""
-    for scope in scopes:
+def collections(checked: Checked) -> Iterator[tuple[str, ...]]:
+    """The addresses, as path parts, to which the rows send, or earlier runs have sent for them, something new."""
+    unsettled = (scope for _, sheet in checked.of(PROMO_NUMBERS) for scope in numbers.unsettled(sheet))
+    for scope in dict.fromkeys([*needed(checked), *unsettled]):
         yield from ((*scope, one.name) for one in (PROMO_NUMBERS if scope else ADVERTISERS).collections)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -40,6 +41,13 @@ def scopes(sheet: CheckedSheet) -> Iterator[Scope]:
         yield PROMO_NUMBERS.scope(values)
         if destination := _destination(values):
             yield destination
+
+
+def unsettled(sheet: CheckedSheet) -> Iterator[Scope]:
+    """The campaigns of rows of which an earlier run could not tell what became of them."""
+    for position in (sheet.unknown & ~sheet.pending).nonzero()[0]:
+        with contextlib.suppress(KeyError):  # the place was blanked since
+            yield PROMO_NUMBERS.scope(sheet.values(position))
 
 
 def _destination(values: Mapping[str, Json]) -> Scope | None:

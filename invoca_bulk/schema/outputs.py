@@ -50,11 +50,14 @@ OUTCOME_HELP = {
     Outcome.UNKNOWN: (
         "It may have happened: the request was sent, and no trustworthy answer came.",
         (
-            "Run the results file: a row that names its object is looked at again. One that buys is never sent again "
-            "by itself; look it up on the platform."
+            "Run `invoca-bulk resume RUN` (RUN: result_run): it is looked up again. A row that buys is never sent again "
+            "by itself."
         ),
     ),
-    Outcome.NOT_SENT: ("The run ended before the row's turn.", "Run the results file: the row is done then."),
+    Outcome.NOT_SENT: (
+        "The run ended before the row's turn.",
+        "Run `invoca-bulk resume RUN` (RUN: result_run), or the results file: the row is done then.",
+    ),
 }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk.journal import DONE_OUTCOME, State
 from invoca_bulk.schema import RESOURCES
-from invoca_bulk.settings import MAX_ATTEMPTS
+from invoca_bulk.settings import MAX_ATTEMPTS, MAX_REFUSALS
 from invoca_bulk.verdicts import tables
 from invoca_bulk.verdicts.attempts import Verdict, still_in_doubt
 
@@ -33,7 +33,8 @@ def after(verdict: Verdict, step: Step, attempts: int, earlier: Verdict) -> Verd
     if verdict.state is State.PENDING and doubted:
         verdict = still_in_doubt(verdict, step, earlier)
     if verdict.state is State.PENDING:
-        return verdict if verdict.stop or attempts < MAX_ATTEMPTS else _failed(verdict, attempts)
+        most = MAX_REFUSALS if verdict.http_status in tables.FOR_NOW else MAX_ATTEMPTS
+        return verdict if verdict.stop or attempts < most else _failed(verdict, attempts)
     if verdict.state is not State.IN_DOUBT or verdict.stop or not tables.way_of(step).again:
         return verdict
     return replace(verdict, state=State.SENT) if attempts < MAX_ATTEMPTS else _tried(verdict, attempts)

@@ -20,6 +20,8 @@ FOUND = 200
 UNAUTHORIZED = 401
 FORBIDDEN = 403
 NOT_FOUND = 404
+#: Refused for now: too early, too many requests.
+FOR_NOW = frozenset({425, 429})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +56,7 @@ _ANSWERS: Mapping[int, State] = {
 #: Each request makes another object: one in doubt is never sent again by itself.
 ONCE = Way(states=_ANSWERS, again=False)
 #: The same, where a refusal for now is no proof that nothing was applied.
-ONCE_STRICT = Way(states={status: state for status, state in _ANSWERS.items() if status not in {425, 429}}, again=False)
+ONCE_STRICT = Way(states={status: state for status, state in _ANSWERS.items() if status not in FOR_NOW}, again=False)
 #: Doing it twice comes to the same: updates, and creates of advertisers that have their id.
 REPEATABLE = Way(states=_ANSWERS)
 #: What an attempt before this one has deleted is not there any more.
