@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from invoca_bulk.annotation import Report
     from invoca_bulk.errors import InvocaBulkError, RunAborted, UserError
-    from invoca_bulk.library import Network, export, plan, read, run, sandbox, template, validate
+    from invoca_bulk.library import Network, export, plan, read, run, sandbox, template, undo, validate
     from invoca_bulk.previews import Preview
 
 #: Public name to the module that has it.
@@ -35,6 +35,7 @@ _PUBLIC = {
     "run": "library",
     "sandbox": "library",
     "template": "library",
+    "undo": "library",
     "validate": "library",
 }
 
@@ -51,6 +52,7 @@ __all__ = [
     "run",
     "sandbox",
     "template",
+    "undo",
     "validate",
 ]
 

@@ -136,10 +136,13 @@ class Report:
     def save(self, path: str | Path, *, not_over: Iterable[Path] = ()) -> Path:
         """Write the annotated sheet: `.xlsx` with coloured cells, notes and a sheet of issues, or `.csv`.
 
+        A file that is there already is replaced, but never the sheet that was checked.
+
         Raises:
             OutputUnwritable: it cannot be written there.
         """
-        return saving.save(path, partial(pages, self), not_over=not_over, tables=len(self.checked.sheets))
+        inputs = [one.sheet.path for one in self.checked.sheets if one.sheet.path]
+        return saving.save(path, partial(pages, self), not_over=[*inputs, *not_over], tables=len(self.checked.sheets))
 
     def __repr__(self) -> str:
         return f"<{self.summary} See .issues and .sheet>"

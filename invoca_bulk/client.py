@@ -8,7 +8,9 @@ again by itself), no redirects (a 307 would carry the body and the token to anot
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import logging
 import random
 import ssl
 import time
@@ -21,6 +23,7 @@ import tenacity
 
 from invoca_bulk import pacing
 from invoca_bulk.errors import InDoubt, NotAuthorized, NotSent, PlatformUnavailable, SettingInvalid
+from invoca_bulk.issues import shortened
 from invoca_bulk.schema import RESOURCES
 from invoca_bulk.schema.kinds import id_problem
 from invoca_bulk.settings import (
@@ -72,6 +75,10 @@ _SECRETS = frozenset(
 )
 _READ_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _UNAUTHORIZED = 401
+#: One of these makes 66 MB of a part of 64 KB at most, before the limit is looked at; others, or two, any size.
+_PACKINGS = frozenset({"gzip", "deflate", "identity", ""})
+#: They log answers at DEBUG: headers, or a line that is none, in which the platform may echo the token.
+_LOGGERS = tuple(map(logging.getLogger, ("httpx", "httpcore.http11", "httpcore.proxy")))
 #: So many bytes of a plain text are kept.
 _TEXT = 300
 
@@ -114,21 +121,24 @@ class Client:
         self._sleep = sleep
         self._network = network
         self._base = f"{network.base_url}/api/{network.api_version}/{network.network_id}/"
-        loopback = is_loopback(urlsplit(network.base_url).hostname or "")
-        tls = httpx.create_ssl_context()
         self._timeout = timeout
-        try:
-            self._slots = [_connection(network, tls, timeout, trust_env=not loopback) for _ in range(slots)]
-        except (ImportError, ValueError, httpx.HTTPError, httpx.InvalidURL):
-            msg = "The proxy that the environment names cannot be used. Correct HTTPS_PROXY or ALL_PROXY, or unset it."
-            raise SettingInvalid(msg) from None
+        self._slots = _connections(network, slots, timeout)
 
     async def __aenter__(self) -> Self:
+        for logger in _LOGGERS:
+            logger.addFilter(self._hide_in_log)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         for one in self._slots:
             await one.aclose()
+        for logger in _LOGGERS:
+            logger.removeFilter(self._hide_in_log)
+
+    def _hide_in_log(self, record: logging.LogRecord) -> bool:
+        told = self._network.secret.hide(record.getMessage().encode(errors="replace"))
+        record.msg, record.args = told.decode(), ()
+        return True
 
     def url(self, parts: tuple[str, ...]) -> str:
         """The address of an object or a collection.
@@ -144,8 +154,8 @@ class Client:
                 msg = f"The id {part!r} cannot be part of an address."
                 raise SettingInvalid(msg)
         url = self._base + "/".join(quote(part, safe="") for part in parts) + ".json"
-        if str(httpx.URL(url)) != url:
-            msg = f"The ids {parts!r} would be changed on their way to the platform."
+        if not _stays(url):
+            msg = f"The ids {shortened(repr(parts))} would be changed on their way to the platform."
             raise SettingInvalid(msg)
         return url
 
@@ -184,6 +194,7 @@ class Client:
             verb, self.url(parts), content=content, headers=headers, extensions={"trace": trace}
         )
         status: int | None = None
+        failure: NotSent | InDoubt | None = None
         try:
             # httpx times each read only; a platform that sends a byte a second would never come to an end.
             async with asyncio.timeout(self._timeout * (LIST_TIME if verb == "GET" else 1)):
@@ -195,12 +206,15 @@ class Client:
                 finally:
                     await response.aclose()
         except Exception as error:  # noqa: BLE001  whatever it is, what counts is whether anything was sent
-            raise _failure(error, started=started, status=status) from None
+            failure = _failure(error, started=started, status=status)
+            content = b""
+        if failure:  # not raised above: its context would lead to the request, and to the token in its headers
+            raise failure from None
         wait = pacing.retry_after(response.headers.get("Retry-After"), time.time())
         content = self._network.secret.hide(content)
         plain = response.headers.get("Content-Type", "").startswith("text/plain")
-        text = content[:_TEXT].decode(errors="replace").strip() if plain else ""
-        return Answer(status=status, body=_parsed(content), text=text, retry_after=wait)
+        text = _beginning(content) if plain else ""
+        return Answer(status=response.status_code, body=_parsed(content), text=text, retry_after=wait)
 
     async def get(self, slot: int, parts: tuple[str, ...]) -> Answer:
         """Read something, with retries.
@@ -236,10 +250,39 @@ class Client:
         return answer
 
 
+def _connections(network: Network, slots: int, timeout: float) -> list[httpx.AsyncClient]:
+    """A client for each slot.
+
+    Raises:
+        SettingInvalid: the environment names certificates or a proxy that cannot be used; its context is empty, since
+            the error behind it shows the proxy's password and leads to the token.
+    """
+    loopback = is_loopback(urlsplit(network.base_url).hostname or "")
+    msg = "The certificates that the environment names cannot be read. Correct SSL_CERT_FILE, or unset it."
+    with contextlib.suppress(OSError):
+        tls = httpx.create_ssl_context()
+        msg = "The proxy that the environment names cannot be used. Correct HTTPS_PROXY or ALL_PROXY, or unset it."
+        with contextlib.suppress(ImportError, ValueError, httpx.HTTPError, httpx.InvalidURL):
+            return [_connection(network, tls, timeout, trust_env=not loopback) for _ in range(slots)]
+    raise SettingInvalid(msg)
+
+
+def _stays(url: str) -> bool:
+    """Whether an address is sent as it is; httpx refuses one that is very long."""
+    try:
+        return str(httpx.URL(url)) == url
+    except httpx.InvalidURL:
+        return False
+
+
 def _connection(network: Network, tls: ssl.SSLContext, timeout: float, *, trust_env: bool) -> httpx.AsyncClient:
     """A client with a single connection. A proxy of the environment cannot reach this machine's own sandbox."""
     return httpx.AsyncClient(
-        headers={"Authorization": network.secret.reveal(), "Accept": "application/json"},
+        headers={
+            "Authorization": network.secret.reveal(),
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+        },
         http2=False,
         follow_redirects=False,
         verify=tls,
@@ -251,6 +294,9 @@ def _connection(network: Network, tls: ssl.SSLContext, timeout: float, *, trust_
 
 async def _content(response: httpx.Response, limit: int) -> bytes:
     content = bytearray()
+    packings = [one.strip().lower() for one in response.headers.get_list("Content-Encoding", split_commas=True)]
+    if len(packings) > 1 or not _PACKINGS.issuperset(packings):
+        raise httpx.DecodingError("packed in a way that was not asked for")
     async for chunk in response.aiter_bytes():
         content += chunk
         if len(content) > limit:
@@ -299,12 +345,20 @@ def _failure(error: Exception, *, started: bool, status: int | None) -> NotSent 
 def _parsed(content: bytes) -> Json:
     """The JSON value, or None: HTML of whatever stands in front, a cut body, a bomb of brackets."""
     try:
-        value = json.loads(content, object_hook=_without_secrets)
+        # Not from the bytes: that would take UTF-16 as well, in which nobody has looked for the token.
+        value = json.loads(content.decode("utf-8-sig"), object_hook=_without_secrets)
         # Half a surrogate pair, which JSON can name and no database or file can hold, becomes a question mark.
         sound = json.dumps(value, ensure_ascii=False).encode(errors="replace") if b"\\ud" in content.lower() else None
         return value if sound is None else json.loads(sound)
     except (ValueError, RecursionError):
         return None
+
+
+def _beginning(content: bytes) -> str:
+    """The beginning of a plain text; empty for one in which a secret would not be found, or that names one."""
+    if b"\0" in content or any(name.encode() in content for name in _SECRETS):
+        return ""
+    return content[:_TEXT].decode(errors="replace").strip()
 
 
 def _without_secrets(record: dict[str, Json]) -> dict[str, Json]:

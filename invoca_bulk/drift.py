@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from invoca_bulk.kept import Kept
     from invoca_bulk.planning import Plan, PlannedRow, Step
+    from invoca_bulk.schema import Resource
     from invoca_bulk.schema.kinds import Json
 
 #: What says where a step stands among the others: one more before it moves it, and changes nothing about it.
@@ -86,12 +87,16 @@ def _changes(old: Step, new: Step) -> list[str]:
     """How the object that a step is about has changed; none: it has not, or there was none."""
     if not old.before or not new.before or old.before == new.before:
         return []
-    resource = RESOURCES[new.resource]
+    return changes(RESOURCES[new.resource], old.before, new.before)
+
+
+def changes(resource: Resource, before: Mapping[str, Json], now: Mapping[str, Json]) -> list[str]:
+    """How an object that has changed differs, field by field, each without its full stop."""
     parts = {part.name for part in resource.parts}
-    own = ({key: one for key, one in some.items() if key not in parts} for some in (old.before, new.before))
+    own = ({key: one for key, one in some.items() if key not in parts} for some in (before, now))
     told = [*_changed_leaves(*own)]
     for part in resource.parts:
-        told += _changed_parts(part.one, _records(old.before.get(part.name)), _records(new.before.get(part.name)))
+        told += _changed_parts(part.one, _records(before.get(part.name)), _records(now.get(part.name)))
     return told or ["its users or sites have another order now"]
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from invoca_bulk import exporting, kept, pipeline, sheets, templates
+from invoca_bulk import exporting, kept, pipeline, sheets, templates, undoing
 from invoca_bulk.errors import SettingInvalid
 from invoca_bulk.options import Options
 from invoca_bulk.previews import Preview
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from invoca_bulk.annotation import Report
     from invoca_bulk.exporting.campaigns import Campaigns
     from invoca_bulk.schema import Resource
+    from invoca_bulk.undoing import Undo
 
-__all__ = ["Network", "export", "plan", "read", "run", "sandbox", "template", "validate"]
+__all__ = ["Network", "export", "plan", "read", "run", "sandbox", "template", "undo", "validate"]
 
 
 def read(
@@ -154,6 +155,30 @@ def run(
     for one in frame.values() if isinstance(frame, dict) else [frame]:
         one.attrs.update(told)
     return frame
+
+
+def undo(run: str, network: Network | pipeline.Target, **options: Any) -> Undo:  # noqa: ANN401  the fields of `options.Options`
+    """Plan to take a run back; nothing is sent before `ib.run(ib.undo(run, network), network)`.
+
+    Numbers and advertisers that the run created are deleted. What it changed or moved goes back to what it was, with
+    users and sites, unless it has changed since. What a number cost is not given back, and what the run deleted stays
+    deleted.
+
+    Args:
+        run: the run's id: `result_run` of its results.
+        network: the run's network; the API version is that of the run.
+        options: `journal` (the folder that the run was given), `concurrency`, `timeout`;
+            `invoca_bulk.options.Options` explains them. What a plan depends on (`nested` and such) the undo chooses.
+
+    Returns:
+        A plan like that of `plan`, for review and for `run`, with `.not_undone` (a frame: what stays as it is, by its
+        row in the run, and why) and `.notes` (sentences on what no undo brings back).
+
+    Raises:
+        UserError: the run is not known, or is another network's.
+        RunAborted: the platform's state could not be read.
+    """
+    return undoing.undo(run, pipeline.network_of(network), Options(**options))
 
 
 def _can_ask() -> bool:

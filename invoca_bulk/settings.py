@@ -7,6 +7,7 @@ are made from `SETTINGS`.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -136,6 +137,8 @@ REHEARSAL_RATE = 1000.0  # requests a second to begin with: it has no limit that
 MAX_BACKOFF = 30.0  # seconds
 
 
+#: RFC 6750 has none of these in a token; the last two are written in another way in JSON, and would not be found there.
+_IN_NO_TOKEN = frozenset(' "\\')
 #: Real tokens are much longer; those of a sandbox may be anything.
 _HIDDEN = 8
 
@@ -150,7 +153,7 @@ class Token:
 
     def __init__(self, text: str) -> None:
         text = text.strip()
-        if not text or not text.isascii() or not text.isprintable() or " " in text:
+        if not text or not text.isascii() or not text.isprintable() or set(text) & _IN_NO_TOKEN:
             msg = "The token is empty, or holds spaces or characters that no token has. Copy it again."
             raise SettingInvalid(msg)
         self._text = text
@@ -160,9 +163,12 @@ class Token:
         return self._text
 
     def hide(self, content: bytes) -> bytes:
-        """An answer with the token blotted out, should the platform echo it."""
-        long_enough = len(self._text) >= _HIDDEN  # a short one could be part of any number
-        return content.replace(self._text.encode(), b"***") if long_enough else content
+        """An answer with the token blotted out, should the platform echo it, escaped as in JSON or addresses too."""
+        if len(self._text) < _HIDDEN:  # it could be part of any number
+            return content
+        hidden = content.replace(self._text.encode(), b"***")
+        is_escaped = _ESCAPE.search(hidden)  # nearly never; the pattern below is slow
+        return re.sub("".join(map(_spellings, self._text)).encode(), b"***", hidden) if is_escaped else hidden
 
     def __repr__(self) -> str:
         return "Token(…)"
@@ -170,6 +176,15 @@ class Token:
     def __reduce__(self) -> str:
         msg = "A token is not pickled."
         raise TypeError(msg)
+
+
+_ESCAPE = re.compile(rb"\\u00|\\/|%[2-7]")
+
+
+def _spellings(char: str) -> str:
+    r"""A pattern for the ways to write a character of the token: `/`, `\/`, `\u002f` and `%2f`."""
+    code = f"{ord(char):02x}"
+    return rf"(?:\\?{re.escape(char)}|(?i:\\u00{code}|%{code}))"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,11 +236,15 @@ def _checked_network_id(text: str) -> str:
     return text.strip()
 
 
+#: A name in ASCII or an address; no password, no backslash, no letter that only looks like another one.
+_PLACE = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]*)?", re.IGNORECASE)
+
+
 def _checked_base_url(text: str) -> str:
     try:
         parts = urlsplit(text.strip().rstrip("/"))
-        extras = parts.username or parts.password or parts.path or parts.query or parts.fragment
-        plain = bool(parts.hostname and not extras and parts.port != 0)
+        extras = parts.path or parts.query or parts.fragment
+        plain = bool(_PLACE.fullmatch(parts.netloc) and parts.hostname and not extras and parts.port != 0)
     except ValueError:
         plain = False
     if not plain:

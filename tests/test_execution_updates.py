@@ -170,7 +170,7 @@ def test_what_may_be_repeated_is_sent_again(
     ],
     ids=["in doubt", "never applied", "in doubt first", "in doubt last"],
 )
-def test_tries_that_are_used_up(
+def test_tries_that_are_used_up(  # noqa: PLR0917  fixtures and the table's columns
     odd: Any,
     answer: Callable[..., Any],
     runner: Runner,
@@ -445,7 +445,7 @@ def test_phases_follow_each_other(odd: Any, reply: Any, runner: Runner) -> None:
         (500, "It is not certain that its advertiser was created, so it was not sent."),
     ],
 )
-def test_what_needs_another_step_waits_for_it(
+def test_what_needs_another_step_waits_for_it(  # noqa: PLR0917  fixtures and the table's columns
     odd: Any, reply: Any, runner: Runner, status: int, error: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A number of an advertiser that could not be created is not bought; the numbers of others are."""

@@ -416,3 +416,13 @@ def test_resume_by_the_command_line(box: Any, network: Any, requests_frame: Requ
     assert len(_issued(box)) == 30
     ran = cli("resume", INVOCA_API_TOKEN=TOKEN)
     assert (ran.code, "Nothing is left" in ran.err) == (2, True)
+
+
+def test_what_was_undone_can_be_bought_again(box: Any, network: Any, requests_frame: Requests) -> None:
+    """A number that was deleted since stands for nothing: the same row is bought once more, without `again`."""
+    first = _run(requests_frame(2), network)
+    gone = first.results.frame.iloc[[0]]
+    places = ["advertiser_id_from_network", "advertiser_campaign_id_from_network", "promo_number"]
+    _run(gone[places].assign(action="delete"), network)
+    assert _counts(_run(requests_frame(2), network)) == {"created": 2}
+    assert len(_issued(box)) == 3

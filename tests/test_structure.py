@@ -40,6 +40,7 @@ FLOORS = [
     ["bridge", "progress"],
     ["fetching"],
     ["exporting"],
+    ["undoing"],
     ["pipeline"],
     ["library"],
     ["cli"],
@@ -65,7 +66,7 @@ LIBRARIES = {
     "numpy": {"annotation", "validation", "planning", "sheets"},
     "pandas": {
         *("sheets", "validation", "planning", "annotation", "results", "exporting", "kept", "previews"),
-        *("pipeline", "library", "cli"),
+        *("undoing", "pipeline", "library", "cli"),
     },
 }
 

@@ -24,6 +24,7 @@ VERBS = {
     "run": "Check a sheet, do what it asks for, write the results.",
     "resume": "Do what is left of a run that was interrupted.",
     "runs": "List all runs, and what became of their rows.",
+    "undo": "Plan to take a run back: what it created, changed and moved.",
     "export": "Write what the platform has as a sheet.",
     "results": "Write the results of an earlier run, from the journal.",
     "sandbox": "Serve a stand-in platform to rehearse on.",

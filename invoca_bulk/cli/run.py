@@ -21,6 +21,9 @@ _NOT_OF_PLAN = (
     *network.SETTLING,
 )
 
+#: Flags that `undo` shares with `run`.
+_OF_UNDO = ("token_file", "concurrency", "timeout", "journal")
+
 
 @click.command()
 @common.file_argument()
@@ -72,11 +75,15 @@ def command(file: Path, output: Path | None, *, as_json: bool, **flags: Any) -> 
 
 def _plan_again(plan: Kept) -> str:
     """The command that makes a kept plan anew."""
+    from invoca_bulk.undoing import run_undone  # noqa: PLC0415  `--help` needs no pandas
+
+    file = click.get_current_context().params["file"]
+    if run := run_undone(plan.source):
+        return common.shown_command(["undo", run, "--save", file, *common.given_flags(only=_OF_UNDO)])
     sheet = plan.path or plan.source
     if not sheet:
         return "plan the DataFrame again: ib.plan(frame, network).keep('plan.json')"
     reading = [text for name, value in plan.reading.items() if value for text in (f"--{name}", value)]
-    file = click.get_current_context().params["file"]
     flags = [*network.choice_flags(plan.choices), *reading, *common.given_flags(*_NOT_OF_PLAN)]
     return common.shown_command(["plan", sheet, "--save", file, *flags])
 

@@ -16,7 +16,7 @@ from invoca_bulk.journal import records
 from invoca_bulk.journal.records import Start
 from invoca_bulk.journal.states import BOUGHT, NEXT, RunState, State, outcome
 from invoca_bulk.journal.tables import BASELINES, LEARNED, ROWS, RUNS, STEPS
-from invoca_bulk.schema import PROMO_NUMBERS
+from invoca_bulk.schema import PROMO_NUMBERS, Action
 from invoca_bulk.schema.outputs import Outcome
 
 if TYPE_CHECKING:
@@ -164,12 +164,13 @@ class Journal:
             return self._connection.execute(sa.select(STEPS.c.step).where(*where).limit(1)).first() is not None
 
     def purchases(self, addresses: Iterable[Sequence[str]]) -> list[Purchase]:
-        """What has, or may have, been bought at these addresses, the oldest first.
+        """What has, or may have, been bought at these addresses, the oldest first; not what was deleted since.
 
         Args:
             addresses: path parts of collections.
         """
-        columns = (STEPS.c.run, STEPS.c.step, STEPS.c.identity, STEPS.c.state, STEPS.c.action, STEPS.c.answer)
+        deleted = self._deleted()
+        columns = [STEPS.c[name] for name in ("run", "step", "identity", "state", "action", "answer", "ended_at")]
         query = sa.select(*columns, RUNS.c.started_at).join(RUNS, STEPS.c.run == RUNS.c.run)
         query = query.where(STEPS.c.once, STEPS.c.state.in_(BOUGHT))
         found: list[sa.RowMapping] = []
@@ -177,9 +178,17 @@ class Journal:
             for some in batched(addresses, _AT_ONCE):
                 where = sa.cast(STEPS.c.path, sa.String).in_([json.dumps(list(one)) for one in some])
                 found += self._connection.execute(query.where(where)).mappings().all()
-        return [
-            records.purchase(one) for one in sorted(found, key=lambda it: (it["started_at"], it["run"], it["step"]))
-        ]
+        found.sort(key=lambda one: (one["started_at"], one["run"], one["step"]))
+        pairs = ((records.purchase(one), one["ended_at"] or 0.0) for one in found)
+        return [purchase for purchase, at in pairs if not purchase.number or deleted.get(purchase.number, -1.0) < at]
+
+    def _deleted(self) -> dict[str, float]:
+        """Promo number to when a run of this journal deleted it last."""
+        where = (STEPS.c.resource == PROMO_NUMBERS.name, STEPS.c.action == Action.DELETE, STEPS.c.state == State.DONE)
+        query = sa.select(STEPS.c.before, STEPS.c.ended_at).where(*where).order_by(STEPS.c.ended_at)
+        with self._connection.begin():
+            found = self._connection.execute(query).all()
+        return {str(one.before["promo_number"]): one.ended_at for one in found if one.before}
 
     def steps(self, run: str, state: State | None = None) -> list[StepRecord]:
         """The steps of a run, as they stand now; all, or those in one state."""

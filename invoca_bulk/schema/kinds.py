@@ -140,6 +140,10 @@ def _parse_text(text: str) -> Reading:
     return _read(text, text.strip())
 
 
+#: Four of them, each character written as twelve, still fit into an address.
+_LONGEST_ID = 1_000
+
+
 def id_problem(text: str) -> str | None:
     """Why an id cannot be a path part of an address, or None.
 
@@ -147,6 +151,8 @@ def id_problem(text: str) -> str | None:
     """
     if text in {".", ".."}:
         return "it would be taken for a step in the address"
+    if len(text) > _LONGEST_ID:
+        return f"it has more than {_LONGEST_ID:,} characters"
     if any(unicodedata.category(char) in {"Cc", "Cs"} for char in text):
         return "it holds a control character"
     return None

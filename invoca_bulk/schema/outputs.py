@@ -50,8 +50,8 @@ OUTCOME_HELP = {
     Outcome.UNKNOWN: (
         "It may have happened: the request was sent, and no trustworthy answer came.",
         (
-            "Run `invoca-bulk resume RUN` (RUN: result_run): it is looked up again. A row that buys is never sent again "
-            "by itself."
+            "Run `invoca-bulk resume RUN` (RUN: result_run): it is looked up again. A row that buys is never sent "
+            "again by itself."
         ),
     ),
     Outcome.NOT_SENT: (

@@ -56,6 +56,8 @@ def _zip_format(data: bytes) -> str:
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError, zlib.error):
         raise corrupt() from None
     names = {member_name(one.filename) for one in members}
+    if len(names) < len(members):  # one would be looked at, and the other one read
+        raise corrupt()
     for part, found in _MAIN_PARTS.items():
         if part in names:
             return found
@@ -70,8 +72,10 @@ def member_name(name: str) -> str:
 def _refuse_bombs(members: Sequence[zipfile.ZipInfo]) -> None:
     """Sizes are taken on trust here: zipfile and calamine both stop where a member is larger than it says."""
     total = sum(one.file_size for one in members)
-    packed = [one for one in members if one.file_size > RATIO_FROM_BYTES]
-    if total > MAX_UNPACKED_BYTES or any(one.file_size > MAX_RATIO * one.compress_size for one in packed):
+    sizes = [(total, sum(one.compress_size for one in members))]  # many parts do what one large part may not
+    sizes += [(one.file_size, one.compress_size) for one in members]
+    packed = any(size > max(RATIO_FROM_BYTES, MAX_RATIO * compressed) for size, compressed in sizes)
+    if total > MAX_UNPACKED_BYTES or packed:
         raise SheetUnreadable(
             f"The file unpacks to {total // 1_000_000:,} MB, which no honest sheet of its size does. "
             "Copy the rows into a new workbook, or split it into smaller ones."

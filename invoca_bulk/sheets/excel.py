@@ -21,7 +21,7 @@ from invoca_bulk.sheets import apart, containers, xlsx_scan
 from invoca_bulk.sheets.model import Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from python_calamine import CalamineWorkbook
 
@@ -51,7 +51,18 @@ def _scanned(data: bytes, wanted: str | None) -> list[Grid]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive, python_calamine.load_workbook(io.BytesIO(data)) as book:
         names = [one.name for one in book.sheets_metadata if one.typ == SheetTypeEnum.WorkSheet]
         parts = xlsx_scan.parts(archive)
-        return [_scanned_grid(archive, parts[name], book, name) for name in _candidates(names, wanted)]
+        return _limited(_scanned_grid(archive, parts[name], book, name) for name in _candidates(names, wanted))
+
+
+def _limited(grids: Iterable[Grid]) -> list[Grid]:
+    """The grids, which together have no more cells than one may have: a workbook can have thousands of worksheets."""
+    read, cells = [], 0
+    for grid in grids:
+        read.append(grid)
+        cells += len(grid.rows) * len(grid.rows[0]) if grid.rows else 0
+        if cells > xlsx_scan.MAX_CELLS:
+            raise containers.too_wide(xlsx_scan.MAX_CELLS)
+    return read
 
 
 def _scanned_grid(archive: zipfile.ZipFile, part: str, book: CalamineWorkbook, name: str) -> Grid:

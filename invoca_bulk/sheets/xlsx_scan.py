@@ -10,13 +10,16 @@ from __future__ import annotations
 import html
 import posixpath
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from invoca_bulk.sheets import containers
 from invoca_bulk.sheets.model import Marks, column_index, column_letters
 
 if TYPE_CHECKING:
     import zipfile
+    from collections.abc import Iterable
+
+_Key = TypeVar("_Key", str, bytes)
 
 #: calamine makes a dense table of all cells between the first and the last; a million rows by 47 columns fit.
 MAX_CELLS = 50_000_000
@@ -24,7 +27,13 @@ MAX_CELLS = 50_000_000
 _ATTRIBUTE = re.compile(rb"""(?<![\w.:-])([\w.:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
 #: Nearly every sheet has no hit here: all its cells are spelt as expected, and lie in A1:Z999999.
-_UNUSUAL_CELL = re.compile(rb'<c(?=[\s/>])(?! r="[A-Z][0-9]{1,6}")')
+_UNUSUAL_CELL = re.compile(rb'<c(?=[\s/>])(?! r="[A-Z][0-9]{1,6}+"(?: s="[0-9]*+")?+(?: t="[a-zA-Z]*+")?+/?>)')
+#: A cell that could be read as another one than it is taken for: `<c r="A1" r="XFD1048576">`. No program writes it.
+_AMBIGUOUS_CELL = re.compile(
+    rb"""<c(?=[\s/>])(?! r="[A-Z]+[0-9]+"(?:\s+(?!r\s*=)[\w:.-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'))*\s*/?>)"""
+)
+#: Comments, CDATA and declarations, which can hide what is read, or show what is not.
+_HIDING = b"<!"
 
 # Forms that need `_canonical`; each starts with a literal, which lets the search skip ahead.
 _PREFIXED = re.compile(rb":(?:c|row|f|v|sheet|Relationship)[\s/>]")
@@ -52,21 +61,32 @@ def parts(archive: zipfile.ZipFile) -> dict[str, str]:
 
     Raises:
         KeyError: a part that must be there is missing.
+        ValueError: calamine could take another part for the worksheet.
     """
     members = {containers.member_name(one): one for one in archive.namelist()}
-    targets = {
-        one[b"Id"]: containers.member_name(posixpath.join("xl", one[b"Target"].decode()))
+    targets = _unique(
+        (one[b"Id"], containers.member_name(posixpath.join("xl", one[b"Target"].decode())))
         for one in _tags(archive.read(members["xl/_rels/workbook.xml.rels"]), b"Relationship")
-    }
+    )
     sheets = _tags(archive.read(members["xl/workbook.xml"]), b"sheet")
-    return {html.unescape(one[b"name"].decode()): members.get(targets[_relation(one)], "") for one in sheets}
+    return _unique((html.unescape(one[b"name"].decode()), members.get(targets[_relation(one)], "")) for one in sheets)
+
+
+def _unique(pairs: Iterable[tuple[_Key, str]]) -> dict[_Key, str]:
+    found = list(pairs)
+    if len(dict(found)) < len(found):
+        raise ValueError
+    return dict(found)
 
 
 def _relation(attributes: dict[bytes, bytes]) -> bytes:
-    return next(value for name, value in attributes.items() if name.endswith(b":id"))
+    (relation,) = (value for name, value in attributes.items() if name.endswith(b":id"))
+    return relation
 
 
 def _tags(xml: bytes, name: bytes) -> list[dict[bytes, bytes]]:
+    if _HIDING in xml:
+        raise ValueError
     return [_attributes(tag) for tag in re.findall(rb"<" + name + rb"\s([^<>]*)>", _without_prefixes(xml))]
 
 
@@ -82,9 +102,13 @@ def marks(xml: bytes) -> Marks:
 
     Raises:
         SheetUnreadable: its cells span more than `MAX_CELLS`.
+        ValueError: it cannot be told how far they span.
     """
     xml = _canonical(_without_prefixes(xml))
-    if _UNUSUAL_CELL.search(xml) and _span(xml) > MAX_CELLS:
+    is_unusual = _UNUSUAL_CELL.search(xml)
+    if _HIDING in xml or (is_unusual and _AMBIGUOUS_CELL.search(xml)):
+        raise ValueError
+    if is_unusual and _span(xml) > MAX_CELLS:
         raise containers.too_wide(MAX_CELLS)
     return Marks(
         errors=dict(found for hit in _ERROR.finditer(xml) if (found := _error(xml, hit))),

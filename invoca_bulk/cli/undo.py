@@ -1,0 +1,109 @@
+"""`invoca-bulk undo`: plan to take a run back; nothing is sent."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from invoca_bulk.cli import common, network
+from invoca_bulk.errors import RunAborted
+
+if TYPE_CHECKING:
+    from invoca_bulk.journal import RunRecord
+    from invoca_bulk.undoing import Undo
+
+#: Flags that `run` has too.
+_SHARED = ("token_file", *network.CALLING, "journal")
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Write it with old and new side by side: .xlsx or .csv."
+)
+@click.option("--save", type=click.Path(path_type=Path), help="Keep it, to be run: a name with .json.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="A file that holds the token.")
+@network.calling_options()
+@common.setting("journal", click.Path(path_type=Path))
+@common.json_option()
+def command(
+    run: str,
+    output: Path | None,
+    save: Path | None,
+    *,
+    token_file: Path | None,
+    as_json: bool,
+    **flags: Any,  # noqa: ANN401  what click has read
+) -> None:
+    """Look at the platform and say how RUN is taken back. Nothing is sent: `invoca-bulk run` does what --save keeps.
+
+    Numbers and advertisers that RUN created are deleted; what it changed or moved goes back to what it was, unless it
+    has changed since. What a number cost is not given back, and what RUN deleted stays deleted.
+    The network is that of the run; the token comes from INVOCA_API_TOKEN, --token-file, or a hidden prompt.
+    Exits with 0, or with 2 when something is not undone.
+    """
+    from invoca_bulk import settings, undoing  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk.journal import run_of  # noqa: PLC0415
+    from invoca_bulk.options import Options  # noqa: PLC0415
+
+    _refuse_names(output, save)
+    record = run_of(settings.journal_folder(flags["journal"]), run)
+    where = settings.Network(
+        network_id=record.network_id,
+        base_url=record.base_url,
+        api_version=record.api_version,
+        token=common.read_token(token_file),
+    )
+    try:
+        preview = undoing.undo(run, where, Options(**flags))
+    except RunAborted as error:
+        same = common.shown_command(["undo", run, *common.given_flags()])
+        raise type(error)(f"{error}\nNext, when that is mended: {same}") from None
+    written = _written(preview, output)
+    kept = preview.keep(save) if save and preview.requests else None
+    told = {"output": written and str(written), "saved": kept and str(kept), "next": _next(preview, record, kept)}
+    if as_json:
+        common.print_json(preview.to_json() | told)
+    else:
+        _tell(preview, told)
+    sys.exit(preview.exit_code())
+
+
+def _refuse_names(output: Path | None, save: Path | None) -> None:
+    """Before the platform is asked for anything."""
+    from invoca_bulk import kept, saving  # noqa: PLC0415  `--help` needs no pandas
+
+    if output:
+        saving.checked_path(output)
+    if save:
+        kept.checked_path(save)
+
+
+def _written(preview: Undo, output: Path | None) -> Path | None:
+    from invoca_bulk import files  # noqa: PLC0415  `--help` needs no pandas
+
+    return preview.save(files.free(output)) if output else None
+
+
+def _tell(preview: Undo, told: dict[str, Any]) -> None:
+    for line in preview.lines():
+        click.echo(line)
+    if told["output"]:
+        click.echo(f"The undo, old and new side by side: {told['output']}")
+    if told["saved"]:
+        click.echo(f"Kept, to be run: {told['saved']}")
+    click.echo(f"Next: {told['next']}" if told["next"] else "There is nothing to do.")
+
+
+def _next(preview: Undo, record: RunRecord, kept: Path | None) -> str | None:
+    """What to do with it; None: there is nothing to do."""
+    if not preview.requests:
+        return None
+    if kept is None:
+        return common.shown_command(["undo", record.run, "--save", "undo.json", *common.given_flags("as_json")])
+    results = common.beside(kept, "-results")
+    flags = [*network.where_flags(record), *common.given_flags(only=_SHARED)]
+    return common.shown_command(["run", kept, "-o", results, *flags])
