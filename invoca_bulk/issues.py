@@ -322,8 +322,8 @@ CATALOGUE: Mapping[str, IssueType] = {
     ),
     "unsettled_row": _warning(
         "An earlier run ({run}) could not establish whether this row was done; it is looked up again, and not sent.",
-        "If you are sure that the platform does not have it: invoca-bulk resume {run} --resend-absent. Where the journal "
-        "of that run is gone, clear the row's result columns instead.",
+        "If you are sure that the platform does not have it: invoca-bulk resume {run} --resend-absent. Where the "
+        "journal of that run is gone, clear the row's result columns instead.",
     ),
     # The plan: rows against the platform's state
     "advertiser_exists": _error(
