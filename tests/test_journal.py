@@ -395,3 +395,17 @@ def test_networks_have_files_of_their_own(tmp_path: Path) -> None:
         ("https://a.b:1", "1"),
     ]
     assert len({journal.journal_file(tmp_path, base_url=url, network_id=one) for url, one in pairs}) == len(pairs)
+
+
+def test_a_journal_is_the_users_alone(tmp_path: Path) -> None:
+    """A file that others could read is closed to them; a link in its place is not followed."""
+    path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
+    path.touch(mode=0o666)
+    path.chmod(0o666)
+    with journal.opened(tmp_path, NETWORK):
+        assert {one.stat().st_mode & 0o777 for one in tmp_path.iterdir()} == {0o600}
+    other = tmp_path / "elsewhere"
+    path.rename(other)
+    path.symlink_to(other)
+    with pytest.raises(SettingInvalid, match="--journal"), journal.opened(tmp_path, NETWORK):
+        pytest.fail("opened")

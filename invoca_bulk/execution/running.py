@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk import pacing, verdicts
 from invoca_bulk.client import not_authorized
-from invoca_bulk.errors import CallFailed, NotAuthorized, RunAborted
+from invoca_bulk.errors import CallFailed, NotAuthorized, RunAborted, SettingInvalid
 from invoca_bulk.execution import reading
 from invoca_bulk.execution.scribe import Scribe
 from invoca_bulk.execution.settling import Settling
@@ -275,6 +275,8 @@ class Execution:
             sent = replace(step, body=draft.body)
             strict = self._rules.doubt_refusals
             return verdicts.of_answer(answer, sent, self._titles(step), doubted=doubted, strict=strict)
+        except SettingInvalid as error:  # an id that cannot be part of an address: nothing was sent
+            return verdicts.unsendable(str(error))
         except CallFailed as error:
             return verdicts.of_failure(error, step)
         except Exception:  # noqa: BLE001  what nobody has foreseen proves nothing about the platform

@@ -84,10 +84,20 @@ def _one_sentence(path: Path) -> Iterator[None]:
 def _prepare(folder: Path, path: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        _make_private(path)
     except OSError as error:
         msg = f"The journal cannot be kept in {folder} ({error.strerror}). Name another folder with --journal."
         raise SettingInvalid(msg) from None
+
+
+def _make_private(path: Path) -> None:
+    """Make a file that only the user can read, or make it so; never through a link that somebody has put there."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    try:
+        if hasattr(os, "fchmod"):  # not on Windows
+            os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from invoca_bulk.verdicts.attempts import (
     undecided,
     unexpected,
     unread,
+    unsendable,
     unsettled,
 )
 from invoca_bulk.verdicts.steps import after, held_back, left
@@ -62,6 +63,7 @@ __all__ = [
     "unexpected",
     "unlisted",
     "unread",
+    "unsendable",
     "unsettled",
     "way_of",
 ]

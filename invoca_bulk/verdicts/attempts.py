@@ -88,6 +88,11 @@ def of_failure(error: CallFailed, step: Step) -> Verdict:
     return in_doubt(step, str(error), http_status=status)
 
 
+def unsendable(reason: str) -> Verdict:
+    """A step that cannot be sent as it is."""
+    return Verdict(state=State.REJECTED, error=f"Nothing was sent. {reason}", fix=tables.CORRECT)
+
+
 def unexpected(step: Step) -> Verdict:
     """A step after whose sending something went wrong that nobody has foreseen."""
     return of_failure(InDoubt("something unexpected went wrong after it was sent"), step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from invoca_bulk import payloads
@@ -24,6 +25,11 @@ def explained(answer: Answer, titles: Mapping[str, str], body: Json = None) -> s
         titles: path to the sheet's column title; `#` stands for the number of a user or a site.
         body: what was sent, to tell which user or site a number in a path means.
     """
+    # What stands there is shown in terminals, which obey control characters.
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", _reason(answer, titles, body))
+
+
+def _reason(answer: Answer, titles: Mapping[str, str], body: Json) -> str:
     told = answer.body if isinstance(answer.body, dict) else {}
     errors = told.get("errors")
     if isinstance(errors, dict) and "class" in errors:
