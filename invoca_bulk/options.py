@@ -40,6 +40,7 @@ class Options:
         yes: do not ask before what cannot be undone.
         again: start anew what was interrupted, and buy once more what earlier runs have bought.
         resend_absent: send creates again whose request got no answer and which the platform does not show.
+        resend_unknown: send creates again of which it could not be told either; look at the platform first.
         assign_ids: give new numbers that come without an id of your own one, so that they can be looked up by it.
         doubt_refusals: take 429 for no proof that a number was not created.
         confirm: asks the user a question; None: nobody can be asked.
@@ -56,6 +57,7 @@ class Options:
     yes: bool = False
     again: bool = False
     resend_absent: bool = False
+    resend_unknown: bool = False
     assign_ids: bool = False
     doubt_refusals: bool = False
     confirm: Callable[[str], bool] | None = None

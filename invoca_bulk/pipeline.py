@@ -270,12 +270,13 @@ def _go_on(  # noqa: PLR0913  a run, and how it is wanted; keyword-only
 
 def _goes_on(record: RunRecord, work: Work) -> str:
     name = f"Run {record.run} of {record.source or 'a DataFrame'}, begun {iso(record.started_at)},"
-    sent = len(work.steps) - len(work.left)
-    doubted = sum(state is State.IN_DOUBT for state in work.states.values())
-    told = [
-        f"{sent:,} of {len(work.steps):,} requests were sent before",
-        *([f"{doubted:,} are in doubt"] * bool(doubted)),
-    ]
+    known = work.known.values()
+    counts = {
+        f"of {len(work.steps):,} requests were sent before": sum(one.attempt > 0 for one in known),
+        "are in doubt": sum(one.state is State.IN_DOUBT and not one.taken_by for one in known),
+        "are a later run's": sum(bool(one.taken_by) for one in known),
+    }
+    told = [f"{count:,} {what}" for what, count in counts.items() if count or what.startswith("of")]
     return f"{name} goes on: {', '.join(told)}. (To start anew instead, run the sheet with --again.)"
 
 
@@ -358,13 +359,15 @@ def execute(work: Work, network: Network, book: Journal, options: Options, inter
             book.learn(pace.learned, now=time.time())
     record = replace(book.run(work.run), state=ended.state)
     results = Results(run=record, rows=_rows(book, work.run, ended))
-    return Finished(results=results, error=ended.error, is_resumable=book.is_open(record) and not network.rehearsal)
+    stopped = ended.state is not RunState.FINISHED and not network.rehearsal
+    return Finished(results=results, error=ended.error, is_resumable=stopped and book.is_open(record))
 
 
 def _rules(network: Network, options: Options, work: Work) -> execution.Rules:
     return execution.Rules(
         settle=options.settle_on(network),
         resend_absent=options.resend_absent,
+        resend_unknown=options.resend_unknown,
         max_failures=options.failures_of(len(work.steps)),
         first_backoff=options.first_backoff,
         doubt_refusals=options.doubt_refusals,

@@ -315,8 +315,7 @@ def test_unknown_rows_of_a_results_file_are_settled(box: Any, network: Any, requ
     with journal.opened(settings.journal_folder(None), network) as book:  # as if it had been killed before it looked
         (absent,) = book.steps(first.results.run.run, journal.State.ABSENT)
         key = {"run": absent.run, "step": absent.step.number}
-        book.apply([journal.Change(**key, before=journal.State.ABSENT, after=journal.State.PENDING)])
-        book.apply([journal.Change(**key, before=journal.State.PENDING, after=journal.State.SENT)])
+        book.apply([journal.Change(**key, before=journal.State.ABSENT, after=journal.State.SENT)])
     second = _run(first.results.frame, network)
     assert _counts(second) == {"created": 3}
     assert _numbers(second) == _issued(box)
@@ -426,3 +425,159 @@ def test_what_was_undone_can_be_bought_again(box: Any, network: Any, requests_fr
     _run(gone[places].assign(action="delete"), network)
     assert _counts(_run(requests_frame(2), network)) == {"created": 2}
     assert len(_issued(box)) == 3
+
+
+# What a review found: sequences of commands
+
+
+def test_what_comes_late_is_found_before_it_is_sent_again(box: Any, network: Any, requests_frame: Requests) -> None:
+    """A number that appears after the settle time is found by a later `resume`, with or without --resend-absent."""
+    box.faults.change(script=["drop_after"], list_lag=60.0)
+    first = _run(requests_frame(3), network)
+    assert _counts(first) == {"created": 2, "unknown": 1}
+    box.faults.change(list_lag=0.0)
+    assert _counts(_resume(network, first.results.run.run, resend_absent=True)) == {"created": 3}
+    assert len(_issued(box)) == 3
+
+
+def test_a_corrected_row_of_the_results_closes_the_old_one(box: Any, network: Any, requests_frame: Requests) -> None:
+    """A `not_sent` row that was corrected in the results file and run is not bought in its old form by `resume`."""
+    first = _interrupted(requests_frame(20), network, box, after=3)
+    results = first.results.frame.copy()
+    row = results.index[results["result_status"] == "not_sent"][0]
+    results.loc[row, "description"] = "Corrected"
+    second = _run(results, network)
+    _resume(network, first.results.run.run)
+    assert len(_issued(box)) == 20
+    assert _numbers(second) == _issued(box)
+
+
+def test_an_old_run_does_not_undo_a_later_one(box: Any, network: Any, requests_frame: Requests) -> None:
+    """Updates that were not sent, and were done by the results file, are not done again over what came after."""
+    places = ["advertiser_id_from_network", "advertiser_campaign_id_from_network", "promo_number"]
+    numbers = _run(requests_frame(12), network).results.frame[places]
+    box.faults.change(limit=20)
+    first = _interrupted_updates(numbers.assign(description="A"), network)
+    box.faults.change(limit=None)
+    _run(first.results.frame, network)
+    assert _counts(_run(numbers.assign(description="C"), network)) == {"updated": 12}
+    _resume(network, first.results.run.run)
+    campaign = next(one for key, one in box.store.networks["1234"].campaigns.items() if key.campaign_id == "C-1")
+    assert {one.answer(network.api_version)["description"] for one in campaign.numbers.values()} == {"C"}
+
+
+def _interrupted_updates(frame: pd.DataFrame, network: Network) -> Finished:
+    original = bridge.run
+
+    def stopped(main: Any, **told: Any) -> Any:
+        if "interrupts" not in told:
+            return original(main, **told)
+        end = time.monotonic() + 0.4
+
+        def look() -> None:
+            if time.monotonic() > end and not told["interrupts"].count:
+                told["interrupts"].take()
+
+        return original(main, **{**told, "tick": look})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bridge, "run", stopped)
+        finished = _run(frame, network, rate=5.0, concurrency=1)
+    assert _counts(finished)["not_sent"] > 0
+    return finished
+
+
+def test_a_resumed_update_of_what_has_changed_is_refused(box: Any, network: Any, requests_frame: Requests) -> None:
+    """Somebody has changed the number since the plan: it is told, and nothing is sent."""
+    places = ["advertiser_id_from_network", "advertiser_campaign_id_from_network", "promo_number"]
+    numbers = _run(requests_frame(12), network).results.frame[places]
+    first = _interrupted_updates(numbers.assign(description="A"), network)
+    campaign = next(one for key, one in box.store.networks["1234"].campaigns.items() if key.campaign_id == "C-1")
+    last = list(campaign.numbers.values())[-1]
+    last.values = {**last.values, "description": "By hand"}  # noqa: PD011  no frame's
+    finished = _resume(network, first.results.run.run)
+    assert _counts(finished) == {"updated": 11, "rejected": 1}
+    assert "changed since the plan" in finished.results.frame["result_error"].iloc[-1]
+    assert last.answer(network.api_version)["description"] == "By hand"
+
+
+@pytest.mark.parametrize("then", [["429", None], ["503_before", None], ["drop_before", None]], ids=str)
+def test_a_delete_in_doubt_stays_so_until_it_is_told(
+    box: Any, network: Any, requests_frame: Requests, then: Any
+) -> None:
+    """A delete that was done and not answered is `deleted` in the end, whatever the attempts after it came to."""
+    places = ["advertiser_id_from_network", "advertiser_campaign_id_from_network", "promo_number"]
+    numbers = _run(requests_frame(1), network).results.frame[places]
+    box.faults.change(script=["drop_after", *["500_before"] * 5])
+    first = _run(numbers.assign(action="delete"), network, concurrency=1)
+    assert _counts(first) == {"unknown": 1}
+    box.faults.change(script=then)
+    assert _counts(_resume(network, first.results.run.run)) == {"deleted": 1}
+
+
+def test_one_number_is_never_on_two_rows_of_a_sheet(box: Any, network: Any, requests_frame: Requests) -> None:
+    """A row that shows a number and now asks for a change keeps it; a new equal row buys one of its own."""
+    first = _run(requests_frame(1, description="a"), network).results.frame
+    changed = first.assign(result_status="", description="b")
+    new = requests_frame(1, description="a").reindex(columns=first.columns, fill_value="")
+    finished = _run(pd.concat([changed, new], ignore_index=True), network)
+    assert _counts(finished) == {"updated": 1, "created": 1}
+    assert _numbers(finished) == _issued(box)
+    assert len(_issued(box)) == 2
+
+
+def test_an_unknown_row_by_itself_gets_no_other_rows_number(box: Any, network: Any, requests_frame: Requests) -> None:
+    """Equal rows of which one is unknown, in a file of its own: it is not told the number of another."""
+    box.faults.change(script=[None, "drop_before"])
+    first = _run(requests_frame(3, description="The same"), network, concurrency=1)
+    alone = first.results.frame.query("result_status == 'unknown'")
+    assert _counts(_run(alone, network)) == {"unknown": 1}
+
+
+def test_a_number_that_was_typed_in_settles_its_row(box: Any, network: Any, requests_frame: Requests) -> None:
+    """The user has looked it up: the run that was in doubt is told, and nothing is left to send again."""
+    box.faults.change(script=["drop_after"], list_lag=60.0)
+    first = _run(requests_frame(1), network)
+    box.faults.change(list_lag=0.0)
+    typed = first.results.frame.assign(promo_number=_issued(box)[0])
+    assert _counts(_run(typed, network)) == {"unchanged": 1}
+    again = _resume(network, first.results.run.run, resend_absent=True, resend_unknown=True)
+    assert _counts(again) == {"created": 1}
+    assert len(_issued(box)) == 1
+
+
+def test_what_cannot_be_told_can_be_sent_again_when_the_user_says_so(
+    box: Any, network: Any, requests_frame: Requests
+) -> None:
+    """--resend-unknown: the way out when somebody else creates in the same campaign."""
+    box.faults.change(script=["drop_before"])
+    frame = requests_frame(2)
+    original = pipeline.make_plan
+
+    def planned(*given: Any) -> Any:
+        plan = original(*given)
+        _post(network, "Of somebody else")
+        box.faults.change(script=["drop_before"])
+        return plan
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "make_plan", planned)
+        box.faults.change(script=[])
+        first = _run(frame, network, concurrency=1)
+    assert _counts(first) == {"created": 1, "unknown": 1}
+    assert "--resend-unknown" in first.results.frame["result_fix"].iloc[0]
+    finished = _resume(network, first.results.run.run, resend_unknown=True)
+    assert _counts(finished) == {"created": 2}
+    assert len(_issued(box)) == 3
+
+
+def test_a_clock_that_was_set_back_gives_no_number_twice(
+    box: Any, network: Any, requests_frame: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two equal rows, one of them lost, and a run that began by a clock ahead of time."""
+    box.faults.change(script=[None, "drop_before"])
+    real = time.time
+    with monkeypatch.context() as patch:
+        patch.setattr("invoca_bulk.pipeline.time.time", lambda: real() + 1000 if not box.store.ledger else real())
+        finished = _run(requests_frame(2, description="The same"), network, concurrency=1)
+    assert _counts(finished) == {"created": 1, "unknown": 1}

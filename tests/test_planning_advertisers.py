@@ -848,7 +848,7 @@ def test_delete() -> None:
     frames = book(advertiser(action="delete"), advertiser("A-2"))
     made = plan(frames, there())
     assert [(step.action, step.phase, step.body) for step in made.steps if step.action is Action.DELETE] == [
-        ("delete", 2, None)
+        ("delete", 3, None)
     ]
     assert {action for _, row, action in actions(made) if row == 2} == {"delete"}
     assert made.rows[0].about == "Business A-1 (A-1)"

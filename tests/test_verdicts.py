@@ -12,7 +12,7 @@ from invoca_bulk.errors import InDoubt, NotSent
 from invoca_bulk.journal import State
 from invoca_bulk.planning import Step
 from invoca_bulk.schema import OPERATIONS, RESOURCES, Action
-from invoca_bulk.settings import MAX_ATTEMPTS
+from invoca_bulk.settings import MAX_ATTEMPTS, MAX_REFUSALS
 from invoca_bulk.verdicts import Verdict
 
 NUMBER = {"id": 1, "promo_number": "8055550100"}
@@ -244,7 +244,7 @@ def _after(step: Step, status: int, *, attempts: int = 1, doubted: bool = False)
         (429, True, 2, State.SENT),
         (500, False, MAX_ATTEMPTS, State.IN_DOUBT),
         (500, True, MAX_ATTEMPTS, State.IN_DOUBT),
-        (429, False, MAX_ATTEMPTS, State.FAILED),
+        (429, False, MAX_REFUSALS, State.FAILED),
         (429, True, MAX_ATTEMPTS, State.IN_DOUBT),
         (401, False, 1, State.PENDING),
         (401, True, 2, State.IN_DOUBT),
@@ -269,7 +269,7 @@ def test_what_an_update_comes_to(status: int, doubted: Any, attempts: int, state
     [
         (500, 1, State.IN_DOUBT),
         (429, 1, State.PENDING),
-        (429, MAX_ATTEMPTS, State.FAILED),
+        (429, MAX_REFUSALS, State.FAILED),
         (403, 1, State.REJECTED),
         (201, 1, State.IN_DOUBT),
     ],

@@ -53,9 +53,9 @@ def tell(finished: Finished, plan: Kept | None = None, *, as_json: bool) -> None
 def _next(finished: Finished, plan: Kept | None) -> str | None:
     """What to do about the rows that are not done."""
     outcomes, run = set(finished.results.totals), finished.results.run.run
-    journal = common.given_flags(only=("journal",))
     if finished.is_resumable:
-        return common.shown_command(["resume", run, *journal])
+        return common.shown_command(["resume", run, *common.given_flags(only=_OF_RESUME)])
+    journal = common.given_flags(only=("journal",))
     if finished.saved is None:
         stays = not click.get_current_context().params.get("sandbox")  # a rehearsal's journal goes with it
         return common.shown_command(["results", run, "-o", "results.csv", *journal]) if stays else None
@@ -74,9 +74,9 @@ def _about_unknown(finished: Finished) -> str:
     look = "look the unknown rows up on the platform; they are not sent again"
     if not runs or click.get_current_context().params.get("sandbox"):
         return f"{look}."
-    journal = common.given_flags(only=("journal",))
-    resend = common.shown_command(["resume", runs[-1], "--resend-absent", *journal])
-    return f"{look} by themselves. Those that are surely not there: {resend}"
+    flags = common.given_flags("resend_absent", only=_OF_RESUME)
+    commands = [common.shown_command(["resume", run, "--resend-absent", *flags]) for run in runs]
+    return "\n  ".join([f"{look} by themselves. If they are surely not there:", *commands])
 
 
 def _run_again(finished: Finished, saved: Path, plan: Kept | None) -> Sequence[str | Path]:
@@ -85,10 +85,17 @@ def _run_again(finished: Finished, saved: Path, plan: Kept | None) -> Sequence[s
 
     command: list[str | Path] = ["run", saved, "-o", files.free(saved)]
     if click.get_current_context().info_name != "run":
-        return [*command, *network.where_flags(finished.results.run), *common.given_flags(only=_SHARED)]
+        record = finished.results.run
+        choices = network.choice_flags(record.choices)
+        return [*command, *network.where_flags(record), *choices, *common.given_flags(only=_SHARED)]
     choices = network.choice_flags(plan.choices) if plan else []
     return [*command, *choices, *common.given_flags("output", "as_json", "sheet", "again")]
 
 
-#: Flags that `resume` shares with `run`.
-_SHARED = ("token_file", "concurrency", "timeout", "rate", "settle", "max_failures", "max_new_numbers", "journal")
+#: Flags that the next command needs too; `run` and `resume` share them.
+_SHARED = (
+    *("token_file", "concurrency", "timeout", "rate", "settle", "max_failures", "max_new_numbers", "journal"),
+    "doubt_refusals",
+)
+#: The same, of a run that goes on.
+_OF_RESUME = (*_SHARED, "resend_absent")

@@ -18,6 +18,11 @@ from invoca_bulk.errors import RunAborted
     "-o", "--output", type=click.Path(path_type=Path), help="The results; without it, where the run's were to go."
 )
 @network.settling_options()
+@click.option(
+    "--resend-unknown",
+    is_flag=True,
+    help="Send creates again of which it cannot be told whether they were done. Look at the platform first.",
+)
 @click.option("--token-file", type=click.Path(path_type=Path), help="A file that holds the token.")
 @common.setting("max_new_numbers", int)
 @network.calling_options()

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
 
-from invoca_bulk import merging, verdicts
+from invoca_bulk import merging, payloads, verdicts
 from invoca_bulk.errors import CallFailed, InvocaBulkError
 from invoca_bulk.journal import State
-from invoca_bulk.schema import ADVERTISERS, OPERATIONS, PART_KEY, PROMO_NUMBERS, RESOURCES, Action
+from invoca_bulk.schema import ADVERTISERS, OPERATIONS, PART_KEY, PROMO_NUMBERS, RESOURCES, Action, paths
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -37,10 +37,15 @@ class Draft:
     before: Mapping[str, Json] | None = None
 
 
-def is_read_before(step: Step) -> bool:
-    """Whether the object is read just before it is written: what is sent replaces all of its users and sites."""
+def is_read_before(step: Step, *, resumed: bool = False) -> bool:
+    """Whether the object is read just before it is written: what is sent replaces all of its users and sites.
+
+    Args:
+        step: the step.
+        resumed: whether its plan was made for an earlier execution; others may have changed the object since.
+    """
     creates = step.action is Action.CREATE and bool(step.own_id) and bool(RESOURCES[step.resource].parts)
-    return creates or step.patch is not None
+    return creates or step.patch is not None or (resumed and step.before is not None)
 
 
 def probe_of(step: Step) -> tuple[str, ...]:
@@ -49,7 +54,14 @@ def probe_of(step: Step) -> tuple[str, ...]:
 
 
 async def draft(  # noqa: PLR0913  the parts of one request; keyword-only
-    client: Client, slot: int, step: Step, *, titles: Mapping[str, str], version: str, doubted: bool
+    client: Client,
+    slot: int,
+    step: Step,
+    *,
+    titles: Mapping[str, str],
+    version: str,
+    doubted: bool,
+    resumed: bool = False,
 ) -> Draft | Verdict:
     """What to send: the planned body, or the step's patch applied to the object as it is now. It never raises.
 
@@ -62,22 +74,34 @@ async def draft(  # noqa: PLR0913  the parts of one request; keyword-only
         titles: path to the sheet's column title.
         version: the API version.
         doubted: whether an earlier attempt may have been applied.
+        resumed: as for `is_read_before`.
 
     Returns:
         The draft; or the verdict on a step that is not sent, because its object could not be read or is another one.
     """
-    if not is_read_before(step) or (doubted and step.patch is None):
+    if not is_read_before(step, resumed=resumed) or (doubted and step.patch is None):
         return Draft(body=step.body)  # what a create in doubt finds there may well be its own
     try:
-        path = step.path if step.patch is not None else (*step.path, step.own_id)
+        path = (*step.path, step.own_id) if step.action is Action.CREATE else step.path
         answer = await client.send(slot, _READ.verb, path)
         if refused := verdicts.of_reading(answer, step, titles):
             return refused
-        return Draft(body=step.body) if step.patch is None else _made_anew(step, answer.body, version)
+        if step.patch is not None:
+            return _made_anew(step, answer.body, version)
+        stale = step.before is not None and _has_changed(step, answer.body)
+        return verdicts.stale(step) if stale else Draft(body=step.body)
     except CallFailed as error:
         return verdicts.unread(step, str(error))
     except Exception:  # noqa: BLE001  nothing has been sent yet, whatever it is
         return verdicts.unread(step, "something unexpected went wrong")
+
+
+def _has_changed(step: Step, current: Mapping[str, Json]) -> bool:
+    """Whether what can be changed of an object is not what the plan saw any more; a list may show less of it."""
+    fields = RESOURCES[step.resource].by_path
+    before, now = (dict(payloads.leaves(one)) for one in (step.before or {}, current))
+    seen = (path for path in before if (known := fields.get(paths.pattern(path))) and known.is_sent)
+    return any(before[path] != now.get(path) for path in seen)
 
 
 def _made_anew(step: Step, current: Mapping[str, Json], version: str) -> Draft | Verdict:

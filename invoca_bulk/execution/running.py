@@ -19,7 +19,7 @@ from invoca_bulk.execution.settling import Settling
 from invoca_bulk.execution.steadying import Steady
 from invoca_bulk.execution.stopping import Stop
 from invoca_bulk.execution.work import Ended, Rules
-from invoca_bulk.journal import Change, RunState, State, outcome
+from invoca_bulk.journal import DOUBTED, Change, RunState, State, outcome
 from invoca_bulk.schema.outputs import DONE
 from invoca_bulk.verdicts import Verdict
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 #: States of a step between two attempts: surely not applied, and perhaps applied.
 _AGAIN = frozenset({State.PENDING, State.SENT})
-#: States of a step that may have been applied.
-_DOUBTED = frozenset({State.SENT, State.IN_DOUBT})
 #: So often creates that were not found are sent again within one execution.
 _ROUNDS = 5
 
@@ -77,7 +75,9 @@ class Execution:
         self._client: Client
         self._steady: Steady
         self._states = work.states
+        self._attempts = {number: one.attempt for number, one in work.known.items()}
         self._given = set(work.given)
+        self._given_up: set[int] = set()
         self._counted: dict[int, Outcome] = {}
         self._failures = 0
         self._unrecorded: dict[int, Verdict] = {}
@@ -120,17 +120,21 @@ class Execution:
             stop=self._stop,
             steady=self._steady,
             tally=self._tally,
+            version=self._network.api_version,
             now=self._now,
         )
         try:
+            await settling.look_anew()
             await self._send_all(slots)
             for _ in range(_ROUNDS):
                 self._learn(await settling.settle())
-                again = await settling.send_again()
+                again = settling.to_send_again()
                 if not again or self._stop:
                     break
-                self._phases = _by_phase(self._renewed(again))
+                self._phases = _by_phase([self._work.steps[number] for number in again])
                 await self._send_all(slots)
+            else:
+                self._learn(await settling.settle())
         except Exception as error:  # noqa: BLE001  whatever it is, what was done is told
             self._stop.abort(error)
         finally:
@@ -166,12 +170,6 @@ class Execution:
         for number, state in settled.items():
             self._states[number] = state
             self._count(self._work.steps[number])
-
-    def _renewed(self, again: Iterable[int]) -> list[Step]:
-        """Steps that were not found, and may be sent again: as if they never had been."""
-        for number in again:
-            self._states[number] = State.PENDING
-        return [self._work.steps[number] for number in again]
 
     def _count(self, step: Step) -> None:
         """Count a step by what it has come to, instead of by what it had come to before."""
@@ -213,10 +211,13 @@ class Execution:
 
     def _so_far(self, step: Step) -> Verdict:
         """What the attempts of an earlier execution came to."""
-        known = self._work.known.get(step.number)
-        if known is None or known.state is not State.IN_DOUBT or not verdicts.way_of(step).again:
-            return Verdict(state=State.PENDING)
-        return verdicts.interrupted(step, known.error)
+        state = self._states.get(step.number, State.PENDING)
+        if state is State.IN_DOUBT:
+            known = self._work.known.get(step.number)
+            return verdicts.interrupted(step, known.error if known else "")
+        if state is State.ABSENT:  # looked for, and not found
+            self._given_up.add(step.number)
+        return Verdict(state=state)
 
     async def _leave(self, step: Step, verdict: Verdict) -> bool:
         """The run stops before the next attempt: what an earlier one may have done is in doubt."""
@@ -226,7 +227,8 @@ class Execution:
 
     async def _turn(self, step: Step, slot: int) -> bool:
         """Wait for the pace; False: the run stops instead."""
-        requests = 2 if reading.is_read_before(step) else 1  # nothing should come between the reading and the writing
+        is_read = reading.is_read_before(step, resumed=step.number in self._work.known)
+        requests = 2 if is_read else 1  # nothing should come between the reading and the writing
         return await self._steady.turn(slot, reading.probe_of(step), requests)
 
     async def _back_off(self, attempt: int) -> None:
@@ -244,20 +246,27 @@ class Execution:
             attempt: counts from 1.
             earlier: what the attempts before came to: `sent` if one of them may have been applied.
         """
-        doubted = earlier.state in _DOUBTED
-        before = known.attempt if (known := self._work.known.get(step.number)) else 0
-        sent = {"sent_at": self._now(), "attempt": before + attempt}
+        doubted = earlier.state in DOUBTED
+        self._attempts[step.number] = self._attempts.get(step.number, 0) + 1
+        sent = {"sent_at": self._now(), "attempt": self._attempts[step.number]}
         await self._scribe.write(self._change(step, earlier.state, State.SENT, **sent))
         self._states[step.number] = State.SENT
         version = self._network.api_version
         draft = await reading.draft(
-            self._client, slot, step, titles=self._titles(step), version=version, doubted=doubted
+            self._client,
+            slot,
+            step,
+            titles=self._titles(step),
+            version=version,
+            doubted=doubted,
+            resumed=step.number in self._work.known,
         )
         if isinstance(draft, Verdict):
             return verdicts.after(draft, step, attempt, earlier)
         await self._keep(step, draft, doubted=doubted)
         verdict = self._judged(step, await self._send(step, draft, slot, doubted=doubted))
-        verdict = await reading.looked_up(self._client, slot, step, verdict, doubted=doubted)
+        may_be_there = doubted or step.number in self._given_up  # what was given up may have come late all the same
+        verdict = await reading.looked_up(self._client, slot, step, verdict, doubted=may_be_there)
         return verdicts.after(verdict, step, attempt, earlier)
 
     async def _keep(self, step: Step, draft: Draft, *, doubted: bool) -> None:
@@ -319,7 +328,7 @@ class Execution:
         self._failures += self._counted[step.number] not in DONE
         most = self._rules.max_failures
         if most is not None and self._failures >= most:
-            self._stop.abort(RunAborted(f"{self._failures:,} rows were not done, and --max-failures stops there."))
+            self._stop.abort(RunAborted(f"--max-failures: {self._failures:,} steps were not done, so the run stopped."))
 
     def _change(self, step: Step, before: State, after: State, /, **values: object) -> Change:
         return Change(run=self._work.run, step=step.number, before=before, after=after, values=values)

@@ -17,7 +17,7 @@ from invoca_bulk.journal import Change, State
 from invoca_bulk.schema import OPERATIONS, PROMO_NUMBERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from invoca_bulk.client import Answer, Client
     from invoca_bulk.execution.scribe import Scribe
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from invoca_bulk.verdicts import Verdict
 
 _LIST = OPERATIONS["list"]
+_BY_ID = next(one for one in PROMO_NUMBERS.collections if one.key == "id_from_network")
 #: Seconds between two lists that have to be equal; less where the settle time is short.
 _BETWEEN_LISTS = 2.0
 #: So many lists are read until two that follow each other are equal.
@@ -50,6 +51,7 @@ class Settling:
         stop: whether the run goes on.
         steady: when requests may start.
         tally: where the user is told.
+        version: the API version that the run uses.
         now: the clock, seconds since the epoch.
 
     Attributes:
@@ -67,6 +69,7 @@ class Settling:
         stop: Stop,
         steady: Steady,
         tally: Tally,
+        version: str,
         now: Callable[[], float],
     ) -> None:
         self._client = client
@@ -77,9 +80,15 @@ class Settling:
         self._stop = stop
         self._steady = steady
         self._tally = tally
+        self._version = version
         self._now = now
         self._states: dict[int, State] = {}
         self.is_left = False
+
+    async def look_anew(self) -> None:
+        """What was not found when it was looked for earlier may have come since: it is in doubt again."""
+        mine = await self._scribe.ask(lambda: self._journal.doubted(State.ABSENT))
+        await self._scribe.write(*(_change(one, State.ABSENT, State.IN_DOUBT) for one in mine if self._matters(one)))
 
     async def settle(self) -> Mapping[int, State]:
         """Find out what can be found out.
@@ -89,33 +98,37 @@ class Settling:
         """
         self._states = {}
         doubted = await self._doubted()
-        left = await self._look_up([one for one in doubted if _is_named(one)])
-        listed = _by_scope(one for one in doubted if not _is_named(one))
-        doubted = [*left, *(one for some in listed.values() for one in some)]
-        self.is_left = bool(doubted) and not await self._waited(doubted)
-        if not self.is_left:
-            await self._look_up(left)
-            for scope, some in listed.items():
-                await self._compare(scope, some)
+        named = [one for one in doubted if reading.can_be_looked_for(one.step)]
+        early = await self._look_up(named)
+        listed = [one for one in doubted if one not in named]
+        if (early or listed) and await self._waited([*early, *listed]):
+            await self._look_up(early)
+            ids = {one.step.own_id for one in named if one.step.own_id}
+            for scope, some in _by_scope(listed).items():
+                await self._compare(scope, some, ids)
+        self.is_left = bool(self._stop) and any(map(self._matters, await self._doubted()))
         return self._states
 
-    async def send_again(self) -> list[int]:
-        """The steps of this run that were not found and may be sent again: `pending` from now on."""
-        again = [
-            one
-            for one in await self._scribe.ask(lambda: self._journal.steps(self._work.run, State.ABSENT))
-            if not one.taken_by and (one.step.own_id or self._rules.resend_absent)
-        ]
-        if self._stop or not again:
-            return []
-        await self._scribe.write(*(_change(one, State.ABSENT, State.PENDING) for one in again))
-        return [one.step.number for one in again]
+    def to_send_again(self) -> list[int]:
+        """The steps of this run that were looked for just now and may be sent again."""
+        return sorted(number for number, state in self._states.items() if state in self._again(number))
+
+    def _again(self, number: int) -> frozenset[State]:
+        """States in which a step may be sent again."""
+        if self._rules.resend_unknown:
+            return frozenset({State.ABSENT, State.IN_DOUBT})
+        may = self._rules.resend_absent or self._work.steps[number].own_id
+        return frozenset({State.ABSENT}) if may else frozenset()
 
     async def _doubted(self) -> list[StepRecord]:
         """The purchases in doubt of the campaigns that matter to this run, those of older runs first."""
         doubted = await self._scribe.ask(self._journal.doubted)
         scopes = {_scope(one) for one in doubted if self._matters(one)}
-        return [one for one in doubted if _scope(one) in scopes]
+        return [one for one in doubted if _scope(one) in scopes and self._is_in_reach(one)]
+
+    def _is_in_reach(self, one: StepRecord) -> bool:
+        """Whether its own id can be looked up: not every API version knows such ids."""
+        return self._matters(one) or not one.step.own_id or self._version >= _BY_ID.since
 
     def _matters(self, one: StepRecord) -> bool:
         return one.run == self._work.run or (one.run, one.step.number) in self._work.concerns
@@ -124,7 +137,8 @@ class Settling:
 
     def _due(self, one: StepRecord) -> float:
         """Seconds until a request has been applied, or never will be; a clock that was set back makes nobody wait."""
-        return min(self._rules.settle, (one.sent_at or 0.0) + self._rules.settle - self._now())
+        since = max(one.sent_at or 0.0, one.ended_at or 0.0)  # a request may be under way for long
+        return min(self._rules.settle, since + self._rules.settle - self._now())
 
     async def _waited(self, some: Sequence[StepRecord]) -> bool:
         """Wait until all of them are due; False: the run stops instead."""
@@ -159,7 +173,7 @@ class Settling:
 
     # By list and difference
 
-    async def _compare(self, scope: Scope, some: Sequence[StepRecord]) -> None:
+    async def _compare(self, scope: Scope, some: Sequence[StepRecord], ids: Collection[str]) -> None:
         """Tell from a campaign's list which of its purchases in doubt were made."""
         try:
             listed = await self._listed(scope, some[0])
@@ -175,7 +189,8 @@ class Settling:
         baselines, explained = await self._scribe.ask(lambda: self._known(scope, some))
         bodies = [(at, one.step.body or {}, baselines[one.run]) for at, one in enumerate(some)]
         doubted = [settling.Doubted(step=at, body=body, baseline=baseline) for at, body, baseline in bodies]
-        settled = settling.settle(doubted, listed, explained)
+        others = [one for one in listed if one.get(_BY_ID.key) not in ids]  # those were looked up by their ids
+        settled = settling.settle(doubted, others, explained)
         for at, found in settled.found.items():
             await self._put(some[at], State.DONE, verdicts.found(found))
         for at in settled.absent:
@@ -188,7 +203,7 @@ class Settling:
         runs = {one.run for one in some}
         baselines = {run: frozenset(self._journal.baselines(run).get(scope, ())) for run in runs}
         since = min(self._journal.run(run).started_at for run in runs)
-        return baselines, self._journal.known_numbers(since)
+        return baselines, self._journal.known_numbers(since, runs)
 
     async def _listed(self, scope: Scope, one: StepRecord) -> Sequence[Mapping[str, Json]] | None:
         """The campaign's numbers, once two lists that follow each other are equal; None: they never are."""
@@ -224,9 +239,9 @@ class Settling:
         await self._put(one, State.IN_DOUBT, verdicts.unsettled(one.step, reason, one.error))
 
     async def _put(self, one: StepRecord, state: State, verdict: Verdict) -> None:
-        known = {"ended_at": self._now(), "error": verdict.error, "fix": verdict.fix}
+        known: dict[str, object] = {"error": verdict.error, "fix": verdict.fix}
         if state is State.DONE:
-            known |= {"http_status": verdict.http_status, "answer": verdict.answer}
+            known |= {"ended_at": self._now(), "http_status": verdict.http_status, "answer": verdict.answer}
         await self._scribe.write(_change(one, State.IN_DOUBT, state, **known))
         if one.run == self._work.run:
             self._states[one.step.number] = state
@@ -234,11 +249,6 @@ class Settling:
 
 #: The slots are free when a run settles; one of them is enough for the few requests that are in doubt.
 _SLOT = 0
-
-
-def _is_named(one: StepRecord) -> bool:
-    """Whether a look at the object's own name tells what became of it."""
-    return reading.can_be_looked_for(one.step)
 
 
 def _numbers(answer: Answer) -> Sequence[Mapping[str, Json]]:

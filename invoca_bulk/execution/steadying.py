@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from invoca_bulk.errors import InDoubt, NotSent, PlatformUnavailable
-from invoca_bulk.journal import State
+from invoca_bulk.journal import DOUBTED, State
 from invoca_bulk.pacing import GIVE_UP, Breaker
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 #: Statuses that ask for fewer requests.
 _TOO_MANY = frozenset({429, 503})
 _SERVER_ERROR = 500
-_DOUBT = frozenset({State.IN_DOUBT, State.SENT})
 
 
 class Steady:
@@ -97,4 +96,4 @@ class Steady:
 def _is_failure(verdict: Verdict) -> bool:
     """Whether the platform is perhaps not well; a refusal that it explains is a good answer."""
     unsent = verdict.state is State.PENDING and verdict.http_status is None
-    return unsent or verdict.state in _DOUBT or (verdict.http_status or 0) >= _SERVER_ERROR
+    return unsent or verdict.state in DOUBTED or (verdict.http_status or 0) >= _SERVER_ERROR

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from invoca_bulk.schema.outputs import Outcome
     from invoca_bulk.verdicts import Verdict
 
+#: States of a step that may be sent again once it has been looked for.
+_PERHAPS = frozenset({State.IN_DOUBT, State.ABSENT})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
@@ -52,8 +55,10 @@ class Work:
 
     @property
     def new_numbers(self) -> int:
-        """How many numbers are still to be bought."""
-        return sum(one.resource == PROMO_NUMBERS.name and one.action is Action.CREATE for one in self.left)
+        """How many numbers are still to be bought; those in doubt that may be sent again among them."""
+        doubted = [one.step for one in self.known.values() if one.state in _PERHAPS and not one.taken_by]
+        some = [*self.left, *doubted]
+        return sum(one.resource == PROMO_NUMBERS.name and one.action is Action.CREATE for one in some)
 
     @property
     def states(self) -> dict[int, State]:
@@ -94,6 +99,7 @@ class Rules:
     Attributes:
         settle: seconds after which a request in doubt has been applied, or never will be.
         resend_absent: send creates again that were not found after that time.
+        resend_unknown: send creates again of which it could not be told either.
         max_failures: stop once so many steps were not done; None: never.
         first_backoff: seconds to wait at most after a first refusal.
         doubt_refusals: take 429 for no proof that a create was not applied.
@@ -101,6 +107,7 @@ class Rules:
 
     settle: float = SETTINGS["settle"].default
     resend_absent: bool = False
+    resend_unknown: bool = False
     max_failures: int | None = None
     first_backoff: float = FIRST_BACKOFF
     doubt_refusals: bool = False

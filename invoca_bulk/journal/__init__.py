@@ -10,11 +10,12 @@ from __future__ import annotations
 from invoca_bulk.journal.book import REHEARSAL, Journal, new_run_id
 from invoca_bulk.journal.files import Listed, durable_engine, journal_file, listed, opened, reading, results_of, run_of
 from invoca_bulk.journal.records import Change, RowRecord, RunRecord, Start, StepRecord
-from invoca_bulk.journal.states import DONE_OUTCOME, ENDS_AS, NEXT, RunState, State, outcome
+from invoca_bulk.journal.states import DONE_OUTCOME, DOUBTED, ENDS_AS, NEXT, RunState, State, outcome
 from invoca_bulk.journal.tables import VERSION, OtherVersion
 
 __all__ = [
     "DONE_OUTCOME",
+    "DOUBTED",
     "ENDS_AS",
     "NEXT",
     "REHEARSAL",

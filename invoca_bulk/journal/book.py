@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from invoca_bulk.errors import RunAborted
 from invoca_bulk.journal import records
+from invoca_bulk.journal.handing_over import close, hand_over
 from invoca_bulk.journal.records import Start
 from invoca_bulk.journal.states import BOUGHT, NEXT, RunState, State, outcome
 from invoca_bulk.journal.tables import BASELINES, LEARNED, ROWS, RUNS, STEPS
@@ -63,7 +64,7 @@ class Journal:
     ) -> str:
         """Record a run with all its rows and steps, in one transaction, before anything is sent.
 
-        What an earlier run has not sent yet and this one is going to buy is no longer that one's to do.
+        What it does instead of earlier runs is no longer theirs to do.
 
         Args:
             plan: what to do.
@@ -81,23 +82,14 @@ class Journal:
             self._insert(STEPS, records.step_values(run, plan))
             self._insert(ROWS, records.row_values(run, plan))
             self._insert(BASELINES, records.baseline_values(run, plan))
-            self._hand_over(run, Counter(step.identity for step in plan.steps if step.once))
+            hand_over(self._connection, run, plan)
+            close(self._connection, plan, now)
         return run
 
     @staticmethod
     def new_id(network: Network, now: float) -> str:
         """An id for a run on a network; that of a rehearsal says so."""
         return (REHEARSAL if network.made_up else "") + new_run_id(now)
-
-    def _hand_over(self, run: str, wanted: Counter[str]) -> None:
-        """Leave to a new run what earlier ones have not sent of the same: else resuming those would buy it twice."""
-        waiting = (STEPS.c.once, STEPS.c.state == State.PENDING, STEPS.c.taken_by == "", STEPS.c.run != run)
-        query = sa.select(STEPS.c.run, STEPS.c.step, STEPS.c.identity).where(*waiting)
-        for one in self._connection.execute(query.order_by(STEPS.c.run, STEPS.c.step)).all():
-            if wanted[one.identity] > 0:
-                wanted[one.identity] -= 1
-                where = (STEPS.c.run == one.run, STEPS.c.step == one.step)
-                self._connection.execute(sa.update(STEPS).where(*where).values(taken_by=run))
 
     def take_over(self) -> None:
         """What a dead process had sent is in doubt, and its run was interrupted; the caller is the only owner."""
@@ -155,7 +147,7 @@ class Journal:
 
     def is_open(self, record: RunRecord) -> bool:
         """Whether something is left of a run that resuming it would do."""
-        # One that was not found is sent again too: with an own id always, else if the run has not come to its end.
+        # One that was not found may have come since; in a finished run nothing but its own id makes it worth a look.
         unsent = {State.PENDING, State.ABSENT} if record.state is not RunState.FINISHED else set()
         left = STEPS.c.state.in_({State.SENT, State.IN_DOUBT} | unsent)
         named = sa.and_(STEPS.c.state == State.ABSENT, STEPS.c.own_id != "")
@@ -172,7 +164,7 @@ class Journal:
         deleted = self._deleted()
         columns = [STEPS.c[name] for name in ("run", "step", "identity", "state", "action", "answer", "ended_at")]
         query = sa.select(*columns, RUNS.c.started_at).join(RUNS, STEPS.c.run == RUNS.c.run)
-        query = query.where(STEPS.c.once, STEPS.c.state.in_(BOUGHT))
+        query = query.where(STEPS.c.once, STEPS.c.state.in_(BOUGHT), STEPS.c.taken_by == "")
         found: list[sa.RowMapping] = []
         with self._connection.begin():
             for some in batched(addresses, _AT_ONCE):
@@ -194,9 +186,9 @@ class Journal:
         """The steps of a run, as they stand now; all, or those in one state."""
         return self._steps(STEPS.c.run == run, *([STEPS.c.state == state] if state else []))
 
-    def doubted(self) -> list[StepRecord]:
-        """The purchases in doubt, of all runs."""
-        return self._steps(STEPS.c.once, STEPS.c.state == State.IN_DOUBT)
+    def doubted(self, state: State = State.IN_DOUBT) -> list[StepRecord]:
+        """The purchases in doubt, or not found, of all runs; not those that a later run has taken."""
+        return self._steps(STEPS.c.once, STEPS.c.state == state, STEPS.c.taken_by == "")
 
     def _steps(self, *where: sa.ColumnElement[bool]) -> list[StepRecord]:
         query = sa.select(STEPS).where(*where).order_by(STEPS.c.run, STEPS.c.step)
@@ -209,9 +201,15 @@ class Journal:
         with self._connection.begin():
             return {tuple(json.loads(one.scope)): one.numbers for one in self._connection.execute(query)}
 
-    def known_numbers(self, since: float) -> set[str]:
-        """The promo numbers that answers have named since a time: created, changed or moved by this journal's runs."""
-        where = (STEPS.c.resource == PROMO_NUMBERS.name, STEPS.c.state == State.DONE, STEPS.c.ended_at >= since)
+    def known_numbers(self, since: float, runs: Iterable[str]) -> set[str]:
+        """The promo numbers that answers have named: created, changed or moved by this journal's runs.
+
+        Args:
+            since: of all runs, the answers since then.
+            runs: of these, all answers: the clock may have been set back while they ran.
+        """
+        lately = (STEPS.c.ended_at >= since) | STEPS.c.run.in_(list(runs))
+        where = (STEPS.c.resource == PROMO_NUMBERS.name, STEPS.c.state == State.DONE, lately)
         with self._connection.begin():
             answers = self._connection.execute(sa.select(STEPS.c.answer).where(*where)).scalars()
             return {str(one["promo_number"]) for one in answers if isinstance(one, dict) and one.get("promo_number")}

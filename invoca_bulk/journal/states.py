@@ -37,7 +37,7 @@ NEXT: Mapping[State, frozenset[State]] = {
     State.PENDING: frozenset({State.SENT}),
     State.SENT: frozenset({State.DONE, State.REJECTED, State.PENDING, State.FAILED, State.IN_DOUBT}),
     State.IN_DOUBT: frozenset({State.DONE, State.ABSENT, State.SENT}),  # sent: again, of what may be repeated
-    State.ABSENT: frozenset({State.PENDING}),
+    State.ABSENT: frozenset({State.IN_DOUBT, State.SENT}),  # looked at anew, or sent again
     State.DONE: frozenset(),
     State.REJECTED: frozenset(),
     State.FAILED: frozenset(),
@@ -63,6 +63,8 @@ ENDS_AS: Mapping[State, Outcome] = {
     State.FAILED: Outcome.FAILED,
 }
 
+#: States of a step that may have been applied, before and after the run has ended.
+DOUBTED = frozenset({State.SENT, State.IN_DOUBT})
 #: States of a step that has, or may have, done something on the platform.
 BOUGHT = frozenset({State.SENT, State.IN_DOUBT, State.ABSENT, State.DONE})
 

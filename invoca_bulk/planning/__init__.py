@@ -145,6 +145,7 @@ def make(
         changes=tuple(draft.changes),
         removals=tuple(draft.removals),
         issues=draft.issues(),
+        closes=tuple(draft.closes),
         observed=observed,
         fingerprint=fingerprint_of(sheets),
     )

@@ -47,6 +47,7 @@ class Draft:
         self.steps: list[Step] = []
         self.changes: list[FieldChange] = []
         self.removals: list[Removal] = []
+        self.closes: list[Purchase] = []
         self._rows: dict[Place, list[PlannedRow]] = defaultdict(list)
         self._found: list[tuple[Place, str, Problem]] = []
         self._errors = [_texts_by_row(checked.issues, one.sheet.name) for one in checked.sheets]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from invoca_bulk.validation import national
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from invoca_bulk.planning.model import Purchase
     from invoca_bulk.schema.kinds import Json
@@ -45,26 +45,34 @@ class Earlier:
         for one in purchases:
             self._left[one.identity].append(one)
 
-    def __bool__(self) -> bool:
-        return any(self._left.values())
+    def shown(self, numbers: Iterable[str]) -> set[str]:
+        """Take the purchases whose numbers stand on rows of the sheet.
 
-    def shown(self, numbers: Iterable[str]) -> None:
-        """The purchases of these numbers stand on rows of the sheet already."""
-        shown = {national(number) for number in numbers}
+        Returns:
+            The numbers that no purchase names, as they were given.
+        """
+        shown = {national(number): number for number in numbers}
         for identity, some in self._left.items():
-            self._left[identity] = [one for one in some if not one.number or national(one.number) not in shown]
+            known = [one for one in some if one.number and national(one.number) in shown]
+            self._left[identity] = [one for one in some if one not in known]
+            for one in known:
+                shown.pop(national(one.number), None)
+        return set(shown.values())
 
     def of_run(self, identity: str, run: str) -> Purchase | None:
-        """Take the purchase that a row of a run's results could not tell the outcome of."""
-        return self._taken(identity, lambda one: one.run == run)
+        """Take the purchase of a row whose run could not tell its outcome; None: there is none, or no single one."""
+        some = [one for one in self._left.get(identity, []) if one.run == run]
+        open_ones = [one for one in some if not one.number]
+        if len(some) > 1 and not open_ones:
+            return None  # all of them have numbers by now, and nothing says which is the row's
+        return self._taken(identity, (open_ones or some)[:1])
 
     def claim(self, identity: str) -> Purchase | None:
         """Take a purchase for a row that asks for the same; None: it has to be bought."""
-        return self._taken(identity, lambda _: True) if self._claims else None
+        return self._taken(identity, self._left.get(identity, [])[:1]) if self._claims else None
 
-    def _taken(self, identity: str, fits: Callable[[Purchase], bool]) -> Purchase | None:
-        some = self._left.get(identity, [])
-        found = next((one for one in some if fits(one)), None)
-        if found is not None:
-            some.remove(found)
-        return found
+    def _taken(self, identity: str, found: Sequence[Purchase]) -> Purchase | None:
+        for one in found:
+            self._left[identity].remove(one)
+            return one
+        return None

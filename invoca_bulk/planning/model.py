@@ -220,6 +220,7 @@ class Plan:
         changes: the fields that they change, in the order of the rows.
         removals: the users and sites that they take away.
         issues: validation's issues and those that the platform's state adds; columns `issues.ISSUE_COLUMNS`.
+        closes: purchases that the journal could not tell, with the numbers that rows show for them.
         observed: scope to the platform's state before the run.
         fingerprint: identifies the sheets' content; see `fingerprint_of`.
     """
@@ -233,6 +234,7 @@ class Plan:
     changes: tuple[FieldChange, ...]
     removals: tuple[Removal, ...]
     issues: pd.DataFrame
+    closes: tuple[Purchase, ...] = ()
     observed: Mapping[Scope, Observed]
     fingerprint: str
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 #: Promo numbers come after the advertisers that they need, and before those that are deleted.
 PHASE = 1
+#: Numbers are given back when all others have been bought: one that the platform gives out again at once would be taken
+#: for one that the campaign had before.
+DELETE_PHASE = 2
 _NUMBER, _OWN_ID = "promo_number", "id_from_network"
 _DESTINATION = "destination_"
 #: What a number is named by to the collection that knows it by that.
@@ -139,11 +142,8 @@ class NumberPlanner:
 
     def _carry(self, number: int, sheet: CheckedSheet) -> None:
         """The rows of an earlier run's results; of one that it could not tell, the journal may know more by now."""
-        carried = np.flatnonzero(~sheet.pending)
-        column = sheet.by_path.get(_NUMBER)
-        readings = (column.value(position) for position in carried) if column else ()
-        self._draft.earlier.shown(str(reading.value) for reading in readings if reading)
-        for position in carried:
+        self._pass_over_shown(sheet)
+        for position in np.flatnonzero(~sheet.pending):
             place = Place(number, int(position))
             purchase = self._known_now(sheet.values(position)) if sheet.unknown[position] else None
             if purchase:
@@ -151,13 +151,33 @@ class NumberPlanner:
             else:
                 self._draft.carry(place)
 
+    def _pass_over_shown(self, sheet: CheckedSheet) -> None:
+        """Purchases whose number stands on a row are that row's, whatever else it asks for now."""
+        column = sheet.by_path.get(_NUMBER)
+        if column is None:
+            return
+        readings = {position: column.value(position) for position in range(len(sheet.pending))}
+        numbers = {position: str(reading.value) for position, reading in readings.items() if reading}
+        unnamed = self._draft.earlier.shown(numbers.values())
+        for position, number in numbers.items():
+            # The journal could not take the answer any more (a full disk), so that only the results have the number; or
+            # the user has looked an unknown one up, and typed it in.
+            is_told = number not in unnamed or "result_run" not in sheet.by_path
+            purchase = None if is_told else self._known_now(sheet.values(position))
+            if purchase:
+                self._draft.closes.append(replace(purchase, number=number))
+
     def _known_now(self, values: Mapping[str, Json]) -> Purchase | None:
         """The purchase of a row whose run could not tell what became of it."""
-        try:
-            path, body, _ = _request(values)
-        except KeyError:  # the place was blanked since
-            return None
-        return self._draft.earlier.of_run(identity_of(path, body), values.get("result_run", ""))
+        asked = {path: value for path, value in values.items() if path not in payloads.ASSIGNED}
+        for one in (values, asked):  # an id may be the row's own, or the platform's
+            try:
+                path, body, _ = _request(one)
+            except KeyError:  # the place was blanked since
+                return None
+            if purchase := self._draft.earlier.of_run(identity_of(path, body), values.get("result_run", "")):
+                return purchase
+        return None
 
     def _campaign(self, scope: Scope) -> _Campaign:
         if scope not in self._campaigns:
@@ -264,7 +284,7 @@ class NumberPlanner:
             resource=PROMO_NUMBERS.name,
             path=(*campaign.scope, _COLLECTIONS[key], str(found[key])),
             own_id=row.values.get(_OWN_ID, ""),
-            phase=PHASE,
+            phase=DELETE_PHASE if about["action"] is Action.DELETE else PHASE,
             before=found,
             **about,
         )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from invoca_bulk.validation import Part, Place, Record
 
 #: Objects come before what needs them; what is deleted goes last, when nothing of the sheet needs it any more.
-PHASE, DELETE_PHASE = 0, 2
+PHASE, DELETE_PHASE = 0, 3
 
 #: A part's row has cells of these names too, which are not the object's own.
 _PART_FIELDS = {field.path for part in ADVERTISERS.parts for field in part.fields}

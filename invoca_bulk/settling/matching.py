@@ -85,8 +85,8 @@ _TOO_MANY = _BEGIN + "more than {rows} can account for, so somebody else creates
 _WHOSE = _BEGIN + "but {rows} may have asked for that, and what the platform shows does not tell which did."
 _NAMELESS = "It may have been created: its campaign has an entry that fits, but the entry shows no number."
 _FIX = (
-    "Look the campaign's new numbers up on the platform. If one of them is this row's, type it into promo_number; "
-    "if none is, clear the row's result columns. Then run the results file."
+    "Look the campaign's new numbers up on the platform. If one of them is this row's, type it into promo_number "
+    "and run the results file. If none is: invoca-bulk resume RUN --resend-unknown (RUN: result_run) sends it again."
 )
 
 

@@ -229,6 +229,12 @@ def changed_since(step: Step, *, came: Sequence[str], gone: Sequence[str], moved
     return Verdict(state=State.REJECTED, error=error, fix=_ADD_OR_PLAN_AGAIN if came else tables.PLAN_AGAIN)
 
 
+def stale(step: Step) -> Verdict:
+    """A step of a run that goes on, whose object somebody has changed since the plan was made."""
+    error = f"The {RESOURCES[step.resource].one} was changed since the plan was made; nothing was sent."
+    return Verdict(state=State.REJECTED, error=error, fix=tables.PLAN_AGAIN)
+
+
 def found(one: Mapping[str, Json]) -> Verdict:
     """A step in doubt that was done after all: the object is there."""
     return Verdict(state=State.DONE, http_status=tables.FOUND, answer=one)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from invoca_bulk.journal import DONE_OUTCOME, State
+from invoca_bulk.journal import DONE_OUTCOME, DOUBTED, State
 from invoca_bulk.schema import RESOURCES
 from invoca_bulk.settings import MAX_ATTEMPTS, MAX_REFUSALS
 from invoca_bulk.verdicts import tables
@@ -27,7 +27,7 @@ def after(verdict: Verdict, step: Step, attempts: int, earlier: Verdict) -> Verd
     Returns:
         The verdict with the state that the step goes to: `pending` or `sent` where it is to be sent again.
     """
-    doubted = earlier.state is State.SENT
+    doubted = earlier.state in DOUBTED
     if verdict.state is State.REJECTED and doubted:
         return still_in_doubt(verdict, step, earlier)  # to be told "rejected" would mean that nothing was changed
     if verdict.state is State.PENDING and doubted:

@@ -151,6 +151,11 @@ def unlike(step: Step, body: Json) -> str:
     What is not in it would be deleted by the write that follows.
     """
     one = RESOURCES[step.resource]
+    if step.resource == PROMO_NUMBERS.name:
+        number = number_of(step.before)
+        return (
+            "" if number and number_of(body) == number else f"what the platform answered is not the {one.one} {number}"
+        )
     if not isinstance(body, dict) or id_of(body) != _own_id(step):
         return f"what the platform answered is not the {one.one} {_own_id(step)}"
     missing = unlisted(one, body)
