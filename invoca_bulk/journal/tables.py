@@ -112,6 +112,8 @@ def prepare(connection: sa.Connection) -> None:
             connection.execute(sa.insert(_VERSIONS).values(version=VERSION))
     check(connection)
     with connection.begin():
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN")  # else Python's driver commits each table, and an index may be missing
         METADATA.create_all(connection)
 
 
