@@ -581,3 +581,50 @@ def test_a_clock_that_was_set_back_gives_no_number_twice(
         patch.setattr("invoca_bulk.pipeline.time.time", lambda: real() + 1000 if not box.store.ledger else real())
         finished = _run(requests_frame(2, description="The same"), network, concurrency=1)
     assert _counts(finished) == {"created": 1, "unknown": 1}
+
+
+# What a second review found
+
+
+def test_a_number_of_another_row_settles_nothing(box: Any, network: Any, requests_frame: Requests) -> None:
+    """A number that the campaign had before the run is not taken for the one of a row in doubt, even if it is alike."""
+    old = _run(requests_frame(1, description="The same"), network, again=True).results.frame
+    box.faults.change(script=["drop_after"], settle_delay=2.0)
+    places = ["advertiser_id_from_network", "advertiser_campaign_id_from_network", "description", "media_type"]
+    sheet = pd.concat([old[[*places, "promo_number"]], requests_frame(1, description="The same")], ignore_index=True)
+    first = _run(sheet.fillna(""), network, again=True, settle=0.1)
+    assert _counts(first) == {"unchanged": 1, "unknown": 1}
+    _until(lambda: len(box.store.ledger) == 2)
+    _run(first.results.frame, network)
+    finished = _resume(network, first.results.run.run)
+    assert _numbers(finished) == _issued(box)
+
+
+def test_one_consent_buys_one_number(box: Any, network: Any, requests_frame: Requests) -> None:
+    """--resend-absent sends a row once more, and not again each time that its answer is lost."""
+    box.faults.change(script=["drop_before", *["drop_after"] * 8], list_lag=60.0)
+    finished = _run(requests_frame(1), network, resend_absent=True)
+    assert _counts(finished) == {"unknown": 1}
+    assert len(_issued(box)) == 1
+
+
+@pytest.mark.parametrize("refused", ["429", "500_before"])
+def test_doubt_outlives_a_refusal_for_now(box: Any, network: Any, requests_frame: Requests, refused: str) -> None:
+    """A row that was not found, and whose second request was only put off, is still looked for before a third."""
+    box.faults.change(script=["drop_after"], list_lag=60.0)
+    first = _run(requests_frame(1), network)
+    box.faults.change(script=[refused] * 30)
+    again = _resume(network, first.results.run.run, resend_absent=True)
+    assert _counts(again) == {"unknown": 1}
+    box.faults.change(script=[], list_lag=0.0)
+    assert _counts(_resume(network, first.results.run.run, resend_absent=True)) == {"created": 1}
+    assert len(_issued(box)) == 1
+
+
+def test_half_of_the_results_leaves_the_other_half(box: Any, network: Any, requests_frame: Requests) -> None:
+    """Rows of an interrupted run's results in a file of their own: the run still has the others to do."""
+    first = _interrupted(requests_frame(20), network, box, after=3)
+    some = first.results.frame.query("result_status == 'not_sent'").iloc[:4]
+    _run(some, network)
+    _resume(network, first.results.run.run)
+    assert len(_issued(box)) == 20

@@ -677,9 +677,9 @@ def test_an_advertiser_stays_for_its_numbers(box: Sandbox, network: Network) -> 
     run = ib.run(sheets, network, yes=True, progress=False)["promo_numbers"].attrs["run"]
     undo = ib.undo(run, network)
     assert [(one.resource, one.phase) for one in sorted(undo.plan.steps, key=lambda one: one.phase)] == [
-        ("promo_numbers", 1),
-        ("promo_numbers", 1),
-        ("advertisers", 2),
+        ("promo_numbers", 2),
+        ("promo_numbers", 2),
+        ("advertisers", 3),
     ]
     (campaign,) = (
         one for key, one in box.store.networks[box.network_id].campaigns.items() if key.advertiser_id == "N-1"

@@ -75,7 +75,8 @@ def _about_unknown(finished: Finished) -> str:
     if not runs or click.get_current_context().params.get("sandbox"):
         return f"{look}."
     flags = common.given_flags("resend_absent", only=_OF_RESUME)
-    commands = [common.shown_command(["resume", run, "--resend-absent", *flags]) for run in runs]
+    resend = "--resend-unknown" if any("--resend-unknown" in row.fix for row in rows) else "--resend-absent"
+    commands = [common.shown_command(["resume", run, resend, *flags]) for run in runs]
     return "\n  ".join([f"{look} by themselves. If they are surely not there:", *commands])
 
 

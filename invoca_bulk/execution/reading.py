@@ -14,7 +14,7 @@ from invoca_bulk.schema import ADVERTISERS, OPERATIONS, PART_KEY, PROMO_NUMBERS,
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
 
-    from invoca_bulk.client import Client
+    from invoca_bulk.client import Answer, Client
     from invoca_bulk.merging import Merged, PartName
     from invoca_bulk.planning import Step
     from invoca_bulk.schema.kinds import Json
@@ -79,21 +79,41 @@ async def draft(  # noqa: PLR0913  the parts of one request; keyword-only
     Returns:
         The draft; or the verdict on a step that is not sent, because its object could not be read or is another one.
     """
-    if not is_read_before(step, resumed=resumed) or (doubted and step.patch is None):
+    is_read = is_read_before(step, resumed=resumed)
+    if not is_read or (doubted and step.action is Action.CREATE):
         return Draft(body=step.body)  # what a create in doubt finds there may well be its own
     try:
         path = (*step.path, step.own_id) if step.action is Action.CREATE else step.path
         answer = await client.send(slot, _READ.verb, path)
-        if refused := verdicts.of_reading(answer, step, titles):
-            return refused
-        if step.patch is not None:
-            return _made_anew(step, answer.body, version)
-        stale = step.before is not None and _has_changed(step, answer.body)
-        return verdicts.stale(step) if stale else Draft(body=step.body)
+        if doubted and step.patch is None and (told := _was_done(step, answer)):
+            return told
+        return verdicts.of_reading(answer, step, titles) or _on_what_is_there(step, answer.body, version)
     except CallFailed as error:
         return verdicts.unread(step, str(error))
     except Exception:  # noqa: BLE001  nothing has been sent yet, whatever it is
         return verdicts.unread(step, "something unexpected went wrong")
+
+
+def _on_what_is_there(step: Step, current: Mapping[str, Json], version: str) -> Draft | Verdict:
+    if step.patch is not None:
+        return _made_anew(step, current, version)
+    is_stale = step.before is not None and _has_changed(step, current)
+    return verdicts.stale(step) if is_stale else Draft(body=step.body)
+
+
+def _was_done(step: Step, answer: Answer) -> Draft | Verdict | None:
+    """What a look tells of a step in doubt: that it was done; what is to be sent all the same; None: neither."""
+    if answer.status == verdicts.NOT_FOUND:
+        return Draft(body=step.body)  # a deletion, or a move: the answer to the next attempt tells which
+    if answer.status != _READ.success or not isinstance(answer.body, dict):
+        return None
+    ids = [one.get("id") for one in (step.before or {}, answer.body)]
+    if step.action is Action.DELETE and None not in ids and ids[0] != ids[1]:
+        return verdicts.gone()  # the number was given out again, and is another object
+    wanted = dict(payloads.leaves(step.body or {}))
+    now = dict(payloads.leaves(answer.body))
+    is_done = bool(wanted) and all(now.get(path) == value for path, value in wanted.items() if path in now)
+    return verdicts.found(answer.body) if step.action is Action.UPDATE and is_done else None
 
 
 def _has_changed(step: Step, current: Mapping[str, Json]) -> bool:

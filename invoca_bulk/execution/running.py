@@ -212,12 +212,13 @@ class Execution:
     def _so_far(self, step: Step) -> Verdict:
         """What the attempts of an earlier execution came to."""
         state = self._states.get(step.number, State.PENDING)
-        if state is State.IN_DOUBT:
-            known = self._work.known.get(step.number)
-            return verdicts.interrupted(step, known.error if known else "")
+        if state is State.PENDING:
+            return Verdict(state=state)
+        known = self._work.known.get(step.number)
+        verdict = verdicts.interrupted(step, known.error if known else "")
         if state is State.ABSENT:  # looked for, and not found
             self._given_up.add(step.number)
-        return Verdict(state=state)
+        return replace(verdict, state=state)
 
     async def _leave(self, step: Step, verdict: Verdict) -> bool:
         """The run stops before the next attempt: what an earlier one may have done is in doubt."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _LIST = OPERATIONS["list"]
 _BY_ID = next(one for one in PROMO_NUMBERS.collections if one.key == "id_from_network")
+_RESUME_FIRST = "another run has requests in doubt in its campaign; resume that first: invoca-bulk resume {}"
 #: Seconds between two lists that have to be equal; less where the settle time is short.
 _BETWEEN_LISTS = 2.0
 #: So many lists are read until two that follow each other are equal.
@@ -83,6 +84,9 @@ class Settling:
         self._version = version
         self._now = now
         self._states: dict[int, State] = {}
+        self._compared: set[int] = set()  # steps of this run that the campaign's list did not tell
+        self._sent_again: set[int] = set()
+        self._out_of_reach: dict[Scope, str] = {}  # campaigns of which this API version cannot look all up, to a run
         self.is_left = False
 
     async def look_anew(self) -> None:
@@ -96,7 +100,7 @@ class Settling:
         Returns:
             The steps of this run whose state has become another one.
         """
-        self._states = {}
+        self._states, self._compared = {}, set()
         doubted = await self._doubted()
         named = [one for one in doubted if reading.can_be_looked_for(one.step)]
         early = await self._look_up(named)
@@ -105,26 +109,41 @@ class Settling:
             await self._look_up(early)
             ids = {one.step.own_id for one in named if one.step.own_id}
             for scope, some in _by_scope(listed).items():
-                await self._compare(scope, some, ids)
+                if scope in self._out_of_reach:
+                    await self._keep_all_open(some, _RESUME_FIRST.format(self._out_of_reach[scope]))
+                else:
+                    await self._compare(scope, some, ids)
         self.is_left = bool(self._stop) and any(map(self._matters, await self._doubted()))
         return self._states
 
     def to_send_again(self) -> list[int]:
-        """The steps of this run that were looked for just now and may be sent again."""
-        return sorted(number for number, state in self._states.items() if state in self._again(number))
+        """The steps of this run that were looked for just now and may be sent again.
 
-    def _again(self, number: int) -> frozenset[State]:
-        """States in which a step may be sent again."""
-        if self._rules.resend_unknown:
-            return frozenset({State.ABSENT, State.IN_DOUBT})
-        may = self._rules.resend_absent or self._work.steps[number].own_id
-        return frozenset({State.ABSENT}) if may else frozenset()
+        Without an id of their own, once: the user has agreed to one more number, not to five.
+        """
+        again = sorted(number for number in self._states if self._may_be_sent_again(number))
+        self._sent_again.update(again)
+        return again
+
+    def _may_be_sent_again(self, number: int) -> bool:
+        state = self._states[number]
+        if state is State.ABSENT and self._work.steps[number].own_id:
+            return True
+        if number in self._sent_again:
+            return False
+        if state is State.ABSENT:
+            return self._rules.resend_absent or self._rules.resend_unknown
+        # The user has looked at what an earlier execution left open, and at nothing else.
+        was_open = number in self._work.known and number in self._compared
+        return state is State.IN_DOUBT and was_open and self._rules.resend_unknown
 
     async def _doubted(self) -> list[StepRecord]:
         """The purchases in doubt of the campaigns that matter to this run, those of older runs first."""
         doubted = await self._scribe.ask(self._journal.doubted)
         scopes = {_scope(one) for one in doubted if self._matters(one)}
-        return [one for one in doubted if _scope(one) in scopes and self._is_in_reach(one)]
+        near = [one for one in doubted if _scope(one) in scopes]
+        self._out_of_reach = {_scope(one): one.run for one in near if not self._is_in_reach(one)}
+        return [one for one in near if self._is_in_reach(one)]
 
     def _is_in_reach(self, one: StepRecord) -> bool:
         """Whether its own id can be looked up: not every API version knows such ids."""
@@ -197,6 +216,8 @@ class Settling:
             await self._absent(some[at])
         for at, why in settled.open.items():
             await self._put(some[at], State.IN_DOUBT, verdicts.undecided(why.error, why.fix))
+            if some[at].run == self._work.run and some[at].http_status not in _CREATED:
+                self._compared.add(some[at].step.number)
 
     def _known(self, scope: Scope, some: Iterable[StepRecord]) -> tuple[dict[str, frozenset[str]], set[str]]:
         """Run to what the campaign had when it began; and the numbers that answers have named since the first did."""

@@ -171,8 +171,20 @@ class Journal:
                 where = sa.cast(STEPS.c.path, sa.String).in_([json.dumps(list(one)) for one in some])
                 found += self._connection.execute(query.where(where)).mappings().all()
         found.sort(key=lambda one: (one["started_at"], one["run"], one["step"]))
-        pairs = ((records.purchase(one), one["ended_at"] or 0.0) for one in found)
+        alike = self._alike({one["run"] for one in found})
+        pairs = ((records.purchase(one, alike[one["run"], one["identity"]]), one["ended_at"] or 0.0) for one in found)
         return [purchase for purchase, at in pairs if not purchase.number or deleted.get(purchase.number, -1.0) < at]
+
+    def _alike(self, runs: Iterable[str]) -> dict[tuple[str, str], int]:
+        """Run and identity to how many equal purchases it has, whatever became of them."""
+        query = sa.select(STEPS.c.run, STEPS.c.identity, sa.func.count().label("count"))
+        query = query.where(STEPS.c.once).group_by(STEPS.c.run, STEPS.c.identity)
+        found = {}
+        with self._connection.begin():
+            for some in batched(runs, _AT_ONCE):
+                for one in self._connection.execute(query.where(STEPS.c.run.in_(some))).mappings():
+                    found[one["run"], one["identity"]] = one["count"]
+        return found
 
     def _deleted(self) -> dict[str, float]:
         """Promo number to when a run of this journal deleted it last."""

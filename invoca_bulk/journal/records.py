@@ -238,12 +238,12 @@ def _taken(by: str | None) -> str:
     return f"Run {by} does it instead; see its results." if by else ""
 
 
-def purchase(one: Mapping[Any, Any]) -> Purchase:
-    """A step that has, or may have, bought something."""
+def purchase(one: Mapping[Any, Any], alike: int) -> Purchase:
+    """A step that has, or may have, bought something; `alike`: as in `Purchase`."""
     answer = one["answer"] if isinstance(one["answer"], dict) else {}
     known = {name: one[name] for name in ("identity", "run", "step")}
     number = str(answer.get("promo_number") or "") if one["state"] == State.DONE else ""
-    return Purchase(**known, outcome=outcome(one["state"], one["action"]), number=number)
+    return Purchase(**known, outcome=outcome(one["state"], one["action"]), number=number, alike=alike)
 
 
 def row_record(one: sa.Row[Any]) -> RowRecord:

@@ -62,10 +62,9 @@ class Earlier:
     def of_run(self, identity: str, run: str) -> Purchase | None:
         """Take the purchase of a row whose run could not tell its outcome; None: there is none, or no single one."""
         some = [one for one in self._left.get(identity, []) if one.run == run]
-        open_ones = [one for one in some if not one.number]
-        if len(some) > 1 and not open_ones:
-            return None  # all of them have numbers by now, and nothing says which is the row's
-        return self._taken(identity, (open_ones or some)[:1])
+        # Of several that have numbers by now, nothing says which is the row's.
+        fitting = [one for one in some if not one.number] or [one for one in some if one.alike == 1]
+        return self._taken(identity, fitting[:1])
 
     def claim(self, identity: str) -> Purchase | None:
         """Take a purchase for a row that asks for the same; None: it has to be bought."""

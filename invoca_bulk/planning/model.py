@@ -111,6 +111,7 @@ class Purchase:
         step: its number in that run.
         outcome: `created`, or `unknown`.
         number: the promo number that came of it; empty: none, or it is not known.
+        alike: how many equal requests its run has, this one included.
     """
 
     identity: str
@@ -118,6 +119,7 @@ class Purchase:
     step: int
     outcome: Outcome
     number: str
+    alike: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

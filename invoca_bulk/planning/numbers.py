@@ -119,6 +119,8 @@ class NumberPlanner:
         self._campaigns: dict[Scope, _Campaign] = {}
         #: Number of the platform, by its identity in the observed state, to the first row that is about it.
         self._taken: dict[int, Place] = {}
+        #: Position of a row to the purchase that it could not tell, and whose number stands there now.
+        self._typed: dict[int, Purchase] = {}
 
     def plan(self, number: int, sheet: CheckedSheet) -> None:
         """Decide about each row of a sheet; rows that an earlier run did come first, since they stand for purchases."""
@@ -142,6 +144,7 @@ class NumberPlanner:
 
     def _carry(self, number: int, sheet: CheckedSheet) -> None:
         """The rows of an earlier run's results; of one that it could not tell, the journal may know more by now."""
+        self._typed = {}
         self._pass_over_shown(sheet)
         for position in np.flatnonzero(~sheet.pending):
             place = Place(number, int(position))
@@ -160,12 +163,15 @@ class NumberPlanner:
         numbers = {position: str(reading.value) for position, reading in readings.items() if reading}
         unnamed = self._draft.earlier.shown(numbers.values())
         for position, number in numbers.items():
+            is_carried = not sheet.pending[position]
             # The journal could not take the answer any more (a full disk), so that only the results have the number; or
             # the user has looked an unknown one up, and typed it in.
-            is_told = number not in unnamed or "result_run" not in sheet.by_path
+            is_told = number not in unnamed or not (is_carried or sheet.unknown[position])
             purchase = None if is_told else self._known_now(sheet.values(position))
-            if purchase:
+            if purchase and is_carried:
                 self._draft.closes.append(replace(purchase, number=number))
+            elif purchase:
+                self._typed[position] = purchase
 
     def _known_now(self, values: Mapping[str, Json]) -> Purchase | None:
         """The purchase of a row whose run could not tell what became of it."""
@@ -240,6 +246,8 @@ class NumberPlanner:
         elif destination and destination.refusal:
             self._refuse_place(row, destination, f"{_DESTINATION}advertiser_campaign_id_from_network")
         else:
+            if purchase := self._typed.get(row.place.position):  # it is there, so that the user may be believed
+                self._draft.closes.append(replace(purchase, number=str(found.get(_NUMBER))))
             self._change(row, campaign, found, destination)
 
     def _delete(self, row: _Row, campaign: _Campaign, found: Mapping[str, Json]) -> None:

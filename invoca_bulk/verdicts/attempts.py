@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from invoca_bulk.schema.kinds import Json
 
 
+_AT_FIRST = "; at first: "
 _LOOKED = " When it was looked up later, "
 _LOOK_AGAIN = "Look again with: invoca-bulk resume RUN (RUN: result_run),"
 
@@ -150,7 +151,8 @@ def interrupted(step: Step, error: str) -> Verdict:
 
 def absent(step: Step, settle: float, error: str) -> Verdict:
     """A purchase in doubt that the platform does not show after the settle time."""
-    seen = f"It was not found there after {settle:g} s" + (f"; at first: {error}" if error else ".")
+    first = error.rpartition(_AT_FIRST)[2]
+    seen = f"It was not found there after {settle:g} s" + (f"{_AT_FIRST}{first}" if first else ".")
     fix = (
         f"Look the {RESOURCES[step.resource].one} up on the platform. If it is not there, send it again: "
         "invoca-bulk resume RUN --resend-absent (RUN: result_run)."
@@ -227,6 +229,11 @@ def changed_since(step: Step, *, came: Sequence[str], gone: Sequence[str], moved
     text = " and ".join(filter(None, clauses))
     error = f"{text[:1].upper()}{text[1:]} since the plan was made; nothing was sent."
     return Verdict(state=State.REJECTED, error=error, fix=_ADD_OR_PLAN_AGAIN if came else tables.PLAN_AGAIN)
+
+
+def gone() -> Verdict:
+    """A deletion in doubt that was done: what has its name now is another object."""
+    return Verdict(state=State.DONE, http_status=tables.NOT_FOUND)
 
 
 def stale(step: Step) -> Verdict:

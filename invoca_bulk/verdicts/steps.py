@@ -27,7 +27,7 @@ def after(verdict: Verdict, step: Step, attempts: int, earlier: Verdict) -> Verd
     Returns:
         The verdict with the state that the step goes to: `pending` or `sent` where it is to be sent again.
     """
-    doubted = earlier.state in DOUBTED
+    doubted = earlier.state in DOUBTED or earlier.state is State.ABSENT  # not found proves less than an answer
     if verdict.state is State.REJECTED and doubted:
         return still_in_doubt(verdict, step, earlier)  # to be told "rejected" would mean that nothing was changed
     if verdict.state is State.PENDING and doubted:
