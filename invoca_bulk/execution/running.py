@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 #: States of a step between two attempts: surely not applied, and perhaps applied.
 _AGAIN = frozenset({State.PENDING, State.SENT})
-#: So often creates that were not found are sent again within one execution.
-_ROUNDS = 5
+#: So often creates with ids of their own that were not found are sent again within one execution.
+_ROUNDS = 20
 
 
 class Execution:

@@ -24,4 +24,5 @@ def test_without_ids_of_ones_own(on: Callable[..., Any], way: Any) -> None:
     assert came.kills == KILLS
     assert came.figures.is_sound, came
     assert came.figures.created + came.figures.unknown == 150
-    assert came.figures.unknown == 0 or not way.settles
+    # A row is sent again once with each start: its answer may be lost once more in the last one.
+    assert came.figures.unknown < 10 or not way.settles

@@ -302,7 +302,7 @@ def test_no_xml_parser_is_ours() -> None:
 
 def test_pandas_is_safe_beside_us(workbook: Workbook) -> None:
     """`pandas.read_excel` goes through openpyxl, which heeds defusedxml where it is installed: we have it installed."""
-    project = tomllib.loads((SOURCE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert [one for one in project["dependencies"] if one.startswith("defusedxml")]
     declared, used = _document("a9", "http://127.0.0.1:9")
     data = workbook(ROWS, {SHEET: lambda old: _in_a_cell(old, declared, used)})
