@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from invoca_bulk.annotation import Report
     from invoca_bulk.errors import InvocaBulkError, RunAborted, UserError
-    from invoca_bulk.library import Network, export, plan, read, run, sandbox, template, undo, validate
+    from invoca_bulk.library import Network, export, plan, read, resume, run, sandbox, template, undo, validate
     from invoca_bulk.previews import Preview
 
 #: Public name to the module that has it.
@@ -32,6 +32,7 @@ _PUBLIC = {
     "export": "library",
     "plan": "library",
     "read": "library",
+    "resume": "library",
     "run": "library",
     "sandbox": "library",
     "template": "library",
@@ -49,6 +50,7 @@ __all__ = [
     "export",
     "plan",
     "read",
+    "resume",
     "run",
     "sandbox",
     "template",

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
     from invoca_bulk.annotation import Report
     from invoca_bulk.exporting.campaigns import Campaigns
+    from invoca_bulk.pipeline import Finished
     from invoca_bulk.schema import Resource
     from invoca_bulk.undoing import Undo
 
-__all__ = ["Network", "export", "plan", "read", "run", "sandbox", "template", "undo", "validate"]
+__all__ = ["Network", "export", "plan", "read", "resume", "run", "sandbox", "template", "undo", "validate"]
 
 
 def read(
@@ -148,8 +149,42 @@ def run(
         kept.refuse_settled([*options, *(name for name, value in given.items() if value is not None)])
     where = pipeline.network_of(network)
     finished = pipeline.run(made or source, where, chosen, output=target, sheet=sheet, resource=resource)
+    return _told(finished)
+
+
+def resume(
+    run: str | None,
+    network: Network | pipeline.Target,
+    *,
+    output: str | Path | None = None,
+    **options: Any,  # noqa: ANN401  the fields of `options.Options`
+) -> pd.DataFrame | dict[str, pd.DataFrame]:
+    """Do what is left of a run that was interrupted, and look up what became of its requests in doubt.
+
+    Args:
+        run: the run's id; None: the latest one of the network of which something is left.
+        network: the run's network.
+        output: as for `run`; None: where the run's results were to go.
+        options: as for `run`, and `resend_absent`, `resend_unknown`; what the run itself has settled stays.
+
+    Returns:
+        All rows of the run, as `run` gives them.
+
+    Warns:
+        UserWarning: as `run`.
+
+    Raises:
+        UserError: the run is not known, or is another network's; nothing was sent.
+        RunAborted: the journal is held by another process.
+    """
+    target = Path(output) if output is not None else None
+    return _told(pipeline.resume(run, pipeline.network_of(network), Options(**options), output=target))
+
+
+def _told(finished: Finished) -> pd.DataFrame | dict[str, pd.DataFrame]:
+    """The frame of what a run came to; what has to be told besides comes as warnings."""
     for note in finished.notes:
-        warnings.warn(note, stacklevel=2)  # the frame is returned all the same
+        warnings.warn(note, stacklevel=3)  # the frame is returned all the same
     told = {"run": finished.results.run.run, "output": str(finished.saved or "")}
     frame = finished.results.frame
     for one in frame.values() if isinstance(frame, dict) else [frame]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
+import invoca_bulk as ib
 from invoca_bulk import bridge, journal, pipeline, settings
 from invoca_bulk.errors import JournalHeld, NotConfirmed, RunAborted, SettingInvalid
 from invoca_bulk.options import Options
@@ -628,3 +629,11 @@ def test_half_of_the_results_leaves_the_other_half(box: Any, network: Any, reque
     _run(some, network)
     _resume(network, first.results.run.run)
     assert len(_issued(box)) == 20
+
+
+def test_resume_in_python(box: Any, network: Any, requests_frame: Requests) -> None:
+    """`ib.resume` gives the whole frame, as `ib.run` does."""
+    first = _interrupted(requests_frame(12), network, box, after=3)
+    frame = ib.resume(None, network, progress=False, settle=SETTLE)
+    assert frame.attrs["run"] == first.results.run.run
+    assert sorted(frame["promo_number"]) == _issued(box)
