@@ -128,6 +128,14 @@ def opened(flags: dict[str, Any], *, auto_ids: bool = False) -> Iterator[Network
         yield Network(network_id=network_id, token=token, base_url=base_url, api_version=version)
 
 
+def of_run(record: RunRecord, token_file: Path | None) -> Network:
+    """The network of a run, as it was run."""
+    from invoca_bulk.settings import Network  # noqa: PLC0415  as above
+
+    where = {name: getattr(record, name) for name in ("network_id", "base_url", "api_version")}
+    return Network(**where, token=common.read_token(token_file))
+
+
 def where_flags(record: RunRecord) -> list[str]:
     """The flags that lead to a run's network, as far as the environment does not."""
     from invoca_bulk.settings import from_environment  # noqa: PLC0415  as above

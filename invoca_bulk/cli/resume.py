@@ -41,12 +41,7 @@ def command(run: str | None, output: Path | None, *, as_json: bool, token_file: 
 
     folder = settings.journal_folder(flags["journal"])
     record = run_of(folder, run) if run else pipeline.latest_open(folder)
-    where = settings.Network(
-        network_id=record.network_id,
-        base_url=record.base_url,
-        api_version=record.api_version,
-        token=common.read_token(token_file),
-    )
+    where = network.of_run(record, token_file)
     try:
         options = network.options(flags, as_json=as_json)
         finished = pipeline.resume(record.run, where, options, output=output, for_good=True)

@@ -51,12 +51,7 @@ def command(
 
     _refuse_names(output, save)
     record = run_of(settings.journal_folder(flags["journal"]), run)
-    where = settings.Network(
-        network_id=record.network_id,
-        base_url=record.base_url,
-        api_version=record.api_version,
-        token=common.read_token(token_file),
-    )
+    where = network.of_run(record, token_file)
     try:
         preview = undoing.undo(run, where, Options(**flags))
     except RunAborted as error:
