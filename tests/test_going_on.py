@@ -108,7 +108,9 @@ def test_resume_takes_the_latest_run_that_is_open(box: Any, network: Any, reques
     assert len(_issued(box)) == 20
 
 
-def test_again_starts_anew_and_closes_what_was_interrupted(box: Any, network: Any, requests_frame: Requests) -> None:
+def test_again_starts_anew_and_closes_what_was_interrupted(
+    box: Any, network: Any, requests_frame: Requests, tmp_path: Path
+) -> None:
     """What the new run buys is no longer the old one's to do: to resume that buys nothing more."""
     frame = requests_frame(20)
     first = _interrupted(frame, network, box, after=3)
@@ -116,6 +118,7 @@ def test_again_starts_anew_and_closes_what_was_interrupted(box: Any, network: An
     second = _run(frame, network, again=True)
     assert _counts(second) == {"created": 20}
     assert len(_issued(box)) == before + 20
+    assert [one.state for one in journal.listed(tmp_path / "journal")] == ["closed", "finished"]
     old = _resume(network, first.results.run.run)
     assert len(_issued(box)) == before + 20
     left = old.results.frame[old.results.frame["result_status"] == "not_sent"]
@@ -396,6 +399,8 @@ def test_a_killed_run_goes_on_and_is_told_of(
     listed = cli("runs")
     assert "interrupted" in listed.out
     assert "Next: invoca-bulk resume sandbox-" in listed.out
+    folder = tmp_path / "journal"
+    assert journal.run_of(folder, journal.listed(folder)[0].record.run).state == "interrupted"
     finished = _run(sheet, network)
     assert _counts(finished) == {"created": 40}
     assert _numbers(finished) == _issued(box)

@@ -20,6 +20,7 @@ def command(journal: Path | None, *, as_json: bool) -> None:
     """List all runs, the oldest first: id, state, start, rows by outcome, file, network.
 
     `running`: a process is at work on it now. `interrupted` and `aborted` runs go on with `invoca-bulk resume RUN`.
+    `closed`: a run was stopped, and later runs do what it left.
     """
     from invoca_bulk import settings  # noqa: PLC0415  `--help` needs no pandas
     from invoca_bulk.journal import listed  # noqa: PLC0415

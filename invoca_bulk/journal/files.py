@@ -12,7 +12,7 @@ import os
 import re
 import socket
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -160,9 +160,9 @@ class Listed:
 
     @property
     def state(self) -> str:
-        """Where the run stands; one that nobody is at any more was interrupted."""
-        is_dead = self.record.state is RunState.RUNNING and not self.held
-        return RunState.INTERRUPTED if is_dead else self.record.state
+        """Where the run stands; `closed`: it was stopped, and later runs do what it left."""
+        is_closed = self.record.state in {RunState.INTERRUPTED, RunState.ABORTED} and not self.is_open
+        return "closed" if is_closed else self.record.state
 
 
 def results_of(folder: Path, run: str) -> tuple[RunRecord, list[RowRecord]]:
@@ -171,7 +171,7 @@ def results_of(folder: Path, run: str) -> tuple[RunRecord, list[RowRecord]]:
     Raises:
         SettingInvalid: no journal there knows the run.
     """
-    return _first(folder, run, lambda book: (book.run(run), book.rows(run)))
+    return _first(folder, run, lambda path, book: (_as_it_is(book.run(run), held=_is_held(path)), book.rows(run)))
 
 
 def run_of(folder: Path, run: str) -> RunRecord:
@@ -180,15 +180,21 @@ def run_of(folder: Path, run: str) -> RunRecord:
     Raises:
         SettingInvalid: no journal there knows the run.
     """
-    return _first(folder, run, lambda book: book.run(run))
+    return _first(folder, run, lambda path, book: _as_it_is(book.run(run), held=_is_held(path)))
 
 
-def _first(folder: Path, run: str, look: Callable[[Journal], T]) -> T:
+def _as_it_is(record: RunRecord, *, held: bool) -> RunRecord:
+    """A run whose process was killed could not record that it was interrupted."""
+    is_dead = record.state is RunState.RUNNING and not held
+    return replace(record, state=RunState.INTERRUPTED) if is_dead else record
+
+
+def _first(folder: Path, run: str, look: Callable[[Path, Journal], T]) -> T:
     """What the journal that knows a run says of it."""
     others: list[Path] = []
-    for _, book in _books(folder, others):
+    for path, book in _books(folder, others):
         with contextlib.suppress(sa.exc.NoResultFound):
-            return look(book)
+            return look(path, book)
     unread = " Journals of another version of this program are there too, and cannot be read." if others else ""
     msg = (
         f"No journal in {folder} knows the run {run!r}.{unread} "
@@ -204,7 +210,9 @@ def listed(folder: Path) -> list[Listed]:
         held = _is_held(path)
         totals = book.totals()
         found += [
-            Listed(record=one, totals=totals.get(one.run, {}), held=held, is_open=book.is_open(one))
+            Listed(
+                record=_as_it_is(one, held=held), totals=totals.get(one.run, {}), held=held, is_open=book.is_open(one)
+            )
             for one in book.runs()
         ]
     return sorted(found, key=lambda one: one.record.started_at)
