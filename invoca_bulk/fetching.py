@@ -25,6 +25,8 @@ _T = TypeVar("_T")
 _LIST = OPERATIONS["list"]
 #: Statuses that say that a place does not exist, or is not for this caller.
 _REFUSED = frozenset({403, 404})
+#: The id of an advertiser that no network has.
+_NOBODY = "invoca-bulk-looks-whether-you-are-there"
 
 
 def observe(scopes: Sequence[Scope], network: Network, options: Options) -> dict[Scope, Observed]:
@@ -44,6 +46,27 @@ def observe(scopes: Sequence[Scope], network: Network, options: Options) -> dict
     """
     found = bridge.run(lambda: _lists(scopes, network, options)) if scopes else {}
     return {scope: found[scope] for scope in scopes}
+
+
+def check(network: Network, options: Options) -> None:
+    """See that the platform is there, and takes the token: by asking for an advertiser that nobody has.
+
+    Args:
+        network: where.
+        options: how long to wait for an answer.
+
+    Raises:
+        NotAuthorized: the platform does not accept the token.
+        PlatformUnavailable: what answers is not the platform, or nothing does.
+    """
+    answer = bridge.run(lambda: _one(network, options))
+    if not isinstance(answer.body, dict):
+        raise PlatformUnavailable(_not_there(network, answer))
+
+
+async def _one(network: Network, options: Options) -> Answer:
+    async with Client(network, slots=1, timeout=options.timeout) as client:
+        return await client.get(0, (ADVERTISERS.name, _NOBODY))
 
 
 async def _lists(scopes: Sequence[Scope], network: Network, options: Options) -> dict[Scope, Observed]:
@@ -74,12 +97,15 @@ async def _each(do: Callable[[int, _T], Awaitable[None]], what: Sequence[_T], sl
         for one in waiting:
             await do(slot, one)
 
+    failed: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as group:
             for slot in range(min(slots, len(what))):
                 group.create_task(work(slot))
     except* InvocaBulkError as errors:
-        raise errors.exceptions[0] from None
+        failed = errors.exceptions[0]
+    if failed:
+        raise failed  # here, since IPython shows no error as usual that has a group in its context
 
 
 def _incomplete(listed: Observed) -> list[dict[str, Json]]:
@@ -120,5 +146,9 @@ def _observed(answer: Answer, scope: Scope, network: Network) -> Observed:
     reason = verdicts.explained(answer, {})
     if answer.status in _REFUSED and scope:
         return Observed(refusal=reason.rstrip("."))
-    msg = f"What answers at {network.base_url} is not the platform, or not well: {reason}. Check the base URL."
-    raise PlatformUnavailable(msg)
+    raise PlatformUnavailable(_not_there(network, answer))
+
+
+def _not_there(network: Network, answer: Answer) -> str:
+    reason = verdicts.explained(answer, {}).rstrip(".")
+    return f"What answers at {network.base_url} is not the platform, or not well: {reason}. Check the base URL."

@@ -94,7 +94,7 @@ def read_token(token_file: Path | None) -> Token:
     """
     if token_file is not None:
         try:
-            return Token(token_file.read_text(encoding="utf-8-sig"))
+            return Token(sys.stdin.read() if str(token_file) == "-" else token_file.read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError):
             msg = f"The token file {token_file} cannot be read. Check its name and its permissions."
             raise SettingInvalid(msg) from None

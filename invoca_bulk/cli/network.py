@@ -38,7 +38,9 @@ def network_options(*, sandbox: bool = True) -> Decorator:
     rehearse = click.option("--sandbox", is_flag=True, help="Rehearse on a sandbox of this machine; nothing is bought.")
     return common.all_of(
         *([rehearse] if sandbox else []),
-        click.option("--token-file", type=click.Path(path_type=Path), help="A file that holds the token."),
+        click.option(
+            "--token-file", type=click.Path(path_type=Path), help="A file that holds the token; - for standard input."
+        ),
         common.setting("network_id"),
         common.setting("base_url"),
         common.api_version_option(),

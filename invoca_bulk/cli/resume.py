@@ -23,7 +23,9 @@ from invoca_bulk.errors import RunAborted
     is_flag=True,
     help="Send creates again of which it cannot be told whether they were done. Look at the platform first.",
 )
-@click.option("--token-file", type=click.Path(path_type=Path), help="A file that holds the token.")
+@click.option(
+    "--token-file", type=click.Path(path_type=Path), help="A file that holds the token; - for standard input."
+)
 @common.setting("max_new_numbers", int)
 @network.calling_options()
 @common.setting("rate", float)

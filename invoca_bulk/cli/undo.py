@@ -25,7 +25,9 @@ _SHARED = ("token_file", *network.CALLING, "journal")
     "-o", "--output", type=click.Path(path_type=Path), help="Write it with old and new side by side: .xlsx or .csv."
 )
 @click.option("--save", type=click.Path(path_type=Path), help="Keep it, to be run: a name with .json.")
-@click.option("--token-file", type=click.Path(path_type=Path), help="A file that holds the token.")
+@click.option(
+    "--token-file", type=click.Path(path_type=Path), help="A file that holds the token; - for standard input."
+)
 @network.calling_options()
 @common.setting("journal", click.Path(path_type=Path))
 @common.json_option()

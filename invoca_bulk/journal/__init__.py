@@ -8,7 +8,18 @@ holds an operating-system lock that dies with it. Others may read at any time. N
 from __future__ import annotations
 
 from invoca_bulk.journal.book import REHEARSAL, Journal, new_run_id
-from invoca_bulk.journal.files import Listed, durable_engine, journal_file, listed, opened, reading, results_of, run_of
+from invoca_bulk.journal.files import (
+    Listed,
+    durable_engine,
+    journal_file,
+    listed,
+    opened,
+    reading,
+    results_of,
+    run_of,
+    running,
+    stop,
+)
 from invoca_bulk.journal.records import Change, RowRecord, RunRecord, Start, StepRecord
 from invoca_bulk.journal.states import DONE_OUTCOME, DOUBTED, ENDS_AS, NEXT, RunState, State, outcome
 from invoca_bulk.journal.tables import VERSION, OtherVersion
@@ -39,4 +50,6 @@ __all__ = [
     "reading",
     "results_of",
     "run_of",
+    "running",
+    "stop",
 ]

@@ -237,11 +237,12 @@ class Journal:
         with self._connection.begin():
             return self._connection.execute(sa.select(LEARNED.c.rate)).scalar_one_or_none()
 
-    def totals(self) -> dict[str, Counter[Outcome]]:
-        """Run to outcome to number of rows."""
+    def totals(self, run: str | None = None) -> dict[str, Counter[Outcome]]:
+        """Run to outcome to number of rows; of one run, or of all."""
         asked = (ROWS.c.outcome, ROWS.c.action, STEPS.c.state, STEPS.c.action.label("done"))
         on = (ROWS.c.step_run == STEPS.c.run) & (ROWS.c.step == STEPS.c.step)
         query = sa.select(ROWS.c.run, *asked, sa.func.count().label("rows")).outerjoin_from(ROWS, STEPS, on)
+        query = query.where(ROWS.c.run == run) if run else query
         found: dict[str, Counter[Outcome]] = defaultdict(Counter)
         with self._connection.begin():
             for one in self._connection.execute(query.group_by(ROWS.c.run, *asked)):

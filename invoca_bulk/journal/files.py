@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import socket
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from invoca_bulk.journal.book import Journal
 from invoca_bulk.journal.states import RunState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from invoca_bulk.journal.records import RowRecord, RunRecord
@@ -107,24 +108,58 @@ def _owned(path: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=_PATIENCE, poll_interval=_PATIENCE / 4)
     except filelock.Timeout:
-        msg = f"Another run works on this network: {_who(owner)}. Wait until it has ended, then try again."
+        msg = f"Another run works on this network: {_who(path)}. Wait until it has ended, then try again."
         raise JournalHeld(msg) from None
     try:
-        since = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
+        since = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+        note = Owner(process=os.getpid(), host=socket.gethostname(), since=since)
         owner.touch(mode=0o600)
-        owner.write_text(json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": since}))
+        owner.write_text(json.dumps(vars(note)))
         yield
         owner.unlink(missing_ok=True)
     finally:
         lock.release()
 
 
-def _who(owner: Path) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """The process that holds a journal: its number, its machine, and since when (UTC, ISO 8601 with a space)."""
+
+    process: int
+    host: str
+    since: str
+
+
+def _owner(path: Path) -> Owner | None:
+    """Who holds a journal; None: there is no note of it, or none that can be read."""
     try:
-        note = json.loads(owner.read_text())
-    except (OSError, ValueError):
-        return "an unknown process"
-    return f"process {note['process']} on {note['host']}, since {note['since']} UTC"
+        return Owner(**json.loads(path.with_suffix(".owner").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _who(path: Path) -> str:
+    owner = _owner(path)
+    return f"process {owner.process} on {owner.host}, since {owner.since} UTC" if owner else "an unknown process"
+
+
+def stop(folder: Path, run: str) -> bool:
+    """Ask the process that is at work on a run to stop softly; a second time, at once. It may be any door's.
+
+    Returns:
+        Whether a process of this machine was asked; it is over, or another machine's, if not.
+
+    Raises:
+        SettingInvalid: no journal in the folder knows the run.
+    """
+    record, path = _first(folder, run, lambda path, book: (book.run(run), path))
+    owner = _owner(path) if record.state is RunState.RUNNING and _is_held(path) else None
+    if owner is None or owner.host != socket.gethostname():
+        return False
+    with contextlib.suppress(OSError):  # it has just ended
+        # Not SIGINT: what a notebook's kernel starts has that one ignored.
+        os.kill(owner.process, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
+    return True
 
 
 def durable_engine(path: Path) -> sa.Engine:
@@ -151,12 +186,14 @@ class Listed:
         totals: outcome to number of rows.
         held: whether a process is at work on its network.
         is_open: whether resuming it would do something.
+        owner: of one that `running` gave, the process; None: not known.
     """
 
     record: RunRecord
     totals: Mapping[Outcome, int]
     held: bool
     is_open: bool
+    owner: Owner | None = None
 
     @property
     def state(self) -> str:
@@ -209,13 +246,25 @@ def listed(folder: Path) -> list[Listed]:
     for path, book in _books(folder, []):
         held = _is_held(path)
         totals = book.totals()
-        found += [
-            Listed(
-                record=_as_it_is(one, held=held), totals=totals.get(one.run, {}), held=held, is_open=book.is_open(one)
-            )
-            for one in book.runs()
-        ]
+        found += [_listed(one, totals.get(one.run, {}), book, held=held) for one in book.runs()]
     return sorted(found, key=lambda one: one.record.started_at)
+
+
+def running(folder: Path) -> list[Listed]:
+    """The runs that processes are at work on now, the oldest first; cheap enough to be asked all the time."""
+    found = []
+    # The note is there while a journal is held, or if its holder was killed. Without one the lock itself is left
+    # alone: to try it disturbs who wants it.
+    held = (path for path in folder.glob("*.owner") if _is_held(path))
+    for path, book in _books(folder, [], names=[path.with_suffix(".sqlite").name for path in held]):
+        now = [one for one in book.runs() if one.state is RunState.RUNNING]
+        told = [_listed(one, book.totals(one.run).get(one.run, {}), book, held=True) for one in now]
+        found += [replace(one, owner=_owner(path)) for one in told]
+    return sorted(found, key=lambda one: one.record.started_at)
+
+
+def _listed(record: RunRecord, totals: Mapping[Outcome, int], book: Journal, *, held: bool) -> Listed:
+    return Listed(record=_as_it_is(record, held=held), totals=totals, held=held, is_open=book.is_open(record))
 
 
 @contextmanager
@@ -226,9 +275,9 @@ def reading(folder: Path, network: Network) -> Iterator[Journal | None]:
         yield book
 
 
-def _books(folder: Path, others: list[Path]) -> Iterator[tuple[Path, Journal]]:
-    """The journals in a folder; those of another version are left out, and put into a list."""
-    for path in sorted(folder.glob("*.sqlite")):
+def _books(folder: Path, others: list[Path], names: Sequence[str] | None = None) -> Iterator[tuple[Path, Journal]]:
+    """The journals in a folder, all or some; those of another version are left out, and put into a list."""
+    for path in sorted(folder.glob("*.sqlite")) if names is None else [folder / name for name in names]:
         with contextlib.suppress(sa.exc.DatabaseError):
             try:
                 with _readable(path) as book:

@@ -9,5 +9,6 @@ from __future__ import annotations
 
 from invoca_bulk.sheets.loading import Source, load, read
 from invoca_bulk.sheets.model import Finding, Sheet
+from invoca_bulk.sheets.sources import MAX_FILE_BYTES
 
-__all__ = ["Finding", "Sheet", "Source", "load", "read"]
+__all__ = ["MAX_FILE_BYTES", "Finding", "Sheet", "Source", "load", "read"]
