@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from invoca_bulk.annotation import Report
     from invoca_bulk.errors import InvocaBulkError, RunAborted, UserError
-    from invoca_bulk.library import Network, export, plan, read, resume, run, sandbox, template, undo, validate
+    from invoca_bulk.library import Network, export, plan, read, resume, run, sandbox, template, undo, validate, view
     from invoca_bulk.previews import Preview
 
 #: Public name to the module that has it.
@@ -38,6 +38,7 @@ _PUBLIC = {
     "template": "library",
     "undo": "library",
     "validate": "library",
+    "view": "library",
 }
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "template",
     "undo",
     "validate",
+    "view",
 ]
 
 

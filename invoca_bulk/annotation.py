@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from invoca_bulk import saving
+from invoca_bulk import displays, saving
 from invoca_bulk.errors import SheetInvalid
 from invoca_bulk.schema import PROMO_NUMBERS
 from invoca_bulk.schema.outputs import VALIDATION_FIELDS
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from invoca_bulk.displays import Html
     from invoca_bulk.validation import Checked, CheckedSheet
 
 _ERRORS, _WARNINGS = (one.path for one in VALIDATION_FIELDS)
@@ -147,6 +148,19 @@ class Report:
     def __repr__(self) -> str:
         return f"<{self.summary} See .issues and .sheet>"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the rows with issues, those with errors first, and what to do beside them."""
+        return displays.block(*self.html())
+
+    def html(self, rest: str = 'all are in the workbook: `report.save("annotated.xlsx")`') -> Iterator[Html]:
+        """The parts of it.
+
+        Args:
+            rest: where all rows are, if not all can be shown, as `displays.table` takes it.
+        """
+        yield displays.heading(self.summary)
+        yield from issues_html(self, rest=rest)
+
 
 class RowsInvalid(SheetInvalid):
     """Rows have errors, and `skip_invalid` was not given.
@@ -179,6 +193,43 @@ def _sheet_page(report: Report, one: CheckedSheet, frame: pd.DataFrame) -> Page:
     found = _Placed(report.issues[report.issues["sheet"] == one.sheet.name])
     headers = [found.cell(None, header, header, Style.HEADER) for header in frame.columns]
     return Page(name=one.sheet.resource.name, header=headers, rows=_rows(frame, found), widths=_widths(frame))
+
+
+def issues_html(report: Report, *, rest: str) -> Iterator[Html]:
+    """The issues as parts of a display: how many, those of the sheet or its header, and the rows that have any.
+
+    Args:
+        report: what was found.
+        rest: where all of them are, as `displays.table` takes it.
+    """
+    issues = report.issues
+    level, of_rows = issues["level"], issues["row"].notna()
+    found = {one: int((level == one).sum()) for one in _STYLES}
+    words = {one: one if count == 1 else f"{one}s" for one, count in found.items()}
+    styles = {words[one]: style for one, style in _STYLES.items()}
+    yield displays.counts({words[one]: count for one, count in found.items() if count}, styles)
+    for one, style in _STYLES.items():
+        of_sheet = issues[~of_rows & (level == one)]
+        lines = Report(replace(report.checked, issues=of_sheet)).lines(len(of_sheet), one)
+        yield displays.sentences(f"{one.capitalize()}s of the sheet", [line.strip() for line in lines], style)
+    for sheet in report.checked.sheets:
+        yield _rows_html(sheet, issues[of_rows & (issues["sheet"] == sheet.sheet.name)], rest)
+
+
+def _rows_html(one: CheckedSheet, issues: pd.DataFrame, rest: str) -> Html:
+    """The rows with issues; the cells are those of the annotated workbook."""
+    errors = issues["row"][issues["level"] == "error"]
+    numbers = list(dict.fromkeys([*errors, *issues["row"]]))  # if not all can be shown, errors matter more
+    shown = numbers[: displays.MAX_SHOWN]
+    found = _Placed(issues[issues["row"].isin(shown)])
+    frame = one.sheet.frame.loc[shown]
+    headers = list(frame.columns)
+    rows = (
+        [found.cell(row, "", str(row)), *(found.cell(row, *pair) for pair in zip(headers, texts, strict=True))]
+        for row, texts in zip(frame.index, _lists(frame), strict=True)
+    )
+    caption = f"{one.sheet.name} rows with errors or warnings".strip().capitalize()
+    return displays.table(["row", *headers], rows, caption=caption, total=len(numbers), rest=rest)
 
 
 class _Placed:

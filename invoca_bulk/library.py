@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from invoca_bulk import exporting, kept, pipeline, sheets, templates, undoing
+from invoca_bulk import displays, exporting, kept, pipeline, sheets, templates, undoing, views
 from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.journal import RunState
 from invoca_bulk.options import Options
 from invoca_bulk.previews import Preview
 from invoca_bulk.schema import DEFAULT_API_VERSION, RESOURCES
-from invoca_bulk.settings import Network, is_terminal
+from invoca_bulk.schema.outputs import DONE
+from invoca_bulk.settings import Network, can_ask, in_kernel
 from invoca_bulk.stand_in import Sandbox
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from invoca_bulk.annotation import Report
@@ -24,8 +27,9 @@ if TYPE_CHECKING:
     from invoca_bulk.pipeline import Finished
     from invoca_bulk.schema import Resource
     from invoca_bulk.undoing import Undo
+    from invoca_bulk.views import View
 
-__all__ = ["Network", "export", "plan", "read", "resume", "run", "sandbox", "template", "undo", "validate"]
+__all__ = ["Network", "export", "plan", "read", "resume", "run", "sandbox", "template", "undo", "validate", "view"]
 
 
 def read(
@@ -134,14 +138,18 @@ def run(
         run's id, `attrs["output"]` the file that was written. Of several sheets: a dict of such frames, with the keys
         of `read`.
 
+    In a notebook the outcomes are shown below the cell (not with `progress=False`), and the warnings as sentences. The
+    stop button, or Ctrl-C, sends nothing more and awaits what is under way; a second press gives that up too.
+
     Warns:
-        UserWarning: the run was aborted, or the results had to go to another place; the frame holds what is known.
+        UserWarning: the run was interrupted or aborted, with the line that goes on; or the results had to go to another
+            place. The frame holds what is known.
 
     Raises:
         UserError: the user can fix it; nothing was sent.
         RunAborted: the platform's state could not be read, or the journal is held by another process.
     """
-    chosen = Options(**({"confirm": _ask if _can_ask() else None} | options))
+    chosen = Options(**({"confirm": _ask if can_ask() else None} | options))
     target = Path(output) if output is not None else None
     made = source.kept if isinstance(source, Preview) else kept.opened(source)
     if made:
@@ -149,7 +157,7 @@ def run(
         kept.refuse_settled([*options, *(name for name, value in given.items() if value is not None)])
     where = pipeline.network_of(network)
     finished = pipeline.run(made or source, where, chosen, output=target, sheet=sheet, resource=resource)
-    return _told(finished)
+    return _told(finished, chosen)
 
 
 def resume(
@@ -177,19 +185,54 @@ def resume(
         UserError: the run is not known, or is another network's; nothing was sent.
         RunAborted: the journal is held by another process.
     """
-    target = Path(output) if output is not None else None
-    return _told(pipeline.resume(run, pipeline.network_of(network), Options(**options), output=target))
+    target, chosen = Path(output) if output is not None else None, Options(**options)
+    return _told(pipeline.resume(run, pipeline.network_of(network), chosen, output=target), chosen)
 
 
-def _told(finished: Finished) -> pd.DataFrame | dict[str, pd.DataFrame]:
-    """The frame of what a run came to; what has to be told besides comes as warnings."""
-    for note in finished.notes:
-        warnings.warn(note, stacklevel=3)  # the frame is returned all the same
+def _told(finished: Finished, options: Options) -> pd.DataFrame | dict[str, pd.DataFrame]:
+    """The frame of what a run came to; what has to be told besides is shown below a cell, or comes as warnings."""
+    notes = [*finished.notes, *_how_to_go_on(finished, options)]
     told = {"run": finished.results.run.run, "output": str(finished.saved or "")}
     frame = finished.results.frame
     for one in frame.values() if isinstance(frame, dict) else [frame]:
         one.attrs.update(told)
+    if in_kernel() and options.progress:
+        displays.show(views.view(frame).ending(notes))
+    else:
+        _note(notes, stacklevel=4)
     return frame
+
+
+def _note(notes: Sequence[str], stacklevel: int = 3) -> None:
+    """Tell what has to be looked at, while the frames are returned all the same.
+
+    As warnings; below a cell as sentences, since a warning there stands between a file's name and a line of code.
+    """
+    if in_kernel():
+        displays.note(notes)
+    else:
+        for one in notes:
+            warnings.warn(one, stacklevel=stacklevel)
+
+
+def _how_to_go_on(finished: Finished, options: Options) -> list[str]:
+    """Of a run that was stopped: how much is left, and the line that does it."""
+    totals, run = finished.results.totals, finished.results.run
+    if run.state is RunState.FINISHED:
+        return []
+    done = sum(count for outcome, count in totals.items() if outcome in DONE)
+    state = f"Run {run.run} was {run.state}: {done:,} rows are done, {sum(totals.values()) - done:,} are left."
+    if finished.is_resumable:
+        journal = f", journal={str(options.journal)!r}" if options.journal else ""
+        return [f'{state} To go on: ib.resume("{run.run}", network{journal})']
+    return [f"{state} {_REHEARSED}" if finished.is_rehearsal else state]
+
+
+#: Of a run on a sandbox that was stopped.
+_REHEARSED = (
+    "The journal of a rehearsal goes with it. While its sandbox is there, ib.run(results, network) does the rest of "
+    "these results; after that, run the sheet again."
+)
 
 
 def undo(run: str, network: Network | pipeline.Target, **options: Any) -> Undo:  # noqa: ANN401  the fields of `options.Options`
@@ -214,10 +257,6 @@ def undo(run: str, network: Network | pipeline.Target, **options: Any) -> Undo: 
         RunAborted: the platform's state could not be read.
     """
     return undoing.undo(run, pipeline.network_of(network), Options(**options))
-
-
-def _can_ask() -> bool:
-    return is_terminal(sys.stdin) or "ipykernel" in sys.modules
 
 
 def _ask(question: str) -> bool:
@@ -270,12 +309,26 @@ def export(  # noqa: PLR0913  what is wanted, from where, and in which form
         for_migration=for_migration,
         output=None if path is None else Path(path),
     )
-    for note in exported.notes:
-        warnings.warn(note, stacklevel=2)  # the frames are returned all the same
+    _note(exported.notes)
     for one in exported.frames.values():
         one.attrs["output"] = str(exported.saved or "")
-    frames = dict(exported.frames)
+    frames = displays.Frames(exported.frames)
     return frames if len(frames) > 1 else frames[resource]
+
+
+def view(results: pd.DataFrame | dict[str, pd.DataFrame]) -> View:
+    """Results to be looked at: a chart, what each outcome means, and the rows, those that are not done first.
+
+    Args:
+        results: what `run` or `resume` returned, or what `read` gave of a results file.
+
+    Returns:
+        Something that a notebook shows, and that `print` prints: the chart in characters, without the rows.
+
+    Raises:
+        UserError: these are no results.
+    """
+    return views.view(results)
 
 
 def template(resource: str, path: str | Path, *, api_version: str = DEFAULT_API_VERSION) -> Path:

@@ -68,6 +68,7 @@ class Finished:
         asked: where it should have gone; another path than `saved` when that place took no file.
         not_saved: why the results file was not written.
         is_resumable: whether something is left that `resume` would do.
+        is_rehearsal: whether it was one; its journal is gone with it.
         unheeded: lines of text: what of the sheets was not sent, such as columns that nobody knows.
     """
 
@@ -78,6 +79,7 @@ class Finished:
     asked: Path | None = None
     not_saved: OutputUnwritable | None = None
     is_resumable: bool = False
+    is_rehearsal: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -277,7 +279,7 @@ def _goes_on(record: RunRecord, work: Work) -> str:
         "are a later run's": sum(bool(one.taken_by) for one in known),
     }
     told = [f"{count:,} {what}" for what, count in counts.items() if count or what.startswith("of")]
-    return f"{name} goes on: {', '.join(told)}. (To start anew instead, run the sheet with --again.)"
+    return f"{name} goes on: {', '.join(told)}. (To start anew instead, run the sheet with --again (again=True).)"
 
 
 def _begun(plan: Plan, network: Network, book: Journal, start: journal.Start, *, assign_ids: bool) -> Work:
@@ -296,12 +298,14 @@ def _whole_path(path: Path | None = None) -> str:
 
 def _say(options: Options, sentence: str) -> None:
     """Tell the user something before anything is sent."""
-    (options.say or _to_standard_error)(sentence)
+    (options.say or _written)(sentence)
 
 
-def _to_standard_error(sentence: str) -> None:
-    if sys.stderr is not None:  # a program without a console has none
-        sys.stderr.write(f"{sentence}\n")
+def _written(sentence: str) -> None:
+    """On standard error; a notebook would show that in red, as if something were wrong."""
+    stream = sys.stdout if settings.in_kernel() else sys.stderr
+    if stream is not None:  # a program without a console has none
+        stream.write(f"{sentence}\n")
 
 
 @contextlib.contextmanager
@@ -360,7 +364,12 @@ def execute(work: Work, network: Network, book: Journal, options: Options, inter
     record = replace(book.run(work.run), state=ended.state)
     results = Results(run=record, rows=_rows(book, work.run, ended))
     stopped = ended.state is not RunState.FINISHED and not network.rehearsal
-    return Finished(results=results, error=ended.error, is_resumable=stopped and book.is_open(record))
+    return Finished(
+        results=results,
+        error=ended.error,
+        is_resumable=stopped and book.is_open(record),
+        is_rehearsal=network.rehearsal,
+    )
 
 
 def _rules(network: Network, options: Options, work: Work) -> execution.Rules:
@@ -387,7 +396,8 @@ def _ended(  # noqa: PLR0913  the parts of one execution, handed on once
 
     def stop() -> None:
         running.stop()
-        bar.say("Stopping: requests under way are awaited. Ctrl-C again gives them up; their rows will be unknown.")
+        again = "A second press of the button" if settings.in_kernel() else "Ctrl-C again"
+        bar.say(f"Stopping: requests under way are awaited. {again} gives them up; their rows will be unknown.")
 
     try:
         return bridge.run(main, interrupts=interrupts, soft_stop=stop, tick=bar.tick)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 
-from invoca_bulk import guards, saving
-from invoca_bulk.annotation import Report
+from invoca_bulk import displays, guards, saving
+from invoca_bulk.annotation import Report, issues_html
 from invoca_bulk.kept import Kept, write
 from invoca_bulk.planning import REFUSED, UNCHANGED
 from invoca_bulk.results import iso
@@ -20,14 +20,18 @@ from invoca_bulk.schema import PROMO_NUMBERS, REMOVE, Action
 from invoca_bulk.workbook import Cell, Page, Style
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from invoca_bulk.displays import Html
     from invoca_bulk.options import Options
     from invoca_bulk.planning import FieldChange, Plan, PlannedRow, Removal, Step
     from invoca_bulk.schema.kinds import Json
     from invoca_bulk.settings import Network
     from invoca_bulk.validation import Checked
+
+    #: A row with its changes and removals.
+    _Row = tuple[PlannedRow, Sequence[FieldChange], Sequence[Removal]]
 
 #: What a plan says of a row, in the order in which it is counted, to how it looks.
 ACTIONS: Mapping[str, Style] = {
@@ -204,6 +208,26 @@ class Preview:
     def __repr__(self) -> str:
         return f"<{self.summary} See .rows and .changes>"
 
+    # In a notebook
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what cannot be undone, what is refused, and old and new side by side."""
+        return displays.block(*self.html())
+
+    def html(self, rest: str = 'all are in the workbook: `plan.save("plan.xlsx")`') -> Iterator[Html]:
+        """The parts of it.
+
+        Args:
+            rest: where all lines are, if not all can be shown, as `displays.table` takes it.
+        """
+        yield displays.heading(self.summary)
+        yield displays.counts(self.counts, ACTIONS)
+        yield displays.sentences("", [line.strip() for line in self._carried()])
+        if dangers := self._dangers():
+            yield displays.sentences(dangers[0], [line.strip() for line in dangers[1:]], Style.WARNING, rest=rest)
+        yield from issues_html(Report(replace(self.checked, issues=self.issues)), rest=rest)
+        yield _changes_html(self, rest)
+
     # In a file
 
     def save(self, path: str | Path) -> Path:
@@ -329,18 +353,23 @@ def _s(count: int) -> str:
 
 def pages(preview: Preview) -> list[Page]:
     """The worksheets of the plan, made anew at each call: a line a change, and a summary."""
-    several = len(preview.plan.sheets) > 1
-    header = [*(["sheet"] if several else []), "row", "action", "object", "part", "column", "old", "new"]
-    header += ["reason", "fix"]
+    several, header = _header(preview)
     widths = {} if preview.ok else {len(header) - 2: _REASONS, len(header) - 1: _REASONS}
     return [
-        Page(name="plan", header=header, rows=_lines(preview, several=several), widths=widths),
+        Page(name="plan", header=header, rows=_lines(preview, preview.by_row(), several=several), widths=widths),
         Page(name="summary", header=["summary", ""], rows=_summary(preview), table=False, widths=_WIDTHS),
     ]
 
 
-def _lines(preview: Preview, *, several: bool) -> Iterator[Sequence[str | Cell]]:
-    for row, changes, removals in preview.by_row():
+def _header(preview: Preview) -> tuple[bool, list[str]]:
+    """Whether there are several sheets, and the titles of the plan's columns."""
+    several = len(preview.plan.sheets) > 1
+    where = ["sheet", "row"] if several else ["row"]
+    return several, [*where, "action", "object", "part", "column", "old", "new", "reason", "fix"]
+
+
+def _lines(preview: Preview, rows: Iterable[_Row], *, several: bool) -> Iterator[Sequence[str | Cell]]:
+    for row, changes, removals in rows:
         place = [*([preview.sheet_of(row.sheet)] if several else []), str(row.row)]
         for one in _lines_of(row, preview.object_of(row), changes, removals):
             yield [*place, *one, *[""] * (_COLUMNS - len(one))]
@@ -404,3 +433,33 @@ def _section(
         yield [Cell(text=title, style=Style.BOLD)]
     for name, count in counts.items():
         yield [Cell(text=name, style=(styles or {}).get(name, Style.PLAIN)), f"{count:,}"]
+
+
+# In a notebook
+
+#: What is looked at first when not all can be shown; what is refused stands with its reason above.
+_MOST_SERIOUS = (Action.DELETE, REMOVE, Action.MOVE, Action.UPDATE, Action.CREATE)
+
+
+def _changes_html(preview: Preview, rest: str) -> Html:
+    """Old and new side by side; a new object has one line, and what stays as it is has none."""
+    rank = {action: at for at, action in enumerate(_MOST_SERIOUS)}
+    rows = sorted((one for one in preview.by_row() if one[0].action in rank), key=lambda one: rank[one[0].action])
+    whole = (_on_one_line(*one) if one[0].action == Action.CREATE else one for one in rows)
+    several, header = _header(preview)
+    total = sum(_lines_wanted(*one) for one in rows)
+    lines = _lines(preview, whole, several=several)
+    return displays.table(header, lines, caption="What would be done", total=total, rest=rest)
+
+
+def _lines_wanted(row: PlannedRow, changes: Sequence[FieldChange], removals: Sequence[Removal]) -> int:
+    """How many lines `_lines_of` makes of a row, where a new object has one."""
+    return 1 if row.action == Action.CREATE else len(changes) + len(removals) or 1
+
+
+def _on_one_line(row: PlannedRow, changes: Sequence[FieldChange], removals: Sequence[Removal]) -> _Row:
+    """A new object's fields as one change."""
+    if not changes:
+        return row, changes, removals
+    fields = (f"{one.part} {one.column}: {one.new}".strip() for one in changes)
+    return row, [replace(changes[0], part="", column="", new="; ".join(fields))], removals

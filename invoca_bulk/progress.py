@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import shutil
 import sys
+import warnings
 from typing import TYPE_CHECKING, Self
 
-from tqdm.auto import tqdm
+from tqdm import TqdmWarning
 
 from invoca_bulk.schema.outputs import DONE
-from invoca_bulk.settings import is_terminal
+from invoca_bulk.settings import in_kernel, is_terminal
+
+with warnings.catch_warnings():
+    # A notebook without ipywidgets gets a terminal's bar, which is no reason for a warning of several lines.
+    warnings.simplefilter("ignore", category=TqdmWarning)
+    from tqdm.auto import tqdm
 
 if TYPE_CHECKING:
     from invoca_bulk.execution import Tally
@@ -27,9 +33,8 @@ class Bar:
         self._tally = tally
         self._shown = tally.before
         # A terminal may report no width at all; tqdm would then draw nothing.
-        width = None if _in_notebook() else min(120, shutil.get_terminal_size().columns)
-        looked_at = _in_notebook() or is_terminal(sys.stderr)
-        is_shown = show and looked_at
+        width = None if in_kernel() else min(120, shutil.get_terminal_size().columns)
+        is_shown = show and _is_looked_at()
         self._bar = tqdm(total=tally.total, initial=tally.before, unit=" rows", disable=not is_shown, ncols=width)
 
     def __enter__(self) -> Self:
@@ -40,14 +45,13 @@ class Bar:
         self._bar.close()
 
     def say(self, text: str) -> None:
-        """Print a sentence without breaking the bar."""
-        if is_terminal(sys.stderr) or _in_notebook():
-            tqdm.write(text, file=sys.stderr)
+        """Have a sentence printed with the next tick: in the caller's own thread, that of a notebook's cell."""
+        self._tally.said.append(text)
 
     def tick(self) -> None:
         """Draw what has changed, and say what there is to say."""
         while self._tally.said:
-            self.say(self._tally.said.pop(0))
+            _print(self._tally.said.pop(0))
         outcomes = dict(self._tally.outcomes)
         ended = sum(outcomes.values())
         done = sum(count for outcome, count in outcomes.items() if outcome in DONE)
@@ -58,5 +62,12 @@ class Bar:
         self._shown = ended
 
 
-def _in_notebook() -> bool:
-    return "ipykernel" in sys.modules
+def _is_looked_at() -> bool:
+    return in_kernel() or is_terminal(sys.stderr)
+
+
+def _print(text: str) -> None:
+    """Print a sentence without breaking the bar."""
+    if _is_looked_at():
+        # What a notebook gets on standard error is red, as if something were wrong.
+        tqdm.write(text, file=sys.stdout if in_kernel() else sys.stderr)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from invoca_bulk import payloads, saving
+from invoca_bulk import displays, payloads, saving
 from invoca_bulk.schema import SHEETS, Role
 from invoca_bulk.schema.outputs import DONE, OUTCOME_HELP, RESULT_FIELDS, VALIDATION_FIELDS, Outcome
+from invoca_bulk.views import STYLES, View
 from invoca_bulk.workbook import Cell, Page, Style
 
 if TYPE_CHECKING:
@@ -26,11 +27,6 @@ if TYPE_CHECKING:
 
 _WIDTHS = {0: 44, 1: 44, 2: 100}
 _RESULT = tuple(one.path for one in RESULT_FIELDS)
-_STYLES = {
-    **dict.fromkeys(DONE, Style.OK),
-    **dict.fromkeys((Outcome.INVALID, Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN), Style.ERROR),
-    Outcome.NOT_SENT: Style.WARNING,
-}
 _STALE = frozenset(one.path for one in VALIDATION_FIELDS)
 
 
@@ -55,8 +51,22 @@ class Results:
             columns are the sheet's own, under their own titles, then what the platform assigned (`promo_number`, `id`,
             `id_from_network`, `object_url`), then the `result_` columns.
         """
-        frames = {sheet.resource: frame for sheet, _, frame in self.tables}
+        frames = self._frames
         return frames if len(frames) > 1 else next(iter(frames.values()))
+
+    @property
+    def _frames(self) -> displays.Frames:
+        return displays.Frames({sheet.resource: frame for sheet, _, frame in self.tables})
+
+    @property
+    def view(self) -> View:
+        """The results to be looked at, as `ib.view` gives them."""
+        frames = self._frames
+        named = frames if len(frames) > 1 else dict(zip([""], frames.values(), strict=True))
+        return View(frames=named, rest="all are in the results file")
+
+    def _repr_html_(self) -> str:
+        return self.view._repr_html_()
 
     @cached_property
     def tables(self) -> list[tuple[PlannedSheet, list[RowRecord], pd.DataFrame]]:
@@ -150,7 +160,7 @@ def _cells(resource: Resource, rows: Sequence[RowRecord], frame: pd.DataFrame) -
     status = _paths(resource, frame.columns).index("result_status")
     texts = zip(*(frame.iloc[:, at] for at in range(frame.shape[1])), strict=True)
     for row, cells in zip(rows, texts, strict=True):
-        style = _STYLES[row.outcome]
+        style = STYLES[row.outcome]
         done = row.outcome in DONE
         yield [text if done and at != status else Cell(text=text, style=style) for at, text in enumerate(cells)]
 
@@ -172,7 +182,7 @@ def _summary(results: Results) -> Iterator[list[str | Cell]]:
     for outcome, count in results.totals.items():
         meaning, advice = OUTCOME_HELP[outcome]
         text = meaning if outcome in DONE else f"{meaning} {advice}"
-        yield [Cell(text=outcome, style=_STYLES[outcome]), f"{count:,}", text]
+        yield [Cell(text=outcome, style=STYLES[outcome]), f"{count:,}", text]
     places = results.by_place()
     if places:
         yield []

@@ -6,8 +6,11 @@ are made from `SETTINGS`.
 
 from __future__ import annotations
 
+import contextlib
+import getpass
 import os
 import re
+import sys
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -139,6 +142,7 @@ MAX_BACKOFF = 30.0  # seconds
 
 #: RFC 6750 has none of these in a token; the last two are written in another way in JSON, and would not be found there.
 _IN_NO_TOKEN = frozenset(' "\\')
+_NO_TOKEN = "The token is empty, or holds spaces or characters that no token has. Copy it again."  # noqa: S105  a message
 #: Real tokens are much longer; those of a sandbox may be anything.
 _HIDDEN = 8
 
@@ -152,11 +156,10 @@ class Token:
     __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
-        text = text.strip()
-        if not text or not text.isascii() or not text.isprintable() or set(text) & _IN_NO_TOKEN:
-            msg = "The token is empty, or holds spaces or characters that no token has. Copy it again."
-            raise SettingInvalid(msg)
-        self._text = text
+        # A traceback may show every variable of its frames (IPython's %xmode Verbose): none may hold the text.
+        self._text, text = text.strip(), ""
+        if not self._text.isascii() or not self._text.isprintable() or {*self._text} & _IN_NO_TOKEN or not self._text:
+            raise SettingInvalid(_NO_TOKEN)
 
     def reveal(self) -> str:
         """The token itself, for the header."""
@@ -187,13 +190,38 @@ def _spellings(char: str) -> str:
     return rf"(?:\\?{re.escape(char)}|(?i:\\u00{code}|%{code}))"
 
 
-@dataclass(frozen=True, kw_only=True)
+def _wrapped(token: Token | str) -> Token | SettingInvalid:
+    """A token, or why it is none: to be raised where no variable holds the text any more."""
+    try:
+        return token if isinstance(token, Token) else Token(token)
+    except SettingInvalid as refused:
+        return refused.with_traceback(None)
+
+
+def _asked_token() -> Token:
+    """The token from the environment, or else from somebody who can be asked, who types it unseen.
+
+    Raises:
+        SettingInvalid: there is none, or it cannot be one.
+    """
+    if os.environ.get(TOKEN_VARIABLE, "").strip():
+        return Token(os.environ[TOKEN_VARIABLE])
+    if can_ask():
+        with contextlib.suppress(EOFError, NotImplementedError):  # a notebook that is run by a program has no input
+            return Token(getpass.getpass("Token of the platform's API: "))
+    raise SettingInvalid(
+        f"There is no token. Set the environment variable {TOKEN_VARIABLE} before Python (or Jupyter) starts, or run "
+        "this where it can be typed in."
+    )
+
+
+@dataclass(frozen=True, kw_only=True, init=False)
 class Network:
     """The network that a run works on.
 
     Attributes:
         network_id: the network's id, a text.
-        token: the access token; a str is wrapped.
+        token: the access token; a str is wrapped. None: it is taken from `INVOCA_API_TOKEN`, or else asked for, unseen.
         base_url: `https://…`; `http://` on loopback only.
         api_version: one of `API_VERSIONS`.
         rehearsal: whether this is a sandbox, where nothing costs money and nothing needs to be confirmed.
@@ -202,20 +230,35 @@ class Network:
         SettingInvalid: one of them cannot be used.
     """
 
-    network_id: str
-    token: Token | str = field(repr=False)
+    network_id: str = ""  # so that one that was refused can be shown in a traceback; `__init__` asks for it
+    token: Token | str | None = field(default=None, repr=False)
     base_url: str = SETTINGS["base_url"].default
     api_version: str = DEFAULT_API_VERSION
     rehearsal: bool = False
 
-    def __post_init__(self) -> None:
-        if isinstance(self.token, str):
-            object.__setattr__(self, "token", Token(self.token))
-        object.__setattr__(self, "network_id", _checked_network_id(str(self.network_id)))
-        object.__setattr__(self, "base_url", _checked_base_url(self.base_url))
-        if self.api_version not in API_VERSIONS:
-            msg = f"The API version {self.api_version!r} is not known. Choose one of {', '.join(API_VERSIONS)}."
-            raise SettingInvalid(msg)
+    def __init__(
+        self,
+        *,
+        network_id: str,
+        token: Token | str | None = None,
+        base_url: str = base_url,
+        api_version: str = api_version,
+        rehearsal: bool = rehearsal,
+    ) -> None:
+        # By hand, since one that is generated keeps the text in a variable, which a traceback may show.
+        secret = None if token is None else _wrapped(token)
+        del token
+        if isinstance(secret, SettingInvalid):
+            raise secret
+        values = {
+            "network_id": _checked_network_id(str(network_id)),
+            "base_url": _checked_base_url(base_url),
+            "api_version": _checked_version(api_version),
+            "rehearsal": rehearsal,
+            "token": secret or _asked_token(),  # the last one: nobody is asked in vain
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     @property
     def made_up(self) -> bool:
@@ -225,8 +268,15 @@ class Network:
     @property
     def secret(self) -> Token:
         """The token, in its wrapping."""
-        assert isinstance(self.token, Token)  # noqa: S101  tells mypy what __post_init__ did
+        assert isinstance(self.token, Token)  # noqa: S101  tells mypy what __init__ did
         return self.token
+
+
+def _checked_version(text: str) -> str:
+    if text not in API_VERSIONS:
+        msg = f"The API version {text!r} is not known. Choose one of {', '.join(API_VERSIONS)}."
+        raise SettingInvalid(msg)
+    return text
 
 
 def _checked_network_id(text: str) -> str:
@@ -262,6 +312,23 @@ def _checked_base_url(text: str) -> str:
 def is_terminal(stream: IO[str] | None) -> bool:
     """Whether somebody sits at a stream; a closed one is None."""
     return stream is not None and not stream.closed and stream.isatty()
+
+
+def in_kernel() -> bool:
+    """Whether this runs in a notebook: its output is no terminal, and somebody looks all the same."""
+    return _kernel() is not None
+
+
+def can_ask() -> bool:
+    """Whether somebody can type an answer: at a terminal, or in a notebook that is not run by a program."""
+    kernel = _kernel()
+    return is_terminal(sys.stdin) if kernel is None else bool(getattr(kernel, "_allow_stdin", True))
+
+
+def _kernel() -> object:
+    """Jupyter's kernel, if this process is one; where IPython is not loaded it is none."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None)
 
 
 def is_loopback(host: str) -> bool:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import os
 import pickle
+import subprocess
+import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -31,6 +36,66 @@ def test_token_is_not_pickled() -> None:
 def test_token_survives_a_copy() -> None:
     """Records that hold a token can be copied."""
     assert copy.copy(Network(network_id="1", token=SECRET)).secret.reveal() == SECRET
+
+
+def test_the_token_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is not given; one that is given is not overruled."""
+    monkeypatch.setenv("INVOCA_API_TOKEN", f" {SECRET}\n")
+    assert Network(network_id="1").secret.reveal() == SECRET
+    assert Network(network_id="1", token="another").secret.reveal() == "another"
+
+
+@pytest.mark.parametrize("text", [None, "", "  "], ids=["not set", "empty", "blank"])
+def test_without_a_token_and_anybody_to_ask_it_is_refused(text: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence says where it can come from."""
+    if text is not None:
+        monkeypatch.setenv("INVOCA_API_TOKEN", text)
+    with pytest.raises(SettingInvalid, match=r"There is no token\. Set the environment variable INVOCA_API_TOKEN"):
+        Network(network_id="1")
+
+
+def test_nobody_is_asked_for_a_token_in_vain() -> None:
+    """Everything else is looked at first."""
+    with pytest.raises(SettingInvalid, match="network id"):
+        Network(network_id="no id")
+
+
+def test_a_token_is_asked_for_at_a_terminal() -> None:
+    """It is typed unseen, and neither it nor a mistyped one is in what the terminal shows."""
+    pty = pytest.importorskip("pty")
+    code = "from invoca_bulk.settings import Network; print(Network(network_id='1').secret.reveal()[::-1])"
+    for typed, end in ((SECRET, SECRET[::-1]), ("not one", "Copy it again.")):
+        ours, its = pty.openpty()
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), its)
+        with subprocess.Popen([sys.executable, "-c", code], start_new_session=True, **streams) as process:
+            os.close(its)
+            shown = _read(ours, until="API: ")
+            os.write(ours, f"{typed}\n".encode())
+            shown += _read(ours)
+            process.wait()
+        os.close(ours)
+        assert end in shown
+        assert typed not in shown
+
+
+def _read(terminal: int, until: str = "") -> str:
+    """What a terminal shows, up to a text or its end."""
+    shown = ""
+    with contextlib.suppress(OSError):  # its program has ended
+        while not (until and until in shown) and (part := os.read(terminal, 4096)):
+            shown += part.decode()
+    return shown
+
+
+@pytest.mark.parametrize("token", [SECRET, "two words"], ids=["good", "bad"])
+@pytest.mark.parametrize("wrong", [{"network_id": "no id"}, {"base_url": "http://elsewhere"}, {"api_version": "1"}])
+def test_no_frame_of_a_refusal_holds_the_token(token: str, wrong: dict[str, str]) -> None:
+    """A traceback with the variables of each frame, as error reports and IPython's Verbose mode have them."""
+    with pytest.raises(SettingInvalid) as refused:
+        Network(**({"network_id": "1"} | wrong), token=token)  # type: ignore[arg-type]
+    frames = traceback.TracebackException.from_exception(refused.value, capture_locals=True).stack[1:]
+    assert frames
+    assert not any(token in text for frame in frames for text in (frame.locals or {}).values())
 
 
 @pytest.mark.parametrize("text", ["", "  ", "two words", "tab\tinside", "nül", "line\nbreak"])

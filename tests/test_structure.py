@@ -22,7 +22,7 @@ FLOORS = [
     ["stand_in"],
     ["settings", "csv_safety"],
     ["workbook", "files", "payloads", "pacing"],
-    ["merging"],
+    ["merging", "displays"],
     ["saving"],
     ["templates"],
     ["sheets"],
@@ -32,6 +32,7 @@ FLOORS = [
     ["verdicts"],
     ["settling"],
     ["execution"],
+    ["views"],
     ["results"],
     ["options", "kept"],
     ["drift"],
@@ -66,8 +67,9 @@ LIBRARIES = {
     "numpy": {"annotation", "validation", "planning", "sheets"},
     "pandas": {
         *("sheets", "validation", "planning", "annotation", "results", "exporting", "kept", "previews"),
-        *("undoing", "pipeline", "library", "cli"),
+        *("undoing", "pipeline", "library", "cli", "views"),
     },
+    "IPython": {"displays"},
 }
 
 

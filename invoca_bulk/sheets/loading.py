@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pandas as pd
 
+from invoca_bulk.displays import Frames
 from invoca_bulk.errors import SheetUnreadable
 from invoca_bulk.sheets import containers, delimited, excel, frames, headers, several, sources
 
@@ -51,7 +52,7 @@ def read(
     first, *rest = load(source, sheet=sheet, resource=resource)
     if not rest:
         return frames.carry(first)
-    return {one.resource.name: frames.carry(one) for one in (first, *rest)}
+    return Frames({one.resource.name: frames.carry(one) for one in (first, *rest)})
 
 
 def load(source: Source, *, sheet: str | None = None, resource: str | None = None) -> tuple[Sheet, ...]:

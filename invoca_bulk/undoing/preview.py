@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from invoca_bulk import previews, saving
+from invoca_bulk import displays, previews, saving
 from invoca_bulk.previews import Preview
 from invoca_bulk.workbook import Cell, Page, Style
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from invoca_bulk.displays import Html
     from invoca_bulk.schema.kinds import Json
 
 #: Stands before the run's id as the name of the sheet that an undo makes.
@@ -107,6 +109,14 @@ class Undo(Preview):
         more = [f"  … and {len(self.stays) - _SHOWN:,} more"] if len(self.stays) > _SHOWN else []
         return [*super().lines(), *self.notes, *(["Not undone:", *shown, *more] if shown else [])]
 
+    def html(self, rest: str = 'all are in the workbook: `plan.save("undo.xlsx")`') -> Iterator[Html]:
+        """The parts of any plan's display, what no undo brings back, and what stays as it is."""
+        yield from super().html(rest)
+        yield displays.sentences("What no undo brings back", self.notes, Style.WARNING)
+        page = _stays_page(self)
+        caption = "Not undone (the rows are those of the run)"
+        yield displays.table(page.header, page.rows, caption=caption, total=len(self.stays), rest=rest)
+
     def save(self, path: str | Path) -> Path:
         """Write the plan as any other; `.xlsx` has a page more: what is not undone. A file that is there is replaced.
 
@@ -122,14 +132,17 @@ class Undo(Preview):
 
 
 def _pages(undo: Undo) -> list[Page]:
-    header = ["sheet", "row", "action", "object", "reason", "fix"]
-    page = Page(name="not undone", header=header, rows=_lines(undo), widths={4: _SENTENCES, 5: _SENTENCES})
+    page = _stays_page(undo)
+    page = replace(page, rows=chain(page.rows, (["", "", "", "", note, ""] for note in undo.notes)))
     return [*previews.pages(undo), *([page] if undo.stays or undo.notes else [])]
+
+
+def _stays_page(undo: Undo) -> Page:
+    header = ["sheet", "row", "action", "object", "reason", "fix"]
+    return Page(name="not undone", header=header, rows=_lines(undo), widths={4: _SENTENCES, 5: _SENTENCES})
 
 
 def _lines(undo: Undo) -> Iterator[Sequence[str | Cell]]:
     for one in undo.stays:
         reason = Cell(text=one.error, style=Style.ERROR)
         yield [one.sheet, str(one.row), Cell(text=one.action, style=Style.ERROR), one.about, reason, one.fix]
-    for note in undo.notes:
-        yield ["", "", "", "", note, ""]
