@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from invoca_bulk.annotation import Report
+    from invoca_bulk.app import page
     from invoca_bulk.errors import InvocaBulkError, RunAborted, UserError
     from invoca_bulk.library import Network, export, plan, read, resume, run, sandbox, template, undo, validate, view
     from invoca_bulk.previews import Preview
@@ -30,6 +31,7 @@ _PUBLIC = {
     "RunAborted": "errors",
     "UserError": "errors",
     "export": "library",
+    "page": "app",
     "plan": "library",
     "read": "library",
     "resume": "library",
@@ -49,6 +51,7 @@ __all__ = [
     "RunAborted",
     "UserError",
     "export",
+    "page",
     "plan",
     "read",
     "resume",

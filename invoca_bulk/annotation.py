@@ -88,14 +88,15 @@ class Report:
     def summary(self) -> str:
         """What was found, in a sentence."""
         can = sum(int(one.to_do.sum()) for one in self.checked.sheets)
-        asked = f" and ask for {self.wanted:,} numbers" if any(True for _ in self.checked.of(PROMO_NUMBERS)) else ""
+        new = f"{self.wanted:,} number{_s(self.wanted)}"
+        asked = f" and ask{_s(can, 's')} for {new}" if any(True for _ in self.checked.of(PROMO_NUMBERS)) else ""
         parts = [
-            f"{self.rows:,} rows checked",
+            f"{self.rows:,} row{_s(self.rows)} checked",
             f"{can:,} can be sent{asked}",
-            f"{self.invalid_rows:,} have errors",
+            f"{self.invalid_rows:,} {_have(self.invalid_rows)} errors",
         ]
         left = sum(int((~one.pending).sum()) for one in self.checked.sheets)
-        return "; ".join([*parts, *([f"{left:,} have an outcome from an earlier run"] if left else [])]) + "."
+        return "; ".join([*parts, *([f"{left:,} {_have(left)} an outcome from an earlier run"] if left else [])]) + "."
 
     @property
     def sheet(self) -> pd.DataFrame | dict[str, pd.DataFrame]:
@@ -290,6 +291,15 @@ def _place(sheet: str, row: int | object, column: str) -> str:
     where = "sheet" if row is pd.NA and not column else "header" if row is pd.NA else f"row {row}"
     place = f"{sheet} {where}" if sheet else where
     return f"{place}, {column}" if column else place
+
+
+def _s(count: int, one: str = "") -> str:
+    """The end of a word: of a noun in the plural, or, with `one`, of a verb in the singular."""
+    return (one if count == 1 else "") if one else ("" if count == 1 else "s")
+
+
+def _have(count: int) -> str:
+    return "has" if count == 1 else "have"
 
 
 def _sentence(message: str, fix: str) -> str:

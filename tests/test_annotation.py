@@ -355,7 +355,7 @@ def several() -> Report:
 
 def test_summary_of_several(several: Report) -> None:
     """The rows of all sheets are counted, those that are held back with the one that has the error too."""
-    assert several.summary == ("4 rows checked; 1 can be sent and ask for 1 numbers; 3 have errors.")
+    assert several.summary == ("4 rows checked; 1 can be sent and asks for 1 number; 3 have errors.")
     assert not several.ok
 
 

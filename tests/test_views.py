@@ -46,7 +46,7 @@ def test_a_report_shows_the_bad_rows_only() -> None:
     """Counts, then each row with an issue, its cell coloured, and the message with its fix beside it."""
     frame = frame_of({"media_type": "Online Display"}, {"description": "fine & good"}, {"description": " Spring sale"})
     page = page_of(ib.validate(frame))
-    assert "3 rows checked; 2 can be sent and ask for 2 numbers; 1 have errors." in page.text
+    assert "3 rows checked; 2 can be sent and ask for 2 numbers; 1 has errors." in page.text
     assert "1 error 1 warning" in page.text
     assert rows_of(page) == 2
     assert "✗ Error media_type : 'Online Display' is not one of the values" in page.text
@@ -76,7 +76,7 @@ def test_a_report_of_many_issues_shows_errors_first() -> None:
 def test_a_report_without_issues_is_a_sentence() -> None:
     """Nothing is wrong, and nothing is in the way."""
     page = page_of(ib.validate(frame_of({})))
-    assert page.text == "1 rows checked; 1 can be sent and ask for 1 numbers; 0 have errors."
+    assert page.text == "1 row checked; 1 can be sent and asks for 1 number; 0 have errors."
 
 
 def test_a_report_of_several_sheets_names_them() -> None:

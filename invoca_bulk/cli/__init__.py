@@ -27,7 +27,9 @@ VERBS = {
     "undo": "Plan to take a run back: what it created, changed and moved.",
     "export": "Write what the platform has as a sheet.",
     "results": "Write the results of an earlier run, from the journal.",
+    "app": "Open the upload page in the browser: no command line, no code.",
     "sandbox": "Serve a stand-in platform to rehearse on.",
+    "lab": "Open the notebooks in JupyterLab, on a copy of yours.",
 }
 
 

@@ -1,6 +1,6 @@
 """The security list, line by line, and the tests that fail where a line does not hold.
 
-A name without a folder is below `tests/security`, `../` is `tests`. The lines on the page are tested with the page.
+A name without a folder is below `tests/security`, `../` is `tests`.
 
 Token
 - header only
@@ -111,6 +111,24 @@ Outputs
     ../test_files.py::test_refused
     test_outputs.py::test_no_output_goes_through_a_link
     test_outputs.py::test_a_link_that_comes_while_it_is_written_is_replaced
+
+The page
+- this machine only
+    ../browser/test_page.py::test_it_listens_on_this_machine_only
+- one-time token, Host and Origin
+    ../browser/test_page.py::test_the_link_works_once
+    ../browser/test_page.py::test_strangers_get_nothing
+- size cap
+    ../test_app.py::test_an_upload_has_a_size_cap
+    ../browser/test_page.py::test_a_large_file_goes_in_pieces
+- nothing unescaped, no path
+    ../browser/test_page.py::test_what_a_sheet_says_is_never_run
+    ../test_app.py::test_a_name_is_no_path
+- no token stored
+    ../test_app.py::test_the_token_is_in_no_place_that_others_read
+    ../test_app.py::test_the_widget_keeps_nothing
+    ../browser/test_page.py::test_a_wrong_token_is_told_and_the_page_goes_on
+    ../browser/test_in_jupyterlab.py::test_from_a_sheet_to_its_results_in_a_cell
 
 Answers
 - size

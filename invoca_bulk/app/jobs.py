@@ -1,0 +1,114 @@
+"""Runs in processes of their own: the command line's `run` and `resume`, which no closed tab and no kernel's end stops.
+
+Only their own standard input gets the token. Each has a folder beside the journal, with the plan, the results, and
+what the process has said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from invoca_bulk.settings import Network
+
+#: The folder of all jobs, in that of the journals.
+FOLDER = "page"
+PLAN, RESULTS = "plan.json", "results.xlsx"
+_TOLD, _SAID = "told.json", "said.txt"
+_SAID_AT_MOST = 4000
+#: How the command line begins to tell which command comes next.
+_NEXT = re.compile(r"\s*\bNext\b[^:\n]*: ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A process that runs a plan, or the rest of one.
+
+    Attributes:
+        folder: its own.
+        process: the process.
+    """
+
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process is over."""
+        return self.process.poll() is not None
+
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """What the process says at its end: `run`, `error` and so on, as `--json` prints them; empty before that."""
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads((self.folder / _TOLD).read_text(encoding="utf-8"))
+            return found if isinstance(found, dict) else {}
+        return {}
+
+    @property
+    def problem(self) -> str:
+        """Why it ended without a run, in the process' own words; without the command that comes next."""
+        with contextlib.suppress(OSError):
+            said = (self.folder / _SAID).read_text(encoding="utf-8", errors="replace")
+            return _NEXT.split(str(self.told.get("error") or "") or said[-_SAID_AT_MOST:])[0].strip()
+        return ""
+
+
+def new_folder(journals: Path, name: str) -> Path:
+    """A folder of its own for a job.
+
+    Args:
+        journals: the folder of the journals.
+        name: what is run, for people who look into it.
+    """
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:40]
+    parent = journals.absolute() / FOLDER
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{readable}-", dir=parent))
+
+
+def start(arguments: Sequence[str], network: Network, *, folder: Path, journals: Path) -> Job:
+    """Start the command line.
+
+    Args:
+        arguments: `run` with the plan's file or `resume` with the run's id, and flags.
+        network: whose token the process gets.
+        folder: the job's own, absolute.
+        journals: the folder of the journals.
+    """
+    command = [sys.executable, "-m", "invoca_bulk", *arguments, "-o", str(folder / RESULTS), "--json"]
+    command += ["--token-file", "-", "--journal", str(journals.absolute())]
+    with (folder / _TOLD).open("wb") as told, (folder / _SAID).open("wb") as said:
+        process = subprocess.Popen(  # noqa: S603  our own program
+            command, cwd=folder, env=_environment(), stdin=subprocess.PIPE, stdout=told, stderr=said, **_ALONE
+        )
+    assert process.stdin is not None  # noqa: S101  tells mypy what PIPE gives
+    with contextlib.suppress(BrokenPipeError):  # it has ended already, and says why
+        process.stdin.write(network.secret.reveal().encode())
+        process.stdin.close()
+    return Job(folder=folder, process=process)
+
+
+#: Out of the kernel's group of processes, which is ended with the kernel.
+_ALONE: Mapping[str, Any] = (
+    {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+    if os.name == "nt"
+    else {"start_new_session": True}
+)
+
+
+def _environment() -> dict[str, str]:
+    """That of this process without our own settings: the person has chosen on the page."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("INVOCA_")}

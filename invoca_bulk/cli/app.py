@@ -1,0 +1,34 @@
+"""`invoca-bulk app`: the upload page."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from invoca_bulk.cli import common
+from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.settings import SETTINGS
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0: any free port.")
+@click.option("--no-browser", is_flag=True, help="Print the link only.")
+@common.setting("journal", click.Path(path_type=Path))
+def command(port: int, journal: Path | None, *, no_browser: bool) -> None:
+    """Serve the upload page on this machine, and open it in the browser. Ctrl-C ends it; runs under way go on.
+
+    The link works once: it lets one browser in. Nobody else on this machine can use the page.
+    """
+    try:
+        from invoca_bulk.app import serving  # noqa: PLC0415  `--help` needs no server
+    except ModuleNotFoundError as error:
+        raise SettingInvalid(f"The page needs {error.name}. Install it: pip install 'invoca-bulk[app]'") from None
+    if journal:
+        os.environ[SETTINGS["journal"].variable] = str(journal.absolute())
+    serving.serve(port=port, open_browser=not no_browser, ready=_tell)
+
+
+def _tell(address: str) -> None:
+    click.echo(f"The page is at {address} (the link works once). Ctrl-C ends it.")
