@@ -25,6 +25,7 @@ _T = TypeVar("_T")
 _LIST = OPERATIONS["list"]
 #: Statuses that say that a place does not exist, or is not for this caller.
 _REFUSED = frozenset({403, 404})
+_NOT_FOUND = 404
 #: The id of an advertiser that no network has.
 _NOBODY = "invoca-bulk-looks-whether-you-are-there"
 
@@ -51,6 +52,8 @@ def observe(scopes: Sequence[Scope], network: Network, options: Options) -> dict
 def check(network: Network, options: Options) -> None:
     """See that the platform is there, and takes the token: by asking for an advertiser that nobody has.
 
+    Whether the network id is right shows with the first list that is read.
+
     Args:
         network: where.
         options: how long to wait for an answer.
@@ -60,7 +63,7 @@ def check(network: Network, options: Options) -> None:
         PlatformUnavailable: what answers is not the platform, or nothing does.
     """
     answer = bridge.run(lambda: _one(network, options))
-    if not isinstance(answer.body, dict):
+    if answer.status != _NOT_FOUND or not isinstance(answer.body, dict) or "errors" not in answer.body:
         raise PlatformUnavailable(_not_there(network, answer))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from jupyter_client.kernelspec import KernelSpecManager
 
 
@@ -14,3 +16,16 @@ class ThisPython(KernelSpecManager):
 
     def _kernel_dirs_default(self) -> list[str]:
         return []
+
+
+#: A socket's file has a name of 100 characters at most; below their folder Jupyter's names take some 65.
+_SHORT = 35
+
+
+def transport(folder: str) -> str:
+    """How kernels are talked to: by files where that can be, since nobody else on the machine can get at those.
+
+    Args:
+        folder: where the files would be.
+    """
+    return "ipc" if os.name != "nt" and len(folder) <= _SHORT else "tcp"

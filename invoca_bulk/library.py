@@ -222,17 +222,11 @@ def _how_to_go_on(finished: Finished, options: Options) -> list[str]:
         return []
     done = sum(count for outcome, count in totals.items() if outcome in DONE)
     state = f"Run {run.run} was {run.state}: {done:,} rows are done, {sum(totals.values()) - done:,} are left."
-    if finished.is_resumable:
-        journal = f", journal={str(options.journal)!r}" if options.journal else ""
-        return [f'{state} To go on: ib.resume("{run.run}", network{journal})']
-    return [f"{state} {_REHEARSED}" if finished.is_rehearsal else state]
-
-
-#: Of a run on a sandbox that was stopped.
-_REHEARSED = (
-    "The journal of a rehearsal goes with it. While its sandbox is there, ib.run(results, network) does the rest of "
-    "these results; after that, run the sheet again."
-)
+    if not finished.is_resumable:
+        return [state]
+    journal = f", journal={str(options.journal)!r}" if options.journal else ""
+    while_there = " (while its sandbox is there)" if finished.is_rehearsal else ""
+    return [f'{state} To go on{while_there}: ib.resume("{run.run}", network{journal})']
 
 
 def undo(run: str, network: Network | pipeline.Target, **options: Any) -> Undo:  # noqa: ANN401  the fields of `options.Options`

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -68,7 +67,7 @@ class Finished:
         asked: where it should have gone; another path than `saved` when that place took no file.
         not_saved: why the results file was not written.
         is_resumable: whether something is left that `resume` would do.
-        is_rehearsal: whether it was one; its journal is gone with it.
+        is_rehearsal: whether it was one; its journal goes with this program.
         unheeded: lines of text: what of the sheets was not sent, such as columns that nobody knows.
     """
 
@@ -188,13 +187,13 @@ def run(
     report = check(source, api_version=network.api_version, auto_ids=options.auto_ids, **reading)
     guards.refuse_errors(report, skip=options.skip_invalid)
     guards.refuse_rehearsals(report, network)
-    with _journal_folder(network, options) as folder, journal.opened(folder, network) as book:
+    with journal.opened(journal.folder_of(network, options.journal), network) as book:
         content = planning.fingerprint_of(one.sheet for one in report.checked.sheets)
         unfinished = None if options.again else book.unfinished(content)
         if unfinished:
             guards.refuse_other_choices(unfinished, network, options)
             return _go_on(unfinished, network, book, options, output=output, for_good=for_good)
-        plan = make_plan(report.checked, network, options, book)
+        plan = make_plan(report.checked, network, options, None if network.rehearsal else book)
         told = guards.refuse_repeats(plan, options)
         if kept:
             guards.refuse_drift(kept, plan)
@@ -229,7 +228,7 @@ def resume(
         UserError: the run is not known, or is another network's; nothing was sent.
         RunAborted: another process holds the journal; nothing was sent.
     """
-    folder = settings.journal_folder(options.journal)
+    folder = journal.folder_of(network, options.journal)
     record = journal.run_of(folder, run_id) if run_id else latest_open(folder, network)
     guards.refuse_other_run(record, network)
     with journal.opened(folder, network) as book:
@@ -310,22 +309,12 @@ def _written(sentence: str) -> None:
 
 @contextlib.contextmanager
 def _known(network: Network, options: Options) -> Iterator[Journal | None]:
-    """The network's journal to look into; None: there is none."""
+    """The network's journal to look into; None: there is none, or it is a rehearsal, which may be repeated freely."""
     if network.rehearsal:
         yield None
     else:
         with journal.reading(settings.journal_folder(options.journal), network) as book:
             yield book
-
-
-@contextlib.contextmanager
-def _journal_folder(network: Network, options: Options) -> Iterator[Path]:
-    """A rehearsal's journal goes with it: its network is gone afterwards too."""
-    if network.rehearsal:
-        with tempfile.TemporaryDirectory(prefix="invoca-bulk-") as folder:
-            yield Path(folder)
-    else:
-        yield settings.journal_folder(options.journal)
 
 
 def make_plan(checked: Checked, network: Network, options: Options, book: Journal | None = None) -> Plan:
@@ -363,7 +352,7 @@ def execute(work: Work, network: Network, book: Journal, options: Options, inter
             book.learn(pace.learned, now=time.time())
     record = replace(book.run(work.run), state=ended.state)
     results = Results(run=record, rows=_rows(book, work.run, ended))
-    stopped = ended.state is not RunState.FINISHED and not network.rehearsal
+    stopped = ended.state is not RunState.FINISHED
     return Finished(
         results=results,
         error=ended.error,

@@ -9,6 +9,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -105,12 +107,12 @@ def test_it_is_seen_and_stopped_from_outside(begun: Callable[..., Job], box: San
     assert one.owner
     assert one.owner.process == job.process.pid
     assert sum(one.totals.values()) == 200
-    assert journal.stop(folder, one.record.run)
+    assert journal.stop(folder, one.record.run) == ""
     job.process.wait(timeout=60)
     assert (job.told["state"], job.told["exit_code"]) == ("interrupted", 4)
     assert job.told["totals"]["created"] == len(box.store.ledger) < 200
     assert journal.running(folder) == []
-    assert not journal.stop(folder, one.record.run)
+    assert journal.stop(folder, one.record.run) == "It is not under way any more."
 
 
 def test_a_killed_run_is_not_running(begun: Callable[..., Job], box: Sandbox, tmp_path: Path) -> None:
@@ -120,7 +122,43 @@ def test_a_killed_run_is_not_running(begun: Callable[..., Job], box: Sandbox, tm
     job.process.kill()
     job.process.wait()
     assert journal.running(tmp_path / "journal") == []
-    assert not journal.stop(tmp_path / "journal", journal.listed(tmp_path / "journal")[0].record.run)
+    run = journal.listed(tmp_path / "journal")[0].record.run
+    assert journal.stop(tmp_path / "journal", run) == "It is not under way any more."
+
+
+@pytest.mark.parametrize(
+    ("note", "sentence"),
+    [({"host": "elsewhere"}, "It runs on elsewhere"), ({"heeds": False}, "has to stop it itself")],
+    ids=["another machine", "a thread of another program"],
+)
+def test_what_cannot_be_stopped_is_said(
+    begun: Callable[..., Job], box: Sandbox, tmp_path: Path, note: dict[str, Any], sentence: str
+) -> None:
+    """No signal goes to a process that would not heed it, or that is not the one of the note."""
+    job = begun(60, "--rate", "20")
+    _until(lambda: len(box.store.ledger) >= 2)
+    (path,) = (tmp_path / "journal").glob("*.owner")
+    path.write_text(json.dumps(json.loads(path.read_text()) | note))
+    person = Person()
+    person.does("hello")
+    person.sees("stop", "Stop")
+    person.does("stop", run=journal.running(tmp_path / "journal")[0].record.run)
+    person.sees("stop", sentence)
+    assert not job.ended
+
+
+def test_a_run_in_a_thread_says_that_no_signal_stops_it(tmp_path: Path, box: Sandbox, requests_frame: Any) -> None:
+    """A signal would end the whole program, and the run not softly."""
+    network = ib.Network(base_url=box.base_url, network_id=box.network_id, token=TOKEN)
+    options = {"yes": True, "progress": False, "rate": 20.0, "settle": 0.1}
+    thread = threading.Thread(target=ib.run, args=(requests_frame(10), network), kwargs=options)
+    thread.start()
+    _until(lambda: journal.running(tmp_path / "journal"))
+    assert "has to stop it itself" in journal.stop(
+        tmp_path / "journal", journal.running(tmp_path / "journal")[0].record.run
+    )
+    thread.join(60)
+    assert len(box.store.ledger) == 10
 
 
 def test_a_job_outlives_who_has_started_it(tmp_path: Path, box: Sandbox, requests_frame: Any) -> None:
@@ -188,7 +226,13 @@ class Person:
         self.widget = ib.page().widget
 
     def does(self, what: str, *buffers: bytes, **content: Any) -> None:
-        self.widget._handle_custom_msg({"do": what, "view": "test", **content}, list(buffers))  # noqa: SLF001  ipywidgets' own door
+        self.widget._handle_custom_msg({"view": "test", **content, "do": what}, list(buffers))  # noqa: SLF001  ipywidgets' own door
+
+    def connects(self, box: Sandbox) -> None:
+        where = {"network_id": box.network_id, "base_url": box.base_url, "api_version": "2022-08-01"}
+        self.does("hello")
+        self.does("connect", values={"where": "network", **where, "token": TOKEN})
+        self.sees("connect", "1. Connected")
 
     def uploads(self, path: Path) -> None:
         content = path.read_bytes()
@@ -220,10 +264,95 @@ def test_the_whole_way_without_a_browser(tmp_path: Path, box: Sandbox, requests_
     assert len(numbers) == 5
     for number in numbers:
         assert number in person.widget.regions["results"]
-    assert {one.body["id_from_network"][:8] for one in box.store.ledger} != {""}
+    assert len({one.body["id_from_network"] for one in box.store.ledger} - {""}) == 5
     person.does("run", values={"skip_invalid": True, "confirmed": "5"})  # pressed once more
     person.sees("runs", "mine.csv")
     assert len(box.store.ledger) == 5
+
+
+def test_what_can_be_done_follows_the_connection(tmp_path: Path, box: Sandbox, requests_frame: Any) -> None:
+    """Without the token of the run's network the results say what to do first; with it the buttons are there."""
+    person = Person()
+    person.connects(box)
+    _run_of(person, tmp_path, requests_frame(2))
+    person.sees("results", "Plan to undo this run")
+    person.does("leave")
+    person.sees("results", "connect with network")
+    person.does("undo", run=journal.listed(tmp_path / "journal")[0].record.run)  # from a view that is behind
+    person.sees("results", 'role="alert"')
+    person.connects(box)
+    person.sees("results", "Plan to undo this run")
+
+
+def test_a_cap_of_the_environment_holds(
+    tmp_path: Path, box: Sandbox, requests_frame: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is confirmed on the page cannot be more than the person has allowed at all."""
+    monkeypatch.setenv("INVOCA_MAX_NEW_NUMBERS", "1")
+    person = Person()
+    person.connects(box)
+    _planned(person, tmp_path, requests_frame(2))
+    person.does("run", values={"confirmed": "2"})
+    person.sees("plan", "the cap is 1")
+    assert len(box.store.ledger) == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [({"confirmed": "1"}, "tick that the refused rows"), ({"skip_invalid": True}, "nothing was typed")],
+)
+def test_what_the_browser_asks_is_asked_again(
+    tmp_path: Path, box: Sandbox, requests_frame: Any, values: dict[str, Any], sentence: str
+) -> None:
+    """A message that no form has checked does no more than the form."""
+    person = Person()
+    person.connects(box)
+    _planned(person, tmp_path, requests_frame(2, media_type=["Online: Display", "Telegraph"]))
+    person.does("run", values=values)
+    person.sees("plan", sentence)
+    assert len(box.store.ledger) == 0
+
+
+def test_why_a_run_did_not_begin_stays(tmp_path: Path, box: Sandbox, requests_frame: Any, begun: Any) -> None:
+    """While another run is followed, the reason stands at the plan, which can be run again."""
+    job = begun(80, "--rate", "15")
+    _until(lambda: len(box.store.ledger) >= 2)
+    person = Person()
+    person.connects(box)
+    _planned(person, tmp_path, requests_frame(1, description="mine"))
+    person.does("run", values={"confirmed": "1"})
+    person.sees("plan", "Another run works on this network")
+    person.sees("run", "a DataFrame")  # the other one is followed, and the reason is still there
+    assert "Another run works on this network" in person.widget.regions["plan"]
+    assert "Next" not in person.widget.regions["plan"]
+    job.process.wait(timeout=60)
+    person.sees("results", "finished")
+    person.does("run", values={"confirmed": "1"})
+    _until(lambda: len(box.store.ledger) == 81)
+
+
+def test_a_message_that_makes_no_sense_ends_nothing(box: Sandbox) -> None:
+    """The page goes on after whatever a browser sends."""
+    person = Person()
+    person.does("connect")
+    person.does("run", values=None)
+    person.does("no such thing")
+    person.connects(box)
+    person.sees("sheet", "2. Sheet")
+
+
+def _planned(person: Person, folder: Path, frame: pd.DataFrame) -> None:
+    frame.to_csv(folder / "mine.csv", index=False)
+    person.uploads(folder / "mine.csv")
+    person.sees("issues", "Plan")
+    person.does("plan", values={"again": False, "assign_ids": False})
+    person.sees("plan", 'data-do="run"')
+
+
+def _run_of(person: Person, folder: Path, frame: pd.DataFrame) -> None:
+    _planned(person, folder, frame)
+    person.does("run", values={"confirmed": str(len(frame))})
+    person.sees("results", "finished")
 
 
 @pytest.mark.parametrize(
@@ -237,18 +366,22 @@ def test_an_upload_has_a_size_cap(size: int, at: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../evil.csv", "..\\evil.csv", "/etc/evil.csv", "evil.csv\0.csv"])
-def test_a_name_is_no_path(name: str, tmp_path: Path, requests_frame: Any) -> None:
-    """Whatever a browser calls a file, it is kept in the page's own folder."""
+def test_a_name_is_no_path(name: str, tmp_path: Path, requests_frame: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a browser calls a file, or itself, it is kept in the page's own folder."""
+    place = tmp_path / "some" / "where" / "deep"
+    place.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
     requests_frame(1).to_csv(tmp_path / "sheet.csv", index=False)
     person = Person()
     person.does("hello")
     person.does("connect", values={"where": "sandbox", "api_version": "2022-08-01"})
     person.sees("sheet", "2. Sheet")
     content = (tmp_path / "sheet.csv").read_bytes()
-    person.does("upload", content, name=name, size=len(content), at=0)
+    person.does("upload", content, name=name, size=len(content), at=0, view=f"../{name}")
     person.sees("issues", "1 row checked")
-    assert not Path("/etc/evil.csv").exists()
-    assert list(tmp_path.rglob("evil*")) == []
+    kept = [path for path in tmp_path.rglob("*evil*") if path.is_file()]
+    assert [path.parent.name for path in kept] == ["sheet"]
+    assert kept[0].parent.parent.name.startswith("invoca-bulk-page-")
 
 
 def test_without_its_libraries_the_extra_is_named() -> None:
@@ -281,4 +414,3 @@ def test_an_unknown_run_cannot_be_stopped(tmp_path: Path) -> None:
 def test_the_page_has_a_word_for_terminals() -> None:
     """Where no widget can be shown, it says how to see it."""
     assert "invoca-bulk app" in repr(ib.page())
-    assert json.dumps(ib.page().widget.keys)

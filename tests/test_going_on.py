@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import invoca_bulk as ib
-from invoca_bulk import bridge, journal, pipeline, settings
+from invoca_bulk import bridge, journal, library, pipeline, settings
 from invoca_bulk.errors import JournalHeld, NotConfirmed, RunAborted, SettingInvalid
 from invoca_bulk.options import Options
 from invoca_bulk.settings import Network
@@ -642,3 +642,26 @@ def test_resume_in_python(box: Any, network: Any, requests_frame: Requests) -> N
     frame = ib.resume(None, network, progress=False, settle=SETTLE)
     assert frame.attrs["run"] == first.results.run.run
     assert sorted(frame["promo_number"]) == _issued(box)
+
+
+def test_a_rehearsal_goes_on_and_is_taken_back(box: Any, requests_frame: Requests, tmp_path: Path) -> None:
+    """On a sandbox of this program too: a run is remembered until the program ends, in no folder of the user's.
+
+    The same sheet can be rehearsed again and again.
+    """
+    frame = requests_frame(20)
+    first = _interrupted(frame, pipeline.network_of(box), box, after=3)
+    with pytest.warns(UserWarning, match="interrupted") as told:
+        library._told(first, _options())  # noqa: SLF001  what `ib.run` does with it
+    assert f'(while its sandbox is there): ib.resume("{first.results.run.run}", network)' in str(told[0].message)
+    finished = ib.resume(None, box, progress=False)
+    assert isinstance(finished, pd.DataFrame)
+    assert set(finished["result_status"]) == {"created"}
+    assert sorted(finished["promo_number"]) == _issued(box)
+    undone = ib.run(ib.undo(first.results.run.run, box), box, progress=False)
+    assert isinstance(undone, pd.DataFrame)
+    assert set(undone["result_status"]) == {"deleted"}
+    ib.run(frame, box, progress=False)
+    ib.run(frame, box, progress=False)
+    assert len(_issued(box)) == 60
+    assert not (tmp_path / "journal").exists()

@@ -62,6 +62,7 @@ LIBRARIES = {
     "tqdm": {"progress"},
     "click": {"cli"},
     "jupyter_client": {"kernels"},
+    "jupyter_core": {"app", "cli"},
     "jupyter_server": {"app"},
     "anywidget": {"app"},
     "traitlets": {"app"},

@@ -18,9 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from invoca_bulk.settings import SETTINGS, TOKEN_VARIABLE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from invoca_bulk.journal import Listed
     from invoca_bulk.settings import Network
 
 #: The folder of all jobs, in that of the journals.
@@ -28,6 +31,8 @@ FOLDER = "page"
 PLAN, RESULTS = "plan.json", "results.xlsx"
 _TOLD, _SAID = "told.json", "said.txt"
 _SAID_AT_MOST = 4000
+#: Settings that the page's own flags replace; all others hold for a job too.
+_CHOSEN = ("network_id", "base_url", "api_version", "journal")
 #: How the command line begins to tell which command comes next.
 _NEXT = re.compile(r"\s*\bNext\b[^:\n]*: ")
 
@@ -39,15 +44,26 @@ class Job:
     Attributes:
         folder: its own.
         process: the process.
+        run: the run that goes on; empty: a new one begins.
     """
 
     folder: Path
     process: subprocess.Popen[bytes]
+    run: str = ""
 
     @property
     def ended(self) -> bool:
         """Whether the process is over."""
         return self.process.poll() is not None
+
+    def is_at(self, one: Listed) -> bool:
+        """Whether a run that is under way is the job's: by its id, by its output, or by its process."""
+        mine = one.owner is not None and one.owner.process == self.process.pid
+        return mine or one.record.run == self.run or Path(one.record.output).parent == self.folder
+
+    def tidy(self) -> None:
+        """Remove the plan, and with it the sheet, once the journal has all of it."""
+        (self.folder / PLAN).unlink(missing_ok=True)
 
     @property
     def told(self) -> Mapping[str, Any]:
@@ -75,11 +91,12 @@ def new_folder(journals: Path, name: str) -> Path:
     """
     readable = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:40]
     parent = journals.absolute() / FOLDER
-    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for one in (parent.parent, parent):  # the mode is that of the last part only
+        one.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(prefix=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{readable}-", dir=parent))
 
 
-def start(arguments: Sequence[str], network: Network, *, folder: Path, journals: Path) -> Job:
+def start(arguments: Sequence[str], network: Network, *, folder: Path, journals: Path, run: str = "") -> Job:
     """Start the command line.
 
     Args:
@@ -87,6 +104,7 @@ def start(arguments: Sequence[str], network: Network, *, folder: Path, journals:
         network: whose token the process gets.
         folder: the job's own, absolute.
         journals: the folder of the journals.
+        run: the run that goes on, for the job to know.
     """
     command = [sys.executable, "-m", "invoca_bulk", *arguments, "-o", str(folder / RESULTS), "--json"]
     command += ["--token-file", "-", "--journal", str(journals.absolute())]
@@ -98,7 +116,7 @@ def start(arguments: Sequence[str], network: Network, *, folder: Path, journals:
     with contextlib.suppress(BrokenPipeError):  # it has ended already, and says why
         process.stdin.write(network.secret.reveal().encode())
         process.stdin.close()
-    return Job(folder=folder, process=process)
+    return Job(folder=folder, process=process, run=run)
 
 
 #: Out of the kernel's group of processes, which is ended with the kernel.
@@ -110,5 +128,6 @@ _ALONE: Mapping[str, Any] = (
 
 
 def _environment() -> dict[str, str]:
-    """That of this process without our own settings: the person has chosen on the page."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("INVOCA_")}
+    """That of this process without what the person has chosen on the page, and without a token."""
+    chosen = {TOKEN_VARIABLE, *(SETTINGS[name].variable for name in _CHOSEN)}
+    return {name: value for name, value in os.environ.items() if name not in chosen}

@@ -66,15 +66,15 @@ class Live(anywidget.AnyWidget):
             self.regions[region] = html
             self.send({"do": "show", "region": region, "html": html, "focus": focus})
 
-    def more(self, *, go: bool) -> None:
-        """Ask for the next piece of an upload, or end it."""
-        self.send({"do": "more", "go": go})
+    def more(self, view: str, *, go: bool) -> None:
+        """Ask a view for the next piece of its upload, or end it."""
+        self.send({"do": "more", "view": view, "go": go})
 
-    def download(self, path: Path, name: str) -> None:
-        """Hand a file to the browser, under a name."""
+    def download(self, view: str, path: Path, name: str) -> None:
+        """Hand a file to the browser that a view is in, under a name."""
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         size = path.stat().st_size
         with path.open("rb") as stream:
             for at in range(0, max(1, size), _PIECE):
-                about = {"do": "piece", "name": name, "type": kind, "last": at + _PIECE >= size}
+                about = {"do": "piece", "view": view, "name": name, "type": kind, "last": at + _PIECE >= size}
                 self.send(about, buffers=[stream.read(_PIECE)])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
 
 from invoca_bulk import displays, guards
 from invoca_bulk.journal import RunState
@@ -20,12 +21,20 @@ if TYPE_CHECKING:
     from invoca_bulk.journal import Listed
     from invoca_bulk.previews import Preview
     from invoca_bulk.results import Results
-    from invoca_bulk.settings import Network
 
 #: The regions from top to bottom; what has nothing to show is hidden.
 REGIONS = ("connect", "sheet", "issues", "plan", "run", "results", "runs")
+#: What says where to, besides the token.
+_WHERE = ("network_id", "base_url", "api_version")
 #: Regions within others, that change by themselves.
 _RUN = '<div data-region="progress"></div><div data-region="stop"></div>'
+
+
+class Show(Protocol):
+    """Shows HTML in a region, and leads the person there if asked."""
+
+    def __call__(self, region: str, html: str, *, focus: bool = False) -> None:  # noqa: D102  the class says it
+        ...
 
 
 def layout(style: str) -> str:
@@ -42,25 +51,33 @@ def layout(style: str) -> str:
     )
 
 
-def connect(problem: str = "") -> str:
-    """Where to: the sandbox, or a network with its token."""
+def connect(problem: str = "", typed: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """Where to: the sandbox, or a network with its token.
+
+    Args:
+        problem: why it did not work.
+        typed: what was in the form; the token has to be typed again.
+    """
+    values = {name: str(typed.get(name) or from_environment(name) or "") for name in _WHERE}
     versions = "".join(
-        f"<option{' selected' if one == from_environment('api_version') else ''}>{one}</option>"
-        for one in reversed(API_VERSIONS)
+        f"<option{' selected' if one == values['api_version'] else ''}>{one}</option>" for one in reversed(API_VERSIONS)
     )
+    real = typed.get("where") == "network"
     return f"""
 <h2>1. Connect</h2>
 {_problem(problem)}
 <form data-do="connect">
   <fieldset><legend>Where to?</legend>
-    <label class="choice"><input type="radio" name="where" value="sandbox" id="where-sandbox" data-shows checked>
+    <label class="choice"><input type="radio" name="where" value="sandbox" id="where-sandbox" data-shows
+      {"" if real else "checked"}>
       <span><b>Sandbox</b>: rehearse on this machine. The numbers are made up, and nothing is bought.</span></label>
-    <label class="choice"><input type="radio" name="where" value="network" id="where-network" data-shows>
+    <label class="choice"><input type="radio" name="where" value="network" id="where-network" data-shows
+      {"checked" if real else ""}>
       <span><b>Network</b>: the real platform, with your token.</span></label>
   </fieldset>
-  <div class="fields" data-shown-by="where-network" hidden>
-    {_text("network_id", "Network id", from_environment("network_id") or "")}
-    {_text("base_url", "Base URL", from_environment("base_url"))}
+  <div class="fields" data-shown-by="where-network" {"" if real else "hidden"}>
+    {_text("network_id", "Network id", values["network_id"])}
+    {_text("base_url", "Base URL", values["base_url"])}
     <label>Token<input type="password" name="token" autocomplete="off" spellcheck="false"
       aria-describedby="about-token"></label>
     <p class="hint" id="about-token">It stays in the memory of this page's program, and is asked for again after a
@@ -77,16 +94,11 @@ def _text(name: str, label: str, value: str) -> str:
     return f'<label>{label}<input name="{name}" value="{escape(value)}" autocomplete="off" spellcheck="false"></label>'
 
 
-def connected(network: Network, *, sandbox: bool) -> str:
+def connected(where: str, version: str) -> str:
     """What the page is connected with."""
-    where = (
-        "the sandbox of this machine: made-up numbers, nothing is bought"
-        if sandbox
-        else f"network {escape(network.network_id)} at {escape(network.base_url)}"
-    )
     return f"""
 <h2>1. Connected</h2>
-<p>With <b>{where}</b> (API version {network.api_version}). {_button("leave", "Change")}</p>"""
+<p>With <b>{escape(where)}</b> (API version {version}). {_button("leave", "Change")}</p>"""
 
 
 def sheet(name: str = "", problem: str = "") -> str:
@@ -114,9 +126,7 @@ def busy(title: str, what: str) -> str:
 def issues(report: Report, choices: Mapping[str, Any], problem: str = "") -> str:
     """What the check has found, and on to the plan."""
     in_header = bool(report.errors["row"].isna().any())
-    found = (
-        '<p class="bad"><b>The header has errors</b>: correct the sheet and upload it again.</p>' if in_header else ""
-    )
+    found = "" if report.ok else _HEADER if in_header else _CORRECT
     annotated = "" if report.issues.empty else _button("annotated", "Download the annotated workbook")
     on = "" if in_header else _plan_form(report, choices)
     return f"""
@@ -126,6 +136,13 @@ def issues(report: Report, choices: Mapping[str, Any], problem: str = "") -> str
 {found}
 <p>{annotated}</p>
 {on}"""
+
+
+_HEADER = '<p class="bad"><b>The header has errors</b>: correct the sheet and upload it again.</p>'
+_CORRECT = (
+    '<p class="note">Correct the sheet, or the annotated workbook, and upload it again. Or go on: the rows with errors '
+    "can be left out, and come back in the results with the reason.</p>"
+)
 
 
 def _plan_form(report: Report, choices: Mapping[str, Any]) -> str:
@@ -181,8 +198,11 @@ def _earlier(preview: Preview) -> str:
 def _run_form(preview: Preview, where: str) -> str:
     new, done = preview.plan.new_numbers, guards.irreversible(preview.plan)
     refused = preview.counts.get("refused", 0)
-    if not preview.requests and not preview.ok:
-        return '<p class="bad">Every row is refused, so there is nothing to run. Correct the sheet and upload it.</p>'
+    if not preview.requests and refused:
+        return (
+            f'<p class="bad">There is nothing to send: {refused:,} rows are refused, and the others are done, or as '
+            "they should be. Correct the sheet and upload it again.</p>"
+        )
     skip = (
         '<label class="choice"><input type="checkbox" name="skip_invalid" required><span>Leave out the '
         f"<b>{refused:,}</b> refused row{'s' if refused != 1 else ''}, and send the others.</span></label>"
@@ -199,7 +219,8 @@ def _run_form(preview: Preview, where: str) -> str:
 
 def _confirmation(new: int, done: Sequence[str], where: str) -> str:
     """Typed when numbers are bought, ticked when something else cannot be undone."""
-    what = f"This {escape(' and '.join(done))} on {escape(where)}. It cannot be undone."
+    cost = "What numbers cost is not given back, even if they are deleted later." if new else "It cannot be undone."
+    what = f"This {escape(' and '.join(done))} on {escape(where)}. {cost}"
     if new:
         return f"""
   <p class="note">{what}</p>
@@ -210,6 +231,11 @@ def _confirmation(new: int, done: Sequence[str], where: str) -> str:
   <p class="note">{what}</p>
   <label class="choice"><input type="checkbox" name="confirmed" required><span>Yes, do it.</span></label>"""
     return ""
+
+
+def starting() -> str:
+    """A run that is about to begin: it plans once more."""
+    return busy("5. Run", "Starting; the platform is looked at once more") + f"<p>{_button('stop', 'Stop', run='')}</p>"
 
 
 def run(name: str) -> str:
@@ -229,7 +255,7 @@ def progress(now: Progress) -> str:
     parts = [
         f"{now.done:,} done",
         f"{now.not_done:,} not done",
-        *([f"{now.under_way:,} under way"] if now.under_way else []),
+        *([f"{now.under_way:,} without an answer so far"] if now.under_way else []),
         *([rate] if rate else []),
         *([left] if left else []),
     ]
@@ -245,10 +271,17 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def stop(run_id: str, *, asked: bool) -> str:
-    """The way to stop a run: softly, and then at once."""
-    if not asked:
-        return _button("stop", "Stop", run=run_id, ident="stop")
+def stop(run_id: str, *, asked: bool = False, why_not: str = "") -> str:
+    """The way to stop a run: softly, and then at once.
+
+    Args:
+        run_id: the run.
+        asked: whether it was asked to stop.
+        why_not: why that could not be.
+    """
+    if why_not or not asked:
+        told = f'<p role="alert">{escape(why_not)}</p>' if why_not else ""
+        return _button("stop", "Stop", run=run_id, ident="stop") + told
     return (
         '<p role="status">Stopping: nothing more is sent, and requests under way are awaited.</p>'
         + _button("stop", "Stop at once", run=run_id, ident="stop")
@@ -256,48 +289,57 @@ def stop(run_id: str, *, asked: bool) -> str:
     )
 
 
-def results(of: Results, state: str, where: str, *, is_open: bool, can_go_on: str) -> str:
+def results(of: Results, listed: Listed, where: str, *, why_not: str, problem: str = "") -> str:
     """What a run came to, its file, and what can be done next.
 
     Args:
         of: the results.
-        state: the run's.
+        listed: the run.
         where: its network.
-        is_open: whether something is left that resuming would do.
-        can_go_on: why it cannot be resumed or undone now; empty: it can.
+        why_not: why it cannot be resumed or undone now; empty: it can.
+        problem: what went wrong on the page.
     """
     one = of.run
-    about = f"Run {one.run} of {one.source or 'a DataFrame'} on {where}: {state}."
+    about = f"Run {one.run} of {one.source or 'a DataFrame'} on {where}: {listed.state}."
     note = f'<p class="bad">{escape(one.note)}</p>' if one.note else ""
     downloads = _button("download", "Download the results (Excel)", run=one.run, ending=".xlsx", kind="main")
     csv = _button("download", "CSV", run=one.run, ending=".csv") if len(one.sheets) == 1 else ""
     return f"""
 <h2>6. Results</h2>
+{_problem(problem)}
 <p>{escape(about)}</p>
 {note}
 <p>{downloads} {csv}</p>
-{of._repr_html_()}
-{_next(of, is_open=is_open)}
-{_go_on(of, is_open=is_open, can_go_on=can_go_on)}"""
+{_next(of, listed)}
+{_go_on(of, listed, why_not)}
+{of._repr_html_()}"""
 
 
-def _next(of: Results, *, is_open: bool) -> str:
+def _next(of: Results, listed: Listed) -> str:
     """What to do about rows that are not done."""
     left = set(of.totals) - DONE
-    if is_open or not left:
+    if not left or listed.state == RunState.RUNNING:
         return ""
+    if listed.is_open:
+        return (
+            '<p class="note">Some rows are left. The button below does what the commands do that their rows name.</p>'
+        )
     return (
         '<p class="note">Correct the rows that are not done <b>in the results file</b>, and upload that: rows that are '
         "done are not done again.</p>"
     )
 
 
-def _go_on(of: Results, *, is_open: bool, can_go_on: str) -> str:
-    if can_go_on:
-        return f'<p class="hint">{escape(can_go_on)}</p>'
+def _go_on(of: Results, listed: Listed, why_not: str) -> str:
+    if why_not:
+        return f'<p class="hint">{escape(why_not)}</p>'
     run_id = of.run.run
     resend = (
-        _check("resend_absent", "Send again what was not found there (look at the platform first)", {})
+        _check(
+            "resend_absent",
+            "Buy again what was not found on the platform. Look there first: what is there after all is paid twice.",
+            {},
+        )
         if Outcome.UNKNOWN in of.totals
         else ""
     )
@@ -305,20 +347,29 @@ def _go_on(of: Results, *, is_open: bool, can_go_on: str) -> str:
 <form data-do="resume" data-run="{escape(run_id)}">{resend}
   <button class="main">Go on with what is left</button></form>"""
     undo = _button("undo", "Plan to undo this run", run=run_id) if set(of.totals) & (DONE - {Outcome.UNCHANGED}) else ""
-    return f"{resume if is_open or resend else ''}<p>{undo}</p>"
+    return f"{resume if listed.is_open or resend else ''}<p>{undo}</p>"
 
 
-def runs(found: Sequence[tuple[Listed, str]], most: int = 50) -> str:
-    """The earlier runs with their networks, the latest first; given with the oldest first."""
+def runs(found: Sequence[tuple[Listed, str]], *, unread: int = 0, most: int = 50) -> str:
+    """The earlier runs, the latest first.
+
+    Args:
+        found: the runs with their networks, the oldest first.
+        unread: how many journals cannot be read.
+        most: how many runs are shown.
+    """
+    other = (
+        f'<p class="note">{unread:,} journals of another version of this program are not shown.</p>' if unread else ""
+    )
     if not found:
-        return ""
+        return f"<h2>Runs so far</h2>{other}" if other else ""
     rows = "".join(_run_row(one, where) for one, where in found[::-1][:most])
     more = f"<p class='hint'>{len(found) - most:,} older ones are not shown.</p>" if len(found) > most else ""
     return f"""
 <h2>Runs so far</h2>
 <div class="wide"><table><thead><tr><th scope="col">run</th><th scope="col">started (UTC)</th>
 <th scope="col">state</th><th scope="col">file</th><th scope="col">network</th><th scope="col">rows</th></tr>
-</thead><tbody>{rows}</tbody></table></div>{more}"""
+</thead><tbody>{rows}</tbody></table></div>{more}{other}"""
 
 
 def _run_row(one: Listed, where: str) -> str:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import secrets
 import socket
+import tempfile
 import webbrowser
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jupyter_core.paths import jupyter_runtime_dir
 from jupyter_server.auth.decorator import allow_unauthenticated
 from traitlets.config import Config
 from voila.app import Voila
+from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
 from voila.voila_identity_provider import VoilaIdentityProvider, VoilaLoginHandler
 
+from invoca_bulk import kernels
 from invoca_bulk.app import rehearsal
 from invoca_bulk.errors import SettingInvalid
 
@@ -28,7 +34,9 @@ _HERE = Path(__file__).parent
 _DATA = _HERE.parent / "jupyter"
 _HOST = "127.0.0.1"
 _GONE = (
-    "<!doctype html><title>invoca-bulk</title><p>This page opens by its link only, and the link works once. "
+    "<!doctype html><title>invoca-bulk</title>"
+    "<body style='font: 18px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 4rem auto; padding: 0 1rem'>"
+    "<h1>invoca-bulk</h1><p>This page opens by its link only, and the link works once. "
     "Go back to the tab that has it open, or start <code>invoca-bulk app</code> again."
 )
 
@@ -56,8 +64,25 @@ class _Refused(VoilaLoginHandler):
     post = get
 
 
+class _Goodbye(VoilaShutdownKernelHandler):
+    """A page that is closed ends its kernel; the browser's message has no place for Jupyter's second cookie."""
+
+    def check_xsrf_cookie(self) -> None:
+        """The first cookie is asked for all the same, and no other site's page sends it."""
+
+
 class _Server(Voila):
-    """Voilà for this one page: reachable under this machine's own names only."""
+    """Voilà for this one page: reachable under this machine's own names only, whatever settings lie around."""
+
+    def load_config_file(self, *_: object, **__: object) -> None:
+        """Read none: neither the person's, made for other pages, nor what lies in the current folder, which is run."""
+
+    def init_handlers(self) -> list[Any]:
+        """As Voilà's, but for the one."""
+        return [
+            (one[0], _Goodbye, *one[2:]) if one[1] is VoilaShutdownKernelHandler else one
+            for one in super().init_handlers()
+        ]
 
     def init_settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = super().init_settings()
@@ -91,10 +116,25 @@ def serve(*, port: int, open_browser: bool, ready: Callable[[str], None], idle: 
     def tell() -> None:
         ready(address)
         if open_browser:
-            webbrowser.open(address)
+            _open(address)
 
     asyncio.get_event_loop().call_later(0, tell)
     server.start()
+
+
+def _open(address: str) -> None:
+    """Open the browser by way of a file that only the person can read: everybody can read its command line."""
+    descriptor, name = tempfile.mkstemp(suffix=".html", dir=_runtime_folder())
+    with os.fdopen(descriptor, "w") as page:
+        page.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={escape(address)}">')
+    atexit.register(lambda: Path(name).unlink(missing_ok=True))
+    webbrowser.open(Path(name).as_uri())
+
+
+def _runtime_folder() -> str:
+    folder = jupyter_runtime_dir()
+    Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def _config(port: int, token: str, idle: int) -> Config:
@@ -108,6 +148,7 @@ def _config(port: int, token: str, idle: int) -> Config:
             "token": token,
             "identity_provider_class": OneTime,
             "log_level": "ERROR",
+            "tornado_settings": {"ws_ping_timeout": 30_000},  # the default is longer than the interval, and warned of
         },
         VoilaConfiguration={
             "template": "invoca-bulk",
@@ -115,7 +156,7 @@ def _config(port: int, token: str, idle: int) -> Config:
             "file_allowlist": ["^$"],
             "kernel_spec_manager_class": "invoca_bulk.kernels.ThisPython",
         },
-        KernelManager={"transport": "tcp" if os.name == "nt" else "ipc"},  # ipc: nobody else on the machine can listen
+        KernelManager={"transport": kernels.transport(tempfile.gettempdir())},
         MappingKernelManager={
             "cull_idle_timeout": idle,
             "cull_interval": max(1, idle // 2),

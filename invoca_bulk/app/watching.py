@@ -45,8 +45,8 @@ class Progress:
 
     @property
     def left(self) -> float | None:
-        """Seconds until all rows have one; None: cannot be told."""
-        return (self.total - self.ended) / self.rate if self.rate else None
+        """Seconds until all rows have one; None: cannot be told, or only look-ups are left, which wait."""
+        return (self.total - self.ended) / self.rate if self.rate and not self.said else None
 
 
 class Meter:
@@ -85,5 +85,5 @@ class Meter:
 
 
 _LOOKED_UP = (
-    "All rows were sent. Those without a trustworthy answer are looked up before the run ends; this takes a while."
+    "All rows were sent. Those without a trustworthy answer are looked up in the end: two minutes after they were sent."
 )

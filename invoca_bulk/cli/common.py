@@ -92,9 +92,11 @@ def read_token(token_file: Path | None) -> Token:
     Raises:
         SettingInvalid: there is none.
     """
+    if str(token_file) == "-":
+        return Token(sys.stdin.readline().removeprefix("\ufeff") if sys.stdin else "")
     if token_file is not None:
         try:
-            return Token(sys.stdin.read() if str(token_file) == "-" else token_file.read_text(encoding="utf-8-sig"))
+            return Token(token_file.read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError):
             msg = f"The token file {token_file} cannot be read. Check its name and its permissions."
             raise SettingInvalid(msg) from None

@@ -53,7 +53,7 @@ def tell(finished: Finished, plan: Kept | None = None, *, as_json: bool) -> None
 def _next(finished: Finished, plan: Kept | None) -> str | None:
     """What to do about the rows that are not done."""
     outcomes, run = set(finished.results.totals), finished.results.run.run
-    if finished.is_resumable:
+    if finished.is_resumable and not finished.is_rehearsal:  # the sandbox of this command is gone with it
         return common.shown_command(["resume", run, *common.given_flags(only=_OF_RESUME)])
     journal = common.given_flags(only=("journal",))
     if finished.saved is None:

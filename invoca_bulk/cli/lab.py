@@ -94,12 +94,20 @@ def _tell(folder: Path, copied: list[str], kept: list[str]) -> None:
 
 
 def _serve(folder: Path, port: int | None, *, opens_browser: bool) -> None:
-    from jupyterlab.labapp import LabApp  # noqa: PLC0415  heavy, and an extra
+    from jupyter_core.paths import jupyter_runtime_dir  # noqa: PLC0415  heavy, and an extra
+    from jupyterlab.labapp import LabApp  # noqa: PLC0415
+
+    from invoca_bulk import kernels  # noqa: PLC0415
 
     # Where Jupyter looks for settings of the pages too; the user's own come after it.
     ours, theirs = str(resources.files("invoca_bulk") / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH")
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [ours, theirs]))
-    settings = {**_SETTINGS, "ServerApp.root_dir": folder.absolute(), "ServerApp.open_browser": opens_browser}
+    settings = {
+        **_SETTINGS,
+        "KernelManager.transport": kernels.transport(jupyter_runtime_dir()),
+        "ServerApp.root_dir": folder.absolute(),
+        "ServerApp.open_browser": opens_browser,
+    }
     if port is not None:
         settings |= {"ServerApp.port": port, "ServerApp.port_retries": 0}
     LabApp.launch_instance(argv=[f"--{name}={value}" for name, value in settings.items()])

@@ -8,18 +8,8 @@ holds an operating-system lock that dies with it. Others may read at any time. N
 from __future__ import annotations
 
 from invoca_bulk.journal.book import REHEARSAL, Journal, new_run_id
-from invoca_bulk.journal.files import (
-    Listed,
-    durable_engine,
-    journal_file,
-    listed,
-    opened,
-    reading,
-    results_of,
-    run_of,
-    running,
-    stop,
-)
+from invoca_bulk.journal.files import durable_engine, folder_of, journal_file, opened, reading
+from invoca_bulk.journal.looking import Listed, find, foreign, listed, results_of, run_of, running, stop
 from invoca_bulk.journal.records import Change, RowRecord, RunRecord, Start, StepRecord
 from invoca_bulk.journal.states import DONE_OUTCOME, DOUBTED, ENDS_AS, NEXT, RunState, State, outcome
 from invoca_bulk.journal.tables import VERSION, OtherVersion
@@ -42,6 +32,9 @@ __all__ = [
     "State",
     "StepRecord",
     "durable_engine",
+    "find",
+    "folder_of",
+    "foreign",
     "journal_file",
     "listed",
     "new_run_id",

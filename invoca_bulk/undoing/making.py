@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from invoca_bulk import fetching, guards, journal, merging, planning, settings, validation, verdicts
+from invoca_bulk import fetching, guards, journal, merging, planning, validation, verdicts
 from invoca_bulk.issues import Problem
 from invoca_bulk.schema import ADVERTISERS, Action
 from invoca_bulk.undoing import notes, rows, sheet, since
@@ -35,7 +35,7 @@ def undo(run: str, network: Network, options: Options) -> Undo:
         UserError: the run is not known, or is another network's.
         RunAborted: the platform's state could not be read.
     """
-    folder = settings.journal_folder(options.journal)
+    folder = journal.folder_of(network, options.journal)
     record = journal.run_of(folder, run)
     guards.refuse_other_run(record, network)
     network = replace(network, api_version=record.api_version)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PICTURES = Path(__file__).parent / "pictures"
 #: Milliseconds that a state may take at most, on a machine that is busy with other tests.
-PATIENCE = 30_000
+PATIENCE = 60_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +53,7 @@ class Driver:
     # The way from a sheet to its results
 
     def connect_sandbox(self) -> None:
+        self.root.get_by_role("radio", name="Sandbox").check(timeout=PATIENCE)
         self.press("Connect")
         self.sees("connect", "With the sandbox")
 

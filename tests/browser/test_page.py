@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
 import pytest
-from conftest import served
+from conftest import served, verb
 from driver import PATIENCE, Driver
 from playwright.sync_api import expect
 from sheets_of_ours import issued, numbers, sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from conftest import Server, Watch
     from playwright.sync_api import Browser
@@ -100,7 +102,9 @@ def test_by_keyboard_alone(opened: Driver, tmp_path: Path) -> None:
                 return
         pytest.fail(f"{what} cannot be reached by Tab")
 
-    tab_to("Connect")
+    tab_to("Sandbox|Network")
+    keys.press("ArrowUp" if "Network" in opened.page.evaluate(_FOCUSED) else "Space")
+    tab_to("^Connect")
     keys.press("Enter")
     opened.sees("sheet", "2. Sheet")
     tab_to("The sheet to upload")
@@ -220,6 +224,63 @@ def test_strangers_get_nothing(app: Server, opened: Driver) -> None:
 def _kernel(view: Driver) -> str:
     found = view.page.evaluate("() => JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId")
     return str(found)
+
+
+def test_no_setting_that_lies_around_opens_it(tmp_path: Path, browser: Browser, watch: Watch) -> None:
+    """Voilà's files of settings, in the current folder and the person's own, are neither heeded nor run."""
+    settings = {"Voila": {"ip": "0.0.0.0", "token": "fixed"}, "VoilaConfiguration": {"file_allowlist": [".*"]}}  # noqa: S104  not heeded
+    (tmp_path / ".jupyter").mkdir()
+    for folder in (tmp_path, tmp_path / ".jupyter"):
+        (folder / "voila.json").write_text(json.dumps(settings))
+        (folder / "voila.py").write_text("open('was-run', 'w').close()")
+    # Not with -m, which would take a voila.py of the current folder for Voilà itself.
+    command = [str(Path(sys.executable).parent / "invoca-bulk"), "app", "--no-browser"]
+    code = f"import os; os.execv({command[0]!r}, {command!r})"
+    with served(["-c", code], r"http://\S+", tmp_path) as server:
+        where = server.link.partition("?")[0]
+        assert httpx.get(f"{where}?token=fixed", follow_redirects=True).status_code == 403
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"http://127.0.0.2:{httpx.URL(where).port}")
+        page = watch.over(browser.new_page())
+        page.goto(server.link)
+        Driver(page=page, name="settings").ready()
+        page.context.close()
+    assert not (tmp_path / "was-run").exists()
+
+
+def test_it_works_where_the_folder_for_temporary_files_has_a_long_name(
+    tmp_path: Path, browser: Browser, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a Mac: the sockets of kernels would have names that are too long."""
+    long = tmp_path / ("long-" * 12)
+    long.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    with served(verb("app"), r"http://\S+", tmp_path) as server:
+        page = watch.over(browser.new_page())
+        page.goto(server.link)
+        Driver(page=page, name="long").ready()
+        page.context.close()
+
+
+def test_the_browsers_command_line_does_not_show_the_link(tmp_path: Path) -> None:
+    """Everybody on the machine can read that; the link is in a file that only the person can read."""
+    opener = tmp_path / "opener"
+    opener.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/seen.tmp; mv {tmp_path}/seen.tmp {tmp_path}/seen\n')
+    opener.chmod(0o755)
+    code = (
+        f"import os; os.environ['BROWSER'] = {str(opener)!r} + ' %s'\n"
+        "from invoca_bulk.app.serving import serve; serve(port=0, open_browser=True, ready=print)"
+    )
+    with served(["-c", code], r"http://\S+", tmp_path) as server:
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "seen").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        seen = (tmp_path / "seen").read_text().strip()
+        file = Path(seen.removeprefix("file://"))
+        assert seen.startswith("file://")
+        assert server.link in file.read_text()
+        assert file.stat().st_mode & 0o077 == 0
 
 
 def test_it_listens_on_this_machine_only(app: Server) -> None:
