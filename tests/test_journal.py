@@ -409,3 +409,31 @@ def test_a_journal_is_the_users_alone(tmp_path: Path) -> None:
     path.symlink_to(other)
     with pytest.raises(SettingInvalid, match="--journal"), journal.opened(tmp_path, NETWORK):
         pytest.fail("opened")
+
+
+def test_changes_share_a_commit_and_keep_each_steps_order(tmp_path: Path) -> None:
+    """A batch of many steps: each one's changes are made in their order, and a note adds nothing to its outcome."""
+    with journal.opened(tmp_path, NETWORK) as book:
+        run = book.begin(_plan(), NETWORK, now=0.0)
+        sent = [
+            Change(run=run, step=step, before=State.PENDING, after=State.SENT, values={"sent_at": 1.0, "attempt": 1})
+            for step in (0, 1)
+        ]
+        note = Change(run=run, step=0, before=State.SENT, after=State.SENT, values={"http_status": 201})
+        kept = Change(run=run, step=1, before=State.SENT, after=State.SENT, values={"http_status": 202})
+        told = {"http_status": 201, "answer": {"promo_number": "8055550100"}}
+        done = Change(run=run, step=0, before=State.SENT, after=State.DONE, values=told)
+        book.apply([*sent, note, kept, done])
+        first, second = book.steps(run)
+    assert (first.state, first.attempt, first.http_status, first.answer) == (State.DONE, 1, 201, told["answer"])
+    assert (second.state, second.attempt, second.http_status) == (State.SENT, 1, 202)
+
+
+def test_one_change_that_cannot_be_made_undoes_its_commit(tmp_path: Path) -> None:
+    """A step that is not where it must be: nothing of the batch is made, whatever statement it shares."""
+    with journal.opened(tmp_path, NETWORK) as book:
+        run = book.begin(_plan(), NETWORK, now=0.0)
+        book.apply(_go(run, 1, State.PENDING, State.SENT))
+        with pytest.raises(RunAborted, match="changed by somebody else"):
+            book.apply([*_go(run, 0, State.PENDING, State.SENT), *_go(run, 1, State.PENDING, State.SENT)])
+        assert [one.state for one in book.steps(run)] == [State.PENDING, State.SENT]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from invoca_bulk.journal.states import RunState, State, outcome
+import sqlalchemy as sa
+
+from invoca_bulk.journal.states import NEXT, RunState, State, outcome
+from invoca_bulk.journal.tables import STEPS
 from invoca_bulk.planning import Choices, PlannedSheet, Purchase, Step
 from invoca_bulk.schema import Action
 from invoca_bulk.schema.outputs import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import sqlalchemy as sa
 
     from invoca_bulk.planning import Plan, PlannedRow
     from invoca_bulk.settings import Network
@@ -38,6 +40,36 @@ class Change:
     before: State
     after: State
     values: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.after not in NEXT[self.before] | {self.before}:
+            msg = f"A step cannot go from {self.before} to {self.after}."
+            raise ValueError(msg)
+
+    @property
+    def kind(self) -> Kind:
+        """What it has in common with changes that the same statement makes."""
+        return (self.before, self.after, tuple(self.values))
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the statement is about here."""
+        return {"its_run": self.run, "its_step": self.step, **{f"its_{name}": it for name, it in self.values.items()}}
+
+
+#: State before, state after, and the other columns that are set.
+Kind: TypeAlias = "tuple[State, State, tuple[str, ...]]"
+
+
+@functools.lru_cache(maxsize=64)
+def update_of(kind: Kind) -> sa.Update:
+    """The statement that makes changes of a kind, each of a step in the state before, and of no other."""
+    before, after, names = kind
+    values: dict[str, Any] = {"state": after, **{name: sa.bindparam(f"its_{name}") for name in names}}
+    if (before, after) == (State.PENDING, State.SENT):
+        values.setdefault("attempt", STEPS.c.attempt + 1)
+    its = (STEPS.c.run == sa.bindparam("its_run"), STEPS.c.step == sa.bindparam("its_step"))
+    return sa.update(STEPS).where(*its, STEPS.c.state == before).values(values)
 
 
 @dataclass(frozen=True, kw_only=True)

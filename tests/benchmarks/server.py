@@ -1,0 +1,108 @@
+"""A platform for speed: it answers every POST with a number and every GET with an empty list, after a while.
+
+Written on bare sockets, since it shares the machine with what is measured: the sandbox itself would be the bottleneck.
+`python server.py LATENCY LIMIT` prints its port. LATENCY: seconds; LIMIT: requests a second before it answers 429, by a
+token bucket of a tenth of a second; 0: none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ANSWER = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+
+
+class Platform(asyncio.Protocol):
+    """One connection; its requests come one after the other."""
+
+    latency = 0.0
+    limit = 0.0
+    counts: dict[int, int] = {}  # noqa: RUF012  of all connections
+    numbers = itertools.count(1)
+    _level, _at = 0.0, 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as a socket's is
+        self._transport = transport
+        self._buffer = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, found, rest = self._buffer.partition(b"\r\n\r\n")
+        if not found:
+            return
+        length = _length(head)
+        if len(rest) >= length:
+            self._buffer = rest[length:]
+            answer = self._answer(head, rest[:length])
+            asyncio.get_running_loop().call_later(self.latency, self._transport.write, answer)
+
+    def _answer(self, head: bytes, body: bytes) -> bytes:
+        if head.startswith(b"GET /counts"):
+            return _wrapped(200, Platform.counts)
+        if head.startswith(b"GET"):
+            return _wrapped(200, [])
+        status = 429 if self.limit and not self._admits() else 201
+        Platform.counts[status] = Platform.counts.get(status, 0) + 1
+        if status != 201:
+            return _wrapped(status, {"message": "too many"})
+        number = next(Platform.numbers)
+        told = json.loads(body) | {
+            "id": number,
+            "id_from_network": str(number),
+            "promo_number": f"{8000000000 + number}",
+        }
+        return _wrapped(201, told)
+
+    @classmethod
+    def _admits(cls) -> bool:
+        now = time.monotonic()
+        cls._level = min(cls.limit / 10, cls._level + (now - cls._at) * cls.limit)
+        cls._at = now
+        if cls._level < 1:
+            return False
+        cls._level -= 1
+        return True
+
+
+def _length(head: bytes) -> int:
+    lines = (line.partition(b":") for line in head.split(b"\r\n"))
+    return next((int(value) for name, _, value in lines if name.lower() == b"content-length"), 0)
+
+
+def _wrapped(status: int, content: object) -> bytes:
+    body = json.dumps(content).encode()
+    return _ANSWER % (status, len(body), body)
+
+
+@contextlib.contextmanager
+def serving(latency: float, limit: float = 0.0) -> Iterator[str]:
+    """Serve in a process of its own; gives its address."""
+    command = [sys.executable, str(Path(__file__).resolve()), str(latency), str(limit)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        finally:
+            process.kill()
+
+
+async def _main() -> None:
+    Platform.latency, Platform.limit = float(sys.argv[1]), float(sys.argv[2])
+    server = await asyncio.get_running_loop().create_server(Platform, "127.0.0.1", 0, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.sleep(600)
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())
