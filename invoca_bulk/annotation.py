@@ -17,7 +17,7 @@ from invoca_bulk.schema.outputs import VALIDATION_FIELDS
 from invoca_bulk.workbook import MAX_ROWS, Cell, Page, Style
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from invoca_bulk.displays import Html
@@ -68,11 +68,7 @@ class Report:
 
         Rows that name a number ask for none; one that names it by its own id may still be found to create it.
         """
-        return sum(
-            sheet.values(at).get("quantity", 1)
-            for _, sheet in self.checked.of(PROMO_NUMBERS)
-            for at in np.flatnonzero(sheet.to_do & sheet.creates)
-        )
+        return sum(_asked(sheet) for _, sheet in self.checked.of(PROMO_NUMBERS))
 
     @property
     def rows(self) -> int:
@@ -143,8 +139,11 @@ class Report:
         Raises:
             OutputUnwritable: it cannot be written there.
         """
-        inputs = [one.sheet.path for one in self.checked.sheets if one.sheet.path]
-        return saving.save(path, partial(pages, self), not_over=[*inputs, *not_over], tables=len(self.checked.sheets))
+        sheets = [one.sheet for one in self.checked.sheets]
+        inputs = [one.path for one in sheets if one.path]
+        columns = max(len(one.frame.columns) for one in sheets) + len(_COLUMN_STYLES)
+        saving.refuse_too_large(path, "sheet has", rows=max(len(one.frame) for one in sheets), columns=columns)
+        return saving.save(path, partial(pages, self), not_over=[*inputs, *not_over], tables=len(sheets))
 
     def __repr__(self) -> str:
         return f"<{self.summary} See .issues and .sheet>"
@@ -161,6 +160,16 @@ class Report:
         """
         yield displays.heading(self.summary)
         yield from issues_html(self, rest=rest)
+
+
+def _asked(sheet: CheckedSheet) -> int:
+    """How many promo numbers the good rows of a sheet ask for."""
+    rows, quantity = sheet.to_do & sheet.creates, sheet.by_path.get("quantity")
+    if quantity is None:
+        return int(rows.sum())
+    readings = map(quantity.reading, range(len(quantity.texts)))
+    asked = np.array([reading.value if reading else 1 for reading in readings], dtype="int64")
+    return int(asked[quantity.codes][rows].sum())
 
 
 class RowsInvalid(SheetInvalid):
@@ -234,7 +243,11 @@ def _rows_html(one: CheckedSheet, issues: pd.DataFrame, rest: str) -> Html:
 
 
 class _Placed:
-    """The issues by the place where they are shown."""
+    """The issues by the place where they are shown.
+
+    Attributes:
+        rows: the numbers of the rows that have any; None: the header.
+    """
 
     def __init__(self, issues: pd.DataFrame) -> None:
         self._by_place: dict[tuple[int | None, str], list[tuple[str, str]]] = {}
@@ -243,6 +256,7 @@ class _Placed:
         ):
             place = (None if row is pd.NA else int(row), column)
             self._by_place.setdefault(place, []).append((level, _sentence(message, fix)))
+        self.rows = {row for row, _ in self._by_place}
 
     def cell(self, row: int | None, header: str, text: str, style: Style = Style.PLAIN) -> str | Cell:
         """A cell with its colour and note; a plain text where nothing was found."""
@@ -259,7 +273,7 @@ def _widths(frame: pd.DataFrame) -> dict[int, float]:
     return {at: _SENTENCES for at, column in enumerate(frame.columns) if column in {_ERRORS, _WARNINGS}}
 
 
-def _rows(frame: pd.DataFrame, found: _Placed) -> Iterator[list[str | Cell]]:
+def _rows(frame: pd.DataFrame, found: _Placed) -> Iterator[Sequence[str | Cell]]:
     """The rows at the row numbers that they had: blank rows stay, so that the issues' numbers hold here too."""
     headers = list(frame.columns)
     rows = [int(row) for row in frame.index]
@@ -267,11 +281,13 @@ def _rows(frame: pd.DataFrame, found: _Placed) -> Iterator[list[str | Cell]]:
     for at, (row, texts) in enumerate(zip(rows, _lists(frame), strict=True)):
         if in_order:
             yield from ([] for _ in range(row - (rows[at - 1] if at else 1) - 1))
-        yield [found.cell(row, header, text) for header, text in zip(headers, texts, strict=True)]
+        has = row in found.rows
+        yield [found.cell(row, *pair) for pair in zip(headers, texts, strict=True)] if has else texts
 
 
 def _lists(frame: pd.DataFrame) -> Iterator[list[str]]:
-    return map(list, zip(*(frame[column] for column in frame.columns), strict=True))
+    # As objects: pandas takes each text out of a column of texts by a call of its own.
+    return map(list, zip(*(frame[column].to_numpy(dtype=object) for column in frame.columns), strict=True))
 
 
 def _texts(issues: pd.DataFrame) -> dict[int, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeGuard
 
 if TYPE_CHECKING:
@@ -441,12 +442,12 @@ class Problem:
         """`error` or `warning`."""
         return CATALOGUE[self.code].level
 
-    @property
+    @cached_property
     def message(self) -> str:
         """What is wrong, in one sentence."""
         return CATALOGUE[self.code].message.format_map(self._shown)
 
-    @property
+    @cached_property
     def fix(self) -> str:
         """What to do about it; empty when nothing needs to be done."""
         return CATALOGUE[self.code].fix.format_map(self._shown)

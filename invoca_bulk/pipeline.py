@@ -132,7 +132,8 @@ def check(
         loaded = source.sheets
     else:
         loaded = sheets.load(source, sheet=sheet, resource=resource)
-    return Report(validation.validate(loaded, version=api_version, auto_ids=auto_ids))
+    with sheets.collector_paused():
+        return Report(validation.validate(loaded, version=api_version, auto_ids=auto_ids))
 
 
 def preview(source: Source | Report, network: Network, options: Options, **reading: str | None) -> Preview:

@@ -158,7 +158,7 @@ def _sentence_widths(frame: pd.DataFrame) -> dict[int, float]:
 def _cells(resource: Resource, rows: Sequence[RowRecord], frame: pd.DataFrame) -> Iterator[list[str | Cell]]:
     """The rows of the frame; what is not done is coloured throughout, what is done at its status only."""
     status = _paths(resource, frame.columns).index("result_status")
-    texts = zip(*(frame.iloc[:, at] for at in range(frame.shape[1])), strict=True)
+    texts = zip(*(frame.iloc[:, at].to_numpy(dtype=object) for at in range(frame.shape[1])), strict=True)
     for row, cells in zip(rows, texts, strict=True):
         style = STYLES[row.outcome]
         done = row.outcome in DONE

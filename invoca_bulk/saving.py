@@ -75,10 +75,26 @@ def prepared(path: str | Path, *, rows: int, columns: int, tables: int = 1) -> P
     target = checked_path(path, tables=tables)
     if not target.exists() and (problem := files.objection(target, ())):
         raise OutputUnwritable(problem)
-    if target.suffix.lower() == ".xlsx" and (rows >= workbook.MAX_ROWS or columns > workbook.MAX_COLUMNS):
-        msg = f"The results have {rows:,} rows and {columns:,} columns, too many for a workbook. Use a name with .csv."
-        raise OutputUnwritable(msg)
+    refuse_too_large(target, "results have", rows=rows, columns=columns)
     return files.free(target) if target.exists() else target
+
+
+def refuse_too_large(path: str | Path, what: str, *, rows: int, columns: int) -> None:
+    """Refuse what an `.xlsx` cannot hold before any of it is written.
+
+    Args:
+        path: where to.
+        what: what has so many, with its verb.
+        rows: how many the longest worksheet has, without the header.
+        columns: how many the widest one has.
+
+    Raises:
+        OutputUnwritable: it is too much.
+    """
+    is_workbook = Path(path).suffix.lower() == ".xlsx"
+    if is_workbook and (rows >= workbook.MAX_ROWS or columns > workbook.MAX_COLUMNS):
+        msg = f"The {what} {rows:,} rows and {columns:,} columns, too many for a workbook. Use a name with .csv."
+        raise OutputUnwritable(msg)
 
 
 def checked_path(path: str | Path, *, tables: int = 1) -> Path:

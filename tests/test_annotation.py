@@ -310,6 +310,17 @@ def test_nul(name: str, tmp_path: Path) -> None:
     assert report_of(frame_of({"notes": "a\0b", "description": "\0"})).save(tmp_path / name).exists()
 
 
+def test_what_a_workbook_cannot_hold_is_refused_at_once(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sheet beyond Excel's rows says so before a minute of writing, and goes to CSV."""
+    monkeypatch.setattr("invoca_bulk.workbook.MAX_ROWS", len(report.checked.sheets[0].sheet.frame))
+    with pytest.raises(OutputUnwritable, match=r"The sheet has 4 rows .*too many for a workbook. Use a name with .csv"):
+        report.save(tmp_path / "annotated.xlsx")
+    assert list(tmp_path.iterdir()) == []
+    assert report.save(tmp_path / "annotated.csv").exists()
+
+
 def test_csv(report: Report, tmp_path: Path) -> None:
     """A CSV file has the rows and their messages, and no way to run a formula."""
     path = report.save(tmp_path / "annotated.csv")

@@ -16,7 +16,8 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from invoca_bulk.cli import VERBS
+from invoca_bulk.cli import HELP, VERBS
+from invoca_bulk.cli.verbs import group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -419,3 +420,17 @@ def test_unknown_rows_have_no_next_command(cli: Any, environment: dict[str, str]
     ran = cli("run", small, "--yes", **environment)
     assert ran.code == 1
     assert "Next: look the unknown rows up" in ran.out
+
+
+def test_the_help_is_there_without_click_and_complete() -> None:
+    """The help that is shown without loading anything names every verb, and every option that the program has."""
+    assert {flag for option in group.params for flag in (*option.opts, "-h, --help") if flag not in HELP} == set()
+    assert [line.split()[0] for line in HELP.split("Commands:\n")[1].splitlines()] == list(VERBS)
+    assert all(len(line) <= 80 for line in HELP.splitlines())
+
+
+@pytest.mark.parametrize("flags", [["--help"], ["-h"], ["--help", "--version"]])
+def test_help_is_the_same_either_way(flags: list[str], cli: Callable[..., Any]) -> None:
+    """It is shown by the short way as by click's."""
+    ran = cli(*flags)
+    assert (ran.code, ran.out.strip(), ran.err) == (0, HELP, "")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invoca_bulk.issues import Refused
+from invoca_bulk.issues import MARKS, Refused, problem_of_mark
+from invoca_bulk.payloads import SPREADSHEET_ERRORS
 from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, kinds
 
 if TYPE_CHECKING:
@@ -546,3 +549,48 @@ def test_problem(kind: Kind, value: Any, allowed: bool) -> None:  # noqa: FBT001
 def test_plain(text: str, plain: str) -> None:
     """What nobody sees is taken off, and nothing else."""
     assert kinds.plain(text) == plain
+
+
+@pytest.mark.parametrize("kind", [kinds.TEXT, kinds.ID], ids=lambda kind: kind.name)
+@given(data=st.data())
+def test_as_is(kind: Kind, data: st.DataObject) -> None:
+    """A text of a form that is taken as it is would be read as itself, without a warning."""
+    assert kind.as_is is not None
+    text = data.draw(st.from_regex(kind.as_is, fullmatch=True) | st.sampled_from(["0", "a" * 1_000, "A  b", "N/A"]))
+    assert kind.as_is.fullmatch(text)
+    assert kind.read(text) == kinds.Reading(value=text)
+    assert not problem_of_mark(text)
+    assert kinds.plain(text)
+    assert text not in SPREADSHEET_ERRORS
+
+
+def test_what_is_not_taken_as_it_is() -> None:
+    """Marks, errors of a spreadsheet, what clears, and what has to be cleaned or refused are always read."""
+    doubtful = (
+        *MARKS,
+        *SPREADSHEET_ERRORS,
+        "",
+        " ",
+        ".",
+        "..",
+        kinds.CLEAR,
+        " a",
+        "a ",
+        "a\n",
+        "a\0b",
+        "é",
+        "a" * 1_001,
+    )
+    assert [
+        one for one in doubtful for kind in (kinds.TEXT, kinds.ID) if kind.as_is and kind.as_is.fullmatch(one)
+    ] == []
+
+
+@given(st.text())
+def test_plain_is_the_same_the_short_way(text: str) -> None:
+    """The short way for most texts gives what the long way gives."""
+    visible = unicodedata.normalize("NFC", text).translate(
+        dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
+    )
+    dashed = visible.translate(dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-"))
+    assert kinds.plain(text) == re.sub(r"\s+", " ", dashed).strip()

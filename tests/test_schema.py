@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, combinations, product
 from string import Formatter
 from typing import TYPE_CHECKING
 
@@ -82,6 +82,19 @@ def test_field(resource: Resource, field: Field) -> None:
 def test_rules_name_fields(resource: Resource) -> None:
     """A rule looks at fields that exist; a misspelt one would silence it."""
     assert {name for rule in resource.rules for name in rule.fields} <= resource.by_path.keys()
+
+
+@each_resource
+def test_what_a_rule_only_asks_for_does_not_matter_to_it(resource: Resource) -> None:
+    """Of the fields that a rule lists as `given`, True says as much as a value: what it finds is the same."""
+    for rule in resource.rules:
+        assert set(rule.given) <= set(rule.fields)
+        for names in chain.from_iterable(combinations(rule.fields, many) for many in (1, 2, 3)):
+            for texts in product(*([*resource.by_path[name].kind.choices[:4], "7"] for name in names)):
+                values = {name.replace("#", "1"): text for name, text in zip(names, texts, strict=True)}
+                values |= {"quantity": 7} if "quantity" in values else {}
+                seen = {path: paths.pattern(path) in rule.given or value for path, value in values.items()}
+                assert list(rule.check(seen)) == list(rule.check(values))
 
 
 @each_resource

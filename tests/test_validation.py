@@ -1128,3 +1128,27 @@ def test_unknown_rows_that_name_their_object(resource: str, row: dict[str, str],
 def test_one_number_in_two_campaigns() -> None:
     """Which of two campaigns has a number only the platform knows: the plan refuses the other row."""
     assert codes(check_rows({NUMBER: "8005550100"}, {NUMBER: "8005550100", CAMPAIGN: "C-2"})) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        pytest.param("a\nb", "not_an_id", id="a line in an id"),
+        pytest.param("N-1 ", "cell_cleaned", id="a space at the end"),
+        pytest.param("..", "not_an_id", id="a step in the address"),
+        pytest.param("#N/A", "cell_error", id="an error"),
+        pytest.param("#DATE! 2026-05-01", "cell_date", id="a mark"),
+        pytest.param("N\u00a01", None, id="a space that looks like one"),
+    ],
+)
+@pytest.mark.parametrize("at", [0, 999, 1_000, 2_499])
+def test_a_doubtful_text_is_found_among_many(text: str, code: str | None, at: int) -> None:
+    """Texts that obviously mean themselves are passed over together; none that does not is passed over with them."""
+    ids = [f"N-{number:05}" for number in range(2_500)]
+    ids[at] = text
+    checked = check_rows(*({"id_from_network": one} for one in ids))
+    assert codes(checked) == ([code] if code else [])
+    assert [checked.sheets[0].values(row).get("id_from_network") for row in (at - 1, at - 2)] == [
+        ids[at - 1],
+        ids[at - 2],
+    ]

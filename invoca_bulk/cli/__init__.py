@@ -1,17 +1,10 @@
-"""The command line's door: one module a verb, loaded when it is needed."""
+"""The command line's door: it shows the help, and loads the rest only when there is something to do."""
 
 from __future__ import annotations
 
-import importlib
-import json
 import sys
-import traceback
-from typing import TYPE_CHECKING, NoReturn
 
-import click
-
-from invoca_bulk.errors import InvocaBulkError
-
+TYPE_CHECKING = False  # `typing` itself takes half as long as Python's own start
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -32,65 +25,30 @@ VERBS = {
     "lab": "Open the notebooks in JupyterLab, on a copy of yours.",
 }
 
+#: What `--help` shows; as text, since building it with click takes longer than all else that it needs.
+HELP = """\
+Usage: invoca-bulk [OPTIONS] COMMAND [ARGS]...
 
-class _Verbs(click.Group):
-    """Loads a verb's module when it is called."""
+  Create and manage advertisers and promo numbers in bulk, from spreadsheets:
+  checked, planned, and written back.
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return list(VERBS)
+  Exit codes: 0 all done; 1 finished, some rows not done; 2 nothing was sent;
+  3 aborted; 4 interrupted.
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        if cmd_name not in VERBS:
-            return None
-        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
-        return command
+Options:
+  --version   Show the version and exit.
+  -h, --help  Show this message and exit.
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl(list(VERBS.items()))
-
-
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="invoca-bulk")
-def group() -> None:
-    """Create and manage advertisers and promo numbers in bulk, from spreadsheets: checked, planned, and written back.
-
-    \b
-    Exit codes: 0 all done; 1 finished, some rows not done; 2 nothing was sent;
-    3 aborted; 4 interrupted.
-    """
+Commands:
+""" + "\n".join(f"  {verb:<8}  {does}" for verb, does in VERBS.items())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The program. Expected errors are one sentence on standard error and an exit code, never a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal that cannot show a character shows a question mark
-    try:
-        sys.exit(group.main(args=arguments, standalone_mode=False) or 0)
-    except InvocaBulkError as error:
-        _tell(str(error), error.exit_code, arguments)
-    except click.UsageError as error:
-        context = f"{error.ctx.get_usage()}\n" if error.ctx else ""
-        _tell(f"{context}Error: {error.format_message()}", error.exit_code, arguments)
-    except click.ClickException as error:
-        _tell(error.format_message(), error.exit_code, arguments)
-    except (click.Abort, KeyboardInterrupt):
-        # From the first request on interrupts are held, so that none gets here.
-        _tell("Stopped. Nothing was sent.", 2, arguments)
-    except Exception:  # noqa: BLE001  a defect of this program; exit 1 would mean that the run has finished
-        traceback.print_exc()
-        _tell("This is a defect of invoca-bulk; please report it with the lines above.", 3, arguments)
+    """The program."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if list(given) in (["--help"], ["-h"]):
+        print(HELP)
+        sys.exit(0)
+    from invoca_bulk.cli import verbs  # noqa: PLC0415  `--help` needs no click
 
-
-def _tell(sentence: str, code: int, arguments: Sequence[str] | None) -> NoReturn:
-    """Say why it ended: a sentence for people, with --json an object for programs too."""
-    given = sys.argv if arguments is None else arguments
-    code = 1 if "--detailed-exitcode" in given else code  # of `plan`: its 2 says that there are changes
-    click.echo(sentence, err=True)
-    if "--json" in given:
-        click.echo(json.dumps({"error": sentence, "exit_code": code}))
-    sys.exit(code)
+    verbs.run(arguments)

@@ -156,11 +156,14 @@ class Rule:
         check: takes path to JSON value of the cells that are not blank, gives the problems.
         whole: whether it holds for a whole object only: for what is created, or for what an update comes to, and not
             for the few fields that a row changes.
+        given: those of the fields of which it only matters whether they have a value: `check` may be given True for
+            it. So rows that differ in nothing else, such as their own ids, are judged once.
     """
 
     fields: tuple[str, ...]
     check: Callable[[Mapping[str, Json]], Iterable[Problem]]
     whole: bool = False
+    given: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

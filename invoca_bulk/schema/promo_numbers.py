@@ -420,16 +420,36 @@ PROMO_NUMBERS = Resource(
     one="promo number",
     fields=FIELDS,
     rules=(
-        Rule(fields=_LOCAL_CENTER, check=_local_center_is_one),
-        Rule(fields=("action", "promo_number", *_LOCAL_CENTER, *_LOCAL_ONLY), check=_local_settings_need_a_center),
-        Rule(fields=("media_type", "adwords_account_id"), check=_ads_account_needs_media_type),
-        Rule(fields=("affiliate_id_from_network", *_HOURS), check=_hours_on_advertiser_campaigns_only),
-        Rule(fields=_SCHEDULES, check=_schedules_are_whole, whole=True),
+        Rule(fields=_LOCAL_CENTER, check=_local_center_is_one, given=_LOCAL_CENTER),
+        Rule(
+            fields=("action", "promo_number", *_LOCAL_CENTER, *_LOCAL_ONLY),
+            check=_local_settings_need_a_center,
+            given=("promo_number", *_LOCAL_CENTER, *_LOCAL_ONLY),
+        ),
+        Rule(
+            fields=("media_type", "adwords_account_id"),
+            check=_ads_account_needs_media_type,
+            given=("adwords_account_id",),
+        ),
+        Rule(
+            fields=("affiliate_id_from_network", *_HOURS),
+            check=_hours_on_advertiser_campaigns_only,
+            given=("affiliate_id_from_network", *_HOURS),
+        ),
+        Rule(fields=_SCHEDULES, check=_schedules_are_whole, given=_SCHEDULES, whole=True),
         Rule(fields=_SCHEDULES, check=_schedules_go_forward),
         Rule(fields=_SCHEDULES, check=_schedules_do_not_overlap),
-        Rule(fields=("affiliate_id_from_network", *_DESTINATION), check=_destination_is_whole),
-        Rule(fields=("quantity", *_NAMES), check=_names_are_of_one_number),
-        Rule(fields=("action", *_NAMES, *_DESTINATION), check=_action_fits),
+        Rule(
+            fields=("affiliate_id_from_network", *_DESTINATION),
+            check=_destination_is_whole,
+            given=("affiliate_id_from_network", *_DESTINATION),
+        ),
+        Rule(fields=("quantity", *_NAMES), check=_names_are_of_one_number, given=_NAMES),
+        Rule(
+            fields=("action", *_NAMES, *_DESTINATION),
+            check=_action_fits,
+            given=("id_from_network", *_DESTINATION),
+        ),
     ),
     scopes=(
         (

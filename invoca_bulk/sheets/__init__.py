@@ -7,8 +7,8 @@ together; `cells` and `table` turn cells into text; `frames` takes DataFrames, a
 
 from __future__ import annotations
 
-from invoca_bulk.sheets.loading import Source, load, read
+from invoca_bulk.sheets.loading import Source, collector_paused, load, read
 from invoca_bulk.sheets.model import Finding, Sheet
 from invoca_bulk.sheets.sources import MAX_FILE_BYTES
 
-__all__ = ["MAX_FILE_BYTES", "Finding", "Sheet", "Source", "load", "read"]
+__all__ = ["MAX_FILE_BYTES", "Finding", "Sheet", "Source", "collector_paused", "load", "read"]

@@ -28,14 +28,15 @@ class NoText(TypeError):
 def texts(values: Sequence[object]) -> tuple[list[str], dict[int, str]]:
     """The text of each cell of a column, and the issue code of those that the spreadsheet program spoilt, by position.
 
-    The work is done once for each type that occurs, since most columns are all text already.
+    The work is done once for each type that occurs, since most columns are all text already; a list of texts is given
+    back itself.
 
     Raises:
         NoText: a value's type is not in the table, or the value cannot be written out.
     """
     types = set(map(type, values))
     if types <= {str}:
-        return list(values), {}  # type: ignore[arg-type]  # the line above has looked
+        return values if isinstance(values, list) else list(values), {}  # type: ignore[arg-type]  # all are str
     write = {one: _entry(_WRITERS, one) or _refuse for one in types}
     check = {one: check for one in types if (check := _entry(_CHECKS, one))}
     return [write[type(value)](value) for value in values], _spoilt(check, values)

@@ -34,6 +34,8 @@ _SEP_LINE = re.compile(r'"?sep=(.)"?(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
 _END = "\0"
 #: Whether any text of a file can carry the guard against formulas that this package's own CSV files have.
 _GUARDED = re.compile(r"'[=+\-@\t\r]")
+#: So many texts are looked for among the next ones.
+_MOST_SHARED = 100_000
 _FIELD_LIMIT = 2**31 - 1
 _limit_lock = threading.Lock()
 
@@ -113,7 +115,7 @@ def _score(sample: str, delimiter: str, among: Sequence[Resource]) -> tuple[int,
 
 def _parse(text: str, delimiter: str) -> Grid:
     with _long_fields():
-        rows = list(_reader(chain(io.StringIO(text, newline=""), [_END]), delimiter))
+        rows = list(_shared(_reader(chain(_lines(text), [_END]), delimiter)))
     problems = {}
     if rows[-1] == [_END]:
         rows.pop()
@@ -123,6 +125,24 @@ def _parse(text: str, delimiter: str) -> Grid:
     if _GUARDED.search(text):
         rows = [[restore_csv_text(cell) for cell in row] for row in rows]
     return Grid(name="", rows=rows, problems=problems)
+
+
+def _lines(text: str) -> Iterable[str]:
+    """The lines of a text with their ends, whichever these are; a StringIO would need four bytes a character."""
+    data = io.BytesIO(text.encode("utf-8", "surrogatepass"))
+    return io.TextIOWrapper(data, "utf-8", "surrogatepass", newline="")
+
+
+def _shared(rows: Iterable[list[str]]) -> Iterator[list[str]]:
+    """The rows, equal texts being one: it halves the memory, and what is alike is compared at once ever after.
+
+    Now and then all are forgotten: texts that come once would else make the search for the others slow.
+    """
+    first: dict[str, str] = {}
+    for row in rows:
+        yield list(map(first.setdefault, row, row))
+        if len(first) > _MOST_SHARED:
+            first.clear()
 
 
 def _reader(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:

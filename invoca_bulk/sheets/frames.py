@@ -8,7 +8,7 @@ is wrong with a cell is not there: it stands in the cell's text, and survives wh
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,22 +69,31 @@ def load(frame: pd.DataFrame, among: Sequence[Resource]) -> Sheet:
     numbers = _numbers(frame.index)
     known = headers.tables(among).get(carried.resource)
     found = headers.resource_of(titles, (known,) if known else among)
-    rows = table.Table(
-        titles=titles,
-        columns=[frame.iloc[:, at].tolist() for at in range(len(titles))],
-        numbers=range(_FIRST_ROW, _FIRST_ROW + len(frame)) if numbers is None else numbers,
-        row_problems={},
-    )
-    text, findings = table.build(rows, Marks(), found)
-    still = [one for one in carried.findings if one.row is None or numbers is not None]
-    return Sheet(
-        frame=text,
+    still = tuple(one for one in carried.findings if one.row is None or numbers is not None)
+    places = range(_FIRST_ROW, _FIRST_ROW + len(frame)) if numbers is None else numbers
+    sheet = Sheet(
+        frame=_placed(frame, titles, places),
         resource=found,
         source=carried.source,
         path=carried.path,
-        findings=(*still, *findings),
+        findings=still,
         name=found.name if found.is_part else "",
     )
+    if (frame.dtypes == "str").all() and table.is_built(sheet):
+        return sheet
+    columns = [frame.iloc[:, at].tolist() for at in range(len(titles))]
+    rows = table.Table(titles=titles, columns=columns, numbers=places, row_problems={})
+    text, findings = table.build(rows, Marks(), found)
+    return replace(sheet, frame=text, findings=(*still, *findings))
+
+
+def _placed(frame: pd.DataFrame, titles: Sequence[str], numbers: Sequence[int]) -> pd.DataFrame:
+    """The same cells under the titles, with the row numbers; no cell is copied."""
+    placed = frame.copy(deep=False)
+    placed.columns = list(titles)
+    placed.index = pd.Index(np.asarray(numbers, dtype="int64"), name=table.INDEX)
+    placed.attrs = {}
+    return placed
 
 
 def _titles(frame: pd.DataFrame) -> list[str]:
@@ -104,7 +113,7 @@ def _numbers(index: pd.Index) -> list[int] | None:
         raise SheetUnreadable(
             "The DataFrame's index 'row' holds something else than row numbers. Give it whole numbers."
         )
-    return [int(number) for number in index] if index.is_unique else None
+    return index.tolist() if index.is_unique else None
 
 
 # What travels in attrs

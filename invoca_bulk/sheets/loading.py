@@ -72,7 +72,7 @@ def load(source: Source, *, sheet: str | None = None, resource: str | None = Non
         return tuple(several.of_frames(source, sheet, among))
     name = sources.name_of(source)
     try:
-        with _collector_paused():
+        with collector_paused():
             found = several.of_grids(_grids(sources.content_of(source), sheet, among), among)
     except SheetUnreadable as error:
         raise SheetUnreadable(f"{name}: {error}" if name else str(error)) from None
@@ -89,7 +89,7 @@ def _grids(content: bytes | str, sheet: str | None, among: Sequence[Resource]) -
 
 
 @contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """Keep Python's garbage collector from walking through millions of new lists and texts, half of the time else."""
     was_on = gc.isenabled()
     gc.disable()

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    import pandas as pd
+    import numpy as np
+    import numpy.typing as npt
 
     from invoca_bulk.issues import Problem
     from invoca_bulk.schema import Resource
@@ -52,6 +55,16 @@ class Sheet:
     path: Path | None = None
     findings: tuple[Finding, ...]
     name: str = ""
+    _distinct: dict[str, tuple[npt.NDArray[np.int64], list[str]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def distinct(self, header: str) -> tuple[npt.NDArray[np.int64], list[str]]:
+        """A column, found out once: row position to the index of its text (-1: missing), and the distinct texts."""
+        if header not in self._distinct:
+            codes, texts = pd.factorize(self.frame[header].to_numpy(dtype=object))
+            self._distinct[header] = codes, texts.tolist()
+        return self._distinct[header]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from invoca_bulk.errors import SheetUnreadable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from invoca_bulk.schema import Resource
     from invoca_bulk.sheets.headers import Heading
-    from invoca_bulk.sheets.model import Grid, Marks
+    from invoca_bulk.sheets.model import Grid, Marks, Sheet
 
 INDEX = "row"
 _SECRETS = {
@@ -120,6 +121,23 @@ def build(table: Table, marks: Marks, resource: Resource) -> tuple[pd.DataFrame,
     return _frame(titles, texts, table.numbers, filled), [*rows, *dropped, *_counts(table.numbers, filled, marks)]
 
 
+def is_built(sheet: Sheet) -> bool:
+    """Whether `build` would leave a sheet of text columns as it is, since it was read before; asks each text once."""
+    titles = list(sheet.frame.columns)
+    if len(set(titles)) < len(titles) or any(
+        title != title.strip() or not title or _is_secret(title) for title in titles
+    ):
+        return False
+    blank = np.ones(len(sheet.frame), dtype=bool)
+    for title in titles:
+        codes, texts = sheet.distinct(title)
+        if codes.min(initial=0) < 0 or max(map(len, texts), default=0) > MAX_CELL_CHARACTERS:
+            return False
+        if blank.any():
+            blank &= np.array([not text or text.isspace() for text in texts], dtype=bool)[codes]
+    return not blank.any()
+
+
 def _is_secret(title: str) -> bool:
     """Whether a column holds a secret, under its title or one that has it as a part: nobody knows what is in those."""
     return any(name in fold_header(title) for name in _SECRETS)
@@ -191,11 +209,14 @@ def _mark_rows(column: list[str], table: Table) -> None:
         column[at] = marked("row_marked", column[at])
 
 
-def _filled(texts: Sequence[Sequence[str]], numbers: Sequence[int]) -> list[int]:
+def _filled(texts: Sequence[Sequence[str]], numbers: Sequence[int]) -> Sequence[int]:
     """The positions of the rows that are not blank."""
     blank: Sequence[int] = range(len(numbers))
     for column in texts:
-        blank = [at for at in blank if not column[at] or column[at].isspace()]
+        bare = {text for text in set(column) if not text or text.isspace()}
+        blank = [at for at in blank if column[at] in bare] if bare else []
+        if not blank:
+            return range(len(numbers))
     skipped = set(blank)
     return [at for at in range(len(numbers)) if at not in skipped]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
@@ -44,11 +45,12 @@ def found(sheet: int, position: int, cell: tuple[int, str, str], problem: Proble
 
 def frame(issues: Iterable[Found], sheets: Sequence[Sheet]) -> pd.DataFrame:
     """The issues in the order of sheets, rows and columns, each once; columns `issues.ISSUE_COLUMNS`."""
-    told = sorted(dict.fromkeys(issues), key=lambda one: (one.sheet, one.position, one.order))
-    rows = [sheets[one.sheet].frame.index[one.position] if one.position >= 0 else None for one in told]
+    told = sorted(dict.fromkeys(issues), key=itemgetter(0, 1, 2))
+    numbers = [one.frame.index.to_numpy() for one in sheets]
+    rows = [numbers[one.sheet][one.position] if one.position >= 0 else None for one in told]
     columns = {
         "sheet": pd.Series([sheets[one.sheet].name for one in told], dtype="str"),
         "row": pd.array(rows, dtype="Int64"),
-        **{name: pd.Series([getattr(one, name) for one in told], dtype="str") for name in ISSUE_COLUMNS[2:]},
+        **{name: pd.Series(list(map(attrgetter(name), told)), dtype="str") for name in ISSUE_COLUMNS[2:]},
     }
     return pd.DataFrame(columns, columns=list(ISSUE_COLUMNS))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from invoca_bulk.schema import paths
-from invoca_bulk.schema.kinds import PHONE, plain
+from invoca_bulk.schema.kinds import PHONE, Reading, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from invoca_bulk.schema import Action, Column, Resource
-    from invoca_bulk.schema.kinds import Json, Reading
+    from invoca_bulk.schema.kinds import Json
     from invoca_bulk.sheets import Sheet
 
     Codes = npt.NDArray[np.int64]
@@ -50,34 +50,53 @@ class CheckedColumn:
         column: which column it is.
         codes: row position to the index of its text in `texts`.
         texts: the distinct texts.
-        readings: what each of them means; None: blank, or not readable.
+        meant: index of a text to what it means; None: blank, or not readable. All others mean themselves.
         refused: whether each of them has an error.
     """
 
     column: Column
     codes: Codes
     texts: Sequence[str]
-    readings: Sequence[Reading | None]
+    meant: Mapping[int, Reading | None]
     refused: Mask
 
     @cached_property
     def filled(self) -> Mask:
         """Row position to whether the cell holds anything, readable or not."""
-        return np.array([bool(plain(text)) for text in self.texts], dtype=bool)[self.codes]
+        filled = np.ones(len(self.texts), dtype=bool)
+        for at in self.meant:
+            filled[at] = bool(plain(self.texts[at]))
+        return filled[self.codes]
+
+    @cached_property
+    def states(self) -> Codes:
+        """Row position to 1 where the cell has a value, 2 where it has an error, 0 where it is blank or clears."""
+        states = np.ones(len(self.texts), dtype="int64")
+        for at, reading in self.meant.items():
+            states[at] = reading is not None and reading.value not in (None, [])
+        states[self.refused] = 2
+        return states[self.codes]
 
     @cached_property
     def meanings(self) -> Codes:
         """Row position to a number that rows share whose cells mean the same, such as `X` and `X ` do."""
+        if not self.meant:
+            return self.codes
         is_phone = self.column.field.kind is PHONE
-        pairs = zip(self.texts, self.readings, strict=True)
-        meant = [str(reading.value) if reading else plain(text) for text, reading in pairs]
-        meant = [national(text) for text in meant] if is_phone else meant
-        codes, _ = pd.factorize(np.array(meant, dtype="object"))
+        meanings = np.array(self.texts, dtype="object")
+        for at, reading in self.meant.items():
+            text = str(reading.value) if reading else plain(self.texts[at])
+            meanings[at] = national(text) if is_phone else text
+        codes, _ = pd.factorize(meanings)
         return codes[self.codes]
+
+    def reading(self, at: int) -> Reading | None:
+        """What a text means, by its index; None: blank, or not readable."""
+        return self.meant[at] if at in self.meant else Reading(value=self.texts[at])
 
     def value(self, position: int | np.integer) -> Reading | None:
         """What the cell of a row means; None: blank, or not readable."""
-        return self.readings[int(self.codes[position])]
+        return self.reading(int(self.codes[position]))
 
 
 @dataclass(frozen=True, kw_only=True)

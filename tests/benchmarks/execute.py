@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pandas as pd
-from harness import Figure, interleaved
+from harness import Figure, apart, interleaved
 from server import serving
 
 from invoca_bulk import journal, pipeline
@@ -111,4 +111,19 @@ def hidden_limit(size: Size) -> Iterator[Figure]:
     yield Figure(what="answers of 429 in that run", ours=refused, peer=2.0, unit="%", peer_is="at most", wanted=1)
 
 
-BENCHMARKS = (in_flight, hidden_limit)
+def growth_of_runs(size: Size) -> Iterator[Figure]:
+    """What a run costs in memory, its plan, steps and results included, for ten times the rows; no waiting."""
+    few = size.rows(4_000, 100)
+    with serving(0.0) as address:
+        told = {
+            name: {"address": address, "rows": few * times, "slots": 16} for name, times in (("few", 1), ("many", 10))
+        }
+        runs = {name: apart("execute:ours", **one) for name, one in told.items()}
+    added = {name: max(0.1, one.peak - one.before) for name, one in runs.items()}
+    what = f"memory that a run of {few * 10:,} rows adds, from sheet to results"
+    yield Figure(
+        what=what, ours=added["many"], peer=11 * added["few"], unit="MiB", peer_is="11 times a tenth", wanted=1
+    )
+
+
+BENCHMARKS = (in_flight, hidden_limit, growth_of_runs)

@@ -109,6 +109,8 @@ def interleaved(
     for _ in range(repeats):
         for name, (target, arguments) in works.items():
             runs[name].append(apart(target, **arguments))
+    for name, some in runs.items():
+        print(f"  {name}: {spread(some)}", file=sys.stderr, flush=True)
     return {name: (_median(some), some) for name, some in runs.items()}
 
 

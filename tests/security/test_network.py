@@ -17,6 +17,7 @@ import pytest
 import invoca_bulk as ib
 from invoca_bulk import cli, client
 from invoca_bulk.annotation import RowsInvalid
+from invoca_bulk.cli.verbs import group
 from invoca_bulk.client import Client
 from invoca_bulk.errors import InDoubt, InvocaBulkError, NotSent, SettingInvalid
 from invoca_bulk.settings import SETTINGS, Network
@@ -120,7 +121,7 @@ def test_a_certificate_can_be_added(secure: Any, monkeypatch: pytest.MonkeyPatch
 
 def test_there_is_no_switch() -> None:
     """Neither a setting nor a flag of any verb is about verification, and none takes the token."""
-    verbs = [cli.group.get_command(click.Context(cli.group), verb) for verb in cli.VERBS]
+    verbs = [group.get_command(click.Context(group), verb) for verb in cli.VERBS]
     flags = {flag for verb in verbs if verb for one in verb.params for flag in one.opts}
     assert "--base-url" in flags
     words = ("verif", "insecure", "tls", "ssl", "cert", "trust", "redirect")

@@ -5,11 +5,14 @@ import decimal
 import enum
 import io
 import json
+import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from invoca_bulk import errors, sheets
 
@@ -313,3 +316,35 @@ def test_a_secret_is_never_kept(title: str) -> None:
     (sheet,) = sheets.load(frame, resource="advertisers")
     assert "556588585858" not in sheet.frame.to_csv()
     assert "secret_dropped" in {one.problem.code for one in sheet.findings}
+
+
+TITLES = st.sampled_from(["description", "media_type", " quantity", "campaign", "token", "oauth_token", ""])
+TEXTS = st.sampled_from(["", " ", "a", " a ", "#DATE! 2026-05-01", "#ROW! x", "x" * 131_073]) | st.text(max_size=3)
+
+
+@given(data=st.data(), titles=st.lists(TITLES, min_size=1, max_size=4), numbered=st.booleans())
+def test_a_frame_of_texts_is_the_same_the_short_way(data: st.DataObject, titles: list[str], numbered: bool) -> None:  # noqa: FBT001
+    """A frame that is all text already is taken as it is only where the long way would give the same."""
+    rows = data.draw(st.lists(st.tuples(*(TEXTS for _ in titles)), max_size=4))
+    index = pd.Index(range(5, 5 + len(rows)), name="row") if numbered else None
+    text = pd.DataFrame(rows, columns=titles, index=index, dtype="str")
+    long_way = text.astype(object)
+    try:
+        expected = load(long_way)
+    except errors.SheetUnreadable as error:
+        with pytest.raises(errors.SheetUnreadable, match=re.escape(str(error))):
+            load(text)
+        return
+    loaded = load(text)
+    pd.testing.assert_frame_equal(loaded.frame, expected.frame)
+    assert loaded.findings == expected.findings
+    assert loaded.frame.attrs == {}
+
+
+def test_the_rows_of_a_sheet_are_its_own(frame: pd.DataFrame) -> None:
+    """What becomes of a frame after it was loaded changes nothing in what was loaded."""
+    loaded = load(frame)
+    before = loaded.frame.copy()
+    frame.iloc[0, 0] = "changed"
+    frame.columns = [f"new {title}" for title in frame.columns]
+    pd.testing.assert_frame_equal(loaded.frame, before)
