@@ -270,6 +270,23 @@ def test_the_whole_way_without_a_browser(tmp_path: Path, box: Sandbox, requests_
     assert len(box.store.ledger) == 5
 
 
+def test_the_form_comes_once(tmp_path: Path, box: Sandbox, requests_frame: Any) -> None:
+    """Whoever comes back finds the network of the last run filled in, from the first: nothing changes under the hands."""
+    before = Person()
+    before.connects(box)
+    _run_of(before, tmp_path, requests_frame(1))
+    person = Person()
+    shown: list[str] = []
+    person.widget.send = lambda message, **_: shown.append(message["html"] if message.get("region") == "connect" else "")
+    person.does("hello")
+    person.sees("connect", "<form")
+    forms = [one for one in shown if "<form" in one]
+    assert len(forms) == 1
+    assert f'value="{box.network_id}"' in forms[0]
+    person.does("connect", values={"where": "sandbox", "api_version": "2022-08-01"})
+    person.sees("sheet", "2. Sheet")
+
+
 def test_what_can_be_done_follows_the_connection(tmp_path: Path, box: Sandbox, requests_frame: Any) -> None:
     """Without the token of the run's network the results say what to do first; with it the buttons are there."""
     person = Person()

@@ -67,7 +67,7 @@ class Page:
         self._show = self.widget.show
         self._places = Places(settings.journal_folder(journal))
         self._runs = Runs(self._show, self._places)
-        self._show("connect", screens.connect())
+        self._show("connect", screens.busy("1. Connect", "Looking for earlier runs"))
 
     def _repr_mimebundle_(self, **options: Any) -> Any:  # noqa: ANN401  IPython's protocol
         return self.widget._repr_mimebundle_(**options)
@@ -97,10 +97,17 @@ class Page:
             self._told("run", _RUN, self._todo.get())
 
     def _welcome(self) -> None:
-        """What was there before the page; whoever has reloaded it wants to go on there."""
-        last = self._runs.welcome()
-        if last and not self._places.network and not self._places.is_sandbox(last):
-            self._show("connect", screens.connect(typed=vars(last) | {"where": "network"}))
+        """What was there before the page; whoever has reloaded it wants to go on there.
+
+        The form comes only then: it must not change under the person's hands.
+        """
+        typed: dict[str, Any] = {}
+        try:
+            last = self._runs.welcome()
+            if last and not self._places.is_sandbox(last):
+                typed = vars(last) | {"where": "network"}
+        finally:
+            self._show("connect", screens.connect(typed=typed))
 
     def _watch(self) -> None:
         todo: Callable[[], object] = self._runs.look
