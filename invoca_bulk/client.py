@@ -167,13 +167,14 @@ class Client:
             raise SettingInvalid(msg)
         return url
 
-    async def send(
+    async def send(  # noqa: PLR0913  one request, and who is told of it; keyword-only
         self,
         slot: int,
         verb: str,
         parts: tuple[str, ...],
         body: Mapping[str, Json] | None = None,
         *,
+        on_start: Callable[[], None] = lambda: None,
         on_status: Callable[[int], None] = lambda _: None,
     ) -> Answer:
         """Send one request, once.
@@ -183,6 +184,7 @@ class Client:
             verb: the HTTP method.
             parts: the path below the network.
             body: the JSON object.
+            on_start: called just before the first byte is sent; it may raise, and then nothing is.
             on_status: called as soon as the status is there, before the body is read.
 
         Raises:
@@ -193,7 +195,9 @@ class Client:
 
         async def trace(event: str, _: Mapping[str, Any]) -> None:
             nonlocal started
-            started = started or event.endswith("send_request_headers.started")
+            if not started and event.endswith("send_request_headers.started"):
+                on_start()
+                started = True
 
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         client = self._slots[slot]

@@ -66,7 +66,7 @@ def settings() -> str:
         ("flag", "environment", "default", "meaning"),
         (
             (
-                f"`{one.flag}`",
+                f"`{one.flag}`" if one.has_flag else "",
                 f"`{one.variable}`" if one.variable else "",
                 "" if one.default is None else f"`{one.default}`",
                 one.help + (f" In {one.unit}." if one.unit else ""),

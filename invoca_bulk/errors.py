@@ -68,8 +68,20 @@ class NotAuthorized(RunAborted):
     """The platform does not accept the token (401)."""
 
 
+class TooManyFailures(RunAborted):
+    """More steps were not done than the user wants to see."""
+
+
 class JournalHeld(RunAborted):
     """Another process runs on this network."""
+
+
+class StepTaken(RunAborted):
+    """A step is not where it must be in the journal: somebody else has it."""
+
+
+class PlaceLost(RunAborted):
+    """This process is taken for a dead one, and others do what it was doing."""
 
 
 class PlatformUnavailable(RunAborted):

@@ -11,6 +11,7 @@ from invoca_bulk.errors import NotConfirmed, PlanUnusable, SettingInvalid, Sheet
 from invoca_bulk.journal import REHEARSAL
 from invoca_bulk.schema import SHEETS, Action
 from invoca_bulk.schema.outputs import Outcome
+from invoca_bulk.settings import Database
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from invoca_bulk.kept import Kept
     from invoca_bulk.options import Options
     from invoca_bulk.planning import Choices, Plan, PlannedRow, PlannedSheet
-    from invoca_bulk.settings import Network
+    from invoca_bulk.settings import Network, Place
 
 _ERRORS_SHOWN = 5
 _REMOVALS_SHOWN = 200
@@ -141,7 +142,7 @@ def refuse_repeats(plan: Plan, options: Options) -> str:
     by = f"run{'s' if len(runs) > 1 else ''} {', '.join(runs)}"
     if plan.steps or Outcome.UNKNOWN in counts:
         return f"{_rows_text(plan, done)} done already by {by} ({told}); their outcome is shown. {again}"
-    journal = f" --journal {options.journal}" if options.journal else ""
+    journal = f" --journal {options.journal}" if options.journal and not _has_password(options.journal) else ""
     commands = [f"  invoca-bulk results {run} -o results.xlsx{journal}" for run in runs]
     told = "\n".join(
         [
@@ -151,6 +152,11 @@ def refuse_repeats(plan: Plan, options: Options) -> str:
         ]
     )
     raise NotConfirmed(told)
+
+
+def _has_password(place: str | Place) -> bool:
+    """Whether a place of journals cannot be named in a command; the environment has it."""
+    return isinstance(place, Database) and place.has_password
 
 
 def _rows_text(plan: Plan, rows: Sequence[PlannedRow]) -> str:

@@ -130,7 +130,8 @@ def run(
         sheet: as for `read`.
         resource: as for `read`.
         options: `nested`, `allow_removals`, `auto_ids`, `skip_invalid`, `yes`, `again`, `max_new_numbers`,
-            `concurrency`, `rate`, `timeout`, `journal`, `progress`; `invoca_bulk.options.Options` explains them.
+            `concurrency`, `rate`, `timeout`, `journal`, `progress`, `cluster`, `detach`; `invoca_bulk.options.Options`
+            explains them.
 
     Returns:
         The sheet, with what the platform assigned (`promo_number`, `id`, `id_from_network`, `object_url`) and the
@@ -139,7 +140,8 @@ def run(
         of `read`.
 
     In a notebook the outcomes are shown below the cell (not with `progress=False`), and the warnings as sentences. The
-    stop button, or Ctrl-C, sends nothing more and awaits what is under way; a second press gives that up too.
+    stop button, or Ctrl-C, sends nothing more and awaits what is under way; a second press gives that up too. With
+    `cluster=True` workers do the run, and the stop button only ends the looking on: the frame holds what is done so far.
 
     Warns:
         UserWarning: the run was interrupted or aborted, with the line that goes on; or the results had to go to another
@@ -221,6 +223,9 @@ def _how_to_go_on(finished: Finished, options: Options) -> list[str]:
     if run.state is RunState.FINISHED:
         return []
     done = sum(count for outcome, count in totals.items() if outcome in DONE)
+    if finished.is_under_way:
+        state = f"Run {run.run} is at the workers: {done:,} of {sum(totals.values()):,} rows are done."
+        return [f'{state} To follow it: ib.resume("{run.run}", network, cluster=True)']
     state = f"Run {run.run} was {run.state}: {done:,} rows are done, {sum(totals.values()) - done:,} are left."
     if not finished.is_resumable:
         return [state]

@@ -8,21 +8,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.execution import Rules
 from invoca_bulk.planning import NESTED, Choices
 from invoca_bulk.settings import (
     FIRST_BACKOFF,
     REHEARSAL_SETTLE,
     SETTINGS,
+    Database,
     checked_number,
     from_environment,
+    journal_place,
     number_of,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
-    from invoca_bulk.settings import Network
+    from invoca_bulk.settings import Network, Place
 
 #: Options that an environment variable gives where the caller does not, and their types.
 _FROM_ENVIRONMENT: Mapping[str, type[int | float]] = {"max_new_numbers": int, "settle": float}
@@ -45,8 +47,10 @@ class Options:
         doubt_refusals: take 429 for no proof that a number was not created.
         confirm: asks the user a question; None: nobody can be asked.
         say: tells the user a sentence before and during a run; None: on standard error.
-        journal: the folder of the journals; None: the user's own.
+        journal: where the journals are: a folder, or `postgresql://…`; None: the user's own place.
         progress: whether to show a progress bar.
+        cluster: have workers do it (`invoca-bulk worker`), which share a journal on PostgreSQL, and follow them.
+        detach: with `cluster`: do not follow them.
         first_backoff: seconds to wait at most after a row's first refusal for now (429); doubles with each one.
     """
 
@@ -68,8 +72,10 @@ class Options:
     concurrency: int = SETTINGS["concurrency"].default
     rate: float | None = None
     timeout: float = SETTINGS["timeout"].default
-    journal: str | Path | None = None
+    journal: str | Place | None = None
     progress: bool = True
+    cluster: bool = False
+    detach: bool = False
     first_backoff: float = FIRST_BACKOFF
 
     @property
@@ -81,6 +87,8 @@ class Options:
         if self.nested not in NESTED:
             msg = f"{self.nested!r} is no way to treat users and sites. Use {' or '.join(NESTED)}."
             raise SettingInvalid(msg)
+        if isinstance(self.journal, str) and isinstance(place := journal_place(self.journal), Database):
+            object.__setattr__(self, "journal", place)  # the text may hold a password
         for name, kind in _FROM_ENVIRONMENT.items():
             if getattr(self, name) is None and isinstance(text := from_environment(name), str):
                 object.__setattr__(self, name, number_of(name, text, kind))
@@ -92,6 +100,17 @@ class Options:
         """Seconds after which a request in doubt was applied, or never will be."""
         default = REHEARSAL_SETTLE if network.rehearsal else SETTINGS["settle"].default
         return default if self.settle is None else self.settle
+
+    def rules(self, network: Network, steps: int) -> Rules:
+        """How a run of so many steps is executed on a network."""
+        return Rules(
+            settle=self.settle_on(network),
+            resend_absent=self.resend_absent,
+            resend_unknown=self.resend_unknown,
+            max_failures=self.failures_of(steps),
+            first_backoff=self.first_backoff,
+            doubt_refusals=self.doubt_refusals,
+        )
 
     def failures_of(self, steps: int) -> int | None:
         """So many steps that were not done stop a run of so many; None: no number does.

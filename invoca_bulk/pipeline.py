@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -23,6 +22,7 @@ from invoca_bulk import (
 )
 from invoca_bulk.annotation import Report
 from invoca_bulk.client import Client
+from invoca_bulk.cluster import chunks, following
 from invoca_bulk.errors import OutputUnwritable, RunAborted, SettingInvalid
 from invoca_bulk.journal import RunState, State
 from invoca_bulk.kept import Kept
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from invoca_bulk.journal import Journal, RowRecord, RunRecord
     from invoca_bulk.options import Options
     from invoca_bulk.planning import Plan
+    from invoca_bulk.settings import Place
     from invoca_bulk.validation import Checked
     from invoca_bulk.verdicts import Verdict
 
@@ -68,6 +69,7 @@ class Finished:
         not_saved: why the results file was not written.
         is_resumable: whether something is left that `resume` would do.
         is_rehearsal: whether it was one; its journal goes with this program.
+        is_detached: whether nobody wanted to wait for the workers that do it.
         unheeded: lines of text: what of the sheets was not sent, such as columns that nobody knows.
     """
 
@@ -79,12 +81,21 @@ class Finished:
     not_saved: OutputUnwritable | None = None
     is_resumable: bool = False
     is_rehearsal: bool = False
+    is_detached: bool = False
 
     @property
     def exit_code(self) -> int:
-        """0 all done; 1 some rows not done; 3 aborted; 4 interrupted."""
-        ended = {RunState.ABORTED: 3, RunState.INTERRUPTED: 4}.get(self.results.run.state)
+        """0 all done, or left to workers; 1 some rows not done; 3 aborted; 4 interrupted, or not followed any more."""
+        state = self.results.run.state
+        if self.is_under_way and self.is_detached:
+            return 0
+        ended = {RunState.ABORTED: 3, RunState.INTERRUPTED: 4, RunState.RUNNING: 4}.get(state)
         return ended or (0 if self.results.all_done and not self.not_saved else 1)
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether workers are still at it."""
+        return self.results.run.state is RunState.RUNNING
 
     @property
     def notes(self) -> list[str]:
@@ -93,6 +104,23 @@ class Finished:
         if self.saved != self.asked:
             notes.append(f"{self.asked} could not be written; the results are at another place.")
         return notes
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Handed:
+    """A run that is recorded, for workers to do.
+
+    Attributes:
+        task: as workers know it.
+        target: where its results are to go; None: only a frame is wanted.
+        inputs: the files that the results must not replace.
+        unheeded: as in `Finished`.
+    """
+
+    task: chunks.Task
+    target: Path | None
+    inputs: Sequence[Path] = ()
+    unheeded: tuple[str, ...] = ()
 
 
 def network_of(target: Network | Target, *, api_version: str = DEFAULT_API_VERSION) -> Network:
@@ -185,32 +213,76 @@ def run(
     if kept:
         guards.refuse_other_network(kept, network)
         options = replace(options, **asdict(kept.choices))
+    if options.cluster:
+        following.prepare(network, options)
     report = check(source, api_version=network.api_version, auto_ids=options.auto_ids, **reading)
     guards.refuse_errors(report, skip=options.skip_invalid)
     guards.refuse_rehearsals(report, network)
-    with journal.opened(journal.folder_of(network, options.journal), network) as book:
+    with journal.opened(journal.place_of(network, options.journal), network) as book:
         content = planning.fingerprint_of(one.sheet for one in report.checked.sheets)
         unfinished = None if options.again else book.unfinished(content)
         if unfinished:
             guards.refuse_other_choices(unfinished, network, options)
-            return _go_on(unfinished, network, book, options, output=output, for_good=for_good)
-        plan = make_plan(report.checked, network, options, None if network.rehearsal else book)
-        told = guards.refuse_repeats(plan, options)
-        if kept:
-            guards.refuse_drift(kept, plan)
-        guards.refuse_errors(Report(replace(report.checked, issues=plan.issues)), skip=options.skip_invalid)
-        if told:
-            _say(options, told)
-        target = guards.prepared(output, plan.sheets, plan.rows)
-        guards.confirm(plan, network, options)
-        inputs = [path for one in report.checked.sheets if (path := one.sheet.path)]
-        paths = {"output": _whole_path(target), "source_path": _whole_path(*inputs[:1])}
-        start = journal.Start(choices=options.choices, **paths)
-        with bridge.interrupts_held(for_good=for_good) as interrupts:
-            work = _begun(plan, network, book, start, assign_ids=options.assign_ids)
-            finished = execute(work, network, book, options, interrupts)
-            finished = replace(finished, unheeded=tuple(report.unheeded()))
-            return _saved(finished, target, inputs)
+            ended = _go_on(unfinished, network, book, options, output=output, for_good=for_good)
+        else:
+            ended = _begin(report, kept, network, book, options, output=output, for_good=for_good)
+    return _followed(ended, network, options)
+
+
+def _begin(  # noqa: PLR0913  a sheet, and how it is wanted; keyword-only
+    report: Report,
+    kept: Kept | None,
+    network: Network,
+    book: Journal,
+    options: Options,
+    *,
+    output: Path | None,
+    for_good: bool,
+) -> Finished | _Handed:
+    """Plan a checked sheet, and run it."""
+    plan = make_plan(report.checked, network, options, None if network.rehearsal else book)
+    told = guards.refuse_repeats(plan, options)
+    if kept:
+        guards.refuse_drift(kept, plan)
+    guards.refuse_errors(Report(replace(report.checked, issues=plan.issues)), skip=options.skip_invalid)
+    if told:
+        _say(options, told)
+    target = guards.prepared(output, plan.sheets, plan.rows)
+    guards.confirm(plan, network, options)
+    inputs = [path for one in report.checked.sheets if (path := one.sheet.path)]
+    unheeded = tuple(report.unheeded())
+    start = journal.Start(
+        choices=options.choices,
+        output=_whole_path(target),
+        source_path=_whole_path(*inputs[:1]),
+        workers=chunks.for_workers(options, turn=1) if options.cluster else None,
+    )
+    with bridge.interrupts_held(for_good=for_good and not options.cluster) as interrupts:
+        work = _begun(plan, network, book, start, assign_ids=options.assign_ids)
+        if options.cluster:
+            task = chunks.Task(run=work.run, turn=1)
+            return _Handed(task=task, target=target, inputs=inputs, unheeded=unheeded)
+        finished = execute(work, network, book, options, interrupts)
+        return _saved(replace(finished, unheeded=unheeded), target, inputs)
+
+
+def _followed(ended: Finished | _Handed, network: Network, options: Options) -> Finished:
+    """What a run came to; one for workers is handed to them, now that they can have the journal."""
+    if isinstance(ended, Finished):
+        return ended
+    following.hand_out(network, options, ended.task)
+    if not options.detach:
+        following.follow(network, options, ended.task.run)
+    record, rows = journal.results_of(journal.place_of(network, options.journal), ended.task.run)
+    stopped = record.state in {RunState.INTERRUPTED, RunState.ABORTED}
+    finished = Finished(
+        results=Results(run=record, rows=rows),
+        error=RunAborted(record.note) if record.state is RunState.ABORTED else None,
+        unheeded=ended.unheeded,
+        is_resumable=stopped,
+        is_detached=options.detach,
+    )
+    return finished if finished.is_under_way else _saved(finished, ended.target, ended.inputs)
 
 
 def resume(
@@ -229,25 +301,32 @@ def resume(
         UserError: the run is not known, or is another network's; nothing was sent.
         RunAborted: another process holds the journal; nothing was sent.
     """
-    folder = journal.folder_of(network, options.journal)
-    record = journal.run_of(folder, run_id) if run_id else latest_open(folder, network)
+    place = journal.place_of(network, options.journal)
+    record = journal.run_of(place, run_id) if run_id else latest_open(place, network)
     guards.refuse_other_run(record, network)
-    with journal.opened(folder, network) as book:
-        return _go_on(book.run(record.run), network, book, options, output=output, for_good=for_good)
+    if options.cluster and record.state is RunState.RUNNING and record.workers:
+        target = output or (Path(record.output) if record.output else None)
+        task = chunks.Task(run=record.run, turn=chunks.turn_of(record))
+        return _followed(_Handed(task=task, target=target), network, options)
+    if options.cluster:
+        following.prepare(network, options)
+    with journal.opened(place, network) as book:
+        ended = _go_on(book.run(record.run), network, book, options, output=output, for_good=for_good)
+    return _followed(ended, network, options)
 
 
-def latest_open(folder: Path, network: Network | None = None) -> RunRecord:
+def latest_open(place: Place, network: Network | None = None) -> RunRecord:
     """The latest run of which something is left.
 
     Args:
-        folder: of the journals.
+        place: where the journals are.
         network: whose run it has to be; None: any.
 
     Raises:
         SettingInvalid: there is none.
     """
     where = (network.base_url, network.network_id) if network else None
-    for one in reversed(journal.listed(folder)):
+    for one in reversed(journal.listed(place)):
         if one.is_open and where in {None, (one.record.base_url, one.record.network_id)}:
             return one.record
     raise SettingInvalid("Nothing is left to do of any run. `invoca-bulk runs` shows them all.")
@@ -255,7 +334,7 @@ def latest_open(folder: Path, network: Network | None = None) -> RunRecord:
 
 def _go_on(  # noqa: PLR0913  a run, and how it is wanted; keyword-only
     record: RunRecord, network: Network, book: Journal, options: Options, *, output: Path | None, for_good: bool
-) -> Finished:
+) -> Finished | _Handed:
     """Do what is left of a run, as it began."""
     network = replace(network, api_version=record.api_version)
     work = execution.of_run(book, record)
@@ -265,6 +344,10 @@ def _go_on(  # noqa: PLR0913  a run, and how it is wanted; keyword-only
         output or (Path(record.output) if record.output else None), record.sheets, book.rows(record.run)
     )
     inputs = [Path(record.source_path)] if record.source_path else []
+    if options.cluster:
+        task = chunks.Task(run=record.run, turn=chunks.turn_of(record) + 1)
+        book.go_on(record.run, chunks.for_workers(options, task.turn))
+        return _Handed(task=task, target=target, inputs=inputs)
     with bridge.interrupts_held(for_good=for_good) as interrupts:
         book.go_on(record.run)
         return _saved(execute(work, network, book, options, interrupts), target, inputs)
@@ -284,7 +367,7 @@ def _goes_on(record: RunRecord, work: Work) -> str:
 
 def _begun(plan: Plan, network: Network, book: Journal, start: journal.Start, *, assign_ids: bool) -> Work:
     """Record a run that begins."""
-    now = time.time()
+    now = book.now()
     run_id = book.new_id(network, now)
     if assign_ids:
         plan = planning.with_own_ids(plan, run_id, network.api_version)
@@ -314,7 +397,7 @@ def _known(network: Network, options: Options) -> Iterator[Journal | None]:
     if network.rehearsal:
         yield None
     else:
-        with journal.reading(settings.journal_folder(options.journal), network) as book:
+        with journal.reading(settings.journal_place(options.journal), network) as book:
             yield book
 
 
@@ -343,14 +426,20 @@ def execute(work: Work, network: Network, book: Journal, options: Options, inter
     learned = book.learned()
     pace = pacing.Pace(options.rate, first=REHEARSAL_RATE if network.rehearsal else FIRST_RATE, learned=learned)
     running = execution.Execution(
-        work=work, network=network, journal=book, pace=pace, rules=_rules(network, options, work), tally=tally
+        work=work,
+        network=network,
+        journal=book,
+        pace=pace,
+        rules=options.rules(network, len(work.steps)),
+        tally=tally,
+        now=book.now,
     )
     with Bar(tally, show=options.progress) as bar:
         ended = _ended(running, network, options, interrupts, bar, slots=min(options.concurrency, len(work.steps)))
     with contextlib.suppress(Exception):  # that it has ended is told below too; its results matter more
-        book.end(work.run, ended.state, now=time.time(), note=str(ended.error or ""))
-        if pace.learned:
-            book.learn(pace.learned, now=time.time())
+        book.end(work.run, ended.state, now=book.now(), note=str(ended.error or ""))
+        if running.learned:
+            book.learn(running.learned, now=book.now())
     record = replace(book.run(work.run), state=ended.state)
     results = Results(run=record, rows=_rows(book, work.run, ended))
     stopped = ended.state is not RunState.FINISHED
@@ -359,17 +448,6 @@ def execute(work: Work, network: Network, book: Journal, options: Options, inter
         error=ended.error,
         is_resumable=stopped and book.is_open(record),
         is_rehearsal=network.rehearsal,
-    )
-
-
-def _rules(network: Network, options: Options, work: Work) -> execution.Rules:
-    return execution.Rules(
-        settle=options.settle_on(network),
-        resend_absent=options.resend_absent,
-        resend_unknown=options.resend_unknown,
-        max_failures=options.failures_of(len(work.steps)),
-        first_backoff=options.first_backoff,
-        doubt_refusals=options.doubt_refusals,
     )
 
 
@@ -411,13 +489,13 @@ def _overlaid(row: RowRecord, verdict: Verdict) -> RowRecord:
     return replace(row, outcome=journal.outcome(verdict.state, row.action), **known)
 
 
-def results_of(run_id: str, folder: str | Path | None) -> Results:
+def results_of(run_id: str, place: str | Place | None) -> Results:
     """The results of any run as they stand now, also of one that another process is at.
 
     Raises:
-        SettingInvalid: no journal in the folder knows the run.
+        SettingInvalid: no journal there knows the run.
     """
-    record, rows = journal.results_of(settings.journal_folder(folder), run_id)
+    record, rows = journal.results_of(settings.journal_place(place), run_id)
     return Results(run=record, rows=rows)
 
 

@@ -14,8 +14,8 @@ import sys
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import unquote, urlsplit
 
 from invoca_bulk.errors import SettingInvalid
 from invoca_bulk.schema import API_VERSIONS, DEFAULT_API_VERSION
@@ -37,6 +37,7 @@ class Setting:
         variable: the environment variable; empty when there is none.
         help: one sentence.
         minimum: the smallest number that makes sense; None for texts.
+        has_flag: whether the command line has a flag for it.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Setting:
     unit: str = ""
     variable: str = ""
     minimum: float | None = None
+    has_flag: bool = True
 
     @property
     def flag(self) -> str:
@@ -120,7 +122,17 @@ SETTINGS: Mapping[str, Setting] = {
             name="journal",
             default=None,
             variable="INVOCA_JOURNAL",
-            help="The folder of the journals; the default is the user's state directory.",
+            help="Where the journals are: a folder, or postgresql://… for several machines; the default is the user's "
+            "state directory.",
+        ),
+        Setting(
+            name="lease",
+            default=30.0,
+            minimum=1.0,
+            unit="seconds",
+            variable="INVOCA_LEASE",
+            has_flag=False,
+            help="With a journal on PostgreSQL: how long a process may be silent before others take it for dead.",
         ),
     )
 }
@@ -370,14 +382,108 @@ def checked_number(name: str, value: float | None) -> float | None:
     """
     setting = SETTINGS[name]
     if value is not None and setting.minimum is not None and not value >= setting.minimum:
-        msg = f"{setting.flag} is {value:g}, but it must be at least {setting.minimum:g} {setting.unit}."
+        name = setting.flag if setting.has_flag else setting.variable
+        msg = f"{name} is {value:g}, but it must be at least {setting.minimum:g} {setting.unit}."
         raise SettingInvalid(msg)
     return value
 
 
-def journal_folder(given: str | Path | None) -> Path:
-    """The folder of the journals: as given, from the environment, or in the user's state directory."""
+def lease_seconds() -> float:
+    """How long a process of a shared journal may be silent.
+
+    Raises:
+        SettingInvalid: the environment variable is no such number.
+    """
+    given = from_environment("lease")
+    seconds = number_of("lease", given, float) if isinstance(given, str) else given
+    return float(checked_number("lease", seconds) or 0)
+
+
+class Database:
+    """A PostgreSQL database that holds the journals of several machines; it shows its password to nobody.
+
+    Args:
+        url: `postgresql://…`, as libpq takes it.
+
+    Raises:
+        SettingInvalid: it cannot be one.
+    """
+
+    def __init__(self, url: str) -> None:
+        # Not in a variable of the caller's frame, which a traceback may show.
+        self._url, url = url, ""
+        try:
+            parts = urlsplit(self._url)
+            where = "" if parts.port is None else f":{parts.port}"
+            plain = not ("@" in parts.path + parts.query + parts.fragment or parts.netloc.count("@") > 1)
+        except ValueError:
+            plain = False
+        if not plain:
+            msg = (
+                "The journal's address is not of the form postgresql://user:password@host:port/database. Correct it; "
+                "in a password write each of @ / ? # : [ ] % as %40 %2F %3F %23 %3A %5B %5D %25."
+            )
+            raise SettingInvalid(msg)
+        given = [parts.password or "", *re.findall(r"password=([^&]*)", parts.query)]
+        self._passwords = {one for text in given for one in (text, unquote(text)) if one}
+        user = f"{parts.username}@" if parts.username else ""
+        self._shown = f"postgresql://{user}{parts.hostname or ''}{where}{parts.path}"
+
+    def reveal(self) -> str:
+        """The whole address, for the driver."""
+        return self._url
+
+    @property
+    def has_password(self) -> bool:
+        """Whether the address holds a password."""
+        return bool(self._passwords)
+
+    def hide(self, text: str) -> str:
+        """A text that may hold the password, without it."""
+        for one in sorted(self._passwords, key=len, reverse=True):
+            text = text.replace(one, "***")
+        return text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Database) and self._url == other.reveal()
+
+    def __hash__(self) -> int:
+        return hash(self._url)
+
+    def __str__(self) -> str:
+        return self._shown
+
+    def __repr__(self) -> str:
+        return f"Database({self._shown!r})"
+
+    def __reduce__(self) -> str:
+        msg = "A database's address is not pickled."
+        raise TypeError(msg)
+
+
+#: Where journals are: a folder of this machine, or a database.
+Place: TypeAlias = Path | Database
+
+
+def journal_place(given: str | Place | None) -> Place:
+    """Where the journals are: as given, from the environment, or in the user's state directory."""
     import platformdirs  # noqa: PLC0415  not needed for `--help`
 
-    text = given or from_environment("journal")
-    return Path(text) if text else platformdirs.user_state_path("invoca-bulk", appauthor=False) / "journal"
+    where = given or from_environment("journal")
+    if isinstance(where, Database):
+        return where
+    if re.match(r"postgres(ql)?:/", str(where)):
+        return Database(str(where))
+    return Path(where) if where else platformdirs.user_state_path("invoca-bulk", appauthor=False) / "journal"
+
+
+def setting_of(place: Place) -> str:
+    """What the environment variable of the journal has to be for a place, in whatever folder it is read."""
+    return place.reveal() if isinstance(place, Database) else str(place.absolute())
+
+
+def own_folder(place: Place) -> Path:
+    """A folder of this machine for what belongs to journals: theirs, or the user's own."""
+    import platformdirs  # noqa: PLC0415  as above
+
+    return place if isinstance(place, Path) else platformdirs.user_state_path("invoca-bulk", appauthor=False)

@@ -271,13 +271,15 @@ def test_the_whole_way_without_a_browser(tmp_path: Path, box: Sandbox, requests_
 
 
 def test_the_form_comes_once(tmp_path: Path, box: Sandbox, requests_frame: Any) -> None:
-    """Whoever comes back finds the network of the last run filled in, from the first: nothing changes under the hands."""
+    """Whoever comes back finds the network of the last run filled in: nothing changes under the hands."""
     before = Person()
     before.connects(box)
     _run_of(before, tmp_path, requests_frame(1))
     person = Person()
     shown: list[str] = []
-    person.widget.send = lambda message, **_: shown.append(message["html"] if message.get("region") == "connect" else "")
+    person.widget.send = lambda message, **_: shown.append(
+        message["html"] if message.get("region") == "connect" else ""
+    )
     person.does("hello")
     person.sees("connect", "<form")
     forms = [one for one in shown if "<form" in one]

@@ -316,7 +316,7 @@ def test_unknown_rows_of_a_results_file_are_settled(box: Any, network: Any, requ
     first = _run(requests_frame(3), network, settle=0.05)
     assert _counts(first)["unknown"] == 1
     box.faults.change(list_lag=0.0)
-    with journal.opened(settings.journal_folder(None), network) as book:  # as if it had been killed before it looked
+    with journal.opened(settings.journal_place(None), network) as book:  # as if it had been killed before it looked
         (absent,) = book.steps(first.results.run.run, journal.State.ABSENT)
         key = {"run": absent.run, "step": absent.step.number}
         book.apply([journal.Change(**key, before=journal.State.ABSENT, after=journal.State.SENT)])
@@ -357,7 +357,7 @@ def test_the_rate_that_was_found_is_remembered(box: Any, network: Any, requests_
     box.faults.change(limit=20)
     finished = _run(requests_frame(60), network, concurrency=8)
     assert _counts(finished) == {"created": 60}
-    with journal.opened(settings.journal_folder(None), network) as book:
+    with journal.opened(settings.journal_place(None), network) as book:
         learned = book.learned()
     assert learned is not None
     assert 5 < learned < 40
@@ -584,7 +584,7 @@ def test_a_clock_that_was_set_back_gives_no_number_twice(
     box.faults.change(script=[None, "drop_before"])
     real = time.time
     with monkeypatch.context() as patch:
-        patch.setattr("invoca_bulk.pipeline.time.time", lambda: real() + 1000 if not box.store.ledger else real())
+        patch.setattr("invoca_bulk.journal.book.time.time", lambda: real() + 1000 if not box.store.ledger else real())
         finished = _run(requests_frame(2, description="The same"), network, concurrency=1)
     assert _counts(finished) == {"created": 1, "unknown": 1}
 

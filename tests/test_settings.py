@@ -165,10 +165,10 @@ def test_number_below_the_minimum_is_refused(name: str, value: float) -> None:
         settings.checked_number(name, value)
 
 
-def test_journal_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_journal_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As given, else from the environment, else in the user's state directory."""
-    assert settings.journal_folder("here") == Path("here")
+    assert settings.journal_place("here") == Path("here")
     monkeypatch.setenv("INVOCA_JOURNAL", str(tmp_path))
-    assert settings.journal_folder(None) == tmp_path
+    assert settings.journal_place(None) == tmp_path
     monkeypatch.delenv("INVOCA_JOURNAL")
-    assert settings.journal_folder(None).parts[-2:] == ("invoca-bulk", "journal")
+    assert settings.journal_place(None).parts[-2:] == ("invoca-bulk", "journal")

@@ -40,6 +40,7 @@ FLOORS = [
     ["previews"],
     ["bridge", "progress"],
     ["fetching"],
+    ["cluster"],
     ["exporting"],
     ["undoing"],
     ["pipeline"],
@@ -54,8 +55,9 @@ FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 #: Third-party library to the modules that may import it.
 LIBRARIES = {
     "httpx": {"client"},
-    "tenacity": {"client"},
-    "sqlalchemy": {"journal", "execution"},  # execution: its exceptions only
+    "tenacity": {"client", "journal"},
+    "sqlalchemy": {"journal", "execution", "cluster"},  # execution: its exceptions only
+    "dbos": {"cluster"},
     "filelock": {"journal"},
     "python_calamine": {"sheets"},
     "xlsxwriter": {"workbook"},

@@ -19,7 +19,7 @@ import invoca_bulk as ib
 from invoca_bulk import journal, merging, planning, validation
 from invoca_bulk.planning import Step
 from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, Action
-from invoca_bulk.settings import Network, journal_folder
+from invoca_bulk.settings import Network, journal_place
 from invoca_bulk.undoing import sheet
 from invoca_bulk.undoing.rows import Reversal, reversal
 from invoca_bulk.undoing.since import Done
@@ -439,7 +439,7 @@ def moved_on(stage: Stage, _: str) -> None:
 
 def bought(run: str) -> list[str]:
     """The numbers that a run has bought."""
-    rows = journal.results_of(journal_folder(None), run)[1]
+    rows = journal.results_of(journal_place(None), run)[1]
     return [one.answer["promo_number"] for one in rows if one.action == "create" and one.answer.get("promo_number")]
 
 
@@ -743,7 +743,7 @@ def test_a_run_that_is_not_at_its_end(stage: Stage) -> None:
     """What was sent of an interrupted run can be taken back; it is told that the rest would still be sent."""
     run = stage.run(pd.DataFrame([CAMPAIGN | PLAIN, OTHER | PLAIN]))
     file = journal.journal_file(
-        journal_folder(None), base_url=stage.network.base_url, network_id=stage.network.network_id
+        journal_place(None), base_url=stage.network.base_url, network_id=stage.network.network_id
     )
     with sqlite3.connect(file) as database:
         database.execute("UPDATE steps SET state = 'pending', answer = NULL WHERE step = 1")

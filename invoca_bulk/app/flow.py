@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from invoca_bulk.annotation import Report
     from invoca_bulk.previews import Preview
+    from invoca_bulk.settings import Place
 
     Message = Mapping[str, Any]
 
@@ -49,13 +50,13 @@ class Page:
     """The upload page, to be displayed in a notebook's cell.
 
     Args:
-        journal: the folder of the journals; None: the user's own.
+        journal: where the journals are: a folder, or `postgresql://…`; None: the user's own.
 
     Attributes:
         widget: what is displayed.
     """
 
-    def __init__(self, journal: str | Path | None = None) -> None:
+    def __init__(self, journal: str | Place | None = None) -> None:
         self._files = tempfile.TemporaryDirectory(prefix="invoca-bulk-page-")
         self._upload: Path | None = None
         self._report: Report | None = None
@@ -65,7 +66,7 @@ class Page:
         self._is_begun = False
         self.widget = Live(screens.layout(displays.STYLE), self._hear)
         self._show = self.widget.show
-        self._places = Places(settings.journal_folder(journal))
+        self._places = Places(settings.journal_place(journal))
         self._runs = Runs(self._show, self._places)
         self._show("connect", screens.busy("1. Connect", "Looking for earlier runs"))
 
@@ -274,7 +275,7 @@ class Page:
             return
         network = self._places.network
         chosen = {name: value for name in _PLANNED if (value := self._choices.get(name)) is not None}
-        options = Options(**chosen, journal=self._places.folder(network))
+        options = Options(**chosen, journal=self._places.place(network))
         source = self._report if self._report.checked.auto_ids == options.auto_ids else self._upload
         self._show_plan(pipeline.preview(source, network, options))
 
@@ -304,7 +305,7 @@ class Page:
         self._runs.refuse_second()
         _refuse_unconfirmed(preview, values)
         network = preview.network
-        own = jobs.new_folder(self._places.folder(network), preview.plan.source)
+        own = jobs.new_folder(self._places.place(network), preview.plan.source)
         plan = kept.write(preview.kept, own / jobs.PLAN)
         where = ("--network-id", network.network_id, "--base-url", network.base_url)
         flags = [*where, "--api-version", network.api_version, "--yes", *self._run_flags(preview)]
@@ -353,7 +354,7 @@ class Page:
     def _resumed(self, run: str, flags: list[str]) -> None:
         self._runs.refuse_second()
         network, one = self._runs.network_of(run)
-        own = jobs.new_folder(self._places.folder(network), one.record.source)
+        own = jobs.new_folder(self._places.place(network), one.record.source)
         failed = partial(self._runs.show_results, run, focus=True)
         self._runs.begin(["resume", run, *flags], network, own, failed=failed, run=run)
 
@@ -366,7 +367,7 @@ class Page:
         self._preview, self._choices = None, {}
         self._show("plan", screens.busy("4. Plan", f"Planning to undo run {run}"), focus=True)
         try:
-            self._show_plan(undoing.undo(run, network, Options(journal=self._places.folder(network))))
+            self._show_plan(undoing.undo(run, network, Options(journal=self._places.place(network))))
         except InvocaBulkError:
             self._clear("plan")
             raise

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,15 +19,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from invoca_bulk.settings import SETTINGS, TOKEN_VARIABLE
+from invoca_bulk.settings import SETTINGS, TOKEN_VARIABLE, own_folder, setting_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from invoca_bulk.journal import Listed
-    from invoca_bulk.settings import Network
+    from invoca_bulk.settings import Network, Place
 
-#: The folder of all jobs, in that of the journals.
+#: The folder of all jobs, in that of the journals, or in the user's own.
 FOLDER = "page"
 PLAN, RESULTS = "plan.json", "results.xlsx"
 _TOLD, _SAID = "told.json", "said.txt"
@@ -58,7 +59,8 @@ class Job:
 
     def is_at(self, one: Listed) -> bool:
         """Whether a run that is under way is the job's: by its id, by its output, or by its process."""
-        mine = one.owner is not None and one.owner.process == self.process.pid
+        owner = one.owner
+        mine = owner is not None and (owner.process, owner.host) == (self.process.pid, socket.gethostname())
         return mine or one.record.run == self.run or Path(one.record.output).parent == self.folder
 
     def tidy(self) -> None:
@@ -82,35 +84,35 @@ class Job:
         return ""
 
 
-def new_folder(journals: Path, name: str) -> Path:
+def new_folder(journals: Place, name: str) -> Path:
     """A folder of its own for a job.
 
     Args:
-        journals: the folder of the journals.
+        journals: where the journals are.
         name: what is run, for people who look into it.
     """
     readable = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:40]
-    parent = journals.absolute() / FOLDER
+    parent = own_folder(journals).absolute() / FOLDER
     for one in (parent.parent, parent):  # the mode is that of the last part only
         one.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(prefix=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{readable}-", dir=parent))
 
 
-def start(arguments: Sequence[str], network: Network, *, folder: Path, journals: Path, run: str = "") -> Job:
+def start(arguments: Sequence[str], network: Network, *, folder: Path, journals: Place, run: str = "") -> Job:
     """Start the command line.
 
     Args:
         arguments: `run` with the plan's file or `resume` with the run's id, and flags.
         network: whose token the process gets.
         folder: the job's own, absolute.
-        journals: the folder of the journals.
+        journals: where the journals are.
         run: the run that goes on, for the job to know.
     """
     command = [sys.executable, "-m", "invoca_bulk", *arguments, "-o", str(folder / RESULTS), "--json"]
-    command += ["--token-file", "-", "--journal", str(journals.absolute())]
+    command += ["--token-file", "-"]
     with (folder / _TOLD).open("wb") as told, (folder / _SAID).open("wb") as said:
         process = subprocess.Popen(  # noqa: S603  our own program
-            command, cwd=folder, env=_environment(), stdin=subprocess.PIPE, stdout=told, stderr=said, **_ALONE
+            command, cwd=folder, env=_environment(journals), stdin=subprocess.PIPE, stdout=told, stderr=said, **_ALONE
         )
     assert process.stdin is not None  # noqa: S101  tells mypy what PIPE gives
     with contextlib.suppress(BrokenPipeError):  # it has ended already, and says why
@@ -127,7 +129,9 @@ _ALONE: Mapping[str, Any] = (
 )
 
 
-def _environment() -> dict[str, str]:
+def _environment(journals: Place) -> dict[str, str]:
     """That of this process without what the person has chosen on the page, and without a token."""
     chosen = {TOKEN_VARIABLE, *(SETTINGS[name].variable for name in _CHOSEN)}
-    return {name: value for name, value in os.environ.items() if name not in chosen}
+    kept = {name: value for name, value in os.environ.items() if name not in chosen}
+    # Not as a flag, which others can see: the address of a database may hold a password.
+    return kept | {SETTINGS["journal"].variable: setting_of(journals)}

@@ -11,7 +11,7 @@ from invoca_bulk.errors import SettingInvalid
 
 if TYPE_CHECKING:
     from invoca_bulk.journal import RunRecord
-    from invoca_bulk.settings import Network
+    from invoca_bulk.settings import Network, Place
 
 _SANDBOX = "the sandbox (made-up numbers)"
 
@@ -20,24 +20,24 @@ class Places:
     """The journals that the page looks into, and the network that it has the token of.
 
     Args:
-        journal: the folder of the journals.
+        journal: where the journals are.
 
     Attributes:
         network: the network that the page is connected with; None: none.
     """
 
-    def __init__(self, journal: Path) -> None:
+    def __init__(self, journal: Place) -> None:
         self._journal = journal
         self.network: Network | None = None
 
     @property
-    def folders(self) -> list[Path]:
-        """All folders with journals: the person's, and the sandbox's."""
+    def all(self) -> list[Place]:
+        """All places with journals: the person's, and the sandbox's."""
         known = rehearsal.known()
         return [self._journal, *([Path(known.journal)] if known else [])]
 
-    def folder(self, of: Network | RunRecord) -> Path:
-        """The folder of a network's journal; the sandbox's goes with it."""
+    def place(self, of: Network | RunRecord) -> Place:
+        """Where a network's journal is; the sandbox's goes with it."""
         known = rehearsal.known()
         return Path(known.journal) if known and self.is_sandbox(of) else self._journal
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from invoca_bulk.app.screens import Show
     from invoca_bulk.journal import Listed, RunRecord
     from invoca_bulk.results import Results
-    from invoca_bulk.settings import Network
+    from invoca_bulk.settings import Network, Place
 
 #: A run that ended within so many seconds before the page came is shown: whoever has reloaded it waits for that.
 _LATELY = 600
@@ -67,7 +67,7 @@ class Runs:
             run: the run that goes on; empty: a new one begins.
         """
         settle = ["--settle", str(REHEARSAL_SETTLE)] if self._places.is_sandbox(network) else []
-        journals = self._places.folder(network)
+        journals = self._places.place(network)
         self._failed = failed
         self._job = jobs.start([*arguments, *settle], network, folder=own, journals=journals, run=run)
         self._shown = ""
@@ -80,9 +80,9 @@ class Runs:
             if self._job:
                 self._job.process.terminate()
             return
-        for folder in self._places.folders:
-            if any(one.record.run == run for one in journal.running(folder)):
-                self._show("stop", screens.stop(run, why_not=journal.stop(folder, run), asked=True))
+        for place in self._places.all:
+            if any(one.record.run == run for one in journal.running(place)):
+                self._show("stop", screens.stop(run, why_not=journal.stop(place, run), asked=True))
 
     # Looking
 
@@ -100,15 +100,15 @@ class Runs:
 
     def show_all(self) -> list[Listed]:
         """Show all runs, and give them, the oldest first."""
-        found = [one for folder in self._places.folders for one in journal.listed(folder)]
+        found = [one for place in self._places.all for one in journal.listed(place)]
         found.sort(key=lambda one: one.record.started_at)
-        unread = sum(len(journal.foreign(folder)) for folder in self._places.folders)
+        unread = sum(len(journal.foreign(place)) for place in self._places.all)
         self._show("runs", screens.runs([(one, self._places.name(one.record)) for one in found], unread=unread))
         return found
 
     def look(self) -> None:
         """See what is under way, and show it; to be called again and again."""
-        running = {one.record.run: one for folder in self._places.folders for one in journal.running(folder)}
+        running = {one.record.run: one for place in self._places.all for one in journal.running(place)}
         job = self._job
         if job and job.ended:
             self._job = None
@@ -159,13 +159,11 @@ class Runs:
         Raises:
             SettingInvalid: no journal knows it.
         """
-        folder, one = self._found(run)
+        place, one = self._found(run)
         self._show("results", screens.busy("6. Results", f"Gathering the results of run {run}"), focus=focus)
         self._shown = run
         where = self._places.name(one.record)
-        html = screens.results(
-            pipeline.results_of(run, folder), one, where, why_not=self._why_not(one), problem=problem
-        )
+        html = screens.results(pipeline.results_of(run, place), one, where, why_not=self._why_not(one), problem=problem)
         self._show("results", html, focus=focus)
 
     def show_again(self) -> None:
@@ -189,8 +187,8 @@ class Runs:
         Raises:
             SettingInvalid: no journal knows it.
         """
-        folder, one = self._found(run)
-        return pipeline.results_of(run, folder), one
+        place, one = self._found(run)
+        return pipeline.results_of(run, place), one
 
     def network_of(self, run: str) -> tuple[Network, Listed]:
         """The network of a run.
@@ -201,8 +199,8 @@ class Runs:
         _, one = self._found(run)
         return self._places.network_of(one.record), one
 
-    def _found(self, run: str) -> tuple[Path, Listed]:
-        for folder in self._places.folders:
-            if one := journal.find(folder, run):
-                return folder, one
+    def _found(self, run: str) -> tuple[Place, Listed]:
+        for place in self._places.all:
+            if one := journal.find(place, run):
+                return place, one
         raise SettingInvalid(f"No journal here knows the run {run}.")

@@ -17,10 +17,12 @@ VERBS = {
     "run": "Check a sheet, do what it asks for, write the results.",
     "resume": "Do what is left of a run that was interrupted.",
     "runs": "List all runs, and what became of their rows.",
+    "stop": "Have whoever is at a run stop.",
     "undo": "Plan to take a run back: what it created, changed and moved.",
     "export": "Write what the platform has as a sheet.",
     "results": "Write the results of an earlier run, from the journal.",
     "app": "Open the upload page in the browser: no command line, no code.",
+    "worker": "Do what `run --cluster` hands out, on any machine.",
     "sandbox": "Serve a stand-in platform to rehearse on.",
     "lab": "Open the notebooks in JupyterLab, on a copy of yours.",
 }

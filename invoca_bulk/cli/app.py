@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import click
 
 from invoca_bulk.cli import common
 from invoca_bulk.errors import SettingInvalid
-from invoca_bulk.settings import SETTINGS
+from invoca_bulk.settings import SETTINGS, journal_place, setting_of
 
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0: any free port.")
 @click.option("--no-browser", is_flag=True, help="Print the link only.")
-@common.setting("journal", click.Path(path_type=Path))
-def command(port: int, journal: Path | None, *, no_browser: bool) -> None:
+@common.journal_option()
+def command(port: int, journal: str | None, *, no_browser: bool) -> None:
     """Serve the upload page on this machine, and open it in the browser. Ctrl-C ends it; runs under way go on.
 
     The link works once: it lets one browser in. Nobody else on this machine can use the page.
@@ -26,7 +25,7 @@ def command(port: int, journal: Path | None, *, no_browser: bool) -> None:
     except ModuleNotFoundError as error:
         raise SettingInvalid(f"The page needs {error.name}. Install it: pip install 'invoca-bulk[app]'") from None
     if journal:
-        os.environ[SETTINGS["journal"].variable] = str(journal.absolute())
+        os.environ[SETTINGS["journal"].variable] = setting_of(journal_place(journal))
     serving.serve(port=port, open_browser=not no_browser, ready=_tell)
 
 

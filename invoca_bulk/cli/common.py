@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from invoca_bulk.errors import SettingInvalid
 from invoca_bulk.schema import API_VERSIONS, RESOURCES
-from invoca_bulk.settings import SETTINGS, TOKEN_VARIABLE, Token, is_terminal
+from invoca_bulk.settings import SETTINGS, TOKEN_VARIABLE, Token, is_terminal, journal_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _LATER = frozenset({"settle"})
 
 
-def setting(name: str, kind: Any = str) -> Decorator:  # noqa: ANN401  any type that click knows
+def setting(name: str, kind: Any = str, **more: Any) -> Decorator:  # noqa: ANN401  any type, and any argument, that click knows
     """The flag of a setting, with its default, environment variable and help from the table."""
     one = SETTINGS[name]
     unit = f" [{one.unit}]" if one.unit else ""
@@ -44,7 +44,21 @@ def setting(name: str, kind: Any = str) -> Decorator:  # noqa: ANN401  any type 
         show_envvar=bool(one.variable),
         show_default=str(one.default) if one.default is not None else False,
         help=one.help + unit,
+        **more,
     )
+
+
+def journal_option() -> Decorator:
+    """Where the journals are."""
+    return setting("journal", callback=_no_password)
+
+
+def _no_password(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
+    given = context.get_parameter_source("journal") is ParameterSource.COMMANDLINE
+    if value and given and getattr(journal_place(value), "has_password", False):
+        msg = "Others can see a password that is given as a flag. Set INVOCA_JOURNAL instead, or use ~/.pgpass."
+        raise SettingInvalid(msg)
+    return value
 
 
 def file_argument() -> Decorator:

@@ -27,7 +27,8 @@ def tell(finished: Finished, plan: Kept | None = None, *, as_json: bool) -> None
     """
     from invoca_bulk.results import totals_text  # noqa: PLC0415  `--help` needs no pandas
 
-    results, next_command = finished.results, _next(finished, plan)
+    results = finished.results
+    next_command = _about_workers(finished) if finished.is_under_way else _next(finished, plan)
     for note in (*finished.notes, *(["Warnings:", *finished.unheeded] if finished.unheeded else [])):
         click.echo(note, err=True)
     if as_json:
@@ -43,11 +44,19 @@ def tell(finished: Finished, plan: Kept | None = None, *, as_json: bool) -> None
             }
         )
         return
+    if finished.is_under_way:
+        click.echo(f"Run {results.run.run} is at the workers; it goes on whatever becomes of this program.")
     click.echo(totals_text(results.totals))
     if finished.saved:
         click.echo(f"Results: {finished.saved}")
     if next_command:
         click.echo(f"Next: {next_command}")
+
+
+def _about_workers(finished: Finished) -> str:
+    """How to follow a run that workers do."""
+    flags = common.given_flags(only=("journal", "token_file"))
+    return common.shown_command(["resume", finished.results.run.run, "--cluster", *flags])
 
 
 def _next(finished: Finished, plan: Kept | None) -> str | None:
@@ -99,4 +108,4 @@ _SHARED = (
     "doubt_refusals",
 )
 #: The same, of a run that goes on.
-_OF_RESUME = (*_SHARED, "resend_absent")
+_OF_RESUME = (*_SHARED, "resend_absent", "cluster")

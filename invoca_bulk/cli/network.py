@@ -68,6 +68,16 @@ def choice_options() -> Decorator:
     )
 
 
+def cluster_options() -> Decorator:
+    """Whether workers do it."""
+    return common.all_of(
+        click.option(
+            "--cluster", is_flag=True, help="Have `invoca-bulk worker`s do it, and follow them; needs PostgreSQL."
+        ),
+        click.option("--detach", is_flag=True, help="With --cluster: do not follow them."),
+    )
+
+
 def settling_options() -> Decorator:
     """What to do about requests without an answer."""
     return common.all_of(

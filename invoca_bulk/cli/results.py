@@ -12,9 +12,9 @@ from invoca_bulk.cli import common
 @click.command()
 @click.argument("run")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file: .xlsx or .csv.")
-@common.setting("journal", click.Path(path_type=Path))
+@common.journal_option()
 @common.json_option()
-def command(run: str, output: Path, journal: Path | None, *, as_json: bool) -> None:
+def command(run: str, output: Path, journal: str | None, *, as_json: bool) -> None:
     """Write the results of RUN as the journal has them, at any time, also while another process is at it.
 
     Rows whose request is under way, or was when the run was killed, are unknown. A rehearsal with --sandbox leaves no

@@ -30,7 +30,8 @@ from invoca_bulk.errors import RunAborted
 @network.calling_options()
 @common.setting("rate", float)
 @common.setting("max_failures")
-@common.setting("journal", click.Path(path_type=Path))
+@common.journal_option()
+@network.cluster_options()
 @common.json_option()
 def command(run: str | None, output: Path | None, *, as_json: bool, token_file: Path | None, **flags: Any) -> None:  # noqa: ANN401
     """Do what is left of RUN, and look up what became of its requests in doubt.
@@ -41,8 +42,8 @@ def command(run: str | None, output: Path | None, *, as_json: bool, token_file: 
     from invoca_bulk import pipeline, settings  # noqa: PLC0415  `--help` needs no pandas
     from invoca_bulk.journal import run_of  # noqa: PLC0415
 
-    folder = settings.journal_folder(flags["journal"])
-    record = run_of(folder, run) if run else pipeline.latest_open(folder)
+    place = settings.journal_place(flags["journal"])
+    record = run_of(place, run) if run else pipeline.latest_open(place)
     where = network.of_run(record, token_file)
     try:
         options = network.options(flags, as_json=as_json)

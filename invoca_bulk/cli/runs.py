@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,9 +13,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@common.setting("journal", click.Path(path_type=Path))
+@common.journal_option()
 @common.json_option()
-def command(journal: Path | None, *, as_json: bool) -> None:
+def command(journal: str | None, *, as_json: bool) -> None:
     """List all runs, the oldest first: id, state, start, rows by outcome, file, network.
 
     `running`: a process is at work on it now. `interrupted` and `aborted` runs go on with `invoca-bulk resume RUN`.
@@ -25,12 +24,12 @@ def command(journal: Path | None, *, as_json: bool) -> None:
     from invoca_bulk import settings  # noqa: PLC0415  `--help` needs no pandas
     from invoca_bulk.journal import listed  # noqa: PLC0415
 
-    folder = settings.journal_folder(journal)
-    found = listed(folder)
+    place = settings.journal_place(journal)
+    found = listed(place)
     if as_json:
         common.print_json({"runs": [_record(one) for one in found]})
     elif not found:
-        click.echo(f"There are no runs in {folder}.")
+        click.echo(f"There are no runs in {place}.")
     else:
         _tell(found)
 

@@ -29,7 +29,7 @@ _SHARED = ("token_file", *network.CALLING, "journal")
     "--token-file", type=click.Path(path_type=Path), help="A file that holds the token; - for standard input."
 )
 @network.calling_options()
-@common.setting("journal", click.Path(path_type=Path))
+@common.journal_option()
 @common.json_option()
 def command(
     run: str,
@@ -52,7 +52,7 @@ def command(
     from invoca_bulk.options import Options  # noqa: PLC0415
 
     _refuse_names(output, save)
-    record = run_of(settings.journal_folder(flags["journal"]), run)
+    record = run_of(settings.journal_place(flags["journal"]), run)
     where = network.of_run(record, token_file)
     try:
         preview = undoing.undo(run, where, Options(**flags))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import deque
@@ -12,22 +13,24 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk import pacing, verdicts
 from invoca_bulk.client import not_authorized
-from invoca_bulk.errors import CallFailed, NotAuthorized, RunAborted, SettingInvalid
+from invoca_bulk.errors import CallFailed, NotAuthorized, NotSent, SettingInvalid, StepTaken, TooManyFailures
 from invoca_bulk.execution import reading
 from invoca_bulk.execution.scribe import Scribe
 from invoca_bulk.execution.settling import Settling
 from invoca_bulk.execution.steadying import Steady
 from invoca_bulk.execution.stopping import Stop
+from invoca_bulk.execution.turns import OwnTurns, SharedTurns
 from invoca_bulk.execution.work import Ended, Rules
 from invoca_bulk.journal import DOUBTED, Change, RunState, State, outcome
 from invoca_bulk.schema.outputs import DONE
 from invoca_bulk.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from invoca_bulk.client import Client
     from invoca_bulk.execution.reading import Draft
+    from invoca_bulk.execution.turns import Turns
     from invoca_bulk.execution.work import Tally, Work
     from invoca_bulk.journal import Journal
     from invoca_bulk.planning import Step
@@ -38,6 +41,9 @@ if TYPE_CHECKING:
 _AGAIN = frozenset({State.PENDING, State.SENT})
 #: So often creates with ids of their own that were not found are sent again within one execution.
 _ROUNDS = 20
+#: Seconds between two looks whether somebody elsewhere wants the run to stop.
+_HEARTBEAT = 0.5
+_SILENT = "this process stood still for so long that others may take it for dead"
 
 
 class Execution:
@@ -68,7 +74,8 @@ class Execution:
         self._network = network
         self._journal = journal
         self._scribe = Scribe(journal)
-        self._pace = pace
+        shared = journal.paces(work.run, pace)
+        self._turns: Turns = SharedTurns(shared) if shared else OwnTurns(pace)
         self._rules = rules or Rules()
         self._tally = tally
         self._now = now
@@ -84,7 +91,7 @@ class Execution:
         self._stop = Stop()
         for number in self._states:
             self._count(work.steps[number])
-        to_do = [step for step in work.steps if self._is_to_do(step)]
+        to_do = [step for step in work.steps.values() if self._is_to_do(step)]
         tally.before = sum(tally.outcomes.values()) - sum(step.number in self._counted for step in to_do)
         self._phases = _by_phase(to_do)
 
@@ -92,8 +99,13 @@ class Execution:
         """Whether a step can be sent: it never was, or may be repeated; what bought in doubt is settled first."""
         known = self._work.known.get(step.number)
         state = known.state if known else State.PENDING
-        free = not (known and known.taken_by)
+        free = not (known and known.taken_by) and (self._work.mine is None or step.number in self._work.mine)
         return free and (state is State.PENDING or (state is State.IN_DOUBT and verdicts.way_of(step).again))
+
+    @property
+    def learned(self) -> float | None:
+        """The rate worth remembering, in requests a second; None: nothing was ever refused."""
+        return self._turns.learned
 
     def stop(self) -> None:
         """Send nothing more; what is under way is awaited. To be called in the run's event loop."""
@@ -109,8 +121,7 @@ class Execution:
         Returns:
             How it ended. What became of each step is in the journal.
         """
-        self._client = client
-        self._steady = Steady(client, self._pace, self._stop, self._tally)
+        self._begin(client)
         settling = Settling(
             client=client,
             scribe=self._scribe,
@@ -123,7 +134,7 @@ class Execution:
             version=self._network.api_version,
             now=self._now,
         )
-        try:
+        async with self._until_the_end():
             await settling.look_anew()
             await self._send_all(slots)
             for _ in range(_ROUNDS):
@@ -135,13 +146,46 @@ class Execution:
                 await self._send_all(slots)
             else:
                 self._learn(await settling.settle())
-        except Exception as error:  # noqa: BLE001  whatever it is, what was done is told
-            self._stop.abort(error)
-        finally:
-            await self._scribe.close()
         if self._stop.state is RunState.INTERRUPTED and not any(self._phases) and not settling.is_left:
             return replace(self.ended, state=RunState.FINISHED)  # the interrupt came when everything was done
         return self.ended
+
+    async def send(self, client: Client, slots: int) -> Ended:
+        """Do all steps, and leave what is in doubt to the process that settles the run in the end.
+
+        Args:
+            client: as for `execute`.
+            slots: as for `execute`.
+        """
+        self._begin(client)
+        async with self._until_the_end():
+            await self._send_all(slots)
+        return self.ended
+
+    def _begin(self, client: Client) -> None:
+        self._client = client
+        self._steady = Steady(client, self._turns, self._stop, self._tally)
+
+    @contextlib.asynccontextmanager
+    async def _until_the_end(self) -> AsyncIterator[None]:
+        """Whatever goes wrong, what was done is recorded and told."""
+        heeding = asyncio.create_task(self._heed()) if self._journal.owner else None
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  whatever it is
+            self._stop.abort(error)
+        finally:
+            if heeding:
+                heeding.cancel()
+            await self._scribe.close()
+            with contextlib.suppress(Exception):  # what the requests came to is recorded
+                await self._turns.close()
+
+    async def _heed(self) -> None:
+        """Stop when somebody elsewhere wants it."""
+        while not await self._stop.within(_HEARTBEAT):
+            if self._journal.is_stopped:
+                self._stop.interrupt()
 
     @property
     def ended(self) -> Ended:
@@ -198,6 +242,8 @@ class Execution:
         for attempt in count(1):
             if not await self._turn(step, slot):
                 return await self._leave(step, verdict)
+            if not await self._intend(step, verdict):
+                return True  # another process does it
             verdict = await self._attempt(step, slot, attempt, verdict)
             await self._record(step, verdict)
             self._steady.told(verdict)
@@ -238,8 +284,23 @@ class Execution:
 
     # One attempt
 
+    async def _intend(self, step: Step, earlier: Verdict) -> bool:
+        """Make durable that it is sent; False: another process at the run has done so before."""
+        attempts = self._attempts.get(step.number, 0) + 1
+        sent: dict[str, object] = {"sent_at": self._now(), "attempt": attempts}
+        sent |= {"owner": self._journal.owner} if self._journal.owner else {}
+        try:
+            await self._scribe.write(self._change(step, earlier.state, State.SENT, **sent))
+        except StepTaken:
+            if self._work.mine is None:
+                raise
+            return False
+        self._attempts[step.number] = attempts
+        self._states[step.number] = State.SENT
+        return True
+
     async def _attempt(self, step: Step, slot: int, attempt: int, earlier: Verdict) -> Verdict:
-        """Make the intent durable, send once, and say what the step comes to; of the platform nothing is ever raised.
+        """Send once, and say what the step comes to; of the platform nothing is ever raised.
 
         Args:
             step: the step.
@@ -248,10 +309,6 @@ class Execution:
             earlier: what the attempts before came to: `sent` if one of them may have been applied.
         """
         doubted = earlier.state in DOUBTED
-        self._attempts[step.number] = self._attempts.get(step.number, 0) + 1
-        sent = {"sent_at": self._now(), "attempt": self._attempts[step.number]}
-        await self._scribe.write(self._change(step, earlier.state, State.SENT, **sent))
-        self._states[step.number] = State.SENT
         version = self._network.api_version
         draft = await reading.draft(
             self._client,
@@ -280,8 +337,14 @@ class Execution:
         def keep_status(status: int) -> None:  # should the body break: a 201 has certainly created
             self._scribe.note(self._change(step, State.SENT, State.SENT, http_status=status))
 
+        def refuse_late() -> None:
+            if not self._journal.may_send:
+                raise NotSent(_SILENT)
+
         try:
-            answer = await self._client.send(slot, step.verb, step.path, draft.body, on_status=keep_status)
+            answer = await self._client.send(
+                slot, step.verb, step.path, draft.body, on_start=refuse_late, on_status=keep_status
+            )
             sent = replace(step, body=draft.body)
             strict = self._rules.doubt_refusals
             return verdicts.of_answer(answer, sent, self._titles(step), doubted=doubted, strict=strict)
@@ -329,7 +392,8 @@ class Execution:
         self._failures += self._counted[step.number] not in DONE
         most = self._rules.max_failures
         if most is not None and self._failures >= most:
-            self._stop.abort(RunAborted(f"--max-failures: {self._failures:,} steps were not done, so the run stopped."))
+            msg = f"--max-failures: {self._failures:,} steps were not done, so the run stopped."
+            self._stop.abort(TooManyFailures(msg))
 
     def _change(self, step: Step, before: State, after: State, /, **values: object) -> Change:
         return Change(run=self._work.run, step=step.number, before=before, after=after, values=values)

@@ -11,6 +11,8 @@ import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+from sqlalchemy.exc import SQLAlchemyError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -66,7 +68,10 @@ class Scribe:
             try:
                 await loop.run_in_executor(self._thread, self._journal.apply, changes)
             except Exception as error:  # noqa: BLE001  it is raised again in every caller that waits
-                await self._write_singly(batch, error)
+                if self._journal.owner and isinstance(error, SQLAlchemyError):  # the database is away, for all of them
+                    _finish(batch, error)
+                else:
+                    await self._write_singly(batch, error)
             else:
                 _finish(batch, None)
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk.errors import InDoubt, NotSent, PlatformUnavailable
 from invoca_bulk.journal import DOUBTED, State
-from invoca_bulk.pacing import GIVE_UP, Breaker
+from invoca_bulk.pacing import GIVE_UP, Breaker, Pace
 
 if TYPE_CHECKING:
     from invoca_bulk.client import Client
     from invoca_bulk.execution.stopping import Stop
+    from invoca_bulk.execution.turns import Turns
     from invoca_bulk.execution.work import Tally
-    from invoca_bulk.pacing import Pace
     from invoca_bulk.verdicts import Verdict
 
 #: Statuses that ask for fewer requests.
@@ -27,19 +27,19 @@ class Steady:
 
     Args:
         client: an open client.
-        pace: when requests may start.
+        turns: when requests may start.
         stop: whether the run goes on.
         tally: where the rate is shown, and what the user is told.
     """
 
-    def __init__(self, client: Client, pace: Pace, stop: Stop, tally: Tally) -> None:
+    def __init__(self, client: Client, turns: Turns, stop: Stop, tally: Tally) -> None:
         self._client = client
-        self._pace = pace
+        self._turns = turns
         self._stop = stop
         self._tally = tally
         self._breaker = Breaker()
         self._probing = asyncio.Lock()
-        self._turns = asyncio.Lock()
+        self._one_by_one = asyncio.Lock()
 
     async def turn(self, slot: int, probe: tuple[str, ...], requests: int = 1) -> bool:
         """Wait until a request may start; False: the run stops instead.
@@ -53,24 +53,23 @@ class Steady:
             async with self._probing:  # one slot looks, the others wait for what it finds
                 if self._breaker.is_open:
                     await self._probe(slot, probe)
-        async with self._turns:  # one place at a time is out at the old rate when it changes
-            wait = max(self._pace.reserve(time.monotonic()) for _ in range(requests))
-            return not await self._stop.within(wait)
+        async with self._one_by_one:  # one place at a time is out at the old rate when it changes
+            return not await self._stop.within(await self._turns.wait(requests))
 
     def told(self, verdict: Verdict) -> None:
         """Learn from what a request came to."""
         now = time.monotonic()
-        if verdict.wait is not None:
-            self._pace.pause(verdict.wait, now)
+        if (wait := verdict.wait) is not None:
+            self._turns.hear(lambda pace, now: pace.pause(wait, now), urgent=True)
         if verdict.http_status in _TOO_MANY:
-            self._pace.refused(now)
+            self._turns.hear(Pace.refused, urgent=True)
         if _is_failure(verdict):
             self._breaker.failed(now)
         else:
             self._breaker.succeeded()
             if verdict.http_status not in _TOO_MANY:
-                self._pace.answered(now)
-        self._tally.rate = self._pace.learned and self._pace.rate
+                self._turns.hear(Pace.answered)
+        self._tally.rate = self._turns.learned and self._turns.rate
 
     async def _probe(self, slot: int, address: tuple[str, ...]) -> None:
         """See whether the platform is well again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from invoca_bulk.journal import State
@@ -11,7 +11,7 @@ from invoca_bulk.schema import PROMO_NUMBERS, Action
 from invoca_bulk.settings import FIRST_BACKOFF, SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
     from invoca_bulk.errors import InvocaBulkError
     from invoca_bulk.journal import Journal, RunRecord, RunState, StepRecord
@@ -29,19 +29,21 @@ class Work:
 
     Attributes:
         run: the run's id.
-        steps: all its steps, by their numbers.
+        steps: its steps, by their numbers: all, or those that `mine` names and those that they need.
         titles: resource to path to the sheet's column title.
         given: promo numbers that the campaigns had when the run began.
         known: step number to what the journal knows of it; a step that is not here was never sent.
         concerns: run and step of the purchases of other runs that rows of this one wait for.
+        mine: the steps that this execution does, while other processes do others; None: it does all of the run.
     """
 
     run: str
-    steps: Sequence[Step]
+    steps: Mapping[int, Step]
     titles: Mapping[str, Mapping[str, str]]
     given: frozenset[str]
     known: Mapping[int, StepRecord] = field(default_factory=dict)
     concerns: frozenset[tuple[str, int]] = frozenset()
+    mine: frozenset[int] | None = None
 
     @property
     def left(self) -> list[Step]:
@@ -49,7 +51,7 @@ class Work:
         known = self.known
         return [
             one
-            for one in self.steps
+            for one in self.steps.values()
             if one.number not in known or (known[one.number].state is State.PENDING and not known[one.number].taken_by)
         ]
 
@@ -71,7 +73,7 @@ def of_plan(run: str, plan: Plan) -> Work:
     earlier = (row.earlier for row in plan.rows if row.earlier)
     return Work(
         run=run,
-        steps=plan.steps,
+        steps={one.number: one for one in plan.steps},
         titles=plan.titles,
         given=frozenset(number for one in plan.observed.values() for number in one.promo_numbers),
         concerns=frozenset((one.run, one.step) for one in earlier),
@@ -81,15 +83,35 @@ def of_plan(run: str, plan: Plan) -> Work:
 def of_run(book: Journal, record: RunRecord) -> Work:
     """What is left of a run that was interrupted."""
     known = book.steps(record.run)
-    rows = ((row.step_run, row.step) for row in book.rows(record.run) if row.step is not None)
     return Work(
         run=record.run,
-        steps=tuple(one.step for one in known),
+        steps={one.step.number: one.step for one in known},
         titles=record.titles,
         given=frozenset(number for numbers in book.baselines(record.run).values() for number in numbers),
         known={one.step.number: one for one in known},
-        concerns=frozenset(one for one in rows if one[0] != record.run),
+        concerns=book.borrowed(record.run),
     )
+
+
+def of_some(book: Journal, record: RunRecord, numbers: Collection[int]) -> Work:
+    """Some steps of a run, as they stand, while other processes do others."""
+    known = {one.step.number: one for one in book.steps_of(record.run, numbers)}
+    needed = {one.step.needs for one in known.values() if one.step.needs is not None} - {*known}
+    known |= {one.step.number: one for one in book.steps_of(record.run, needed)}
+    scopes = {one.step.path[:-1] for one in known.values() if one.step.once}
+    return Work(
+        run=record.run,
+        steps={number: one.step for number, one in known.items()},
+        titles=record.titles,
+        given=frozenset(number for numbers in book.baselines(record.run, scopes).values() for number in numbers),
+        known=known,
+        mine=frozenset(numbers),
+    )
+
+
+def of_rest(book: Journal, record: RunRecord) -> Work:
+    """The steps of a run that have not come to their end."""
+    return replace(of_some(book, record, book.rest(record.run)), concerns=book.borrowed(record.run))
 
 
 @dataclass(frozen=True, kw_only=True)

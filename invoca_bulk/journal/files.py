@@ -6,11 +6,13 @@ It holds no token and no header. One process writes at a time, and holds an oper
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import hashlib
 import json
 import os
 import re
+import signal
 import socket
 import tempfile
 import threading
@@ -24,10 +26,10 @@ from urllib.parse import quote, urlsplit
 import filelock
 import sqlalchemy as sa
 
-from invoca_bulk import settings
 from invoca_bulk.errors import JournalHeld, SettingInvalid
 from invoca_bulk.journal import tables
 from invoca_bulk.journal.book import Journal
+from invoca_bulk.journal.owners import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,13 +40,8 @@ if TYPE_CHECKING:
 _PATIENCE = 0.2
 
 
-def folder_of(network: Network, given: str | Path | None) -> Path:
-    """The folder of a network's journal: as given, or the user's own. That of a rehearsal goes with this program."""
-    return _rehearsal_folder(network.base_url) if network.rehearsal else settings.journal_folder(given)
-
-
 @functools.cache
-def _rehearsal_folder(base_url: str) -> Path:
+def rehearsal_folder(base_url: str) -> Path:
     """One for each sandbox, until this program ends."""
     folder = tempfile.TemporaryDirectory(prefix=f"invoca-bulk-{urlsplit(base_url).port}-")
     atexit.register(folder.cleanup)
@@ -69,10 +66,11 @@ def opened(folder: Path, network: Network) -> Iterator[Journal]:
     path = journal_file(folder, base_url=network.base_url, network_id=network.network_id)
     _prepare(folder, path)
     with _owned(path):
-        engine = durable_engine(path)
+        with _one_sentence(path):
+            engine = durable_engine(path)
+            connection = engine.connect()
         try:
             with _one_sentence(path):
-                connection = engine.connect()
                 tables.prepare(connection)
             with connection:
                 book = Journal(connection)
@@ -133,23 +131,6 @@ def _owned(path: Path) -> Iterator[None]:
         lock.release()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Owner:
-    """The process that holds a journal.
-
-    Attributes:
-        process: its number.
-        host: its machine.
-        since: since when it has it: UTC, ISO 8601 with a space.
-        heeds: whether a signal stops its run softly; in a thread of a program of its own it would end the program.
-    """
-
-    process: int
-    host: str
-    since: str
-    heeds: bool = True
-
-
 def owner_of(path: Path) -> Owner | None:
     """Who holds a journal; None: there is no note of it, or none that can be read."""
     try:
@@ -159,8 +140,7 @@ def owner_of(path: Path) -> Owner | None:
 
 
 def _who(path: Path) -> str:
-    owner = owner_of(path)
-    return f"process {owner.process} on {owner.host}, since {owner.since} UTC" if owner else "an unknown process"
+    return str(owner_of(path) or "an unknown process")
 
 
 def durable_engine(path: Path) -> sa.Engine:
@@ -178,44 +158,85 @@ def durable_engine(path: Path) -> sa.Engine:
     return engine
 
 
-@contextmanager
-def reading(folder: Path, network: Network) -> Iterator[Journal | None]:
-    """A network's journal to look into, also while another process has it; None: there is none yet."""
-    path = journal_file(folder, base_url=network.base_url, network_id=network.network_id)
-    with readable(path) as book:
-        yield book
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A network's journal in a folder, to be looked into, also while another process has it."""
 
+    path: Path
 
-@contextmanager
-def readable(path: Path) -> Iterator[Journal | None]:
-    """A journal to look into, also while another process has it; None: there is none yet.
+    @contextmanager
+    def readable(self) -> Iterator[Journal | None]:
+        """The journal; None: there is none yet. One of an older version is brought to this one's, if nobody has it.
 
-    Raises:
-        OtherVersion: another version of this program has written it.
-        sqlalchemy.exc.DatabaseError: it cannot be read.
-    """
-    if not path.exists():
-        yield None
-        return
-    engine = sa.create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true")
-    try:
-        with engine.connect() as connection:
-            if tables.is_empty(connection):
-                yield None
-            else:
+        Raises:
+            OtherVersion: another version of this program has written it.
+            sqlalchemy.exc.DatabaseError: it cannot be read.
+        """
+        if not self.path.exists():
+            yield None
+            return
+        engine = sa.create_engine(f"sqlite:///file:{quote(str(self.path))}?mode=ro&uri=true")
+        try:
+            with engine.connect() as connection:
+                if tables.is_empty(connection):
+                    yield None
+                    return
+                if tables.is_older(connection):
+                    self._bring_up()
                 tables.check(connection)
                 yield Journal(connection)
-    finally:
-        engine.dispose()
+        finally:
+            engine.dispose()
 
+    def _bring_up(self) -> None:
+        with contextlib.suppress(JournalHeld, OSError, sa.exc.DatabaseError), _owned(self.path):
+            engine = durable_engine(self.path)
+            try:
+                with engine.connect() as connection:
+                    tables.prepare(connection)
+            finally:
+                engine.dispose()
 
-def is_held(path: Path) -> bool:
-    """Whether a process has a journal; whoever wants it at this very moment tries again."""
-    lock = filelock.FileLock(path.with_suffix(".lock"), mode=0o600)
-    try:
-        with lock.acquire(blocking=False):
+    def owner(self) -> Owner | None:
+        """Who has it, as long as somebody does; None: there is no note of it that can be read."""
+        return owner_of(self.path)
+
+    def is_held(self) -> bool:
+        """Whether a process has it; whoever wants it at this very moment tries again."""
+        lock = filelock.FileLock(self.path.with_suffix(".lock"), mode=0o600)
+        try:
+            with lock.acquire(blocking=False):
+                return False
+        except filelock.Timeout:
+            return True
+        except OSError:  # a folder that can only be read
             return False
-    except filelock.Timeout:
-        return True
-    except OSError:  # a folder that can only be read
-        return False
+
+    def stop(self, run: str) -> str:
+        """Ask the process that is at a run to stop; why that cannot be, or nothing."""
+        del run  # a process is at one only
+        owner = self.owner() if self.is_held() else None
+        if owner is None:
+            return "It is not under way any more."
+        if owner.host != socket.gethostname():
+            return f"It runs on {owner.host}, and can be stopped there only."
+        if not owner.heeds:
+            return f"It runs within a program (process {owner.process}) that has to stop it itself."
+        with contextlib.suppress(OSError):  # it has just ended
+            # Not SIGINT: what a notebook's kernel starts has that one ignored.
+            os.kill(owner.process, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
+        return ""
+
+
+def files_in(folder: Path) -> list[File]:
+    """The journals in a folder, by name."""
+    return [File(path=path) for path in sorted(folder.glob("*.sqlite"))]
+
+
+def files_noted(folder: Path) -> list[File]:
+    """Those that somebody has, or had when it was killed.
+
+    The note of an owner is there while a journal is held, or if its holder was killed. Without one the lock itself is
+    left alone: to try it disturbs who wants it.
+    """
+    return [File(path=path.with_suffix(".sqlite")) for path in sorted(folder.glob("*.owner"))]

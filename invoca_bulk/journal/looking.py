@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import socket
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,24 +10,25 @@ import sqlalchemy as sa
 
 from invoca_bulk.errors import SettingInvalid
 from invoca_bulk.journal import tables
-from invoca_bulk.journal.files import is_held, owner_of, readable
+from invoca_bulk.journal.places import shelved_in
 from invoca_bulk.journal.states import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from invoca_bulk.journal.book import Journal
-    from invoca_bulk.journal.files import Owner
+    from invoca_bulk.journal.owners import Owner
+    from invoca_bulk.journal.places import Shelved
     from invoca_bulk.journal.records import RowRecord, RunRecord
     from invoca_bulk.schema.outputs import Outcome
+    from invoca_bulk.settings import Place
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """One run of any journal in a folder.
+    """One run of any journal in a place.
 
     Attributes:
         record: the run.
@@ -53,64 +51,62 @@ class Listed:
         return "closed" if is_closed else self.record.state
 
 
-def results_of(folder: Path, run: str) -> tuple[RunRecord, list[RowRecord]]:
-    """A run and its rows as they stand now, in whichever journal of a folder it is; also while another process runs it.
+def results_of(place: Place, run: str) -> tuple[RunRecord, list[RowRecord]]:
+    """A run and its rows as they stand now, in whichever journal of a place it is; also while another process runs it.
 
     Raises:
         SettingInvalid: no journal there knows the run.
     """
-    return _first(folder, run, lambda path, book: (_as_it_is(book.run(run), held=is_held(path)), book.rows(run)))
+    return _first(place, run, lambda its, book: (_as_it_is(book.run(run), held=its.is_held()), book.rows(run)))
 
 
-def run_of(folder: Path, run: str) -> RunRecord:
-    """A run, in whichever journal of a folder it is.
+def run_of(place: Place, run: str) -> RunRecord:
+    """A run, in whichever journal of a place it is.
 
     Raises:
         SettingInvalid: no journal there knows the run.
     """
-    return _first(folder, run, lambda path, book: _as_it_is(book.run(run), held=is_held(path)))
+    return _first(place, run, lambda its, book: _as_it_is(book.run(run), held=its.is_held()))
 
 
-def find(folder: Path, run: str) -> Listed | None:
+def find(place: Place, run: str) -> Listed | None:
     """A run as `listed` gives it; None: no journal in the folder knows it."""
     with contextlib.suppress(SettingInvalid):
-        return _first(folder, run, lambda *its: _listed(its[1].run(run), *its, held=is_held(its[0])))
+        return _first(place, run, lambda its, book: _listed(book.run(run), its, book, held=its.is_held()))
     return None
 
 
-def listed(folder: Path) -> list[Listed]:
-    """All runs of the journals in a folder, the oldest first; also while other processes are at work."""
+def listed(place: Place) -> list[Listed]:
+    """All runs of the journals in a place, the oldest first; also while other processes are at work."""
 
-    def look(path: Path, book: Journal) -> list[Listed]:
-        held, totals = is_held(path), book.totals()
-        return [_listed(one, path, book, held=held, totals=totals.get(one.run, {})) for one in book.runs()]
+    def look(its: Shelved, book: Journal) -> list[Listed]:
+        held, totals = its.is_held(), book.totals()
+        return [_listed(one, its, book, held=held, totals=totals.get(one.run, {})) for one in book.runs()]
 
-    found = [one for some in _looks(_journals(folder), look) for one in some]
+    found = [one for some in _looks(shelved_in(place), look) for one in some]
     return sorted(found, key=lambda one: one.record.started_at)
 
 
-def running(folder: Path) -> list[Listed]:
+def running(place: Place) -> list[Listed]:
     """The runs that processes are at work on now, the oldest first; cheap enough to be asked all the time."""
 
-    def look(path: Path, book: Journal) -> list[Listed]:
+    def look(its: Shelved, book: Journal) -> list[Listed]:
         now = [one for one in book.runs() if one.state is RunState.RUNNING]
-        return [_listed(one, path, book, held=True) for one in now]
+        return [_listed(one, its, book, held=True) for one in now]
 
-    # The note of an owner is there while a journal is held, or if its holder was killed. Without one the lock itself
-    # is left alone: to try it disturbs who wants it.
-    noted = sorted(path.with_suffix(".sqlite") for path in folder.glob("*.owner"))
-    found = [one for some in _looks(filter(is_held, noted), look) for one in some]
+    held = (one for one in shelved_in(place, noted=True) if one.is_held())
+    found = [one for some in _looks(held, look) for one in some]
     return sorted(found, key=lambda one: one.record.started_at)
 
 
-def foreign(folder: Path) -> list[Path]:
-    """The journals in a folder that another version of this program has written, and that cannot be read."""
-    others: list[Path] = []
-    list(_looks(_journals(folder), lambda *_: None, others))
+def foreign(place: Place) -> list[Shelved]:
+    """The journals in a place that another version of this program has written, and that cannot be read."""
+    others: list[Shelved] = []
+    list(_looks(shelved_in(place), lambda *_: None, others))
     return others
 
 
-def stop(folder: Path, run: str) -> str:
+def stop(place: Place, run: str) -> str:
     """Ask the process that is at work on a run to stop softly; a second time, at once. It may be any door's.
 
     Returns:
@@ -119,29 +115,19 @@ def stop(folder: Path, run: str) -> str:
     Raises:
         SettingInvalid: no journal in the folder knows the run.
     """
-    record, path = _first(folder, run, lambda path, book: (book.run(run), path))
-    owner = owner_of(path) if record.state is RunState.RUNNING and is_held(path) else None
-    if owner is None:
-        return "It is not under way any more."
-    if owner.host != socket.gethostname():
-        return f"It runs on {owner.host}, and can be stopped there only."
-    if not owner.heeds:
-        return f"It runs within a program (process {owner.process}) that has to stop it itself."
-    with contextlib.suppress(OSError):  # it has just ended
-        # Not SIGINT: what a notebook's kernel starts has that one ignored.
-        os.kill(owner.process, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
-    return ""
+    record, its = _first(place, run, lambda its, book: (book.run(run), its))
+    return its.stop(run) if record.state is RunState.RUNNING else "It is not under way any more."
 
 
 def _listed(
-    record: RunRecord, path: Path, book: Journal, *, held: bool, totals: Mapping[Outcome, int] | None = None
+    record: RunRecord, its: Shelved, book: Journal, *, held: bool, totals: Mapping[Outcome, int] | None = None
 ) -> Listed:
     return Listed(
         record=_as_it_is(record, held=held),
         totals=book.totals(record.run).get(record.run, {}) if totals is None else totals,
         held=held,
         is_open=book.is_open(record),
-        owner=owner_of(path) if held else None,
+        owner=its.owner() if held else None,
     )
 
 
@@ -151,38 +137,36 @@ def _as_it_is(record: RunRecord, *, held: bool) -> RunRecord:
     return replace(record, state=RunState.INTERRUPTED) if is_dead else record
 
 
-def _first(folder: Path, run: str, look: Callable[[Path, Journal], T]) -> T:
+def _first(place: Place, run: str, look: Callable[[Shelved, Journal], T]) -> T:
     """What the journal that knows a run says of it."""
 
-    def known(path: Path, book: Journal) -> T | None:
+    def known(its: Shelved, book: Journal) -> T | None:
         with contextlib.suppress(sa.exc.NoResultFound):
-            return look(path, book)
+            return look(its, book)
         return None
 
-    others: list[Path] = []
-    for found in _looks(_journals(folder), known, others):
+    others: list[Shelved] = []
+    for found in _looks(shelved_in(place), known, others):
         if found is not None:
             return found
     unread = " Journals of another version of this program are there too, and cannot be read." if others else ""
     msg = (
-        f"No journal in {folder} knows the run {run!r}.{unread} "
+        f"No journal in {place} knows the run {run!r}.{unread} "
         "A run's id stands in the column result_run of its results, and in `invoca-bulk runs`."
     )
     raise SettingInvalid(msg)
 
 
-def _journals(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.sqlite"))
-
-
-def _looks(paths: Iterable[Path], look: Callable[[Path, Journal], T], others: list[Path] | None = None) -> Iterator[T]:
+def _looks(
+    them: Iterable[Shelved], look: Callable[[Shelved, Journal], T], others: list[Shelved] | None = None
+) -> Iterator[T]:
     """What journals say; those of another version are left out, and put into a list, those that cannot be read too."""
-    for path in paths:
+    for one in them:
         try:
-            with readable(path) as book:
-                found = look(path, book) if book else None
+            with one.readable() as book:
+                found = look(one, book) if book else None
         except tables.OtherVersion:
-            (others if others is not None else []).append(path)
+            (others if others is not None else []).append(one)
         except sa.exc.DatabaseError:
             continue
         else:

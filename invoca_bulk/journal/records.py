@@ -80,19 +80,21 @@ class Start:
         choices: what the user had decided; a run goes on with the same.
         output: where its results are to go, absolute; empty: only a frame is wanted.
         source_path: the sheet's file, absolute; empty: there was none.
+        workers: how workers are to do it (see `cluster`); None: the process that begins it does it.
     """
 
     choices: Choices = field(default_factory=Choices)
     output: str = ""
     source_path: str = ""
+    workers: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """What the journal knows of a run. Times are seconds since the epoch; `ended_at` None: it has not ended.
 
-    `titles`: resource to path to the sheet's title, as in `planning.Plan`. The other attributes are those of `Start`,
-    of the plan, and of the network.
+    `titles`: resource to path to the sheet's title, as in `planning.Plan`. `stopping`: somebody wants its processes to
+    stop. The other attributes are those of `Start`, of the plan, and of the network.
     """
 
     run: str
@@ -111,6 +113,8 @@ class RunRecord:
     started_at: float
     ended_at: float | None
     note: str
+    workers: Mapping[str, Any] | None = None
+    stopping: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import sqlalchemy as sa
 
 from invoca_bulk.errors import SettingInvalid
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 #: Of the tables below; a file of another one is left alone.
-VERSION = 3
+VERSION = 4
 
 METADATA = sa.MetaData()
+
+
+class _Text(sa.TypeDecorator[str]):
+    """What the platform or the system has said. PostgreSQL takes no NUL in a text."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: object) -> str | None:
+        del dialect
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if value else value
+
+
 _VERSIONS = sa.Table("version", METADATA, sa.Column("version", sa.Integer, nullable=False))
 RUNS = sa.Table(
     "runs",
@@ -29,7 +47,9 @@ RUNS = sa.Table(
     sa.Column("state", sa.String, nullable=False),
     sa.Column("started_at", sa.Float, nullable=False),
     sa.Column("ended_at", sa.Float),
-    sa.Column("note", sa.String, nullable=False, default=""),
+    sa.Column("note", _Text, nullable=False, default=""),
+    sa.Column("workers", sa.JSON(none_as_null=True)),  # how workers do it; null: the process that has begun it does
+    sa.Column("stopping", sa.Boolean, nullable=False, default=False, server_default=sa.false()),  # somebody asked
 )
 STEPS = sa.Table(
     "steps",
@@ -56,8 +76,9 @@ STEPS = sa.Table(
     sa.Column("ended_at", sa.Float),
     sa.Column("http_status", sa.Integer),
     sa.Column("answer", sa.JSON),
-    sa.Column("error", sa.String, nullable=False, default=""),
-    sa.Column("fix", sa.String, nullable=False, default=""),
+    sa.Column("error", _Text, nullable=False, default=""),
+    sa.Column("fix", _Text, nullable=False, default=""),
+    sa.Column("owner", sa.String, nullable=False, default="", server_default=""),  # who has sent it, of several
 )
 ROWS = sa.Table(
     "rows",
@@ -73,8 +94,8 @@ ROWS = sa.Table(
     sa.Column("outcome", sa.String),
     sa.Column("carried", sa.Boolean, nullable=False),
     sa.Column("found", sa.JSON(none_as_null=True)),
-    sa.Column("error", sa.String, nullable=False),
-    sa.Column("fix", sa.String, nullable=False),
+    sa.Column("error", _Text, nullable=False),
+    sa.Column("fix", _Text, nullable=False),
 )
 #: What each scope already had when the run began: what a number found later is compared with.
 BASELINES = sa.Table(
@@ -84,6 +105,25 @@ BASELINES = sa.Table(
     sa.Column("scope", sa.String, primary_key=True),
     sa.Column("numbers", sa.JSON, nullable=False),
 )
+#: The processes that write into a journal that several may write into.
+OWNERS = sa.Table(
+    "owners",
+    METADATA,
+    sa.Column("owner", sa.String, primary_key=True),
+    sa.Column("host", sa.String, nullable=False),
+    sa.Column("process", sa.Integer, nullable=False),
+    sa.Column("since", sa.Float, nullable=False),
+    sa.Column("until", sa.Float, nullable=False),  # dead from then on, unless it has come back meanwhile
+    sa.Column("mark", sa.String, nullable=False),  # of its last commit: tells whether one without an answer was made
+    sa.Column("alone", sa.Boolean, nullable=False),  # whether it wants to be the only one
+)
+#: The rate finder of a run that several processes do, as JSON.
+PACES = sa.Table(
+    "paces",
+    METADATA,
+    sa.Column("run", sa.ForeignKey("runs.run"), primary_key=True),
+    sa.Column("state", sa.String, nullable=False),
+)
 #: The rate that the network was found to take, in requests a second; one row.
 LEARNED = sa.Table(
     "learned",
@@ -91,6 +131,15 @@ LEARNED = sa.Table(
     sa.Column("rate", sa.Float, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
 )
+
+
+#: An older version to the columns that the next one has besides; new tables are made in any case.
+_ADDED: Mapping[int, tuple[sa.Column[Any], ...]] = {3: (RUNS.c.workers, RUNS.c.stopping, STEPS.c.owner)}
+
+
+#: Where several write, it is looked up whose steps are under way; a file has one writer.
+_UNDER_WAY = sa.DDL("CREATE INDEX steps_under_way ON steps (owner) WHERE state = 'sent'")  # type: ignore[no-untyped-call]
+sa.event.listen(STEPS, "after_create", _UNDER_WAY.execute_if(dialect="postgresql"))
 
 
 class OtherVersion(SettingInvalid):
@@ -110,11 +159,29 @@ def prepare(connection: sa.Connection) -> None:
             _VERSIONS.create(connection)
         if _is_new(connection):
             connection.execute(sa.insert(_VERSIONS).values(version=VERSION))
-    check(connection)
+    found = _found(connection)
     with connection.begin():
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN")  # else Python's driver commits each table, and an index may be missing
+        if found is not None and found in _ADDED:
+            _migrate(connection, found)
+            found = VERSION
+        _refuse_other(connection, found)
         METADATA.create_all(connection)
+
+
+def _migrate(connection: sa.Connection, version: int) -> None:
+    """Bring a journal of an older version to this one's, within the caller's transaction."""
+    for older in range(version, VERSION):
+        for column in _ADDED[older]:
+            added = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {added}")
+    connection.execute(sa.update(_VERSIONS).values(version=VERSION))
+
+
+def is_older(connection: sa.Connection) -> bool:
+    """Whether it is a journal that opening it for writing brings to this version."""
+    return _found(connection) in _ADDED
 
 
 def _is_new(connection: sa.Connection) -> bool:
@@ -135,13 +202,23 @@ def check(connection: sa.Connection) -> None:
     Raises:
         OtherVersion: it is not.
     """
+    _refuse_other(connection, _found(connection))
+
+
+def _found(connection: sa.Connection) -> int | None:
+    """The version of a journal; None: it is none."""
     with connection.begin():
         known = sa.inspect(connection).has_table(_VERSIONS.name)
         found = connection.execute(sa.select(_VERSIONS.c.version)).scalars().all() if known else []
-    if found != [VERSION]:
+    return found[0] if len(found) == 1 else None
+
+
+def _refuse_other(connection: sa.Connection, found: int | None) -> None:
+    if found != VERSION:
+        others = "folder" if connection.dialect.name == "sqlite" else "database"
         msg = (
             f"The journal {connection.engine.url.database} was written by another version of this program; it was left "
-            "as it is. Name another folder with --journal; a sheet that was run before is not known there, so run its "
-            "results file, not the sheet."
+            f"as it is. Name another {others} with --journal; a sheet that was run before is not known there, so run "
+            "its results file, not the sheet."
         )
         raise OtherVersion(msg)

@@ -6,6 +6,7 @@ over storms: refusals by chance, whatever the rate.
 
 from __future__ import annotations
 
+import json
 import math
 from collections import deque
 
@@ -130,9 +131,18 @@ class Pace:
         cap: the most requests to start in a second, evenly spaced; None: no cap.
         first: requests a second to begin with.
         learned: what an earlier run found: begun with instead, and gone on from gently.
+        gently: grow a fifth as fast from the first: where many are under way, the first refusal is heard late.
     """
 
-    def __init__(self, cap: float | None = None, *, first: float = FIRST_RATE, learned: float | None = None) -> None:
+    def __init__(
+        self,
+        cap: float | None = None,
+        *,
+        first: float = FIRST_RATE,
+        learned: float | None = None,
+        gently: bool = False,
+    ) -> None:
+        self._gently = gently
         self._cap = cap or math.inf
         self._rate = min(learned or first, self._cap)
         self._limit = learned  # about where refusals begin; None: not known
@@ -148,6 +158,21 @@ class Pace:
         self._busy_since = 0.0
         self._good = 0  # answers since then:
         self._counted_since = 0.0
+
+    def to_json(self) -> str:
+        """All of it, for another process to go on from; short, since it is written with each request."""
+        last = self._starts[-1] if self._starts else 0.0
+        starts = [round(last - start, 4) for start in self._starts]
+        return json.dumps(vars(self) | {"_storm": vars(self._storm), "_starts": starts, "_last": last})
+
+    @classmethod
+    def from_json(cls, text: str) -> Pace:
+        """As `to_json` gave it."""
+        pace, known = cls(), json.loads(text)
+        vars(pace._storm).update(known.pop("_storm"))
+        last = known.pop("_last")
+        vars(pace).update(known | {"_starts": deque(last - before for before in known["_starts"])})
+        return pace
 
     @property
     def rate(self) -> float:
@@ -235,7 +260,7 @@ class Pace:
             self._limit = None
         if self._limit is None:
             is_unknown = self._learned is None and not self._storm.usual  # in a storm a limit is noticed later
-            return GROWTH if is_unknown else GROWTH_AGAIN
+            return GROWTH if is_unknown and not self._gently else GROWTH_AGAIN
         is_near = self._rate >= NEAR * self._limit
         share = PROBING * max(0.0, now - self._counted_since) if is_near else RECOVERY
         most = GROWTH if is_near or not self._storm.is_in_a_row else NEAR * self._limit - self._rate + 1e-9

@@ -35,11 +35,11 @@ def undo(run: str, network: Network, options: Options) -> Undo:
         UserError: the run is not known, or is another network's.
         RunAborted: the platform's state could not be read.
     """
-    folder = journal.folder_of(network, options.journal)
-    record = journal.run_of(folder, run)
+    place = journal.place_of(network, options.journal)
+    record = journal.run_of(place, run)
     guards.refuse_other_run(record, network)
     network = replace(network, api_version=record.api_version)
-    with journal.reading(folder, network) as book:
+    with journal.reading(place, network) as book:
         assert book is not None  # noqa: S101  tells mypy that `run_of` has found the run there
         making = _Making(record, book.steps(run), book.rows(run))
     return making.undo(network, options)

@@ -54,7 +54,7 @@ def ours(address: str, rows: int, slots: int, *, rehearsal: bool = True) -> tupl
 
 
 def _steps(finished: pipeline.Finished, network: Network, folder: Path) -> list[journal.StepRecord]:
-    with journal.reading(journal.folder_of(network, folder), network) as book:
+    with journal.reading(journal.place_of(network, folder), network) as book:
         assert book
         return book.steps(finished.results.run.run)
 

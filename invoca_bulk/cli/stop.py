@@ -1,0 +1,25 @@
+"""`invoca-bulk stop`: have whoever is at a run stop."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from invoca_bulk.cli import common
+
+
+@click.command()
+@click.argument("run")
+@common.journal_option()
+def command(run: str, journal: str | None) -> None:
+    """Ask the process, or the workers, that are at RUN to stop: nothing more is sent, and what is under way is awaited.
+
+    Exits with 0 when they were asked, and with 1 when that cannot be, with the reason.
+    """
+    from invoca_bulk import settings  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk.journal import stop  # noqa: PLC0415
+
+    why_not = stop(settings.journal_place(journal), run)
+    click.echo(why_not or f"Run {run} was asked to stop. `invoca-bulk runs` shows how it stands.", err=bool(why_not))
+    sys.exit(1 if why_not else 0)
