@@ -141,7 +141,8 @@ def run(
 
     In a notebook the outcomes are shown below the cell (not with `progress=False`), and the warnings as sentences. The
     stop button, or Ctrl-C, sends nothing more and awaits what is under way; a second press gives that up too. With
-    `cluster=True` workers do the run, and the stop button only ends the looking on: the frame holds what is done so far.
+    `cluster=True` workers do the run, and the stop button only ends the looking on: the frame holds what is done till
+    then.
 
     Warns:
         UserWarning: the run was interrupted or aborted, with the line that goes on; or the results had to go to another
@@ -223,6 +224,8 @@ def _how_to_go_on(finished: Finished, options: Options) -> list[str]:
     if run.state is RunState.FINISHED:
         return []
     done = sum(count for outcome, count in totals.items() if outcome in DONE)
+    if finished.is_detached:
+        return []  # nobody wanted to be told more
     if finished.is_under_way:
         state = f"Run {run.run} is at the workers: {done:,} of {sum(totals.values()):,} rows are done."
         return [f'{state} To follow it: ib.resume("{run.run}", network, cluster=True)']

@@ -13,16 +13,16 @@ import os
 import secrets
 import socket
 import time
-from typing import TYPE_CHECKING, Self, TypedDict, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient
 
 from invoca_bulk.cluster import chunks
+from invoca_bulk.cluster.alive import Alive
 from invoca_bulk.cluster.chunks import Finish, Task
 from invoca_bulk.journal.patience import PATIENCE
-from invoca_bulk.journal.shared import engine_of, one_sentence
-from invoca_bulk.settings import lease_seconds
+from invoca_bulk.journal.shared import one_sentence
 
 if TYPE_CHECKING:
     import threading
@@ -40,12 +40,10 @@ _NAME = "invoca-bulk"
 _VERSION = "1"
 #: Chunks that a worker does at once for each network: the next one is under way when one comes to its end.
 AT_ONCE = 2
-#: Seconds between two looks at a queue, and at a chunk that is awaited.
-_POLLING = 0.2
+#: Seconds between two looks at a queue, and at a chunk that is awaited; so many for each network, where there are many.
+_POLLING, _POLLING_OF_ONE = 0.2, 0.04
 #: Seconds between two looks for workers that have died.
 _ROUND = 1.0
-#: Seconds for which a worker's lock has to be free: after a restart of the database nobody's is held for a moment.
-_GRACE = 5.0
 #: So many looks apart it is looked for runs that nobody hands out.
 _ROUNDS_APART = 15
 #: What PostgreSQL says where waiting for it does not help.
@@ -130,7 +128,7 @@ def prepare(database: Database, key: str) -> None:
         DBOS.migrate(_url(database))
         with _client(database) as client:
             for name, limits in _queues(key).items():
-                client.register_queue(name, polling_interval_sec=_POLLING, **limits)
+                client.register_queue(name, on_conflict="never_update", polling_interval_sec=_POLLING, **limits)
 
 
 def hand_out(database: Database, key: str, task: Task) -> None:
@@ -202,7 +200,7 @@ class Worker:
         global _posts  # noqa: PLW0603  the workflows are plain functions, known to the engine by their names
         _posts = self._posts
         _quiet()
-        with _Alive(self._database, self.name) as alive:
+        with Alive(self._database, self.name) as alive:
             with one_sentence(self._database):
                 self._begin(alive)
             for count in itertools.count():
@@ -217,7 +215,7 @@ class Worker:
             while not _leaving.is_idle:
                 time.sleep(_POLLING)
 
-    def _begin(self, alive: _Alive) -> None:
+    def _begin(self, alive: Alive) -> None:
         """Be known to the queue, as soon as the database is there: it may just be restarted."""
         until = time.monotonic() + PATIENCE
         while True:
@@ -245,11 +243,12 @@ class Worker:
         )
         DBOS.listen_queues([name for key in self._posts for name in _queues(key)])
         DBOS.launch()
+        polling = max(_POLLING, _POLLING_OF_ONE * len(self._posts))
         for key in self._posts:
             for name, limits in _queues(key).items():
-                DBOS.register_queue(name, on_conflict="always_update", polling_interval_sec=_POLLING, **limits)
+                DBOS.register_queue(name, on_conflict="always_update", polling_interval_sec=polling, **limits)
 
-    def _take_over(self, alive: _Alive) -> None:
+    def _take_over(self, alive: Alive) -> None:
         """What workers that have died were at is handed out again."""
         at = {str(one.executor_id) for one in _pending()} - {self.name}
         for name in alive.long_silent(at):
@@ -269,71 +268,9 @@ class Worker:
                 DBOS.enqueue_workflow_with_options(_asked(key, again), key, again.run, again.turn)
 
 
-class _Alive:
-    """Tells workers that live from those that have died: each holds a lock in the database while it is connected."""
-
-    def __init__(self, database: Database, name: str) -> None:
-        self._engine = engine_of(database)
-        self._name = name
-        self._connection: sa.Connection | None = None
-        self._silent: dict[str, float] = {}  # worker to since when it holds no lock
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-        self._engine.dispose()
-
-    def close(self) -> None:
-        """Give the lock back."""
-        if self._connection:
-            self._connection.close()
-        self._connection = None
-
-    def renew(self) -> None:
-        """Hold the lock, on a connection that is well; somebody who looks at it just now has it for an instant."""
-        try:
-            if self._connection and self._holds(self._connection):
-                return
-        except sa.exc.SQLAlchemyError:
-            self.close()
-        self._connection = self._connection or self._engine.connect()
-        if not self._holds(self._connection):
-            self._connection.execute(sa.select(sa.func.pg_try_advisory_lock(_lock(self._name))))
-            self._connection.commit()
-
-    def _holds(self, connection: sa.Connection) -> bool:
-        query = sa.text("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted")
-        found = connection.execute(query).first()
-        connection.commit()
-        return found is not None
-
-    def long_silent(self, names: set[str]) -> list[str]:
-        """Those of some workers that have held no lock for a while: after a restart of the database nobody does."""
-        now = time.monotonic()
-        free = {name for name in names if self._is_free(name)}
-        self._silent = {name: self._silent.get(name, now) for name in free}
-        return [name for name, since in self._silent.items() if now - since >= min(_GRACE, lease_seconds())]
-
-    def _is_free(self, name: str) -> bool:
-        with self.dead(name) as is_dead:
-            return is_dead
-
-    @contextlib.contextmanager
-    def dead(self, name: str) -> Iterator[bool]:
-        """Whether a worker has died; nobody else sees to it until the end of the block."""
-        with self._engine.begin() as connection:
-            yield connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(_lock(name)))).scalar_one()
-
-
 def _pending(executor: str | None = None) -> list[WorkflowStatus]:
     """What workers are at; all, or one."""
     return DBOS.list_workflows(status="PENDING", executor_id=executor, load_input=False, load_output=False)
-
-
-def _lock(name: str) -> sa.ColumnElement[int]:
-    return sa.func.hashtextextended(f"invoca-bulk worker {name}", 0)
 
 
 def _url(database: Database) -> str:

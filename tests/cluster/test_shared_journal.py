@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 import invoca_bulk as ib
 from invoca_bulk import journal
 from invoca_bulk.errors import JournalHeld, PlaceLost, RunAborted, SettingInvalid
-from invoca_bulk.journal import Change, RunState, State, patience, shared
+from invoca_bulk.journal import Change, RunState, State, leases, patience, shared
 from invoca_bulk.pacing import Pace
 from invoca_bulk.planning import Observed, Plan, PlannedRow, PlannedSheet, Step
 from invoca_bulk.schema import Action
@@ -341,15 +341,15 @@ def test_who_was_taken_for_dead_can_do_nothing_more(
         assert (book.steps(run)[0].state, book.steps(run)[0].answer) == (State.IN_DOUBT, None)
 
 
-@pytest.mark.parametrize("clock", ["_stopwatch", "time"])
+@pytest.mark.parametrize("clock", ["stopwatch", "time"])
 def test_whoever_slept_is_not_sure_of_its_place(monkeypatch: pytest.MonkeyPatch, clock: str) -> None:
     """By whichever clock: one stops while a laptop sleeps, the other can be set."""
-    lease = shared.Lease(engine("postgresql://invoca@127.0.0.1:1/none"))
+    lease = leases.Lease(engine("postgresql://invoca@127.0.0.1:1/none"))
     assert not lease.is_sure  # it was never had
     with lease.renewing():
         pass
     assert lease.is_sure
-    where = shared.time if clock == "time" else shared
+    where = leases.time if clock == "time" else leases
     later = getattr(where, clock)() + 1.6  # of the 2 s
     monkeypatch.setattr(where, clock, lambda: later)
     assert not lease.is_sure
