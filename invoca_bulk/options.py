@@ -95,6 +95,8 @@ class Options:
         for name in ("max_new_numbers", "concurrency", "rate", "timeout", "settle"):
             checked_number(name, getattr(self, name))
         self.failures_of(1)
+        if self.detach and not self.cluster:
+            raise SettingInvalid("--detach (detach=True) goes with --cluster (cluster=True): only workers go on alone.")
 
     def settle_on(self, network: Network) -> float:
         """Seconds after which a request in doubt was applied, or never will be."""

@@ -272,7 +272,12 @@ def _followed(ended: Finished | _Handed, network: Network, options: Options) -> 
         return ended
     following.hand_out(network, options, ended.task)
     if not options.detach:
-        following.follow(network, options, ended.task.run)
+        following.follow(network, options, ended.task.run, lambda sentence: _say(options, sentence))
+    return _as_it_stands(ended, network, options)
+
+
+def _as_it_stands(ended: _Handed, network: Network, options: Options) -> Finished:
+    """What workers have done of a run so far, or what it came to."""
     record, rows = journal.results_of(journal.place_of(network, options.journal), ended.task.run)
     stopped = record.state in {RunState.INTERRUPTED, RunState.ABORTED}
     finished = Finished(
@@ -304,15 +309,31 @@ def resume(
     place = journal.place_of(network, options.journal)
     record = journal.run_of(place, run_id) if run_id else latest_open(place, network)
     guards.refuse_other_run(record, network)
-    if options.cluster and record.state is RunState.RUNNING and record.workers:
-        target = output or (Path(record.output) if record.output else None)
-        task = chunks.Task(run=record.run, turn=chunks.turn_of(record))
-        return _followed(_Handed(task=task, target=target), network, options)
+    handed = _Handed(task=chunks.Task(run=record.run, turn=chunks.turn_of(record)), target=_target_here(output, record))
+    if options.cluster and record.workers and record.state is RunState.RUNNING:
+        return _followed(handed, network, options)
+    is_over = record.state is RunState.FINISHED and not _is_open(record, place, network)
+    if options.cluster and record.workers and is_over:
+        return _as_it_stands(handed, network, options)
     if options.cluster:
         following.prepare(network, options)
     with journal.opened(place, network) as book:
         ended = _go_on(book.run(record.run), network, book, options, output=output, for_good=for_good)
     return _followed(ended, network, options)
+
+
+def _target_here(output: Path | None, record: RunRecord) -> Path | None:
+    """Where a run's results go: as wanted, or where they were to go; on another machine into the current folder."""
+    if output or not record.output:
+        return output
+    meant = Path(record.output)
+    return meant if meant.parent.exists() or not record.workers else Path.cwd() / meant.name
+
+
+def _is_open(record: RunRecord, place: Place, network: Network) -> bool:
+    """Whether something is left of a run that resuming it would do."""
+    with journal.reading(place, network) as book:
+        return book is not None and book.is_open(record)
 
 
 def latest_open(place: Place, network: Network | None = None) -> RunRecord:
@@ -340,9 +361,7 @@ def _go_on(  # noqa: PLR0913  a run, and how it is wanted; keyword-only
     work = execution.of_run(book, record)
     guards.refuse_over_cap(work.new_numbers, options)
     _say(options, _goes_on(record, work))
-    target = guards.prepared(
-        output or (Path(record.output) if record.output else None), record.sheets, book.rows(record.run)
-    )
+    target = guards.prepared(_target_here(output, record), record.sheets, book.rows(record.run))
     inputs = [Path(record.source_path)] if record.source_path else []
     if options.cluster:
         task = chunks.Task(run=record.run, turn=chunks.turn_of(record) + 1)

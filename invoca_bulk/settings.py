@@ -472,8 +472,11 @@ def journal_place(given: str | Place | None) -> Place:
     where = given or from_environment("journal")
     if isinstance(where, Database):
         return where
-    if re.match(r"postgres(ql)?:/", str(where)):
+    if re.match(r"postgres(ql)?:/", str(where), re.IGNORECASE):
         return Database(str(where))
+    if "://" in str(where or ""):
+        msg = "The journal is neither a folder nor at an address that begins with postgresql://. Correct it."
+        raise SettingInvalid(msg)
     return Path(where) if where else platformdirs.user_state_path("invoca-bulk", appauthor=False) / "journal"
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from invoca_bulk import settings
 from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.options import Options
 from invoca_bulk.settings import Network, Token
 
 SECRET = "s3cret-t0ken"
@@ -163,6 +164,21 @@ def test_number_below_the_minimum_is_refused(name: str, value: float) -> None:
     """The message names the flag and the minimum."""
     with pytest.raises(SettingInvalid, match=f"--{name} is .* at least"):
         settings.checked_number(name, value)
+
+
+@pytest.mark.parametrize("text", ["postgresql+psycopg://u:hush-hush@h/d", "mysql://u:hush-hush@h/d"])
+def test_a_journal_at_another_address_is_refused(text: str) -> None:
+    """It is never taken for a folder, with the password in its name."""
+    with pytest.raises(SettingInvalid, match="postgresql://") as refused:
+        settings.journal_place(text)
+    assert "hush" not in str(refused.value)
+    assert str(settings.journal_place("POSTGRESQL://u:hush-hush@h/d")) == "postgresql://u@h/d"
+
+
+def test_detach_goes_with_cluster() -> None:
+    """Alone it would be passed over, and the numbers bought in the foreground."""
+    with pytest.raises(SettingInvalid, match="--cluster"):
+        Options(detach=True)
 
 
 def test_journal_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

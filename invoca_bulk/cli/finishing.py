@@ -45,12 +45,22 @@ def tell(finished: Finished, plan: Kept | None = None, *, as_json: bool) -> None
         )
         return
     if finished.is_under_way:
-        click.echo(f"Run {results.run.run} is at the workers; it goes on whatever becomes of this program.")
-    click.echo(totals_text(results.totals))
+        click.echo(_so_far(finished))
+    else:
+        click.echo(totals_text(results.totals))
     if finished.saved:
         click.echo(f"Results: {finished.saved}")
     if next_command:
         click.echo(f"Next: {next_command}")
+
+
+def _so_far(finished: Finished) -> str:
+    """Of a run that workers are at: nothing has ended, so that no row is unknown or left."""
+    totals, run = finished.results.totals, finished.results.run.run
+    told = {outcome: count for outcome, count in totals.items() if outcome not in {Outcome.NOT_SENT, Outcome.UNKNOWN}}
+    done = ", ".join(f"{count:,} {outcome.value}" for outcome, count in told.items())
+    rows = f"{sum(told.values()):,} of {sum(totals.values()):,} rows so far{f' ({done})' if done else ''}"
+    return f"Run {run} is at the workers, and goes on whatever becomes of this program: {rows}."
 
 
 def _about_workers(finished: Finished) -> str:

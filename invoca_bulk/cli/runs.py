@@ -63,4 +63,5 @@ def _tell(found: list[Listed]) -> None:
     for row in rows:
         click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
     if waiting := [one for one in found if one.is_open and not one.held]:
-        click.echo(f"Next: {common.shown_command(['resume', waiting[-1].record.run])}")
+        cluster = ["--cluster"] if waiting[-1].record.workers else []
+        click.echo(f"Next: {common.shown_command(['resume', waiting[-1].record.run, *cluster])}")

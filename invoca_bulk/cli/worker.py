@@ -30,7 +30,7 @@ def command(journal: str | None) -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: _leave(stopped))
-    names = ", ".join(one.network.network_id for one in posts)
+    names = ", ".join(f"{one.network.network_id} at {one.network.base_url}" for one in posts)
     networks = "networks" if len(posts) > 1 else "network"
     click.echo(f"Working for {networks} {names} with the journal on {place}. Ctrl-C ends it.")
     sys.stdout.flush()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import os
+import socket
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
@@ -134,7 +137,10 @@ def _finished(post: Post, book: Journal, task: Task, leaving: Leaving) -> Finish
 def _halt(book: Journal, record: RunRecord, ended: Ended) -> None:
     """Stop all workers for what would stop each of them; one that cannot reach the platform leaves it to the others."""
     if isinstance(ended.error, (NotAuthorized, TooManyFailures)):
-        book.halt(record.run, str(ended.error))
+        whose = f" (The worker: process {os.getpid()} on {socket.gethostname()}.)"
+        book.halt(record.run, f"{ended.error}{whose if isinstance(ended.error, NotAuthorized) else ''}")
+    if ended.error:
+        logging.getLogger("invoca-bulk").warning("Run %s: %s", record.run, ended.error)
 
 
 def give_up(post: Post, task: Task, reason: str) -> None:

@@ -47,7 +47,10 @@ _ROUND = 1.0
 #: So many looks apart it is looked for runs that nobody hands out.
 _ROUNDS_APART = 15
 #: What PostgreSQL says where waiting for it does not help.
-_FOR_GOOD = ("does not exist", "authentication failed", "pg_hba.conf", "permission denied", "resolve host")
+_FOR_GOOD = (
+    *("does not exist", "already exists", "authentication failed", "pg_hba.conf", "permission denied"),
+    "resolve host",
+)
 _UNDER_WAY = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
 #: So many times in a row nothing may come out of handing out what is left, before the run is given up.
 _PATIENCE = 30
@@ -202,7 +205,7 @@ class Worker:
         _quiet()
         with Alive(self._database, self.name) as alive:
             with one_sentence(self._database):
-                self._begin(alive)
+                self._begin(alive, stopped)
             for count in itertools.count():
                 if stopped.wait(_ROUND):
                     break
@@ -215,10 +218,10 @@ class Worker:
             while not _leaving.is_idle:
                 time.sleep(_POLLING)
 
-    def _begin(self, alive: Alive) -> None:
+    def _begin(self, alive: Alive, stopped: threading.Event) -> None:
         """Be known to the queue, as soon as the database is there: it may just be restarted."""
         until = time.monotonic() + PATIENCE
-        while True:
+        while not stopped.is_set():
             try:
                 alive.renew()
                 self._launch()
@@ -227,7 +230,7 @@ class Worker:
                     raise
                 logging.getLogger(_NAME).warning("Waiting for PostgreSQL at %s.", self._database)
                 DBOS.destroy()
-                time.sleep(_ROUND)
+                stopped.wait(_ROUND)
             else:
                 return
 
@@ -238,7 +241,7 @@ class Worker:
                 "system_database_url": _url(self._database),
                 "application_version": _VERSION,
                 "executor_id": self.name,
-                "console_log_level": "ERROR",
+                "console_log_level": "CRITICAL",
             }
         )
         DBOS.listen_queues([name for key in self._posts for name in _queues(key)])
@@ -280,4 +283,4 @@ def _url(database: Database) -> str:
 
 def _quiet() -> None:
     """DBOS writes each thing that it does, addresses among them."""
-    logging.getLogger("dbos").setLevel(logging.ERROR)
+    logging.getLogger("dbos").setLevel(logging.CRITICAL)

@@ -6,6 +6,8 @@ import importlib
 import time
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+
 from invoca_bulk import journal
 from invoca_bulk.errors import RunAborted, SettingInvalid
 from invoca_bulk.execution import Tally
@@ -17,7 +19,7 @@ from invoca_bulk.settings import Database
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import ModuleType
 
     from invoca_bulk.cluster.chunks import Post, Task
@@ -110,13 +112,17 @@ def _key(network: Network) -> str:
     return schema_of(base_url=network.base_url, network_id=network.network_id)
 
 
-def follow(network: Network, options: Options, run: str) -> None:
+def follow(network: Network, options: Options, run: str, say: Callable[[str], None]) -> None:
     """Show how far a run is until it has ended, or somebody presses Ctrl-C; the run goes on.
 
     Args:
         network: the run's network.
         options: where the journal is, and whether to show a progress bar.
         run: the run.
+        say: tells the user a sentence.
+
+    Raises:
+        RunAborted: the journal does not answer any more; the run goes on all the same.
     """
     place, began = place_of(network, options), time.monotonic()
     owner = journal.shelved_of(place, network).owner
@@ -129,10 +135,16 @@ def follow(network: Network, options: Options, run: str) -> None:
                 bar.tick()
                 if not told and looked - began > _NOBODY and patiently(owner) is None:
                     told = True
-                    bar.say("No worker is at it yet. Start one where the network's token is: invoca-bulk worker")
+                    say(
+                        f"No worker is at it yet. Start one where the token of network {network.network_id} at "
+                        f"{network.base_url} is: invoca-bulk worker"
+                    )
                 time.sleep(max(_HEARTBEAT, 4 * (time.monotonic() - looked)))
         except KeyboardInterrupt:
             return
+        except sa.exc.SQLAlchemyError:
+            msg = f"The journal on {place} does not answer any more; run {run} goes on at the workers. Follow it later:"
+            raise RunAborted(f"{msg} invoca-bulk resume {run} --cluster") from None
 
 
 def _look(place: Database, network: Network, run: str, tally: Tally) -> bool:

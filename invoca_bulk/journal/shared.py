@@ -40,6 +40,15 @@ _T = TypeVar("_T")
 _PREFIX = "invoca_"
 #: Makers of tables in one database take turns.
 _MAKING = 0x1BD0CA
+#: What PostgreSQL says, to what to do about it.
+_HINTS = {
+    "password": "Put the password into ~/.pgpass, or into INVOCA_JOURNAL itself.",
+    "permission denied": "All of a team use one role, which may make schemas in the database.",
+    "no schema has been selected": "All of a team use one role, which may make schemas in the database.",
+    "already exists": "All of a team use one role, which may make schemas in the database.",
+    "does not exist": "Make it first, or correct the name.",
+    "too many clients": "Raise max_connections there, or let fewer workers run.",
+}
 #: A connection that is cut says nothing; within so many seconds that is noticed, here and there.
 _CONNECTING = {
     "connect_timeout": 10,
@@ -104,7 +113,8 @@ def one_sentence(database: Database) -> Iterator[None]:
         yield
     except sa.exc.SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()[0]
-        msg = f"The journal on {database} cannot be used ({database.hide(reason)}). Is PostgreSQL running there?"
+        hint = next((told for word, told in _HINTS.items() if word in reason), "Is PostgreSQL running there?")
+        msg = f"The journal on {database} cannot be used ({database.hide(reason)}). {hint}"
         raise SettingInvalid(msg) from None
 
 

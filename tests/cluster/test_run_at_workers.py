@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -45,6 +46,9 @@ def test_two_workers_do_a_sheet(machine: Callable[..., Machine], box: Sandbox) -
     run = results["result_run"][0]
     assert other.call("results", run, "-o", "there.csv").returncode == 0
     assert (other.folder / "there.csv").read_text() == (client.folder / "results.csv").read_text()
+    followed = machine("third").call("resume", run, "--cluster", "-o", "late.csv", "--json")  # it has ended long since
+    assert followed.returncode == 0, followed.stderr
+    assert json.loads(followed.stdout)["totals"] == {"created": 300}
 
 
 def test_a_client_that_is_closed_ends_nothing(machine: Callable[..., Machine], box: Sandbox) -> None:

@@ -58,8 +58,7 @@ def once_each(rows: int, text: str = TEXT) -> Counter[str]:
 def handed_out(path: Path, client: Machine, network: Network | None = None, **options: Any) -> str:
     """A run that a notebook of that machine has handed to the workers, and does not follow."""
     usual = {"cluster": True, "detach": True, "yes": True, "progress": False, "settle": 1.0}
-    with pytest.warns(UserWarning, match="is at the workers"):
-        frame = ib.run(path, network or client.network(), journal=client.place, **usual, **options)
+    frame = ib.run(path, network or client.network(), journal=client.place, **usual, **options)
     return str(frame.attrs["run"])
 
 
