@@ -313,7 +313,8 @@ def resume(
     if options.cluster and record.workers and record.state is RunState.RUNNING:
         return _followed(handed, network, options)
     is_over = record.state is RunState.FINISHED and not _is_open(record, place, network)
-    if options.cluster and record.workers and is_over:
+    sends_again = options.resend_absent or options.resend_unknown  # also of a run that has ended
+    if options.cluster and record.workers and is_over and not sends_again:
         return _as_it_stands(handed, network, options)
     if options.cluster:
         following.prepare(network, options)
