@@ -309,13 +309,13 @@ def resume(
     place = journal.place_of(network, options.journal)
     record = journal.run_of(place, run_id) if run_id else latest_open(place, network)
     guards.refuse_other_run(record, network)
-    handed = _Handed(task=chunks.Task(run=record.run, turn=chunks.turn_of(record)), target=_target_here(output, record))
-    if options.cluster and record.workers and record.state is RunState.RUNNING:
-        return _followed(handed, network, options)
-    is_over = record.state is RunState.FINISHED and not _is_open(record, place, network)
-    sends_again = options.resend_absent or options.resend_unknown  # also of a run that has ended
-    if options.cluster and record.workers and is_over and not sends_again:
-        return _as_it_stands(handed, network, options)
+    if options.cluster and record.workers:
+        task = chunks.Task(run=record.run, turn=chunks.turn_of(record))
+        handed = _Handed(task=task, target=_target_here(output, record))
+        if record.state is RunState.RUNNING:
+            return _followed(handed, network, options)
+        if not _is_left(record, place, network, options):
+            return _as_it_stands(handed, network, options)
     if options.cluster:
         following.prepare(network, options)
     with journal.opened(place, network) as book:
@@ -331,8 +331,10 @@ def _target_here(output: Path | None, record: RunRecord) -> Path | None:
     return meant if meant.parent.exists() or not record.workers else Path.cwd() / meant.name
 
 
-def _is_open(record: RunRecord, place: Place, network: Network) -> bool:
+def _is_left(record: RunRecord, place: Place, network: Network, options: Options) -> bool:
     """Whether something is left of a run that resuming it would do."""
+    if record.state is not RunState.FINISHED or options.resend_absent or options.resend_unknown:
+        return True
     with journal.reading(place, network) as book:
         return book is not None and book.is_open(record)
 

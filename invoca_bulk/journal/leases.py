@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Of the lease: so often it is renewed, and for so long after a renewal something may be sent.
 _RENEWED, _SURE = 1 / 4, 3 / 4
+#: The run of a network that workers are to do, if there is one.
+AT_WORKERS = sa.select(RUNS.c.run).where(RUNS.c.state == RunState.RUNNING, RUNS.c.workers.is_not(None))
 _UP_SINCE = sa.extract("epoch", sa.func.pg_postmaster_start_time())
 
 
@@ -170,8 +172,7 @@ def _doubt_what_nobody_is_at(db: sa.Connection) -> None:
 def _refuse_others(db: sa.Connection, owner: str, *, alone: bool, end: str) -> None:
     where = [OWNERS.c.owner != owner, *([] if alone else [OWNERS.c.alone])]
     others = db.execute(sa.select(OWNERS).where(*where).order_by(OWNERS.c.since)).first()
-    at_workers = sa.select(RUNS.c.run).where(RUNS.c.state == RunState.RUNNING, RUNS.c.workers.is_not(None))
-    run = db.execute(at_workers).scalars().first() if alone else None
+    run = db.execute(AT_WORKERS).scalars().first() if alone else None
     if run and run != end:
         msg = (
             f"Workers are at run {run} of this network. Follow it with `invoca-bulk resume {run} --cluster`, stop it "

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import re
 import secrets
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from invoca_bulk.errors import SettingInvalid
 from invoca_bulk.journal import tables
 from invoca_bulk.journal.book import Journal
-from invoca_bulk.journal.leases import Lease, as_owner, bury, stopwatch, take_turns
+from invoca_bulk.journal.leases import AT_WORKERS, Lease, as_owner, bury, stopwatch, take_turns
 from invoca_bulk.journal.paces import Paces
 from invoca_bulk.journal.patience import CLOCK, patiently
 from invoca_bulk.journal.states import RunState
@@ -139,16 +139,15 @@ def opened(database: Database, network: Network, *, alone: bool, end: str = "") 
     is_client = alone and not end
     engine = engine_of(database, schema) if is_client else _kept_engine(database, schema)
     lease = Lease(engine)
-    try:
+    with ExitStack() as stack:
+        if is_client or end:
+            stack.callback(engine.dispose)
         with one_sentence(database):
-            connection = engine.connect()  # nobody wants to wait for a name that is misspelt
+            connection = stack.enter_context(engine.connect())  # nobody wants to wait for a name that is misspelt
             _prepare(connection, schema)
             lease.take(alone=alone, end=end)
-        with connection, lease.kept():
-            yield SharedJournal(connection, lease)
-    finally:
-        if is_client or end:
-            engine.dispose()
+        stack.enter_context(lease.kept())
+        yield SharedJournal(connection, lease)
 
 
 def _prepare(connection: sa.Connection, schema: str) -> None:
@@ -277,8 +276,7 @@ class Schema:
         """Whether somebody works on the network, or workers are to."""
         with self._looking() as db:
             living = sa.select(OWNERS.c.owner).where(OWNERS.c.until >= CLOCK)
-            waiting = sa.select(RUNS.c.run).where(RUNS.c.state == RunState.RUNNING, RUNS.c.workers.is_not(None))
-            return any(db.execute(one.limit(1)).first() for one in (living, waiting))
+            return any(db.execute(one.limit(1)).first() for one in (living, AT_WORKERS))
 
     def stop(self, run: str) -> str:
         """Ask whoever is at a run to stop; why that cannot be, or nothing."""
