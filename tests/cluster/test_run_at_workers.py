@@ -6,7 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import sqlalchemy as sa
 from machines import until
+from postgres import engine
 
 import invoca_bulk as ib
 from invoca_bulk import journal
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import pytest
     from machines import Machine
 
     from invoca_bulk.stand_in import Sandbox
@@ -49,6 +52,45 @@ def test_two_workers_do_a_sheet(machine: Callable[..., Machine], box: Sandbox) -
     followed = machine("third").call("resume", run, "--cluster", "-o", "late.csv", "--json")  # it has ended long since
     assert followed.returncode == 0, followed.stderr
     assert json.loads(followed.stdout)["totals"] == {"created": 300}
+
+
+def test_a_run_whose_client_was_killed_before_it_was_handed_out(
+    machine: Callable[..., Machine], box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is recorded and in no queue; the next worker that looks finds it, and does it once."""
+    client = machine("client")
+    with monkeypatch.context() as patch:
+        patch.setattr("invoca_bulk.cluster.following.hand_out", lambda *_: None)
+        chosen = {
+            "journal": client.place,
+            "cluster": True,
+            "detach": True,
+            "yes": True,
+            "progress": False,
+            "settle": 1.0,
+        }
+        frame = ib.run(sheet(client.folder, 20), client.network(), **chosen)
+    assert journal.listed(client.place)[0].record.state == "running"
+    machine("one").worker()
+    machine("two").worker()
+    until(lambda: journal.listed(client.place)[0].record.state == "finished")
+    assert len(box.store.ledger) == 20
+    assert journal.listed(client.place)[0].record.run == frame.attrs["run"]
+
+
+def test_the_queues_own_history_may_be_dropped(machine: Callable[..., Machine], box: Sandbox) -> None:
+    """While no worker runs; the journal has all that matters, and the queue is made anew."""
+    client, other = machine("client"), machine("other")
+    first = other.worker()
+    assert client.call("run", sheet(client.folder, 5), "--yes", "--cluster").returncode == 0
+    first.terminate()
+    assert first.wait(timeout=30) == 0
+    with engine(client.database).begin() as connection:
+        connection.execute(sa.text("DROP SCHEMA dbos CASCADE"))
+    other.worker()
+    done = client.call("run", sheet(client.folder, 5, "More"), "--yes", "--cluster")
+    assert done.returncode == 0, done.stderr
+    assert len(box.store.ledger) == 10
 
 
 def test_a_client_that_is_closed_ends_nothing(machine: Callable[..., Machine], box: Sandbox) -> None:

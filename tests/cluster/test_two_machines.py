@@ -329,6 +329,7 @@ def test_networks_side_by_side(machine: Callable[..., Machine], box: Sandbox) ->
         assert bought(second) == Counter()
         record = journal.run_of(worker.place, runs[1])
         assert "token" in record.note
+        assert f"process {worker.started[0].pid} on {socket.gethostname()}" in record.note  # whose token it is
         assert "4712" in record.note or second.base_url in record.note
         listed = {one.record.run: one for one in journal.listed(one.place)}
         assert dict(listed[runs[1]].totals) == {"not_sent": 12}
