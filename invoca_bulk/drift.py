@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from invoca_bulk import merging, payloads
 from invoca_bulk.issues import shortened
-from invoca_bulk.kept import step_values
+from invoca_bulk.planning import step_values
 from invoca_bulk.schema import PART_KEY, RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from invoca_bulk.kept import Kept
-    from invoca_bulk.planning import Plan, PlannedRow, Step
+    from invoca_bulk.planning import Kept, Plan, PlannedRow, Step
     from invoca_bulk.schema import Resource
     from invoca_bulk.schema.kinds import Json
 

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
     from invoca_bulk.annotation import Report
     from invoca_bulk.journal import RowRecord, RunRecord
-    from invoca_bulk.kept import Kept
-    from invoca_bulk.options import Options
-    from invoca_bulk.planning import Choices, Plan, PlannedRow, PlannedSheet
+    from invoca_bulk.options import Choices, Options
+    from invoca_bulk.planning import Kept, Plan, PlannedRow, PlannedSheet
     from invoca_bulk.settings import Network, Place
 
 _ERRORS_SHOWN = 5
@@ -221,7 +220,7 @@ def confirm(plan: Plan, network: Network, options: Options) -> None:
     """
     new = plan.new_numbers
     refuse_over_cap(new, options)
-    done = irreversible(plan)
+    done = plan.irreversible
     if not done or options.yes or network.rehearsal:
         return
     what = f"{' and '.join(done)} on network {network.network_id} at {network.base_url}"
@@ -233,18 +232,6 @@ def confirm(plan: Plan, network: Network, options: Options) -> None:
     if not options.confirm(f"This {what}.{named} {money} cannot be undone. Go on?"):
         msg = "Nothing was sent: not confirmed."
         raise NotConfirmed(msg)
-
-
-def irreversible(plan: Plan) -> list[str]:
-    """What a plan does that cannot be undone, each as the end of a sentence: `buys 3 promo numbers`."""
-    removed = Counter(one.what.split()[0] for one in plan.removals)
-    counts = [
-        ("buys", plan.new_numbers, "promo number"),
-        ("deletes", plan.steps_of("promo_numbers", Action.DELETE), "promo number"),
-        ("deletes", plan.steps_of("advertisers", Action.DELETE), "advertiser"),
-        *(("removes", count, one) for one, count in removed.items()),
-    ]
-    return [f"{verb} {count:,} {one}{'s' if count > 1 else ''}" for verb, count, one in counts if count]
 
 
 def _named(plan: Plan) -> str:

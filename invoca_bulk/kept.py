@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,8 @@ import pandas as pd
 
 from invoca_bulk import files
 from invoca_bulk.errors import OutputUnwritable, PlanUnusable
-from invoca_bulk.planning import NESTED, Choices, PlannedRow, Step
+from invoca_bulk.options import NESTED, Choices
+from invoca_bulk.planning import Kept, PlannedRow, Step, step_values
 from invoca_bulk.schema import RESOURCES, SHEETS, Action
 from invoca_bulk.sheets import Sheet
 
@@ -73,42 +74,6 @@ _FILE = {
     "rows": [_ROW],
     "steps": [_STEP],
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kept:
-    """A plan that was kept.
-
-    Attributes:
-        base_url: of the network that it was made for.
-        network_id: that network.
-        api_version: the version that it was made with.
-        choices: what the user had decided.
-        reading: `sheet` and `resource`, as the sheet was read with.
-        source: the sheet's file name; empty for a DataFrame.
-        path: the sheet's file, absolute; None where there was none.
-        made_at: when it was made (UTC, ISO 8601).
-        sheets: what was read.
-        rows: what was to become of each row; read from a file without their cells.
-        steps: the calls that were to be made.
-    """
-
-    base_url: str
-    network_id: str
-    api_version: str
-    choices: Choices
-    reading: Mapping[str, str | None]
-    source: str
-    path: Path | None
-    made_at: str
-    sheets: tuple[Sheet, ...]
-    rows: tuple[PlannedRow, ...]
-    steps: tuple[Step, ...]
-
-
-def step_values(step: Step) -> dict[str, Json]:
-    """The attributes of a step, as JSON."""
-    return {one.name: getattr(step, one.name) for one in fields(Step)}
 
 
 def refuse_settled(given: Iterable[str]) -> None:

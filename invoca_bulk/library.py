@@ -52,7 +52,8 @@ def read(
     Raises:
         UserError: it cannot be read; the message says why and what to do.
     """
-    return sheets.read(source, sheet=sheet, resource=resource)
+    frames = sheets.read(source, sheet=sheet, resource=resource)
+    return displays.Frames(frames) if isinstance(frames, dict) else frames
 
 
 def validate(

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from invoca_bulk.errors import SettingInvalid
-from invoca_bulk.execution import Rules
-from invoca_bulk.planning import NESTED, Choices
 from invoca_bulk.settings import (
     FIRST_BACKOFF,
     REHEARSAL_SETTLE,
@@ -28,6 +26,46 @@ if TYPE_CHECKING:
 
 #: Options that an environment variable gives where the caller does not, and their types.
 _FROM_ENVIRONMENT: Mapping[str, type[int | float]] = {"max_new_numbers": int, "settle": float}
+
+
+#: Ways to treat the users and sites that an advertiser has and the sheet does not mention.
+NESTED = ("merge", "replace")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What the user has decided about a plan.
+
+    Attributes:
+        nested: `merge`: users and sites that the sheet does not mention stay; `replace`: its set is sent alone.
+        allow_removals: whether `replace` may take users and sites away.
+        auto_ids: whether the network gives ids to advertisers that come without one.
+    """
+
+    nested: str = "merge"
+    allow_removals: bool = False
+    auto_ids: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How to go about it.
+
+    Attributes:
+        settle: seconds after which a request in doubt has been applied, or never will be.
+        resend_absent: send creates again that were not found after that time.
+        resend_unknown: send creates again of which it could not be told either.
+        max_failures: stop once so many steps were not done; None: never.
+        first_backoff: seconds to wait at most after a first refusal.
+        doubt_refusals: take 429 for no proof that a create was not applied.
+    """
+
+    settle: float = SETTINGS["settle"].default
+    resend_absent: bool = False
+    resend_unknown: bool = False
+    max_failures: int | None = None
+    first_backoff: float = FIRST_BACKOFF
+    doubt_refusals: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

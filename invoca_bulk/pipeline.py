@@ -25,7 +25,7 @@ from invoca_bulk.client import Client
 from invoca_bulk.cluster import chunks, following
 from invoca_bulk.errors import OutputUnwritable, RunAborted, SettingInvalid
 from invoca_bulk.journal import RunState, State
-from invoca_bulk.kept import Kept
+from invoca_bulk.planning import Kept
 from invoca_bulk.previews import Preview
 from invoca_bulk.progress import Bar
 from invoca_bulk.results import Results, iso

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 
-from invoca_bulk import displays, guards, saving
+from invoca_bulk import displays, saving
 from invoca_bulk.annotation import Report, issues_html
-from invoca_bulk.kept import Kept, write
-from invoca_bulk.planning import REFUSED, UNCHANGED
+from invoca_bulk.kept import write
+from invoca_bulk.planning import REFUSED, UNCHANGED, Kept
 from invoca_bulk.results import iso
 from invoca_bulk.schema import PROMO_NUMBERS, REMOVE, Action
 from invoca_bulk.workbook import Cell, Page, Style
@@ -171,7 +171,7 @@ class Preview:
 
     def _dangers(self) -> list[str]:
         """What cannot be undone, each number, deletion and removal by its place or name."""
-        if not (done := guards.irreversible(self.plan)):
+        if not (done := self.plan.irreversible):
             return []
         numbers = [f"  {place}: {count:,} number{_s(count)} to buy" for place, count in self.numbers.items()]
         deleted = [f"  deletes {name}" for name in self.deleted()]
@@ -285,7 +285,7 @@ class Preview:
             "counts": self.counts,
             "requests": self.requests,
             "new_numbers": self.plan.new_numbers,
-            "irreversible": guards.irreversible(self.plan),
+            "irreversible": self.plan.irreversible,
             "removals": json_records(self.removals),
             "rows": [self._row_json(row, changes) for row, changes, _ in self.by_row()],
             "issues": json_records(self.issues),
@@ -412,7 +412,7 @@ def _summary(preview: Preview) -> Iterator[Sequence[str | Cell]]:
     yield ["ids given by the network", "yes" if choices.auto_ids else "no"]
     yield from _section("rows", preview.counts, styles=ACTIONS)
     yield ["requests", f"{preview.requests:,}"]
-    if done := guards.irreversible(preview.plan):
+    if done := preview.plan.irreversible:
         yield []
         yield [Cell(text="cannot be undone", style=Style.BOLD)]
         yield from ([Cell(text=one, style=Style.ERROR)] for one in done)

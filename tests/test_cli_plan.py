@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from invoca_bulk.cli import network
-from invoca_bulk.planning import NESTED, Choices
+from invoca_bulk.options import NESTED, Choices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

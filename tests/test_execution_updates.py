@@ -19,7 +19,7 @@ import pytest
 
 from invoca_bulk import bridge, execution, journal, pacing, pipeline
 from invoca_bulk.client import Client
-from invoca_bulk.options import Options
+from invoca_bulk.options import Options, Rules
 from invoca_bulk.planning import Observed, Plan, PlannedRow, PlannedSheet, Step
 from invoca_bulk.schema import OPERATIONS, Action
 from invoca_bulk.settings import Network
@@ -831,7 +831,7 @@ def test_progress_counts_steps_by_their_outcome(odd: Any, reply: Any, tmp_path: 
 
     async def main(book: journal.Journal, plan: Plan) -> None:
         run = book.begin(plan, network, now=0.0)
-        rules = execution.Rules(first_backoff=0.01, settle=0.01)
+        rules = Rules(first_backoff=0.01, settle=0.01)
         work = execution.of_plan(run, plan)
         running = execution.Execution(
             work=work, network=network, journal=book, pace=pacing.Pace(None), rules=rules, tally=tally

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invoca_bulk import merging, planning, sheets, validation
-from invoca_bulk.planning import Choices, Observed
+from invoca_bulk.options import Choices
+from invoca_bulk.planning import Observed
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, DEFAULT_API_VERSION, Action
 from invoca_bulk.schema.outputs import Outcome
 from tests.examples import (

@@ -14,7 +14,8 @@ import pytest
 import invoca_bulk as ib
 from invoca_bulk import previews
 from invoca_bulk.errors import OutputUnwritable, SheetInvalid
-from invoca_bulk.planning import NESTED, REFUSED, UNCHANGED
+from invoca_bulk.options import NESTED
+from invoca_bulk.planning import REFUSED, UNCHANGED
 from invoca_bulk.previews import ACTIONS, BLANK
 from invoca_bulk.schema import REMOVE, Action
 from invoca_bulk.workbook import FORMATS, Style

@@ -401,7 +401,7 @@ def _refuse_unconfirmed(preview: Preview, values: Message) -> None:
     if new and typed != str(new):
         msg = f"Nothing was sent: {typed or 'nothing'} was typed, and the plan buys {new}. Type {new} to confirm it."
         raise NotConfirmed(msg)
-    if guards.irreversible(preview.plan) and not values.get("confirmed"):
+    if preview.plan.irreversible and not values.get("confirmed"):
         raise NotConfirmed("Nothing was sent: tick that it shall be done, since it cannot be undone.")
     if preview.counts.get("refused") and not values.get("skip_invalid"):
         raise NotConfirmed("Nothing was sent: tick that the refused rows shall be left out, or correct them.")

@@ -6,7 +6,7 @@ from html import escape
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from invoca_bulk import displays, guards
+from invoca_bulk import displays
 from invoca_bulk.journal import RunState
 from invoca_bulk.results import iso
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, RESOURCES
@@ -196,7 +196,7 @@ def _earlier(preview: Preview) -> str:
 
 
 def _run_form(preview: Preview, where: str) -> str:
-    new, done = preview.plan.new_numbers, guards.irreversible(preview.plan)
+    new, done = preview.plan.new_numbers, preview.plan.irreversible
     refused = preview.counts.get("refused", 0)
     if not preview.requests and refused:
         return (

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from invoca_bulk.kept import Kept
     from invoca_bulk.pipeline import Finished
+    from invoca_bulk.planning import Kept
 
 
 def tell(finished: Finished, plan: Kept | None = None, *, as_json: bool) -> None:

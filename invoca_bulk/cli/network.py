@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from invoca_bulk.cli.common import Decorator
     from invoca_bulk.journal import RunRecord
-    from invoca_bulk.options import Options
-    from invoca_bulk.planning import Choices
+    from invoca_bulk.options import Choices, Options
     from invoca_bulk.settings import Network
 
 #: Parameters that say where the platform is.
@@ -29,7 +28,7 @@ CALLING = ("concurrency", "timeout")
 CHOICES = ("nested", "allow_removals", "auto_ids")
 #: Parameters that decide what becomes of requests without an answer.
 SETTLING = ("settle", "resend_absent", "doubt_refusals", "assign_ids")
-#: As `planning.NESTED`, which would load pandas.
+#: As `options.NESTED`.
 _NESTED = ("merge", "replace")
 
 

@@ -13,7 +13,7 @@ from invoca_bulk.errors import OutputUnwritable, PlanUnusable, RunAborted
 
 if TYPE_CHECKING:
     from invoca_bulk.annotation import RowsInvalid
-    from invoca_bulk.kept import Kept
+    from invoca_bulk.planning import Kept
 
 #: Flags that `plan` does not share with `run`.
 _NOT_OF_PLAN = (

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from invoca_bulk.execution import Ended, Work
     from invoca_bulk.journal import Journal, RunRecord
+    from invoca_bulk.options import Rules
     from invoca_bulk.settings import Database, Network
 
 _Do: TypeAlias = "Callable[[execution.Execution, Client], Coroutine[None, None, Ended]]"
@@ -241,7 +242,7 @@ class _One:
             self._leaving.ended(stop)
 
 
-def _rules(network: Network, book: Journal, record: RunRecord, options: Options) -> execution.Rules:
+def _rules(network: Network, book: Journal, record: RunRecord, options: Options) -> Rules:
     """As for the whole run; of the steps that may fail, those are left that have not failed before."""
     if options.max_failures is None:
         return options.rules(network, 0)

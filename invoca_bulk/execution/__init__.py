@@ -9,6 +9,6 @@ from __future__ import annotations
 
 from invoca_bulk.execution.running import Execution
 from invoca_bulk.execution.scribe import Scribe
-from invoca_bulk.execution.work import Ended, Rules, Tally, Work, of_plan, of_rest, of_run, of_some
+from invoca_bulk.execution.work import Ended, Tally, Work, of_plan, of_rest, of_run, of_some
 
-__all__ = ["Ended", "Execution", "Rules", "Scribe", "Tally", "Work", "of_plan", "of_rest", "of_run", "of_some"]
+__all__ = ["Ended", "Execution", "Scribe", "Tally", "Work", "of_plan", "of_rest", "of_run", "of_some"]

@@ -20,8 +20,9 @@ from invoca_bulk.execution.settling import Settling
 from invoca_bulk.execution.steadying import Steady
 from invoca_bulk.execution.stopping import Stop
 from invoca_bulk.execution.turns import OwnTurns, SharedTurns
-from invoca_bulk.execution.work import Ended, Rules
+from invoca_bulk.execution.work import Ended
 from invoca_bulk.journal import DOUBTED, Change, RunState, State, outcome
+from invoca_bulk.options import Rules
 from invoca_bulk.schema.outputs import DONE
 from invoca_bulk.verdicts import Verdict
 

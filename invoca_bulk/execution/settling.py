@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from invoca_bulk.execution.scribe import Scribe
     from invoca_bulk.execution.steadying import Steady
     from invoca_bulk.execution.stopping import Stop
-    from invoca_bulk.execution.work import Rules, Tally, Work
+    from invoca_bulk.execution.work import Tally, Work
     from invoca_bulk.journal import Journal, StepRecord
+    from invoca_bulk.options import Rules
     from invoca_bulk.planning import Scope
     from invoca_bulk.schema.kinds import Json
     from invoca_bulk.verdicts import Verdict

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk.journal import State
 from invoca_bulk.schema import PROMO_NUMBERS, Action
-from invoca_bulk.settings import FIRST_BACKOFF, SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -112,27 +111,6 @@ def of_some(book: Journal, record: RunRecord, numbers: Collection[int]) -> Work:
 def of_rest(book: Journal, record: RunRecord) -> Work:
     """The steps of a run that have not come to their end."""
     return replace(of_some(book, record, book.rest(record.run)), concerns=book.borrowed(record.run))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """How to go about it.
-
-    Attributes:
-        settle: seconds after which a request in doubt has been applied, or never will be.
-        resend_absent: send creates again that were not found after that time.
-        resend_unknown: send creates again of which it could not be told either.
-        max_failures: stop once so many steps were not done; None: never.
-        first_backoff: seconds to wait at most after a first refusal.
-        doubt_refusals: take 429 for no proof that a create was not applied.
-    """
-
-    settle: float = SETTINGS["settle"].default
-    resend_absent: bool = False
-    resend_unknown: bool = False
-    max_failures: int | None = None
-    first_backoff: float = FIRST_BACKOFF
-    doubt_refusals: bool = False
 
 
 @dataclass

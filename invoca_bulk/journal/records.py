@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from invoca_bulk.journal.states import NEXT, RunState, State, outcome
 from invoca_bulk.journal.tables import STEPS
-from invoca_bulk.planning import Choices, PlannedSheet, Purchase, Step
+from invoca_bulk.options import Choices
+from invoca_bulk.planning import PlannedSheet, Purchase, Step
 from invoca_bulk.schema import Action
 from invoca_bulk.schema.outputs import Outcome
 

@@ -10,15 +10,15 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from invoca_bulk.options import Choices
 from invoca_bulk.planning import numbers
 from invoca_bulk.planning.drafting import Draft
 from invoca_bulk.planning.earlier import Earlier, identity_of
 from invoca_bulk.planning.model import (
-    NESTED,
     REFUSED,
     UNCHANGED,
-    Choices,
     FieldChange,
+    Kept,
     Observed,
     Plan,
     PlannedRow,
@@ -27,6 +27,7 @@ from invoca_bulk.planning.model import (
     Removal,
     Scope,
     Step,
+    step_values,
 )
 from invoca_bulk.planning.numbers import NumberPlanner
 from invoca_bulk.planning.objects import ObjectPlanner
@@ -42,12 +43,11 @@ if TYPE_CHECKING:
     from invoca_bulk.validation import Checked, Record
 
 __all__ = [
-    "NESTED",
     "REFUSED",
     "UNCHANGED",
-    "Choices",
     "Earlier",
     "FieldChange",
+    "Kept",
     "Observed",
     "Plan",
     "PlannedRow",
@@ -62,6 +62,7 @@ __all__ = [
     "listed",
     "make",
     "needed",
+    "step_values",
     "with_own_ids",
 ]
 

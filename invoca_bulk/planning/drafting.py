@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from invoca_bulk.issues import Problem
+    from invoca_bulk.options import Choices
     from invoca_bulk.planning.earlier import Earlier
-    from invoca_bulk.planning.model import Choices, Observed, Purchase, Scope
+    from invoca_bulk.planning.model import Observed, Purchase, Scope
     from invoca_bulk.schema.kinds import Json
     from invoca_bulk.validation import Checked, Record
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,14 @@ from invoca_bulk.schema import PROMO_NUMBERS, Action
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import pandas as pd
 
+    from invoca_bulk.options import Choices
     from invoca_bulk.schema.kinds import Json
     from invoca_bulk.schema.outputs import Outcome
+    from invoca_bulk.sheets import Sheet
 
 #: Path parts above a collection, such as `("advertisers", "A-100", "advertiser_campaigns", "C-100")`; none above the
 #: advertisers themselves.
@@ -24,25 +27,6 @@ Scope = tuple[str, ...]
 #: What a plan says of a row that asks for nothing new.
 UNCHANGED = "unchanged"
 REFUSED = "refused"
-
-
-#: Ways to treat the users and sites that an advertiser has and the sheet does not mention.
-NESTED = ("merge", "replace")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choices:
-    """What the user has decided about a plan.
-
-    Attributes:
-        nested: `merge`: users and sites that the sheet does not mention stay; `replace`: its set is sent alone.
-        allow_removals: whether `replace` may take users and sites away.
-        auto_ids: whether the network gives ids to advertisers that come without one.
-    """
-
-    nested: str = "merge"
-    allow_removals: bool = False
-    auto_ids: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +83,11 @@ class Step:
     before: Mapping[str, Json] | None = None
     destination: tuple[str, ...] = ()
     identity: str = ""
+
+
+def step_values(step: Step) -> dict[str, Json]:
+    """The attributes of a step, as JSON."""
+    return {one.name: getattr(step, one.name) for one in fields(Step)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,3 +242,46 @@ class Plan:
     def steps_of(self, resource: str, action: Action) -> int:
         """How many steps do something to a resource."""
         return sum(step.resource == resource and step.action is action for step in self.steps)
+
+    @property
+    def irreversible(self) -> list[str]:
+        """What cannot be undone, each as the end of a sentence: `buys 3 promo numbers`."""
+        removed = Counter(one.what.split()[0] for one in self.removals)
+        counts = [
+            ("buys", self.new_numbers, "promo number"),
+            ("deletes", self.steps_of("promo_numbers", Action.DELETE), "promo number"),
+            ("deletes", self.steps_of("advertisers", Action.DELETE), "advertiser"),
+            *(("removes", count, one) for one, count in removed.items()),
+        ]
+        return [f"{verb} {count:,} {one}{'s' if count > 1 else ''}" for verb, count, one in counts if count]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A plan that was kept.
+
+    Attributes:
+        base_url: of the network that it was made for.
+        network_id: that network.
+        api_version: the version that it was made with.
+        choices: what the user had decided.
+        reading: `sheet` and `resource`, as the sheet was read with.
+        source: the sheet's file name; empty for a DataFrame.
+        path: the sheet's file, absolute; None where there was none.
+        made_at: when it was made (UTC, ISO 8601).
+        sheets: what was read.
+        rows: what was to become of each row; read from a file without their cells.
+        steps: the calls that were to be made.
+    """
+
+    base_url: str
+    network_id: str
+    api_version: str
+    choices: Choices
+    reading: Mapping[str, str | None]
+    source: str
+    path: Path | None
+    made_at: str
+    sheets: tuple[Sheet, ...]
+    rows: tuple[PlannedRow, ...]
+    steps: tuple[Step, ...]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pandas as pd
 
-from invoca_bulk.displays import Frames
 from invoca_bulk.errors import SheetUnreadable
 from invoca_bulk.sheets import containers, delimited, excel, frames, headers, several, sources
 
@@ -52,7 +51,7 @@ def read(
     first, *rest = load(source, sheet=sheet, resource=resource)
     if not rest:
         return frames.carry(first)
-    return Frames({one.resource.name: frames.carry(one) for one in (first, *rest)})
+    return {one.resource.name: frames.carry(one) for one in (first, *rest)}
 
 
 def load(source: Source, *, sheet: str | None = None, resource: str | None = None) -> tuple[Sheet, ...]:

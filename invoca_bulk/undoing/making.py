@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from invoca_bulk.journal import RowRecord, RunRecord, StepRecord
-    from invoca_bulk.options import Options
-    from invoca_bulk.planning import Choices, Plan, Scope, Step
+    from invoca_bulk.options import Choices, Options
+    from invoca_bulk.planning import Plan, Scope, Step
     from invoca_bulk.settings import Network
     from invoca_bulk.undoing.rows import Reversal
     from invoca_bulk.undoing.since import Done, Now

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk import sheets
 from invoca_bulk.exporting import tables
-from invoca_bulk.planning import Choices
+from invoca_bulk.options import Choices
 from invoca_bulk.schema import PROMO_NUMBERS, RESOURCES
 
 if TYPE_CHECKING:
