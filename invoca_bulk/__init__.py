@@ -18,31 +18,31 @@ TYPE_CHECKING = False  # `typing` itself takes half as long as Python's own star
 if TYPE_CHECKING:
     from typing import Any
 
-    from invoca_bulk.annotation import Report
-    from invoca_bulk.app import page
+    from invoca_bulk.api import Network, export, plan, read, resume, run, sandbox, template, undo, validate, view
     from invoca_bulk.errors import InvocaBulkError, RunAborted, UserError
-    from invoca_bulk.library import Network, export, plan, read, resume, run, sandbox, template, undo, validate, view
-    from invoca_bulk.previews import Preview
+    from invoca_bulk.reports.plan_report import Preview
+    from invoca_bulk.reports.validation_report import Report
+    from invoca_bulk.web import page
 
 #: Public name to the module that has it.
 _PUBLIC = {
     "InvocaBulkError": "errors",
-    "Network": "library",
-    "Preview": "previews",
-    "Report": "annotation",
+    "Network": "api",
+    "Preview": "reports.plan_report",
+    "Report": "reports.validation_report",
     "RunAborted": "errors",
     "UserError": "errors",
-    "export": "library",
-    "page": "app",
-    "plan": "library",
-    "read": "library",
-    "resume": "library",
-    "run": "library",
-    "sandbox": "library",
-    "template": "library",
-    "undo": "library",
-    "validate": "library",
-    "view": "library",
+    "export": "api",
+    "page": "web",
+    "plan": "api",
+    "read": "api",
+    "resume": "api",
+    "run": "api",
+    "sandbox": "api",
+    "template": "api",
+    "undo": "api",
+    "validate": "api",
+    "view": "api",
 }
 
 __all__ = [

@@ -19,15 +19,15 @@ import httpx
 import pandas as pd
 import pytest
 
-from invoca_bulk.pipeline import network_of
-from invoca_bulk.settings import Network
-from invoca_bulk.stand_in import Sandbox
+from invoca_bulk.config.settings import Network
+from invoca_bulk.sandbox_server import Sandbox
+from invoca_bulk.service.pipeline import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from invoca_bulk.stand_in import Store
+    from invoca_bulk.sandbox_server import Store
 
 TOKEN = "the-secret-token"
 

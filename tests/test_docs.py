@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 import invoca_bulk as ib
-from invoca_bulk import documentation
 from invoca_bulk.cli import VERBS, main
+from tests import readme_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +28,9 @@ def _blocks(language: str) -> list[str]:
 
 
 def test_tables_are_those_of_the_code() -> None:
-    """`python -m invoca_bulk.documentation README.md` would change nothing, and every table has its place."""
-    assert documentation.renewed(README) == README
-    for name in documentation.PLACES:
+    """`python -m tests.readme_tables README.md` would change nothing, and every table has its place."""
+    assert readme_tables.renewed(README) == README
+    for name in readme_tables.PLACES:
         assert f"<!-- table: {name} -->" in README
 
 

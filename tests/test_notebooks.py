@@ -13,7 +13,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from invoca_bulk.kernels import ThisPython
+from invoca_bulk.web.kernels import ThisPython
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

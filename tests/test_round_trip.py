@@ -13,10 +13,12 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from invoca_bulk import exporting, planning, saving, sheets, validation
+from invoca_bulk import planning, sheets, validation
 from invoca_bulk.planning import Observed
-from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, PROMO_NUMBERS, RESOURCES, SHEETS, kinds, paths
+from invoca_bulk.reports import save
+from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, PROMO_NUMBERS, RESOURCES, SHEETS, field_types, paths
 from invoca_bulk.schema.promo_numbers import DAYS, GOOGLE_CALL_EXTENSION, MEDIA_TYPES
+from invoca_bulk.service import export
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
     import httpx
 
     from invoca_bulk.planning import Plan, Scope
+    from invoca_bulk.sandbox_server import Sandbox
     from invoca_bulk.schema import Resource
-    from invoca_bulk.stand_in import Sandbox
 
 NO_SHRINK = (Phase.explicit, Phase.reuse, Phase.generate)
 
@@ -157,9 +159,9 @@ class Trip:
     def tables(self, resource: Resource, *scopes: Scope) -> Any:
         rows = []
         for scope in scopes:
-            found = exporting.rows_of(resource, self.list(scope).objects, self.version, given=_address(scope))
+            found = export.rows_of(resource, self.list(scope).objects, self.version, given=_address(scope))
             rows += found[0]
-        return exporting.tables.Tables(resource, rows, self.version, for_migration=False)
+        return export.tables.Tables(resource, rows, self.version, for_migration=False)
 
     def plan(self, source: Any) -> Plan:
         checked = validation.validate(sheets.load(source), version=self.version)
@@ -180,7 +182,7 @@ def forms(tables: Any, folder: Path) -> Iterator[Any]:
     """The sheets as a workbook and as CSV, read again."""
     for name in ("export.xlsx", "export.csv"):
         flat = name.endswith(".csv")
-        yield sheets.read(saving.save(folder / name, lambda flat=flat: tables.pages(flat=flat)))
+        yield sheets.read(save.save(folder / name, lambda flat=flat: tables.pages(flat=flat)))
 
 
 # One edit
@@ -211,12 +213,17 @@ def _edits_of(resource: Resource, path: str, texts: dict[str, str]) -> Iterator[
     new = _NEW.get(leaf) or _NEW_OF_KIND.get(field.kind.name)
     if leaf == "media_type" and texts["adwords_account_id"]:
         return
-    if field.kind is kinds.BOOLEAN and leaf != "open_24_7":
+    if field.kind is field_types.BOOLEAN and leaf != "open_24_7":
         new = None if old == "TRUE" and leaf == "use_for_notifications" else "FALSE" if old == "TRUE" else "TRUE"
     if new and new != old:
         yield new, new
     clears = old and old != field.default  # cleared, a field comes back as its default
-    if clears and field.clearable and field.kind is not kinds.BOOLEAN and leaf not in {"email_address", "media_type"}:
+    if (
+        clears
+        and field.clearable
+        and field.kind is not field_types.BOOLEAN
+        and leaf not in {"email_address", "media_type"}
+    ):
         yield "[]", ""
 
 

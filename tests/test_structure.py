@@ -15,73 +15,50 @@ import invoca_bulk
 SOURCE = Path(invoca_bulk.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 
-#: From the ground up; a module imports from its own floor's package and from floors below.
-FLOORS = [
-    ["errors", "issues"],
+#: From the ground up: a module imports from its own package and from the rows above its own.
+LEVELS = [
+    ["errors"],
     ["schema"],
-    ["stand_in"],
-    ["settings", "csv_safety"],
-    ["options"],
-    ["workbook", "files", "payloads", "pacing"],
-    ["merging", "displays"],
-    ["saving"],
-    ["templates"],
-    ["sheets"],
-    ["validation"],
-    ["annotation", "planning"],
-    ["drift"],
-    ["journal", "client"],
-    ["verdicts"],
-    ["settling"],
+    ["sandbox_server", "config", "sheets"],
+    ["transport", "validation"],
+    ["planning"],
+    ["journal"],
     ["execution"],
-    ["views"],
-    ["results"],
-    ["kept"],
-    ["guards"],
-    ["previews"],
-    ["bridge", "progress"],
-    ["fetching"],
-    ["cluster"],
-    ["exporting"],
-    ["undoing"],
-    ["pipeline"],
-    ["library"],
-    ["kernels"],
-    ["app"],
+    ["reports"],
+    ["workers"],
+    ["service"],
+    ["api", "web"],
     ["cli"],
-    ["__main__", "__init__", "documentation"],
+    ["__main__", "__init__"],
 ]
-FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
 
-#: Third-party library to the modules that may import it.
+#: Third-party library to the packages that may import it.
 LIBRARIES = {
-    "httpx": {"client"},
-    "tenacity": {"client", "journal"},
-    "sqlalchemy": {"journal", "execution", "cluster"},  # execution: its exceptions only
-    "dbos": {"cluster"},
+    "httpx": {"transport"},
+    "tenacity": {"transport", "journal"},
+    "sqlalchemy": {"journal", "execution", "workers"},  # execution: its exceptions only
+    "dbos": {"workers"},
     "filelock": {"journal"},
     "python_calamine": {"sheets"},
-    "xlsxwriter": {"workbook"},
-    "tqdm": {"progress"},
+    "xlsxwriter": {"reports"},
+    "tqdm": {"reports"},
     "click": {"cli"},
-    "jupyter_client": {"kernels"},
-    "jupyter_core": {"app", "cli"},
-    "jupyter_server": {"app"},
-    "anywidget": {"app"},
-    "traitlets": {"app"},
-    "voila": {"app"},
+    "jupyter_client": {"web"},
+    "jupyter_core": {"web", "cli"},
+    "jupyter_server": {"web"},
+    "anywidget": {"web"},
+    "traitlets": {"web"},
+    "voila": {"web"},
     "jupyterlab": {"cli"},
-    "phonenumbers": {"schema", "stand_in"},
+    "phonenumbers": {"schema", "sandbox_server"},
     "email_validator": {"schema"},
-    "starlette": {"stand_in"},
-    "uvicorn": {"stand_in"},
-    "platformdirs": {"settings"},
-    "numpy": {"annotation", "validation", "planning", "sheets"},
-    "pandas": {
-        *("sheets", "validation", "planning", "annotation", "results", "exporting", "kept", "previews"),
-        *("undoing", "pipeline", "library", "cli", "views"),
-    },
-    "IPython": {"displays"},
+    "starlette": {"sandbox_server"},
+    "uvicorn": {"sandbox_server"},
+    "platformdirs": {"config"},
+    "numpy": {"reports", "validation", "planning", "sheets"},
+    "pandas": {"sheets", "validation", "planning", "reports", "service", "api", "cli"},
+    "IPython": {"reports"},
 }
 
 
@@ -109,9 +86,9 @@ def _imports(path: Path, *, with_types: bool = False) -> set[str]:
     return names
 
 
-def test_every_module_has_its_floor() -> None:
+def test_every_package_has_its_level() -> None:
     """A new module is given a place before it is used."""
-    assert {_module(path) for path in FILES} == set(FLOOR)
+    assert {_module(path) for path in FILES} == set(LEVEL)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
@@ -119,7 +96,7 @@ def test_imports_run_one_way(path: Path) -> None:
     """No stage reaches back."""
     here = _module(path)
     inner = {name.split(".")[1] for name in _imports(path) if name.startswith("invoca_bulk.")}
-    above = {name for name in inner if name != here and FLOOR.get(name, -1) >= FLOOR[here]}
+    above = {name for name in inner if name != here and LEVEL.get(name, -1) >= LEVEL[here]}
     if here == "__init__":
         above = set()
     assert above == set()
@@ -127,7 +104,7 @@ def test_imports_run_one_way(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_libraries_stay_in_their_places(path: Path) -> None:
-    """Only the client has sockets, only the journal a database, only sheets and workbook know spreadsheet libraries."""
+    """Only `transport` has sockets, only `journal` a database, only `sheets` and `reports` spreadsheet libraries."""
     own = {"invoca_bulk", "__future__"} | set(sys.stdlib_module_names)
     outside = {name.split(".")[0] for name in _imports(path)} - own
     assert {name for name in outside if _module(path) not in LIBRARIES.get(name, set())} == set()
@@ -135,8 +112,10 @@ def test_libraries_stay_in_their_places(path: Path) -> None:
 
 def test_the_sandbox_is_independent() -> None:
     """The stand-in platform knows the schema and the errors only, so that it cannot share a mistake with the client."""
-    inner = {name for path in FILES if _module(path) == "stand_in" for name in _imports(path) if "invoca_bulk" in name}
-    assert {name.split(".")[1] for name in inner} <= {"stand_in", "schema", "errors", "issues"}
+    inner = {
+        name for path in FILES if _module(path) == "sandbox_server" for name in _imports(path) if "invoca_bulk" in name
+    }
+    assert {name.split(".")[1] for name in inner} <= {"sandbox_server", "schema", "errors"}
 
 
 def _loaded(code: str) -> set[str]:

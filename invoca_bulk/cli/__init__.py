@@ -51,6 +51,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if list(given) in (["--help"], ["-h"]):
         print(HELP)
         sys.exit(0)
-    from invoca_bulk.cli import verbs  # noqa: PLC0415  `--help` needs no click
+    from invoca_bulk.cli import group
 
-    verbs.run(arguments)
+    group.run(arguments)

@@ -7,8 +7,8 @@ import os
 import click
 
 from invoca_bulk.cli import common
+from invoca_bulk.config.settings import SETTINGS, journal_place, setting_of
 from invoca_bulk.errors import SettingInvalid
-from invoca_bulk.settings import SETTINGS, journal_place, setting_of
 
 
 @click.command()
@@ -21,7 +21,7 @@ def command(port: int, journal: str | None, *, no_browser: bool) -> None:
     The link works once: it lets one browser in. Nobody else on this machine can use the page.
     """
     try:
-        from invoca_bulk.app import serving  # noqa: PLC0415  `--help` needs no server
+        from invoca_bulk.web import serving
     except ModuleNotFoundError as error:
         raise SettingInvalid(f"The page needs {error.name}. Install it: pip install 'invoca-bulk[app]'") from None
     if journal:

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from invoca_bulk.config.settings import SETTINGS, TOKEN_VARIABLE, Token, is_terminal, journal_place
 from invoca_bulk.errors import SettingInvalid
 from invoca_bulk.schema import API_VERSIONS, RESOURCES
-from invoca_bulk.settings import SETTINGS, TOKEN_VARIABLE, Token, is_terminal, journal_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import pandas as pd
 
-    from invoca_bulk.annotation import Report
+    from invoca_bulk.reports.validation_report import Report
 
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -134,7 +134,7 @@ def print_json(content: dict[str, Any]) -> None:
 
 def issue_records(issues: pd.DataFrame) -> list[dict[str, Any]]:
     """The issues as JSON objects; `row` is null for the header and the sheet."""
-    from invoca_bulk.previews import json_records  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk.reports.plan_report import json_records
 
     return json_records(issues)
 

@@ -14,8 +14,8 @@ from invoca_bulk.errors import OutputUnwritable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from invoca_bulk.annotation import Report
-    from invoca_bulk.pipeline import Finished
+    from invoca_bulk.reports.validation_report import Report
+    from invoca_bulk.service.pipeline import Finished
 
 _HEADERS = (
     "advertiser_id_from_network",
@@ -65,10 +65,10 @@ _ROWS = 60
 )
 def command(output: Path) -> None:
     """Validate a workbook of promo number requests, create them on a sandbox, write the results. Nothing is bought."""
-    from invoca_bulk import pipeline  # noqa: PLC0415  `--help` needs no pandas
-    from invoca_bulk.options import Options  # noqa: PLC0415
-    from invoca_bulk.schema import DEFAULT_API_VERSION  # noqa: PLC0415
-    from invoca_bulk.stand_in import Sandbox  # noqa: PLC0415
+    from invoca_bulk.config.options import Options
+    from invoca_bulk.sandbox_server import Sandbox
+    from invoca_bulk.schema import DEFAULT_API_VERSION
+    from invoca_bulk.service import pipeline
 
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -86,10 +86,10 @@ def command(output: Path) -> None:
 
 
 def _write_requests(path: Path) -> Path:
-    from invoca_bulk import saving  # noqa: PLC0415  `--help` needs no pandas
-    from invoca_bulk.workbook import Page  # noqa: PLC0415
+    from invoca_bulk.reports import save
+    from invoca_bulk.reports.xlsx import Page
 
-    return saving.save(path, lambda: [Page(name="promo_numbers", header=_HEADERS, rows=_rows())])
+    return save.save(path, lambda: [Page(name="promo_numbers", header=_HEADERS, rows=_rows())])
 
 
 def _rows() -> Iterator[tuple[str, ...]]:
@@ -109,7 +109,7 @@ def _tell_report(report: Report, requests: Path, annotated: Path) -> None:
 
 
 def _tell_results(finished: Finished) -> None:
-    from invoca_bulk.results import totals_text  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk.reports.results import totals_text
 
     click.echo(totals_text(finished.results.totals))
     for note in finished.notes:

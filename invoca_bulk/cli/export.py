@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from invoca_bulk.cli import common, network
+from invoca_bulk.cli import common, connection_options
 from invoca_bulk.errors import RunAborted, SettingInvalid
 from invoca_bulk.schema import RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from invoca_bulk.exporting import Exported
+    from invoca_bulk.service.export import Exported
 
 #: Flag to the column of the campaign's address that it stands for.
 _ADDRESS = {
@@ -37,8 +37,8 @@ _ADDRESS = {
 @click.option("--advertiser", help="Instead of --campaigns, one campaign: the advertiser's id_from_network.")
 @click.option("--campaign", help="The id_from_network of the advertiser's campaign.")
 @click.option("--affiliate", help="The id_from_network of the affiliate, for an affiliate's numbers.")
-@network.network_options(sandbox=False)
-@network.calling_options()
+@connection_options.network_options(sandbox=False)
+@connection_options.calling_options()
 @common.json_option()
 def command(resource: str, output: Path, *, for_migration: bool, as_json: bool, **flags: Any) -> None:  # noqa: ANN401
     """Write RESOURCE as the platform has it, in the template's shape; nothing is changed.
@@ -46,15 +46,15 @@ def command(resource: str, output: Path, *, for_migration: bool, as_json: bool, 
     Unedited, the file plans as all unchanged; edited, as exactly the edits. Advertisers come with sites and users:
     as .xlsx on three worksheets, as .csv in numbered columns. A file that is there already is left alone.
     """
-    from invoca_bulk import exporting  # noqa: PLC0415  `--help` needs no pandas
-    from invoca_bulk.options import Options  # noqa: PLC0415
+    from invoca_bulk.config.options import Options
+    from invoca_bulk.service import export
 
     campaigns = _campaigns(flags)
-    options = Options(**{name: flags[name] for name in network.CALLING})
+    options = Options(**{name: flags[name] for name in connection_options.CALLING})
     wanted: dict[str, Any] = {"campaigns": campaigns, "for_migration": for_migration, "output": output}
-    with network.opened(flags) as where:
+    with connection_options.opened(flags) as where:
         try:
-            exported = exporting.export(RESOURCES[resource], where, options, **wanted)
+            exported = export.export(RESOURCES[resource], where, options, **wanted)
         except RunAborted as error:
             same = common.shown_command(["export", resource, *common.given_flags()])
             raise type(error)(f"{error}\nNext, when that is mended: {same}") from None

@@ -23,7 +23,7 @@ _SETTINGS = {
     "ServerApp.ip": _HOST,
     # Jupyter refuses to run for root, lest others get root's rights; here they would need the token, on this machine.
     "ServerApp.allow_root": True,
-    "ServerApp.kernel_spec_manager_class": "invoca_bulk.kernels.ThisPython",
+    "ServerApp.kernel_spec_manager_class": "invoca_bulk.web.kernels.ThisPython",
     "Application.log_level": "WARN",  # the addresses to open are told all the same
     "LabApp.default_url": f"/lab/tree/{_FIRST}",
     # Nothing is fetched from elsewhere: no news, no question for updates, no list of extensions.
@@ -94,13 +94,13 @@ def _tell(folder: Path, copied: list[str], kept: list[str]) -> None:
 
 
 def _serve(folder: Path, port: int | None, *, opens_browser: bool) -> None:
-    from jupyter_core.paths import jupyter_runtime_dir  # noqa: PLC0415  heavy, and an extra
-    from jupyterlab.labapp import LabApp  # noqa: PLC0415
+    from jupyter_core.paths import jupyter_runtime_dir
+    from jupyterlab.labapp import LabApp
 
-    from invoca_bulk import kernels  # noqa: PLC0415
+    from invoca_bulk.web import kernels
 
     # Where Jupyter looks for settings of the pages too; the user's own come after it.
-    ours, theirs = str(resources.files("invoca_bulk") / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH")
+    ours, theirs = str(resources.files("invoca_bulk") / "web" / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH")
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [ours, theirs]))
     settings = {
         **_SETTINGS,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from invoca_bulk.cli import common, network
+from invoca_bulk.cli import common, connection_options
 from invoca_bulk.errors import RunAborted, SettingInvalid
 
 if TYPE_CHECKING:
-    from invoca_bulk.previews import Preview
+    from invoca_bulk.reports.plan_report import Preview
 
 #: Flags of `plan` alone.
 _OWN = ("output", "save", "detailed_exitcode", "as_json")
@@ -25,9 +25,9 @@ _OWN = ("output", "save", "detailed_exitcode", "as_json")
 )
 @click.option("--save", type=click.Path(path_type=Path), help="Keep it, to run exactly this later: a name with .json.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 0: nothing to do, 1: any error, 2: changes.")
-@network.choice_options()
-@network.network_options()
-@network.calling_options()
+@connection_options.choice_options()
+@connection_options.network_options()
+@connection_options.calling_options()
 @common.reading_options()
 @common.json_option()
 def command(
@@ -43,12 +43,12 @@ def command(
 
     Rows with errors are refused in the plan; it exits with 2 when there are such, else with 0.
     """
-    from invoca_bulk import pipeline  # noqa: PLC0415  `--help` needs no pandas
-    from invoca_bulk.options import Options  # noqa: PLC0415
+    from invoca_bulk.config.options import Options
+    from invoca_bulk.service import pipeline
 
     _refuse_names(output, save, sandbox=flags["sandbox"])
     reading = {name: flags.pop(name) for name in ("sheet", "resource")}
-    with network.opened(flags, auto_ids=flags["auto_ids"]) as where:
+    with connection_options.opened(flags, auto_ids=flags["auto_ids"]) as where:
         try:
             preview = pipeline.preview(file, where, Options(**flags), **reading)
         except RunAborted as error:
@@ -66,19 +66,20 @@ def command(
 
 def _refuse_names(output: Path | None, save: Path | None, *, sandbox: bool) -> None:
     """Before the platform is asked for anything."""
-    from invoca_bulk import kept, saving  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk.reports import plan_file
+    from invoca_bulk.reports import save as saving
 
     if output:
         saving.checked_path(output)
     if save:
-        kept.checked_path(save)
+        plan_file.checked_path(save)
     if save and sandbox:
         msg = "The plan of a rehearsal cannot be kept: its sandbox is gone when it has been made. Leave out --save."
         raise SettingInvalid(msg)
 
 
 def _written(preview: Preview, output: Path | None) -> Path | None:
-    from invoca_bulk import files  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk.reports import files
 
     return preview.save(files.free(output)) if output else None
 
@@ -104,6 +105,6 @@ def _next(preview: Preview, file: Path, kept: Path | None) -> str | None:
     if not preview.requests:
         return None
     if kept:
-        left_out = (*network.CHOICES, "sheet", "resource", *_OWN)
+        left_out = (*connection_options.CHOICES, "sheet", "resource", *_OWN)
         return common.shown_command(["run", kept, *common.given_flags(*left_out)])
     return common.shown_command(["run", file, *common.given_flags(*_OWN)])

@@ -20,11 +20,12 @@ def command(run: str, output: Path, journal: str | None, *, as_json: bool) -> No
     Rows whose request is under way, or was when the run was killed, are unknown. A rehearsal with --sandbox leaves no
     journal.
     """
-    from invoca_bulk import files, pipeline, saving  # noqa: PLC0415  `--help` needs no pandas
-    from invoca_bulk.results import totals_text  # noqa: PLC0415
+    from invoca_bulk.reports import files, save
+    from invoca_bulk.reports.results import totals_text
+    from invoca_bulk.service import pipeline
 
     results = pipeline.results_of(run, journal)
-    saved = results.save(files.free(saving.checked_path(output)))
+    saved = results.save(files.free(save.checked_path(output)))
     if as_json:
         common.print_json({"run": run, "state": results.run.state, "totals": results.totals, "output": str(saved)})
         return

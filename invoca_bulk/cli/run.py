@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from invoca_bulk.cli import common, finishing, network
+from invoca_bulk.cli import common, connection_options, report
 from invoca_bulk.errors import OutputUnwritable, PlanUnusable, RunAborted
 
 if TYPE_CHECKING:
-    from invoca_bulk.annotation import RowsInvalid
     from invoca_bulk.planning import Kept
+    from invoca_bulk.reports.validation_report import RowsInvalid
 
 #: Flags that `plan` does not share with `run`.
 _NOT_OF_PLAN = (
     *("output", "yes", "again", "skip_invalid", "max_new_numbers", "max_failures", "rate", "journal", "as_json"),
-    *network.SETTLING,
+    *connection_options.SETTLING,
 )
 
 #: Flags that `undo` shares with `run`.
@@ -31,16 +31,16 @@ _OF_UNDO = ("token_file", "concurrency", "timeout", "journal")
 @click.option("--yes", is_flag=True, help="Do not ask before what cannot be undone.")
 @click.option("--again", is_flag=True, help="Start anew, and buy once more what earlier runs have bought.")
 @click.option("--skip-invalid", is_flag=True, help="Send the good rows although others have errors.")
-@network.choice_options()
-@network.network_options()
-@network.settling_options()
+@connection_options.choice_options()
+@connection_options.network_options()
+@connection_options.settling_options()
 @click.option("--assign-ids", is_flag=True, help="Give new numbers that come without an id of your own one.")
 @common.setting("max_new_numbers", int)
 @common.setting("max_failures")
-@network.calling_options()
+@connection_options.calling_options()
 @common.setting("rate", float)
 @common.journal_option()
-@network.cluster_options()
+@connection_options.cluster_options()
 @common.reading_options()
 @common.json_option()
 def command(file: Path, output: Path | None, *, as_json: bool, **flags: Any) -> None:  # noqa: ANN401
@@ -51,17 +51,18 @@ def command(file: Path, output: Path | None, *, as_json: bool, **flags: Any) -> 
     it stopped, and rows that earlier runs did are not done again. Results can be run again: only what is left is done.
     The token comes from INVOCA_API_TOKEN, --token-file, or a hidden prompt.
     """
-    from invoca_bulk import kept, pipeline  # noqa: PLC0415  `--help` needs no pandas
-    from invoca_bulk.annotation import RowsInvalid  # noqa: PLC0415
+    from invoca_bulk.reports import plan_file
+    from invoca_bulk.reports.validation_report import RowsInvalid
+    from invoca_bulk.service import pipeline
 
     output = output or common.beside(file, "-results")
     reading = {name: flags.pop(name) for name in ("sheet", "resource")}
-    plan = kept.opened(file)
+    plan = plan_file.opened(file)
     if plan:
-        kept.refuse_settled(filter(common.is_given, flags | reading))
-    with network.opened(flags, auto_ids=flags["auto_ids"]) as where:
+        plan_file.refuse_settled(filter(common.is_given, flags | reading))
+    with connection_options.opened(flags, auto_ids=flags["auto_ids"]) as where:
         try:
-            options = network.options(flags, as_json=as_json)
+            options = connection_options.options(flags, as_json=as_json)
             finished = pipeline.run(plan or file, where, options, output=output, for_good=True, **reading)
         except RowsInvalid as refused:
             _refuse(refused, file, output, plan, as_json=as_json)
@@ -70,13 +71,13 @@ def command(file: Path, output: Path | None, *, as_json: bool, **flags: Any) -> 
         except RunAborted as error:  # before the first request: an abort in the middle comes back as finished
             same = common.shown_command(["run", file, *common.given_flags()])
             raise type(error)(f"{error}\nNothing was sent. Next, when that is mended: {same}") from None
-    finishing.tell(finished, plan, as_json=as_json)
+    report.tell(finished, plan, as_json=as_json)
     sys.exit(finished.exit_code)
 
 
 def _plan_again(plan: Kept) -> str:
     """The command that makes a kept plan anew."""
-    from invoca_bulk.undoing import run_undone  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk.service.undo import run_undone
 
     file = click.get_current_context().params["file"]
     if run := run_undone(plan.source):
@@ -85,13 +86,13 @@ def _plan_again(plan: Kept) -> str:
     if not sheet:
         return "plan the DataFrame again: ib.plan(frame, network).keep('plan.json')"
     reading = [text for name, value in plan.reading.items() if value for text in (f"--{name}", value)]
-    flags = [*network.choice_flags(plan.choices), *reading, *common.given_flags(*_NOT_OF_PLAN)]
+    flags = [*connection_options.choice_flags(plan.choices), *reading, *common.given_flags(*_NOT_OF_PLAN)]
     return common.shown_command(["plan", sheet, "--save", file, *flags])
 
 
 def _refuse(refused: RowsInvalid, file: Path, output: Path, plan: Kept | None, *, as_json: bool) -> None:
     """A sheet with errors: nothing was sent, and the annotated workbook shows what to correct."""
-    from invoca_bulk import files  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk.reports import files
 
     click.echo(str(refused), err=True)
     try:

@@ -21,8 +21,8 @@ def command(journal: str | None, *, as_json: bool) -> None:
     `running`: a process is at work on it now. `interrupted` and `aborted` runs go on with `invoca-bulk resume RUN`.
     `closed`: a run was stopped, and later runs do what it left.
     """
-    from invoca_bulk import settings  # noqa: PLC0415  `--help` needs no pandas
-    from invoca_bulk.journal import listed  # noqa: PLC0415
+    from invoca_bulk.config import settings
+    from invoca_bulk.journal import listed
 
     place = settings.journal_place(journal)
     found = listed(place)
@@ -35,7 +35,7 @@ def command(journal: str | None, *, as_json: bool) -> None:
 
 
 def _record(one: Listed) -> dict[str, object]:
-    from invoca_bulk.results import iso  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk.reports.results import iso
 
     run = one.record
     return {

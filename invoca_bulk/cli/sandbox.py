@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from invoca_bulk.stand_in.fault_kinds import KINDS
-from invoca_bulk.stand_in.faults import SETTINGS, parse
+from invoca_bulk.sandbox_server.fault_types import KINDS
+from invoca_bulk.sandbox_server.faults import SETTINGS, parse
 
 if TYPE_CHECKING:
-    from invoca_bulk.stand_in import Sandbox
+    from invoca_bulk.sandbox_server import Sandbox
 
 
 _KINDS = "\n".join(f"  {name:16} {kind.help}" for name, kind in KINDS.items())
@@ -42,7 +42,7 @@ def command(  # noqa: PLR0913  one argument an option
     port: int, network_id: str, latency: float, faults: str, seed: int, *, open_campaigns: bool, auto_ids: bool
 ) -> None:
     """Serve a stand-in platform on this machine until Ctrl-C. Nothing is kept and nothing costs money."""
-    from invoca_bulk.stand_in import Sandbox, serve  # noqa: PLC0415  `--help` needs no server
+    from invoca_bulk.sandbox_server import Sandbox, serve
 
     box = Sandbox(
         port=port,

@@ -17,8 +17,8 @@ def command(run: str, journal: str | None) -> None:
 
     Exits with 0 when they were asked, and with 1 when that cannot be, with the reason.
     """
-    from invoca_bulk import settings  # noqa: PLC0415  `--help` needs no pandas
-    from invoca_bulk.journal import stop  # noqa: PLC0415
+    from invoca_bulk.config import settings
+    from invoca_bulk.journal import stop
 
     why_not = stop(settings.journal_place(journal), run)
     click.echo(why_not or f"Run {run} was asked to stop. `invoca-bulk runs` shows how it stands.", err=bool(why_not))

@@ -18,11 +18,11 @@ from invoca_bulk.schema import RESOURCES
 @common.api_version_option()
 def command(resource: str, output: Path, api_version: str, *, force: bool) -> None:
     """Write a template for RESOURCE: dropdowns, notes on the headers, a few example rows."""
-    from invoca_bulk import library  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk import api
 
     if output.exists() and not force:
         msg = f"{output} is there already, and may hold your work. Choose another name, or use --force."
         raise OutputUnwritable(msg)
-    path = library.template(resource, output, api_version=api_version)
+    path = api.template(resource, output, api_version=api_version)
     click.echo(f"Wrote {path}")
     click.echo(f"Next: fill it in, then {common.shown_command(['validate', path])}")

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from invoca_bulk.cli import common, network
+from invoca_bulk.cli import common, connection_options
 from invoca_bulk.errors import RunAborted
 
 if TYPE_CHECKING:
     from invoca_bulk.journal import RunRecord
-    from invoca_bulk.undoing import Undo
+    from invoca_bulk.service.undo import Undo
 
 #: Flags that `run` has too.
-_SHARED = ("token_file", *network.CALLING, "journal")
+_SHARED = ("token_file", *connection_options.CALLING, "journal")
 
 
 @click.command()
@@ -28,7 +28,7 @@ _SHARED = ("token_file", *network.CALLING, "journal")
 @click.option(
     "--token-file", type=click.Path(path_type=Path), help="A file that holds the token; - for standard input."
 )
-@network.calling_options()
+@connection_options.calling_options()
 @common.journal_option()
 @common.json_option()
 def command(
@@ -47,15 +47,16 @@ def command(
     The network is that of the run; the token comes from INVOCA_API_TOKEN, --token-file, or a hidden prompt.
     Exits with 0, or with 2 when something is not undone.
     """
-    from invoca_bulk import settings, undoing  # noqa: PLC0415  `--help` needs no pandas
-    from invoca_bulk.journal import run_of  # noqa: PLC0415
-    from invoca_bulk.options import Options  # noqa: PLC0415
+    from invoca_bulk.config import settings
+    from invoca_bulk.config.options import Options
+    from invoca_bulk.journal import run_of
+    from invoca_bulk.service import undo
 
     _refuse_names(output, save)
     record = run_of(settings.journal_place(flags["journal"]), run)
-    where = network.of_run(record, token_file)
+    where = connection_options.of_run(record, token_file)
     try:
-        preview = undoing.undo(run, where, Options(**flags))
+        preview = undo.undo(run, where, Options(**flags))
     except RunAborted as error:
         same = common.shown_command(["undo", run, *common.given_flags()])
         raise type(error)(f"{error}\nNext, when that is mended: {same}") from None
@@ -71,16 +72,17 @@ def command(
 
 def _refuse_names(output: Path | None, save: Path | None) -> None:
     """Before the platform is asked for anything."""
-    from invoca_bulk import kept, saving  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk.reports import plan_file
+    from invoca_bulk.reports import save as saving
 
     if output:
         saving.checked_path(output)
     if save:
-        kept.checked_path(save)
+        plan_file.checked_path(save)
 
 
 def _written(preview: Undo, output: Path | None) -> Path | None:
-    from invoca_bulk import files  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk.reports import files
 
     return preview.save(files.free(output)) if output else None
 
@@ -102,5 +104,5 @@ def _next(preview: Undo, record: RunRecord, kept: Path | None) -> str | None:
     if kept is None:
         return common.shown_command(["undo", record.run, "--save", "undo.json", *common.given_flags("as_json")])
     results = common.beside(kept, "-results")
-    flags = [*network.where_flags(record), *common.given_flags(only=_SHARED)]
+    flags = [*connection_options.where_flags(record), *common.given_flags(only=_SHARED)]
     return common.shown_command(["run", kept, "-o", results, *flags])

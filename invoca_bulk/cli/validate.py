@@ -11,7 +11,7 @@ import click
 from invoca_bulk.cli import common
 
 if TYPE_CHECKING:
-    from invoca_bulk.annotation import Report
+    from invoca_bulk.reports.validation_report import Report
 
 
 @click.command()
@@ -26,7 +26,8 @@ def command(file: Path, output: Path | None, *, as_json: bool, **reading: Any) -
 
     Exits with 0 when every row can be sent, with 2 when not.
     """
-    from invoca_bulk import files, pipeline  # noqa: PLC0415  `--help` needs no pandas
+    from invoca_bulk.reports import files
+    from invoca_bulk.service import pipeline
 
     report = pipeline.check(file, **reading)
     saved = report.save(files.free(output)) if output else None

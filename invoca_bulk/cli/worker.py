@@ -21,11 +21,11 @@ def command(journal: str | None) -> None:
     INVOCA_BASE_URL_1234, where it is elsewhere), or INVOCA_NETWORK_ID with INVOCA_API_TOKEN. The journal is on
     PostgreSQL: INVOCA_JOURNAL=postgresql://… Start as many workers as you like, on as many machines.
     """
-    from invoca_bulk.cluster import following, workers  # noqa: PLC0415  `--help` needs no queue
-    from invoca_bulk.settings import journal_place  # noqa: PLC0415
+    from invoca_bulk.config.settings import journal_place
+    from invoca_bulk.workers import assignments, client
 
-    place = following.shared(journal_place(journal))
-    posts = workers.posts(place)
+    place = client.shared(journal_place(journal))
+    posts = assignments.posts(place)
     stopped = threading.Event()
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         if hasattr(signal, name):
@@ -34,7 +34,7 @@ def command(journal: str | None) -> None:
     networks = "networks" if len(posts) > 1 else "network"
     click.echo(f"Working for {networks} {names} with the journal on {place}. Ctrl-C ends it.")
     sys.stdout.flush()
-    following.serve(posts, stopped)
+    client.serve(posts, stopped)
     os._exit(0)  # not by the interpreter, which would wait for threads of the queue that wait for other workers
 
 

@@ -7,8 +7,8 @@ is sent again while it is in doubt.
 
 from __future__ import annotations
 
-from invoca_bulk.execution.running import Execution
-from invoca_bulk.execution.scribe import Scribe
-from invoca_bulk.execution.work import Ended, Tally, Work, of_plan, of_rest, of_run, of_some
+from invoca_bulk.execution.executor import Execution
+from invoca_bulk.execution.journal_writer import Scribe
+from invoca_bulk.execution.workload import Ended, Tally, Work, of_plan, of_rest, of_run, of_some
 
 __all__ = ["Ended", "Execution", "Scribe", "Tally", "Work", "of_plan", "of_rest", "of_run", "of_some"]

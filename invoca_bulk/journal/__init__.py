@@ -8,13 +8,13 @@ PostgreSQL, whose writers have leases. Others may read at any time.
 
 from __future__ import annotations
 
-from invoca_bulk.journal.book import REHEARSAL, Journal, new_run_id
-from invoca_bulk.journal.files import durable_engine, journal_file
-from invoca_bulk.journal.looking import Listed, find, foreign, listed, results_of, run_of, running, stop
-from invoca_bulk.journal.places import opened, place_of, reading, shelved_of
+from invoca_bulk.journal.catalog import Listed, find, foreign, listed, results_of, run_of, running, stop
+from invoca_bulk.journal.db_schema import VERSION, OtherVersion
+from invoca_bulk.journal.locations import opened, place_of, reading, shelved_of
 from invoca_bulk.journal.records import Change, RowRecord, RunRecord, Start, StepRecord
+from invoca_bulk.journal.sqlite import durable_engine, journal_file
 from invoca_bulk.journal.states import DONE_OUTCOME, DOUBTED, ENDS_AS, NEXT, RunState, State, outcome
-from invoca_bulk.journal.tables import VERSION, OtherVersion
+from invoca_bulk.journal.store import REHEARSAL, Journal, new_run_id
 
 __all__ = [
     "DONE_OUTCOME",

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from invoca_bulk.config.settings import lease_seconds
 from invoca_bulk.errors import JournalHeld, PlaceLost
-from invoca_bulk.journal.owners import Owner
-from invoca_bulk.journal.patience import CLOCK, patiently
+from invoca_bulk.journal.db_retry import CLOCK, patiently
+from invoca_bulk.journal.db_schema import OWNERS, RUNS, STEPS
+from invoca_bulk.journal.owner import Owner
 from invoca_bulk.journal.states import RunState, State
-from invoca_bulk.journal.tables import OWNERS, RUNS, STEPS
-from invoca_bulk.settings import lease_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

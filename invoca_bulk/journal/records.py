@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sqlalchemy as sa
 
+from invoca_bulk.config.options import Choices
+from invoca_bulk.journal.db_schema import STEPS
 from invoca_bulk.journal.states import NEXT, RunState, State, outcome
-from invoca_bulk.journal.tables import STEPS
-from invoca_bulk.options import Choices
 from invoca_bulk.planning import PlannedSheet, Purchase, Step
 from invoca_bulk.schema import Action
-from invoca_bulk.schema.outputs import Outcome
+from invoca_bulk.schema.result_columns import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from invoca_bulk.config.settings import Network
     from invoca_bulk.planning import Plan, PlannedRow
-    from invoca_bulk.settings import Network
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,11 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from invoca_bulk.options import Choices
-from invoca_bulk.planning import numbers
-from invoca_bulk.planning.drafting import Draft
-from invoca_bulk.planning.earlier import Earlier, identity_of
+from invoca_bulk.config.options import Choices
+from invoca_bulk.planning import promo_numbers
+from invoca_bulk.planning.advertisers import ObjectPlanner
+from invoca_bulk.planning.builder import Draft
+from invoca_bulk.planning.generated_ids import with_own_ids
 from invoca_bulk.planning.model import (
     REFUSED,
     UNCHANGED,
@@ -29,9 +30,8 @@ from invoca_bulk.planning.model import (
     Step,
     step_values,
 )
-from invoca_bulk.planning.numbers import NumberPlanner
-from invoca_bulk.planning.objects import ObjectPlanner
-from invoca_bulk.planning.own_ids import with_own_ids
+from invoca_bulk.planning.prior_purchases import Earlier, identity_of
+from invoca_bulk.planning.promo_numbers import NumberPlanner
 from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, paths
 from invoca_bulk.validation import Place
 
@@ -86,7 +86,7 @@ def needed(checked: Checked) -> list[Scope]:
     The scope without parts is that of the advertisers: one list of all, instead of a read for each.
     """
     advertisers: list[Scope] = [()] if any(not checked.is_invalid(one) for one in checked.records) else []
-    campaigns = (scope for _, sheet in checked.of(PROMO_NUMBERS) for scope in numbers.scopes(sheet))
+    campaigns = (scope for _, sheet in checked.of(PROMO_NUMBERS) for scope in promo_numbers.scopes(sheet))
     return [*advertisers, *dict.fromkeys(campaigns)]
 
 
@@ -97,7 +97,7 @@ def listed(scope: Scope) -> tuple[str, ...]:
 
 def collections(checked: Checked) -> Iterator[tuple[str, ...]]:
     """The addresses, as path parts, to which the rows send, or earlier runs have sent for them, something new."""
-    unsettled = (scope for _, sheet in checked.of(PROMO_NUMBERS) for scope in numbers.unsettled(sheet))
+    unsettled = (scope for _, sheet in checked.of(PROMO_NUMBERS) for scope in promo_numbers.unsettled(sheet))
     for scope in dict.fromkeys([*needed(checked), *unsettled]):
         yield from ((*scope, one.name) for one in (PROMO_NUMBERS if scope else ADVERTISERS).collections)
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from invoca_bulk.options import Choices
-    from invoca_bulk.schema.kinds import Json
-    from invoca_bulk.schema.outputs import Outcome
+    from invoca_bulk.config.options import Choices
+    from invoca_bulk.schema.field_types import Json
+    from invoca_bulk.schema.result_columns import Outcome
     from invoca_bulk.sheets import Sheet
 
 #: Path parts above a collection, such as `("advertisers", "A-100", "advertiser_campaigns", "C-100")`; none above the

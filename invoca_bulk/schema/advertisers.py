@@ -10,16 +10,16 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from invoca_bulk.issues import Problem
-from invoca_bulk.schema import kinds
+from invoca_bulk.schema import field_types
+from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.schema.model import REMOVE, Action, Collection, Field, Resource, Role, Rule
-from invoca_bulk.schema.outputs import OUTPUT_FIELDS
-from invoca_bulk.schema.parts import part
+from invoca_bulk.schema.result_columns import OUTPUT_FIELDS
+from invoca_bulk.schema.subresources import part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from invoca_bulk.schema.kinds import Json
+    from invoca_bulk.schema.field_types import Json
 
 APPROVAL_STATUSES = ("Applied", "Approved", "Declined", "Suspended", "Archived")
 ROLES = ("Super", "Manager", "Member", "Observer")
@@ -45,7 +45,7 @@ _DEPRECATED_2026 = frozenset(name for name in _NOTIFICATIONS if "performance" in
 def _part_action(name: str, one: str) -> Field:
     return Field(
         path=f"{name}.#.action",
-        kind=kinds.choice(REMOVE, name="action"),
+        kind=field_types.choice(REMOVE, name="action"),
         role=Role.OWN,
         help=f"{REMOVE}: take the {one} away from the advertiser. Blank: add it, or change what is filled in.",
         clearable=False,
@@ -55,14 +55,14 @@ def _part_action(name: str, one: str) -> Field:
 FIELDS = (
     Field(
         path="action",
-        kind=kinds.choice(*_ACTIONS, name="action"),
+        kind=field_types.choice(*_ACTIONS, name="action"),
         role=Role.OWN,
         help="What the row asks for. Blank: update the advertiser if the platform has it, else create it.",
         clearable=False,
     ),
     Field(
         path="id_from_network",
-        kind=kinds.ID,
+        kind=field_types.ID,
         required_on=frozenset(Action),
         help="Your network's id of the advertiser; unique in the network.",
         aliases=("advertiser_id_from_network", "advertiser_id"),
@@ -70,7 +70,7 @@ FIELDS = (
     ),
     Field(
         path="name",
-        kind=kinds.TEXT,
+        kind=field_types.TEXT,
         required_on=_WRITE,
         help="The advertiser's name; unique in the network.",
         aliases=("advertiser_name",),
@@ -78,24 +78,24 @@ FIELDS = (
     ),
     Field(
         path="approval_status",
-        kind=kinds.choice(*APPROVAL_STATUSES, name="approval_status"),
+        kind=field_types.choice(*APPROVAL_STATUSES, name="approval_status"),
         default="Approved",
         help="The approval status; the platform's default is Approved.",
     ),
     Field(
         path="web_integration_phone_number",
-        kind=kinds.PHONE,
+        kind=field_types.PHONE,
         help="The phone number of the web integration.",
     ),
     Field(
         path="default_creative_id_from_network",
-        kind=kinds.NUMERIC_ID,
+        kind=field_types.NUMERIC_ID,
         help="Your network's id of the default creative.",
     ),
     _part_action("sites", "site"),
     Field(
         path="sites.#.id_from_network",
-        kind=kinds.NUMERIC_ID,
+        kind=field_types.NUMERIC_ID,
         required_on=_WRITE,
         help="The site's id (PID). An advertiser has at least one site; the first is the default.",
         aliases=("sites.#.site_id_from_network", "sites.#.site_id", "sites.#.pid"),
@@ -103,13 +103,13 @@ FIELDS = (
     ),
     Field(
         path="sites.#.name",
-        kind=kinds.TEXT,
+        kind=field_types.TEXT,
         help="The site's name.",
     ),
     _part_action("users", "user"),
     Field(
         path="users.#.id_from_network",
-        kind=kinds.ID,
+        kind=field_types.ID,
         required_on=_WRITE,
         help="Your network's id of the user.",
         aliases=("users.#.user_id_from_network", "users.#.user_id"),
@@ -117,35 +117,35 @@ FIELDS = (
     ),
     Field(
         path="users.#.email_settings.#.email_address",
-        kind=kinds.EMAIL,
+        kind=field_types.EMAIL,
         required_on=_WRITE,
         help="An email address of the user; the columns of a second one are numbered 2. [] takes it away.",
         aliases=("users.#.email_address", "users.#.email"),
     ),
     Field(
         path="users.#.email_settings.#.use_for_notifications",
-        kind=kinds.BOOLEAN,
+        kind=field_types.BOOLEAN,
         required_on=_WRITE,
         help="Whether notifications go to this address; at least one address of a user needs TRUE.",
         clearable=False,
     ),
     Field(
         path="users.#.first_name",
-        kind=kinds.TEXT,
+        kind=field_types.TEXT,
         required_on=_WRITE,
         help="The user's first name.",
         clearable=False,
     ),
     Field(
         path="users.#.last_name",
-        kind=kinds.TEXT,
+        kind=field_types.TEXT,
         required_on=_WRITE,
         help="The user's last name.",
         clearable=False,
     ),
     Field(
         path="users.#.contact_phone_number",
-        kind=kinds.PHONE,
+        kind=field_types.PHONE,
         required_on=_WRITE,
         read_as="phone_number",
         help="The user's phone number: E.164, or the 10 digits of a US number.",
@@ -154,14 +154,14 @@ FIELDS = (
     ),
     Field(
         path="users.#.role",
-        kind=kinds.choice(*ROLES, name="role"),
+        kind=field_types.choice(*ROLES, name="role"),
         default="Super",
         help="The user's role in this organization; the platform's default is Super.",
     ),
     *(
         Field(
             path=f"users.#.{name}",
-            kind=kinds.BOOLEAN,
+            kind=field_types.BOOLEAN,
             default=False,
             until="2022-08-01" if name in _DEPRECATED_2026 else None,
             help=f"Whether the user is notified of {what}; the platform's default is FALSE.",
@@ -170,37 +170,37 @@ FIELDS = (
     ),
     Field(
         path="users.#.can_login_via_platform",
-        kind=kinds.BOOLEAN,
+        kind=field_types.BOOLEAN,
         read_only=True,
         since="2018-11-01",
         help="Whether the user can log in on the platform.",
     ),
     Field(
         path="users.#.oauth_refresh_token",
-        kind=kinds.TEXT,
+        kind=field_types.TEXT,
         secret=True,
         help="Reserved by the platform.",
     ),
     Field(
         path="custom_data.*",
-        kind=kinds.TEXT,
+        kind=field_types.TEXT,
         help="A custom data field of your network: one column each, such as custom_data.channel.",
     ),
     Field(
         path="oauth_refresh_token",
-        kind=kinds.TEXT,
+        kind=field_types.TEXT,
         secret=True,
         help="For internal use of the platform only.",
     ),
     Field(
         path="id",
-        kind=kinds.NUMERIC_ID,
+        kind=field_types.NUMERIC_ID,
         read_only=True,
         help="The platform's own id of the advertiser.",
     ),
     Field(
         path="object_url",
-        kind=kinds.TEXT,
+        kind=field_types.TEXT,
         read_only=True,
         help="The address of the advertiser in the platform's pages.",
     ),
@@ -259,7 +259,7 @@ _NOTIFIED = "users.#.email_settings.#.use_for_notifications"
 
 _PARENT = Field(
     path="advertiser_id_from_network",
-    kind=kinds.ID,
+    kind=field_types.ID,
     required_on=frozenset(Action),
     help="Your network's id of the advertiser that the row belongs to, as on the sheet advertisers.",
     aliases=("advertiser_id",),

@@ -15,8 +15,8 @@ from invoca_bulk.schema import paths
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from invoca_bulk.issues import Problem
-    from invoca_bulk.schema.kinds import Json, Kind
+    from invoca_bulk.schema.field_types import Json, Kind
+    from invoca_bulk.schema.issue_catalog import Problem
 
 #: The versions in which the Network Integration API changed, oldest first (../README.md, "API versions").
 API_VERSIONS = ("2017-09-01", "2018-05-01", "2018-11-01", "2019-05-01", "2022-08-01", "2026-02-01")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from invoca_bulk.schema.kinds import Json
+    from invoca_bulk.schema.field_types import Json
 
 #: The parents whose keys are chosen by the network, so that a dot in a key is part of it.
 FREE_PARENT = "custom_data"

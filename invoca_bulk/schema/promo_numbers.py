@@ -10,15 +10,15 @@ import re
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from invoca_bulk.issues import Problem
-from invoca_bulk.schema import kinds
+from invoca_bulk.schema import field_types
+from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.schema.model import Action, Collection, Field, Resource, Role, Rule
-from invoca_bulk.schema.outputs import OUTPUT_FIELDS
+from invoca_bulk.schema.result_columns import OUTPUT_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from invoca_bulk.schema.kinds import Json
+    from invoca_bulk.schema.field_types import Json
 
 GOOGLE_CALL_EXTENSION = "Google Call Extension"
 
@@ -60,7 +60,7 @@ _CREATE = frozenset({Action.CREATE})
 FIELDS = (
     Field(
         path="action",
-        kind=kinds.choice(*Action, name="action"),
+        kind=field_types.choice(*Action, name="action"),
         role=Role.OWN,
         help="What the row asks for. Blank: a row with a promo_number, or with the id_from_network of a number that "
         "exists, changes that number, or moves it if there is a destination; any other row creates one.",
@@ -69,7 +69,7 @@ FIELDS = (
     ),
     Field(
         path="quantity",
-        kind=kinds.whole_number(minimum=1, maximum=10_000),
+        kind=field_types.whole_number(minimum=1, maximum=10_000),
         role=Role.OWN,
         help="So many numbers with these settings; blank: 1. Each is bought, and gets a row of its own in the results.",
         example="1",
@@ -78,7 +78,7 @@ FIELDS = (
     ),
     Field(
         path="advertiser_id_from_network",
-        kind=kinds.ID,
+        kind=field_types.ID,
         role=Role.PATH,
         required_on=_ALWAYS,
         help="Your network's id of the advertiser.",
@@ -87,7 +87,7 @@ FIELDS = (
     ),
     Field(
         path="advertiser_campaign_id_from_network",
-        kind=kinds.ID,
+        kind=field_types.ID,
         role=Role.PATH,
         required_on=_ALWAYS,
         help="Your network's id of the advertiser's campaign.",
@@ -96,7 +96,7 @@ FIELDS = (
     ),
     Field(
         path="affiliate_id_from_network",
-        kind=kinds.ID,
+        kind=field_types.ID,
         role=Role.PATH,
         help="Your network's id of the affiliate; blank: the number belongs to the advertiser's campaign itself.",
         aliases=("affiliate_id",),
@@ -104,7 +104,7 @@ FIELDS = (
     ),
     Field(
         path="id_from_network",
-        kind=kinds.ID,
+        kind=field_types.ID,
         since="2018-05-01",
         help="An id of your own for the number (own id). Blank: the platform gives one.",
         aliases=("own_id", "promo_number_id_from_network"),
@@ -112,7 +112,7 @@ FIELDS = (
     ),
     Field(
         path="description",
-        kind=kinds.TEXT,
+        kind=field_types.TEXT,
         required_on=_CREATE,
         help="Any text that tells you what the number is for.",
         aliases=("promo_number_description",),
@@ -120,7 +120,7 @@ FIELDS = (
     ),
     Field(
         path="media_type",
-        kind=kinds.choice(*MEDIA_TYPES, name="media_type"),
+        kind=field_types.choice(*MEDIA_TYPES, name="media_type"),
         required_on=_CREATE,
         help="Where the number is shown.",
         aliases=("media",),
@@ -128,7 +128,7 @@ FIELDS = (
     ),
     Field(
         path="local_center.tn_prefix",
-        kind=kinds.AREA_CODE,
+        kind=field_types.AREA_CODE,
         on_update=False,
         help="The area code of a local number. Only one of tn_prefix, zipcode, or city with state. "
         "No local center at all: a toll-free number.",
@@ -136,34 +136,34 @@ FIELDS = (
     ),
     Field(
         path="local_center.zipcode",
-        kind=kinds.ZIP_CODE,
+        kind=field_types.ZIP_CODE,
         on_update=False,
         help="The zip code near which a local number is wanted.",
         aliases=("zipcode", "zip_code", "zip", "local_center.zip"),
     ),
     Field(
         path="local_center.city",
-        kind=kinds.TEXT,
+        kind=field_types.TEXT,
         on_update=False,
         help="The city near which a local number is wanted; needs the state too.",
         aliases=("city",),
     ),
     Field(
         path="local_center.state",
-        kind=kinds.STATE,
+        kind=field_types.STATE,
         on_update=False,
         help="Two letters: a US state or a Canadian province. Needs the city too.",
         aliases=("state",),
     ),
     Field(
         path="tn_prefix_whitelist",
-        kind=kinds.AREA_CODES,
+        kind=field_types.AREA_CODES,
         on_update=False,
         help='The only area codes that the local number may have: 805, 212 or ["805", "212"].',
     ),
     Field(
         path="local_number_preferences.search_radius_miles",
-        kind=kinds.whole_number(minimum=0, maximum=100_000),
+        kind=field_types.whole_number(minimum=0, maximum=100_000),
         on_update=False,
         since="2018-05-01",
         help="How far from the local center to search, in miles; the platform's default is 240.",
@@ -171,7 +171,7 @@ FIELDS = (
     ),
     Field(
         path="local_number_preferences.restrict_search_to_state",
-        kind=kinds.BOOLEAN,
+        kind=field_types.BOOLEAN,
         on_update=False,
         since="2018-05-01",
         help="Whether to stay in the state of the local center; the platform's default is TRUE.",
@@ -179,45 +179,45 @@ FIELDS = (
     ),
     Field(
         path="promo_type",
-        kind=kinds.choice("Local", "Mobile", name="promo_type"),
+        kind=field_types.choice("Local", "Mobile", name="promo_type"),
         help="For international campaigns that have local or mobile numbers; blank: the organization's default.",
     ),
     Field(
         path="promo_number_looks_like",
-        kind=kinds.LOOKS_LIKE,
+        kind=field_types.LOOKS_LIKE,
         on_update=False,
         until="2022-08-01",
         help="For international local numbers: digits that the number should start with; the first five count.",
     ),
     Field(
         path="adwords_account_id",
-        kind=kinds.ADS_ACCOUNT,
+        kind=field_types.ADS_ACCOUNT,
         help=f"The Google Ads client account, such as 627-345-9815. Needs the media type {GOOGLE_CALL_EXTENSION}.",
         aliases=("google_ads_account_id",),
     ),
     Field(
         path="custom_data.*",
-        kind=kinds.TEXT,
+        kind=field_types.TEXT,
         help="A custom data field of your network: one column each, such as custom_data.channel.",
         example="Online lead",
     ),
     Field(
         path="hours_of_operation.open_24_7",
-        kind=kinds.BOOLEAN,
+        kind=field_types.BOOLEAN,
         since="2026-02-01",
         help="Whether calls are taken at all times. Advertiser campaigns only.",
         in_template=0,
     ),
     Field(
         path="hours_of_operation.time_zone",
-        kind=kinds.TIME_ZONE,
+        kind=field_types.TIME_ZONE,
         since="2026-02-01",
         help="The time zone of the schedules, by its Rails name, such as Pacific Time (US & Canada).",
         in_template=0,
     ),
     Field(
         path="hours_of_operation.schedules.#.day_of_week",
-        kind=kinds.choice(*DAYS, name="day of the week"),
+        kind=field_types.choice(*DAYS, name="day of the week"),
         since="2026-02-01",
         help="The day of a schedule; the columns are numbered: hours_of_operation.schedules.1.day_of_week.",
         clearable=False,
@@ -225,7 +225,7 @@ FIELDS = (
     ),
     Field(
         path="hours_of_operation.schedules.#.open_time",
-        kind=kinds.TIME,
+        kind=field_types.TIME,
         since="2026-02-01",
         help="When a schedule opens: HH:MM in steps of 15 minutes.",
         clearable=False,
@@ -233,7 +233,7 @@ FIELDS = (
     ),
     Field(
         path="hours_of_operation.schedules.#.close_time",
-        kind=kinds.TIME,
+        kind=field_types.TIME,
         since="2026-02-01",
         help="When a schedule closes: HH:MM in steps of 15 minutes.",
         clearable=False,
@@ -242,7 +242,7 @@ FIELDS = (
     *(
         Field(
             path=f"destination_{name}",
-            kind=kinds.ID,
+            kind=field_types.ID,
             since="2022-08-01",
             help=f"Where an existing number moves to: the {what}'s id. Not when a number is created.",
             aliases=tuple(f"destination_{alias}" for alias in aliases),
@@ -262,21 +262,21 @@ FIELDS = (
     ),
     Field(
         path="id",
-        kind=kinds.NUMERIC_ID,
+        kind=field_types.NUMERIC_ID,
         read_only=True,
         help="The platform's own id of the number.",
         in_template=0,
     ),
     Field(
         path="promo_number",
-        kind=kinds.PHONE,
+        kind=field_types.PHONE,
         read_only=True,
         help="The number that the platform assigned. On a row that is run, it names the number to change.",
         in_template=0,
     ),
     Field(
         path="source_promo_number",
-        kind=kinds.TEXT,
+        kind=field_types.TEXT,
         role=Role.OWN,
         help="The number that the row had in the network that it was exported from; kept, and never sent.",
         clearable=False,
@@ -284,7 +284,7 @@ FIELDS = (
     ),
     Field(
         path="object_url",
-        kind=kinds.TEXT,
+        kind=field_types.TEXT,
         read_only=True,
         help="The address of the number in the platform's pages.",
         in_template=0,

@@ -7,7 +7,7 @@ together; `cells` and `table` turn cells into text; `frames` takes DataFrames, a
 
 from __future__ import annotations
 
-from invoca_bulk.sheets.loading import Source, collector_paused, load, read
+from invoca_bulk.sheets.loader import Source, collector_paused, load, read
 from invoca_bulk.sheets.model import Finding, Sheet
 from invoca_bulk.sheets.sources import MAX_FILE_BYTES
 

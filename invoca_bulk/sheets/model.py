@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from invoca_bulk.issues import Problem
     from invoca_bulk.schema import Resource
+    from invoca_bulk.schema.issue_catalog import Problem
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from invoca_bulk.schema import RESOURCES
-from invoca_bulk.validation import found
+from invoca_bulk.validation import issue_frame
+from invoca_bulk.validation.completeness import missing, not_whole, placed
 from invoca_bulk.validation.model import Checked, CheckedColumn, CheckedSheet, Part, Place, Record, national
-from invoca_bulk.validation.one_sheet import SheetCheck
-from invoca_bulk.validation.records import Gathering, record_cell, where
-from invoca_bulk.validation.wholes import missing, not_whole, placed
+from invoca_bulk.validation.record_builder import Gathering, record_cell, where
+from invoca_bulk.validation.sheet_validator import SheetCheck
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from invoca_bulk.sheets import Sheet
-    from invoca_bulk.validation.found import Found
+    from invoca_bulk.validation.issue_frame import Found
     from invoca_bulk.validation.model import Mask
 
 __all__ = [
@@ -67,7 +67,7 @@ def validate(sheets: Sequence[Sheet], *, version: str, auto_ids: bool = False) -
         version=version,
         auto_ids=auto_ids,
         records=records,
-        issues=found.frame(issues, sheets),
+        issues=issue_frame.frame(issues, sheets),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from invoca_bulk.schema import paths
-from invoca_bulk.schema.kinds import PHONE, Reading, plain
+from invoca_bulk.schema.field_types import PHONE, Reading, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from invoca_bulk.schema import Action, Column, Resource
-    from invoca_bulk.schema.kinds import Json
+    from invoca_bulk.schema.field_types import Json
     from invoca_bulk.sheets import Sheet
 
     Codes = npt.NDArray[np.int64]

@@ -25,8 +25,8 @@ from harness import HERE, Figure
 from server import serving
 
 from invoca_bulk import journal
+from invoca_bulk.config.settings import SETTINGS
 from invoca_bulk.journal import RunState
-from invoca_bulk.settings import SETTINGS
 
 sys.path.insert(0, str(HERE.parent / "cluster"))
 

@@ -15,9 +15,10 @@ import pandas as pd
 from harness import Figure, apart, interleaved
 from server import serving
 
-from invoca_bulk import journal, pipeline
-from invoca_bulk.options import Options
-from invoca_bulk.settings import Network
+from invoca_bulk import journal
+from invoca_bulk.config.options import Options
+from invoca_bulk.config.settings import Network
+from invoca_bulk.service import pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,8 +15,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 from rows import area_codes, digest
 
-from invoca_bulk.payloads import SPREADSHEET_ERRORS
-from invoca_bulk.schema import places
+from invoca_bulk.schema import regions
+from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
 from invoca_bulk.schema.promo_numbers import MEDIA_TYPES
 
 FIRST_ROW = 2  # of a sheet: below its header
@@ -28,7 +28,7 @@ ID = r"(?!\.{1,2}\Z)[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,1000}"
 ZIP = r"[0-9]{5}|[A-Z][0-9][A-Z][ -]?[0-9][A-Z][0-9]"
 AREA_CODES, ACTIONS, MEDIA, STATES = (
     frozenset(values)
-    for values in (area_codes(), ("create", "update", "move", "delete"), MEDIA_TYPES, tuple(places.STATES))
+    for values in (area_codes(), ("create", "update", "move", "delete"), MEDIA_TYPES, tuple(regions.STATES))
 )
 
 

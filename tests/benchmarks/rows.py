@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from invoca_bulk.schema import kinds, places
+from invoca_bulk.schema import field_types, regions
 from invoca_bulk.schema.promo_numbers import GOOGLE_CALL_EXTENSION, MEDIA_TYPES
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _ERRORS = (
 def area_codes() -> tuple[str, ...]:
     """All that a local number can have."""
     local = {"US", "CA", "PR", "GU", "VI", "AS", "MP"}
-    return tuple(one for one in map(str, range(200, 1000)) if kinds.area_code_region(one) in local)
+    return tuple(one for one in map(str, range(200, 1000)) if field_types.area_code_region(one) in local)
 
 
 def frame(rows: int) -> pd.DataFrame:
@@ -83,7 +83,7 @@ def _good(rows: int, chance: np.random.Generator) -> dict[str, np.ndarray]:
         "local_center.tn_prefix": where(1, some(area_codes())),
         "local_center.zipcode": where(2, some([f"{number:05}" for number in range(10_000, 18_000)])),
         "local_center.city": where(3, some(cities)),
-        "local_center.state": where(3, some(list(places.STATES))),
+        "local_center.state": where(3, some(list(regions.STATES))),
         "custom_data.channel": some([f"Channel {number}" for number in range(12)]),
     }
 

@@ -21,7 +21,7 @@ REPEATS = 3
 def ours(source: str, target: str) -> tuple[float, list[object]]:
     """The annotated workbook: coloured cells, notes, and a sheet of issues."""
     import invoca_bulk  # noqa: PLC0415  it is not timed
-    from invoca_bulk import library  # noqa: F401, PLC0415  as above
+    from invoca_bulk import api  # noqa: F401, PLC0415  as above
 
     rows.area_codes()  # looked up once a process; the peers have their list before they begin too
     began = time.perf_counter()

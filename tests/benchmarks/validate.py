@@ -23,7 +23,7 @@ MIB = 1024 * 1024
 def ours(path: str) -> tuple[float, dict[str, object]]:
     """Validate a frame that was read from a CSV file; the memory is that of the process, in MiB."""
     import invoca_bulk  # noqa: PLC0415  it is not timed
-    from invoca_bulk import library  # noqa: F401, PLC0415  as above
+    from invoca_bulk import api  # noqa: F401, PLC0415  as above
 
     rows.area_codes()  # looked up once a process; the peers have their list before they begin too
     frame = invoca_bulk.read(path)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import sync_playwright
 
-from invoca_bulk.stand_in import Sandbox
+from invoca_bulk.sandbox_server import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

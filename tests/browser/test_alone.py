@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from annotated_sheets import issued, left, numbers, read, sheet
 from driver import PATIENCE
 from playwright.sync_api import expect
-from sheets_of_ours import issued, left, numbers, read, sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from driver import Driver
 
-    from invoca_bulk.stand_in import Sandbox
+    from invoca_bulk.sandbox_server import Sandbox
 
 
 def test_from_a_sheet_to_its_results(opened: Driver, box: Sandbox, tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from annotated_sheets import issued, numbers, sheet
 from conftest import served, verb
 from driver import PATIENCE, Driver
 from playwright.sync_api import TimeoutError, expect  # noqa: A004  it is no builtin one
-from sheets_of_ours import issued, numbers, sheet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from conftest import Server, Watch
     from playwright.sync_api import Browser
 
-    from invoca_bulk.stand_in import Sandbox
+    from invoca_bulk.sandbox_server import Sandbox
 
 NOTEBOOK = "05_upload_page.ipynb"
 

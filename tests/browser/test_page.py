@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psutil
 import pytest
+from annotated_sheets import issued, numbers, sheet
 from conftest import served, verb
 from driver import PATIENCE, Driver
 from playwright.sync_api import expect
-from sheets_of_ours import issued, numbers, sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from conftest import Server, Watch
     from playwright.sync_api import Browser
 
-    from invoca_bulk.stand_in import Sandbox
+    from invoca_bulk.sandbox_server import Sandbox
 
 
 def test_a_wrong_token_is_told_and_the_page_goes_on(opened: Driver, box: Sandbox) -> None:
@@ -269,7 +269,7 @@ def test_the_browsers_command_line_does_not_show_the_link(tmp_path: Path) -> Non
     opener.chmod(0o755)
     code = (
         f"import os; os.environ['BROWSER'] = {str(opener)!r} + ' %s'\n"
-        "from invoca_bulk.app.serving import serve; serve(port=0, open_browser=True, ready=print)"
+        "from invoca_bulk.web.serving import serve; serve(port=0, open_browser=True, ready=print)"
     )
     with served(["-c", code], r"http://\S+", tmp_path) as server:
         deadline = time.monotonic() + 30
@@ -292,7 +292,7 @@ def test_it_listens_on_this_machine_only(app: Server) -> None:
 
 def test_a_kernel_without_a_page_is_ended(tmp_path: Path, browser: Browser, watch: Watch) -> None:
     """A browser that has crashed says no goodbye; its kernel is found to be idle and alone, and ended."""
-    code = "from invoca_bulk.app.serving import serve; serve(port=0, open_browser=False, ready=print, idle=2)"
+    code = "from invoca_bulk.web.serving import serve; serve(port=0, open_browser=False, ready=print, idle=2)"
     with served(["-c", code], r"http://\S+", tmp_path) as server:
         page = watch.over(browser.new_page())
         page.goto(server.link)

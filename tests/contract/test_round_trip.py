@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from invoca_bulk import exporting, pipeline, sheets
-from invoca_bulk.options import Options
+from invoca_bulk import sheets
+from invoca_bulk.config.options import Options
 from invoca_bulk.schema import API_VERSIONS, RESOURCES
+from invoca_bulk.service import export, pipeline
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,7 +150,7 @@ def test_a_read_is_unchanged(odd: Any, reply: Any, tmp_path: Path, read: Any, ve
     odd.reads.extend(reply(200, objects) for _ in range(2))
     network = odd.network(api_version=version)
     file = tmp_path / f"export{ending}"
-    done = exporting.export(RESOURCES[name], network, Options(), campaigns=campaigns, output=file)
+    done = export.export(RESOURCES[name], network, Options(), campaigns=campaigns, output=file)
     assert done.notes == ()
     report = pipeline.check(file, api_version=version)
     assert report.issues.empty
@@ -163,7 +164,7 @@ def test_the_sheet_of_an_advertiser(odd: Any, reply: Any, tmp_path: Path) -> Non
     """The page's advertiser as a sheet: phone numbers as they are written, no token, nothing that is only read."""
     odd.reads.append(reply(200, [ONE_ADVERTISER]))
     file = tmp_path / "export.xlsx"
-    exporting.export(RESOURCES["advertisers"], odd.network(), Options(), output=file)
+    export.export(RESOURCES["advertisers"], odd.network(), Options(), output=file)
     frames = sheets.read(file)
     assert isinstance(frames, dict)
     assert list(frames["users"]["contact_phone_number"]) == ["8886033760", "8886033760"]

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import invoca_bulk as ib
-from invoca_bulk.stand_in import Sandbox
+from invoca_bulk.sandbox_server import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # last, so that the installed package is what runs
 
-from invoca_bulk.stand_in import Sandbox
+from invoca_bulk.sandbox_server import Sandbox
 from tests.crash import points
 from tests.crash.driving import Network, Zygote, killed_often
 from tests.crash.ways import CONTROLS, WAYS

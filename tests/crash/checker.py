@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from invoca_bulk.stand_in import Issued
+    from invoca_bulk.sandbox_server import Issued
     from tests.crash.ways import Row
 
 _OUTCOMES = {"created", "unchanged", "rejected", "failed", "unknown", "not_sent"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from invoca_bulk.stand_in import Sandbox
+from invoca_bulk.sandbox_server import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

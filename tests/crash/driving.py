@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Self
 
-    from invoca_bulk.stand_in import Sandbox
+    from invoca_bulk.sandbox_server import Sandbox
     from tests.crash.checker import Figures
     from tests.crash.ways import Row, Way
 

@@ -15,7 +15,7 @@ import httpx
 import sqlalchemy as sa
 
 from invoca_bulk.journal import Journal, State
-from invoca_bulk.results import Results
+from invoca_bulk.reports.results import Results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

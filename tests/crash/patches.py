@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from invoca_bulk.journal import Journal, RunState, State, files
-from invoca_bulk.journal.tables import RUNS, STEPS
+from invoca_bulk.journal import Journal, RunState, State, sqlite
+from invoca_bulk.journal.db_schema import RUNS, STEPS
 from tests.crash import kills
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ def _pending_after_a_kill(_: Job) -> None:
 
 def _no_sync(_: Job) -> None:
     """The journal's commits are left to the operating system."""
-    original = files.durable_engine
+    original = sqlite.durable_engine
 
     def loose_engine(path: Path) -> sa.Engine:
         engine = original(path)
         sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
         return engine
 
-    files.durable_engine = loose_engine
+    sqlite.durable_engine = loose_engine
 
 
 def _marks(job: Job) -> None:

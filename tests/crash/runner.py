@@ -26,16 +26,16 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # last, so that the installed package is what runs
 
-from invoca_bulk import pipeline
+from invoca_bulk.config.options import Options
+from invoca_bulk.config.settings import Network
 from invoca_bulk.errors import InvocaBulkError
-from invoca_bulk.options import Options
-from invoca_bulk.settings import Network
+from invoca_bulk.service import pipeline
 from tests.crash import kills, loop, patches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from invoca_bulk.pipeline import Finished
+    from invoca_bulk.service.pipeline import Finished
 
     Job = Mapping[str, Any]
 

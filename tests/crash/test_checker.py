@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from invoca_bulk.stand_in import CampaignKey, Issued
+from invoca_bulk.sandbox_server import CampaignKey, Issued
 from tests.crash import checker
 from tests.crash.checker import Asked
 

@@ -15,12 +15,13 @@ import click
 import pytest
 
 import invoca_bulk as ib
-from invoca_bulk import cli, client
-from invoca_bulk.annotation import RowsInvalid
-from invoca_bulk.cli.verbs import group
-from invoca_bulk.client import Client
+from invoca_bulk import cli
+from invoca_bulk.cli.group import group
+from invoca_bulk.config.settings import SETTINGS, Network
 from invoca_bulk.errors import InDoubt, InvocaBulkError, NotSent, SettingInvalid
-from invoca_bulk.settings import SETTINGS, Network
+from invoca_bulk.reports.validation_report import RowsInvalid
+from invoca_bulk.transport import client
+from invoca_bulk.transport.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -16,13 +16,13 @@ import pandas as pd
 import pytest
 
 import invoca_bulk as ib
-from invoca_bulk import files
 from invoca_bulk.errors import OutputUnwritable
+from invoca_bulk.reports import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from invoca_bulk.settings import Network
+    from invoca_bulk.config.settings import Network
 
     Everything = Callable[[Path], dict[str, bytes]]
 

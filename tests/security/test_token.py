@@ -16,10 +16,10 @@ from urllib.parse import quote
 import pytest
 
 import invoca_bulk as ib
-from invoca_bulk.client import Client
+from invoca_bulk.config.options import Options
+from invoca_bulk.config.settings import Network, Token
 from invoca_bulk.errors import InvocaBulkError, SettingInvalid
-from invoca_bulk.options import Options
-from invoca_bulk.settings import Network, Token
+from invoca_bulk.transport.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invoca_bulk import sheets
-from invoca_bulk.csv_safety import safe_csv_text
+from invoca_bulk.sheets.csv_safety import safe_csv_text
 
 HEADER = ["advertiser_id_from_network", "description", "media_type", "local_center.zipcode"]
 ROWS = [

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invoca_bulk import errors, sheets
-from invoca_bulk.sheets import containers, sources, xlsx_scan
+from invoca_bulk.sheets import file_formats, sources, xlsx_scanner
 
 HEADER = ["description", "media_type", "quantity"]
 ROWS = [HEADER, ["a", "b", "1"]]
@@ -332,8 +332,8 @@ def test_an_error_that_calamine_does_not_know_is_named(make: Any) -> None:
 
 def test_the_limits_let_a_million_rows_through() -> None:
     """A million rows of 40 columns are within the limit of cells, our own results of them within the unpacked size."""
-    assert xlsx_scan.MAX_CELLS >= 40 * 1_048_576
-    assert containers.MAX_UNPACKED_BYTES >= 1_048_576 * 20 * 70
+    assert xlsx_scanner.MAX_CELLS >= 40 * 1_048_576
+    assert file_formats.MAX_UNPACKED_BYTES >= 1_048_576 * 20 * 70
 
 
 @given(data=st.data())

@@ -1,0 +1,1 @@
+"""Settings, secrets, networks and options: how the program is told what to do."""

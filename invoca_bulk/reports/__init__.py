@@ -1,0 +1,1 @@
+"""What people look at: reports of validation and plan, results, templates, workbooks, HTML, progress."""

@@ -1,0 +1,109 @@
+"""Which area codes serve a place, as far as area codes can tell.
+
+States and cities come from the number plan that phonenumbers carries; a zip code leads to its state by its first three
+digits, a Canadian one to its province by its first letter.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from bisect import bisect_right
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from invoca_bulk.schema.regions import STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from invoca_bulk.schema.field_types import Json
+
+_COUNTRY = "1"
+_AREA_CODE_DIGITS = 3
+#: The number plan's descriptions that are no state's name of ours.
+_DESCRIBED = {
+    "Washington State": ("WA",),
+    "Washington D.C.": ("DC",),
+    "British Colombia": ("BC",),
+    "Nova Scotia/Prince Edward Island": ("NS", "PE"),
+    "Northwest Territories/Nunavut/Yukon": ("NT", "NU", "YT"),
+    **{name: (code,) for code, name in STATES.items()},
+}
+#: The number plan keeps the territories apart from the states.
+_TERRITORIES = {"AS": {"684"}, "GU": {"671"}, "MP": {"670"}, "PR": {"787", "939"}, "VI": {"340"}}
+
+#: Where the first three digits of US zip codes pass to another state; empty: not in use, or the military.
+_ZIP_STARTS: list[str] = re.findall(
+    r"\S+",
+    """
+000- 005NY 006PR 008VI 009PR 010MA 028RI 030NH 039ME 050VT 055MA 056VT 060CT 070NJ 090- 100NY 150PA 197DE 200DC
+201VA 202DC 206MD 220VA 247WV 269- 270NC 290SC 300GA 320FL 340- 341FL 350AL 370TN 386MS 398GA 400KY 428- 430OH 460IN
+480MI 500IA 529- 530WI 550MN 568- 569DC 570SD 578- 580ND 589- 590MT 600IL 630MO 659- 660KS 680NE 694- 700LA 715-
+716AR 730OK 733TX 734OK 750TX 800CO 817- 820WY 832ID 839- 840UT 848- 850AZ 866- 870NM 885TX 886- 889NV 899- 900CA
+962- 967HI 969GU 970OR 980WA 995AK
+""",
+)
+_ZIP_FROM = [start[:3] for start in _ZIP_STARTS]
+_POSTAL_LETTERS = {
+    **dict(zip("ABCETVRSY", ("NL", "NS", "PE", "NB", "AB", "BC", "MB", "SK", "YT"), strict=True)),
+    **dict.fromkeys("KLMNP", "ON"),
+    **dict.fromkeys("GHJ", "QC"),
+    "X": "NT",
+}
+
+
+def serving(center: Mapping[str, Json]) -> frozenset[str]:
+    """The area codes of a local center: of its tn_prefix, its zip code's state, or its city, else its state.
+
+    Empty when no area code is known for it. The search radius and the state's border are not looked at.
+    """
+    if code := center.get("tn_prefix"):
+        return frozenset({code})
+    if zip_code := center.get("zipcode"):
+        return _of_states().get(zip_state(zip_code), frozenset())
+    state = center["state"]
+    in_state = _of_states().get(state, frozenset())
+    return (_of_cities().get((center["city"].casefold(), state), frozenset()) & in_state) or in_state
+
+
+def zip_state(zip_code: str) -> str:
+    """The code of the state or province that a zip code lies in; empty when none uses it."""
+    if zip_code[0].isalpha():
+        return _POSTAL_LETTERS.get(zip_code[0], "")
+    return _ZIP_STARTS[bisect_right(_ZIP_FROM, zip_code[:3]) - 1][3:].strip("-")
+
+
+def _described() -> Iterator[tuple[str, str]]:
+    """Digits after the country code, and the place that they stand for."""
+    from phonenumbers.geodata import GEOCODE_DATA  # noqa: PLC0415  takes half a second, and few requests need it
+
+    for digits, names in GEOCODE_DATA.items():
+        if digits.startswith(_COUNTRY) and "en" in names:
+            yield digits.removeprefix(_COUNTRY), names["en"]
+
+
+def _states(description: str) -> tuple[str, ...]:
+    """`New Jersey` or `San Antonio, TX` to codes of states."""
+    state = description.rpartition(", ")[2]
+    return (state,) if state in STATES else _DESCRIBED.get(description, ())
+
+
+@functools.cache
+def _of_states() -> dict[str, frozenset[str]]:
+    codes = defaultdict(set, {state: set(own) for state, own in _TERRITORIES.items()})
+    for digits, description in _described():
+        if len(digits) == _AREA_CODE_DIGITS:
+            for state in _states(description):
+                codes[state].add(digits)
+    return {state: frozenset(own) for state, own in codes.items()}
+
+
+@functools.cache
+def _of_cities() -> dict[tuple[str, str], frozenset[str]]:
+    codes = defaultdict(set)
+    for digits, description in _described():
+        city, comma, state = description.rpartition(", ")
+        if comma:
+            codes[city.casefold(), state].add(digits[:_AREA_CODE_DIGITS])
+    return {place: frozenset(own) for place, own in codes.items()}

@@ -1,0 +1,190 @@
+"""What the platform holds: networks, advertisers, campaigns and promo numbers, and the ledger's records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from invoca_bulk.schema import PROMO_NUMBERS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from invoca_bulk.schema.field_types import Json
+
+#: Where the documentation's `object_url` would lead; `.invalid` resolves nowhere.
+_PAGES = "https://sandbox.invalid"
+#: Deprecated and always false from this version on.
+_REPORTS_END = "2026-02-01"
+PERFORMANCE_FLAGS = (
+    "notify_on_performance_notifications",
+    "notify_on_monthly_campaign_performance_reports",
+    "notify_on_weekly_campaign_performance_reports",
+)
+_LOGIN_SINCE = "2018-11-01"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignKey:
+    """Names one campaign.
+
+    Attributes:
+        network_id: the network's id.
+        advertiser_id: the advertiser's `id_from_network`.
+        campaign_id: the advertiser campaign's `id_from_network`.
+        affiliate_id: the affiliate's `id_from_network`; None: the advertiser campaign itself.
+    """
+
+    network_id: str
+    advertiser_id: str
+    campaign_id: str
+    affiliate_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issued:
+    """One number that was really issued, and so billed.
+
+    Attributes:
+        campaign: where it was issued; a later move does not change this.
+        number: the promo number, 10 digits.
+        own_id: the client's own id of it; None when the platform chose one.
+        body: the JSON object that was sent, without a token.
+        sequence: the number of the request, counted over all requests from 1.
+    """
+
+    campaign: CampaignKey
+    number: str
+    own_id: str | None
+    body: Mapping[str, Json]
+    sequence: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advertiser:
+    """One advertiser.
+
+    Attributes:
+        id: the platform's own id.
+        values: its fields as they are read, without users.
+        users: its users as they are read, with the fields of all versions.
+    """
+
+    id: int
+    values: Mapping[str, Json]
+    users: tuple[Mapping[str, Json], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name, unique in the network."""
+        return str(self.values["name"])
+
+    def answer(self, version: str) -> dict[str, Json]:
+        """The advertiser as one version of the API shows it."""
+        url = f"{_PAGES}/advertisers/{self.id}"
+        users = [_user_answer(user, version) for user in self.users]
+        return {"id": self.id, "object_url": url, **self.values, "users": users}
+
+
+def _user_answer(user: Mapping[str, Json], version: str) -> dict[str, Json]:
+    shown = dict(user)
+    if version >= _REPORTS_END:
+        shown |= dict.fromkeys(PERFORMANCE_FLAGS, False)
+    if version >= _LOGIN_SINCE:
+        shown["can_login_via_platform"] = True
+    return shown
+
+
+@dataclass(kw_only=True)
+class Number:
+    """One promo number.
+
+    Attributes:
+        id: the platform's own id.
+        id_from_network: the client's own id, or one that the platform made.
+        promo_number: 10 digits; it never changes.
+        values: the fields that are echoed; what only chose the number (`local_center` and such) is not kept.
+    """
+
+    id: int
+    id_from_network: str
+    promo_number: str
+    values: dict[str, Json]
+
+    def answer(self, version: str) -> dict[str, Json]:
+        """The number as one version of the API shows it."""
+        return {
+            "id": self.id,
+            "id_from_network": self.id_from_network,
+            "promo_number": self.promo_number,
+            "object_url": f"{_PAGES}/promo_numbers/{self.id}",
+            **{name: value for name, value in self.values.items() if version >= _SHOWN_SINCE.get(name, "")},
+        }
+
+
+#: Top-level part of a number's fields to the version that brought it.
+_SHOWN_SINCE = {one.path.split(".")[0]: one.since for one in PROMO_NUMBERS.fields}
+
+
+@dataclass(kw_only=True)
+class Campaign:
+    """One campaign and its numbers, by both of their names.
+
+    Attributes:
+        key: which campaign.
+        custom_data: what each of its numbers has without being told.
+        numbers: promo number to number, in the order of issue.
+        by_id: `id_from_network` to number.
+    """
+
+    key: CampaignKey
+    custom_data: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, Number] = field(default_factory=dict)
+    by_id: dict[str, Number] = field(default_factory=dict)
+
+    def add(self, number: Number) -> None:
+        """Take a number in."""
+        self.numbers[number.promo_number] = number
+        self.by_id[number.id_from_network] = number
+
+    def remove(self, number: Number) -> None:
+        """Let a number go."""
+        del self.numbers[number.promo_number]
+        del self.by_id[number.id_from_network]
+
+
+@dataclass(kw_only=True)
+class Network:
+    """One network; what another network holds is nothing to it.
+
+    Attributes:
+        id: the network's id.
+        advertisers: `id_from_network` to advertiser.
+        names: name to `id_from_network` of the advertiser that has it.
+        campaigns: key to campaign.
+        campaign_counts: an advertiser's `id_from_network` to how many campaigns it has.
+    """
+
+    id: str
+    advertisers: dict[str, Advertiser] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    campaigns: dict[CampaignKey, Campaign] = field(default_factory=dict)
+    campaign_counts: Counter[str] = field(default_factory=Counter)
+
+    def put(self, advertiser_id: str, advertiser: Advertiser) -> None:
+        """Add or replace an advertiser."""
+        self.remove(advertiser_id)
+        self.advertisers[advertiser_id] = advertiser
+        self.names[advertiser.name] = advertiser_id
+
+    def remove(self, advertiser_id: str) -> None:
+        """Take an advertiser away; nothing happens when it is not there."""
+        if old := self.advertisers.pop(advertiser_id, None):
+            self.names.pop(old.name, None)
+
+    def open(self, campaign: Campaign) -> None:
+        """Add a campaign, unless it is there already."""
+        if campaign.key not in self.campaigns:
+            self.campaigns[campaign.key] = campaign
+            self.campaign_counts[campaign.key.advertiser_id] += 1

@@ -1,0 +1,166 @@
+"""The platform's own checks of a JSON object: the fields come from the table, the texts are the platform's.
+
+The platform cleans nothing: a value that the sheet's reader would clean is refused here, so that a client which sends
+what the analyst typed is found out.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING
+
+from invoca_bulk.sandbox_server.platform_model import PERFORMANCE_FLAGS
+from invoca_bulk.sandbox_server.requests import BLANK
+from invoca_bulk.schema import Action, Role, field_types, paths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from invoca_bulk.sandbox_server.requests import Errors
+    from invoca_bulk.schema import Field, Resource
+    from invoca_bulk.schema.field_types import Json
+
+#: A client sends the same few columns again and again.
+_pattern = functools.lru_cache(maxsize=4096)(paths.pattern)
+
+_SHAPE = "is not understood"
+_READ_ONLY = "is read-only"
+_UPDATES_ONLY = "is for updates only"
+#: Written so in the documentation's own example, though its text forbids punctuation.
+_DASHED_PHONE = re.compile(r"[0-9]{3}-[0-9]{3}-[0-9]{4}")
+#: Not looked at for surrounding spaces: whether the platform trims them is not documented.
+_FREE = (field_types.TEXT, field_types.ID)
+#: Deprecated, which is not unknown: they may be sent, and have no effect.
+_IGNORED = frozenset(f"users.#.{name}" for name in PERFORMANCE_FLAGS)
+
+
+def problems(
+    resource: Resource, body: Mapping[str, Json], *, version: str, action: Action, state: Mapping[str, Json] | None
+) -> Errors:
+    """What is wrong with a body.
+
+    Args:
+        resource: which table of fields.
+        body: the JSON object that was sent.
+        version: the API version of the address.
+        action: create or update.
+        state: what the rules over several fields see beside the body: the object's fields, the ids of its address.
+            None: the caller has rules of its own.
+
+    Returns:
+        Path to texts; empty when all is well. When the body's shape is wrong, only that.
+    """
+    errors: Errors = dict(_misshapen(body))
+    if errors:
+        return errors
+    for path, text in _field_problems(resource, body, version, action):
+        errors.setdefault(path, []).append(text)
+    for path in _blank(resource, body, action):
+        errors.setdefault(path, [BLANK])
+    return errors if errors or state is None else _broken_rules(resource, {**state, **body}, action)
+
+
+def _misshapen(body: Mapping[str, Json]) -> Iterator[tuple[str, list[str]]]:
+    for name, value in body.items():
+        sound = value is None or isinstance(value, dict) if name == paths.FREE_PARENT else _is_sound({name: value})
+        if not sound:
+            yield name, [_SHAPE]
+
+
+def _is_sound(node: Json) -> bool:
+    """Whether each leaf has a path of its own: no dot and no number as a key, lists of records or of plain values."""
+    if isinstance(node, dict):
+        return all(key and "." not in key and not key.isdecimal() and _is_sound(one) for key, one in node.items())
+    if isinstance(node, list):
+        return not any(map(_is_nested, node)) or all(isinstance(one, dict) and one and _is_sound(one) for one in node)
+    return True
+
+
+def _is_nested(value: Json) -> bool:
+    return isinstance(value, dict | list)
+
+
+def _leaves(body: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
+    for name, value in body.items():
+        if name == paths.FREE_PARENT:
+            yield from ((f"{name}.{key}", one) for key, one in (value or {}).items())
+        elif _is_nested(value):
+            yield from paths.flatten({name: value})
+        else:
+            yield name, value
+
+
+def _field_problems(
+    resource: Resource, body: Mapping[str, Json], version: str, action: Action
+) -> Iterator[tuple[str, str]]:
+    for path, value in _leaves(body):
+        field = resource.by_path.get(_pattern(path))
+        if field is None or field.role is not Role.BODY or not _known(field, version):
+            if not _is_empty_parent(resource, path, value, version):
+                yield path, f"is not a field of API version {version}"
+        elif text := _field_problem(field, value, action):
+            yield path, text
+
+
+def _known(field: Field, version: str) -> bool:
+    return field.known_in(version) or field.path in _IGNORED
+
+
+def _is_empty_parent(resource: Resource, path: str, value: Json, version: str) -> bool:
+    parent = f"{paths.pattern(path)}."
+    return value in (None, {}, []) and any(
+        one.path.startswith(parent) and _known(one, version) for one in resource.fields
+    )
+
+
+def _field_problem(field: Field, value: Json, action: Action) -> str | None:
+    if field.read_only:
+        return _READ_ONLY
+    if not field.on_create and action is Action.CREATE:
+        return _UPDATES_ONLY
+    if value in (None, "") and not field.clearable:
+        return BLANK
+    if value is None or value == field.kind.cleared:
+        return None
+    return _value_problem(field, value)
+
+
+def _value_problem(field: Field, value: Json) -> str | None:
+    if field.kind is field_types.PHONE and isinstance(value, str) and _DASHED_PHONE.fullmatch(value):
+        return None
+    problem = field.kind.problem(value)
+    if problem is None or (field.kind in _FREE and problem.level == "warning"):
+        return None
+    return problem.message
+
+
+def _blank(resource: Resource, body: Mapping[str, Json], action: Action) -> Iterator[str]:
+    for field in resource.fields:
+        if action in field.required_on and field.role is Role.BODY:
+            yield from _missing(field.path, body)
+
+
+def _missing(pattern: str, tree: Mapping[str, Json]) -> Iterator[str]:
+    """The required leaves that are not there; an empty list misses none, and what is no record is refused elsewhere."""
+    parent, mark, rest = pattern.partition(".#.")
+    if not mark:
+        if tree.get(pattern) in (None, ""):
+            yield pattern
+        return
+    records = tree.get(parent)
+    for number, record in enumerate(records if isinstance(records, list) else (), 1):
+        if isinstance(record, dict):
+            yield from (f"{parent}.{number}.{path}" for path in _missing(rest, record))
+
+
+def _broken_rules(resource: Resource, state: Mapping[str, Json], action: Action) -> Errors:
+    errors: Errors = {}
+    values = {path: value for path, value in _leaves({**state, "action": action}) if value is not None}
+    patterns = {path: _pattern(path) for path in values}
+    for rule in resource.rules:
+        seen = {path: value for path, value in values.items() if patterns[path] in rule.fields}
+        for problem in rule.check(seen) if seen else ():
+            if problem.level == "error":
+                errors.setdefault(problem.column or "base", []).append(problem.message)
+    return errors

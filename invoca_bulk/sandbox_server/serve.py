@@ -1,0 +1,196 @@
+"""Running the stand-in platform, in a thread of this process or in the foreground."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.sandbox_server.fault_middleware import TRANSPORT, Faulty, TimedLedger
+from invoca_bulk.sandbox_server.faults import faults_of
+from invoca_bulk.sandbox_server.store import DEFAULT_NETWORK, Store
+from invoca_bulk.sandbox_server.validated_fields import Setting
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Sequence
+    from types import TracebackType
+    from typing import Self
+
+    import uvicorn
+
+    from invoca_bulk.sandbox_server.faults import Faults
+
+#: An ASGI application, as a layer wraps it.
+App = Callable[..., Any]
+Layer = Callable[[App], App]
+
+_HOST = "127.0.0.1"
+_BACKLOG = 2048
+_LOOK = 0.005
+_WAIT = 10.0
+#: Longer than any client keeps an idle connection, so that the server never closes one just as it is used again.
+_KEEP_ALIVE = 75
+
+
+@dataclass(kw_only=True)
+class Sandbox:
+    """The stand-in platform on this computer: a context manager that serves in a thread of this process.
+
+    Args:
+        port: the port; 0: any free one.
+        network_id: the id of its network.
+        token: the token that it accepts.
+        open_campaigns: create any campaign or affiliate on first use instead of answering 404.
+        latency: how long each answer takes, in seconds.
+        auto_ids: give an advertiser that comes without `id_from_network` one.
+        repeat_updates: a second POST of a promo number with an own id that is taken updates it; else it is refused.
+        seed: the same seed gives the same numbers.
+        faults: what goes wrong: `Faults`, or text such as `20%` or `drop_after=5%,429=10%,limit=10`, as
+            `invoca_bulk.sandbox_server.parse` reads it. Nothing by default; to be changed at any time.
+        layers: ASGI layers around the platform, the innermost first; the faults stand around them.
+
+    Attributes:
+        base_url: where it is served; empty while it is not.
+        store: its state and the ledger of all numbers that were issued; both outlive the server.
+    """
+
+    port: int = 0
+    network_id: str = DEFAULT_NETWORK
+    token: str = field(default="sandbox-token", repr=False)
+    open_campaigns: bool = False
+    latency: float = 0.0
+    auto_ids: bool = False
+    repeat_updates: bool = False
+    seed: int = 0
+    faults: Setting[Faults] = Setting("", faults_of, "Faults, or text such as 20%")  # noqa: RUF009  a descriptor
+    layers: Sequence[Layer] = ()
+    base_url: str = field(default="", init=False)
+    store: Store = field(init=False, repr=False)
+    _server: uvicorn.Server | None = field(default=None, init=False, repr=False)
+    _thread: threading.Thread | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.store = Store(
+            network_ids=(self.network_id,),
+            seed=self.seed,
+            open_campaigns=self.open_campaigns,
+            auto_ids=self.auto_ids,
+            repeat_updates=self.repeat_updates,
+        )
+        self.store.ledger = TimedLedger()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Serve; returns when requests are answered.
+
+        Raises:
+            SettingInvalid: the port cannot be had.
+        """
+        listener = _listener(self.port)
+        self._server = _server(self._app())
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listener]}, name="sandbox", daemon=True
+        )
+        self._thread.start()
+        _wait_for(lambda: bool(self._server and self._server.started))
+        self.base_url = f"http://{_HOST}:{listener.getsockname()[1]}"
+
+    def stop(self) -> None:
+        """Stop serving; requests that are being answered get no answer."""
+        if self._server and self._thread:
+            self._server.should_exit = True
+            self._thread.join(_WAIT)
+        self._server = self._thread = None
+        self.base_url = ""
+
+    def _app(self) -> App:
+        from invoca_bulk.sandbox_server.admin_api import Control  # noqa: PLC0415  starlette is loaded with the first server only
+        from invoca_bulk.sandbox_server.routes import Platform  # noqa: PLC0415
+
+        app: App = Platform(self.store, token=self.token, latency=self.latency)
+        for layer in self.layers:
+            app = layer(app)
+        return Control(Faulty(app, self), self)
+
+
+def run(sandbox: Sandbox, *, ready: Callable[[Sandbox], None] = lambda _: None) -> None:
+    """Serve in the foreground until Ctrl-C.
+
+    Args:
+        sandbox: one that is not running.
+        ready: called once when requests are answered, for instance to print `base_url`.
+
+    Raises:
+        SettingInvalid: the port cannot be had.
+    """
+    with sandbox, contextlib.suppress(KeyboardInterrupt):
+        ready(sandbox)
+        # In slices: on Windows, Ctrl-C does not end a wait without a limit.
+        while True:
+            time.sleep(0.2)
+
+
+def _listener(port: int) -> socket.socket:
+    try:
+        listener = socket.create_server((_HOST, port), backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise SettingInvalid(
+            f"The sandbox cannot listen on port {port}: {error}. Choose another port, or 0 for any free one."
+        ) from None
+    # asyncio turns Nagle's algorithm off (40 ms an answer) only where the protocol is named, which is left open above.
+    return socket.socket(listener.family, listener.type, socket.IPPROTO_TCP, fileno=listener.detach())
+
+
+def _server(app: App) -> uvicorn.Server:
+    import uvicorn  # noqa: PLC0415  heavy, and only a running sandbox needs it
+
+    config = uvicorn.Config(
+        app,
+        loop="asyncio",
+        http=_protocol(),
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=0,
+    )
+    return uvicorn.Server(config)
+
+
+def _protocol() -> type[asyncio.Protocol]:
+    """HTTP/1.1, with a connection's transport in the state of its requests, so that a fault can close it."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415  with the first server only
+
+    class Closable(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent's
+            super().connection_made(transport)
+            self.app_state = {**self.app_state, TRANSPORT: transport}
+
+    return Closable
+
+
+def _wait_for(ready: Callable[[], bool]) -> None:
+    end = time.monotonic() + _WAIT
+    while not ready():
+        if time.monotonic() > end:
+            raise SettingInvalid("The sandbox did not start within 10 seconds. Try again, or try another port.")
+        time.sleep(_LOOK)

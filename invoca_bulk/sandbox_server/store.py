@@ -1,0 +1,158 @@
+"""The platform's state, in memory, and its ledger."""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import KW_ONLY, InitVar, dataclass, field, replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+from invoca_bulk.sandbox_server.number_pool import NumberPool
+from invoca_bulk.sandbox_server.platform_model import Advertiser, Campaign, CampaignKey, Network
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from invoca_bulk.sandbox_server.platform_model import Issued
+
+DEFAULT_NETWORK = "1234"
+#: Advertiser to its name, and to its campaigns with their affiliates: what a new network starts with.
+_START: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
+    "A-100": ("Acme Tickets", {"C-100": ("F-1",), "C-101": (), "C-102": ()}),
+    "A-200": ("Harbor Dental", {"C-200": ("F-1", "F-2"), "C-201": ()}),
+    "A-300": ("Northwind Autos", {"C-300": ()}),
+}
+_FIRST_ID = 1001
+_TOKEN_DIGITS = 28
+
+
+@dataclass
+class Store:
+    """Networks, what they hold, and every number that was issued.
+
+    Thread-safe: all methods may be called while the server runs; whoever reads or writes several things that belong
+    together holds `lock`.
+
+    Args:
+        network_ids: the networks to start with, each with the same few advertisers, campaigns and affiliates.
+        seed: the same seed gives the same numbers and tokens.
+
+    Attributes:
+        open_campaigns: create any campaign or affiliate on first use instead of answering 404.
+        auto_ids: give an advertiser that comes without `id_from_network` one.
+        repeat_updates: a second POST with an own id that is taken updates that number; else it is refused. The
+            documentation says both.
+        networks: network id to network.
+        ledger: one record for each number that was issued, in order.
+        requests: how many requests were answered, refused ones included.
+    """
+
+    _: KW_ONLY
+    network_ids: InitVar[Iterable[str]] = (DEFAULT_NETWORK,)
+    seed: InitVar[int] = 0
+    open_campaigns: bool = False
+    auto_ids: bool = False
+    repeat_updates: bool = False
+    networks: dict[str, Network] = field(default_factory=dict, init=False)
+    ledger: list[Issued] = field(default_factory=list, init=False)
+    requests: int = field(default=0, init=False)
+    lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
+    pool: NumberPool = field(init=False, repr=False)
+    _ids: Iterator[int] = field(default_factory=lambda: count(_FIRST_ID), init=False, repr=False)
+
+    def __post_init__(self, network_ids: Iterable[str], seed: int) -> None:
+        self.pool = NumberPool(seed)
+        self._random = random.Random(seed)  # noqa: S311  made-up tokens guard nothing
+        for network_id in network_ids:
+            self.add_network(network_id)
+
+    def next_id(self) -> int:
+        """The next of the platform's own ids."""
+        return next(self._ids)
+
+    def new_token(self) -> str:
+        """A made-up token, as `oauth_refresh_token` shows one."""
+        return "".join(self._random.choices("0123456789", k=_TOKEN_DIGITS))
+
+    def add_network(self, network_id: str, *, empty: bool = False) -> Network:
+        """Add a network, with the few advertisers that each starts with unless it is to be empty."""
+        with self.lock:
+            network = self.networks.setdefault(network_id, Network(id=network_id))
+            for advertiser_id, (name, campaigns) in () if empty else _START.items():
+                self.add_advertiser(advertiser_id, name=name, network_id=network_id)
+                for campaign_id, affiliate_ids in campaigns.items():
+                    self.add_campaign(advertiser_id, campaign_id, network_id=network_id)
+                    for affiliate_id in affiliate_ids:
+                        self.add_affiliate(advertiser_id, campaign_id, affiliate_id, network_id=network_id)
+            return network
+
+    def add_advertiser(self, advertiser_id: str, *, name: str = "", network_id: str | None = None) -> Advertiser:
+        """Add an advertiser with one site and no users; one that is there already stays as it is."""
+        with self.lock:
+            network = self._network(network_id)
+            if advertiser_id not in network.advertisers:
+                network.put(advertiser_id, self._plain_advertiser(advertiser_id, name))
+            return network.advertisers[advertiser_id]
+
+    def add_campaign(
+        self,
+        advertiser_id: str,
+        campaign_id: str,
+        *,
+        network_id: str | None = None,
+        custom_data: Mapping[str, str] | None = None,
+    ) -> Campaign:
+        """Add a campaign, and its advertiser where that is missing.
+
+        Args:
+            advertiser_id: the advertiser's `id_from_network`.
+            campaign_id: the campaign's `id_from_network`.
+            network_id: the network; None: the first one.
+            custom_data: what each of its numbers has without being told.
+        """
+        return self._open(advertiser_id, campaign_id, None, network_id, custom_data)
+
+    def add_affiliate(
+        self, advertiser_id: str, campaign_id: str, affiliate_id: str, *, network_id: str | None = None
+    ) -> Campaign:
+        """Add an affiliate to a campaign, and campaign and advertiser where they are missing."""
+        return self._open(advertiser_id, campaign_id, affiliate_id, network_id, None)
+
+    def _open(
+        self,
+        advertiser_id: str,
+        campaign_id: str,
+        affiliate_id: str | None,
+        network_id: str | None,
+        custom_data: Mapping[str, str] | None,
+    ) -> Campaign:
+        with self.lock:
+            network = self._network(network_id)
+            self.add_advertiser(advertiser_id, network_id=network.id)
+            key = CampaignKey(network_id=network.id, advertiser_id=advertiser_id, campaign_id=campaign_id)
+            network.open(Campaign(key=key, custom_data=dict(custom_data or {})))
+            if affiliate_id is None:
+                return network.campaigns[key]
+            affiliate_key = replace(key, affiliate_id=affiliate_id)
+            network.open(Campaign(key=affiliate_key, custom_data=network.campaigns[key].custom_data))
+            return network.campaigns[affiliate_key]
+
+    def _network(self, network_id: str | None) -> Network:
+        return self.networks[next(iter(self.networks)) if network_id is None else network_id]
+
+    def _plain_advertiser(self, advertiser_id: str, name: str) -> Advertiser:
+        own_id = self.next_id()
+        return Advertiser(
+            id=own_id,
+            values={
+                "id_from_network": advertiser_id,
+                "name": name or f"Advertiser {advertiser_id}",
+                "approval_status": "Approved",
+                "web_integration_phone_number": None,
+                "default_creative_id_from_network": None,
+                "sites": [{"id_from_network": str(own_id), "name": ""}],
+                "oauth_refresh_token": self.new_token(),
+                "custom_data": {},
+            },
+        )

@@ -1,0 +1,1 @@
+"""The use cases behind all doors: validate, plan, run, resume, follow, undo, export."""

@@ -1,0 +1,180 @@
+"""`invoca-bulk app`: the page alone, served by Voilà on this machine, for whoever has the link."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import secrets
+import socket
+import tempfile
+import webbrowser
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_core.paths import jupyter_runtime_dir
+from jupyter_server.auth.decorator import allow_unauthenticated
+from traitlets.config import Config
+from voila.app import Voila
+from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
+from voila.voila_identity_provider import VoilaIdentityProvider, VoilaLoginHandler
+
+from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.web import kernels, sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyter_server.auth.identity import User
+
+_HERE = Path(__file__).parent
+#: Of this package: where Jupyter's programs look for templates and settings.
+_DATA = _HERE / "jupyter"
+_HOST = "127.0.0.1"
+_GONE = (
+    "<!doctype html><title>invoca-bulk</title>"
+    "<body style='font: 18px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 4rem auto; padding: 0 1rem'>"
+    "<h1>invoca-bulk</h1><p>This page opens by its link only, and the link works once. "
+    "Go back to the tab that has it open, or start <code>invoca-bulk app</code> again."
+)
+
+
+class OneTime(VoilaIdentityProvider):
+    """A token that lets one browser in; from then on the browser has a cookie, and the token is another one."""
+
+    async def get_user_token(self, handler: Any) -> User | None:  # noqa: ANN401  tornado's handler
+        """Who comes with the token; the next one needs another."""
+        user: User | None = await super().get_user_token(handler)
+        if user is not None:
+            self.token = secrets.token_urlsafe(32)
+        return user
+
+
+class _Refused(VoilaLoginHandler):
+    """Instead of a form for a token that nobody knows."""
+
+    @allow_unauthenticated
+    def get(self) -> None:
+        """Say how the page is opened."""
+        self.set_status(403)
+        self.finish(_GONE)
+
+    post = get
+
+
+class _Goodbye(VoilaShutdownKernelHandler):
+    """A page that is closed ends its kernel; the browser's message has no place for Jupyter's second cookie."""
+
+    def check_xsrf_cookie(self) -> None:
+        """The first cookie is asked for all the same, and no other site's page sends it."""
+
+
+class _Server(Voila):
+    """Voilà for this one page: reachable under this machine's own names only, whatever settings lie around."""
+
+    def load_config_file(self, *_: object, **__: object) -> None:
+        """Read none: neither the person's, made for other pages, nor what lies in the current folder, which is run."""
+
+    def init_handlers(self) -> list[Any]:
+        """As Voilà's, but for the one."""
+        return [
+            (one[0], _Goodbye, *one[2:]) if one[1] is VoilaShutdownKernelHandler else one
+            for one in super().init_handlers()
+        ]
+
+    def init_settings(self) -> dict[str, Any]:
+        settings: dict[str, Any] = super().init_settings()
+        settings["identity_provider"].login_handler_class = _Refused
+        # Another site's page could else be led here by a name of its own that is made to mean this machine.
+        return settings | {"allow_remote_access": False, "local_hostnames": ["localhost"]}
+
+
+def serve(*, port: int, open_browser: bool, ready: Callable[[str], None], idle: int = 120) -> None:
+    """Serve the page until Ctrl-C.
+
+    Args:
+        port: the port; 0: any free one.
+        open_browser: whether to open it.
+        ready: called with its address, which works once.
+        idle: seconds after which a kernel without a page is ended; a run has a process of its own, and goes on.
+
+    Raises:
+        SettingInvalid: the port cannot be had.
+    """
+    port = _free(port)
+    token = secrets.token_urlsafe(32)
+    os.environ.update(sandbox.told(sandbox.served()))
+    # Where Voilà looks for the template; the person's own folders come after it.
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(_DATA), os.environ.get("JUPYTER_PATH")]))
+    address = f"http://{_HOST}:{port}/?token={token}"
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    server = _Server.instance(config=_config(port, token, idle))
+    server.initialize([])
+
+    def tell() -> None:
+        ready(address)
+        if open_browser:
+            _open(address)
+
+    asyncio.get_event_loop().call_later(0, tell)
+    server.start()
+
+
+def _open(address: str) -> None:
+    """Open the browser by way of a file that only the person can read: everybody can read its command line."""
+    descriptor, name = tempfile.mkstemp(suffix=".html", dir=_runtime_folder())
+    with os.fdopen(descriptor, "w") as page:
+        page.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={escape(address)}">')
+    atexit.register(lambda: Path(name).unlink(missing_ok=True))
+    webbrowser.open(Path(name).as_uri())
+
+
+def _runtime_folder() -> str:
+    folder = jupyter_runtime_dir()
+    Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _config(port: int, token: str, idle: int) -> Config:
+    return Config(
+        Voila={
+            "ip": _HOST,
+            "port": port,
+            "port_retries": 0,
+            "open_browser": False,
+            "notebook_path": str(_HERE / "page.ipynb"),
+            "token": token,
+            "identity_provider_class": OneTime,
+            "log_level": "ERROR",
+            "tornado_settings": {"ws_ping_timeout": 30_000},  # the default is longer than the interval, and warned of
+        },
+        VoilaConfiguration={
+            "template": "invoca-bulk",
+            "show_tracebacks": False,
+            "file_allowlist": ["^$"],
+            "kernel_spec_manager_class": "invoca_bulk.web.kernels.ThisPython",
+        },
+        KernelManager={"transport": kernels.transport(tempfile.gettempdir())},
+        MappingKernelManager={
+            "cull_idle_timeout": idle,
+            "cull_interval": max(1, idle // 2),
+            "cull_connected": False,
+            "cull_busy": False,
+        },
+    )
+
+
+def _free(port: int) -> int:
+    """The port, or a free one for 0.
+
+    Raises:
+        SettingInvalid: it is taken.
+    """
+    try:
+        with socket.create_server((_HOST, port)) as listener:
+            number: int = listener.getsockname()[1]
+            return number
+    except (OSError, OverflowError) as error:
+        msg = f"The page cannot be served on port {port}: {error}. Choose another one with --port, or 0 for any."
+        raise SettingInvalid(msg) from None

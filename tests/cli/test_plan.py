@@ -1,0 +1,331 @@
+"""`invoca-bulk plan`, and `run` of what it has kept, as processes of their own against the sandbox."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import openpyxl
+import pandas as pd
+import pytest
+
+from invoca_bulk.cli import connection_options
+from invoca_bulk.config.options import NESTED, Choices
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from invoca_bulk.sandbox_server import Sandbox
+
+NUMBER = {
+    "advertiser_id_from_network": "A-100",
+    "advertiser_campaign_id_from_network": "C-100",
+    "description": "Spring sale",
+    "media_type": "Online: Display",
+}
+
+
+@pytest.fixture
+def environment(box: Sandbox) -> dict[str, str]:
+    return {"INVOCA_BASE_URL": box.base_url, "INVOCA_NETWORK_ID": box.network_id, "INVOCA_API_TOKEN": box.token}
+
+
+@pytest.fixture
+def http(box: Sandbox) -> Iterator[httpx.Client]:
+    """The sandbox as somebody else sees it."""
+    url = f"{box.base_url}/api/2022-08-01/{box.network_id}/"
+    with httpx.Client(base_url=url, headers={"Authorization": box.token}, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def fifty(http: httpx.Client) -> list[dict[str, Any]]:
+    """50 advertisers with 3 users and 2 sites each, as the platform has them."""
+    for number in range(50):
+        users = [
+            {
+                "id_from_network": f"U-{number}-{at}",
+                "email_settings": [{"email_address": f"u{number}.{at}@example.com", "use_for_notifications": True}],
+                "first_name": "Jo",
+                "last_name": f"Doe{number}x{at}",
+                "contact_phone_number": "8055550100",
+            }
+            for at in (1, 2, 3)
+        ]
+        sites = [{"id_from_network": f"{number}1"}, {"id_from_network": f"{number}2"}]
+        body = {"name": f"Name {number}", "users": users, "sites": sites}
+        http.put(f"advertisers/B-{number}.json", json=body).raise_for_status()
+    found: list[dict[str, Any]] = http.get("advertisers.json").json()
+    return found
+
+
+@pytest.fixture
+def edit(tmp_path: Path) -> Path:
+    """A sheet that changes one field of an advertiser that the sandbox starts with, and leaves another as it is."""
+    path = tmp_path / "edit.csv"
+    frame = pd.DataFrame([{"id_from_network": "A-100", "name": "Acme Inc"}, {"id_from_network": "A-200", "name": ""}])
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def requests(tmp_path: Path) -> Path:
+    path = tmp_path / "requests.csv"
+    pd.DataFrame([NUMBER, NUMBER | {"description": "2"}]).to_csv(path, index=False)
+    return path
+
+
+def next_command(out: str) -> list[str]:
+    """The words of the command that is to be run next, without the program's name."""
+    command = re.search(r"Next: .*?invoca-bulk (.+)", out)
+    assert command, out
+    return shlex.split(command[1])
+
+
+def test_a_plan_is_shown_and_then_run(cli: Any, environment: dict[str, str], edit: Path, http: httpx.Client) -> None:
+    """Nothing is sent by the plan; the command that it prints does what it said."""
+    ran = cli("plan", edit, **environment)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines() == [
+        "2 rows: 1 update, 1 unchanged; 1 request.",
+        "Changes:",
+        "  row 2, name (Acme Tickets (A-100)): Acme Tickets -> Acme Inc",
+        f"Next: invoca-bulk run {edit}",
+    ]
+    assert http.get("advertisers/A-100.json").json()["name"] == "Acme Tickets"
+    assert cli(*next_command(ran.out), **environment).code == 0
+    assert http.get("advertisers/A-100.json").json()["name"] == "Acme Inc"
+    assert cli("plan", edit, **environment).out.splitlines()[-1] == "There is nothing to do."
+
+
+def test_flags_are_given_on(cli: Any, environment: dict[str, str], edit: Path, tmp_path: Path) -> None:
+    """The next command has the flags that the plan had, where they have a meaning for it."""
+    (tmp_path / "token").write_text(environment.pop("INVOCA_API_TOKEN"))
+    where = ["--network-id", environment.pop("INVOCA_NETWORK_ID"), "--base-url", environment.pop("INVOCA_BASE_URL")]
+    common = [*where, "--token-file", "token", "--timeout", "9.0", "--concurrency", "2"]
+    chosen = ["--nested", "merge", "--allow-removals", "--resource", "advertisers"]
+    ran = cli("plan", edit, "-o", "plan.xlsx", "--detailed-exitcode", *chosen, *common)
+    given = next_command(ran.out)
+    assert set(given) == {"run", str(edit), *chosen, *common}
+    ran = cli("plan", edit, "--save", "plan.json", *chosen, *common)
+    assert set(next_command(ran.out)) == {"run", "plan.json", *common}
+
+
+def test_files_of_a_plan(cli: Any, environment: dict[str, str], edit: Path, tmp_path: Path) -> None:
+    """-o and --save write files that are named, and leave alone what is there."""
+    for name in ("plan.xlsx", "plan.json"):
+        (tmp_path / name).write_text("mine")
+    ran = cli("plan", edit, "-o", "plan.xlsx", "--save", "plan.json", **environment)
+    assert (ran.code, "plan-2.xlsx" in ran.out, "plan-2.json" in ran.out) == (0, True, True)
+    assert {(tmp_path / name).read_text() for name in ("plan.xlsx", "plan.json")} == {"mine"}
+    page = openpyxl.load_workbook(tmp_path / "plan-2.xlsx")["plan"]
+    assert [page.cell(2, column).value for column in (2, 6, 7)] == ["update", "Acme Tickets", "Acme Inc"]
+    assert next_command(ran.out) == ["run", "plan-2.json"]
+
+
+def test_ways_are_total() -> None:
+    """--nested offers every way that there is, the usual one first."""
+    assert connection_options._NESTED == NESTED  # noqa: SLF001  the table itself
+    assert NESTED[0] == Choices().nested
+
+
+@pytest.mark.parametrize("flags", [("-o", "plan.txt"), ("--save", "plan.xlsx"), ("--sandbox", "--save", "plan.json")])
+def test_names_are_looked_at_first(cli: Any, environment: dict[str, str], edit: Path, box: Any, flags: Any) -> None:
+    """What cannot be written is refused before the platform is asked for anything."""
+    ran = cli("plan", edit, *flags, **environment)
+    assert (ran.code, box.store.requests) == (2, 0)
+    assert "Traceback" not in ran.err
+
+
+def test_bad_rows_are_planned_too(cli: Any, environment: dict[str, str], tmp_path: Path) -> None:
+    """A sheet with errors is planned all the same; its bad rows are refused, and exit 2 says so."""
+    pd.DataFrame([NUMBER, NUMBER | {"media_type": "x"}]).to_csv(tmp_path / "bad.csv", index=False)
+    ran = cli("plan", "bad.csv", **environment)
+    assert (ran.code, ran.err) == (2, "")
+    assert "2 rows: 1 create, 1 refused; 1 request." in ran.out
+    assert "  row 3, media_type: 'x' is not one of the values of 'media_type'." in ran.out
+    assert "Next: correct bad.csv, then invoca-bulk plan bad.csv" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("rows", "flags", "code"),
+    [
+        pytest.param([NUMBER], (), 2, id="changes"),
+        pytest.param([NUMBER | {"result_status": "created"}], (), 0, id="nothing-to-do"),
+        pytest.param([NUMBER, NUMBER | {"media_type": "x"}], (), 1, id="row-error"),
+        pytest.param([NUMBER], ("--concurrency", "x"), 1, id="usage"),
+        pytest.param([NUMBER], ("--save", "plan.txt"), 1, id="flag"),
+        pytest.param([NUMBER], ("--token-file", "missing"), 1, id="token"),
+        pytest.param([NUMBER], ("--network-id", "999"), 1, id="platform"),
+        pytest.param(None, (), 1, id="no-file"),
+    ],
+)
+def test_detailed_exit_codes(
+    cli: Any,
+    environment: dict[str, str],
+    *,
+    requests: Path,
+    rows: list[dict[str, str]] | None,
+    flags: tuple[str, ...],
+    code: int,
+) -> None:
+    """With --detailed-exitcode: 0 nothing to do, 1 any error at all, 2 changes."""
+    if rows:
+        pd.DataFrame(rows).to_csv(requests, index=False)
+    ran = cli("plan", requests if rows else "missing.csv", "--detailed-exitcode", "--json", *flags, **environment)
+    assert (ran.code, json.loads(ran.out)["exit_code"]) == (code, code)
+
+
+def test_json_is_for_programs(cli: Any, environment: dict[str, str], requests: Path, tmp_path: Path) -> None:
+    """One object on standard output, with the files and the next command; the kept plan can be run from it."""
+    ran = cli("plan", requests, "--json", "--save", "plan.json", "-o", "plan.csv", **environment)
+    told = json.loads(ran.out)
+    assert (ran.code, ran.err, told["exit_code"], told["new_numbers"], told["requests"]) == (0, "", 0, 2, 2)
+    assert (told["output"], told["saved"], told["next"]) == ("plan.csv", "plan.json", "invoca-bulk run plan.json")
+    assert {change["column"] for row in told["rows"] for change in row["changes"]} == {"description", "media_type"}
+    assert (tmp_path / "plan.csv").exists()
+
+
+def test_a_rehearsal_is_planned(cli: Any, requests: Path) -> None:
+    """--sandbox needs neither network nor token, and the next command rehearses too."""
+    ran = cli("plan", requests, "--sandbox")
+    assert "Cannot be undone: buys 2 promo numbers." in ran.out
+    assert cli(*next_command(ran.out)).code == 0
+
+
+def test_ids_given_by_the_network(cli: Any, tmp_path: Path) -> None:
+    """--auto-ids: an advertiser without an id can be planned and run; else it is refused."""
+    pd.DataFrame([{"name": "New", "sites.1.id_from_network": "1"}]).to_csv(tmp_path / "new.csv", index=False)
+    assert cli("plan", "new.csv", "--resource", "advertisers", "--sandbox").code == 2
+    ran = cli("plan", "new.csv", "--resource", "advertisers", "--auto-ids", "--sandbox")
+    assert (ran.code, "1 row: 1 create; 1 request." in ran.out) == (0, True)
+    assert cli(*next_command(ran.out)).code == 0
+
+
+def test_a_wrong_token(cli: Any, environment: dict[str, str], edit: Path) -> None:
+    """The same command is the next, when that is mended; the token is not shown."""
+    ran = cli("plan", edit, "--timeout", "9", **environment | {"INVOCA_API_TOKEN": "a-wrong-token"})
+    assert ran.code == 3
+    assert f"invoca-bulk plan {edit} --timeout 9.0" in ran.err
+    assert "a-wrong-token" not in ran.err
+
+
+# Kept plans
+
+
+def test_a_kept_plan_is_run(cli: Any, environment: dict[str, str], requests: Path, box: Sandbox) -> None:
+    """`run plan.json` does it, with the same question before money is spent; a second time it refuses."""
+    cli("plan", requests, "--save", "plan.json", **environment)
+    ran = cli("run", "plan.json", **environment)
+    assert (ran.code, "buys 2 promo numbers" in ran.err) == (2, True)
+    ran = cli("run", "plan.json", "--yes", **environment)
+    assert (ran.code, "Results: plan-results.xlsx" in ran.out) == (0, True), ran.err
+    ran = cli("run", "plan.json", "--yes", **environment)
+    assert (ran.code, "done already" in ran.err, len(box.store.ledger)) == (2, True, 2)
+
+
+def test_a_plan_that_is_no_longer_so(
+    cli: Any, environment: dict[str, str], edit: Path, http: httpx.Client, tmp_path: Path
+) -> None:
+    """Exit 2, what has changed, and the command that plans again, which works, wherever the sheet is."""
+    (tmp_path / "folder").mkdir()
+    sheet = edit.rename(tmp_path / "folder" / "edit.csv")
+    cli("plan", "folder/edit.csv", "--save", "plan.json", "--allow-removals", **environment)
+    body = {"name": "Acme Corp", "sites": [{"id_from_network": "1"}], "users": []}
+    http.put("advertisers/A-100.json", json=body).raise_for_status()
+    ran = cli("run", "plan.json", "--timeout", "9", "--json", **environment)
+    assert ran.code == 2
+    assert "(A-100): name was 'Acme Tickets' and is 'Acme Corp' now" in ran.err
+    assert json.loads(ran.out)["exit_code"] == 2
+    command = next_command(ran.err)
+    assert command[:4] == ["plan", str(sheet), "--save", "plan.json"]
+    assert command[4:] == ["--allow-removals", "--timeout", "9.0"]
+    ran = cli(*command, **environment)
+    assert next_command(ran.out) == ["run", "plan-2.json", "--timeout", "9.0"]
+    http.put("advertisers/A-300.json", json=body | {"name": "Somebody else"}).raise_for_status()
+    assert cli("run", "plan-2.json", "--yes", **environment).code == 0
+    assert http.get("advertisers/A-100.json").json()["name"] == "Acme Inc"
+
+
+def test_a_kept_plan_with_refused_rows(cli: Any, environment: dict[str, str], tmp_path: Path) -> None:
+    """It is not run; the sheet is to be corrected, and planned again."""
+    pd.DataFrame([NUMBER, NUMBER | {"media_type": "x"}]).to_csv(tmp_path / "bad.csv", index=False)
+    cli("plan", "bad.csv", "--save", "plan.json", **environment)
+    ran = cli("run", "plan.json", "--yes", **environment)
+    assert (ran.code, "1 row has errors" in ran.err) == (2, True)
+    assert next_command(ran.err) == ["plan", str(tmp_path / "bad.csv"), "--save", "plan.json"]
+
+
+@pytest.mark.parametrize("flags", [("--nested", "merge"), ("--allow-removals",), ("--auto-ids",), ("--sheet", "x")])
+def test_a_kept_plan_has_its_own_choices(
+    cli: Any, environment: dict[str, str], edit: Path, flags: tuple[str, ...]
+) -> None:
+    """A flag that the plan has settled is refused, not passed over."""
+    cli("plan", edit, "--save", "plan.json", **environment)
+    ran = cli("run", "plan.json", *flags, **environment)
+    assert (ran.code, flags[0] in ran.err) == (2, True)
+
+
+def test_a_damaged_plan(cli: Any, environment: dict[str, str], edit: Path, tmp_path: Path) -> None:
+    """One sentence, no traceback."""
+    cli("plan", edit, "--save", "plan.json", **environment)
+    content = (tmp_path / "plan.json").read_bytes()
+    (tmp_path / "plan.json").write_bytes(content[:-1])
+    ran = cli("run", "plan.json", **environment)
+    assert (ran.code, "plan.json is damaged" in ran.err, "Traceback" in ran.err) == (2, True, False)
+
+
+def test_the_next_command_after_a_kept_plan(cli: Any, environment: dict[str, str], tmp_path: Path, box: Any) -> None:
+    """What is left is run from the results, with the choices that the plan had."""
+    frame = pd.DataFrame([{"id_from_network": "A-300", "action": "delete"}])  # it has a campaign, so it stays
+    frame.to_csv(tmp_path / "gone.csv", index=False)
+    cli("plan", "gone.csv", "--save", "plan.json", "--nested", "replace", "--allow-removals", **environment)
+    ran = cli("run", "plan.json", "--yes", **environment)
+    assert ran.code == 1, ran.err
+    command = next_command(ran.out)
+    assert command[:2] == ["run", "plan-results.xlsx"]
+    assert command[4:] == ["--nested", "replace", "--allow-removals", "--yes"]
+    assert "A-300" in box.store.networks[box.network_id].advertisers
+
+
+# What must not be lost
+
+
+def test_replace_names_everybody_who_would_be_lost(
+    cli: Any, environment: dict[str, str], fifty: list[dict[str, Any]], http: httpx.Client, tmp_path: Path
+) -> None:
+    """A flat sheet with one user each under replace: plan and run refuse, name each user and site, send nothing."""
+    rows = [
+        {
+            "id_from_network": f"B-{number}",
+            "users.id_from_network": f"U-{number}-1",
+            "sites.id_from_network": f"{number}1",
+        }
+        for number in range(50)
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "flat.csv", index=False)
+    for verb in ("plan", "run"):
+        ran = cli(verb, "flat.csv", "--nested", "replace", "--yes" if verb == "run" else "--json", **environment)
+        assert ran.code == 2
+        text = ran.out + ran.err
+        for number in range(50):
+            for at in (2, 3):
+                assert f"user Jo Doe{number}x{at} (U-{number}-{at})" in text
+            assert f"site {number}2" in text
+            assert f"(U-{number}-1)" not in text
+    assert http.get("advertisers.json").json() == fifty
+
+
+def test_merge_loses_nobody(
+    cli: Any, environment: dict[str, str], fifty: list[dict[str, Any]], http: httpx.Client, tmp_path: Path
+) -> None:
+    """The same sheet under merge changes nothing, and says so."""
+    rows = [{"id_from_network": f"B-{number}", "users.id_from_network": f"U-{number}-1"} for number in range(50)]
+    pd.DataFrame(rows).to_csv(tmp_path / "flat.csv", index=False)
+    ran = cli("plan", "flat.csv", "--detailed-exitcode", **environment)
+    assert (ran.code, ran.out.splitlines()[0]) == (0, "50 rows: 50 unchanged; 0 requests.")
+    assert http.get("advertisers.json").json() == fifty

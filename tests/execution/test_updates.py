@@ -1,0 +1,846 @@
+"""The executor at what may be repeated: updates, moves, deletions and advertisers, on a platform that misbehaves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+
+from invoca_bulk import execution, journal, transport
+from invoca_bulk.config.options import Options, Rules
+from invoca_bulk.config.settings import Network
+from invoca_bulk.planning import Observed, Plan, PlannedRow, PlannedSheet, Step
+from invoca_bulk.schema import OPERATIONS, Action
+from invoca_bulk.service import pipeline
+from invoca_bulk.transport import run_sync
+from invoca_bulk.transport.client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from invoca_bulk.service.pipeline import Finished
+
+C1 = ("advertisers", "A-1", "advertiser_campaigns", "C-1", "promo_numbers")
+C2 = (*C1[:3], "C-2", "promo_numbers")
+NUMBER = "8055550100"
+MOVED = {"id": 7, "id_from_network": "77", "promo_number": NUMBER}
+ACME = {"id": 1, "id_from_network": "A-1", "name": "Acme"}
+
+
+def _step(action: Action, resource: str = "promo_numbers", **more: Any) -> Step:
+    bodies = {
+        Action.UPDATE: {"description": "New"},
+        Action.MOVE: {"destination": "C-2"},
+        Action.CREATE: {"name": "Acme"},
+    }
+    path: tuple[str, ...] = (*C1, NUMBER) if resource == "promo_numbers" else ("advertisers", "A-1")
+    path = path[:-1] if action is Action.CREATE else path
+    about = {"number": 0, "verb": OPERATIONS[action].verb, "path": path, "body": bodies.get(action)}
+    return Step(**{"action": action, "resource": resource, **about, **more})
+
+
+UPDATE, DELETE = _step(Action.UPDATE), _step(Action.DELETE)
+MOVE = _step(Action.MOVE, destination=C2)
+CREATE = _step(Action.CREATE, "advertisers", body={"id_from_network": "A-1", "name": "Acme"})
+BUY = _step(Action.CREATE, body={"description": "d"}, once=True)
+BY_ID = (*C1[:4], "promo_numbers_by_id", "mine")
+
+
+def _plan(*steps: Step, observed: dict[Any, Observed] | None = None) -> Plan:
+    return Plan(
+        resource="+".join(dict.fromkeys(one.resource for one in steps)),
+        source="x.csv",
+        sheets=(PlannedSheet(name="", resource=steps[0].resource, headers=("description",)),),
+        titles={},
+        rows=tuple(PlannedRow(row=one.number + 2, cells=("x",), step=one.number) for one in steps),
+        steps=steps,
+        changes=(),
+        removals=(),
+        issues=pd.DataFrame(),
+        observed=observed or {},
+        fingerprint="f" * 64,
+    )
+
+
+@dataclass
+class Runner:
+    """Carries plans out, and looks into their journal."""
+
+    folder: Path
+    held: run_sync.Interrupts
+
+    def __call__(self, network: Network, *steps: Step, observed: Any = None, **options: Any) -> Finished:
+        chosen = Options(**{"progress": False, "concurrency": 1, "first_backoff": 0.01} | options)
+        with journal.opened(self.folder, network) as book:
+            plan = _plan(*steps, observed=observed)
+            work = execution.of_plan(book.begin(plan, network, now=time.time()), plan)
+            return pipeline.execute(work, network, book, chosen, self.held)
+
+    def steps(self, network: Network) -> list[dict[str, Any]]:
+        """The steps as any other process reads them."""
+        path = journal.journal_file(self.folder, base_url=network.base_url, network_id=network.network_id)
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reader:
+            reader.row_factory = sqlite3.Row
+            return [dict(one) for one in reader.execute("SELECT * FROM steps ORDER BY run, step")]
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Iterator[Runner]:
+    with run_sync.interrupts_held() as held:
+        yield Runner(folder=tmp_path / "journal", held=held)
+
+
+def _outcomes(finished: Finished) -> list[str]:
+    return [row.outcome.value for row in finished.results.rows]
+
+
+def _verbs(odd: Any) -> list[str]:
+    return [verb for verb, _, _ in odd.requests]
+
+
+@pytest.fixture
+def answer(reply: Any, raw_reply: Any) -> Callable[[int | None], Any]:
+    """Makes a reply from its status; None: the connection breaks."""
+
+    def make(status: int | None) -> Any:
+        gone = {"errors": {"class": "RecordNotFound", "invalid_data": "Could not find it"}}
+        plain = status in {None, 204}
+        return raw_reply(status=status) if plain else reply(status, gone, Retry_After="0")
+
+    return make
+
+
+# Answers that prove nothing
+
+DOUBTS = ("drop", "500", "502", "503", "408", "409", "307", "cut", "no object")
+
+
+@pytest.fixture
+def doubts(reply: Any, raw_reply: Any) -> dict[str, Any]:
+    """Answers after which the platform may have done it."""
+    return {
+        "drop": raw_reply(status=None),
+        "500": reply(500, {"errors": {"class": "InternalServiceError", "invalid_data": "refer to error handle 42"}}),
+        "502": raw_reply(status=502, body=b"<html>"),
+        "503": reply(503, {}, Retry_After="0.01"),
+        "408": reply(408, {}),
+        "409": reply(409, {}),
+        "307": raw_reply(status=307, headers={"Location": "/"}),
+        "cut": raw_reply(status=200, body=b"{", promised=100),
+        "no object": reply(200, []),
+    }
+
+
+REPEATED = {"updated": UPDATE, "moved": MOVE, "created": CREATE}
+
+
+@pytest.mark.parametrize("name", DOUBTS)
+@pytest.mark.parametrize("outcome", REPEATED)
+def test_what_may_be_repeated_is_sent_again(
+    odd: Any, runner: Runner, doubts: dict[str, Any], name: str, outcome: str
+) -> None:
+    """An update in doubt is sent again, the same, until there is a trustworthy answer; all attempts are counted."""
+    step = REPEATED[outcome]
+    odd.replies.extend([doubts[name], doubts[name]])
+    finished = runner(odd.network(), step)
+    assert _outcomes(finished) == [outcome]
+    assert odd.requests == [(step.verb, "/".join(step.path), step.body)] * 3
+    (row,) = finished.results.rows
+    assert (row.attempts, row.error, row.fix) == (3, "", "")
+    assert finished.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("statuses", "outcome"),
+    [
+        ([500] * 6, "unknown"),
+        ([429] * 3, "failed"),
+        ([500, 429, 429, 429, 429, 429], "unknown"),
+        ([429, 429, 429, 429, 429, 500], "unknown"),
+    ],
+    ids=["in doubt", "never applied", "in doubt first", "in doubt last"],
+)
+def test_tries_that_are_used_up(  # noqa: PLR0917  fixtures and the table's columns
+    odd: Any,
+    answer: Callable[..., Any],
+    runner: Runner,
+    statuses: list[int],
+    outcome: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has failed only if no attempt can have done anything; else nobody can tell, and once more does no harm."""
+    monkeypatch.setattr("invoca_bulk.execution.outcomes.retry_policy.MAX_REFUSALS", 3 if outcome == "failed" else 6)
+    odd.replies.extend(map(answer, statuses))
+    finished = runner(odd.network(), UPDATE, _step(Action.UPDATE, number=1))
+    assert _outcomes(finished) == [outcome, "updated"]
+    row = finished.results.rows[0]
+    assert ("It may have been updated" in row.error) == (outcome == "unknown")
+    assert ("harmless" in row.fix) == (outcome == "unknown")
+    assert row.error.endswith(f"Tried {len(statuses)} times.")
+    assert row.attempts == len(statuses)
+    assert finished.exit_code == 1
+
+
+def test_a_refusal_is_not_repeated(odd: Any, reply: Any, runner: Runner) -> None:
+    """The platform said no, once."""
+    odd.replies.append(reply(403, {"errors": {"description": ["is odd"]}}))
+    finished = runner(odd.network(), UPDATE)
+    assert _outcomes(finished) == ["rejected"]
+    assert finished.results.rows[0].error == "description: is odd"
+    assert len(odd.requests) == 1
+
+
+def test_an_update_keeps_its_number(odd: Any, reply: Any, runner: Runner) -> None:
+    """That a number was there before speaks against a purchase only."""
+    odd.replies.append(reply(200, MOVED))
+    finished = runner(odd.network(), UPDATE, observed={C1[:4]: Observed(objects=({"promo_number": NUMBER},))})
+    assert _outcomes(finished) == ["updated"]
+
+
+def test_a_purchase_among_updates_is_sent_once(odd: Any, raw_reply: Any, runner: Runner) -> None:
+    """What may be repeated and what may not stand side by side in a plan."""
+    odd.replies.extend([raw_reply(status=None), raw_reply(status=None)])
+    finished = runner(odd.network(), BUY, _step(Action.UPDATE, number=1))
+    assert _outcomes(finished) == ["unknown", "updated"]
+    assert [verb for verb in _verbs(odd) if verb != "GET"] == ["POST", "PUT", "PUT"]
+
+
+# Answers of success that prove nothing
+
+
+@pytest.mark.parametrize(
+    ("step", "odd_answer"),
+    [
+        (UPDATE, {"status": "maintenance"}),
+        (UPDATE, {"id": 7, "promo_number": ""}),
+        (MOVE, {"status": "maintenance"}),
+        (CREATE, {"id": 3, "id_from_network": "A-2", "name": "Acme"}),
+        (CREATE, {"status": "maintenance"}),
+    ],
+    ids=repr,
+)
+def test_an_answer_about_something_else_is_in_doubt(
+    odd: Any, reply: Any, runner: Runner, step: Step, odd_answer: Any
+) -> None:
+    """A 200 that does not name the number or the advertiser proves nothing: it is sent again."""
+    odd.replies.extend([reply(200, odd_answer)] * 6)
+    (row,) = runner(odd.network(), step).results.rows
+    assert (row.outcome, row.attempts) == ("unknown", 6)
+    assert "the platform answered 200, but " in row.error
+    assert len([verb for verb in _verbs(odd) if verb != "GET"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("odd_answer", "outcome"),
+    [
+        ({"status": "maintenance"}, "unknown"),
+        ({"id": 2}, "unknown"),
+        ({"id": 2, "id_from_network": "A-2"}, "unknown"),
+        ({"id": 1}, "updated"),
+        ({"id_from_network": "A-1"}, "updated"),
+    ],
+    ids=repr,
+)
+def test_an_update_has_to_name_its_advertiser(
+    odd: Any, reply: Any, runner: Runner, odd_answer: Any, outcome: str
+) -> None:
+    """Either id of the advertiser is enough; those of another one are not."""
+    odd.replies.extend([reply(200, odd_answer)] * 6)
+    odd.reads.extend([reply(200, OLD)] * 6)
+    assert _outcomes(runner(odd.network(), PATCHED)) == [outcome]
+
+
+# Refusals after an attempt in doubt
+
+
+@pytest.mark.parametrize("status", [400, 403, 422])
+@pytest.mark.parametrize("step", [UPDATE, CREATE, DELETE], ids=["update", "create", "delete"])
+def test_a_refusal_after_an_attempt_in_doubt(
+    odd: Any, reply: Any, raw_reply: Any, runner: Runner, *, step: Step, status: int
+) -> None:
+    """The first attempt may have been applied: the row is not called rejected, and it has both reasons."""
+    odd.replies.extend([raw_reply(status=502), reply(status, {"message": "is taken"})])
+    (row,) = runner(odd.network(), step).results.rows
+    assert (row.outcome, row.attempts) == ("unknown", 2)
+    assert "It may have been" in row.error
+    assert "answered 502" in row.error
+    assert f"is taken ({status})" in row.error
+    assert "harmless" in row.fix
+
+
+def test_both_reasons_outlast_what_comes_between(odd: Any, reply: Any, raw_reply: Any, runner: Runner) -> None:
+    """Attempts between that surely did nothing hide neither the doubt nor the refusal."""
+    busy = reply(429, {"message": "busy"}, Retry_After="0")
+    odd.replies.extend([raw_reply(status=502), busy, busy, reply(403, {"message": "is taken"})])
+    (row,) = runner(odd.network(), UPDATE).results.rows
+    assert row.outcome == "unknown"
+    assert ("answered 502" in row.error, "is taken (403)" in row.error, "busy" in row.error) == (True, True, False)
+
+
+@pytest.mark.parametrize(("is_there", "outcome"), [(True, "moved"), (False, "unknown")])
+def test_a_move_that_is_refused_after_a_doubt(
+    odd: Any, reply: Any, raw_reply: Any, runner: Runner, *, is_there: Any, outcome: str
+) -> None:
+    """It is looked up where it goes; if it is not there, nobody can tell."""
+    odd.replies.extend([raw_reply(status=None), reply(403, {"message": "not yours"})])
+    odd.reads.append(reply(200, MOVED) if is_there else reply(404, {}))
+    (row,) = runner(odd.network(), MOVE).results.rows
+    assert (row.outcome, row.attempts) == (outcome, 2)
+    assert _verbs(odd) == ["PUT", "PUT", "GET"]
+    assert ("not yours" in row.error) is not is_there
+
+
+# Deletions
+
+
+@pytest.mark.parametrize(
+    ("statuses", "outcome"),
+    [
+        ([200], "deleted"),
+        ([204], "deleted"),
+        ([500, 404], "deleted"),
+        ([500, 429, 404], "deleted"),
+        ([500, 200], "deleted"),
+        ([404], "rejected"),
+        ([429, 404], "rejected"),
+        ([403], "rejected"),
+    ],
+    ids=str,
+)
+def test_deletions(odd: Any, answer: Callable[..., Any], runner: Runner, statuses: list[int], outcome: str) -> None:
+    """What is gone after a deletion in doubt was deleted; what was never there is refused in the platform's words."""
+    odd.replies.extend(map(answer, statuses))
+    (row,) = runner(odd.network(), DELETE).results.rows
+    assert (row.outcome, row.attempts) == (outcome, len(statuses))
+    assert ("Could not find it" in row.error) == (outcome == "rejected")
+    assert bool(row.fix) == (outcome == "rejected")
+    assert {body for _, _, body in odd.requests} == {None}
+
+
+def test_an_advertiser_with_campaigns_stays(platform: Any, sandbox: Any, runner: Runner) -> None:
+    """The platform's words stand on the row, and what has to be done first."""
+    step = _step(Action.DELETE, "advertisers", path=("advertisers", "A-100"))
+    finished = runner(_network(platform, sandbox), step)
+    (row,) = finished.results.rows
+    assert row.outcome == "rejected"
+    assert "an advertiser with campaigns cannot be deleted" in row.error
+    assert "campaigns on the platform first" in row.fix
+    assert platform("GET", "advertisers/A-100").status_code == 200
+
+
+# Moves
+
+
+@pytest.mark.parametrize(
+    "step",
+    [MOVE, _step(Action.MOVE, path=BY_ID, destination=C2, before=MOVED)],
+    ids=["by number", "by own id"],
+)
+def test_a_move_in_doubt_is_looked_up(odd: Any, reply: Any, raw_reply: Any, runner: Runner, step: Step) -> None:
+    """It is no longer where it was: if it is where it should be, the row has the number as it is there now."""
+    odd.replies.extend([raw_reply(status=None), reply(404, {})])
+    odd.reads.append(reply(200, MOVED))
+    finished = runner(odd.network(), step)
+    (row,) = finished.results.rows
+    assert (row.outcome, row.answer, row.attempts, row.error) == ("moved", MOVED, 2, "")
+    assert odd.requests[-1] == ("GET", "/".join((*C2, NUMBER)), None)
+    assert _verbs(odd) == ["PUT", "PUT", "GET"]
+
+
+@pytest.mark.parametrize("step", [MOVE, _step(Action.MOVE, path=BY_ID, destination=C2)], ids=["number", "no number"])
+def test_a_move_that_is_found_nowhere_is_unknown(odd: Any, reply: Any, runner: Runner, step: Step) -> None:
+    """Neither here nor there: nobody can tell, after as many tries as any step has."""
+    odd.replies.extend([reply(500, {}), *[reply(404, {})] * 5])
+    odd.reads.extend([reply(404, {})] * 5)
+    (row,) = runner(odd.network(), step).results.rows
+    assert (row.outcome, row.attempts) == ("unknown", 6)
+    assert "It may have been moved" in row.error
+    assert _verbs(odd).count("PUT") == 6
+
+
+def test_a_move_of_what_is_not_there_is_refused(odd: Any, reply: Any, runner: Runner) -> None:
+    """Without an attempt in doubt a 404 is a refusal, and nothing is looked up."""
+    odd.replies.append(reply(404, {"message": "Could not find it"}))
+    assert _outcomes(runner(odd.network(), MOVE)) == ["rejected"]
+    assert _verbs(odd) == ["PUT"]
+
+
+def test_a_move_in_the_sandbox(platform: Any, sandbox: Any, runner: Runner) -> None:
+    """The number arrives, under its new id."""
+    here, there = (f"advertisers/A-100/advertiser_campaigns/{one}/promo_numbers" for one in ("C-100", "C-101"))
+    bought = platform("POST", here, {"description": "d", "media_type": "Online: Display"}).json()
+    destination = {
+        "destination_advertiser_id_from_network": "A-100",
+        "destination_advertiser_campaign_id_from_network": "C-101",
+    }
+    path = (*here.split("/"), bought["promo_number"])
+    step = _step(Action.MOVE, path=path, body=destination, before=bought, destination=tuple(there.split("/")))
+    (row,) = runner(_network(platform, sandbox), step).results.rows
+    assert row.outcome == "moved"
+    assert platform("GET", there).json() == [row.answer]
+    assert row.answer["id_from_network"] != bought["id_from_network"]
+
+
+# Advertisers without an id of ours
+
+AUTO = _step(Action.CREATE, "advertisers", once=True, body={"name": "Acme", "sites": [{"id_from_network": "1"}]})
+
+
+@pytest.mark.parametrize("name", ["drop", "500", "no object"])
+def test_a_new_advertiser_is_found_by_its_name(
+    odd: Any, reply: Any, runner: Runner, doubts: dict[str, Any], name: str
+) -> None:
+    """Names are unique in a network: the advertiser that has it is the one that was made, with its id."""
+    odd.replies.append(doubts[name])
+    odd.reads.append(reply(200, [{"id": 3, "name": "Acme 2"}, ACME]))
+    (row,) = runner(odd.network(), AUTO).results.rows
+    assert (row.outcome, row.answer, row.error) == ("created", ACME, "")
+    assert [(verb, path) for verb, path, _ in odd.requests] == [("POST", "advertisers"), ("GET", "advertisers")]
+
+
+@pytest.mark.parametrize("listing", [[], [{"name": "acme"}], {"x": 1}, None], ids=repr)
+def test_a_new_advertiser_that_is_not_found_is_unknown(
+    odd: Any, reply: Any, raw_reply: Any, runner: Runner, listing: Any
+) -> None:
+    """It may appear later: it is never sent again."""
+    odd.replies.append(raw_reply(status=None))
+    odd.reads.append(reply(404, {}) if listing is None else reply(200, listing))
+    (row,) = runner(odd.network(), AUTO).results.rows
+    assert row.outcome == "unknown"
+    assert "Look the advertiser up" in row.fix
+    assert _verbs(odd).count("POST") == 1
+
+
+# Phases
+
+
+def test_phases_follow_each_other(odd: Any, reply: Any, runner: Runner) -> None:
+    """No step begins before all of the phase before have ended, those that are sent again included."""
+    odd.replies.extend([reply(500, {}), reply(429, {}, Retry_After="0")])
+    steps = [
+        _step(Action.DELETE, "advertisers", number=0, phase=2),
+        *(_step(Action.UPDATE, number=n, phase=1) for n in (1, 2, 3)),
+        *(_step(Action.CREATE, "advertisers", number=n, body={"id_from_network": "A", "name": "N"}) for n in (4, 5, 6)),
+    ]
+    finished = runner(odd.network(), *steps, concurrency=8)
+    assert _outcomes(finished) == ["deleted", *["updated"] * 3, *["created"] * 3]
+    assert _verbs(odd) == ["POST"] * 5 + ["PUT"] * 3 + ["DELETE"]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (403, "Its advertiser was not created, so it was not sent."),
+        (429, "Its advertiser was not created, so it was not sent."),
+        (500, "It is not certain that its advertiser was created, so it was not sent."),
+    ],
+)
+def test_what_needs_another_step_waits_for_it(  # noqa: PLR0917  fixtures and the table's columns
+    odd: Any, reply: Any, runner: Runner, status: int, error: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number of an advertiser that could not be created is not bought; the numbers of others are."""
+    monkeypatch.setattr("invoca_bulk.execution.outcomes.retry_policy.MAX_REFUSALS", 3)
+    odd.replies.extend([reply(status, {}, Retry_After="0")] * {403: 1, 429: 3, 500: 6}[status])
+    finished = runner(
+        odd.network(),
+        CREATE,
+        _step(Action.CREATE, body={"description": "1"}, number=1, once=True, phase=1, needs=0),
+        _step(Action.CREATE, body={"description": "2"}, number=2, once=True, phase=1),
+    )
+    row = finished.results.rows[1]
+    assert _outcomes(finished)[1:] == ["not_sent", "created"]
+    assert (row.error, row.attempts) == (error, 0)
+    assert "advertiser" in row.fix
+    assert [one.get("description") for one in odd.posts][-1] == "2"
+    assert {one.get("description") for one in odd.posts} == {None, "2"}
+    assert (finished.results.run.state, finished.exit_code) == ("finished", 1)
+
+
+def test_what_needs_a_step_that_is_done_is_sent(odd: Any, runner: Runner) -> None:
+    """An advertiser and its numbers in one plan."""
+    finished = runner(odd.network(), CREATE, _step(Action.CREATE, number=1, once=True, phase=1, needs=0))
+    assert _outcomes(finished) == ["created", "created"]
+
+
+def test_a_stop_in_the_first_phase_stops_them_all(odd: Any, reply: Any, runner: Runner) -> None:
+    """After a wrong token nothing of the later phases is sent."""
+    odd.replies.append(reply(401, {}))
+    finished = runner(odd.network(), CREATE, _step(Action.UPDATE, number=1, phase=1))
+    assert _outcomes(finished) == ["not_sent", "not_sent"]
+    assert (len(odd.requests), finished.exit_code) == (1, 3)
+
+
+# What ends a run between two attempts
+
+
+def test_a_wrong_token_after_an_attempt_in_doubt(odd: Any, reply: Any, runner: Runner) -> None:
+    """The run stops, and the row is not called untouched."""
+    odd.replies.extend([reply(500, {}), reply(401, {})])
+    finished = runner(odd.network(), UPDATE, _step(Action.UPDATE, number=1))
+    assert _outcomes(finished) == ["unknown", "not_sent"]
+    assert "may have been updated" in finished.results.rows[0].error
+    assert finished.exit_code == 3
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(500, "unknown"), (429, "not_sent")])
+def test_an_interrupt_between_two_attempts(odd: Any, reply: Any, runner: Runner, status: int, outcome: str) -> None:
+    """What may have been done is unknown, what surely was not is not sent; the run can be gone on with."""
+
+    class Interrupting(list[Any]):
+        def append(self, request: Any) -> None:
+            super().append(request)
+            runner.held.take()
+
+    odd.requests = Interrupting()
+    odd.replies.append(reply(status, {}))
+    finished = runner(odd.network(), UPDATE, first_backoff=60.0)
+    assert _outcomes(finished) == [outcome]
+    assert (len(odd.requests), finished.exit_code) == (1, 4)
+    assert runner.steps(odd.network())[0]["state"] == {"unknown": "in_doubt", "not_sent": "pending"}[outcome]
+
+
+def test_a_change_that_is_given_up_is_unknown(odd: Any, raw_reply: Any, runner: Runner) -> None:
+    """A second interrupt cancels the request under way: what became of it nobody knows."""
+
+    class Interrupting(list[Any]):
+        def append(self, request: Any) -> None:
+            super().append(request)
+            runner.held.take()
+            runner.held.take()
+
+    odd.requests = Interrupting()
+    odd.replies.append(raw_reply(status=200, stall=True))
+    assert _outcomes(runner(odd.network(), UPDATE)) == ["unknown"]
+
+
+def test_a_change_whose_process_is_killed_is_unknown(odd: Any, reply: Any, raw_reply: Any, tmp_path: Path) -> None:
+    """The journal has the intent and the attempt: nobody takes the row for one that was never sent."""
+    pd.DataFrame(
+        {
+            "advertiser_id_from_network": ["A-1"],
+            "advertiser_campaign_id_from_network": ["C-1"],
+            "promo_number": [NUMBER],
+            "description": ["New"],
+        }
+    ).to_csv(tmp_path / "x.csv", index=False)
+    odd.reads.append(reply(200, [{"promo_number": NUMBER, "description": "Old", "media_type": "Online: Display"}]))
+    odd.replies.append(raw_reply(status=200, stall=True))
+    command = [sys.executable, "-m", "invoca_bulk", "run", "x.csv", "--yes", "-o", "y.csv"]
+    where = {"INVOCA_BASE_URL": odd.base_url, "INVOCA_NETWORK_ID": "1234", "INVOCA_API_TOKEN": "the-secret-token"}
+    with subprocess.Popen(command, cwd=tmp_path, env=os.environ | where, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while "PUT" not in _verbs(odd) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    (step,) = Runner(folder=tmp_path / "journal", held=run_sync.Interrupts()).steps(odd.network())
+    assert (step["state"], step["attempt"], step["once"]) == ("sent", 1, 0)
+    _, (row,) = journal.results_of(tmp_path / "journal", step["run"])
+    assert row.outcome == "unknown"
+
+
+# What the journal has before the first byte
+
+
+@pytest.fixture
+def seen(odd: Any, runner: Runner) -> list[tuple[str, Any, Any]]:
+    """What another process finds in the journal as each request reaches the platform: verb, state, attempt."""
+    found: list[tuple[str, Any, Any]] = []
+
+    class Watching(list[Any]):
+        def append(self, request: Any) -> None:
+            super().append(request)
+            step = runner.steps(odd.network())[0]
+            found.append((request[0], step["state"], step["attempt"]))
+
+    odd.requests = Watching()
+    return found
+
+
+def test_each_attempt_is_durable_before_it_leaves(odd: Any, reply: Any, runner: Runner, seen: list[Any]) -> None:
+    """Resends of a step that stays `sent` are counted in the journal before their first byte, as all attempts are."""
+    odd.replies.extend([reply(429, {}, Retry_After="0"), reply(500, {}), reply(500, {})])
+    runner(odd.network(), UPDATE)
+    assert seen == [("PUT", "sent", 1), ("PUT", "sent", 2), ("PUT", "sent", 3), ("PUT", "sent", 4)]
+
+
+# The object is read again just before its update
+
+OLD: dict[str, Any] = {
+    "id": 1,
+    "id_from_network": "A-1",
+    "name": "Acme",
+    "approval_status": "Approved",
+    "sites": [{"id_from_network": "11", "name": "Main"}],
+    "users": [
+        {
+            "id_from_network": "U-1",
+            "email_settings": [{"email_address": "a@example.com", "use_for_notifications": True}],
+            "first_name": "Ana",
+            "last_name": "Lee",
+            "phone_number": "805\u2010555\u20100100",
+            "role": "Manager",
+        }
+    ],
+}
+RENAMED = {"nested": "merge", "values": {"name": "Acme Two"}, "parts": []}
+PATCHED = _step(Action.UPDATE, "advertisers", body={"name": "Acme Two"}, patch=RENAMED, before=OLD)
+
+
+def test_the_object_is_read_before_it_is_written(odd: Any, reply: Any, runner: Runner, seen: list[Any]) -> None:
+    """The whole object goes back, one value changed, after an intent that is durable before the reading."""
+    odd.reads.append(reply(200, OLD))
+    assert _outcomes(runner(odd.network(), PATCHED)) == ["updated"]
+    assert seen == [("GET", "sent", 1), ("PUT", "sent", 1)]
+    assert [path for _, path, _ in odd.requests] == ["advertisers/A-1"] * 2
+    body = odd.requests[1][2]
+    assert (body["name"], body["sites"]) == ("Acme Two", OLD["sites"])
+    assert body["users"][0]["contact_phone_number"] == "8055550100"
+
+
+def test_what_is_sent_and_what_was_there_are_durable_first(odd: Any, reply: Any, runner: Runner) -> None:
+    """An object that has changed since the plan: the journal has it, and the body made from it, before the PUT."""
+    fresh = {**OLD, "approval_status": "Suspended"}
+    odd.reads.append(reply(200, fresh))
+    kept: list[dict[str, Any]] = []
+
+    class Watching(list[Any]):
+        def append(self, request: Any) -> None:
+            super().append(request)
+            kept.extend(runner.steps(odd.network()))
+
+    odd.requests = Watching()
+    runner(odd.network(), PATCHED)
+    assert [json.loads(one["before"]) for one in kept] == [OLD, fresh]
+    assert [json.loads(one["body"]) for one in kept] == [PATCHED.body, odd.requests[1][2]]
+    assert odd.requests[1][2]["approval_status"] == "Suspended"
+
+
+def test_what_was_there_before_an_attempt_in_doubt_stays(odd: Any, reply: Any, runner: Runner) -> None:
+    """An update that may have been applied must not hide the state to which it can be undone."""
+    applied = {**OLD, "name": "Acme Two"}
+    odd.reads.extend([reply(200, OLD), reply(200, applied)])
+    odd.replies.append(reply(500, {}))
+    assert _outcomes(runner(odd.network(), PATCHED)) == ["updated"]
+    (step,) = runner.steps(odd.network())
+    assert json.loads(step["before"]) == OLD
+    assert _verbs(odd) == ["GET", "PUT", "GET", "PUT"]
+    assert step["attempt"] == 2
+
+
+UNREAD = "It was not sent: the advertiser could not be read before the change"
+#: What the platform answers to the reading, to the row's outcome and error.
+READINGS: dict[str, tuple[list[Any], str, str]] = {
+    "gone": ([404], "rejected", "The advertiser is not there any more; it was deleted since the plan was made."),
+    "refused": ([403], "rejected", "The advertiser could not be read before the change: Could not find it"),
+    "broken": ([500] * 6, "failed", UNREAD),
+    "dropped": ([None] * 6, "failed", UNREAD),
+    "wrong token": ([401], "not_sent", UNREAD),
+    "a list": ([[OLD]] * 6, "failed", UNREAD),
+    "not an advertiser": ([{"users": "none"}] * 6, "failed", f"{UNREAD} (what the platform answered is not the"),
+    "maintenance": ([{"status": "maintenance"}] * 6, "failed", "is not the advertiser A-1"),
+    "another one": ([{**OLD, "id_from_network": "A-2"}] * 6, "failed", "is not the advertiser A-1"),
+    "without users": ([{name: OLD[name] for name in OLD if name != "users"}] * 6, "failed", "has no list of its users"),
+    "null users": ([{**OLD, "users": None}] * 6, "failed", "has no list of its users"),
+    "odd users": ([{**OLD, "users": ["U-1"]}] * 6, "failed", "has no list of its users"),
+    "without sites": ([{name: OLD[name] for name in OLD if name != "sites"}] * 6, "failed", "no list of its sites"),
+    "no users": ([{**OLD, "users": []}], "rejected", "User Ana Lee (U-1) was removed since the plan was made; nothing"),
+    "no sites": ([{**OLD, "sites": []}], "rejected", "Site Main (11) was removed since the plan was made; nothing"),
+}
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_an_object_that_cannot_be_read_is_not_written(
+    odd: Any, reply: Any, answer: Callable[..., Any], runner: Runner, name: str
+) -> None:
+    """Nothing is sent blindly: a PUT would make anew what is gone, and take away what was not seen."""
+    answers, outcome, text = READINGS[name]
+    odd.reads.extend(reply(200, one) if isinstance(one, list | dict) else answer(one) for one in answers)
+    finished = runner(odd.network(), PATCHED)
+    (row,) = finished.results.rows
+    assert (row.outcome, row.attempts) == (outcome, len(answers))
+    assert text in row.error
+    assert row.fix or outcome == "not_sent"
+    assert set(_verbs(odd)) == {"GET"}
+    assert finished.exit_code == (3 if outcome == "not_sent" else 1)
+
+
+@pytest.mark.parametrize("found", [{"status": "maintenance"}, {**OLD, "id_from_network": "A-2"}], ids=["none", "other"])
+def test_a_create_is_not_sent_after_an_odd_reading(odd: Any, reply: Any, runner: Runner, found: Any) -> None:
+    """Whether the advertiser is there already is not known: it is not called there, and nothing is sent."""
+    step = _step(Action.CREATE, "advertisers", own_id="A-1", body={"id_from_network": "A-1", "name": "Acme"})
+    odd.reads.extend([reply(200, found)] * 6)
+    (row,) = runner(odd.network(), step).results.rows
+    assert (row.outcome, row.attempts) == ("failed", 6)
+    assert "is not the advertiser A-1" in row.error
+    assert set(_verbs(odd)) == {"GET"}
+
+
+def test_a_reading_that_fails_is_repeated(odd: Any, reply: Any, runner: Runner) -> None:
+    """A read that fails surely changed nothing."""
+    odd.reads.extend([reply(500, {}), reply(429, {}, Retry_After="0"), reply(200, OLD)])
+    (row,) = runner(odd.network(), PATCHED).results.rows
+    assert (row.outcome, row.attempts) == ("updated", 3)
+    assert _verbs(odd) == ["GET", "GET", "GET", "PUT"]
+
+
+def test_a_reading_that_fails_after_an_attempt_in_doubt(odd: Any, reply: Any, runner: Runner) -> None:
+    """The first attempt may have been applied, so nothing is called failed."""
+    odd.reads.extend([reply(200, OLD), *[reply(500, {})] * 5])
+    odd.replies.append(reply(500, {}))
+    (row,) = runner(odd.network(), PATCHED).results.rows
+    assert (row.outcome, row.attempts) == ("unknown", 6)
+    assert "may have been updated" in row.error
+
+
+# Users and sites that came since the plan was made
+
+ANA = OLD["users"][0]
+JIM = {**ANA, "id_from_network": "U-2", "first_name": "Jim", "last_name": "Williams"}
+SITE = {"id_from_network": "12", "name": "Harbor"}
+ONLY_SITE = {
+    "nested": "replace",
+    "values": {},
+    "parts": [{"collection": "sites", "id": "11", "remove": False, "values": {}}],
+}
+REPLACED = _step(Action.UPDATE, "advertisers", body={}, patch=ONLY_SITE, before=OLD)
+
+
+def test_a_set_that_the_plan_knew_is_replaced(odd: Any, reply: Any, runner: Runner) -> None:
+    """The removals that the plan named are done."""
+    odd.reads.append(reply(200, OLD))
+    assert _outcomes(runner(odd.network(), REPLACED)) == ["updated"]
+    assert odd.requests[1][2]["users"] == []
+
+
+@pytest.mark.parametrize(
+    ("fresh", "text"),
+    [
+        ({**OLD, "users": [ANA, JIM]}, "User Jim Williams (U-2) came to the advertiser since the plan was made"),
+        ({**OLD, "sites": [*OLD["sites"], SITE]}, "Site Harbor (12) came to the advertiser since the plan was made"),
+    ],
+    ids=["user", "site"],
+)
+def test_a_set_is_not_replaced_blindly(odd: Any, reply: Any, runner: Runner, fresh: Any, text: str) -> None:
+    """Nobody has agreed to remove a user or a site that came since: it is named, and nothing is sent."""
+    odd.reads.append(reply(200, fresh))
+    (row,) = runner(odd.network(), REPLACED).results.rows
+    assert row.outcome == "rejected"
+    assert row.error == f"{text}; nothing was sent."
+    assert "plan again" in row.fix
+    assert _verbs(odd) == ["GET"]
+
+
+def test_a_set_that_may_have_been_replaced_already(odd: Any, reply: Any, runner: Runner) -> None:
+    """After an attempt in doubt it is not claimed that nothing was sent."""
+    odd.reads.extend([reply(200, OLD), reply(200, {**OLD, "users": [JIM]})])
+    odd.replies.append(reply(500, {}))
+    (row,) = runner(odd.network(), REPLACED).results.rows
+    assert row.outcome == "unknown"
+    assert "Jim Williams" in row.error
+    assert _verbs(odd) == ["GET", "PUT", "GET"]
+
+
+# Against the sandbox
+
+
+def _network(platform: Any, sandbox: Any) -> Network:
+    return Network(base_url=sandbox.base_url, network_id=platform.network_id, token=sandbox.token)
+
+
+def _user(number: int, first: str) -> dict[str, Any]:
+    return {
+        "id_from_network": f"U-{number}",
+        "email_settings": [{"email_address": f"u{number}@example.com", "use_for_notifications": True}],
+        "first_name": first,
+        "last_name": "Lee",
+        "contact_phone_number": f"80555501{number:02}",
+    }
+
+
+@pytest.fixture
+def acme(platform: Any) -> Callable[..., dict[str, Any]]:
+    """Writes an advertiser with a site and users behind the back of a run, and gives it as it is then."""
+
+    def write(*names: str) -> dict[str, Any]:
+        users = [_user(number, name) for number, name in enumerate(names, 1)]
+        body = {"name": "Acme", "sites": [{"id_from_network": "1", "name": "Main"}], "users": users}
+        answer = platform("PUT", "advertisers/A-7", body)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    return write
+
+
+def test_a_user_added_since_the_plan_survives(
+    platform: Any, sandbox: Any, runner: Runner, acme: Callable[..., dict[str, Any]]
+) -> None:
+    """An update changes what its patch names; whoever came meanwhile stays, and so do all others."""
+    before = acme("Ana", "Jim")
+    fresh = acme("Ana", "Jim", "Kim")
+    patch = {
+        "nested": "merge",
+        "values": {"web_integration_phone_number": "8055550199"},
+        "parts": [{"collection": "users", "id": "U-2", "remove": False, "values": {"first_name": "James"}}],
+    }
+    step = _step(Action.UPDATE, "advertisers", path=("advertisers", "A-7"), body={}, patch=patch, before=before)
+    (row,) = runner(_network(platform, sandbox), step).results.rows
+    after = platform("GET", "advertisers/A-7").json()
+    assert row.outcome == "updated"
+    assert [one["first_name"] for one in after["users"]] == ["Ana", "James", "Kim"]
+    assert after["users"][0] == fresh["users"][0]
+    assert after["users"][2] == fresh["users"][2]
+    assert (after["sites"], after["web_integration_phone_number"]) == (fresh["sites"], "8055550199")
+
+
+def test_no_secret_is_in_the_journal(
+    platform: Any, sandbox: Any, runner: Runner, acme: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    """`oauth_refresh_token` comes back in reads: of an advertiser and of its users, it is in no column and no file."""
+    acme("Ana", "Jim")
+    fresh = acme("Ana", "Jim")
+    tokens = [fresh["oauth_refresh_token"], *(one["oauth_refresh_token"] for one in fresh["users"])]
+    assert len(set(tokens)) == 3
+    before = {**OLD, "sites": [{"id_from_network": "1", "name": "Main"}]}
+    step = _step(Action.UPDATE, "advertisers", path=("advertisers", "A-7"), body={}, patch=RENAMED, before=before)
+    network = _network(platform, sandbox)
+    assert _outcomes(runner(network, step)) == ["updated"]
+    (kept,) = runner.steps(network)
+    assert json.loads(kept["before"])["users"][0]["first_name"] == "Ana"
+    contents = b"".join(path.read_bytes() for path in (tmp_path / "journal").iterdir() if path.is_file())
+    assert b"Acme Two" in contents
+    assert [one for one in ["oauth_refresh_token", *tokens] if one.encode() in contents] == []
+
+
+def test_progress_counts_steps_by_their_outcome(odd: Any, reply: Any, tmp_path: Path) -> None:
+    """Each step is counted once, when it has come to its end; those that are held back are counted too."""
+    odd.replies.extend([reply(500, {}), reply(200, MOVED), reply(403, {})])
+    steps = (UPDATE, _step(Action.CREATE, "advertisers", number=1), _step(Action.UPDATE, number=2, phase=1, needs=1))
+    tally = execution.Tally(total=3)
+    network = odd.network()
+
+    async def main(book: journal.Journal, plan: Plan) -> None:
+        run = book.begin(plan, network, now=0.0)
+        rules = Rules(first_backoff=0.01, settle=0.01)
+        work = execution.of_plan(run, plan)
+        running = execution.Execution(
+            work=work, network=network, journal=book, pace=transport.Pace(None), rules=rules, tally=tally
+        )
+        async with Client(network, slots=1, timeout=10) as client:
+            await running.execute(client, 1)
+
+    with journal.opened(tmp_path / "journal", network) as book:
+        asyncio.run(main(book, _plan(*steps)))
+    assert dict(tally.outcomes) == {"updated": 1, "rejected": 1, "not_sent": 1}

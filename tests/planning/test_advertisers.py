@@ -1,0 +1,954 @@
+"""Each advertiser of the sheets against what the platform has: what is planned, sent and told of it."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from invoca_bulk import planning, sheets, validation
+from invoca_bulk.config.options import Choices
+from invoca_bulk.planning import Observed, merge
+from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, DEFAULT_API_VERSION, Action
+from invoca_bulk.schema.result_columns import Outcome
+from tests.examples import (
+    OF_THE_PLAN_OF_ADVERTISERS,
+    SHAPES,
+    advertiser,
+    book,
+    numbered,
+    place,
+    repeated,
+    site,
+    user,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from invoca_bulk.planning import Plan
+
+each_shape = pytest.mark.parametrize("shape", list(SHAPES))
+EMAIL, NOTIFIED = "email_settings.1.email_address", "email_settings.1.use_for_notifications"
+
+
+def person(own_id: str = "U-1", **more: Any) -> dict[str, Any]:
+    """A user as the platform shows one."""
+    return {
+        "id_from_network": own_id,
+        "email_settings": [{"email_address": f"{own_id.lower()}@example.com", "use_for_notifications": True}],
+        "first_name": "Chris",
+        "last_name": f"Dean {own_id}",
+        "phone_number": "805\u2010555\u20100100",
+        "role": "Super",
+        "notify_on_budgets": False,
+        "can_login_via_platform": True,
+    } | more
+
+
+def there(own_id: str = "A-1", **more: Any) -> dict[str, Any]:
+    """An advertiser as the platform shows it; `advertiser()` of the same id changes nothing of it."""
+    return {
+        "id": 43838,
+        "id_from_network": own_id,
+        "name": f"Business {own_id}",
+        "approval_status": "Approved",
+        "web_integration_phone_number": "8004377950",
+        "default_creative_id_from_network": 222,
+        "object_url": "https://example.com/43838",
+        "sites": [{"id_from_network": 315, "name": "Site 315"}, {"id_from_network": "996", "name": ""}],
+        "users": [person("U-1"), person("U-2")],
+        "custom_data": {"channel": "Online lead"},
+    } | more
+
+
+def plan(source: Any, *objects: Mapping[str, Any], version: str = DEFAULT_API_VERSION, **choices: Any) -> Plan:
+    """The plan of sheets, where the platform has these advertisers."""
+    chosen = Choices(**choices)
+    loaded = sheets.load(source, resource=None if isinstance(source, dict) else "advertisers")
+    checked = validation.validate(loaded, version=version, auto_ids=chosen.auto_ids)
+    return planning.make(checked, {scope: Observed(objects=objects) for scope in planning.needed(checked)}, chosen)
+
+
+def only(made: Plan) -> planning.Step:
+    (step,) = made.steps
+    return step
+
+
+def actions(made: Plan) -> list[tuple[str, int, str]]:
+    return [(made.sheets[row.sheet].name, row.row, row.action) for row in made.rows]
+
+
+def told(made: Plan) -> list[tuple[str, int, str, str, str, str]]:
+    """The changes: sheet, row, column, whose, old, new."""
+    return [(made.sheets[one.sheet].name, one.row, one.column, one.part, one.old, one.new) for one in made.changes]
+
+
+def errors(made: Plan) -> list[tuple[str, int, str, str]]:
+    found = made.issues[made.issues["level"] == "error"]
+    return list(zip(found["sheet"], map(int, found["row"]), found["column"], found["code"], strict=True))
+
+
+def body_of(made: Plan) -> dict[str, Any]:
+    return dict(only(made).body or {})
+
+
+def sent(**more: Any) -> dict[str, Any]:
+    """What goes back of `there()`, under the names and in the forms for it."""
+    users = []
+    for own_id in ("U-1", "U-2"):
+        one = {
+            name: value
+            for name, value in person(own_id).items()
+            if name not in {"phone_number", "can_login_via_platform"}
+        }
+        users.append(one | {"contact_phone_number": "8055550100"})
+    return {
+        "name": "Business A-1",
+        "approval_status": "Approved",
+        "web_integration_phone_number": "8004377950",
+        "default_creative_id_from_network": "222",
+        "sites": [{"id_from_network": "315", "name": "Site 315"}, {"id_from_network": "996"}],
+        "users": users,
+        "custom_data": {"channel": "Online lead"},
+    } | more
+
+
+# What becomes of an advertiser
+
+
+@pytest.mark.parametrize(
+    ("one", "objects", "action"),
+    [
+        pytest.param(advertiser(), (there(),), "unchanged", id="same"),
+        pytest.param(advertiser(name="", sites=[], users=[]), (there(),), "unchanged", id="named-alone"),
+        pytest.param(advertiser(action="update"), (there(),), "unchanged", id="update-of-nothing"),
+        pytest.param(advertiser(name="Other"), (there(),), "update", id="name"),
+        pytest.param(advertiser(sites=[site("7")], users=[]), (there(),), "update", id="a-site-more"),
+        pytest.param(advertiser(), (), "create", id="new"),
+        pytest.param(advertiser(action="create"), (), "create", id="create"),
+        pytest.param(advertiser("a-1"), (there(name="X"),), "create", id="another-case-is-another"),
+        pytest.param(advertiser("01"), (there("1"),), "create", id="a-zero-makes-another"),
+        pytest.param(advertiser(action="delete"), (there(),), "delete", id="delete"),
+        pytest.param({"id_from_network": "A-1", "action": "delete"}, (there(),), "delete", id="delete-by-its-id"),
+        pytest.param(advertiser(action="delete"), (), "unchanged", id="gone-already"),
+        pytest.param(
+            advertiser(custom_data__channel="[]"), (there(custom_data={}),), "unchanged", id="cleared-already"
+        ),
+        pytest.param(
+            advertiser(web_integration_phone_number="+1 800 437-7950"), (there(),), "unchanged", id="other-form"
+        ),
+        pytest.param(advertiser(sites=[site("999", action="remove")]), (there(),), "unchanged", id="removed-already"),
+        pytest.param(advertiser(users=[user(action="remove")]), (there(),), "update", id="remove"),
+    ],
+)
+@each_shape
+def test_action(shape: str, one: dict[str, str], objects: tuple[Mapping[str, Any], ...], action: str) -> None:
+    """What becomes of an advertiser follows from what its rows say and what the platform has, in every shape."""
+    made = plan(SHAPES[shape](one), *objects)
+    assert errors(made) == []
+    assert made.rows[0].action == action
+    assert (made.rows[0].outcome is Outcome.UNCHANGED) is (action == "unchanged")
+    assert [step.action for step in made.steps] == ([] if action == "unchanged" else [action])
+    if action == "unchanged":
+        assert (made.changes, made.removals) == ((), ())
+        assert all(row.step is None for row in made.rows)
+
+
+@each_shape
+def test_create(shape: str) -> None:
+    """A new advertiser is one request with all of it, which may be sent twice; each value is told in its cell."""
+    one = advertiser(users=[user(role="Manager"), user("U-2", action="remove")], sites=[site("2"), site("1")])
+    made = plan(SHAPES[shape](one))
+    step = only(made)
+    assert (step.verb, step.path, step.own_id, step.once, step.phase) == ("POST", ("advertisers",), "A-1", False, 0)
+    assert (step.patch, step.before) == (None, None)
+    assert step.body == {
+        "id_from_network": "A-1",
+        "name": "Business A-1",
+        "sites": [{"id_from_network": "2", "name": "Site 2"}, {"id_from_network": "1", "name": "Site 1"}],
+        "users": [
+            {
+                "id_from_network": "U-1",
+                "email_settings": [{"email_address": "u-1@example.com", "use_for_notifications": True}],
+                "first_name": "Chris",
+                "last_name": "Dean U-1",
+                "contact_phone_number": "8055550100",
+                "role": "Manager",
+            }
+        ],
+    }
+    cells = {
+        ("name", "", "Business A-1"),
+        ("users.1.role", "user Chris Dean U-1 (U-1)", "Manager"),
+        ("sites.2.name", "site Site 1 (1)", "Site 1"),
+    }
+    for path, part, new in cells:
+        assert (*place(shape, [one], 0, path), part, "", new) in told(made)
+    assert {row.about for row in made.rows} == {"Business A-1 (A-1)"}
+
+
+def test_rows_of_a_create() -> None:
+    """Each row of a new advertiser is done by its step, but for one that takes away what is not there."""
+    made = plan(book(advertiser(users=[user(), user("U-2", action="remove")])))
+    assert actions(made) == [
+        ("advertisers", 2, "create"),
+        ("sites", 2, "create"),
+        ("users", 2, "create"),
+        ("users", 3, "unchanged"),
+    ]
+
+
+@each_shape
+def test_update(shape: str) -> None:
+    """One changed cell changes that, and sends all else back as the platform has it."""
+    one = {"id_from_network": "A-1", "web_integration_phone_number": "805-555-0101"}
+    made = plan(SHAPES[shape](one), there(), there("A-2"))
+    step = only(made)
+    assert (step.verb, step.path, step.own_id, step.once) == ("PUT", ("advertisers", "A-1"), "A-1", False)
+    assert step.before == there()
+    assert step.body == sent(web_integration_phone_number="8055550101")
+    assert told(made) == [("", 2, "web_integration_phone_number", "", "8004377950", "8055550101")]
+    assert made.rows[0].about == "Business A-1 (A-1)"
+
+
+@each_shape
+def test_the_patch_makes_the_body(shape: str) -> None:
+    """What is kept of an update makes the same body again from the advertiser as it was, and of itself no change."""
+    one = advertiser(
+        name="Other", users=[user("U-2", first_name="Jim"), user("U-3")], sites=[site("996", action="remove")]
+    )
+    step = only(plan(SHAPES[shape](one), there()))
+    assert step.patch is not None
+    merged = merge.apply(ADVERTISERS, step.patch, there(), DEFAULT_API_VERSION)
+    assert merged.body == step.body
+    assert not merge.apply(ADVERTISERS, step.patch, merged.body, DEFAULT_API_VERSION).is_change
+
+
+@each_shape
+def test_parts(shape: str) -> None:
+    """Users and sites are changed, added and taken away by their ids, and each change is told where its cell is."""
+    one = advertiser(
+        sites=[site("996", name="New"), site("7")],
+        users=[user("U-2", first_name="Jim", role="Observer"), user("U-3"), user("U-1", action="remove")],
+    )
+    made = plan(SHAPES[shape](one), there())
+    body = body_of(made)
+    assert body["sites"] == [
+        {"id_from_network": "315", "name": "Site 315"},
+        {"id_from_network": "996", "name": "New"},
+        {"id_from_network": "7", "name": "Site 7"},
+    ]
+    assert [one["id_from_network"] for one in body["users"]] == ["U-2", "U-3"]
+    assert body["users"][0] == sent()["users"][1] | {"first_name": "Jim", "role": "Observer"}
+    found = told(made)
+    jim = "user Jim Dean U-2 (U-2)"
+    assert (*place(shape, [one], 0, "sites.1.name"), "site New (996)", "", "New") in found
+    assert (*place(shape, [one], 0, "users.1.first_name"), jim, "Chris", "Jim") in found
+    assert (*place(shape, [one], 0, "users.1.role"), jim, "Super", "Observer") in found
+    assert (*place(shape, [one], 0, f"users.2.{NOTIFIED}"), "user Chris Dean U-3 (U-3)", "", "TRUE") in found
+    assert not [one for one in found if "U-1" in one[3]]
+    (removal,) = made.removals
+    assert (removal.what, removal.of) == ("user Chris Dean U-1 (U-1)", "Business A-1 (A-1)")
+    sheet, row, _ = place(shape, [one], 0, "users.3.action")
+    assert (made.sheets[removal.sheet].name, removal.row) == (sheet, row)
+
+
+def test_rows_of_an_update() -> None:
+    """On sheets of their own, users and sites say what is done to each of them."""
+    frames = book(
+        advertiser(
+            sites=[site("315"), site("996", action="remove"), site("7"), site("999", action="remove")],
+            users=[user("U-1"), user("U-2", first_name="Jim"), user("U-3")],
+        )
+    )
+    made = plan(frames, there())
+    assert actions(made) == [
+        ("advertisers", 2, "update"),
+        ("sites", 2, "unchanged"),
+        ("sites", 3, "remove"),
+        ("sites", 4, "create"),
+        ("sites", 5, "unchanged"),
+        ("users", 2, "unchanged"),
+        ("users", 3, "update"),
+        ("users", 4, "create"),
+    ]
+    assert {row.step for row in made.rows if row.action == "unchanged"} == {None}
+
+
+def test_two_rows_of_one_user() -> None:
+    """A user on two rows is one user."""
+    frames = book(
+        advertiser(
+            users=[{"id_from_network": "U-2", "first_name": "Jim"}, {"id_from_network": "U-2", "role": "Member"}]
+        )
+    )
+    made = plan(frames, there())
+    assert body_of(made)["users"][1] == sent()["users"][1] | {"first_name": "Jim", "role": "Member"}
+    assert [(row, column) for _, row, column, *_ in told(made)] == [(2, "first_name"), (3, "role")]
+
+
+def warnings(made: Plan) -> list[tuple[str, int, str, str]]:
+    found = made.issues[made.issues["level"] == "warning"]
+    return list(zip(found["sheet"], map(int, found["row"]), found["column"], found["code"], strict=True))
+
+
+@each_shape
+def test_a_delete_of_what_is_not_there(shape: str) -> None:
+    """There is nothing to delete, which may be a wrong id: a warning says so in its cell."""
+    made = plan(SHAPES[shape]({"id_from_network": "A-7", "action": "delete"}), there())
+    assert made.steps == ()
+    assert [row.action for row in made.rows] == ["unchanged"]
+    assert warnings(made) == [(made.sheets[0].name, 2, "id_from_network", "already_gone")]
+    assert made.issues["message"][0] == "The platform has no advertiser 'A-7', so there is nothing to delete."
+
+
+@each_shape
+@pytest.mark.parametrize(
+    ("sites", "choices", "at"),
+    [
+        pytest.param([site("996", name=""), site("315", action="remove")], {}, "sites.2.action", id="removed"),
+        pytest.param(
+            [site("996", name=""), site("315", action="remove")],
+            {"nested": "replace"},
+            "sites.2.action",
+            id="removed-with-replace",
+        ),
+        pytest.param(
+            [site("996", name="")], {"nested": "replace", "allow_removals": True}, "name", id="lost-with-replace"
+        ),
+        pytest.param([site("996", name=""), site("315")], {"nested": "replace"}, "name", id="other-order"),
+        pytest.param([site("996", name=""), site("315")], {}, None, id="merged-in-another-order"),
+        pytest.param([site("315"), site("996", action="remove")], {}, None, id="the-second-removed"),
+    ],
+)
+def test_another_default_site(shape: str, sites: list[dict[str, str]], choices: dict[str, Any], at: str | None) -> None:
+    """That another site becomes the default is told where the old one is taken away."""
+    one = advertiser(sites=sites, users=[user("U-1"), user("U-2")])
+    made = plan(SHAPES[shape](one), there(), **choices)
+    assert errors(made) == []
+    expected = [(*place(shape, [one], 0, at)[:2], "", "default_site_changes")] if at else []
+    assert warnings(made) == expected
+    assert not at or "default site is '996' instead of '315'" in made.issues["message"][0]
+
+
+@pytest.mark.parametrize(
+    ("cells", "there_", "changed"),
+    [
+        pytest.param({"approval_status": "[]"}, {}, False, id="the-default-already"),
+        pytest.param({"approval_status": "[]"}, {"approval_status": "Applied"}, True, id="cleared"),
+        pytest.param({"approval_status": "Approved"}, {"approval_status": None}, False, id="nothing-is-the-default"),
+        pytest.param({"users": [user("U-2", role="[]")]}, {}, False, id="role-already"),
+        pytest.param({"users": [user("U-2", role="[]")]}, {"users": [person("U-2", role="Member")]}, True, id="role"),
+        pytest.param({"users": [user("U-2", notify_on_budgets="[]")]}, {}, False, id="flag"),
+    ],
+)
+def test_cleared_is_the_default(cells: dict[str, Any], there_: dict[str, Any], *, changed: bool) -> None:
+    """What is cleared comes back as the platform's default, and is not cleared again at every run."""
+    made = plan(numbered(advertiser(**({"users": []} | cells))), there(**there_))
+    assert [row.action for row in made.rows] == ["update" if changed else "unchanged"]
+
+
+def test_the_default_site() -> None:
+    """The first site is the default; what the sheet adds comes after it, whatever the sheet's order."""
+    made = plan(numbered(advertiser(sites=[site("7"), site("315")], users=[])), there())
+    assert [one["id_from_network"] for one in body_of(made)["sites"]] == ["315", "996", "7"]
+
+
+# Losses
+
+
+@each_shape
+def test_replace_is_refused(shape: str) -> None:
+    """With replace, users and sites that the sheet does not mention would be lost: they are named, nothing is sent."""
+    made = plan(SHAPES[shape](advertiser(name="Other")), there(), nested="replace")
+    assert made.steps == ()
+    assert [code for *_, code in errors(made)] == ["would_be_removed"]
+    assert "would lose site 996, user Chris Dean U-2 (U-2)." in made.rows[0].error
+    assert "--allow-removals" in made.rows[0].fix
+
+
+@each_shape
+def test_replace_when_it_is_allowed(shape: str) -> None:
+    """With replace and its permission the sheet's set is sent alone, in its order, and what is lost is named."""
+    one = advertiser(users=[user("U-3"), user("U-1")], sites=[site("7")])
+    made = plan(SHAPES[shape](one), there(), nested="replace", allow_removals=True)
+    body = body_of(made)
+    assert [one["id_from_network"] for one in body["users"]] == ["U-3", "U-1"]
+    assert body["users"][1] == sent()["users"][0]
+    assert [one["id_from_network"] for one in body["sites"]] == ["7"]
+    assert {(one.what, one.row) for one in made.removals} == {
+        ("site Site 315 (315)", 2),
+        ("site 996", 2),
+        ("user Chris Dean U-2 (U-2)", 2),
+    }
+
+
+def test_replace_with_all_there_is() -> None:
+    """Replace loses nothing of a sheet that has everything; what a row takes away by name needs no permission."""
+    whole = advertiser(sites=[site("315"), site("996", name="")], users=[user("U-1"), user("U-2")])
+    assert plan(numbered(whole), there(), nested="replace").steps == ()
+    asked = advertiser(sites=[site("315"), site("996", action="remove")], users=[user("U-1"), user("U-2")])
+    made = plan(numbered(asked), there(), nested="replace")
+    assert errors(made) == []
+    assert [one.what for one in made.removals] == ["site 996"]
+    both = advertiser(sites=[site("315"), site("996", action="remove")], users=[user("U-1")])
+    made = plan(numbered(both), there(), nested="replace")
+    assert "would lose user Chris Dean U-2 (U-2)." in made.rows[0].error
+
+
+# Refusals
+
+
+REFUSALS = [
+    pytest.param(
+        [advertiser(action="create")],
+        (there(),),
+        "id_from_network",
+        "advertiser_exists",
+        "'A-1': Business A-1.",
+        id="create-of-what-exists",
+    ),
+    pytest.param(
+        [advertiser(action="update")],
+        (),
+        "id_from_network",
+        "advertiser_not_found",
+        "'A-1'",
+        id="update-of-what-is-not-there",
+    ),
+    pytest.param(
+        [advertiser(name="Taken")],
+        (there("A-9", name="Taken"),),
+        "name",
+        "name_taken",
+        "'A-9' on the platform",
+        id="new-with-a-name-that-is-taken",
+    ),
+    pytest.param(
+        [advertiser(name="Taken")],
+        (there(), there("A-9", name="Taken")),
+        "name",
+        "name_taken",
+        "'A-9'",
+        id="renamed-to-one",
+    ),
+    pytest.param(
+        [advertiser(name="Other", sites=[], users=[])], (there(),), "", "would_be_removed", "would lose", id="replace"
+    ),
+]
+
+
+@each_shape
+@pytest.mark.parametrize(("given", "objects", "column", "code", "text"), REFUSALS)
+def test_refused(
+    *,
+    shape: str,
+    given: list[dict[str, Any]],
+    objects: tuple[Mapping[str, Any], ...],
+    column: str,
+    code: str,
+    text: str,
+) -> None:
+    """What the platform's state speaks against is refused in its cell; the other rows say which row it is."""
+    made = plan(SHAPES[shape](*given), *objects, nested="replace" if code == "would_be_removed" else "merge")
+    sheet, row, _ = place(shape, given, 0, column or "name")
+    assert errors(made) == [(sheet, row, column, code)]
+    assert made.steps == ()
+    first, *others = made.rows
+    assert text in first.error
+    assert first.fix.endswith(".")
+    where = f"{sheet} row {row}".strip()
+    for one in others:
+        assert one.error == f"Another row of the same advertiser has errors ({where}), so nothing of it is sent."
+        assert one.fix == "Correct that row."
+
+
+def test_every_code_is_found() -> None:
+    """Each code that only the platform's advertisers can give has a case above."""
+    found = {one.values[3] for one in REFUSALS}  # noqa: PD011  a set of parameters
+    elsewhere = {"row_beside_invalid", "already_gone", "default_site_changes"}
+    assert found | elsewhere == OF_THE_PLAN_OF_ADVERTISERS
+
+
+def test_names_that_are_free() -> None:
+    """An advertiser's own name is not taken by itself, nor that of one that is to be deleted wanted by anybody."""
+    objects = (there(), there("A-2", name="None"))
+    assert errors(plan(numbered(advertiser()), *objects)) == []
+    assert (
+        errors(plan(numbered({"id_from_network": "A-3", "action": "delete", "name": "Business A-1"}), *objects)) == []
+    )
+    assert errors(plan(numbered(advertiser("A-1", name="")), *objects)) == []
+
+
+@each_shape
+def test_all_that_a_create_lacks_is_told_at_once(shape: str) -> None:
+    """A row that turns out to create tells all that it lacks, each in its cell, and why it is needed."""
+    one = advertiser(
+        name="",
+        sites=[],
+        users=[
+            user(first_name=""),
+            user("U-2", contact_phone_number="", email_settings__1__use_for_notifications="no"),
+        ],
+    )
+    made = plan(SHAPES[shape](one))
+    assert sorted(errors(made)) == sorted(
+        [
+            (*place(shape, [one], 0, "name"), "required"),
+            (*place(shape, [one], 0, "name")[:2], "sites.1.id_from_network", "no_site"),
+            (*place(shape, [one], 0, "users.1.first_name"), "required"),
+            (*place(shape, [one], 0, "users.2.contact_phone_number"), "required"),
+            (*place(shape, [one], 0, f"users.2.{NOTIFIED}"), "nobody_notified"),
+        ]
+    )
+    (message,) = made.issues.loc[made.issues["column"] == "name", "message"]
+    assert (
+        message
+        == "'name' is required to create an advertiser; the platform has none with this id, so the row creates it."
+    )
+
+
+@each_shape
+@pytest.mark.parametrize(
+    ("lacking", "path", "code"),
+    [
+        pytest.param({"first_name": ""}, "first_name", "required", id="first-name"),
+        pytest.param({"contact_phone_number": ""}, "contact_phone_number", "required", id="phone"),
+        pytest.param({EMAIL: "", NOTIFIED: ""}, EMAIL, "required", id="address"),
+        pytest.param({NOTIFIED: "no"}, NOTIFIED, "nobody_notified", id="nobody-notified"),
+        pytest.param(
+            {"email_settings.2.email_address": "U-3@example.com"},
+            "email_settings.2.email_address",
+            "email_repeated",
+            id="address-twice",
+        ),
+    ],
+)
+def test_added_users_need_their_fields(shape: str, lacking: dict[str, str], path: str, code: str) -> None:
+    """What a user who is added lacks is told in his row; what one who is there leaves blank is the platform's."""
+    one = advertiser(users=[{"id_from_network": "U-1", "role": "Member"}, user("U-3") | lacking])
+    made = plan(SHAPES[shape](one), there())
+    assert errors(made) == [(*place(shape, [one], 0, f"users.2.{path}"), code)]
+    (message,) = made.issues.loc[made.issues["level"] == "error", "message"]
+    if code == "required":
+        assert message.endswith("is required to add the user.")
+    complete = advertiser(users=[{"id_from_network": "U-1", "role": "Member"}, user("U-3")])
+    assert errors(plan(SHAPES[shape](complete), there())) == []
+
+
+@each_shape
+def test_the_last_site_stays(shape: str) -> None:
+    """An advertiser keeps one site at least."""
+    one = advertiser(sites=[site("315", action="remove"), site("996", action="remove")], users=[])
+    made = plan(SHAPES[shape](one), there())
+    assert [code for *_, code in errors(made)] == ["no_site"]
+    moved = advertiser(sites=[site("315", action="remove"), site("996", action="remove"), site("7")], users=[])
+    assert [one["id_from_network"] for one in body_of(plan(SHAPES[shape](moved), there()))["sites"]] == ["7"]
+
+
+@pytest.mark.parametrize(
+    "defects",
+    [
+        pytest.param({"users": [person("U-1"), person("U-2", phone_number=None, first_name="")]}, id="fields"),
+        pytest.param({"users": [person("U-1"), person("U-2", email_settings=[])]}, id="no-address"),
+        pytest.param({"users": [person("U-1"), person("U-2", email_settings=None)]}, id="null"),
+        pytest.param({"sites": []}, id="no-sites"),
+        pytest.param({"sites": None, "users": None}, id="nothing"),
+        pytest.param({"users": [person("U-2", role="Emperor")]}, id="role"),
+    ],
+)
+@pytest.mark.parametrize("mentioned", [False, True], ids=["not-mentioned", "mentioned"])
+def test_the_platforms_own_defects_do_not_block(defects: dict[str, Any], mentioned: bool) -> None:  # noqa: FBT001  a column of the table
+    """What is wrong with a user or a site that the sheet leaves as it is, is no reason not to change something else."""
+    one = {
+        "id_from_network": "A-1",
+        "name": "Other",
+        "users": [{"id_from_network": "U-2"}] if mentioned and defects.get("users") else [],
+    }
+    made = plan(numbered(one), there(**defects))
+    assert errors(made) == []
+    assert only(made).action is Action.UPDATE
+    unchanged = plan(numbered(one | {"name": ""}), there(**defects))
+    assert unchanged.steps == ()
+    assert errors(unchanged) == []
+
+
+def test_a_user_who_is_changed_needs_his_fields() -> None:
+    """A user whom the row changes must come to a whole one; the row can give what the platform lacks."""
+    lacking = there(users=[person("U-2", phone_number="")])
+    made = plan(numbered(advertiser(users=[{"id_from_network": "U-2", "first_name": "Jim"}])), lacking)
+    assert errors(made) == [("", 2, "users.1.contact_phone_number", "required")]
+    assert "is required to change the user" in made.rows[0].error
+    given = advertiser(users=[{"id_from_network": "U-2", "first_name": "Jim", "contact_phone_number": "8055550101"}])
+    assert errors(plan(numbered(given), lacking)) == []
+
+
+def test_notifications_of_an_update() -> None:
+    """An update cannot leave a user without an address that is notified."""
+    one = advertiser(users=[{"id_from_network": "U-2", EMAIL: "u-2@example.com", NOTIFIED: "no"}])
+    made = plan(book(one), there())
+    assert errors(made) == [("users", 2, NOTIFIED, "nobody_notified")]
+
+
+# Email addresses
+
+
+@pytest.mark.parametrize(
+    ("cells", "addresses"),
+    [
+        pytest.param({EMAIL: " u-2@example.com "}, None, id="same"),
+        pytest.param({EMAIL: "U-2@Example.com"}, [("U-2@Example.com", True)], id="in-another-case"),
+        pytest.param({EMAIL: "new@example.com"}, [("new@example.com", True)], id="changed"),
+        pytest.param(
+            {"email_settings.2.email_address": "b@example.com", "email_settings.2.use_for_notifications": "no"},
+            [("u-2@example.com", True), ("b@example.com", False)],
+            id="added",
+        ),
+        pytest.param(
+            {EMAIL: "b@example.com", NOTIFIED: "yes", "email_settings.2.email_address": "u-2@example.com"},
+            [("u-2@example.com", True), ("b@example.com", True)],
+            id="in-another-order",
+        ),
+    ],
+)
+def test_addresses(cells: dict[str, str], addresses: list[tuple[str, bool]] | None) -> None:
+    """Addresses are told apart by what they are, and by their number where they are changed."""
+    made = plan(numbered(advertiser(users=[{"id_from_network": "U-2"} | cells])), there())
+    assert errors(made) == []
+    found = (
+        [(one["email_address"], one["use_for_notifications"]) for one in body_of(made)["users"][1]["email_settings"]]
+        if made.steps
+        else None
+    )
+    assert found == addresses
+
+
+@each_shape
+@pytest.mark.parametrize(
+    ("cells", "path", "code"),
+    [
+        pytest.param(
+            {EMAIL: "b@example.com", NOTIFIED: "", "email_settings.2.email_address": "u-2@example.com"},
+            NOTIFIED,
+            "required",
+            id="new-before-known",
+        ),
+        pytest.param(
+            {
+                EMAIL: "b@example.com",
+                NOTIFIED: "no",
+                "email_settings.2.email_address": "U-2@example.com",
+                "email_settings.2.use_for_notifications": "no",
+            },
+            "email_settings.2.use_for_notifications",
+            "nobody_notified",
+            id="known-by-its-address",
+        ),
+    ],
+)
+def test_addresses_are_told_by_their_own_numbers(shape: str, cells: dict[str, str], path: str, code: str) -> None:
+    """What an address lacks is told in the columns that the sheet has for it, whatever its place on the platform."""
+    one = advertiser(users=[{"id_from_network": "U-2"} | cells])
+    made = plan(SHAPES[shape](one), there())
+    assert errors(made) == [(*place(shape, [one], 0, f"users.1.{path}"), code)]
+
+
+# Ids
+
+
+def test_ids_are_the_platforms_to_the_letter() -> None:
+    """A space at the end of an id is part of it: the address has it, though no cell can."""
+    for action in ("update", "delete"):
+        made = plan(numbered(advertiser("A-1", action=action, name="X", users=[])), there("A-1 ", name="Y"))
+        assert only(made).path == ("advertisers", "A-1 ")
+
+
+def test_the_exact_id_goes_first() -> None:
+    """Of two ids that differ in a space, the one that is written is meant."""
+    made = plan(numbered(advertiser("A-1", name="X", users=[])), there("A-1", name="Y"), there("A-1 ", name="Z"))
+    assert only(made).path == ("advertisers", "A-1")
+
+
+@pytest.mark.parametrize("version", API_VERSIONS)
+def test_versions(version: str) -> None:
+    """An update sends nothing back that the version does not know."""
+    made = plan(
+        numbered(advertiser(name="Other")),
+        there(users=[person("U-1", notify_on_performance_notifications=True)]),
+        version=version,
+    )
+    (one,) = body_of(made)["users"]
+    assert ("notify_on_performance_notifications" in one) is (version < API_VERSIONS[-1])
+    assert "can_login_via_platform" not in one
+
+
+@pytest.mark.parametrize("shape", ["numbered", "repeated"])
+def test_auto_ids(shape: str) -> None:
+    """Where the network gives ids, an advertiser without one is created, once, and known by its name."""
+    made = plan(SHAPES[shape](advertiser("", name="Smith")).assign(name="Smith"), there(), auto_ids=True)
+    step = only(made)
+    assert (step.action, step.own_id, step.once) == (Action.CREATE, "", True)
+    assert "id_from_network" not in (step.body or {})
+    assert {row.about for row in made.rows} == {"Smith"}
+    made = plan(SHAPES[shape](advertiser("")).assign(name="Business A-1"), there(), auto_ids=True)
+    assert [code for *_, code in errors(made)] == ["name_taken"]
+    assert "'A-1'" in made.rows[0].error
+
+
+def test_what_has_no_id_on_the_platform() -> None:
+    """An advertiser of the platform's without an id is nobody's, but its name is taken."""
+    made = plan(numbered(advertiser("", name="Smith")), there("", name="Jones"), auto_ids=True)
+    assert only(made).action is Action.CREATE
+    made = plan(numbered(advertiser(name="Jones")), there("", name="Jones"))
+    assert [code for *_, code in errors(made)] == ["name_taken"]
+
+
+# Earlier results
+
+
+def with_status(frames: dict[str, pd.DataFrame], **statuses: list[str]) -> dict[str, pd.DataFrame]:
+    return {name: frame.assign(result_status=statuses[name]) for name, frame in frames.items()}
+
+
+def test_results_as_input() -> None:
+    """Of a results workbook what is done stays as it is, and the rest is done together with what it belongs to."""
+    frames = book(
+        advertiser("A-1", name="Other", users=[user("U-2", first_name="Jim")]),
+        advertiser("A-2", users=[user()], sites=[]),
+    )
+    frames = with_status(
+        frames, advertisers=["rejected", "updated"], sites=["unchanged"], users=["rejected", "updated"]
+    )
+    made = plan(frames, there(), there("A-2"))
+    assert [(made.sheets[row.sheet].name, row.row, row.action, row.carried) for row in made.rows] == [
+        ("advertisers", 2, "update", False),
+        ("advertisers", 3, "unchanged", True),
+        ("sites", 2, "unchanged", True),
+        ("users", 2, "update", False),
+        ("users", 3, "unchanged", True),
+    ]
+    assert [row.outcome for row in made.rows if row.carried] == [Outcome.UPDATED, Outcome.UNCHANGED, Outcome.UPDATED]
+
+
+def test_a_done_row_beside_one_with_errors() -> None:
+    """What was done stays done, also where another row of the same advertiser is refused now."""
+    frames = with_status(
+        book(advertiser(users=[user("U-3", first_name="#N/A")])),
+        advertisers=["updated"],
+        sites=["unchanged"],
+        users=["rejected"],
+    )
+    made = plan(frames, there())
+    assert [(row.outcome, row.carried) for row in made.rows] == [
+        (Outcome.UPDATED, True),
+        (Outcome.UNCHANGED, True),
+        (Outcome.INVALID, False),
+    ]
+    frames = with_status(
+        book(advertiser(users=[user("U-3", first_name="")])),
+        advertisers=["updated"],
+        sites=["unchanged"],
+        users=["rejected"],
+    )
+    made = plan(frames, there())
+    assert [row.outcome for row in made.rows] == [Outcome.UPDATED, Outcome.UNCHANGED, Outcome.INVALID]
+    assert errors(made) == [("users", 2, "first_name", "required")]
+
+
+def done_and_left(**choices: Any) -> Plan:
+    """A run did the advertiser, its sites and the removal of U-1, and not U-2; others have changed it since."""
+    frames = book(
+        advertiser(
+            name="Older name",
+            web_integration_phone_number="8005550111",
+            sites=[site("996", name="Older"), site("315", action="remove")],
+            users=[user("U-1", action="remove"), user("U-2", first_name="Jim"), user("U-9", role="Member")],
+        )
+    )
+    statuses = {
+        "advertisers": ["updated"],
+        "sites": ["updated", "deleted"],
+        "users": ["deleted", "not_sent", "updated"],
+    }
+    return plan(with_status(frames, **statuses), there(), **choices)
+
+
+def test_done_rows_are_not_done_again() -> None:
+    """Merged, rows that were done change nothing: neither a value back, nor whom somebody has added again."""
+    made = done_and_left()
+    assert errors(made) == []
+    assert body_of(made) == sent(users=[sent()["users"][0], sent()["users"][1] | {"first_name": "Jim"}])
+    assert told(made) == [("users", 3, "first_name", "user Jim Dean U-2 (U-2)", "Chris", "Jim")]
+    assert made.removals == ()
+    assert [row.action for row in made.rows if not row.carried] == ["update"]
+
+
+def test_done_rows_are_members_of_a_set() -> None:
+    """With replace, what a done row left there stays as it is; whom it removed, and is there again, would be lost."""
+    made = done_and_left(nested="replace")
+    assert [code for *_, code in errors(made)] == ["would_be_removed"]
+    assert "lose site Site 315 (315), user Chris Dean U-1 (U-1)." in made.rows[4].error
+    made = done_and_left(nested="replace", allow_removals=True)
+    assert body_of(made) == sent(sites=[{"id_from_network": "996"}], users=[sent()["users"][1] | {"first_name": "Jim"}])
+    assert [(one.sheet, one.row) for one in made.removals] == [(2, 3)] * 2
+
+
+@pytest.mark.parametrize("nested", ["merge", "replace"])
+def test_every_step_has_a_row(nested: str) -> None:
+    """What is sent is told of a row, also where the only one that is left changes nothing of its own user."""
+    frames = with_status(
+        book(advertiser(users=[user("U-2", last_name="Dean U-2")], sites=[site("315")])),
+        advertisers=["updated"],
+        sites=["unchanged"],
+        users=["failed"],
+    )
+    made = plan(frames, there(), nested=nested, allow_removals=True)
+    assert [row.action for row in made.rows if not row.carried] == ["unchanged" if nested == "merge" else "update"]
+    assert {row.step for row in made.rows if row.step is not None} == set(range(len(made.steps)))
+    assert len(made.removals) == (0 if nested == "merge" else 2)
+
+
+def test_what_is_missing_of_a_done_row() -> None:
+    """An advertiser that was done and is gone is not made again from what is left of its rows."""
+    frames = with_status(book(advertiser()), advertisers=["created"], sites=["created"], users=["rejected"])
+    made = plan(frames)
+    assert made.steps == ()
+    assert sorted(code for *_, code in errors(made)) == ["no_site", "required"]
+    assert {sheet for sheet, *_ in errors(made)} == {"users"}
+
+
+@each_shape
+@pytest.mark.parametrize("objects", [(), (there(),)], ids=["not-there", "there"])
+def test_unknown_creates_are_done_again(shape: str, objects: tuple[Mapping[str, Any], ...]) -> None:
+    """An advertiser that may have been created is created if it is not there, and left as it is if it is."""
+    frames = SHAPES[shape](advertiser(action="create"))
+    frames = (
+        {name: one.assign(result_status="unknown") for name, one in frames.items()}
+        if isinstance(frames, dict)
+        else frames.assign(result_status="unknown")
+    )
+    made = plan(frames, *objects)
+    assert errors(made) == []
+    assert {row.action for row in made.rows} == {"unchanged" if objects else "create"}
+
+
+def test_unknown_rows_are_done_again() -> None:
+    """Doing an advertiser again is harmless: what came of an unknown request is what the platform shows."""
+    frame = numbered(advertiser(name="Other")).assign(result_status="unknown", result_run="R")
+    assert only(plan(frame, there())).action is Action.UPDATE
+    assert plan(frame, there(name="Other")).rows[0].outcome is Outcome.UNCHANGED
+
+
+def test_delete() -> None:
+    """All rows of an advertiser that is deleted are done by one request, the last of all."""
+    frames = book(advertiser(action="delete"), advertiser("A-2"))
+    made = plan(frames, there())
+    assert [(step.action, step.phase, step.body) for step in made.steps if step.action is Action.DELETE] == [
+        ("delete", 3, None)
+    ]
+    assert {action for _, row, action in actions(made) if row == 2} == {"delete"}
+    assert made.rows[0].about == "Business A-1 (A-1)"
+
+
+# Three shapes, one plan
+
+
+IDS = st.sampled_from(["1", "2", "3"])
+CELL = {
+    "role": st.sampled_from(["", "Member", "[]"]),
+    "first_name": st.sampled_from(["", "Al", "Bo"]),
+    "notify_on_budgets": st.sampled_from(["", "yes", "no", "[]"]),
+    "action": st.sampled_from(["", "", "", "remove"]),
+    NOTIFIED: st.sampled_from(["", "TRUE", "no"]),
+}
+USERS = st.lists(
+    st.tuples(IDS, st.fixed_dictionaries(CELL)).map(lambda pair: user(f"U-{pair[0]}") | pair[1]),
+    max_size=3,
+    unique_by=lambda one: one["id_from_network"],
+)
+SITES = st.lists(
+    st.fixed_dictionaries({"id_from_network": IDS, "name": st.sampled_from(["", "x"]), "action": CELL["action"]}),
+    max_size=3,
+    unique_by=lambda one: one["id_from_network"],
+)
+ONE = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(["", "X", "Y", "Business A-1"]),
+        "approval_status": st.sampled_from(["", "Applied", "[]"]),
+        "custom_data.channel": st.sampled_from(["", "x", "[]"]),
+        "action": st.sampled_from(["", "", "update", "create", "delete"]),
+        "sites": SITES,
+        "users": USERS,
+    }
+)
+GIVEN = st.dictionaries(st.sampled_from(["A-1", "A-2", "A-3"]), ONE, min_size=1, max_size=3)
+STATE = (
+    there("A-1", sites=[{"id_from_network": "1", "name": "x"}], users=[person("U-1", first_name="Al")]),
+    there("A-2", name="Y", users=[person("U-1"), person("U-2", email_settings=[])]),
+)
+
+
+@given(given_=GIVEN, nested=st.sampled_from(["merge", "replace"]), allowed=st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_the_three_shapes_give_the_same_plan(given_: dict[str, Any], nested: str, allowed: bool) -> None:  # noqa: FBT001  drawn
+    """Whichever shape an analyst chooses, the same requests are made, the same refused, and the same told of both."""
+    advertisers = [{"id_from_network": own_id} | one for own_id, one in given_.items()]
+    plans = [
+        plan(shape(*advertisers), *STATE, nested=nested, allow_removals=allowed) for shape in (numbered, repeated, book)
+    ]
+    first, *others = plans
+    for other in others:
+        assert other.steps == first.steps
+        assert sorted(code for *_, code in errors(other)) == sorted(code for *_, code in errors(first))
+        assert sorted((one.part, one.old, one.new) for one in other.changes) == sorted(
+            (one.part, one.old, one.new) for one in first.changes
+        )
+        assert [(one.what, one.of) for one in other.removals] == [(one.what, one.of) for one in first.removals]
+    for made in plans:
+        assert all((row.step is None) == (row.outcome is not None) for row in made.rows)
+        assert all(row.error and row.fix for row in made.rows if row.outcome is Outcome.INVALID)
+        assert {row.step for row in made.rows if row.step is not None} == set(range(len(made.steps)))
+
+
+@given(given_=GIVEN)
+@settings(deadline=None, max_examples=60)
+def test_done_once_it_is_unchanged(given_: dict[str, Any]) -> None:
+    """What a plan does, planned again, asks for nothing; and what it does not mention is as it was."""
+    advertisers = [{"id_from_network": own_id} | one for own_id, one in given_.items()]
+    made = plan(numbered(*advertisers), *STATE)
+    state = {one["id_from_network"]: copy.deepcopy(one) for one in STATE}
+    for step in made.steps:
+        if step.action is Action.DELETE:
+            del state[step.own_id]
+        else:
+            state[step.own_id] = {"id_from_network": step.own_id} | copy.deepcopy(dict(step.body or {}))
+    done = {row.row for row in made.rows if row.step is not None}
+    again = plan(numbered(*advertisers), *state.values())
+    for row in again.rows:
+        if row.row in done and "create" not in row.cells:
+            assert row.action == "unchanged"
+
+
+def test_sheets_of_another_resource() -> None:
+    """Rows of advertisers that are done, beside promo numbers that are not, are carried."""
+    frames = book(advertiser(sites=[], users=[])) | {
+        "promo_numbers": pd.DataFrame(
+            [
+                {
+                    "advertiser_id_from_network": "A-1",
+                    "advertiser_campaign_id_from_network": "C",
+                    "description": "d",
+                    "media_type": "Online: Display",
+                }
+            ]
+        )
+    }
+    frames["advertisers"]["result_status"] = "created"
+    made = plan({name: frame for name, frame in frames.items() if len(frame)})
+    assert [row.action for row in made.rows] == ["unchanged", "create"]
+    assert only(made).needs is None

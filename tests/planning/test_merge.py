@@ -1,0 +1,638 @@
+"""The full object that an update sends: what the patch names is changed, and nothing else is lost."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from invoca_bulk.planning import merge
+from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, PROMO_NUMBERS, payloads
+from invoca_bulk.schema.field_types import BOOLEAN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VERSION = "2022-08-01"
+FLAGS = [field.path.removeprefix("users.#.") for field in ADVERTISERS.fields if ".notify_on_" in field.path]
+
+
+def user(number: int, **more: Any) -> dict[str, Any]:
+    """A user as it is written, with two email addresses."""
+    addresses = [(f"u{number}@example.com", True), (f"u{number}b@example.com", False)]
+    return {
+        "id_from_network": f"U-{number}",
+        "email_settings": [{"email_address": text, "use_for_notifications": used} for text, used in addresses],
+        "first_name": "Jim",
+        "last_name": f"Williams {number}",
+        "contact_phone_number": f"805555010{number}",
+        "role": "Observer",
+        **dict.fromkeys(FLAGS, False),
+        "notify_on_budgets": True,
+        **more,
+    }
+
+
+#: As it is written; `sites` are not in the order of their ids.
+ADVERTISER: dict[str, Any] = {
+    "id_from_network": "A-1",
+    "name": "Acme Tickets & Sons",
+    "approval_status": "Approved",
+    "web_integration_phone_number": "8004377950",
+    "default_creative_id_from_network": "222",
+    "sites": [{"id_from_network": "996", "name": "two"}, {"id_from_network": "315", "name": "one"}],
+    "users": [user(1), user(2), user(3)],
+    "custom_data": {"channel": "Offline lead", "a.b": "dots"},
+}
+
+
+def read(**more: Any) -> dict[str, Any]:
+    """The same as the platform shows it."""
+    shown = copy.deepcopy({**ADVERTISER, **more})
+    for one in shown["users"]:
+        phone = one.pop("contact_phone_number")
+        one["phone_number"] = f"{phone[:3]}\u2010{phone[3:6]}\u2010{phone[6:]}"
+        one["oauth_refresh_token"] = "token" * 7
+        one["can_login_via_platform"] = True
+    return {"id": 43838, "object_url": "https://example.com", "oauth_refresh_token": "747464", **shown}
+
+
+def patch(values: dict[str, Any] | None = None, *parts: dict[str, Any], nested: str = "merge") -> dict[str, Any]:
+    return {"nested": nested, "values": values or {}, "parts": list(parts)}
+
+
+def part(
+    collection: str, part_id: str, values: dict[str, Any] | None = None, *, remove: bool = False
+) -> dict[str, Any]:
+    return {"collection": collection, "id": part_id, "remove": remove, "values": values or {}}
+
+
+def apply(change: dict[str, Any], current: Any, version: str = VERSION) -> merge.Merged:
+    """The body without the id, which is in the address."""
+    before = copy.deepcopy((change, current))
+    merged = merge.apply(ADVERTISERS, change, current, version)
+    assert (change, current) == before
+    return merged
+
+
+def body(**more: Any) -> dict[str, Any]:
+    """What is sent when `more` differs."""
+    return {name: value for name, value in {**ADVERTISER, **more}.items() if name != "id_from_network"}
+
+
+def told(merged: merge.Merged) -> list[Any]:
+    return [(one.part, one.path, one.old, one.new) for one in merged.changes]
+
+
+# What is sent back
+
+
+def test_written() -> None:
+    """What is read is sent back whole: under the names for writing, phone numbers as digits, no token, no read-only."""
+    assert merge.written(ADVERTISERS, read(), VERSION) == ADVERTISER
+
+
+@pytest.mark.parametrize("version", API_VERSIONS)
+def test_only_what_the_version_knows(version: str) -> None:
+    """The three reports that 2026-02-01 no longer has are not sent there, whatever the patch says."""
+    reports = {flag for flag in FLAGS if "performance" in flag}
+    change = patch({}, part("users", "U-1", {"notify_on_performance_notifications": True, "role": "Super"}))
+    merged = apply(change, read(), version)
+    for one in merged.body["users"]:
+        assert (reports <= set(one)) is (version < "2026-02-01")
+        assert reports.isdisjoint(one) is (version >= "2026-02-01")
+    assert len(merged.changes) == 1 + (version < "2026-02-01")
+
+
+def test_free_texts_go_back_to_the_letter() -> None:
+    """A space around a user's id or a name is the platform's own: without it, the user would be another one."""
+    odd = read(name=" Acme ", users=[user(1, id_from_network=" U-1 ")])
+    merged = apply(patch({"name": "Acme"}, part("users", "U-1", {"role": "Super"})), odd)
+    assert merged.body["name"] == " Acme "
+    assert [one["id_from_network"] for one in merged.body["users"]] == [" U-1 "]
+    assert told(merged) == [(("users", "U-1"), "role", "Observer", "Super")]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param({"custom_data": None, "users": None, "sites": None}, id="null"),
+        pytest.param({"custom_data": {}, "users": [], "sites": []}, id="empty"),
+        pytest.param({}, id="missing"),
+    ],
+)
+def test_nothing_there(values: dict[str, Any]) -> None:
+    """An advertiser without parts and custom data has full sets of nothing, and no custom data is made up."""
+    merged = apply(patch({"name": "B", "custom_data.channel": None}), {"id_from_network": "A-1", "name": "A", **values})
+    assert merged.body == {"name": "B", "users": [], "sites": []}
+    assert told(merged) == [(None, "name", "A", "B")]
+
+
+# Values of the object itself
+
+
+@pytest.mark.parametrize("name", ["approval_status"])
+@pytest.mark.parametrize("there", [None, "", "Approved"], ids=["null", "blank", "default"])
+@pytest.mark.parametrize("asked", [None, "Approved"], ids=["cleared", "default-asked"])
+def test_defaults(name: str, there: str | None, asked: str | None) -> None:
+    """No value is the platform's default: to ask for either of the two where the other is, changes nothing."""
+    assert not apply(patch({name: asked}), read(**{name: there})).is_change
+
+
+@pytest.mark.parametrize(
+    ("values", "differs"),
+    [
+        pytest.param({"name": "B"}, {"name": "B"}, id="text"),
+        pytest.param({"custom_data.channel": "x"}, {"custom_data": {"channel": "x", "a.b": "dots"}}, id="key"),
+        pytest.param(
+            {"custom_data.new": "x"}, {"custom_data": {**ADVERTISER["custom_data"], "new": "x"}}, id="new-key"
+        ),
+        pytest.param({"custom_data.a.b": None}, {"custom_data": {"channel": "Offline lead", "a.b": None}}, id="no-key"),
+        pytest.param({"web_integration_phone_number": None}, {"web_integration_phone_number": None}, id="cleared"),
+    ],
+)
+def test_one_value(values: dict[str, Any], differs: dict[str, Any]) -> None:
+    """One value changes, custom data by key, null where it is cleared; all else is sent as it was."""
+    merged = apply(patch(values), read())
+    ((path, new),) = values.items()
+    assert merged.body == body(**differs)
+    assert told(merged) == [(None, path, dict(payloads.leaves(ADVERTISER)).get(path), new)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(patch(), id="nothing"),
+        pytest.param(patch({"name": ADVERTISER["name"]}), id="same-text"),
+        pytest.param(patch({"web_integration_phone_number": "+18004377950"}), id="same-number"),
+        pytest.param(patch({"id_from_network": "A-1"}), id="own-id"),
+        pytest.param(patch({"oauth_refresh_token": "x", "object_url": "x"}), id="secret-and-read-only"),
+        pytest.param(patch({"custom_data.channel": "Offline lead", "custom_data.none": None}), id="custom-data"),
+        pytest.param(patch({}, part("users", "U-1")), id="part-without-values"),
+        pytest.param(patch({}, part("users", "U-1", {"notify_on_call_activities": None})), id="cleared-flag"),
+        pytest.param(patch({}, part("users", "U-9", remove=True)), id="removed-and-not-there"),
+        pytest.param(patch({}, part("users", "U-1", {"email_settings.3.email_address": None})), id="no-third-address"),
+        pytest.param(
+            patch({}, part("users", "U-1", {"email_settings.3.email_address": "u1b@example.com"})), id="same-address"
+        ),
+        pytest.param(patch({}, part("sites", "315", {"name": "one"})), id="same-site"),
+    ],
+)
+def test_nothing_to_do(change: dict[str, Any]) -> None:
+    """What the platform has already is no change, and everything would be sent back."""
+    merged = apply(change, read())
+    assert not merged.is_change
+    assert merged.body == body()
+
+
+def test_a_flag_that_is_not_shown_is_false() -> None:
+    """FALSE for a flag that the platform does not show is no change; TRUE is one."""
+    current = read()
+    del current["users"][0]["notify_on_budgets"]
+    flag = {value: apply(patch({}, part("users", "U-1", {"notify_on_budgets": value})), current) for value in (0, 1)}
+    assert not flag[0].is_change
+    assert told(flag[1]) == [(("users", "U-1"), "notify_on_budgets", None, True)]
+
+
+# Parts
+
+
+def test_parts_are_merged() -> None:
+    """Users and sites keep their order, a named one changes, a removed one goes, a new one comes last."""
+    new = {"first_name": "Ann", "role": None}
+    merged = apply(
+        patch(
+            {},
+            part("users", "U-9", new),
+            part("users", "U-3", {"first_name": "Ann"}),
+            part("users", "U-2", remove=True),
+            part("sites", "996", remove=True),
+            part("sites", "7"),
+        ),
+        read(),
+    )
+    sites = [ADVERTISER["sites"][1], {"id_from_network": "7"}]
+    users = [user(1), user(3, first_name="Ann"), {"id_from_network": "U-9", "first_name": "Ann"}]
+    assert merged.body == body(sites=sites, users=users)
+    assert merged.removed == (
+        merge.Removed(collection="sites", id="996", name="two"),
+        merge.Removed(collection="users", id="U-2", name="Jim Williams 2"),
+    )
+    assert merged.added == (("sites", "7"), ("users", "U-9"))
+    assert told(merged) == [
+        (("sites", "7"), "id_from_network", None, "7"),
+        (("users", "U-3"), "first_name", "Jim", "Ann"),
+        (("users", "U-9"), "id_from_network", None, "U-9"),
+        (("users", "U-9"), "first_name", None, "Ann"),
+    ]
+
+
+def test_parts_are_replaced() -> None:
+    """With `replace` the sheet's parts are all there are, in its order; what it leaves blank in one of them stays."""
+    change = patch(
+        {},
+        part("users", "U-3", {"first_name": "Ann"}),
+        part("users", "U-1"),
+        part("users", "U-2", remove=True),
+        part("users", "U-9", {"first_name": "New"}),
+        nested="replace",
+    )
+    merged = apply(change, read())
+    users = [user(3, first_name="Ann"), user(1), {"id_from_network": "U-9", "first_name": "New"}]
+    assert merged.body == body(sites=[], users=users)
+    assert [(one.collection, one.name) for one in merged.removed] == [
+        ("sites", "two"),
+        ("sites", "one"),
+        ("users", "Jim Williams 2"),
+    ]
+    assert merged.added == (("users", "U-9"),)
+
+
+@pytest.mark.parametrize(
+    ("nested", "changes"), [("merge", []), ("replace", [(None, "sites.1.id_from_network", "996", "315")])]
+)
+def test_the_default_site(nested: str, changes: list[Any]) -> None:
+    """The first site is the default: only `replace` makes another one the first, which is a change then."""
+    users = [part("users", one["id_from_network"]) for one in reversed(ADVERTISER["users"])]
+    merged = apply(patch({}, part("sites", "315"), part("sites", "996"), *users, nested=nested), read())
+    assert told(merged) == changes
+    assert [one["id_from_network"] for one in merged.body["sites"]] == (["315", "996"] if changes else ["996", "315"])
+
+
+@pytest.mark.parametrize(("nested", "count"), [("merge", 4), ("replace", 1)])
+def test_parts_without_an_id_or_with_the_same(nested: str, count: int) -> None:
+    """A part that no sheet can name stays unless all is replaced; one without a name is called by its id."""
+    nobody = {name: value for name, value in user(2).items() if name not in {"id_from_network", "last_name"}}
+    twin = {"id_from_network": "U-1", "contact_phone_number": "8055550100"}
+    merged = apply(patch({}, part("users", "U-1"), nested=nested), read(users=[user(1), nobody, twin, user(4)]))
+    assert len(merged.body["users"]) == count
+    assert [(one.id, one.name) for one in merged.removed if one.collection == "users"] == (
+        [("", "Jim"), ("U-1", "U-1"), ("U-4", "Jim Williams 4")] if nested == "replace" else []
+    )
+
+
+def test_ids_are_compared_as_texts() -> None:
+    """A site that the platform shows with an integer is the one that the sheet names; `0315` is another."""
+    sites = [{"id_from_network": 315, "name": "one"}]
+    merged = apply(patch({}, part("sites", "315", {"name": "x"}), part("sites", "0315")), read(sites=sites))
+    assert merged.body["sites"] == [{"id_from_network": "315", "name": "x"}, {"id_from_network": "0315"}]
+
+
+def test_the_naive_update_loses_users(platform: Callable[..., Any]) -> None:
+    """The control: a PUT of the edited row alone deletes all users; the merged one changes the number alone."""
+    change = {"web_integration_phone_number": "8005550199"}
+    platform("POST", "advertisers", ADVERTISER)
+    before = platform("GET", "advertisers/A-1").json()
+    naive = {"name": ADVERTISER["name"], "sites": ADVERTISER["sites"], **change}
+    assert platform("PUT", "advertisers/A-1", naive).json()["users"] == []
+    platform("PUT", "advertisers/A-1", ADVERTISER)
+    current = platform("GET", "advertisers/A-1").json()
+    after = platform("PUT", "advertisers/A-1", apply(patch(change), current).body)
+    assert after.status_code == 200
+    assert without_tokens(after.json()) == without_tokens({**before, **change})
+
+
+def without_tokens(advertiser: dict[str, Any]) -> dict[str, Any]:
+    users = [{key: one[key] for key in one if key != "oauth_refresh_token"} for one in advertiser["users"]]
+    return {**advertiser, "users": users}
+
+
+# Email addresses
+
+
+def addresses(*texts: str) -> list[dict[str, Any]]:
+    return [{"email_address": text, "use_for_notifications": True} for text in texts]
+
+
+A, B, C = "a@example.com", "b@example.com", "c@example.com"
+AB = addresses(A, B)
+
+
+def emails(**values: Any) -> dict[str, Any]:
+    """`_1=A` is the address of the first columns, `used_1` its flag."""
+    names = {"used": "use_for_notifications", "": "email_address"}
+    at = {name: name.rpartition("_") for name in values}
+    return {f"email_settings.{at[name][2]}.{names[at[name][0]]}": value for name, value in values.items()}
+
+
+@pytest.mark.parametrize(
+    ("values", "after", "changes"),
+    [
+        pytest.param(emails(_1=C), addresses(C, B), [(1, A, C)], id="replaced"),
+        pytest.param(emails(_2=C), addresses(A, C), [(2, B, C)], id="replaced-second"),
+        pytest.param(emails(_3=C, used_3=True), addresses(A, B, C), [(3, None, C)], id="added"),
+        pytest.param(emails(_9=C, used_9=True), addresses(A, B, C), [(9, None, C)], id="added-far-off"),
+        pytest.param(emails(_1=B), AB, [], id="the-other-one"),
+        pytest.param(emails(_1=B, _2=A), AB, [], id="in-another-order"),
+        pytest.param(emails(_1=C, used_1=True, _2=A), addresses(A, B, C), [(1, None, C)], id="place-is-claimed"),
+        pytest.param(emails(_1=B.upper()), addresses(A, B.upper()), [(1, B, B.upper())], id="in-capitals"),
+        pytest.param(emails(_1=None), addresses(B), [(1, A, None)], id="taken-away"),
+        pytest.param(emails(_1=None, used_1=True, _2=B), addresses(B), [(1, A, None)], id="taken-away-with-its-flag"),
+        pytest.param(emails(_1=None, _2=C), addresses(C), [(1, A, None), (2, B, C)], id="taken-away-and-replaced"),
+        pytest.param(emails(_1=None, _2=A), AB, [], id="kept-by-its-address"),
+        pytest.param(emails(_3=None, used_3=True), AB, [], id="not-there"),
+    ],
+)
+def test_addresses(values: dict[str, Any], after: list[Any], changes: list[Any]) -> None:
+    """An address means the entry that has it, else its number does; numbers that the sheet does not have stay."""
+    current = read(users=[user(1, email_settings=AB)])
+    merged = apply(patch({}, part("users", "U-1", values)), current)
+    assert merged.body == body(users=[user(1, email_settings=after)])
+    of_addresses = [one for one in merged.changes if one.path.endswith("email_address")]
+    assert [(int(one.path.split(".")[1]), one.old, one.new) for one in of_addresses] == changes
+    if values.keys() == {"email_settings.1.email_address"}:
+        assert len(merged.changes) == len(changes)
+
+
+def test_a_flag_goes_by_number() -> None:
+    """Without an address in the sheet, the flag of the second address is the second one's."""
+    current = read(users=[user(1, email_settings=AB)])
+    merged = apply(patch({}, part("users", "U-1", emails(used_2=False))), current)
+    assert merged.body["users"][0]["email_settings"] == [AB[0], {**AB[1], "use_for_notifications": False}]
+    assert told(merged) == [(("users", "U-1"), "email_settings.2.use_for_notifications", True, False)]
+
+
+def test_a_flag_without_an_address_is_not_dropped() -> None:
+    """A flag for an address that is nowhere is sent, so that the platform's refusal tells; it is never just lost."""
+    merged = apply(patch({}, part("users", "U-1", emails(used_3=True))), read(users=[user(1, email_settings=AB)]))
+    assert merged.body["users"][0]["email_settings"] == [*AB, {"use_for_notifications": True}]
+    assert merged.is_change
+
+
+@pytest.mark.parametrize(
+    ("values", "now", "after"),
+    [
+        pytest.param(emails(_1=None), [B], [B], id="taken-away-already"),
+        pytest.param(emails(_1=None), [C, A, B], [C, B], id="moved"),
+        pytest.param(emails(_1=C), [B], [B, C], id="replaced-one-is-gone"),
+        pytest.param(emails(_1=C), [C, B], [C, B], id="replaced-already"),
+        pytest.param(
+            emails(_3=C, used_3=True), [A, B, "d@example.com"], [A, B, "d@example.com", C], id="place-is-taken"
+        ),
+    ],
+)
+def test_a_bound_patch_means_what_the_plan_showed(values: dict[str, Any], now: list[str], after: list[str]) -> None:
+    """When the addresses have changed since the plan, a bound patch still means those that it meant."""
+    planned = read(users=[user(1, email_settings=AB)])
+    change = merge.bound(ADVERTISERS, patch({}, part("users", "U-1", values), part("users", "U-9")), planned, VERSION)
+    merged = apply(change, read(users=[user(1, email_settings=addresses(*now))]))
+    assert [one["email_address"] for one in merged.body["users"][0]["email_settings"]] == after
+
+
+# Creating
+
+
+def test_create() -> None:
+    """Without an object all values are new, those that are FALSE included; the id is in the body; null says nothing."""
+    values = {
+        "id_from_network": "A-9",
+        "name": "N",
+        "approval_status": None,
+        "custom_data.x": "y",
+        "custom_data.z": None,
+    }
+    flags = {"notify_on_budgets": False, "role": None}
+    change = patch(
+        values, part("sites", "1", {"name": "s"}), part("users", "U", flags), part("users", "V", remove=True)
+    )
+    merged = apply(change, None)
+    assert merged.body == {
+        "id_from_network": "A-9",
+        "name": "N",
+        "custom_data": {"x": "y"},
+        "sites": [{"id_from_network": "1", "name": "s"}],
+        "users": [{"id_from_network": "U", "notify_on_budgets": False}],
+    }
+    assert all(one.old is None for one in merged.changes)
+    assert len(merged.changes) == 7
+    assert merged.added == (("sites", "1"), ("users", "U"))
+    assert merged.is_change
+    assert merge.bound(ADVERTISERS, change, None, VERSION)["values"] == values
+
+
+def test_create_without_parts() -> None:
+    """A new advertiser without parts has no sets at all; whether that is enough is not for the merging to say."""
+    assert apply(patch({"name": "N"}), None).body == {"name": "N"}
+
+
+# Promo numbers
+
+
+def test_a_promo_number() -> None:
+    """A promo number is merged in the same way, without what only chose it and without its ids."""
+    current = {"id": 5, "id_from_network": "5", "promo_number": "8004377950", "description": "old", "promo_type": None}
+    change = patch({"description": "new", "local_center.tn_prefix": "805", "hours_of_operation.open_24_7": True})
+    merged = merge.apply(PROMO_NUMBERS, change, current, "2026-02-01")
+    assert merged.body == {"description": "new", "hours_of_operation": {"open_24_7": True}}
+    assert [(one.path, one.old, one.new) for one in merged.changes] == [
+        ("description", "old", "new"),
+        ("hours_of_operation.open_24_7", None, True),
+    ]
+
+
+# Any advertiser, any patch
+
+NAMES = st.text(alphabet=st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=5)
+USER_IDS = st.lists(st.sampled_from([f"U-{number}" for number in range(6)]), max_size=4, unique=True)
+SITE_IDS = st.lists(st.sampled_from([str(number) for number in range(300, 306)]), max_size=4, unique=True)
+EMAILS = st.sampled_from([f"{name}@example.com" for name in "abcde"])
+PHONES = st.from_regex("[2-9][0-9]{9}", fullmatch=True)
+ROLES = st.sampled_from(["Super", "Manager", "Member", "Observer"])
+
+
+def user_records(part_id: str) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {
+            "id_from_network": st.just(part_id),
+            "email_settings": st.lists(EMAILS, min_size=1, max_size=3, unique=True).map(lambda some: addresses(*some)),
+            "first_name": NAMES,
+            "last_name": NAMES,
+            "contact_phone_number": PHONES,
+            "role": ROLES,
+            **dict.fromkeys(FLAGS, st.booleans()),
+        }
+    )
+
+
+def site_records(part_id: str) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({"id_from_network": st.just(part_id), "name": NAMES})
+
+
+def each(ids: list[str], record: Callable[[str], st.SearchStrategy[Any]]) -> st.SearchStrategy[list[Any]]:
+    return st.tuples(*map(record, ids)).map(list)
+
+
+OBJECTS = st.fixed_dictionaries(
+    {
+        "id_from_network": st.just("A-1"),
+        "name": NAMES,
+        "approval_status": st.sampled_from(["Applied", "Approved"]),
+        "sites": SITE_IDS.filter(bool).flatmap(lambda ids: each(ids, site_records)),
+        "users": USER_IDS.flatmap(lambda ids: each(ids, user_records)),
+        "custom_data": st.dictionaries(NAMES, NAMES, max_size=3),
+    },
+    optional={"web_integration_phone_number": PHONES, "default_creative_id_from_network": st.just("7")},
+)
+USER_VALUES = st.fixed_dictionaries(
+    {},
+    optional={
+        "first_name": NAMES,
+        "contact_phone_number": PHONES,
+        "role": ROLES | st.none(),
+        "notify_on_budgets": st.booleans() | st.none(),
+        **{f"email_settings.{number}.email_address": EMAILS | st.none() for number in (1, 2)},
+        "email_settings.1.use_for_notifications": st.booleans(),
+    },
+)
+
+
+def part_patches(collection: str, values: st.SearchStrategy[Any]) -> Callable[[str], st.SearchStrategy[Any]]:
+    return lambda part_id: st.builds(part, st.just(collection), st.just(part_id), values, remove=st.booleans())
+
+
+def have_each_address_once(change: dict[str, Any]) -> bool:
+    """As validation sees to it."""
+    for one in change["parts"]:
+        texts = [value for path, value in one["values"].items() if path.endswith("email_address") and value]
+        if len(set(texts)) < len(texts):
+            return False
+    return True
+
+
+PATCHES = st.builds(
+    lambda values, users, sites, nested: patch(values, *users, *sites, nested=nested),
+    st.fixed_dictionaries({}, optional={"name": NAMES, "custom_data.x": NAMES | st.none()}),
+    USER_IDS.flatmap(lambda ids: each(ids, part_patches("users", USER_VALUES))),
+    SITE_IDS.flatmap(lambda ids: each(ids, part_patches("sites", st.fixed_dictionaries({"name": NAMES})))),
+    st.sampled_from(["merge", "replace"]),
+).filter(have_each_address_once)
+VERSIONS = st.sampled_from(API_VERSIONS)
+
+
+def by_id(advertiser: Any, collection: str) -> dict[str, Any]:
+    return {one["id_from_network"]: one for one in advertiser[collection]}
+
+
+@given(current=OBJECTS, version=VERSIONS)
+@settings(deadline=None)
+def test_an_empty_patch_changes_nothing(current: dict[str, Any], version: str) -> None:
+    """Nothing asked for: nothing changes, and every part is in the body; what is written is its own written form."""
+    merged = merge.apply(ADVERTISERS, patch(), current, version)
+    written = merge.written(ADVERTISERS, current, version)
+    assert not merged.is_change
+    assert {**merged.body, "id_from_network": "A-1"} == written
+    assert merge.written(ADVERTISERS, written, version) == written
+    assert (written == {name: value for name, value in current.items() if value != {}}) is (
+        version < "2026-02-01" or not current["users"]
+    )
+
+
+@given(current=OBJECTS, change=PATCHES, version=VERSIONS)
+@settings(deadline=None)
+def test_only_what_is_named_is_lost(current: dict[str, Any], change: dict[str, Any], version: str) -> None:
+    """Whatever the patch: parts that it does not name are sent as they were, in their order, or told as removed."""
+    merged = merge.apply(ADVERTISERS, change, current, version)
+    old = merge.written(ADVERTISERS, current, version)
+    for collection in ("users", "sites"):
+        there, after = by_id(old, collection), by_id(merged.body, collection)
+        named = {one["id"] for one in change["parts"] if one["collection"] == collection}
+        removed = {one.id for one in merged.removed if one.collection == collection}
+        added = {part_id for name, part_id in merged.added if name == collection}
+        assert after.keys() == (there.keys() - removed) | added
+        assert all(after[part_id] == there[part_id] for part_id in after if part_id not in named)
+        if change["nested"] == "merge":
+            assert removed <= named
+            assert [part_id for part_id in after if part_id in there] == [one for one in there if one in after]
+
+
+@given(current=OBJECTS, change=PATCHES, version=VERSIONS)
+@settings(deadline=None)
+def test_twice_is_once(current: dict[str, Any], change: dict[str, Any], version: str) -> None:
+    """Applied to what it came to, a bound patch changes nothing: an update whose answer was lost can be repeated."""
+    once_bound = merge.bound(ADVERTISERS, change, current, version)
+    once = merge.apply(ADVERTISERS, once_bound, current, version)
+    assert once == merge.apply(ADVERTISERS, change, current, version)
+    twice = merge.apply(ADVERTISERS, once_bound, once.body, version)
+    assert not twice.is_change
+    assert merge.written(ADVERTISERS, twice.body, version) == merge.written(ADVERTISERS, once.body, version)
+
+
+@given(current=OBJECTS, change=PATCHES, version=VERSIONS)
+@settings(deadline=None)
+def test_a_change_is_a_difference(current: dict[str, Any], change: dict[str, Any], version: str) -> None:
+    """There is a change exactly when the body differs from the one of an empty patch."""
+    merged = merge.apply(ADVERTISERS, change, current, version)
+    unchanged = merge.apply(ADVERTISERS, patch(), current, version)
+    assert merged.is_change is (sets_by_id(merged.body) != sets_by_id(unchanged.body))
+
+
+def sets_by_id(sent: Any) -> dict[str, Any]:
+    """Of the order of a set that is replaced only the first site counts, which is the default."""
+    return {**sent, "users": by_id(sent, "users"), "sites": by_id(sent, "sites"), "first": sent["sites"][:1]}
+
+
+@given(current=OBJECTS.filter(lambda one: one["users"]), data=st.data(), version=VERSIONS)
+@settings(deadline=None)
+def test_one_leaf(current: dict[str, Any], data: st.DataObject, version: str) -> None:
+    """One value that differs is exactly one change, and all other leaves of the body are the same."""
+    number = data.draw(st.integers(0, len(current["users"]) - 1))
+    one = current["users"][number]
+    old = merge.apply(ADVERTISERS, patch(), current, version).body
+    own = [path for path, _ in payloads.leaves(old["users"][number]) if path != "id_from_network"]
+    path = data.draw(st.sampled_from(own))
+    kind = ADVERTISERS.by_path[f"users.#.{payloads.paths.pattern(path)}"].kind
+    before = dict(payloads.leaves(one))[path]
+    new = not before if kind is BOOLEAN else "Member" if before == "Super" else OTHER.get(kind.name, "Super")
+    merged = merge.apply(ADVERTISERS, patch({}, part("users", one["id_from_network"], {path: new})), current, version)
+    assert told(merged) == [(("users", one["id_from_network"]), path, before, new)]
+    expected = dict(payloads.leaves(old)) | {f"users.{number + 1}.{path}": new}
+    assert dict(payloads.leaves(merged.body)) == expected
+
+
+#: Name of a kind to a value that no generated user has.
+OTHER = {"text": "another text", "phone number": "+448081570192", "email address": "z@example.com"}
+
+
+# Over HTTP
+
+
+@pytest.mark.parametrize("version", API_VERSIONS)
+def test_the_platform_takes_it(platform: Callable[..., Any], version: str) -> None:
+    """What is read can be changed in one place and written in every version; all else is read back as it was."""
+    assert platform("POST", "advertisers", ADVERTISER, VERSION).status_code == 201
+    before = platform("GET", "advertisers/A-1", version=version).json()
+    nothing = merge.apply(ADVERTISERS, patch(), before, version)
+    answer = platform("PUT", "advertisers/A-1", nothing.body, version)
+    assert (answer.status_code, answer.json()) == (200, before)
+    change = patch({"custom_data.channel": None}, part("users", "U-2", {"role": "Super", **emails(_2=None)}))
+    merged = merge.apply(ADVERTISERS, change, before, version)
+    assert platform("PUT", "advertisers/A-1", merged.body, version).status_code == 200
+    after = platform("GET", "advertisers/A-1", version=version).json()
+    expected = copy.deepcopy(before)
+    expected["users"][1] |= {"role": "Super", "email_settings": expected["users"][1]["email_settings"][:1]}
+    del expected["custom_data"]["channel"]
+    assert after == expected
+    assert not merge.apply(ADVERTISERS, change, after, version).is_change
+
+
+@given(data=st.data(), version=VERSIONS)
+@settings(deadline=None, max_examples=25)
+def test_any_advertiser_over_http(sandbox: Any, http: Any, data: st.DataObject, version: str) -> None:
+    """Any advertiser that is read and written back stays the same; a site's change keeps the users and the order."""
+    network_id = "merging"
+    sandbox.store.add_network(network_id, empty=True)
+    url = f"/api/{version}/{network_id}/advertisers"
+    sent = merge.written(ADVERTISERS, data.draw(OBJECTS), version)
+    assert http.post(f"{url}.json", json=sent).status_code == 201
+    before = http.get(f"{url}/A-1.json").json()
+    assert http.put(f"{url}/A-1.json", json=merge.apply(ADVERTISERS, patch(), before, version).body).json() == before
+    change = patch({}, part("sites", "300", {"name": "changed"}))
+    after = http.put(f"{url}/A-1.json", json=merge.apply(ADVERTISERS, change, before, version).body).json()
+    sites = {one["id_from_network"]: one for one in before["sites"]} | {
+        "300": {"id_from_network": "300", "name": "changed"}
+    }
+    assert after == {**before, "sites": list(sites.values())}
+    assert http.delete(f"{url}/A-1.json").status_code == 200

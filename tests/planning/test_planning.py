@@ -1,0 +1,410 @@
+"""What is going to be done, decided from checked rows and the platform's state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from invoca_bulk import planning, sheets, validation
+from invoca_bulk.planning import Observed
+from invoca_bulk.schema import DEFAULT_API_VERSION, Action
+from invoca_bulk.schema.issue_catalog import CATALOGUE, ISSUE_COLUMNS
+from invoca_bulk.schema.result_columns import DONE, Outcome
+from tests.examples import GOOD, frame_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from invoca_bulk.planning import Plan, Scope
+    from invoca_bulk.validation import Checked
+
+CAMPAIGN: Scope = ("advertisers", "A-1", "advertiser_campaigns", "C-1")
+AFFILIATE = (*CAMPAIGN, "affiliates", "F-1", "affiliate_campaigns")
+OWN = "id_from_network"
+
+
+def check(*rows: Mapping[str, Any]) -> Checked:
+    return validation.validate(sheets.load(frame_of(*rows), resource="promo_numbers"), version=DEFAULT_API_VERSION)
+
+
+def plan_of(checked: Checked, observed: Mapping[Scope, Observed] | None = None) -> Plan:
+    """The plan, with nothing on the platform where a test does not say otherwise."""
+    empty = {scope: Observed() for scope in planning.needed(checked)}
+    return planning.make(checked, empty | dict(observed or {}))
+
+
+def errors_of(made: Plan) -> pd.DataFrame:
+    """The issues that keep rows from being sent."""
+    return made.issues[made.issues["level"] == "error"]
+
+
+def plan(*rows: Mapping[str, Any], observed: Mapping[Scope, Observed] | None = None) -> Plan:
+    return plan_of(check(*rows), observed)
+
+
+# What has to be known
+
+
+@pytest.mark.parametrize(
+    ("rows", "scopes"),
+    [
+        pytest.param([], [], id="no-rows"),
+        pytest.param([{}, {}], [CAMPAIGN], id="each-once"),
+        pytest.param([{"affiliate_id_from_network": "F-1"}, {}], [AFFILIATE, CAMPAIGN], id="in-the-sheets-order"),
+        pytest.param([{"advertiser_campaign_id_from_network": " C-1"}, {}], [CAMPAIGN], id="as-cleaned"),
+        pytest.param([{"quantity": "0"}], [], id="rows-with-errors"),
+        pytest.param([{"result_status": "created"}, {"result_status": "unknown"}], [], id="rows-done-earlier"),
+        pytest.param([{"result_status": "rejected"}], [CAMPAIGN], id="rows-to-be-tried-again"),
+        pytest.param([{"descripion": ""}], [], id="bad-header"),
+    ],
+)
+def test_needed(rows: list[dict[str, str]], scopes: list[Scope]) -> None:
+    """The platform is asked about the places where something is to be created, and no others."""
+    assert planning.needed(check(*rows)) == scopes
+
+
+# Steps
+
+
+def test_step() -> None:
+    """A row becomes one call: where it goes, what it says, nothing of our own columns."""
+    made = plan(
+        {
+            "local_center.tn_prefix": "805.0",
+            "tn_prefix_whitelist": "805, 212",
+            "local_number_preferences.restrict_search_to_state": "no",
+            "promo_type": "[]",
+            "custom_data.1": "x",
+            "custom_data.a.b": "{}",
+            "notes": "n",
+            "id": "7",
+            "quantity": "1",
+            "action": "create",
+            "result_status": "failed",
+            "result_run": "R",
+        }
+    )
+    (step,) = made.steps
+    assert (step.number, step.action, step.verb, step.own_id) == (0, Action.CREATE, "POST", "")
+    assert step.path == (*CAMPAIGN, "promo_numbers")
+    assert step.body == {
+        "description": "Spring sale",
+        "media_type": "Online: Display",
+        "local_center": {"tn_prefix": "805"},
+        "tn_prefix_whitelist": ["805", "212"],
+        "local_number_preferences": {"restrict_search_to_state": False},
+        "custom_data": {"1": "x", "a.b": "{}"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "path", "own_id"),
+    [
+        pytest.param({}, (*CAMPAIGN, "promo_numbers"), "", id="campaign"),
+        pytest.param({"affiliate_id_from_network": "F-1"}, (*AFFILIATE, "promo_numbers"), "", id="affiliate"),
+        pytest.param({OWN: "X"}, (*CAMPAIGN, "promo_numbers_by_id"), "X", id="own-id"),
+        pytest.param({OWN: " a/b%2F? "}, (*CAMPAIGN, "promo_numbers_by_id"), "a/b%2F?", id="odd-own-id"),
+        pytest.param(
+            {OWN: "007", "affiliate_id_from_network": "F-1"},
+            (*AFFILIATE, "promo_numbers_by_id"),
+            "007",
+            id="own-id-of-affiliate",
+        ),
+    ],
+)
+def test_where(row: dict[str, str], path: tuple[str, ...], own_id: str) -> None:
+    """A number goes to the row's campaign; one with an own id through the collection that can be read back by it."""
+    (step,) = plan(row).steps
+    assert step.path == path
+    assert step.own_id == own_id
+    assert (step.body or {}).get("id_from_network", "") == own_id
+
+
+@pytest.mark.parametrize(
+    ("quantity", "cells"),
+    [
+        pytest.param("", [""], id="blank"),
+        pytest.param("1", ["1"], id="one"),
+        pytest.param("3", ["1", "1", "1"], id="three"),
+        pytest.param("3.0", ["1", "1", "1"], id="cleaned"),
+    ],
+)
+def test_quantity(quantity: str, cells: list[str]) -> None:
+    """A quantity of 3 is three rows of quantity 1, one step each; a blank one stays blank."""
+    made = plan({"Quantity": quantity, "notes": "n"})
+    at = made.sheets[0].headers.index("Quantity")
+    assert [row.cells[at] for row in made.rows] == cells
+    assert [row.step for row in made.rows] == list(range(len(cells)))
+    assert {row.row for row in made.rows} == {2}
+    assert {row.cells[-1] for row in made.rows} == {"n"}
+    assert made.new_numbers == len(made.steps) == len(cells)
+
+
+def test_quantity_of_a_row_without_steps() -> None:
+    """A row that is not sent keeps its quantity, so that its correction buys what was asked for."""
+    made = plan({"quantity": "3", "description": ""}, {"quantity": "5", "result_status": "unknown"})
+    assert [row.cells[made.sheets[0].headers.index("quantity")] for row in made.rows] == ["3", "5"]
+    assert made.new_numbers == 0
+
+
+# Rows without a step
+
+
+@pytest.mark.parametrize("outcome", [*sorted(DONE), Outcome.UNKNOWN])
+@pytest.mark.parametrize("change", [str, str.upper, " {} ".format])
+def test_carried(outcome: Outcome, change: Any) -> None:
+    """What an earlier run made of a row stands, whatever its cells hold."""
+    made = plan({"Result Status": change(outcome.value), "description": "", "media_type": "#N/A"})
+    (row,) = made.rows
+    assert (row.outcome, row.carried, row.step, row.error) == (outcome, True, None, "")
+    assert row.cells[:4] == ("A-1", "C-1", "", "#N/A")
+    assert made.steps == ()
+
+
+def test_invalid_row() -> None:
+    """A row with errors says all of them and what to do about each; its warnings are not among them."""
+    made = plan({"media_type": "Online Display", "local_center.zipcode": "2134", "description": " x"})
+    (row,) = made.rows
+    assert (row.outcome, row.carried, row.step) == (Outcome.INVALID, False, None)
+    assert row.error == (
+        "media_type: 'Online Display' is not one of the values of 'media_type'. | "
+        "local_center.zipcode: '2134' is not a zip code; Excel drops the zero at the start."
+    )
+    assert row.fix == "media_type: Online: Display | local_center.zipcode: 02134"
+
+
+def test_good_rows_among_bad_ones() -> None:
+    """Bad rows do not shift the numbers of the steps."""
+    made = plan({}, {"quantity": "0"}, {"quantity": "2"}, {"result_status": "created"}, {})
+    assert [(row.row, row.step, row.outcome) for row in made.rows] == [
+        (2, 0, None),
+        (3, None, Outcome.INVALID),
+        (4, 1, None),
+        (4, 2, None),
+        (5, None, Outcome.CREATED),
+        (6, 3, None),
+    ]
+    assert [step.number for step in made.steps] == [0, 1, 2, 3]
+
+
+def test_bad_header() -> None:
+    """With a bad header no row is sent, and each says why; rows that are done stay done."""
+    made = plan({"descripion": "x"}, {"quantity": "0"}, {"result_status": "created"})
+    assert made.steps == ()
+    assert [row.outcome for row in made.rows] == [Outcome.INVALID, Outcome.INVALID, Outcome.CREATED]
+    assert made.rows[0].error.startswith("descripion: The column 'descripion' is not known")
+    assert made.rows[1].error.startswith("quantity: 0 is not between")
+
+
+def test_no_rows() -> None:
+    """A sheet without rows is a plan without steps."""
+    made = plan()
+    assert (made.rows, made.steps, made.new_numbers) == ((), (), 0)
+
+
+# What the platform's state speaks against
+
+
+def number(own_id: Any, **more: Any) -> dict[str, Any]:
+    return {"id": 21, "id_from_network": own_id, "promo_number": "8005550100"} | more
+
+
+THERE: dict[Scope, Observed] = {CAMPAIGN: Observed(objects=(number("4531"), number("X")))}
+GONE: dict[Scope, Observed] = {CAMPAIGN: Observed(refusal="Could not find C-1 (RecordNotFound, 404)")}
+
+
+@pytest.mark.parametrize(
+    ("row", "observed", "code", "column", "value", "text"),
+    [
+        pytest.param(
+            {OWN: "X ", "action": "create"}, THERE, "own_id_exists", OWN, "X", "'X': 8005550100.", id="own-id"
+        ),
+        pytest.param(
+            {}, GONE, "campaign_not_found", "", "", "Could not find C-1 (RecordNotFound, 404).", id="no-campaign"
+        ),
+        pytest.param({OWN: "X"}, GONE, "campaign_not_found", "", "", "Could not find", id="no-campaign-for-an-own-id"),
+        pytest.param(
+            {},
+            {CAMPAIGN: Observed(refusal="It is gone.")},
+            "campaign_not_found",
+            "",
+            "",
+            "goes: It is gone.",
+            id="one-full-stop",
+        ),
+        pytest.param(
+            {}, {CAMPAIGN: Observed(refusal="{} %s {0}")}, "campaign_not_found", "", "", "{} %s {0}.", id="braces"
+        ),
+        pytest.param(
+            {OWN: "{}", "action": "create"},
+            {CAMPAIGN: Observed(objects=(number("{}"),))},
+            "own_id_exists",
+            OWN,
+            "{}",
+            "'{}'",
+            id="braces-in-id",
+        ),
+    ],
+)
+def test_refused_by_state(
+    *, row: dict[str, str], observed: dict[Scope, Observed], code: str, column: str, value: str, text: str
+) -> None:
+    """A row that the platform's state speaks against is invalid, with the reason beside the other issues."""
+    made = plan({"description": " x"} | row, {"affiliate_id_from_network": "F-1"}, observed=observed)
+    issue = errors_of(made).iloc[0]
+    assert len(errors_of(made)) == 1
+    assert (issue["row"], issue["column"], issue["level"], issue["code"]) == (2, column, "error", code)
+    assert issue["value"] == value
+    assert text in issue["message"]
+    assert issue["message"].endswith(".")
+    assert not issue["message"].endswith("..")
+    assert issue["fix"] == CATALOGUE[code].fix
+    assert (made.rows[0].outcome, made.rows[0].error) == (Outcome.INVALID, issue["message"])
+    assert made.rows[0].fix == issue["fix"]
+    assert [one.row for one in made.rows if one.step is not None] == [3]
+
+
+@pytest.mark.parametrize(
+    "existing",
+    [
+        pytest.param(number("x"), id="another-case"),
+        pytest.param(number("0X"), id="another-id"),
+        pytest.param({"promo_number": "8005550100"}, id="no-id"),
+        pytest.param(number(None), id="null"),
+    ],
+)
+def test_own_id_is_free(existing: dict[str, Any]) -> None:
+    """Another number of the campaign is no reason not to create one."""
+    assert len(plan({OWN: "X"}, {}, observed={CAMPAIGN: Observed(objects=(existing,))}).steps) == 2
+
+
+def test_own_id_of_another_campaign() -> None:
+    """An own id is free in one campaign though another has it."""
+    made = plan({OWN: "X", "affiliate_id_from_network": "F-1"}, {OWN: "Y"}, observed=THERE)
+    assert len(made.steps) == 2
+
+
+def test_issues_of_the_plan() -> None:
+    """The plan's issues are validation's and its own, of one form, in the order of the rows."""
+    checked = check(
+        {"notes": "n"}, {OWN: "X", "action": "create"}, {"quantity": "0"}, {OWN: "4531", "action": "create"}
+    )
+    made = plan_of(checked, THERE)
+    assert made.issues.columns.to_list() == list(ISSUE_COLUMNS)
+    assert made.issues.dtypes.to_dict() == checked.issues.dtypes.to_dict()
+    assert list(zip(made.issues["row"].fillna(0), made.issues["code"], strict=True)) == [
+        (0, "column_unknown"),
+        (3, "own_id_exists"),
+        (4, "out_of_range"),
+        (5, "own_id_exists"),
+    ]
+
+
+def test_headers_are_the_analysts() -> None:
+    """The plan calls the columns what the sheet calls them."""
+    checked = validation.validate(
+        sheets.load(pd.DataFrame([GOOD | {"Own ID": "X", "action": "create"}]), resource="promo_numbers"),
+        version=DEFAULT_API_VERSION,
+    )
+    made = plan_of(checked, THERE)
+    assert made.titles["promo_numbers"][OWN] == "Own ID"
+    assert errors_of(made)["column"].to_list() == ["Own ID"]
+
+
+# Identity
+
+
+FINGERPRINT = plan({"notes": "n"}).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        pytest.param(plan({"notes": "n"}), True, id="same"),
+        pytest.param(plan({"notes": "m"}), False, id="a-cell"),
+        pytest.param(plan({"notes": "n"}, {"notes": "n"}), False, id="a-row-more"),
+        pytest.param(plan({"remark": "n"}), False, id="a-header"),
+        pytest.param(plan({"notes": "n", "x": ""}), False, id="a-column-more"),
+        pytest.param(plan({"description": "Spring sale", "notes": "n"}), True, id="named-again"),
+        pytest.param(plan({"advertiser_id_from_network": "A-1C-1", "notes": "n"}), False, id="moved-between-cells"),
+    ],
+)
+def test_fingerprint(other: Plan, same: bool) -> None:  # noqa: FBT001  a column of the table
+    """The same content has the same fingerprint, and any other content another."""
+    assert (other.fingerprint == FINGERPRINT) is same
+
+
+def test_fingerprint_of_files(tmp_path: Any) -> None:
+    """What a file is called, and whether it is CSV or a frame, does not matter."""
+    lines = [",".join(GOOD), ",".join(GOOD.values())]
+    prints = {plan({}).fingerprint}
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("\n".join(lines), encoding="utf-8")
+        prints.add(plan_of(validation.validate(sheets.load(tmp_path / name), version=DEFAULT_API_VERSION)).fingerprint)
+    assert len(prints) == 1
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\0b", "\u202e", "{}", "x" * 131_072])
+def test_fingerprint_of_hostile_texts(text: str) -> None:
+    """Whatever a carried column holds, the content has a fingerprint."""
+    assert len(plan({"notes": text, text[:20]: "x"}).fingerprint) == 64
+
+
+# Everything is accounted for
+
+
+ROWS = st.fixed_dictionaries(
+    {
+        "action": st.sampled_from(["", "", "create", "update", "delete", "move", "buy"]),
+        "quantity": st.sampled_from(["", "1", "2", "0"]),
+        OWN: st.sampled_from(["", "X", "Y", "4531", ".."]),
+        "promo_number": st.sampled_from(["", "", "8005550100", "800-555-0101", "8005550102"]),
+        "description": st.sampled_from(["Spring sale", "Other", ""]),
+        "custom_data.a": st.sampled_from(["", "1", "[]"]),
+        "affiliate_id_from_network": st.sampled_from(["", "F-1"]),
+        "destination_advertiser_id_from_network": st.sampled_from(["", "", "A-1", "A-2"]),
+        "destination_advertiser_campaign_id_from_network": st.sampled_from(["", "", "C-1", "C-2"]),
+        "result_status": st.sampled_from(["", "", "created", "unknown", "rejected"]),
+    }
+)
+
+
+#: The second of them has no description, which no update can do without.
+FEW: dict[Scope, Observed] = {
+    CAMPAIGN: Observed(
+        objects=(
+            number("X", description="Other", media_type="Online: Display", custom_data={"a": "1"}),
+            number("4531", promo_number="8005550101", media_type="Online: Display"),
+        )
+    ),
+    AFFILIATE: Observed(refusal="Could not find F-1"),
+}
+
+
+@given(rows=st.lists(ROWS, max_size=10))
+@settings(deadline=None, max_examples=150)
+def test_every_row_has_its_place(rows: list[dict[str, str]]) -> None:
+    """Each row has either a step or an outcome; each step belongs to one row; no error row is sent.
+
+    Nothing is asked for twice: an own id is given once, and a number that exists is touched by one row only.
+    """
+    made = plan(*rows, observed=FEW)
+    assert sorted({row.row for row in made.rows}) == list(range(2, len(rows) + 2))
+    assert [row.step for row in made.rows if row.step is not None] == list(range(len(made.steps)))
+    assert all((row.step is None) == (row.outcome is not None) for row in made.rows)
+    invalid = {row.row for row in made.rows if row.outcome is Outcome.INVALID}
+    assert invalid == set(errors_of(made)["row"].dropna())
+    assert all(row.error and row.fix for row in made.rows if row.row in invalid)
+    creates = [step for step in made.steps if step.action is Action.CREATE]
+    own_ids = [(step.path, step.own_id) for step in creates if step.own_id]
+    assert len(own_ids) == len(set(own_ids))
+    assert not {((*CAMPAIGN, "promo_numbers_by_id"), one) for one in ("X", "4531")} & set(own_ids)
+    touched = [step.before["promo_number"] for step in made.steps if step.before]
+    assert len(touched) == len(set(touched))
+    assert all(step.body and {"description", "media_type"} <= step.body.keys() for step in creates)
+    by_row = {row.step: row for row in made.rows}
+    assert all(by_row[step.number].action == step.action for step in made.steps)

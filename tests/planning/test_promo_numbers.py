@@ -1,0 +1,717 @@
+"""Each row of promo numbers against the numbers that its campaign has: what is planned, and what is sent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+
+from invoca_bulk import planning, sheets, validation
+from invoca_bulk.planning import Observed
+from invoca_bulk.schema import API_VERSIONS, DEFAULT_API_VERSION, Action
+from invoca_bulk.schema.result_columns import Outcome
+from tests.examples import OF_THE_PLAN_OF_NUMBERS, advertiser, book, frame_of, site
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from invoca_bulk.planning import Plan, PlannedRow, Scope, Step
+
+OLDEST, NEWEST = API_VERSIONS[0], API_VERSIONS[-1]
+CAMPAIGN: Scope = ("advertisers", "A-1", "advertiser_campaigns", "C-1")
+OTHER: Scope = ("advertisers", "A-2", "advertiser_campaigns", "C-2")
+SIBLING: Scope = ("advertisers", "A-1", "advertiser_campaigns", "C-2")
+AFFILIATE: Scope = (*CAMPAIGN, "affiliates", "F-1", "affiliate_campaigns")
+OWN, NUMBER = "id_from_network", "promo_number"
+TO_ADVERTISER, TO_CAMPAIGN = (f"destination_{one}_id_from_network" for one in ("advertiser", "advertiser_campaign"))
+TO_OTHER = {TO_ADVERTISER: "A-2", TO_CAMPAIGN: "C-2"}
+
+#: A number of the platform's, with all that makes an update hard.
+THERE = {
+    "id": 21,
+    "id_from_network": "4531",
+    "promo_number": "8005550100",
+    "description": "Spring sale",
+    "media_type": "Online: Display",
+    "object_url": "https://example.com/21",
+    "promo_type": None,
+    "custom_data": {"channel": "Online lead", "region": "West", "count": 5},
+}
+#: What a row says of it when it changes nothing.
+SAME = {NUMBER: "8005550100", "description": "Spring sale", "media_type": "Online: Display"}
+
+
+def observed_of(*objects: Mapping[str, Any], scope: Scope = CAMPAIGN) -> dict[Scope, Observed]:
+    return {scope: Observed(objects=objects)}
+
+
+def plan_of(source: Any, observed: Mapping[Scope, Observed] | None = None, version: str = DEFAULT_API_VERSION) -> Plan:
+    """The plan; a campaign of which nothing is said has no numbers."""
+    checked = validation.validate(sheets.load(source), version=version)
+    empty = {scope: Observed() for scope in planning.needed(checked)}
+    return planning.make(checked, empty | dict(observed or observed_of(THERE)))
+
+
+def plan(
+    *rows: Mapping[str, Any], observed: Mapping[Scope, Observed] | None = None, version: str = DEFAULT_API_VERSION
+) -> Plan:
+    """The plan of rows that say nothing but what is said of them, and their campaign."""
+    blank = {"advertiser_id_from_network": "A-1", "advertiser_campaign_id_from_network": "C-1"}
+    return plan_of(frame_of(*rows, base=blank), observed, version)
+
+
+def only(made: Plan) -> tuple[PlannedRow, Step | None]:
+    """The one row of a plan, and its step."""
+    (row,) = made.rows
+    assert len(made.steps) == (row.step is not None)
+    return row, made.steps[0] if made.steps else None
+
+
+def changes(made: Plan) -> list[tuple[str, str, str]]:
+    return [(one.column, one.old, one.new) for one in made.changes]
+
+
+def errors(made: Plan) -> list[tuple[int, str, str]]:
+    found = made.issues[made.issues["level"] == "error"]
+    return [
+        (int(row), column, code) for row, column, code in zip(found["row"], found["column"], found["code"], strict=True)
+    ]
+
+
+# What a row comes to
+
+
+@pytest.mark.parametrize(
+    ("row", "action"),
+    [
+        pytest.param(SAME, "unchanged", id="same"),
+        pytest.param({NUMBER: "8005550100"}, "unchanged", id="blank-cells-leave-things-as-they-are"),
+        pytest.param({NUMBER: "(800) 555-0100"}, "unchanged", id="punctuation"),
+        pytest.param({NUMBER: "+1 800 555 0100"}, "unchanged", id="country-code"),
+        pytest.param({**SAME, "action": "update"}, "unchanged", id="update-of-nothing"),
+        pytest.param({OWN: "4531"}, "unchanged", id="own-id-alone"),
+        pytest.param({OWN: " 4531 "}, "unchanged", id="own-id-with-spaces"),
+        pytest.param({**SAME, OWN: "4531", "id": "21", "object_url": "x"}, "unchanged", id="as-exported"),
+        pytest.param({NUMBER: "8005550100", "promo_type": "[]"}, "unchanged", id="cleared-already"),
+        pytest.param({NUMBER: "8005550100", "custom_data.none": "[]"}, "unchanged", id="custom-data-cleared-already"),
+        pytest.param({NUMBER: "8005550100", "custom_data.count": "5"}, "unchanged", id="a-number-as-text"),
+        pytest.param({NUMBER: "8005550100", "media_type": "online: display"}, "unchanged", id="choice-cleaned"),
+        pytest.param({NUMBER: "8005550100", "quantity": "1"}, "unchanged", id="quantity-of-one"),
+        pytest.param({NUMBER: "8005550100", "description": "Other"}, "update", id="description"),
+        pytest.param({OWN: "4531", "description": "Other"}, "update", id="by-own-id"),
+        pytest.param({NUMBER: "8005550100", "custom_data.channel": "[]"}, "update", id="custom-data-cleared"),
+        pytest.param({NUMBER: "8005550100", **TO_OTHER}, "move", id="move"),
+        pytest.param({OWN: "4531", "action": "move", **TO_OTHER}, "move", id="move-by-own-id"),
+        pytest.param(
+            {NUMBER: "8005550100", TO_ADVERTISER: "A-1", TO_CAMPAIGN: "C-1"}, "unchanged", id="moves-to-where-it-is"
+        ),
+        pytest.param({NUMBER: "8005550100", "action": "delete"}, "delete", id="delete"),
+        pytest.param({OWN: "4531", "action": "delete"}, "delete", id="delete-by-own-id"),
+        pytest.param({OWN: "X", "description": "d", "media_type": "Online: Display"}, "create", id="own-id-is-new"),
+        pytest.param({"description": "d", "media_type": "Online: Display"}, "create", id="request"),
+    ],
+)
+def test_action(row: dict[str, str], action: str) -> None:
+    """What becomes of a row follows from what it names, what it asks for, and what the campaign has."""
+    made = plan(row)
+    found, step = only(made)
+    assert errors(made) == []
+    assert found.action == action
+    assert (found.outcome is Outcome.UNCHANGED) is (action == "unchanged") is (step is None)
+    phase = 2 if action == "delete" else 1
+    assert step is None or (step.action == action and step.resource == "promo_numbers" and step.phase == phase)
+    assert action in {"unchanged", "delete"} or made.changes
+    assert action == "create" or found.about == "8005550100"
+    assert found.found is None or found.found["promo_number"] == "8005550100"
+    assert (found.found is not None) is (action == "unchanged" and found.about == "8005550100")
+
+
+@pytest.mark.parametrize(
+    ("row", "verb", "address"),
+    [
+        pytest.param({**SAME, "description": "x"}, "PUT", (*CAMPAIGN, "promo_numbers", "8005550100"), id="update"),
+        pytest.param(
+            {OWN: "4531", "description": "x"}, "PUT", (*CAMPAIGN, "promo_numbers_by_id", "4531"), id="update-by-own-id"
+        ),
+        pytest.param(
+            {**SAME, OWN: "4531", "description": "x"},
+            "PUT",
+            (*CAMPAIGN, "promo_numbers", "8005550100"),
+            id="both-names",
+        ),
+        pytest.param({**SAME, **TO_OTHER}, "PUT", (*CAMPAIGN, "promo_numbers", "8005550100"), id="move"),
+        pytest.param({**SAME, "action": "delete"}, "DELETE", (*CAMPAIGN, "promo_numbers", "8005550100"), id="delete"),
+        pytest.param(
+            {OWN: "4531", "action": "delete"},
+            "DELETE",
+            (*CAMPAIGN, "promo_numbers_by_id", "4531"),
+            id="delete-by-own-id",
+        ),
+    ],
+)
+def test_address(row: dict[str, str], verb: str, address: tuple[str, ...]) -> None:
+    """A number is addressed by what the row names it by, and may be asked for twice without harm."""
+    _, step = only(plan(row))
+    assert step is not None
+    assert (step.verb, step.path, step.once, step.before) == (verb, address, False, THERE)
+    assert (step.body is None) is (verb == "DELETE")
+
+
+def test_addresses_are_the_platforms() -> None:
+    """The id in an address is the platform's to the letter, although a cell cannot hold the space at its end."""
+    _, step = only(plan({OWN: "X", "description": "x"}, observed=observed_of(THERE | {OWN: "X "})))
+    assert step is not None
+    assert step.path[-1] == "X "
+
+
+def test_a_row_of_an_affiliate() -> None:
+    """A number is looked for where the row says, and nowhere else."""
+    row = {**SAME, "affiliate_id_from_network": "F-1", "description": "x"}
+    assert errors(plan(row)) == [(2, NUMBER, "number_not_found")]
+    _, step = only(plan(row, observed=observed_of(THERE, scope=AFFILIATE)))
+    assert step is not None
+    assert step.path == (*AFFILIATE, "promo_numbers", "8005550100")
+
+
+# What is sent, and what is told of it
+
+
+@pytest.mark.parametrize(
+    ("row", "body", "told"),
+    [
+        pytest.param(
+            {"description": "Other"},
+            {"description": "Other", "media_type": "Online: Display"},
+            [("description", "Spring sale", "Other")],
+            id="required-fields-are-filled-from-the-platform",
+        ),
+        pytest.param(
+            {"custom_data.channel": "Radio"},
+            {
+                "description": "Spring sale",
+                "media_type": "Online: Display",
+                "custom_data": {"channel": "Radio", "region": "West", "count": 5},
+            },
+            [("custom_data.channel", "Online lead", "Radio")],
+            id="custom-data-is-merged-by-key",
+        ),
+        pytest.param(
+            {"custom_data.channel": "[]", "custom_data.new": "x", "custom_data.region": "West"},
+            {
+                "description": "Spring sale",
+                "media_type": "Online: Display",
+                "custom_data": {"channel": None, "region": "West", "count": 5, "new": "x"},
+            },
+            [("custom_data.channel", "Online lead", ""), ("custom_data.new", "", "x")],
+            id="custom-data-cleared-and-added",
+        ),
+        pytest.param(
+            {"promo_type": "Mobile"},
+            {"description": "Spring sale", "media_type": "Online: Display", "promo_type": "Mobile"},
+            [("promo_type", "", "Mobile")],
+            id="a-field-that-was-null",
+        ),
+        pytest.param(
+            {"media_type": "Google Call Extension", "adwords_account_id": "627-345-9815"},
+            {
+                "description": "Spring sale",
+                "media_type": "Google Call Extension",
+                "adwords_account_id": "627-345-9815",
+            },
+            [("media_type", "Online: Display", "Google Call Extension"), ("adwords_account_id", "", "627-345-9815")],
+            id="two-fields-that-go-together",
+        ),
+        pytest.param(
+            TO_OTHER,
+            {"description": "Spring sale", "media_type": "Online: Display", **TO_OTHER},
+            [(TO_ADVERTISER, "A-1", "A-2"), (TO_CAMPAIGN, "C-1", "C-2")],
+            id="move",
+        ),
+        pytest.param(
+            {TO_ADVERTISER: "A-1", TO_CAMPAIGN: "C-2", "description": "Other"},
+            {"description": "Other", "media_type": "Online: Display", TO_ADVERTISER: "A-1", TO_CAMPAIGN: "C-2"},
+            [("description", "Spring sale", "Other"), (TO_CAMPAIGN, "C-1", "C-2")],
+            id="move-and-change-to-a-campaign-of-the-same-advertiser",
+        ),
+    ],
+)
+def test_what_an_update_sends(row: dict[str, str], body: dict[str, Any], told: list[tuple[str, str, str]]) -> None:
+    """An update sends what changes, what it cannot do without, and the whole of what it changes in part."""
+    made = plan({NUMBER: "8005550100"} | row)
+    _, step = only(made)
+    assert step is not None
+    assert step.body == body
+    assert changes(made) == told
+
+
+def test_what_the_platform_has_is_sent_to_the_letter() -> None:
+    """A value that the row leaves alone goes back as it came, with the soft hyphen of the published list too."""
+    there = THERE | {"media_type": "Offline: In\u00adCall Ad"}
+    assert (
+        only(plan({NUMBER: "8005550100", "media_type": "Offline: InCall Ad"}, observed=observed_of(there)))[1] is None
+    )
+    _, step = only(plan({NUMBER: "8005550100", "description": "x"}, observed=observed_of(there)))
+    assert step is not None
+    assert step.body == {"description": "x", "media_type": "Offline: In\u00adCall Ad"}
+
+
+SCHEDULE = "hours_of_operation.schedules"
+
+
+def day(number: int, name: str, opens: str, closes: str) -> dict[str, str]:
+    times = {"day_of_week": name, "open_time": opens, "close_time": closes}
+    return {f"{SCHEDULE}.{number}.{field}": text for field, text in times.items()}
+
+
+HOURS = {
+    "open_24_7": False,
+    "time_zone": "Pacific Time (US & Canada)",
+    "schedules": [
+        {"day_of_week": "Monday", "open_time": "08:00", "close_time": "17:00"},
+        {"day_of_week": "Tuesday", "open_time": "08:00", "close_time": "17:00"},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("row", "hours"),
+    [
+        pytest.param({**day(1, "monday", "8:00", "17:00"), "hours_of_operation.open_24_7": "no"}, None, id="same"),
+        pytest.param(
+            day(2, "Tuesday", "08:00", "12:00"),
+            HOURS | {"schedules": [HOURS["schedules"][0], HOURS["schedules"][1] | {"close_time": "12:00"}]},  # type: ignore[index]
+            id="one-time-of-one-day",
+        ),
+        pytest.param(
+            {f"{SCHEDULE}.2.close_time": "12:00"},
+            HOURS | {"schedules": [HOURS["schedules"][0], HOURS["schedules"][1] | {"close_time": "12:00"}]},  # type: ignore[index]
+            id="one-time-alone",
+        ),
+        pytest.param(
+            day(3, "Friday", "8:00", "9:30"),
+            HOURS
+            | {
+                "schedules": [
+                    *HOURS["schedules"],  # type: ignore[misc]
+                    {"day_of_week": "Friday", "open_time": "08:00", "close_time": "09:30"},
+                ]
+            },
+            id="a-day-more",
+        ),
+        pytest.param({"hours_of_operation.time_zone": "[]"}, HOURS | {"time_zone": None}, id="zone-cleared"),
+    ],
+)
+def test_hours_of_operation(row: dict[str, str], hours: Any) -> None:
+    """Hours are sent whole: a day that the row does not mention is not lost."""
+    there = THERE | {"hours_of_operation": HOURS}
+    _, step = only(plan({NUMBER: "8005550100"} | row, observed=observed_of(there), version=NEWEST))
+    assert (step.body or {}).get("hours_of_operation") == hours if step else hours is None
+
+
+@pytest.mark.parametrize(
+    ("row", "there", "column", "code"),
+    [
+        pytest.param(
+            day(3, "Monday", "09:00", "10:00"),
+            {"hours_of_operation": HOURS},
+            f"{SCHEDULE}.3.open_time",
+            "schedules_overlap",
+            id="overlaps-a-day-of-the-platforms",
+        ),
+        pytest.param(
+            {f"{SCHEDULE}.3.day_of_week": "Friday", f"{SCHEDULE}.3.close_time": "10:00"},
+            {"hours_of_operation": HOURS},
+            f"{SCHEDULE}.3.open_time",
+            "schedule_incomplete",
+            id="part-of-a-day-that-is-new",
+        ),
+        pytest.param(
+            {f"{SCHEDULE}.1.close_time": "07:00"},
+            {"hours_of_operation": HOURS},
+            f"{SCHEDULE}.1.close_time",
+            "schedule_backwards",
+            id="closes-before-the-platforms-opening",
+        ),
+        pytest.param(
+            {"adwords_account_id": "627-345-9815"},
+            {},
+            "adwords_account_id",
+            "ads_account_media_type",
+            id="media-type-of-the-platform",
+        ),
+        pytest.param(
+            {"media_type": "Offline: TV"},
+            {"media_type": "Google Call Extension", "adwords_account_id": "627-345-9815"},
+            "adwords_account_id",
+            "ads_account_media_type",
+            id="account-of-the-platform",
+        ),
+        pytest.param(
+            {"promo_type": "Local"}, {"description": None}, "description", "required", id="no-description-there"
+        ),
+        pytest.param({"promo_type": "Local"}, {"media_type": ""}, "media_type", "required", id="no-media-type-there"),
+    ],
+)
+def test_rules_hold_for_what_an_update_comes_to(
+    row: dict[str, str], there: dict[str, Any], column: str, code: str
+) -> None:
+    """What a row and the platform come to together is judged before it is sent, and the field named."""
+    made = plan({NUMBER: "8005550100"} | row, observed=observed_of(THERE | there), version=NEWEST)
+    assert errors(made) == [(2, column, code)]
+    assert made.rows[0].about == "8005550100"
+    assert made.steps == ()
+
+
+def test_what_was_wrong_before_may_stay() -> None:
+    """A row that changes something else is not held back by what the platform has put up with."""
+    there = THERE | {"media_type": "Offline: TV", "adwords_account_id": "627-345-9815"}
+    assert only(plan({NUMBER: "8005550100", "description": "x"}, observed=observed_of(there)))[1] is not None
+
+
+# Refusals
+
+
+NOWHERE = Observed(refusal="Could not find C-2.")
+
+
+REFUSALS = [
+    pytest.param({NUMBER: "8005550199"}, {}, NUMBER, "number_not_found", "has no promo number 8005550199", id="number"),
+    pytest.param(
+        {NUMBER: "8005550199", **TO_OTHER},
+        {},
+        NUMBER,
+        "number_not_found",
+        "8005550199",
+        id="neither-here-nor-there",
+    ),
+    pytest.param({OWN: "X", "action": "update"}, {}, OWN, "own_id_not_found", "'X'", id="own-id"),
+    pytest.param({OWN: "X", **TO_OTHER}, {}, OWN, "own_id_not_found", "'X'", id="own-id-to-move"),
+    pytest.param(
+        {OWN: "4531", "action": "create", "description": "d", "media_type": "Online: Display"},
+        {},
+        OWN,
+        "own_id_exists",
+        "'4531': 8005550100.",
+        id="create-of-what-exists",
+    ),
+    pytest.param(
+        {NUMBER: "8005550100", OWN: "X"}, {}, OWN, "own_id_differs", "'4531' on the platform", id="other-own-id"
+    ),
+    pytest.param(
+        {NUMBER: "8005550100", OWN: "X", "action": "delete"},
+        {},
+        OWN,
+        "own_id_differs",
+        "'4531'",
+        id="delete-of-which",
+    ),
+    pytest.param(
+        {NUMBER: "8005550199", "action": "delete"}, {}, NUMBER, "number_not_found", "8005550199", id="delete-number"
+    ),
+    pytest.param({OWN: "X", "action": "delete"}, {}, OWN, "own_id_not_found", "'X'", id="delete-own-id"),
+    pytest.param(
+        {NUMBER: "8005550100", **TO_OTHER},
+        {OTHER: NOWHERE},
+        TO_CAMPAIGN,
+        "campaign_not_found",
+        "goes: Could not find C-2.",
+        id="destination",
+    ),
+    pytest.param(
+        {NUMBER: "8005550100"}, {CAMPAIGN: NOWHERE}, "", "campaign_not_found", "Could not find C-2.", id="campaign"
+    ),
+    pytest.param(
+        {NUMBER: "8005550100", "action": "delete"},
+        {CAMPAIGN: NOWHERE},
+        "",
+        "campaign_not_found",
+        "Could not",
+        id="delete",
+    ),
+]
+
+
+@pytest.mark.parametrize(("row", "observed", "column", "code", "text"), REFUSALS)
+def test_refused(row: dict[str, str], observed: dict[Scope, Observed], column: str, code: str, text: str) -> None:
+    """What the platform's state speaks against is refused in its cell, with a reason and what to do about it."""
+    made = plan(row, observed=observed_of(THERE) | observed)
+    assert errors(made) == [(2, column, code)]
+    (found,) = made.rows
+    assert (found.action, found.outcome, found.step) == ("refused", Outcome.INVALID, None)
+    assert text in found.error
+    assert found.fix.endswith(".")
+    assert "remove the row if" in found.fix or not code.endswith("not_found") or code == "campaign_not_found"
+    assert found.about == (row.get(NUMBER) or row[OWN])
+
+
+def test_every_code_is_found() -> None:
+    """Each code that only a campaign's numbers can give has a case above."""
+    assert {one.values[3] for one in REFUSALS} | {"parent_deleted"} == OF_THE_PLAN_OF_NUMBERS  # noqa: PD011  a set of parameters
+
+
+def test_all_that_a_create_lacks_is_told_at_once() -> None:
+    """A row with an own id may create: what it lacks for that is told in one go, under the sheet's own titles."""
+    frame = frame_of({"Own ID": "X", "media_type": ""}).rename(
+        columns={"description": "Description", "media_type": "Media"}
+    )
+    frame["Description"] = ""
+    made = plan_of(frame)
+    assert errors(made) == [(2, "Description", "required"), (2, "Media", "required")]
+    assert made.rows[0].error == (
+        "Description: 'Description' is required to create a number (the campaign has none with this id). | "
+        "Media: 'Media' is required to create a number (the campaign has none with this id)."
+    )
+
+
+def test_a_new_number_needs_whole_schedules() -> None:
+    """A row that turns out to create must give its schedules whole."""
+    row = {OWN: "X", "description": "d", "media_type": "Online: Display"}
+    made = plan(row | {f"{SCHEDULE}.1.day_of_week": "Monday", f"{SCHEDULE}.1.open_time": "08:00"}, version=NEWEST)
+    assert errors(made) == [(2, f"{SCHEDULE}.1.close_time", "schedule_incomplete")]
+
+
+def test_one_number_under_both_of_its_names() -> None:
+    """Two rows about one number, one by its number and one by its id, would undo each other: the second is refused."""
+    made = plan({NUMBER: "8005550100", "description": "a"}, {OWN: "4531", "description": "b"})
+    assert [row.action for row in made.rows] == ["update", "refused"]
+    assert errors(made) == [(3, OWN, "duplicate_number")]
+    assert "stands on the rows 2, 3" in made.rows[1].error
+
+
+def test_a_choice_that_was_made_is_told() -> None:
+    """What only chooses a new number is not sent with an own id that exists, and a warning says so."""
+    made = plan(
+        {OWN: "4531", "local_center.tn_prefix": "805"},
+        {OWN: "X", "local_center.tn_prefix": "805", "description": "d", "media_type": "Online: Display"},
+    )
+    assert [row.action for row in made.rows] == ["unchanged", "create"]
+    (warning,) = made.issues.to_dict("records")
+    assert (warning["row"], warning["column"], warning["code"]) == (2, "local_center.tn_prefix", "not_on_update")
+    assert warning["value"] == "805"
+
+
+# Moves
+
+
+def test_move() -> None:
+    """A move says where the number is afterwards, and is told as one."""
+    row, step = only(plan({NUMBER: "8005550100", **TO_OTHER}))
+    assert step is not None
+    assert (row.action, step.action, step.destination) == ("move", Action.MOVE, (*OTHER, "promo_numbers"))
+
+
+def test_moved_already() -> None:
+    """A number that is at its destination is not moved again; what the row changes about it is changed there."""
+    there = observed_of(THERE, scope=OTHER)
+    assert only(plan({**SAME, **TO_OTHER}, observed=there))[0].action == "unchanged"
+    assert only(plan({**SAME, OWN: "its id before", **TO_OTHER}, observed=there))[0].action == "unchanged"
+    row, step = only(plan({**SAME, "description": "x", **TO_OTHER}, observed=there))
+    assert step is not None
+    assert (row.action, step.path) == ("update", (*OTHER, "promo_numbers", "8005550100"))
+    assert TO_ADVERTISER not in (step.body or {})
+
+
+def test_an_id_at_the_destination_is_another_numbers() -> None:
+    """A moved number gets another id, so the one that has this id at the destination is none of the row's business."""
+    made = plan({OWN: "4531", "description": "x", **TO_OTHER}, observed=observed_of(THERE, scope=OTHER))
+    assert errors(made) == [(2, OWN, "own_id_not_found")]
+
+
+# Versions
+
+
+def test_oldest_version() -> None:
+    """Before own ids could be given, they name nothing and are known by what is exported beside the number."""
+    _, step = only(plan({**SAME, OWN: "4531", "description": "x"}, version=OLDEST))
+    assert step is not None
+    assert step.path == (*CAMPAIGN, "promo_numbers", "8005550100")
+    assert "id_from_network" not in (step.body or {})
+    made = plan({OWN: "4531", "description": "x"}, version=OLDEST)
+    assert errors(made) == [(2, OWN, "column_unsupported")]
+
+
+@pytest.mark.parametrize("version", API_VERSIONS)
+def test_updates_in_every_version(version: str) -> None:
+    """A number can be changed in every version, and nothing is sent that one does not know."""
+    _, step = only(plan({**SAME, "description": "x"}, version=version))
+    assert step is not None
+    assert step.body == {"description": "x", "media_type": "Online: Display"}
+
+
+# Advertisers in the same book
+
+
+def with_advertisers(*advertisers: Mapping[str, Any], **row: str) -> dict[str, pd.DataFrame]:
+    return book(*advertisers) | {"promo_numbers": frame_of(row)}
+
+
+GONE = {CAMPAIGN: Observed(refusal="Could not find A-1")}
+
+
+def test_numbers_of_an_advertiser_that_the_book_creates() -> None:
+    """They wait for it: its step comes first, and without it they are not sent."""
+    made = plan_of(with_advertisers(advertiser("A-0", sites=[site("9")]), advertiser("A-1")), GONE)
+    assert made.resource == "advertisers+promo_numbers"
+    assert [(step.resource, step.action, step.phase, step.needs) for step in made.steps] == [
+        ("advertisers", "create", 0, None),
+        ("advertisers", "create", 0, None),
+        ("promo_numbers", "create", 1, 1),
+    ]
+    assert made.steps[2].path == (*CAMPAIGN, "promo_numbers")
+
+
+def test_numbers_of_an_advertiser_that_exists() -> None:
+    """They need no step before them."""
+    there = {"id_from_network": "A-1", "name": "X", "sites": [{"id_from_network": "1"}], "users": []}
+    made = plan_of(with_advertisers(advertiser("A-1")), {(): Observed(objects=(there,))})
+    assert [(step.resource, step.action, step.needs) for step in made.steps] == [
+        ("advertisers", "update", None),
+        ("promo_numbers", "create", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(advertiser(name=""), id="refused-by-the-plan"),
+        pytest.param(advertiser(name="#N/A"), id="with-a-spoilt-cell"),
+    ],
+)
+def test_numbers_of_an_advertiser_with_errors(broken: dict[str, Any]) -> None:
+    """The number's row says which row keeps its advertiser from being created, and not that the platform lacks it."""
+    made = plan_of(with_advertisers(broken), GONE)
+    assert made.steps == ()
+    number = made.rows[-1]
+    assert (
+        number.error == "Another row of the same advertiser has errors (advertisers row 2), so nothing of it is sent."
+    )
+    assert number.fix == "Correct that row."
+
+
+def test_existing_numbers_of_an_advertiser_that_the_book_creates() -> None:
+    """A number that is named can be no number of an advertiser that is not there yet."""
+    made = plan_of(with_advertisers(advertiser(), promo_number="8005550100"), GONE)
+    assert errors(made) == [(2, NUMBER, "number_not_found")]
+
+
+BOTH_THERE = {
+    (): Observed(
+        objects=tuple(
+            {"id_from_network": own_id, "name": own_id, "sites": [], "users": []} for own_id in ("A-1", "A-2")
+        )
+    )
+}
+
+
+@pytest.mark.parametrize(
+    ("deleted", "row", "column"),
+    [
+        pytest.param("A-1", {}, "advertiser_id_from_network", id="request"),
+        pytest.param("A-1", {OWN: "X"}, "advertiser_id_from_network", id="own-id-that-is-new"),
+        pytest.param("A-2", {NUMBER: "8005550100", **TO_OTHER}, TO_ADVERTISER, id="move-there"),
+        pytest.param("A-2", {}, None, id="another-advertiser"),
+        pytest.param("A-1", {NUMBER: "8005550100"}, None, id="number-that-is-there"),
+        pytest.param("A-1", {NUMBER: "8005550100", "action": "delete"}, None, id="delete-too"),
+    ],
+)
+def test_numbers_of_an_advertiser_that_the_book_deletes(deleted: str, row: dict[str, str], column: str | None) -> None:
+    """Nobody buys a number for an advertiser that the same workbook deletes, nor moves one there."""
+    rows = {"id_from_network": deleted, "action": "delete"}
+    made = plan_of(with_advertisers(rows, **row), BOTH_THERE | observed_of(THERE))
+    assert errors(made) == ([(2, column, "parent_deleted")] if column else [])
+    assert made.rows[0].action == "delete"
+    assert made.rows[-1].error == (f"The same workbook deletes the advertiser {deleted!r}." if column else "")
+
+
+# Quantities and earlier results
+
+
+def test_quantity() -> None:
+    """A quantity of 3 is three steps, told once, and three rows."""
+    made = plan({"quantity": "3", "description": "d", "media_type": "Online: Display"})
+    assert [row.action for row in made.rows] == ["create"] * 3
+    assert [step.once for step in made.steps] == [True] * 3
+    assert changes(made) == [("description", "", "d"), ("media_type", "", "Online: Display")]
+    assert made.new_numbers == 3
+
+
+def test_results_as_input() -> None:
+    """Of a results file what is done stays as it is, and the rest is done."""
+    created = {
+        NUMBER: "8005550100",
+        OWN: "4531",
+        "description": "Spring sale",
+        "media_type": "Online: Display",
+        "id": "21",
+    }
+    blank = {"description": "d", "media_type": "Online: Display"}
+    made = plan(
+        created | {"result_status": "created", "description": "typed over since"},
+        blank | {"result_status": "not_sent"},
+        blank | {"result_status": "rejected", "description": "e"},
+        {NUMBER: "8005550100", "description": "x", "result_status": "unknown"},
+        blank | {"result_status": "unknown", "description": "f"},
+        {NUMBER: "8005550101", "action": "delete", "result_status": "deleted"},
+    )
+    assert [(row.row, row.action, row.outcome, row.carried) for row in made.rows] == [
+        (2, "unchanged", Outcome.CREATED, True),
+        (3, "create", None, False),
+        (4, "create", None, False),
+        (5, "update", None, False),
+        (6, "unchanged", Outcome.UNKNOWN, True),
+        (7, "unchanged", Outcome.DELETED, True),
+    ]
+
+
+def test_done_once_it_is_unchanged() -> None:
+    """What a plan does, planned again, asks for nothing."""
+    row = {
+        NUMBER: "8005550100",
+        "description": "x",
+        "custom_data.channel": "[]",
+        "custom_data.new": "y",
+        "promo_type": "Local",
+    }
+    _, step = only(plan(row))
+    assert step is not None
+    custom = {key: value for key, value in (step.body or {})["custom_data"].items() if value is not None}
+    after = THERE | dict(step.body or {}) | {"custom_data": custom}
+    assert only(plan(row, observed=observed_of(after)))[0].action == "unchanged"
+
+
+def test_titles_are_the_sheets() -> None:
+    """Changes and refusals name the columns as the sheet does."""
+    frame = pd.DataFrame(
+        [{"Advertiser ID": "A-1", "Campaign ID": "C-1", "Promo Number": "8005550100", "Media": "Offline: TV"}]
+    )
+    assert changes(plan_of(frame)) == [("Media", "Online: Display", "Offline: TV")]
+    made = plan_of(frame, observed_of())
+    assert errors(made) == [(2, "Promo Number", "number_not_found")]
+    assert "clear 'Promo Number'" in made.rows[0].fix
+
+
+def test_lists_that_are_needed() -> None:
+    """Of each campaign one list is read, of those that numbers move to as well, and no advertisers."""
+    checked = validation.validate(
+        sheets.load(frame_of({NUMBER: "8005550100", **TO_OTHER}, {NUMBER: "8005550101"}, {TO_ADVERTISER: "A-1"})),
+        version=DEFAULT_API_VERSION,
+    )
+    assert planning.needed(checked) == [CAMPAIGN, OTHER]
+    assert planning.listed(CAMPAIGN) == (*CAMPAIGN, "promo_numbers")
+
+
+def test_nobody_reads_what_is_not_asked_for() -> None:
+    """A plan of rows that have errors, or are done, needs nothing of the platform."""
+    checked = validation.validate(
+        sheets.load(frame_of({"quantity": "0"}, {"result_status": "created"})), version=OLDEST
+    )
+    assert planning.needed(checked) == []
+    assert planning.make(checked, {}).steps == ()
+
+
+def test_fingerprint_is_of_the_sheets() -> None:
+    """What the platform has makes no other sheet."""
+    assert plan(SAME).fingerprint == plan(SAME, observed=observed_of()).fingerprint
+    assert replace(plan(SAME), steps=()).fingerprint != plan(SAME, SAME).fingerprint

@@ -1,0 +1,173 @@
+"""What the stand-in does with advertisers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from invoca_bulk.sandbox_server import Sandbox
+
+USER: dict[str, Any] = {
+    "id_from_network": "u-1",
+    "email_settings": [{"email_address": "ann@example.com", "use_for_notifications": True}],
+    "first_name": "Ann",
+    "last_name": "Lee",
+    "contact_phone_number": "8055550100",
+}
+BODY: dict[str, Any] = {
+    "id_from_network": "new",
+    "name": "New & Sons",
+    "sites": [{"id_from_network": "315", "name": "shop"}],
+    "users": [USER],
+}
+
+
+def test_writes_are_idempotent(platform: Any) -> None:
+    """POST of an existing advertiser updates it, PUT of a missing one creates it; its own id and token stay."""
+    created = platform("PUT", "advertisers/new", BODY)
+    assert created.status_code == 200
+    again = platform("POST", "advertisers", {**BODY, "approval_status": "Suspended"})
+    assert again.status_code == 201
+    assert again.json() == {**created.json(), "approval_status": "Suspended"}
+    assert sum(one["name"] == "New & Sons" for one in platform("GET", "advertisers").json()) == 1
+
+
+def test_the_set_is_replaced(platform: Any) -> None:
+    """Sites and users that a write leaves out are gone; tokens of those that stay are kept."""
+    second = {**USER, "id_from_network": "u-2"}
+    sites = [{"id_from_network": "1"}, {"id_from_network": "2"}]
+    before = platform("POST", "advertisers", {**BODY, "users": [USER, second], "sites": sites}).json()
+    after = platform("PUT", "advertisers/new", {**BODY, "users": [second], "sites": sites[1:]}).json()
+    assert after["users"] == before["users"][1:]
+    assert after["sites"] == before["sites"][1:]
+    without = {name: value for name, value in BODY.items() if name != "users"}
+    assert platform("PUT", "advertisers/new", without).json()["users"] == []
+
+
+def test_other_fields_stay(platform: Any) -> None:
+    """What is neither site nor user stays when it is left out; null takes it away; custom data goes by key."""
+    extra = {"web_integration_phone_number": "8004377950", "default_creative_id_from_network": 222}
+    platform("POST", "advertisers", {**BODY, **extra, "custom_data": {"channel": "a", "shop": "b"}})
+    kept = platform("PUT", "advertisers/new", {**BODY, "custom_data": {"shop": None}}).json()
+    assert kept["web_integration_phone_number"] == "8004377950"
+    assert kept["default_creative_id_from_network"] == "222"
+    assert kept["custom_data"] == {"channel": "a"}
+    cleared = platform("PUT", "advertisers/new", {**BODY, "web_integration_phone_number": None}).json()
+    assert cleared["web_integration_phone_number"] is None
+
+
+def test_sent_tokens_are_not_kept(platform: Any) -> None:
+    """`oauth_refresh_token` is made up by the platform, whatever was sent."""
+    body = {**BODY, "oauth_refresh_token": "sent", "users": [{**USER, "oauth_refresh_token": "sent"}]}
+    advertiser = platform("POST", "advertisers", body).json()
+    tokens = {advertiser["oauth_refresh_token"], advertiser["users"][0]["oauth_refresh_token"]}
+    assert len(tokens - {"sent", "", None}) == 2
+
+
+def _user(**changes: Any) -> dict[str, Any]:
+    return {**BODY, "users": [{**USER, **changes}]}
+
+
+def _without(name: str) -> dict[str, Any]:
+    return {**BODY, "users": [{key: value for key, value in USER.items() if key != name}]}
+
+
+OFF = {"email_address": "ann@example.com", "use_for_notifications": False}
+ON = USER["email_settings"][0]
+FIRST_FIVE = {
+    f"no {name}": (_without(name), {"users": {"1": {name: ...}}})
+    for name in ("id_from_network", "email_settings", "first_name", "last_name", "contact_phone_number")
+}
+REFUSED = {
+    **FIRST_FIVE,
+    "no id": ({**BODY, "id_from_network": ""}, {"id_from_network": ...}),
+    "id as a number": ({**BODY, "id_from_network": 7}, {"id_from_network": ...}),
+    "no name": ({**BODY, "name": None}, {"name": ...}),
+    "name taken": ({**BODY, "name": "Acme Tickets"}, {"name": ...}),
+    "no sites": ({**BODY, "sites": []}, {"sites": ...}),
+    "sites left out": ({"id_from_network": "new", "name": "New"}, {"sites": ...}),
+    "site without id": ({**BODY, "sites": [{"name": "shop"}]}, {"sites": {"1": {"id_from_network": ...}}}),
+    "sites as an object": ({**BODY, "sites": {"1": {"id_from_network": "1"}}}, {"sites": ...}),
+    "a list of texts": ({**BODY, "users": ["Ann"]}, {"users": ...}),
+    "a text": ({**BODY, "users": "Ann"}, {"users": ...}),
+    "a record of nothing": ({**BODY, "users": [{}]}, {"users": ...}),
+    "users twice": (
+        {**BODY, "users": [USER, USER]},
+        {"users": {"1": {"id_from_network": ...}, "2": {"id_from_network": ...}}},
+    ),
+    "no notifications": (_user(email_settings=[OFF]), {"users": {"1": {"email_settings": ...}}}),
+    "email twice": (_user(email_settings=[ON, OFF]), {"users": {"1": {"email_settings": ...}}}),
+    "email alone": (
+        _user(email_settings=[{"email_address": "ann@example.com"}]),
+        {"users": {"1": {"email_settings": {"1": {"use_for_notifications": ...}}}}},
+    ),
+    "not an email": (
+        _user(email_settings=[{**ON, "email_address": "ann"}]),
+        {"users": {"1": {"email_settings": {"1": {"email_address": ...}}}}},
+    ),
+    "written as it is read": (_user(phone_number="8055550100"), {"users": {"1": {"phone_number": ...}}}),
+    "typographic hyphens": (
+        _user(contact_phone_number="805\u2010555\u20100100"),
+        {"users": {"1": {"contact_phone_number": ...}}},
+    ),
+    "no such role": (_user(role="super"), {"users": {"1": {"role": ...}}}),
+    "text for a flag": (_user(notify_on_budgets="true"), {"users": {"1": {"notify_on_budgets": ...}}}),
+    "read-only": (_user(can_login_via_platform=True), {"users": {"1": {"can_login_via_platform": ...}}}),
+    "unknown": ({**BODY, "colour": "red"}, {"colour": ...}),
+}
+
+
+def _names(errors: Any) -> Any:
+    return {name: _names(one) for name, one in errors.items()} if isinstance(errors, dict) else ...
+
+
+@pytest.mark.parametrize(("body", "errors"), REFUSED.values(), ids=REFUSED)
+def test_refused(platform: Any, body: dict[str, Any], errors: dict[str, Any]) -> None:
+    """Each problem is named at its field, nested as the field is, and nothing is written."""
+    answer = platform("POST", "advertisers", body)
+    assert answer.status_code == 403
+    assert _names(answer.json()["errors"]) == errors
+    assert len(platform("GET", "advertisers").json()) == 3
+
+
+def test_the_address_names_the_advertiser(platform: Any) -> None:
+    """A PUT whose body names another id is refused."""
+    assert set(platform("PUT", "advertisers/other", BODY).json()["errors"]) == {"id_from_network"}
+
+
+def test_a_name_is_free_again(platform: Any) -> None:
+    """A name that was given up by a change or a delete can be taken."""
+    platform("POST", "advertisers", BODY)
+    platform("POST", "advertisers", {**BODY, "name": "Changed"})
+    assert platform("POST", "advertisers", {**BODY, "id_from_network": "two"}).status_code == 201
+    platform("DELETE", "advertisers/two")
+    assert platform("POST", "advertisers", {**BODY, "id_from_network": "three"}).status_code == 201
+
+
+def test_campaigns_keep_an_advertiser(platform: Any) -> None:
+    """An advertiser with campaigns cannot be deleted; without it goes, and is gone the second time too."""
+    refused = platform("DELETE", "advertisers/A-100")
+    assert (refused.status_code, list(refused.json()["errors"])) == (403, ["base"])
+    platform("POST", "advertisers", BODY)
+    assert [platform("DELETE", "advertisers/new").status_code for _ in range(2)] == [200, 200]
+    assert platform("GET", "advertisers/new").status_code == 404
+
+
+def test_ids_can_be_generated(platform: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under `auto_ids` an advertiser that comes without an id gets one, and each its own."""
+    monkeypatch.setattr(platform.store, "auto_ids", True)
+    bodies = [{"name": name, "sites": BODY["sites"]} for name in ("one", "two")]
+    ids = [platform("POST", "advertisers", body).json()["id_from_network"] for body in bodies]
+    assert len(set(ids)) == 2
+    assert platform("GET", f"advertisers/{ids[0]}").json()["name"] == "one"
+
+
+def test_networks_are_apart(sandbox: Sandbox, platform: Any) -> None:
+    """What one network holds, another neither sees nor collides with."""
+    platform("POST", "advertisers", BODY)
+    sandbox.store.add_network("other", empty=True)
+    url = "/api/2022-08-01/other/advertisers.json"
+    assert platform.http.get(url).json() == []
+    assert platform.http.post(url, json=BODY).status_code == 201

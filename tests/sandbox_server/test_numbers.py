@@ -1,0 +1,109 @@
+"""Which numbers the stand-in issues."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import phonenumbers
+import pytest
+from phonenumbers import PhoneNumberType
+
+from invoca_bulk.sandbox_server.area_codes import serving, zip_state
+from invoca_bulk.sandbox_server.number_pool import TOLL_FREE, NumberPool
+from invoca_bulk.schema.regions import STATES
+
+
+def _take(count: int, **body: Any) -> list[str]:
+    pool = NumberPool(0)
+    numbers = [pool.take(body) for _ in range(count)]
+    assert None not in numbers
+    return [number for number in numbers if number]
+
+
+def _valid(number: str) -> bool:
+    return phonenumbers.is_valid_number(phonenumbers.parse(f"+1{number}"))
+
+
+def test_toll_free() -> None:
+    """Without a local center numbers are toll-free, valid and all different."""
+    numbers = _take(20_000)
+    assert len(set(numbers)) == 20_000
+    assert {number[:3] for number in numbers} == set(TOLL_FREE)
+    assert all(_valid(number) for number in numbers[::97])
+    kinds = {phonenumbers.number_type(phonenumbers.parse(f"+1{number}")) for number in numbers[::97]}
+    assert kinds == {PhoneNumberType.TOLL_FREE}
+
+
+def test_local_numbers_are_plausible() -> None:
+    """Many numbers of one area code are different, valid, and none is of an exchange that is not in use."""
+    numbers = _take(5_000, local_center={"tn_prefix": "805"})
+    assert len(set(numbers)) == 5_000
+    assert all(number.startswith("805") and number[3] not in "01" for number in numbers)
+    assert not {"555", "911", "411"} & {number[3:6] for number in numbers}
+    assert all(_valid(number) for number in numbers[::23])
+
+
+def test_seeds() -> None:
+    """The same seed gives the same numbers, another seed others."""
+    pools = [NumberPool(seed) for seed in (1, 1, 2)]
+    first, again, other = ([pool.take({}) for _ in range(20)] for pool in pools)
+    assert first == again != other
+
+
+CENTERS = {
+    "city": ({"city": "Santa Barbara", "state": "CA"}, {"805"}),
+    "city in another case": ({"city": "santa barbara", "state": "CA"}, {"805"}),
+    "Canadian city": ({"city": "Toronto", "state": "ON"}, {"416", "647", "437", "905", "289"}),
+    "zip": ({"zipcode": "93101"}, {"805", "213", "415", "916"}),
+    "zip with a zero": ({"zipcode": "02134"}, {"617", "857", "413", "508", "339"}),
+    "postal code": ({"zipcode": "K1A 0B1"}, {"613", "416", "807", "226"}),
+    "territory": ({"zipcode": "00901"}, {"787", "939"}),
+}
+
+
+@pytest.mark.parametrize(("center", "some"), CENTERS.values(), ids=CENTERS)
+def test_places(center: dict[str, str], some: set[str]) -> None:
+    """A place is served by area codes of its city or, without one of its own, of its state."""
+    assert serving(center) & some
+    assert _valid(_take(1, local_center=center)[0])
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_is_served(state: str) -> None:
+    """A town that the number plan does not name is served by its state, and by valid numbers."""
+    (number,) = _take(1, local_center={"city": "No Such Town", "state": state})
+    assert _valid(number)
+
+
+ZIPS = {"00501": "NY", "02134": "MA", "20001": "DC", "20101": "VA", "60601": "IL", "73301": "TX", "93101": "CA"}
+ZIPS |= {"99501": "AK", "09012": "", "00000": "", "96201": "", "H2X 1Y4": "QC", "V5K 0A1": "BC", "D1A 0B1": ""}
+
+
+@pytest.mark.parametrize(("zip_code", "state"), ZIPS.items(), ids=ZIPS)
+def test_zip_codes(zip_code: str, state: str) -> None:
+    """A zip code leads to its state; one that is not in use, or the military's, to none."""
+    assert zip_state(zip_code) == state
+
+
+LIMITS = {
+    "within": ({"local_center": {"zipcode": "93101"}, "tn_prefix_whitelist": ["213"]}, "213"),
+    "beside": ({"local_center": {"tn_prefix": "805"}, "tn_prefix_whitelist": ["212"]}, None),
+    "no center": ({"tn_prefix_whitelist": ["212"]}, "8"),
+    "unused zip": ({"local_center": {"zipcode": "00000"}}, None),
+}
+
+
+@pytest.mark.parametrize(("body", "starts"), LIMITS.values(), ids=LIMITS)
+def test_whitelist(body: dict[str, Any], starts: str | None) -> None:
+    """The whitelist limits the area codes of a local center; nothing left means no number."""
+    number = NumberPool(0).take(body)
+    assert number is None if starts is None else number and number.startswith(starts)
+
+
+def test_nothing_available(platform: Any) -> None:
+    """A place without numbers is a field error, and nothing is issued."""
+    body = {"description": "d", "media_type": "Online: Display", "local_center": {"zipcode": "00000"}}
+    before = len(platform.store.ledger)
+    answer = platform("POST", "advertisers/A-100/advertiser_campaigns/C-100/promo_numbers", body)
+    assert (answer.status_code, set(answer.json()["errors"])) == (403, {"local_center"})
+    assert len(platform.store.ledger) == before

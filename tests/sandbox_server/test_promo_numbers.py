@@ -1,0 +1,243 @@
+"""What the stand-in does with promo numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from invoca_bulk.sandbox_server import CampaignKey
+
+CAMPAIGN = "advertisers/A-100/advertiser_campaigns/C-100"
+AFFILIATE = f"{CAMPAIGN}/affiliates/F-1/affiliate_campaigns"
+BODY = {"description": "Spring sale", "media_type": "Online: Display"}
+
+
+def _create(platform: Any, campaign: str = CAMPAIGN, **fields: Any) -> dict[str, Any]:
+    collection = "promo_numbers_by_id" if "id_from_network" in fields else "promo_numbers"
+    answer = platform("POST", f"{campaign}/{collection}", {**BODY, **fields})
+    assert answer.status_code == 201, answer.text
+    number: dict[str, Any] = answer.json()
+    return number
+
+
+def _ledger(platform: Any) -> list[Any]:
+    return [one for one in platform.store.ledger if one.campaign.network_id == platform.network_id]
+
+
+def test_every_post_issues_another_number(platform: Any) -> None:
+    """Equal bodies give different numbers, and each is in the ledger with what was sent."""
+    numbers = [_create(platform)["promo_number"] for _ in range(5)]
+    assert len(set(numbers)) == 5
+    ledger = _ledger(platform)
+    assert [one.number for one in ledger] == numbers
+    key = CampaignKey(network_id=platform.network_id, advertiser_id="A-100", campaign_id="C-100")
+    assert all((one.campaign, one.own_id, dict(one.body)) == (key, None, BODY) for one in ledger)
+    assert [one.sequence for one in ledger] == sorted({one.sequence for one in ledger})
+
+
+def test_an_own_id_is_taken_once(platform: Any) -> None:
+    """A second POST with the same own id is refused and issues nothing; elsewhere the id is free."""
+    _create(platform, id_from_network="7/a")
+    again = platform("POST", f"{CAMPAIGN}/promo_numbers_by_id", {**BODY, "id_from_network": "7/a"})
+    assert (again.status_code, again.json()) == (403, {"errors": {"id_from_network": ["has already been taken"]}})
+    _create(platform, AFFILIATE, id_from_network="7/a")
+    assert [(one.campaign.affiliate_id, one.own_id) for one in _ledger(platform)] == [(None, "7/a"), ("F-1", "7/a")]
+
+
+def test_an_own_id_that_repeats_can_update(platform: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under `repeat_updates` the second POST changes the number that is there, and issues none."""
+    monkeypatch.setattr(platform.store, "repeat_updates", True)
+    first = _create(platform, id_from_network="7")
+    second = _create(platform, id_from_network="7", description="Summer sale")
+    assert second == {**first, "description": "Summer sale"}
+    assert len(_ledger(platform)) == 1
+
+
+def test_both_collections_show_the_same_numbers(platform: Any) -> None:
+    """A number made by either collection is found in both, by number and by id."""
+    numbers = [_create(platform), _create(platform, id_from_network="mine")]
+    for collection, name in (("promo_numbers", "promo_number"), ("promo_numbers_by_id", "id_from_network")):
+        assert platform("GET", f"{CAMPAIGN}/{collection}").json() == numbers
+        for number in numbers:
+            assert platform("GET", f"{CAMPAIGN}/{collection}/{number[name]}").json() == number
+
+
+def test_an_own_id_never_hides_a_number(platform: Any) -> None:
+    """The platform passes over an id of its own whose text a client took before."""
+    ahead = str(_create(platform)["id"] + 2)
+    _create(platform, id_from_network=ahead)
+    numbers = [_create(platform) for _ in range(3)]
+    assert ahead not in {number["id_from_network"] for number in numbers}
+    assert all(number["id_from_network"] == str(number["id"]) for number in numbers)
+
+
+REFUSED = {
+    "nothing": ({}, "promo_numbers", {"description", "media_type"}),
+    "blank description": ({**BODY, "description": ""}, "promo_numbers", {"description"}),
+    "null": ({**BODY, "media_type": None}, "promo_numbers", {"media_type"}),
+    "unknown field": ({**BODY, "colour": "red"}, "promo_numbers", {"colour"}),
+    "our own columns": ({**BODY, "quantity": 2, "result_status": "x"}, "promo_numbers", {"quantity", "result_status"}),
+    "dotted key": ({**BODY, "promo_type.x": "Local"}, "promo_numbers", {"promo_type"}),
+    "media type in other case": ({**BODY, "media_type": "online: display"}, "promo_numbers", {"media_type"}),
+    "soft hyphen": ({**BODY, "media_type": "Offline: In\u00adCall Ad"}, "promo_numbers", {"media_type"}),
+    "number for a text": ({**BODY, "local_center": {"tn_prefix": 805}}, "promo_numbers", {"local_center"}),
+    "text for a boolean": (
+        {**BODY, "local_number_preferences": {"restrict_search_to_state": "true"}},
+        "promo_numbers",
+        {"local_number_preferences"},
+    ),
+    "list for an object": ({**BODY, "local_center": [{"tn_prefix": "805"}]}, "promo_numbers", {"local_center"}),
+    "object for a list": ({**BODY, "tn_prefix_whitelist": {"1": "805"}}, "promo_numbers", {"tn_prefix_whitelist"}),
+    "custom data as a list": ({**BODY, "custom_data": ["x"]}, "promo_numbers", {"custom_data"}),
+    "nested custom data": ({**BODY, "custom_data": {"channel": {"a": "b"}}}, "promo_numbers", {"custom_data"}),
+    "city alone": ({**BODY, "local_center": {"city": "Boston"}}, "promo_numbers", {"local_center"}),
+    "two centers": (
+        {**BODY, "local_center": {"tn_prefix": "805", "zipcode": "93101"}},
+        "promo_numbers",
+        {"local_center"},
+    ),
+    "read-only": ({**BODY, "id": 1, "promo_number": "8005550100"}, "promo_numbers", {"id", "promo_number"}),
+    "own id where the platform sets it": ({**BODY, "id_from_network": "x"}, "promo_numbers", {"id_from_network"}),
+    "no own id": (BODY, "promo_numbers_by_id", {"id_from_network"}),
+    "own id as a number": ({**BODY, "id_from_network": 7}, "promo_numbers_by_id", {"id_from_network"}),
+    "destination": (
+        {**BODY, "destination_advertiser_id_from_network": "A-200"},
+        "promo_numbers",
+        {"destination_advertiser_id_from_network"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "collection", "fields"), REFUSED.values(), ids=REFUSED)
+def test_refused_creates(platform: Any, body: dict[str, Any], collection: str, fields: set[str]) -> None:
+    """What the platform cannot understand is refused by field, and nothing is issued."""
+    answer = platform("POST", f"{CAMPAIGN}/{collection}", body)
+    assert (answer.status_code, set(answer.json()["errors"])) == (403, fields)
+    assert not _ledger(platform)
+
+
+def test_hours_are_for_advertiser_campaigns(platform: Any) -> None:
+    """`hours_of_operation` is refused on an affiliate campaign and comes back on an advertiser campaign."""
+    body = {**BODY, "hours_of_operation": {"open_24_7": True}}
+    refused = platform("POST", f"{AFFILIATE}/promo_numbers", body, "2026-02-01")
+    assert (refused.status_code, set(refused.json()["errors"])) == (403, {"hours_of_operation"})
+    number = platform("POST", f"{CAMPAIGN}/promo_numbers", body, "2026-02-01").json()
+    one = f"{CAMPAIGN}/promo_numbers/{number['promo_number']}"
+    assert number["hours_of_operation"] == {"open_24_7": True}
+    assert "hours_of_operation" not in platform("GET", one).json()
+    assert "hours_of_operation" not in platform("PUT", one, {"hours_of_operation": {}}, "2026-02-01").json()
+
+
+def _hours(*spans: tuple[str, str, str]) -> dict[str, Any]:
+    names = ("day_of_week", "open_time", "close_time")
+    return {"hours_of_operation": {"schedules": [dict(zip(names, span, strict=True)) for span in spans]}}
+
+
+HOURS = {
+    "two days": (_hours(("Monday", "08:00", "12:00"), ("Tuesday", "08:00", "12:00")), 201),
+    "touching": (_hours(("Monday", "08:00", "12:00"), ("Monday", "12:00", "17:45")), 201),
+    "overlapping": (_hours(("Monday", "08:00", "12:15"), ("Monday", "12:00", "17:45")), 403),
+    "not a quarter": (_hours(("Monday", "08:10", "12:00")), 403),
+    "backwards": (_hours(("Monday", "12:00", "08:00")), 403),
+    "no such day": (_hours(("monday", "08:00", "12:00")), 403),
+    "IANA time zone": ({"hours_of_operation": {"time_zone": "America/Los_Angeles"}}, 403),
+}
+
+
+@pytest.mark.parametrize(("fields", "status"), HOURS.values(), ids=HOURS)
+def test_schedules(platform: Any, fields: dict[str, Any], status: int) -> None:
+    """Schedules are in quarters of an hour and do not overlap; time zones have their Rails names."""
+    answer = platform("POST", f"{CAMPAIGN}/promo_numbers", {**BODY, **fields}, "2026-02-01")
+    assert answer.status_code == status
+    assert status == 201 or set(answer.json()["errors"]) == {"hours_of_operation"}
+
+
+def test_a_partial_update_leaves_the_rest(platform: Any) -> None:
+    """What a PUT does not name stays, custom data by key; null takes a key away."""
+    number = _create(platform, custom_data={"channel": "Online lead", "shop": "1"})
+    one = f"{CAMPAIGN}/promo_numbers/{number['promo_number']}"
+    assert platform("PUT", one, {"description": "New"}).json() == {**number, "description": "New"}
+    answer = platform("PUT", one, {"custom_data": {"shop": None, "city": "Ojai"}})
+    assert answer.json()["custom_data"] == {"channel": "Online lead", "city": "Ojai"}
+    assert platform("PUT", one, {}).json() == answer.json()
+    assert len(_ledger(platform)) == 1
+
+
+UPDATES_REFUSED = {
+    "blank": ({"description": ""}, {"description"}),
+    "unknown field": ({"colour": "red"}, {"colour"}),
+    "another id": ({"id_from_network": "other"}, {"id_from_network"}),
+    "another number": ({"promo_number": "8005550100"}, {"promo_number"}),
+    "account without the media type": ({"adwords_account_id": "627-345-9815"}, {"adwords_account_id"}),
+}
+
+
+@pytest.mark.parametrize(("body", "fields"), UPDATES_REFUSED.values(), ids=UPDATES_REFUSED)
+def test_refused_updates(platform: Any, body: dict[str, Any], fields: set[str]) -> None:
+    """A refused PUT changes nothing, and its answer has the whole object beside `errors`."""
+    number = _create(platform)
+    one = f"{CAMPAIGN}/promo_numbers/{number['promo_number']}"
+    answer = platform("PUT", one, body)
+    assert (answer.status_code, set(answer.json()["errors"])) == (403, fields)
+    assert platform("GET", one).json() == number == {k: v for k, v in answer.json().items() if k != "errors"}
+
+
+def _to(*ids: str) -> dict[str, str]:
+    names = ("advertiser_id_from_network", "advertiser_campaign_id_from_network", "affiliate_id_from_network")
+    return {f"destination_{name}": value for name, value in zip(names, ids, strict=False)}
+
+
+MOVES = {
+    "campaign": (CAMPAIGN, _to("A-200", "C-201"), "advertisers/A-200/advertiser_campaigns/C-201"),
+    "affiliate": (
+        AFFILIATE,
+        _to("A-200", "C-200", "F-2"),
+        "advertisers/A-200/advertiser_campaigns/C-200/affiliates/F-2/affiliate_campaigns",
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "body", "target"), MOVES.values(), ids=MOVES)
+def test_move(platform: Any, source: str, body: dict[str, str], target: str) -> None:
+    """A moved number keeps its promo number, leaves its campaign and gets a new id; its old id is free again."""
+    number = _create(platform, source, id_from_network="mine")
+    moved = platform("PUT", f"{source}/promo_numbers_by_id/mine", {**body, "description": "Moved"})
+    assert moved.status_code == 200
+    assert moved.json()["id_from_network"] != "mine"
+    same = {**number, "description": "Moved", "id_from_network": moved.json()["id_from_network"]}
+    assert moved.json() == same
+    assert platform("GET", f"{source}/promo_numbers").json() == []
+    assert platform("GET", f"{target}/promo_numbers").json() == [same]
+    assert platform("GET", f"{source}/promo_numbers/{number['promo_number']}").status_code == 404
+    _create(platform, source, id_from_network="mine")
+    assert len(_ledger(platform)) == 2
+
+
+MOVES_REFUSED = {
+    "no campaign": (CAMPAIGN, _to("A-200")),
+    "no advertiser": (CAMPAIGN, {"destination_advertiser_campaign_id_from_network": "C-201"}),
+    "affiliate alone": (AFFILIATE, {"destination_affiliate_id_from_network": "F-2"}),
+    "from a campaign to an affiliate": (CAMPAIGN, _to("A-200", "C-200", "F-2")),
+    "not there": (CAMPAIGN, _to("A-200", "C-999")),
+    "affiliate not there": (AFFILIATE, _to("A-200", "C-200", "F-9")),
+}
+
+
+@pytest.mark.parametrize(("source", "body"), MOVES_REFUSED.values(), ids=MOVES_REFUSED)
+def test_refused_moves(platform: Any, source: str, body: dict[str, str]) -> None:
+    """A move needs an advertiser and a campaign that exist; affiliates only go from affiliate to affiliate."""
+    number = _create(platform, source)
+    answer = platform("PUT", f"{source}/promo_numbers/{number['promo_number']}", body)
+    assert answer.status_code == 403
+    assert all(name.startswith("destination_") for name in answer.json()["errors"])
+    assert platform("GET", f"{source}/promo_numbers").json() == [number]
+
+
+def test_a_deleted_number_is_gone(platform: Any) -> None:
+    """A second DELETE answers 404, the number is not issued again and stays in the ledger."""
+    number = _create(platform)
+    one = f"{CAMPAIGN}/promo_numbers/{number['promo_number']}"
+    assert [platform("DELETE", one).status_code for _ in range(2)] == [200, 404]
+    assert _create(platform)["promo_number"] != number["promo_number"]
+    assert len(_ledger(platform)) == 2

@@ -1,0 +1,804 @@
+"""Undo: what a run has done is taken back, over HTTP, and what is not is told."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sqlite3
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import openpyxl
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import invoca_bulk as ib
+from invoca_bulk import journal, planning, validation
+from invoca_bulk.config.settings import Network, journal_place
+from invoca_bulk.planning import Step, merge
+from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, Action
+from invoca_bulk.service.undo import undo_sheets
+from invoca_bulk.service.undo.changes import Done
+from invoca_bulk.service.undo.undo_rows import Reversal, reversal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from invoca_bulk.sandbox_server import Sandbox
+    from invoca_bulk.service.undo import Undo
+
+    Edit = Callable[["Stage"], Any]
+
+CAMPAIGN = {"advertiser_id_from_network": "A-100", "advertiser_campaign_id_from_network": "C-100"}
+OTHER = CAMPAIGN | {"advertiser_campaign_id_from_network": "C-101"}
+AFFILIATE = CAMPAIGN | {"affiliate_id_from_network": "F-1"}
+HARBOR = {"advertiser_id_from_network": "A-200", "advertiser_campaign_id_from_network": "C-200"}
+HARBOR_1 = HARBOR | {"affiliate_id_from_network": "F-1"}
+HARBOR_2 = HARBOR | {"affiliate_id_from_network": "F-2"}
+CAMPAIGNS = (CAMPAIGN, OTHER, AFFILIATE, HARBOR, HARBOR_1, HARBOR_2)
+VERSION = "2022-08-01"
+PLAIN = {"description": "Spring sale", "media_type": "Online: Display"}
+
+
+def to(campaign: dict[str, str]) -> dict[str, str]:
+    return {f"destination_{name}": text for name, text in campaign.items()}
+
+
+def user(number: int, **more: Any) -> dict[str, Any]:
+    return {
+        "id_from_network": f"U-{number}",
+        "first_name": f"Ana{number}",
+        "last_name": "O'Neil, jr",
+        "contact_phone_number": f"805555010{number}",
+        "role": "Member",
+        "email_settings": [
+            {"email_address": f"u{number}@example.com", "use_for_notifications": True},
+            {"email_address": f"u{number}b@example.com", "use_for_notifications": False},
+        ],
+        **more,
+    }
+
+
+ADVERTISER: dict[str, Any] = {
+    "id_from_network": "B-1",
+    "name": "Business & Sons",
+    "approval_status": "Suspended",
+    "web_integration_phone_number": "8004377950",
+    "sites": [{"id_from_network": "0315", "name": "first"}, {"id_from_network": "996", "name": ""}],
+    "users": [user(1), user(2, notify_on_budgets=True), user(3)],
+    "custom_data": {"channel": "Online lead", "a.b": "007"},
+}
+
+
+class Stage:
+    """A network of the sandbox with some numbers and an advertiser, and what is done to it."""
+
+    def __init__(self, platform: Any, sandbox: Sandbox) -> None:
+        self.platform = platform
+        self.sandbox = sandbox
+        self.network = Network(base_url=sandbox.base_url, network_id=platform.network_id, token="sandbox-token")
+        self.numbers = {
+            "one": self.buy(CAMPAIGN, custom_data={"store": "00123"}),
+            "two": self.buy(OTHER, media_type="Google Call Extension", adwords_account_id="627-345-9815"),
+            "own": self.buy(CAMPAIGN, own_id="own/1"),
+            "affiliate": self.buy(AFFILIATE),
+            "harbor": self.buy(HARBOR_1),
+        }
+        assert platform("POST", "advertisers", ADVERTISER).status_code == 201
+
+    def buy(self, campaign: dict[str, str], own_id: str = "", **more: Any) -> str:
+        body = PLAIN | more | ({"id_from_network": own_id} if own_id else {})
+        answer = self.platform("POST", path(campaign, by_id=bool(own_id)), body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["promo_number"])
+
+    def run(self, source: Any, **options: Any) -> str:
+        """Run a sheet to its end; the run's id."""
+        frame = ib.run(source, self.network, **{"yes": True, "progress": False} | options)
+        frames = frame.values() if isinstance(frame, dict) else [frame]
+        told = [status for one in frames for status in one["result_status"]]
+        assert not {"unknown", "failed", "invalid", "rejected", "not_sent"} & set(told), frame
+        return str(next(iter(frames)).attrs["run"])
+
+    def undo(self, run: str, **options: Any) -> Undo:
+        return ib.undo(run, self.network, **options)
+
+    def state(self) -> dict[str, Any]:
+        """All that the platform shows, but for what no undo can bring back and for orders that mean nothing."""
+        advertisers = self.platform("GET", "advertisers").json()
+        numbers = {
+            "/".join(campaign.values()): sorted(
+                (
+                    {name: value for name, value in one.items() if name != "id_from_network"}
+                    for one in self.platform("GET", path(campaign), version="2026-02-01").json()
+                ),
+                key=lambda one: one["promo_number"],
+            )
+            for campaign in CAMPAIGNS
+        }
+        return {"advertisers": {one["id_from_network"]: _comparable(one) for one in advertisers}, "numbers": numbers}
+
+    def put(self, address: str, body: Any) -> None:
+        """What somebody else changes."""
+        answer = self.platform("PUT", address, body)
+        assert answer.status_code == 200, answer.text
+
+    def advertiser(self, **changes: Any) -> None:
+        """Somebody else writes the advertiser as it is now, with some changes."""
+        now = self.platform("GET", "advertisers/B-1").json()
+        users = [{**one, "contact_phone_number": one["phone_number"].replace("\u2010", "-")} for one in now["users"]]
+        kept = [{name: one[name] for name in one if name in user(1) or "notify_on" in name} for one in users]
+        own = {name: now[name] for name in ("name", "sites", "approval_status")}
+        self.put("advertisers/B-1", own | {"users": kept} | changes)
+
+
+def path(campaign: dict[str, str], number: str = "", *, by_id: bool = False) -> str:
+    collection = "promo_numbers_by_id" if by_id else "promo_numbers"
+    return "/".join([*PROMO_NUMBERS.scope(campaign), collection, *([number] if number else [])])
+
+
+def _comparable(advertiser: dict[str, Any]) -> dict[str, Any]:
+    users = [
+        {**one, "oauth_refresh_token": "", "email_settings": sorted(one["email_settings"], key=str)}
+        for one in advertiser["users"]
+    ]
+    return {**advertiser, "users": users}
+
+
+@pytest.fixture
+def stage(platform: Any, sandbox: Sandbox) -> Stage:
+    return Stage(platform, sandbox)
+
+
+def row(campaign: dict[str, str], number: str, **cells: str) -> pd.DataFrame:
+    return pd.DataFrame([campaign | {"promo_number": number} | {_title(name): text for name, text in cells.items()}])
+
+
+def _title(name: str) -> str:
+    return name.replace("__", ".")
+
+
+def users(*rows: dict[str, str]) -> dict[str, pd.DataFrame]:
+    """Sheets that change users of the advertiser."""
+    return _sheets("users", rows)
+
+
+def sites(*rows: dict[str, str]) -> dict[str, pd.DataFrame]:
+    return _sheets("sites", rows)
+
+
+def _sheets(name: str, rows: Any) -> dict[str, pd.DataFrame]:
+    parts = pd.DataFrame([{"advertiser_id_from_network": "B-1", **one} for one in rows]).fillna("")
+    return {"advertisers": pd.DataFrame([{"id_from_network": "B-1"}]), name: parts}
+
+
+def own(**cells: str) -> pd.DataFrame:
+    return pd.DataFrame([{"id_from_network": "B-1"} | {_title(name): text for name, text in cells.items()}])
+
+
+NEW_USER = {
+    "id_from_network": "U-9",
+    "first_name": "New",
+    "last_name": "One",
+    "contact_phone_number": "8055550199",
+    "email_settings.1.email_address": "new@example.com",
+    "email_settings.1.use_for_notifications": "TRUE",
+}
+_EMAIL = "email_settings.{}.email_address"
+_NOTIFIED = "email_settings.{}.use_for_notifications"
+
+#: What is run, to what the undo plans to do, and the options of the run.
+EDITS: dict[str, tuple[Edit, str, dict[str, Any]]] = {
+    "bought": (lambda _: pd.DataFrame([CAMPAIGN | PLAIN | {"quantity": "3"}]), "3 delete", {}),
+    "bought with an own id": (
+        lambda _: pd.DataFrame([AFFILIATE | PLAIN | {"id_from_network": "x y/1"}]),
+        "1 delete",
+        {},
+    ),
+    "bought and assigned ids": (lambda _: pd.DataFrame([CAMPAIGN | PLAIN]), "1 delete", {"assign_ids": True}),
+    "updated": (lambda it: row(CAMPAIGN, it.numbers["one"], description="New", custom_data__store="9"), "1 update", {}),
+    "key added": (lambda it: row(CAMPAIGN, it.numbers["one"], custom_data__other="x"), "1 update", {}),
+    "key taken away": (lambda it: row(CAMPAIGN, it.numbers["one"], custom_data__store="[]"), "1 update", {}),
+    "by its own id": (
+        lambda _: pd.DataFrame([CAMPAIGN | {"id_from_network": "own/1", "description": "New"}]),
+        "1 update",
+        {},
+    ),
+    "two fields that need each other": (
+        lambda it: row(OTHER, it.numbers["two"], media_type="Offline: TV", adwords_account_id="[]"),
+        "1 update",
+        {},
+    ),
+    "moved": (lambda it: row(CAMPAIGN, it.numbers["one"], **to(OTHER)), "1 move", {}),
+    "moved by its own id": (
+        lambda _: pd.DataFrame([CAMPAIGN | {"id_from_network": "own/1"} | to(HARBOR)]),
+        "1 move",
+        {},
+    ),
+    "moved and changed": (
+        lambda it: row(CAMPAIGN, it.numbers["one"], **to(HARBOR), description="New", custom_data__store="[]"),
+        "1 move",
+        {},
+    ),
+    "affiliate": (lambda it: row(AFFILIATE, it.numbers["affiliate"], description="New"), "1 update", {}),
+    "moved between affiliates": (
+        lambda it: row(HARBOR_1, it.numbers["harbor"], **to(HARBOR_2), description="New"),
+        "1 move",
+        {},
+    ),
+    "advertiser": (
+        lambda _: own(name="Other", approval_status="[]", web_integration_phone_number="[]", custom_data__new="x"),
+        "1 update",
+        {},
+    ),
+    "advertiser's keys": (
+        lambda _: pd.DataFrame([{"id_from_network": "B-1", "custom_data.a.b": "[]", "custom_data.channel": "TV"}]),
+        "1 update",
+        {},
+    ),
+    "new advertiser": (
+        lambda _: pd.DataFrame([{"id_from_network": "N/1 ä", "name": "New", "sites.1.id_from_network": "7"}]),
+        "1 delete",
+        {},
+    ),
+    "user added": (lambda _: users(NEW_USER), "1 update, 1 remove", {}),
+    "user removed": (lambda _: users({"id_from_network": "U-3", "action": "remove"}), "1 create, 1 update", {}),
+    "first user removed": (
+        lambda _: users({"id_from_network": "U-1", "action": "remove"}),
+        "1 create, 1 update, 4 unchanged",
+        {},
+    ),
+    "user changed": (
+        lambda _: users(
+            {"id_from_network": "U-2", "role": "[]", "notify_on_budgets": "FALSE", "contact_phone_number": "2125550100"}
+        ),
+        "2 update",
+        {},
+    ),
+    "email added": (
+        lambda _: users({"id_from_network": "U-1", _EMAIL.format(3): "c@example.com", _NOTIFIED.format(3): "TRUE"}),
+        "2 update",
+        {},
+    ),
+    "email taken away": (
+        lambda _: users({"id_from_network": "U-1", _EMAIL.format(2): "[]"}),
+        "2 update",
+        {},
+    ),
+    "email replaced": (
+        lambda _: users({"id_from_network": "U-1", _EMAIL.format(1): "c@example.com"}),
+        "2 update",
+        {},
+    ),
+    "emails exchanged": (
+        lambda _: users({"id_from_network": "U-1", _NOTIFIED.format(1): "FALSE", _NOTIFIED.format(2): "TRUE"}),
+        "2 update",
+        {},
+    ),
+    "site added": (lambda _: sites({"id_from_network": "5", "name": "x"}), "1 update, 1 remove", {}),
+    "site renamed": (lambda _: sites({"id_from_network": "0315", "name": "[]"}), "2 update", {}),
+    "default site removed": (
+        lambda _: sites({"id_from_network": "0315", "action": "remove"}),
+        "1 create, 1 update, 4 unchanged",
+        {},
+    ),
+    "all of it replaced": (
+        lambda _: {
+            "advertisers": pd.DataFrame([{"id_from_network": "B-1", "name": "Other"}]),
+            "sites": pd.DataFrame([{"advertiser_id_from_network": "B-1", "id_from_network": "4"}]),
+            "users": pd.DataFrame([{"advertiser_id_from_network": "B-1", **NEW_USER}]),
+        },
+        "5 create, 1 update, 2 remove",
+        {"nested": "replace", "allow_removals": True},
+    ),
+    "sites turned": (
+        lambda _: {
+            **sites({"id_from_network": "996"}, {"id_from_network": "0315"}),
+            "users": users(*({"id_from_network": f"U-{number}"} for number in (3, 2, 1)))["users"],
+        },
+        "1 update, 5 unchanged",
+        {"nested": "replace"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_all_is_as_it_was(stage: Stage, name: str) -> None:
+    """After a run and its undo the platform shows what it showed before, whatever the run has created or changed."""
+    make, planned, options = EDITS[name]
+    before = stage.state()
+    run = stage.run(make(stage), **options)
+    assert stage.state() != before
+    undo = stage.undo(run)
+    assert (undo.ok, undo.exit_code(), undo.not_undone.empty) == (True, 0, True)
+    assert undo.summary.startswith(f"Undo of run {run}: ")
+    assert f": {planned}; " in undo.summary
+    stage.run(undo)
+    assert stage.state() == before
+
+
+# Anything, whatever it was and is, without a platform
+
+_texts = st.sampled_from(["a", "b, c", "007", "=1+1", "é  x", "TRUE"])
+_flags = st.booleans()
+
+
+@st.composite
+def _users(draw: Any) -> list[dict[str, Any]]:
+    return [draw(_user(number)) for number in draw(st.lists(st.integers(1, 4), unique=True))]
+
+
+@st.composite
+def _user(draw: Any, number: int) -> dict[str, Any]:
+    addresses = draw(st.lists(st.sampled_from("pqrs"), unique=True, min_size=1, max_size=3))
+    listed = [{"email_address": f"{one}@example.com", "use_for_notifications": draw(_flags)} for one in addresses]
+    listed[0]["use_for_notifications"] = True
+    return {
+        "id_from_network": f"U-{number}",
+        "first_name": draw(_texts),
+        "last_name": "x",
+        "phone_number": draw(st.sampled_from(["805\u2010555\u20100100", "+448081570192"])),
+        "role": draw(st.sampled_from(["Super", "Member"])),
+        "notify_on_budgets": draw(_flags),
+        "email_settings": listed,
+    }
+
+
+_advertisers = st.fixed_dictionaries(
+    {
+        "id_from_network": st.just("A-1"),
+        "name": _texts,
+        "approval_status": st.sampled_from(["Approved", "Suspended"]),
+        "web_integration_phone_number": st.sampled_from([None, "8005550100", "2125550100"]),
+        "sites": st.lists(
+            st.fixed_dictionaries({"id_from_network": st.sampled_from(["01", "2", "3"]), "name": st.just("")}),
+            unique_by=lambda one: one["id_from_network"],
+            min_size=1,
+        ),
+        "users": _users(),
+        "custom_data": st.dictionaries(st.sampled_from(["k", "a.b", "K l"]), _texts),
+    }
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(before=_advertisers, now=_advertisers)
+def test_any_advertiser_goes_back(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Whatever a run has made of an advertiser, its undo sends what it was; users and sites keep their order."""
+    sent = {name: now[name] for name in now if name not in {"id_from_network", "users", "sites"}}
+    sent |= {"custom_data": before["custom_data"] | now["custom_data"]}
+    step = Step(
+        number=0,
+        resource="advertisers",
+        action=Action.UPDATE,
+        verb="PUT",
+        path=("advertisers", "A-1"),
+        body=sent,
+        before=before,
+    )
+    done = Done(step=step, left=now, scope=(), origin=())
+    back = reversal(done, now, VERSION)
+    assert isinstance(back, Reversal)
+    assert back.is_change == (_written(before) != _written(now))
+    choices = undo_sheets.choices([back])
+    checked = validation.validate(undo_sheets.loaded([back], choices, VERSION), version=VERSION)
+    plan = planning.make(checked, {(): planning.Observed(objects=(now,))}, choices)
+    assert not (plan.issues["level"] == "error").any(), plan.issues
+    if plan.steps:
+        body = {name: value for name, value in (plan.steps[0].body or {}).items() if value is not None}
+        body["custom_data"] = {key: one for key, one in body.get("custom_data", {}).items() if one is not None}
+        assert _in_order(body) == _written(before)
+    else:
+        assert not back.is_change or _same_but_for_order(before, now)
+
+
+def _written(one: dict[str, Any]) -> dict[str, Any]:
+    form = merge.written(ADVERTISERS, one, VERSION)
+    form.pop("id_from_network")
+    return _in_order({"custom_data": {}, **form})
+
+
+def _in_order(form: dict[str, Any]) -> dict[str, Any]:
+    listed = [{**one, "email_settings": sorted(one["email_settings"], key=str)} for one in form["users"]]
+    return {**form, "users": listed}
+
+
+def _same_but_for_order(before: dict[str, Any], now: dict[str, Any]) -> bool:
+    """An order of users, or of sites after the first, is not worth a request."""
+    one, other = (_written(it) for it in (before, now))
+    assert one["sites"][0] == other["sites"][0]
+    return all(sorted(one[name], key=str) == sorted(other[name], key=str) for name in ("users", "sites"))
+
+
+# What has changed since
+
+
+def changed_number(stage: Stage, _: str) -> None:
+    stage.put(path(CAMPAIGN, stage.numbers["one"]), PLAIN | {"description": "Theirs"})
+
+
+def deleted_number(stage: Stage, _: str) -> None:
+    assert stage.platform("DELETE", path(CAMPAIGN, stage.numbers["one"])).status_code == 200
+
+
+def changed_at_destination(stage: Stage, _: str) -> None:
+    stage.put(path(OTHER, stage.numbers["one"]), PLAIN | {"description": "Theirs"})
+
+
+def deleted_at_destination(stage: Stage, _: str) -> None:
+    assert stage.platform("DELETE", path(OTHER, stage.numbers["one"])).status_code == 200
+
+
+def moved_on(stage: Stage, _: str) -> None:
+    stage.put(path(OTHER, stage.numbers["one"]), PLAIN | to(HARBOR))
+
+
+def bought(run: str) -> list[str]:
+    """The numbers that a run has bought."""
+    rows = journal.results_of(journal_place(None), run)[1]
+    return [one.answer["promo_number"] for one in rows if one.action == "create" and one.answer.get("promo_number")]
+
+
+def changed_new_number(stage: Stage, run: str) -> None:
+    stage.put(path(CAMPAIGN, *bought(run)), PLAIN | {"custom_data": {"theirs": "x"}})
+
+
+def gone_new_number(stage: Stage, run: str) -> None:
+    assert stage.platform("DELETE", path(CAMPAIGN, *bought(run))).status_code == 200
+
+
+def another_number(stage: Stage, run: str) -> None:
+    """The number was given up, and had again by somebody else."""
+    campaigns = stage.platform.store.networks[stage.network.network_id].campaigns
+    number = next(one for key in campaigns.values() for one in key.numbers.values() if one.promo_number in bought(run))
+    number.id += 10_000
+
+
+def a_later_run(stage: Stage, _: str) -> None:
+    stage.run(row(CAMPAIGN, stage.numbers["one"], description="Later"))
+
+
+def gone_advertiser(stage: Stage, _: str) -> None:
+    assert stage.platform("DELETE", "advertisers/B-1").status_code == 200
+
+
+_UPDATE: Edit = lambda it: row(CAMPAIGN, it.numbers["one"], description="New")  # noqa: E731  a table's entry
+_MOVE: Edit = lambda it: row(CAMPAIGN, it.numbers["one"], **to(OTHER))  # noqa: E731
+_BUY: Edit = lambda _: pd.DataFrame([CAMPAIGN | PLAIN])  # noqa: E731
+_RENAME: Edit = lambda _: own(name="Other")  # noqa: E731
+DRIFTS: dict[str, tuple[Edit, Callable[[Stage, str], None], str]] = {
+    "field": (_UPDATE, changed_number, "has changed after the run: description was 'New' and is 'Theirs' now."),
+    "deleted": (_UPDATE, deleted_number, "is not there any more; it was deleted or moved after the run."),
+    "a later run": (_UPDATE, a_later_run, "description was 'New' and is 'Later' now."),
+    "moved and changed": (_MOVE, changed_at_destination, "description was 'Spring sale' and is 'Theirs' now."),
+    "moved and deleted": (_MOVE, deleted_at_destination, "is not there any more"),
+    "moved on": (_MOVE, moved_on, "is not there any more"),
+    "bought and changed": (_BUY, changed_new_number, "custom_data.theirs was (blank) and is 'x' now."),
+    "bought and deleted": (_BUY, gone_new_number, "is not there any more"),
+    "bought by another": (_BUY, another_number, "has changed after the run: id was"),
+    "advertiser's field": (
+        _RENAME,
+        lambda it, _: it.advertiser(approval_status="Archived"),
+        "approval_status was 'Suspended' and is 'Archived' now.",
+    ),
+    "advertiser's user": (
+        _RENAME,
+        lambda it, _: it.advertiser(users=[user(1), user(4)]),
+        "user Ana4 O'Neil, jr (U-4) was added",
+    ),
+    "default site": (
+        _RENAME,
+        lambda it, _: it.advertiser(sites=ADVERTISER["sites"][::-1]),
+        "its users or sites have another order now.",
+    ),
+    "advertiser gone": (_RENAME, gone_advertiser, "is not there any more"),
+    "new advertiser changed": (
+        lambda _: pd.DataFrame([{"id_from_network": "N-1", "name": "New", "sites.1.id_from_network": "7"}]),
+        lambda it, _: it.put("advertisers/N-1", {"name": "Theirs", "sites": [{"id_from_network": "7"}]}),
+        "name was 'New' and is 'Theirs' now.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DRIFTS)
+def test_what_has_changed_since_is_left_alone(stage: Stage, name: str) -> None:
+    """An object that is not any more what the run has left is told by its row, and nothing of it is sent."""
+    make, somebody, words = DRIFTS[name]
+    run = stage.run(make(stage))
+    somebody(stage, run)
+    left = stage.state()
+    undo = stage.undo(run)
+    (told,) = undo.not_undone.to_dict("records")
+    assert words in told["error"]
+    assert (told["row"], bool(told["object"]), bool(told["fix"])) == (2, True, True)
+    assert (undo.ok, undo.exit_code(), undo.requests) == (False, 2, 0)
+    assert words in "\n".join(undo.lines())
+    assert stage.state() == left
+
+
+def test_the_rest_is_taken_back(stage: Stage) -> None:
+    """What has changed since keeps nothing else from being taken back."""
+    before = stage.state()
+    frame = pd.concat([_UPDATE(stage), row(OTHER, stage.numbers["two"], description="New"), _BUY(stage)]).fillna("")
+    run = stage.run(frame.reset_index(drop=True))
+    changed_number(stage, run)
+    undo = stage.undo(run)
+    assert (undo.counts, list(undo.not_undone["object"])) == ({"update": 1, "delete": 1}, [stage.numbers["one"]])
+    stage.run(undo)
+    after = stage.state()
+    assert after["numbers"].pop("A-100/C-100") != before["numbers"].pop("A-100/C-100")
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("make", "there"),
+    [pytest.param(_UPDATE, CAMPAIGN, id="changed"), pytest.param(_MOVE, OTHER, id="moved")],
+)
+def test_what_is_back_already_needs_nothing(stage: Stage, make: Edit, there: dict[str, str]) -> None:
+    """An object that somebody has put back is neither touched nor refused; a move has given it another id."""
+    run = stage.run(make(stage))
+    stage.put(path(there, stage.numbers["one"]), PLAIN | (to(CAMPAIGN) if there is OTHER else {}))
+    undo = stage.undo(run)
+    assert (undo.ok, undo.requests) == (True, 0)
+    assert undo.notes == ("Nothing to undo: 1 object as before the run already.",)
+
+
+def test_a_kept_undo_is_run_if_nothing_has_changed(stage: Stage, tmp_path: Path) -> None:
+    """Between the undo's plan and its run the platform must not have changed either."""
+    before = stage.state()
+    run = stage.run(_MOVE(stage))
+    kept = stage.undo(run).keep(tmp_path / "undo.json")
+    stage.put(path(OTHER, stage.numbers["one"]), PLAIN | {"description": "Theirs"})
+    with pytest.raises(ib.UserError, match="the platform has changed since the plan was made"):
+        stage.run(kept)
+    stage.put(path(OTHER, stage.numbers["one"]), PLAIN)
+    stage.run(kept)
+    assert stage.state() == before
+
+
+# What no undo takes back
+
+
+def test_what_was_deleted_stays_deleted(stage: Stage) -> None:
+    """Deleted numbers and advertisers are told by row, not passed over; the rest is taken back."""
+    sheets = {
+        "advertisers": pd.DataFrame([{"id_from_network": "B-1", "action": "delete"}]),
+        "promo_numbers": pd.concat([row(CAMPAIGN, stage.numbers["one"], action="delete"), _BUY(stage)]).fillna(""),
+    }
+    sheets["promo_numbers"].index = pd.Index([5, 9], name="row")
+    undo = stage.undo(stage.run(sheets))
+    told = undo.not_undone[["sheet", "row", "action", "object"]].to_numpy().tolist()
+    assert told == [
+        ["advertisers", 2, "delete", "Business & Sons (B-1)"],
+        ["promo_numbers", 5, "delete", stage.numbers["one"]],
+    ]
+    assert undo.not_undone["error"].str.contains("what is deleted cannot be had again").all()
+    assert (undo.counts, undo.exit_code()) == ({"delete": 1}, 2)
+
+
+def test_what_a_number_cost_is_not_given_back(stage: Stage) -> None:
+    """Money, tokens and ids that no undo brings back are told in sentences."""
+    sheets = users({"id_from_network": "U-1", "action": "remove"}) | {
+        "promo_numbers": pd.concat([_BUY(stage), _BUY(stage), _MOVE(stage)]).fillna("").reset_index(drop=True)
+    }
+    undo = stage.undo(stage.run(sheets))
+    assert undo.notes == (
+        "2 promo numbers that the run bought will be deleted; what they cost is not given back.",
+        "1 promo number will move back; each move gives another id_from_network.",
+        "1 user will come back with new tokens (oauth_refresh_token): the old ones are gone.",
+    )
+    assert set(undo.notes) < set(undo.lines())
+    assert "Cannot be undone: deletes 2 promo numbers." in undo.lines()
+
+
+def test_what_is_unknown_has_to_be_settled_first(odd: Any, reply: Any) -> None:
+    """A request in doubt is told with the way to settle it; one that was refused has done nothing."""
+    odd.replies.extend([reply(500, {}), reply(403, {"errors": {"description": ["is odd"]}})])
+    frame = ib.run(
+        pd.DataFrame([CAMPAIGN | PLAIN, OTHER | PLAIN]),
+        odd.network(),
+        yes=True,
+        progress=False,
+        settle=0.01,
+        concurrency=1,
+    )
+    run = frame.attrs["run"]
+    undo = ib.undo(run, odd.network())
+    (told,) = undo.not_undone.to_dict("records")
+    assert told["row"] == 2
+    assert told["error"].startswith("It is not certain whether the run has done this: ")
+    assert f"invoca-bulk resume {run}" in told["fix"]
+    assert (undo.requests, undo.notes) == (0, ("Nothing to undo: 1 request refused or failed.",))
+
+
+def test_a_list_that_no_sheet_can_empty(stage: Stage) -> None:
+    """What no cell can put back is told, and none of that number is put back by halves."""
+    stage.network = replace(stage.network, api_version="2026-02-01")
+    times = {"day_of_week": "Monday", "open_time": "08:00", "close_time": "17:00"}
+    hours = {f"hours_of_operation.schedules.1.{name}": text for name, text in times.items()}
+    run = stage.run(row(CAMPAIGN, stage.numbers["one"], description="New", **hours))
+    undo = stage.undo(run)
+    (told,) = undo.not_undone["error"]
+    assert told.startswith(
+        "No sheet can put back what the promo number was: hours_of_operation.schedules.1.day_of_week"
+    )
+    assert undo.requests == 0
+
+
+def test_a_user_that_no_sheet_may_add(stage: Stage) -> None:
+    """What validation or the plan would refuse is told by its row in the run, and all else is taken back."""
+    stage.put("advertisers/B-2", ADVERTISER | {"id_from_network": "B-2", "name": "Second"})
+    stored = stage.platform.store.networks[stage.network.network_id].advertisers["B-2"]
+    stored.users[2]["first_name"] = ""
+    gone = {"id_from_network": "U-3", "action": "remove"}
+    sheets = users(gone | {"advertiser_id_from_network": "B-1"}, gone | {"advertiser_id_from_network": "B-2"})
+    run = stage.run(sheets | {"advertisers": pd.DataFrame({"id_from_network": ["B-1", "B-2"]})})
+    undo = stage.undo(run)
+    (told,) = undo.not_undone.to_dict("records")
+    assert (told["sheet"], told["row"], told["object"]) == ("advertisers", 3, "Second (B-2)")
+    assert "first_name" in told["error"]
+    assert (undo.counts["update"], undo.requests) == (1, 1)
+
+
+def test_what_the_run_has_not_sent_is_not_its_to_put_back() -> None:
+    """What somebody changed between the run's plan and its request stays, though the journal shows it as a change."""
+    before = PLAIN | {"promo_number": "8055550100", "promo_type": "Local"}
+    left = before | {"description": "New", "promo_type": "Mobile"}
+    scope = PROMO_NUMBERS.scope(CAMPAIGN)
+    body = {"description": "New", "media_type": PLAIN["media_type"]}
+    where = {"verb": "PUT", "path": (*scope, "promo_numbers", "8055550100")}
+    step = Step(number=0, resource="promo_numbers", action=Action.UPDATE, body=body, before=before, **where)
+    back = reversal(Done(step=step, left=left, scope=scope, origin=scope), left, VERSION)
+    assert isinstance(back, Reversal)
+    named = CAMPAIGN | {"promo_number": "8055550100", "action": "update"}
+    assert back.row(whole=False) == named | {"description": "Spring sale"}
+
+
+def test_a_move_that_has_no_way_back(stage: Stage) -> None:
+    """A number that left its affiliate's campaign for the advertiser's cannot be moved back, and the rest can."""
+    moved = row(AFFILIATE, stage.numbers["affiliate"], **to(OTHER))
+    run = stage.run(pd.concat([moved, _UPDATE(stage)]).fillna("").reset_index(drop=True))
+    undo = stage.undo(run)
+    (told,) = undo.not_undone.to_dict("records")
+    assert (told["row"], told["object"], undo.counts) == (2, stage.numbers["affiliate"], {"update": 1})
+    assert told["error"].startswith("A number moves between affiliate campaigns only when")
+
+
+def test_an_advertiser_stays_for_its_numbers(box: Sandbox, network: Network) -> None:
+    """Numbers go before the advertiser that the run created for them, and where one of them stays, it does too."""
+    sheets = {
+        "advertisers": pd.DataFrame([{"id_from_network": "N-1", "name": "New", "sites.1.id_from_network": "7"}]),
+        "promo_numbers": pd.DataFrame([CAMPAIGN | PLAIN | {"advertiser_id_from_network": "N-1"}] * 2),
+    }
+    run = ib.run(sheets, network, yes=True, progress=False)["promo_numbers"].attrs["run"]
+    undo = ib.undo(run, network)
+    assert [(one.resource, one.phase) for one in sorted(undo.plan.steps, key=lambda one: one.phase)] == [
+        ("promo_numbers", 2),
+        ("promo_numbers", 2),
+        ("advertisers", 3),
+    ]
+    (campaign,) = (
+        one for key, one in box.store.networks[box.network_id].campaigns.items() if key.advertiser_id == "N-1"
+    )
+    box.store.networks[box.network_id].campaigns[campaign.key].numbers.popitem()
+    undo = ib.undo(run, network)
+    assert undo.counts == {"delete": 1}
+    assert [one.action for one in undo.stays] == ["create", "create"]
+    assert "so the advertiser has to stay" in undo.stays[0].error
+
+
+# Which run
+
+
+@pytest.mark.parametrize("version", ["2017-09-01", "2018-05-01", "2026-02-01"])
+def test_versions(stage: Stage, version: str) -> None:
+    """An undo speaks the version of its run; numbers are named by themselves, so that it works in all of them."""
+    before = stage.state()
+    stage.network = replace(stage.network, api_version=version)
+    sheets = users(NEW_USER) | {
+        "promo_numbers": pd.concat([_BUY(stage), _UPDATE(stage)]).fillna("").reset_index(drop=True)
+    }
+    run = stage.run(sheets)
+    stage.network = replace(stage.network, api_version="2022-08-01")
+    undo = stage.undo(run)
+    assert undo.network.api_version == version
+    stage.network = undo.network
+    stage.run(undo)
+    assert stage.state() == before
+
+
+def test_an_undo_can_be_undone(stage: Stage) -> None:
+    """An undo is a run like any other: its updates, moves and removals go back, what it deleted is gone."""
+    sheets = users(NEW_USER) | {
+        "promo_numbers": pd.concat([_BUY(stage), _MOVE(stage), row(OTHER, stage.numbers["two"], description="New")])
+        .fillna("")
+        .reset_index(drop=True)
+    }
+    run = stage.run(sheets)
+    after = stage.state()
+    numbers = bought(run)
+    again = stage.undo(stage.run(stage.undo(run)))
+    assert (list(again.not_undone["object"]), again.plan.source[:7]) == (numbers, "undo of")
+    stage.run(again)
+    for some in after["numbers"].values():
+        some[:] = [one for one in some if one["promo_number"] not in numbers]
+    assert stage.state() == after
+
+
+def test_another_network_is_refused(stage: Stage, odd: Any) -> None:
+    """A run is taken back where it was done, and one that no journal knows nowhere."""
+    run = stage.run(_UPDATE(stage))
+    with pytest.raises(ib.UserError, match=f"run {run} is one of network {stage.network.network_id}"):
+        ib.undo(run, odd.network())
+    with pytest.raises(ib.UserError, match="knows the run 'nothing'"):
+        stage.undo("nothing")
+    assert odd.requests == []
+
+
+def test_a_run_that_is_not_at_its_end(stage: Stage) -> None:
+    """What was sent of an interrupted run can be taken back; it is told that the rest would still be sent."""
+    run = stage.run(pd.DataFrame([CAMPAIGN | PLAIN, OTHER | PLAIN]))
+    file = journal.journal_file(
+        journal_place(None), base_url=stage.network.base_url, network_id=stage.network.network_id
+    )
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE steps SET state = 'pending', answer = NULL WHERE step = 1")
+        database.execute("UPDATE runs SET state = 'interrupted'")
+    database.close()
+    undo = stage.undo(run)
+    assert undo.counts == {"delete": 1}
+    told = f"The run is not at its end: 1 request not sent yet; `invoca-bulk resume {run}` would still send them."
+    assert undo.notes[-1] == told
+
+
+# On the command line
+
+
+@pytest.fixture
+def environment(stage: Stage) -> dict[str, str]:
+    return {"INVOCA_API_TOKEN": "sandbox-token", "INVOCA_BASE_URL": stage.network.base_url}
+
+
+def next_command(out: str) -> list[str]:
+    """The words of the command that is to be run next, without the program's name."""
+    command = re.search(r"Next: .*?invoca-bulk (.+)", out)
+    assert command, out
+    return shlex.split(command[1])
+
+
+def test_on_the_command_line(stage: Stage, cli: Any, environment: dict[str, str], tmp_path: Path) -> None:
+    """The undo is shown, kept and written; the command that it names does it, and the journal's list tells of it."""
+    before = stage.state()
+    frame = pd.concat([_UPDATE(stage), _BUY(stage), row(CAMPAIGN, stage.numbers["own"], action="delete")]).fillna("")
+    run = stage.run(frame.reset_index(drop=True))
+    ran = cli("undo", run, "-o", "undo.xlsx", "--save", "undo.json", **environment)
+    assert (ran.code, ran.err) == (2, "")
+    assert f"Undo of run {run}: 2 rows: 1 update, 1 delete; 2 requests. 1 not undone." in ran.out
+    assert "description (" in ran.out
+    assert f"  row 4, delete {stage.numbers['own']}: The run deleted the promo number" in ran.out
+    book = openpyxl.load_workbook(tmp_path / "undo.xlsx")
+    assert book.sheetnames == ["plan", "summary", "not undone"]
+    assert [cell.value for cell in book["not undone"][2]][1:4] == ["4", "delete", stage.numbers["own"]]
+    words = next_command(ran.out)
+    assert words[:4] == ["run", "undo.json", "-o", "undo-results.xlsx"]
+    assert words[4:] == ["--network-id", stage.network.network_id]
+    ran = cli(*words, "--yes", **environment)
+    assert ran.code == 0, ran.err
+    gone = stage.state()["numbers"]["A-100/C-100"]
+    assert gone == [one for one in before["numbers"]["A-100/C-100"] if one["promo_number"] != stage.numbers["own"]]
+    assert f"undo of {run}" in cli("runs").out
+
+
+def test_as_json(stage: Stage, cli: Any, environment: dict[str, str]) -> None:
+    """Programs get the plan, what stays and the next command; nothing is kept of an undo that does nothing."""
+    run = stage.run(row(CAMPAIGN, stage.numbers["own"], action="delete"))
+    ran = cli("undo", run, "--json", "--save", "undo.json", **environment)
+    told = json.loads(ran.out)
+    assert (ran.code, told["exit_code"], told["run"], told["requests"]) == (2, 2, run, 0)
+    assert (told["saved"], told["next"], told["not_undone"][0]["row"]) == (None, None, 2)
+    ran = cli("undo", run, "--save", "undo.txt", **environment)
+    assert (ran.code, "does not end in .json" in ran.err) == (2, True)

@@ -1,0 +1,1154 @@
+"""Everything that can be wrong with a sheet is found at once, in its cell, with what to do about it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import itertools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import invoca_bulk as ib
+from invoca_bulk import sheets, validation
+from invoca_bulk.reports.validation_report import Report
+from invoca_bulk.schema import (
+    API_VERSIONS,
+    DEFAULT_API_VERSION,
+    PROMO_NUMBERS,
+    RESOURCES,
+    Collection,
+    Field,
+    Resource,
+    Rule,
+)
+from invoca_bulk.schema.field_types import Kind, Reading
+from invoca_bulk.schema.issue_catalog import CATALOGUE, ISSUE_COLUMNS, MARKS, MAX_CELL_CHARACTERS, Problem, Refused
+from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
+from invoca_bulk.schema.result_columns import DONE, Outcome
+from tests.examples import GOOD, OF_RECORDS, OF_THE_PLAN, frame_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from invoca_bulk.validation import Checked
+
+OLDEST, NEWEST = API_VERSIONS[0], API_VERSIONS[-1]
+
+ADVERTISER = {"id_from_network": "A-1", "name": "Smith & Sons"}
+
+
+def check(source: Any, *, version: str = DEFAULT_API_VERSION, resource: str = "promo_numbers") -> Checked:
+    return validation.validate(sheets.load(source, resource=resource), version=version)
+
+
+def check_rows(*rows: Mapping[str, Any], version: str = DEFAULT_API_VERSION) -> Checked:
+    return check(frame_of(*rows), version=version)
+
+
+def codes(checked: Checked) -> list[str]:
+    return checked.issues["code"].to_list()
+
+
+def places(checked: Checked, code: str) -> list[tuple[int | None, str]]:
+    found = checked.issues[checked.issues["code"] == code]
+    return [(None if row is pd.NA else row, column) for row, column in zip(found["row"], found["column"], strict=True)]
+
+
+def csv(*lines: str) -> bytes:
+    return "\n".join([",".join(GOOD), *lines]).encode()
+
+
+def xlsx(*rows: Mapping[str, Any], hidden: int = 0) -> bytes:
+    """A workbook by openpyxl, which stores formulas without their results."""
+    book = openpyxl.Workbook()
+    sheet: Any = book.active
+    frame = frame_of(*rows)
+    for row in [list(frame.columns), *frame.to_numpy().tolist()]:
+        sheet.append(row)
+    if hidden:
+        sheet.row_dimensions[hidden].hidden = True
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+# Every code of the catalogue
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One way to an issue.
+
+    Attributes:
+        at: row and column of each issue of the code.
+        value: what is shown of the cell.
+        text: part of message or fix.
+        also: other codes that the same rows give.
+    """
+
+    code: str
+    source: Any
+    at: list[tuple[int | None, str]]
+    value: str
+    text: str
+    also: set[str]
+    version: str
+    resource: str
+
+
+def case(
+    code: str,
+    rows: Any,
+    at: str | list[tuple[int | None, str]],
+    value: str | None = None,
+    text: str = "",
+    *,
+    also: tuple[str, ...] = (),
+    version: str = DEFAULT_API_VERSION,
+    resource: str = "promo_numbers",
+    name: str = "",
+) -> Any:
+    """`at`: a column means row 2. `value` None: the cell's own text."""
+    if isinstance(rows, dict):
+        rows = [rows]
+    source = frame_of(*rows, base=ADVERTISER if resource == "advertisers" else GOOD) if isinstance(rows, list) else rows
+    if value is None:
+        value = rows[0].get(at, "") if isinstance(rows, list) and isinstance(at, str) else ""
+    one = Case(
+        code=code,
+        source=source,
+        at=[(2, at)] if isinstance(at, str) else at,
+        value=value,
+        text=text,
+        also=set(also),
+        version=version,
+        resource=resource,
+    )
+    return pytest.param(one, id=f"{code}-{name}" if name else code)
+
+
+def codes_of(cases: list[Any]) -> set[str]:
+    return {one.code for (one,) in (case.values for case in cases)}  # noqa: PD011  a set of parameters
+
+
+ADVERTISER_ID = "advertiser_id_from_network"
+NUMBER = "promo_number"
+LOCAL = "local_center.tn_prefix"
+ZIP = "local_center.zipcode"
+CITY = "local_center.city"
+STATE = "local_center.state"
+WHITELIST = "tn_prefix_whitelist"
+RADIUS = "local_number_preferences.search_radius_miles"
+IN_STATE = "local_number_preferences.restrict_search_to_state"
+OPEN = "hours_of_operation.open_24_7"
+PHONE = "users.1.contact_phone_number"
+EMAIL = "users.1.email_settings.1.email_address"
+GOOGLE = {"media_type": "Google Call Extension"}
+TO_ADVERTISER, TO_CAMPAIGN, TO_AFFILIATE = (
+    f"destination_{one}_id_from_network" for one in ("advertiser", "advertiser_campaign", "affiliate")
+)
+
+
+def hours(number: int, **times: str) -> dict[str, str]:
+    return {f"hours_of_operation.schedules.{number}.{name}": text for name, text in times.items()}
+
+
+def monday(number: int, start: str, end: str) -> dict[str, str]:
+    return hours(number, day_of_week="Monday", open_time=start, close_time=end)
+
+
+def header(name: str) -> list[tuple[int | None, str]]:
+    return [(None, name)]
+
+
+CASES = [
+    # Headers
+    case(
+        "column_misspelt", {"descripion": "x"}, header("descripion"), "descripion", "Rename the column to 'description'"
+    ),
+    case(
+        "column_misspelt", {"tn_prefix_whitlist": ""}, header("tn_prefix_whitlist"), "tn_prefix_whitlist", name="blank"
+    ),
+    case("column_unknown", {"notes": "x"}, header("notes"), "notes", "carried through"),
+    case("column_unknown", {"{}": "x"}, header("{}"), "{}", "'{}'", name="braces"),
+    case("column_unknown", {"custom_data.": "x"}, header("custom_data."), "custom_data.", name="custom-without-a-key"),
+    case(
+        "column_unknown", {"users.999999999999.name": "x"}, header("users.999999999999.name"), "users.999999999999.name"
+    ),
+    case("column_missing", frame_of({}).drop(columns="description"), header("description"), "", "Add the column"),
+    case(
+        "column_repeated",
+        {LOCAL: "805", "Area Code": "805"},
+        header("Area Code"),
+        "Area Code",
+        f"both stand for {LOCAL!r}",
+    ),
+    case(
+        "column_repeated", {"npa": "", "tn_prefix": ""}, header("tn_prefix"), "tn_prefix", "'npa'", name="two-aliases"
+    ),
+    case("column_repeated", {"custom_data.a": "1", "Custom Data. a": ""}, header("Custom Data. a"), "Custom Data. a"),
+    case("column_unsupported", {OPEN: "TRUE"}, OPEN, text="does not know 'hours_of_operation.open_24_7'; 2026-02-01"),
+    case(
+        "column_unsupported", {"id_from_network": "X"}, "id_from_network", text="2018-05-01 and later", version=OLDEST
+    ),
+    case(
+        "column_unsupported",
+        {"promo_number_looks_like": "805"},
+        "promo_number_looks_like",
+        version=NEWEST,
+        name="ended",
+    ),
+    case("column_unsupported", {LOCAL: "805", RADIUS: "5"}, RADIUS, version=OLDEST, name="radius"),
+    case(
+        "column_unsupported",
+        {NUMBER: "8005550100", TO_CAMPAIGN: "C"},
+        TO_CAMPAIGN,
+        version="2019-05-01",
+        also=("destination_incomplete",),
+        name="move",
+    ),
+    # What the spreadsheet program did to a cell
+    case("cell_error", {"description": "#N/A"}, "description", text="#N/A"),
+    case("cell_error", xlsx({"description": "#REF!"}), "description", "#REF!", "Correct the formula", name="xlsx"),
+    case(
+        "cell_formula",
+        xlsx({"custom_data.a": "=1+1"}),
+        "custom_data.a",
+        "#FORMULA! =1+1",
+        "save it and try again",
+    ),
+    case("cell_date", {LOCAL: dt.date(2026, 3, 4)}, LOCAL, "#DATE! 2026-03-04", "a date (2026-03-04)"),
+    case(
+        "cell_date",
+        {"id": "#date!2026-03-04"},
+        "id",
+        text="a date (2026-03-04)",
+        also=("read_only",),
+        name="read-only-lowered",
+    ),
+    case(
+        "cell_digits_lost",
+        {"custom_data.a": 10**16},
+        "custom_data.a",
+        "#DIGITS! 10000000000000000",
+        "more than 15 digits",
+    ),
+    case(
+        "cell_too_long",
+        {"custom_data.a": "x" * 131_073},
+        "custom_data.a",
+        "#TOO_LONG! " + "x" * 108 + "…",
+        f"more than {MAX_CELL_CHARACTERS:,} characters",
+    ),
+    case("cell_control", {"description": "a\0b"}, "description", text="(U+0000)"),
+    case("cell_control", {"description": "\ud800"}, "description", text="(U+D800)", name="surrogate"),
+    case("cell_control", {"custom_data.a\0": "x"}, header("custom_data.a\0"), "custom_data.a\0", name="key"),
+    case(
+        "cell_control",
+        {"custom_data.\ud800": ""},
+        header("custom_data.\ud800"),
+        "custom_data.\ud800",
+        name="key-broken",
+    ),
+    case("row_too_long", csv("A,C,Smith, Jones,Online: Display"), ADVERTISER_ID, "#ROW! A", "has 5 cells"),
+    case("quote_unclosed", csv('A,C,"d,Online: Display'), ADVERTISER_ID, "#ROW! A", "Close the quote"),
+    case("row_marked", csv("#ROW! A,C,Smith,Jones"), ADVERTISER_ID, "#ROW! A", "Type the row again."),
+    case(
+        "cell_cleaned", {"description": " Spring sale"}, "description", text="' Spring sale' is read as 'Spring sale'"
+    ),
+    case("cell_cleaned", {LOCAL: "805.0"}, LOCAL, text="'805.0' is read as '805'", name="point-zero"),
+    case("cell_cleaned", {LOCAL: "8\u00ad05"}, LOCAL, text=r"'8\xad05' is read as '805'", name="soft-hyphen"),
+    case("cell_cleaned", {ZIP: "K1A\u20100B1"}, ZIP, text="'K1A\u20100B1' is read as 'K1A 0B1'", name="dash"),
+    case("cell_cleaned", {LOCAL: "805", WHITELIST: "805.0"}, WHITELIST, text="'805.0' is read as '805'", name="list"),
+    # Values
+    *(
+        case("required", {name: blank}, name, text="Fill in the cell", name=f"{name}-{blank!a}")
+        for name in GOOD
+        for blank in ("", "\u00a0")
+    ),
+    case("not_a_choice", {"media_type": "Online Display"}, "media_type", text="Online: Display"),
+    case("not_a_choice", {"promo_type": "Landline"}, "promo_type", text="Type one of: Local, Mobile.", name="few"),
+    case("choice_cleaned", {"media_type": "online: display"}, "media_type", text="is read as 'Online: Display'"),
+    case("choice_cleaned", {"action": "Create"}, "action", text="'Create' is read as 'create'.", name="action"),
+    case("not_a_number", {"quantity": "a few"}, "quantity", text="from 1 to 10,000"),
+    case("not_a_number", {"quantity": "1,5"}, "quantity", name="decimal-comma"),
+    case("out_of_range", {"quantity": "0"}, "quantity", text="0 is not between 1 and 10,000"),
+    case("out_of_range", {"quantity": "10001"}, "quantity", name="above"),
+    case("not_a_boolean", {LOCAL: "805", IN_STATE: "maybe"}, IN_STATE, text="TRUE or FALSE"),
+    case("not_an_area_code", {LOCAL: "999"}, LOCAL, text="'999'"),
+    case("not_an_area_code", {LOCAL: "900"}, LOCAL, name="premium-rate"),
+    case("not_an_area_code", {LOCAL: "805", WHITELIST: "805, 999"}, WHITELIST, text="'999'", name="list"),
+    case("toll_free_area_code", {LOCAL: "800"}, LOCAL, text="leave all local_center columns blank"),
+    case("not_area_codes", {LOCAL: "805", WHITELIST: "[805"}, WHITELIST, text='["805", "212"]'),
+    case("not_area_codes", {LOCAL: "805", WHITELIST: "[" * 50_000}, WHITELIST, "[" * 119 + "…", name="deep"),
+    case("not_a_zip_code", {ZIP: "Boston"}, ZIP, text="five digits"),
+    case("zip_code_zero_lost", {ZIP: "2134"}, ZIP, text="02134"),
+    case("zip_code_too_precise", {ZIP: "93101-1234"}, ZIP, text="93101"),
+    case("not_a_state", {CITY: "Toronto", STATE: "Ontario"}, STATE, text="ON"),
+    case("not_an_ads_account", {**GOOGLE, "adwords_account_id": "627"}, "adwords_account_id", text="627-345-9815"),
+    case("not_digits", {"promo_number_looks_like": "80-5"}, "promo_number_looks_like", text="80561"),
+    case("digits_ignored", {"promo_number_looks_like": "805619"}, "promo_number_looks_like", text="first five digits"),
+    case("not_a_time", monday(1, "08:05", "17:00"), "hours_of_operation.schedules.1.open_time", version=NEWEST),
+    case("not_a_phone_number", {PHONE: "5550100"}, PHONE, text="10 digits", resource="advertisers"),
+    case("not_an_email", {EMAIL: "chris@"}, EMAIL, text="name@example.com", resource="advertisers"),
+    case("not_an_id", {"affiliate_id_from_network": ".."}, "affiliate_id_from_network", text="step in the address"),
+    case("not_an_id", {"id_from_network": "A\tB"}, "id_from_network", text="control character", name="own-id"),
+    *(
+        case("required", {name: ""}, name, text=f"is required to {purpose}. Fill", name=f"{name}-words")
+        for name, purpose in ((ADVERTISER_ID, "tell where the row goes"), ("media_type", "create"))
+    ),
+    case("required", {"id_from_network": ""}, "id_from_network", text="--auto-ids", resource="advertisers", name="id"),
+    case("read_only", [{"id": "21"}, {"description": "other", "id": "22"}], header("id"), "", "not sent"),
+    case("cannot_clear", {"description": "[]"}, "description", text="cannot be cleared"),
+    case("cannot_clear", {"quantity": "[]"}, "quantity", name="quantity"),
+    case("cannot_clear", {NUMBER: "[]"}, NUMBER, name="what-names-the-number"),
+    # Several columns of a row
+    case("local_center_conflict", {LOCAL: "805", ZIP: "93101"}, LOCAL, text=f"{LOCAL} and {ZIP}"),
+    case("city_without_state", {CITY: "Boston"}, CITY, text="Fill in local_center.state, or clear local_center.city"),
+    case(
+        "city_without_state", {CITY: "Boston", STATE: ""}, STATE, text="local_center.state is blank", name="state-blank"
+    ),
+    case("city_without_state", {CITY: "", STATE: "MA"}, CITY, "", "Fill in local_center.city", name="state-only"),
+    case("no_local_center", {WHITELIST: "805"}, WHITELIST, text="toll-free number"),
+    case("no_local_center", {RADIUS: "5", IN_STATE: "no"}, [(2, RADIUS), (2, IN_STATE)], "5", name="two"),
+    case(
+        "ads_account_media_type",
+        {"adwords_account_id": "7567575756755"},
+        "adwords_account_id",
+        text="'Online: Display'",
+    ),
+    case("hours_on_affiliate", {OPEN: "TRUE", "affiliate_id_from_network": "F"}, OPEN, version=NEWEST),
+    case(
+        "schedule_incomplete",
+        hours(2, open_time="08:00"),
+        [(2, "hours_of_operation.schedules.2.open_time")] * 2,
+        "08:00",
+        "Fill in hours_of_operation.schedules.2.day_of_week",
+        version=NEWEST,
+        name="columns-missing",
+    ),
+    case(
+        "schedule_incomplete",
+        hours(2, day_of_week="", open_time="08:00", close_time=""),
+        [(2, "hours_of_operation.schedules.2.day_of_week"), (2, "hours_of_operation.schedules.2.close_time")],
+        "",
+        "Fill in hours_of_operation.schedules.2.day_of_week",
+        version=NEWEST,
+    ),
+    case(
+        "schedule_backwards", monday(1, "17:00", "08:00"), "hours_of_operation.schedules.1.close_time", version=NEWEST
+    ),
+    case(
+        "schedule_backwards",
+        monday(1, "08:00", "08:00"),
+        "hours_of_operation.schedules.1.close_time",
+        version=NEWEST,
+        name="no-time",
+    ),
+    case(
+        "schedules_overlap",
+        monday(1, "11:00", "12:00") | monday(2, "09:00", "10:00") | monday(3, "08:00", "18:00"),
+        [(2, "hours_of_operation.schedules.1.open_time"), (2, "hours_of_operation.schedules.2.open_time")],
+        "11:00",
+        "Two schedules of Monday overlap: 08:00-18:00 and 11:00-12:00",
+        version=NEWEST,
+    ),
+    case("destination_incomplete", {NUMBER: "8005550100", TO_ADVERTISER: "A-2"}, TO_ADVERTISER, text=TO_CAMPAIGN),
+    case(
+        "destination_affiliate",
+        {NUMBER: "8005550100", TO_ADVERTISER: "A-2", TO_CAMPAIGN: "C-2", TO_AFFILIATE: "F-2"},
+        TO_AFFILIATE,
+    ),
+    case("not_on_create", {TO_ADVERTISER: "A-2", TO_CAMPAIGN: "C-2"}, TO_ADVERTISER),
+    *(
+        case(
+            "not_on_create",
+            {"action": action, "id_from_network": "X", TO_ADVERTISER: "A-2", TO_CAMPAIGN: "C-2"},
+            TO_ADVERTISER,
+            name=action,
+        )
+        for action in ("create", "delete")
+    ),
+    case("own_id_quantity", {"id_from_network": "X", "quantity": "2"}, "quantity", text="quantity is 2"),
+    case(
+        "own_id_quantity",
+        {NUMBER: "8005550100", "quantity": "2"},
+        "quantity",
+        text="clear 'promo_number'",
+        name="number",
+    ),
+    case("names_existing", {"action": "create", NUMBER: "8005550100"}, NUMBER, text="Clear 'promo_number'"),
+    *(
+        case("names_nothing", {"action": action}, "action", action, f"asks to {action} a number", name=action)
+        for action in ("update", "delete", "move")
+    ),
+    case(
+        "move_without_destination", {"action": "move", NUMBER: "8005550100"}, "action", "move", "Fill in destination_"
+    ),
+    case("not_on_update", {NUMBER: "8005550100", LOCAL: "805"}, LOCAL, text="exists already"),
+    case("secret_dropped", {"oauth_refresh_token": "x"}, header(""), "", "nobody reads it", resource="advertisers"),
+    # Rows against rows, and against what earlier runs did
+    case(
+        "duplicate_own_id",
+        [{"id_from_network": "X"}] * 2,
+        [(2, "id_from_network"), (3, "id_from_network")],
+        "X",
+        "the rows 2, 3 of",
+    ),
+    case(
+        "duplicate_number",
+        [{NUMBER: "800-555-0100"}, {NUMBER: "+18005550100", "description": "other"}],
+        [(2, NUMBER), (3, NUMBER)],
+        "800-555-0100",
+        "the rows 2, 3.",
+        also=("cell_cleaned",),
+    ),
+    case("identical_rows", [{}, {}], [(2, ""), (3, "")], "", "The rows 2, 3 are identical"),
+    case("unsettled_row", {"result_status": "unknown", "result_run": "R7"}, "result_status", text="(R7)"),
+    case("status_unknown", {"result_status": "done"}, "result_status", "done"),
+    case("unsettled_row", {"result_status": "Unknown"}, "result_status", "unknown", "(not named)", name="case"),
+    case(
+        "unsettled_row",
+        {"result_status": "unknown", "result_run": " "},
+        "result_status",
+        text="(not named)",
+        name="blank-run",
+    ),
+    # The whole sheet
+    case("blank_rows", csv("A,C,d,Online: Display", "", "A,C,e,Online: Display"), header(""), "", "1 blank row"),
+    case("hidden_rows", xlsx({}, {"description": "x"}, hidden=3), header(""), "", "1 row(s) are hidden"),
+]
+
+
+@pytest.mark.parametrize("one", CASES)
+def test_issue(one: Case) -> None:
+    """Each problem is found where it is, says what is wrong in a sentence, and brings no others with it."""
+    checked = check(one.source, version=one.version, resource=one.resource)
+    found = checked.issues[checked.issues["code"] == one.code]
+    assert set(codes(checked)) == {one.code, *one.also}
+    assert places(checked, one.code) == one.at
+    assert found["value"].iloc[0] == one.value
+    assert set(found["level"]) == {CATALOGUE[one.code].level}
+    assert one.text in f"{found['message'].iloc[0]} {found['fix'].iloc[0]}"
+
+
+@pytest.mark.parametrize("one", CASES)
+def test_sentences(one: Case) -> None:
+    """No place of a sentence is left unfilled, whatever the cells hold, and no sentence is without its end."""
+    for message, fix in (
+        check(one.source, version=one.version, resource=one.resource).issues[["message", "fix"]].to_numpy()
+    ):
+        assert message.endswith((".", "…"))
+        assert not re.search(r"\{\w+(![ra])?\}|<\w+\.\w+:", message + fix)
+        assert "  " not in message + fix
+
+
+def test_every_code_is_found() -> None:
+    """No code of the catalogue is without a case, so that none can stop being found unnoticed.
+
+    Those of several sheets and those of the platform's state are held by `test_records` and the tests of the plan,
+    those of an undo (`undo_…`) by `test_undoing`.
+    """
+    of_undo = {code for code in CATALOGUE if code.startswith("undo_")}
+    assert codes_of(CASES) | OF_RECORDS | OF_THE_PLAN | of_undo == set(CATALOGUE)
+    assert not codes_of(CASES) & (OF_RECORDS | OF_THE_PLAN | of_undo)
+
+
+# The frame of issues
+
+
+def test_all_at_once() -> None:
+    """All problems of all rows are found in one go, headers first, then in the order of rows and columns."""
+    checked = check_rows(
+        {"local_center.zipcode": "2134", "quantity": "0", "notes": "x"},
+        {"media_type": "", "quantity": "1"},
+        {"description": " x", "media_type": "TV", "local_center.zipcode": "02134", "local_center.city": "Boston"},
+    )
+    assert list(
+        zip(checked.issues["row"].fillna(0), checked.issues["column"], checked.issues["code"], strict=True)
+    ) == [
+        (0, "notes", "column_unknown"),
+        (2, "local_center.zipcode", "zip_code_zero_lost"),
+        (2, "quantity", "out_of_range"),
+        (3, "media_type", "required"),
+        (4, "description", "cell_cleaned"),
+        (4, "media_type", "not_a_choice"),
+        (4, "local_center.zipcode", "local_center_conflict"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "rows", [pytest.param([], id="no-rows"), pytest.param([{}], id="good"), pytest.param([{"quantity": "0"}], id="bad")]
+)
+def test_issue_columns(rows: list[dict[str, str]]) -> None:
+    """The frame of issues has the same columns and types, however many issues there are."""
+    issues = check(pd.DataFrame([GOOD | row for row in rows], columns=[*GOOD, *(rows[0] if rows else {})])).issues
+    assert issues.columns.to_list() == list(ISSUE_COLUMNS)
+    assert issues["row"].dtype == "Int64"
+    assert all(pd.api.types.is_string_dtype(issues[name]) for name in ISSUE_COLUMNS if name != "row")
+
+
+def test_the_headers_are_the_analysts() -> None:
+    """An issue names the column as it is written in the sheet, also where a rule over several columns found it."""
+    checked = check(
+        frame_of({"Zip": "93101", "AREA CODE": "805", "Pieces": "x"}).rename(columns={"media_type": "Media Type"})
+    )
+    assert places(checked, "local_center_conflict") == [(2, "AREA CODE")]
+    assert places(checked, "column_unknown") == [(None, "Pieces")]
+    assert set(codes(checked)) == {"local_center_conflict", "column_unknown"}
+
+
+def test_row_numbers_are_the_spreadsheets() -> None:
+    """Issues count rows as the spreadsheet does, blank rows included."""
+    checked = check(csv("A,C,d,TV", "", "", "A,C,,Online: Display"))
+    assert places(checked, "not_a_choice") == [(2, "media_type")]
+    assert places(checked, "required") == [(5, "description")]
+
+
+def test_the_sheet_stays_as_it_was() -> None:
+    """Validation changes no cell, of known columns or others."""
+    (sheet,) = sheets.load(frame_of({"description": " x ", "notes": " y "}), resource="promo_numbers")
+    before = sheet.frame.copy()
+    checked = validation.validate([sheet], version=DEFAULT_API_VERSION)
+    pd.testing.assert_frame_equal(checked.sheets[0].sheet.frame, before)
+
+
+def test_values() -> None:
+    """A row's values are what is sent: cleaned, typed, without blank, cleared and unreadable cells."""
+    checked = check_rows(
+        {
+            "quantity": "2",
+            "local_center.tn_prefix": "805.0",
+            "tn_prefix_whitelist": "805, 212",
+            RADIUS: "[]",
+            IN_STATE: "no",
+            "promo_type": "",
+            "custom_data.a.b": " [x] ",
+            "notes": "n",
+        },
+        {"quantity": "x"},
+    )
+    assert checked.sheets[0].values(0) == GOOD | {
+        "quantity": 2,
+        "local_center.tn_prefix": "805",
+        "tn_prefix_whitelist": ["805", "212"],
+        IN_STATE: False,
+        "custom_data.a.b": "[x]",
+    }
+    assert checked.sheets[0].values(1) == GOOD
+    assert checked.sheets[0].invalid.tolist() == [False, True]
+
+
+def test_bad_header_blocks_all() -> None:
+    """When a header is wrong no row can be trusted; a warning about one does no harm."""
+    assert check_rows({"descripion": "x"}, {"descripion": ""}).sheets[0].invalid.tolist() == [True, True]
+    assert check_rows({"notes": "x"}).sheets[0].invalid.tolist() == [False]
+
+
+# Local centers
+
+
+@pytest.mark.parametrize(
+    "given_columns",
+    [
+        pytest.param(columns, id="-".join(name.rpartition(".")[2] for name in columns) or "none")
+        for count in range(5)
+        for columns in itertools.combinations((LOCAL, ZIP, CITY, STATE), count)
+    ],
+)
+def test_local_center(given_columns: tuple[str, ...]) -> None:
+    """A local center is exactly one of tn_prefix, zipcode, or city with state; without any the number is toll-free."""
+    texts = {LOCAL: "805", ZIP: "93101", CITY: "Santa Barbara", STATE: "CA"}
+    allowed = [set(), {LOCAL}, {ZIP}, {CITY, STATE}]
+    checked = check_rows({name: text if name in given_columns else "" for name, text in texts.items()})
+    expected = [] if set(given_columns) in allowed else ["city_without_state"]
+    if len({"place" if name in (CITY, STATE) else name for name in given_columns}) > 1:
+        expected = ["local_center_conflict"]
+    assert codes(checked) == expected
+
+
+# Rules stay silent about cells that are wrong anyway
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        pytest.param(frame_of({LOCAL: "999", ZIP: "93101"}), "not_an_area_code", id="one-of-two-centers"),
+        pytest.param(frame_of({LOCAL: "#N/A", ZIP: "93101"}), "cell_error", id="error-value"),
+        pytest.param(frame_of({CITY: "Toronto", STATE: "Ontario"}), "not_a_state", id="state-of-city"),
+        pytest.param(frame_of({LOCAL: "#REF!", WHITELIST: "805"}), "cell_error", id="center-of-whitelist"),
+        pytest.param(frame_of({"action": "buy", WHITELIST: "805"}), "not_a_choice", id="action"),
+        pytest.param(
+            frame_of({"media_type": "TV", "adwords_account_id": "7567575756755"}), "not_a_choice", id="media-type"
+        ),
+        pytest.param(frame_of({"id_from_network": "..", "quantity": "2"}), "not_an_id", id="own-id"),
+        pytest.param(frame_of({"id_from_network": "X", "quantity": "0"}), "out_of_range", id="quantity"),
+        pytest.param(frame_of({LOCAL: dt.date(2026, 3, 4), ZIP: "93101"}), "cell_date", id="date"),
+        pytest.param(frame_of({"quantity": 10**16}), "cell_digits_lost", id="digits-lost"),
+        pytest.param(xlsx({CITY: "Boston", STATE: '=UPPER("ma")'}), "cell_formula", id="formula-in-state"),
+        pytest.param(xlsx({LOCAL: "=800+5", WHITELIST: "805"}), "cell_formula", id="formula-in-center"),
+        pytest.param(xlsx({"description": "=A2"}), "cell_formula", id="formula-in-required"),
+    ],
+)
+def test_silent_rules(source: Any, code: str) -> None:
+    """A cell with an error of its own gives that error only; a rule that looks at it as well would mislead."""
+    assert codes(check(source)) == [code]
+
+
+def test_silent_schedules() -> None:
+    """A time that cannot be read is neither backwards nor missing nor overlapping."""
+    checked = check_rows(monday(1, "17:05", "08:00") | monday(2, "07:00", "18:00"), version=NEWEST)
+    assert codes(checked) == ["not_a_time"]
+
+
+def test_damage_is_of_one_row() -> None:
+    """A rule that is silent about a damaged cell still judges the same texts in other rows."""
+    checked = check(xlsx({CITY: "Boston", STATE: "=A1"}, {CITY: "Boston", STATE: ""}, {CITY: "Boston", STATE: "MA"}))
+    assert places(checked, "cell_formula") == [(2, STATE)]
+    assert places(checked, "city_without_state") == [(3, STATE)]
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        pytest.param({"description": dt.date(2026, 3, 4)}, ["cell_date"], id="sent"),
+        pytest.param({"notes": dt.date(2026, 3, 4)}, ["column_unknown"], id="unknown-column"),
+        pytest.param({"result_at": dt.date(2026, 3, 4)}, [], id="our-own-column"),
+        pytest.param({"description": dt.date(2026, 3, 4), "result_status": "created"}, [], id="done-earlier"),
+    ],
+)
+def test_damage_that_counts(row: dict[str, Any], found: list[str]) -> None:
+    """A damaged cell is an error where it would be sent, and nowhere else."""
+    assert codes(check_rows(row)) == found
+
+
+DAMAGED: dict[str, Any] = {
+    "date": (xlsx({LOCAL: dt.date(2026, 5, 1)}), "cell_date", LOCAL),
+    "date-in-text": (xlsx({"description": dt.date(2026, 5, 1)}), "cell_date", "description"),
+    "formula": (xlsx({"quantity": "=1+1"}), "cell_formula", "quantity"),
+    "digits": (xlsx({"id_from_network": 8051234567123400}), "cell_digits_lost", "id_from_network"),
+    "too-long": (csv(f"A,C,{'x' * 131_073},Online: Display"), "cell_too_long", "description"),
+    "shifted": (csv("A,C,Smith, Jones,Online: Display"), "row_too_long", ADVERTISER_ID),
+    "shifted-and-valid": (csv("A,C,Smith,Online: Display,Online: Radio"), "row_too_long", ADVERTISER_ID),
+    "shifted-and-blank": (csv(",C,Smith,Online: Display,Online: Radio"), "row_too_long", ADVERTISER_ID),
+    "quote": (csv('A,C,Smith,Online: Display,"', "A,C,Jones,Online: Display"), "quote_unclosed", ADVERTISER_ID),
+}
+each_damage = pytest.mark.parametrize("damage", DAMAGED)
+#: What a finding says of a refused row, a file that is read again no longer tells.
+AGAIN = {"row_too_long": "row_marked", "quote_unclosed": "row_marked"}
+
+
+def read(source: Any) -> pd.DataFrame:
+    frame = sheets.read(source)
+    assert isinstance(frame, pd.DataFrame)
+    return frame
+
+
+def start_of(checked: Checked) -> list[list[str]]:
+    """The cells of the required columns; Excel takes no more than 32,767 characters of each."""
+    return [[text[:30_000] for text in row] for row in checked.sheets[0].sheet.frame[list(GOOD)].to_numpy()]
+
+
+@each_damage
+@pytest.mark.parametrize("name", ["annotated.xlsx", "annotated.csv"])
+def test_a_refused_cell_stays_refused(damage: str, name: str, tmp_path: Path) -> None:
+    """What was refused in a file is refused in its annotated copy, and in the copy of that, in the same cell."""
+    source, code, column = DAMAGED[damage]
+    first = check(source)
+    assert places(first, code) == [(2, column)]
+    for copy in range(2):
+        source = Report(check(source)).save(tmp_path / f"{copy}-{name}")
+        checked = check(source)
+        assert places(checked, AGAIN.get(code, code)) == [(2, column)]
+        assert codes(checked) == [AGAIN.get(code, code)]
+        assert checked.sheets[0].invalid.tolist() == [True]
+        assert start_of(checked) == start_of(first)
+
+
+@each_damage
+@pytest.mark.parametrize("name", ["results.xlsx", "results.csv"])
+def test_a_refused_row_is_not_bought_by_way_of_its_results(
+    damage: str, name: str, tmp_path: Path, box: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The results of a sheet from which rows were skipped do not turn these into good ones."""
+    monkeypatch.chdir(tmp_path)
+    source, code, _ = DAMAGED[damage]
+    good = frame_of({"description": "good"})
+    frame = pd.concat([read(source), sheets.load(good)[0].frame]).fillna("")
+    ib.run(frame, box, skip_invalid=True, output=name)
+    again = ib.run(name, box, skip_invalid=True)
+    assert isinstance(again, pd.DataFrame)
+    assert again["result_status"].tolist() == ["invalid", "created"]
+    assert AGAIN.get(code, code) in codes(check(tmp_path / name))
+    assert len(box.store.ledger) == 1
+
+
+@each_damage
+def test_typing_over_a_mark_removes_the_error(damage: str) -> None:
+    """A refused cell or row is good as soon as its mark is gone."""
+    source, _, column = DAMAGED[damage]
+    frame = read(source)
+    frame[column] = {LOCAL: "805", "quantity": "2"}.get(column, "typed")
+    frame["media_type"] = "Online: Display"
+    assert codes(check(frame)) == []
+
+
+def test_a_row_of_shifted_cells_has_one_issue() -> None:
+    """What the cells of a refused row seem to say is not judged, and it takes nothing from the other rows."""
+    lines = csv("A,C,Smith,, Jones,TV", "A,C,Smith,TV").replace(b"media_type", b"media_type,quantity")
+    checked = check(lines)
+    assert places(checked, "row_too_long") == [(2, ADVERTISER_ID)]
+    assert places(checked, "not_a_choice") == [(3, "media_type")]
+    assert len(checked.issues) == 2
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_marks_of_every_spelling(mark: str) -> None:
+    """A mark is one in any case, with anything behind it and whatever nobody sees before it, and never sent."""
+    for text in (mark, f"{mark} x", f"{mark}x", f"\u200b {mark.lower()}\u00a0{{}} x", f"{mark} {mark} x"):
+        checked = check_rows({"description": text})
+        assert codes(checked) == [MARKS[mark]]
+        assert "description" not in checked.sheets[0].values(0)
+    assert codes(check_rows({"description": f"see {mark}", "result_error": mark})) == []
+
+
+# Error values, [] and cleaning
+
+
+@pytest.mark.parametrize("error", sorted(SPREADSHEET_ERRORS))
+def test_error_values(error: str) -> None:
+    """A spreadsheet's error value is an error in any column that counts, and never sent."""
+    checked = check_rows({"description": f" {error} ", "custom_data.a": error, "notes": error})
+    assert places(checked, "cell_error") == [(2, "description"), (2, "custom_data.a")]
+    assert not {"description", "custom_data.a"} & checked.sheets[0].values(0).keys()
+
+
+@pytest.mark.parametrize("text", ["#1 plumber", "# N/A", "#N/A is an error", "N/A", "#n", "\\#REF!"])
+def test_no_error_values(text: str) -> None:
+    """A text that only looks a little like an error value is a text."""
+    checked = check_rows({"description": text})
+    assert codes(checked) == []
+    assert checked.sheets[0].values(0)["description"] == text
+
+
+CLEARABLE = [field.path for field in PROMO_NUMBERS.fields if field.clearable and field.known_in(DEFAULT_API_VERSION)]
+
+
+@pytest.mark.parametrize("path", [path for path in CLEARABLE if PROMO_NUMBERS.by_path[path].role == "body"])
+@pytest.mark.parametrize("text", ["[]", " [] "])
+def test_clear(path: str, text: str) -> None:
+    """`[]` clears what can be cleared: the cell counts as read, and a create sends nothing for it."""
+    checked = check_rows({path.replace("*", "channel"): text})
+    if PROMO_NUMBERS.by_path[path].read_only:
+        assert codes(checked) in (["read_only"], ["cannot_clear"])
+    else:
+        assert codes(checked) == []
+        assert checked.sheets[0].values(0) == GOOD
+
+
+def test_cleared_cells_take_no_part() -> None:
+    """A cleared cell is none of the ways to give a local center."""
+    assert codes(check_rows({LOCAL: "[]", ZIP: "93101", WHITELIST: "805"})) == []
+    assert codes(check_rows({CITY: "Boston", STATE: "[]"})) == ["city_without_state"]
+
+
+# Versions
+
+
+@pytest.mark.parametrize("version", API_VERSIONS)
+@pytest.mark.parametrize(
+    "path", [field.path for field in PROMO_NUMBERS.fields if field.since > OLDEST or field.until is not None]
+)
+def test_versions(path: str, version: str) -> None:
+    """A field that the chosen version does not know is an error of the rows that use it, and names one that does."""
+    field = PROMO_NUMBERS.by_path[path]
+    column = path.replace("#", "1")
+    found = check_rows({column: ""}, {column: "1"}, version=version).issues
+    unsupported = found[found["code"] == "column_unsupported"]
+    if field.since <= version <= (field.until or NEWEST):
+        assert unsupported.empty
+    else:
+        assert unsupported[["row", "column"]].to_numpy().tolist() == [[3, column]]
+        assert version in unsupported["message"].iloc[0]
+        assert field.since in unsupported["message"].iloc[0]
+
+
+# Rows against rows
+
+
+OWN = "id_from_network"
+CAMPAIGN = "advertiser_campaign_id_from_network"
+
+
+@pytest.mark.parametrize(
+    ("rows", "flagged"),
+    [
+        pytest.param([{OWN: "X"}, {OWN: "Y"}, {OWN: "X"}], [2, 4], id="twice"),
+        pytest.param([{OWN: "X"}, {OWN: "X "}], [2, 3], id="a-space-makes-no-other-id"),
+        pytest.param([{OWN: "X"}, {OWN: "X", CAMPAIGN: " C-1"}], [2, 3], id="a-space-makes-no-other-campaign"),
+        pytest.param([{OWN: "X"}, {OWN: "x"}], [], id="case-makes-another-id"),
+        pytest.param([{OWN: "1"}, {OWN: "01"}], [], id="a-zero-makes-another-id"),
+        pytest.param([{OWN: "X"}, {OWN: "X", CAMPAIGN: "C-2"}], [], id="other-campaign"),
+        pytest.param([{OWN: "X"}, {OWN: "X", "affiliate_id_from_network": "F"}], [], id="other-affiliate"),
+        pytest.param([{OWN: "X"}, {OWN: "X", "description": "other"}], [2, 3], id="other-description"),
+        pytest.param([{OWN: ""}, {OWN: "\u00a0"}], [], id="blank"),
+        pytest.param([{OWN: "X"}, {OWN: "X", "result_status": "created"}], [], id="done-earlier"),
+        pytest.param([{OWN: ".."}, {OWN: ".."}], [2, 3], id="bad-ids"),
+        pytest.param([{OWN: "{}"}, {OWN: "{}"}], [2, 3], id="braces"),
+    ],
+)
+def test_duplicate_own_ids(rows: list[dict[str, str]], flagged: list[int]) -> None:
+    """An own id stands once in a campaign, as it would be sent."""
+    assert [row for row, _ in places(check_rows(*rows), "duplicate_own_id")] == flagged
+
+
+@pytest.mark.parametrize(
+    ("rows", "named"),
+    [
+        pytest.param([{}, {"description": "x"}, {}], "2, 4", id="twice"),
+        pytest.param([{}, {"description": " Spring sale"}], "2, 3", id="after-cleaning"),
+        pytest.param([{"notes": "a"}, {"notes": "b"}], "2, 3", id="other-columns-do-not-count"),
+        pytest.param([{}] * 12, "2, 3, 4, 5, 6, 7, 8, 9 and 4 more", id="many"),
+        pytest.param([{"custom_data.a": "1"}, {"custom_data.a": ""}], None, id="custom-data-counts"),
+        pytest.param([{OWN: "X"}, {OWN: "Y"}], None, id="own-ids"),
+        pytest.param([{}, {"result_status": "created"}], None, id="done-earlier"),
+        pytest.param([{}, {"result_status": "rejected"}], "2, 3", id="to-be-done-again"),
+    ],
+)
+def test_identical_rows(rows: list[dict[str, str]], named: str | None) -> None:
+    """Rows that ask for the same are legal: each is one number, and a warning on each of them says so."""
+    checked = check_rows(*rows)
+    found = checked.issues[checked.issues["code"] == "identical_rows"]
+    assert set(found["message"]) == (
+        {f"The rows {named} are identical; each of them buys a number."} if named else set()
+    )
+    listed = [int(row) for row in re.findall("[0-9]+", named.partition(" and ")[0])] if named else []
+    assert found["row"].to_list() == (listed + list(range(10, 14)) if named and "more" in named else listed)
+    assert not checked.sheets[0].invalid.any()
+
+
+# Results sheets
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_earlier_outcomes(outcome: Outcome) -> None:
+    """Rows that an earlier run did are left alone, unknown ones are never sent again, all others are tried."""
+    checked = check_rows({"result_status": outcome.value, "result_run": "R"})
+    settled = outcome in DONE or outcome is Outcome.UNKNOWN
+    assert checked.sheets[0].pending.tolist() == [not settled]
+    assert codes(checked) == (["unsettled_row"] if outcome is Outcome.UNKNOWN else [])
+
+
+@pytest.mark.parametrize("status", ["created", " Created ", "UNKNOWN", "un\u00adknown"])
+def test_settled_rows_are_not_judged(status: str) -> None:
+    """What is wrong in a row that is not sent again is nobody's business; its number and ids stay on it."""
+    checked = check_rows(
+        {
+            "Result Status": status,
+            "description": "",
+            "media_type": "#N/A",
+            "quantity": " 0",
+            LOCAL: "805",
+            ZIP: "93101",
+            "promo_number": "8055550100" if "created" in status.casefold() else "",
+            "id": "12",
+        }
+    )
+    assert set(codes(checked)) <= {"unsettled_row"}
+    assert not checked.sheets[0].pending.any()
+    assert not checked.sheets[0].invalid.any()
+
+
+def test_own_columns_are_recognized() -> None:
+    """The columns that this package writes are neither unknown nor judged when they are read again."""
+    outputs = {field.path: "#N/A \0 whatever" for field in PROMO_NUMBERS.fields if field.role == "result"}
+    checked = check_rows(outputs | {"result_status": "rejected"})
+    assert codes(checked) == []
+    assert checked.sheets[0].values(0).keys() >= GOOD.keys()
+
+
+# Once for each distinct text
+
+
+class Counted:
+    """A resource of the test's own, whose kinds and rule count how often they are asked."""
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+        self.judged: list[tuple[Any, ...]] = []
+        kind = Kind(name="counted", parse=self.parse)
+        self.resource = Resource(
+            name="counted",
+            one="counted thing",
+            fields=tuple(Field(path=path, kind=kind, help="Counted.") for path in ("a", "b")),
+            rules=(Rule(fields=("a", "b"), check=self.judge),),
+            scopes=((),),
+            collections=(Collection(name="counted", key="a"),),
+            named_by="number",  # that no sheet has, so that no rows are compared
+        )
+
+    def parse(self, text: str) -> Reading:
+        self.read.append(text)
+        if text == "bad":
+            raise Refused("not_a_boolean", value=text)
+        return Reading(value=text)
+
+    def judge(self, values: Mapping[str, Any]) -> Iterator[Problem]:
+        self.judged.append(tuple(values.items()))
+        if values == {"a": "1", "b": "2"}:
+            yield Problem(code="not_digits", column="b", details={"value": "12"})
+
+    def check(self, frame: pd.DataFrame) -> Checked:
+        sheet = sheets.Sheet(frame=frame, resource=self.resource, source="", findings=())
+        return validation.validate([sheet], version=DEFAULT_API_VERSION)
+
+
+@pytest.mark.parametrize("count", [pytest.param(100, id="small"), pytest.param(100_000, id="big")])
+def test_distinct_texts_are_read_once(count: int) -> None:
+    """However many rows there are, a text is read once for a column, and a combination is judged once."""
+    counted = Counted()
+    numbers = np.arange(count)
+    frame = pd.DataFrame(
+        {"a": [["1", "2", "bad"][at % 3] for at in numbers], "b": [["", "1", "2", "3"][at % 4] for at in numbers]},
+        index=pd.Index(numbers + 2, name="row"),
+        dtype="str",
+    )
+    checked = counted.check(frame)
+    assert sorted(counted.read) == ["1", "1", "2", "2", "3", "bad"]
+    assert len(counted.judged) == len(set(counted.judged)) == 2 * 4
+    bad = (numbers % 3 == 2) | ((numbers % 3 == 0) & (numbers % 4 == 2))
+    assert (checked.sheets[0].invalid == bad).all()
+    assert len(checked.issues[checked.issues["level"] == "error"]) == bad.sum()
+
+
+def test_no_known_columns() -> None:
+    """A sheet of which nothing is known has unknown columns, and nothing to compare."""
+    checked = Counted().check(pd.DataFrame({"z": ["1", "1"]}, index=pd.Index([2, 3], name="row"), dtype="str"))
+    assert codes(checked) == ["column_unknown"]
+    assert checked.sheets[0].values(0) == {}
+
+
+POOL: dict[str, list[str]] = {
+    "advertiser_id_from_network": ["A-1", " A-1", "..", ""],
+    "advertiser_campaign_id_from_network": ["C-1", "C-2"],
+    "description": ["d", "d ", "", "#N/A", "[]", "{}", "\0"],
+    "media_type": ["Online: Display", "online: display", "Google Call Extension", "TV"],
+    "quantity": ["", "1", "2", "0"],
+    "id_from_network": ["", "X", "Y"],
+    "local_center.tn_prefix": ["", "805", "805.0", "999", "[]"],
+    "local_center.zipcode": ["", "93101", "2134"],
+    "local_center.city": ["", "Boston"],
+    "local_center.state": ["", "MA", "Ontario"],
+    "tn_prefix_whitelist": ["", "805, 212", "["],
+    "adwords_account_id": ["", "627-345-9815"],
+    "result_status": ["", "", "created", "unknown", "failed"],
+}
+SHEETS = st.lists(
+    st.fixed_dictionaries({name: st.sampled_from(texts) for name, texts in POOL.items()}), min_size=1, max_size=8
+)
+
+
+@given(rows=SHEETS)
+@settings(deadline=None, max_examples=30)
+def test_rows_do_not_disturb_each_other(rows: list[dict[str, str]]) -> None:
+    """Apart from what compares rows, a row has the same issues in a sheet as alone."""
+    among = {"duplicate_own_id", "identical_rows"}
+
+    def issues(checked: Checked, row: int) -> list[tuple[str, ...]]:
+        found = checked.issues[(checked.issues["row"] == row).fillna(value=False) & ~checked.issues["code"].isin(among)]
+        return [tuple(one) for one in found[list(ISSUE_COLUMNS[2:])].to_numpy()]
+
+    frame = pd.DataFrame(rows, columns=list(POOL))
+    together = check(frame)
+    for at in range(len(rows)):
+        assert issues(together, at + 2) == issues(check(frame.iloc[[at]]), 2)
+
+
+# Hostile sheets
+
+
+TITLES = st.sampled_from([*POOL, "notes", "custom_data.a", "custom_data.", "Area Code", "result_run", "promo_number"])
+ANY_SHEET = st.dictionaries(
+    TITLES | st.text(max_size=30).map(str.strip).filter(bool),
+    st.lists(
+        st.sampled_from(sorted({text for texts in POOL.values() for text in texts})) | st.text(max_size=20),
+        min_size=3,
+        max_size=3,
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(columns=ANY_SHEET)
+@settings(deadline=None, max_examples=100)
+def test_any_sheet(columns: dict[str, list[str]]) -> None:
+    """No sheet breaks validation, and every issue has a known code, a place in the sheet, and its sentences."""
+    frame = pd.DataFrame({**columns, "quantity": ["", "1", "x"]}, index=pd.Index([2, 3, 5], name="row"), dtype="str")
+    checked = check(frame)
+    headers = {*checked.sheets[0].sheet.frame.columns, *PROMO_NUMBERS.by_path, ""}
+    for _, row, column, level, code, _, message, fix in checked.issues.to_numpy():
+        assert row is pd.NA or row in checked.sheets[0].sheet.frame.index
+        assert column in headers
+        assert CATALOGUE[code].level == level
+        assert message
+        assert fix or level == "warning"
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        pytest.param("custom_data.k{}", id="custom"),
+        pytest.param("column {}", id="unknown"),
+        pytest.param("hours_of_operation.schedules.{}.open_time", id="schedules"),
+        pytest.param("users.{}.first_name", id="of-another-resource"),
+    ],
+)
+def test_wide_sheets(title: str) -> None:
+    """A sheet of 500 columns is checked like any other."""
+    wide = pd.DataFrame([GOOD | {title.format(number): "08:00" for number in range(500)}])
+    checked = check(wide, version=NEWEST)
+    assert len(checked.sheets[0].columns) in {len(GOOD), len(GOOD) + 500}
+    assert set(codes(checked)) <= {"column_unknown", "schedule_incomplete"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("x" * 131_072, id="huge"),
+        pytest.param("\ud800" * 1_000, id="surrogates"),
+        pytest.param("\0", id="nul"),
+        pytest.param("\u202e\u200f805", id="right-to-left"),
+        pytest.param("{} {value} {0!r} %s %(x)s", id="braces-and-percent"),
+        pytest.param("[" * 131_072, id="brackets"),
+        pytest.param("9" * 131_072, id="digits"),
+        pytest.param("=HYPERLINK(1)", id="formula"),
+    ],
+)
+def test_hostile_texts(text: str) -> None:
+    """A text that is made to harm is refused or taken as a text, in every column of either resource."""
+    for name, base in (("promo_numbers", GOOD), ("advertisers", ADVERTISER)):
+        paths = list(RESOURCES[name].by_path)
+        row = {re.sub("#", "1", path).replace("*", "key"): text for path in paths}
+        issues = check(frame_of(row, base=base), version=NEWEST, resource=name).issues
+        assert issues["message"].str.len().max() < 1_000
+        assert issues["value"].str.len().max() <= 120
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        pytest.param([*GOOD], [], id="good-headers"),
+        pytest.param([*GOOD, "quantity", "result_status", "result_run", OWN, LOCAL, ZIP], [], id="more"),
+        pytest.param(["description"], ["column_missing"] * 2, id="missing"),
+        pytest.param([*GOOD, "descripion"], ["column_misspelt"], id="misspelt"),
+    ],
+)
+def test_no_rows(columns: list[str], found: list[str]) -> None:
+    """A sheet without rows is checked for its headers."""
+    checked = check(pd.DataFrame(columns=columns))
+    assert codes(checked) == found
+    assert len(checked.sheets[0].invalid) == len(checked.sheets[0].pending) == 0
+
+
+@pytest.mark.parametrize("status", ["done", "unknwon", "#N/A", "unknown?"])
+def test_a_status_that_is_none_is_never_sent(status: str) -> None:
+    """It cannot be told whether such a row was done: it is an error, not a new purchase."""
+    report = ib.validate(pd.DataFrame([GOOD | {"result_status": status}]))
+    assert list(report.errors["code"]) == ["status_unknown"]
+
+
+def test_a_column_like_a_known_one_that_is_there_is_carried() -> None:
+    """`Campaign`, a column of names, beside the campaign's id is no misspelt header."""
+    report = ib.validate(pd.DataFrame([GOOD | {"Campaign": "Spring"}]))
+    assert list(report.issues["code"]) == ["column_unknown"]
+
+
+# Rows that name a number
+
+
+@pytest.mark.parametrize(
+    ("row", "creates", "found"),
+    [
+        pytest.param({}, True, [], id="request"),
+        pytest.param({NUMBER: "8005550100"}, False, [], id="number"),
+        pytest.param({OWN: "X"}, False, [], id="own-id"),
+        pytest.param({OWN: "X", "action": "create"}, True, [], id="own-id-to-create"),
+        pytest.param({"action": "update", OWN: "X"}, False, [], id="own-id-to-update"),
+        pytest.param({"action": "delete", NUMBER: "8005550100"}, False, [], id="delete"),
+        pytest.param({"action": "delte", "description": ""}, False, ["not_a_choice"], id="unreadable-action"),
+    ],
+)
+def test_creates(row: dict[str, str], creates: bool, found: list[str]) -> None:  # noqa: FBT001  a column of the table
+    """A row is counted as a purchase where it certainly is one, and only then needs description and media type."""
+    checked = check_rows(row)
+    assert checked.sheets[0].creates.tolist() == [creates]
+    assert codes(checked) == found
+    bare = check_rows(row | {"description": "", "media_type": ""})
+    assert codes(bare).count("required") == (2 if creates else 0)
+
+
+@pytest.mark.parametrize(
+    ("resource", "row", "pending"),
+    [
+        pytest.param("promo_numbers", {NUMBER: "8005550100"}, True, id="number"),
+        pytest.param("promo_numbers", {NUMBER: "\u00a0"}, False, id="blank-number"),
+        pytest.param("promo_numbers", {OWN: "X"}, False, id="own-id-whose-create-may-still-be-under-way"),
+        pytest.param("promo_numbers", {OWN: "X", "action": "create"}, False, id="create-of-an-own-id"),
+        pytest.param("promo_numbers", {OWN: "X", "action": "Update "}, True, id="update-of-an-own-id"),
+        pytest.param(
+            "promo_numbers",
+            {OWN: "X", "action": "move", TO_ADVERTISER: "A-2", TO_CAMPAIGN: "C-2"},
+            True,
+            id="move-of-an-own-id",
+        ),
+        pytest.param("promo_numbers", {OWN: "X", "action": "delete"}, True, id="delete-of-an-own-id"),
+        pytest.param("promo_numbers", {OWN: " ", "action": "delete"}, False, id="delete-of-nothing"),
+        pytest.param("advertisers", {}, True, id="advertiser"),
+        pytest.param("advertisers", {"id_from_network": ""}, False, id="advertiser-without-id"),
+    ],
+)
+def test_unknown_rows_that_name_their_object(resource: str, row: dict[str, str], pending: bool) -> None:  # noqa: FBT001  a column of the table
+    """A row whose outcome is unknown is done again if that is harmless: if it names the object that it is about."""
+    base = ADVERTISER if resource == "advertisers" else GOOD
+    checked = check(frame_of({"result_status": "unknown"} | row, base=base), resource=resource)
+    assert checked.sheets[0].pending.tolist() == [pending]
+    assert ("unsettled_row" in codes(checked)) is not pending
+
+
+def test_one_number_in_two_campaigns() -> None:
+    """Which of two campaigns has a number only the platform knows: the plan refuses the other row."""
+    assert codes(check_rows({NUMBER: "8005550100"}, {NUMBER: "8005550100", CAMPAIGN: "C-2"})) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        pytest.param("a\nb", "not_an_id", id="a line in an id"),
+        pytest.param("N-1 ", "cell_cleaned", id="a space at the end"),
+        pytest.param("..", "not_an_id", id="a step in the address"),
+        pytest.param("#N/A", "cell_error", id="an error"),
+        pytest.param("#DATE! 2026-05-01", "cell_date", id="a mark"),
+        pytest.param("N\u00a01", None, id="a space that looks like one"),
+    ],
+)
+@pytest.mark.parametrize("at", [0, 999, 1_000, 2_499])
+def test_a_doubtful_text_is_found_among_many(text: str, code: str | None, at: int) -> None:
+    """Texts that obviously mean themselves are passed over together; none that does not is passed over with them."""
+    ids = [f"N-{number:05}" for number in range(2_500)]
+    ids[at] = text
+    checked = check_rows(*({"id_from_network": one} for one in ids))
+    assert codes(checked) == ([code] if code else [])
+    assert [checked.sheets[0].values(row).get("id_from_network") for row in (at - 1, at - 2)] == [
+        ids[at - 1],
+        ids[at - 2],
+    ]

@@ -1,0 +1,55 @@
+"""A PostgreSQL of the tests' own, a platform, and machines that meet there."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from invoca_bulk.sandbox_server import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from machines import NETWORK_ID, TOKEN, Machine
+from postgres import Postgres
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server on a free port of loopback, in a temporary folder."""
+    with Postgres.started() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> str:
+    """The address of a database that nothing is in yet."""
+    return postgres.new_database()
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    """A platform whose ledger the test can read."""
+    with Sandbox(network_id=NETWORK_ID, open_campaigns=True, token=TOKEN, latency=0.05) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def machine(tmp_path: Path, database: str, box: Sandbox) -> Iterator[Callable[..., Machine]]:
+    """Makes machines that share the database; whatever they have started is ended after the test."""
+    made: list[Machine] = []
+
+    def make(name: str, **environment: str) -> Machine:
+        folder = tmp_path / name
+        folder.mkdir()
+        made.append(Machine(folder=folder, database=database, base_url=box.base_url, environment=environment))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()
