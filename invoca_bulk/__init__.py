@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from invoca_bulk.api import Network, export, plan, read, resume, run, sandbox, template, undo, validate, view
     from invoca_bulk.errors import InvocaBulkError, RunAborted, UserError
-    from invoca_bulk.reports.plan_report import Preview
+    from invoca_bulk.reports.plan_report import Plan
     from invoca_bulk.reports.validation_report import Report
     from invoca_bulk.web import page
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "InvocaBulkError": "errors",
     "Network": "api",
-    "Preview": "reports.plan_report",
+    "Plan": "reports.plan_report",
     "Report": "reports.validation_report",
     "RunAborted": "errors",
     "UserError": "errors",
@@ -48,7 +48,7 @@ _PUBLIC = {
 __all__ = [
     "InvocaBulkError",
     "Network",
-    "Preview",
+    "Plan",
     "Report",
     "RunAborted",
     "UserError",

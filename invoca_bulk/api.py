@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from invoca_bulk import sheets
 from invoca_bulk.config.options import Options
-from invoca_bulk.config.settings import Network, can_ask, in_kernel
-from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.config.settings import Network, can_prompt, is_in_kernel
+from invoca_bulk.errors import ConfigError
 from invoca_bulk.journal import RunState
 from invoca_bulk.reports import html, plan_file, results_view, templates
-from invoca_bulk.reports.plan_report import Preview
+from invoca_bulk.reports.plan_report import Plan
 from invoca_bulk.sandbox_server import Sandbox
 from invoca_bulk.schema import DEFAULT_API_VERSION, RESOURCES
-from invoca_bulk.schema.result_columns import DONE
+from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES
 from invoca_bulk.service import export as exporting
 from invoca_bulk.service import pipeline
 from invoca_bulk.service import undo as undoing
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from invoca_bulk.reports.results_view import View
+    from invoca_bulk.reports.results_view import ResultsView
     from invoca_bulk.reports.validation_report import Report
     from invoca_bulk.schema import Resource
-    from invoca_bulk.service.export.campaigns import Campaigns
-    from invoca_bulk.service.pipeline import Finished
+    from invoca_bulk.service.export.campaigns import CampaignSource
+    from invoca_bulk.service.pipeline import RunResult
     from invoca_bulk.service.undo import Undo
 
 __all__ = ["Network", "export", "plan", "read", "resume", "run", "sandbox", "template", "undo", "validate", "view"]
@@ -57,7 +57,7 @@ def read(
         UserError: it cannot be read; the message says why and what to do.
     """
     frames = sheets.read(source, sheet=sheet, resource=resource)
-    return html.Frames(frames) if isinstance(frames, dict) else frames
+    return html.FrameDict(frames) if isinstance(frames, dict) else frames
 
 
 def validate(
@@ -83,17 +83,17 @@ def validate(
     Raises:
         UserError: it cannot be read.
     """
-    return pipeline.check(source, api_version=api_version, sheet=sheet, resource=resource, auto_ids=auto_ids)
+    return pipeline.validate_sheet(source, api_version=api_version, sheet=sheet, resource=resource, auto_ids=auto_ids)
 
 
 def plan(
     source: pipeline.Source | Report,
-    network: Network | pipeline.Target,
+    network: Network | pipeline.SandboxLike,
     *,
     sheet: str | None = None,
     resource: str | None = None,
     **options: Any,  # noqa: ANN401  the fields of `options.Options`
-) -> Preview:
+) -> Plan:
     """Look at the platform and say for each row what a run would do; nothing is sent.
 
     Args:
@@ -112,13 +112,13 @@ def plan(
         UserError: the user can fix it.
         RunAborted: the platform's state could not be read.
     """
-    target = pipeline.network_of(network)
-    return pipeline.preview(source, target, Options(**options), sheet=sheet, resource=resource)
+    target = pipeline.resolve_network(network)
+    return pipeline.plan_sheet(source, target, Options(**options), sheet=sheet, resource=resource)
 
 
 def run(
-    source: pipeline.Source | Report | Preview,
-    network: Network | pipeline.Target,
+    source: pipeline.Source | Report | Plan,
+    network: Network | pipeline.SandboxLike,
     *,
     output: str | Path | None = None,
     sheet: str | None = None,
@@ -157,20 +157,20 @@ def run(
         UserError: the user can fix it; nothing was sent.
         RunAborted: the platform's state could not be read, or the journal is held by another process.
     """
-    chosen = Options(**({"confirm": _ask if can_ask() else None} | options))
+    chosen = Options(**({"confirm": _prompt_yes_no if can_prompt() else None} | options))
     target = Path(output) if output is not None else None
-    made = source.kept if isinstance(source, Preview) else plan_file.opened(source)
+    made = source.saved_plan if isinstance(source, Plan) else plan_file.read_if_saved_plan(source)
     if made:
         given = {"sheet": sheet, "resource": resource}
-        plan_file.refuse_settled([*options, *(name for name, value in given.items() if value is not None)])
-    where = pipeline.network_of(network)
-    finished = pipeline.run(made or source, where, chosen, output=target, sheet=sheet, resource=resource)
-    return _told(finished, chosen)
+        plan_file.reject_plan_options([*options, *(name for name, value in given.items() if value is not None)])
+    where = pipeline.resolve_network(network)
+    finished = pipeline.run_sheet(made or source, where, chosen, output=target, sheet=sheet, resource=resource)
+    return _present_result(finished, chosen)
 
 
 def resume(
     run: str | None,
-    network: Network | pipeline.Target,
+    network: Network | pipeline.SandboxLike,
     *,
     output: str | Path | None = None,
     **options: Any,  # noqa: ANN401  the fields of `options.Options`
@@ -194,55 +194,55 @@ def resume(
         RunAborted: the journal is held by another process.
     """
     target, chosen = Path(output) if output is not None else None, Options(**options)
-    return _told(pipeline.resume(run, pipeline.network_of(network), chosen, output=target), chosen)
+    return _present_result(pipeline.resume_run(run, pipeline.resolve_network(network), chosen, output=target), chosen)
 
 
-def _told(finished: Finished, options: Options) -> pd.DataFrame | dict[str, pd.DataFrame]:
+def _present_result(run_result: RunResult, options: Options) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """The frame of what a run came to; what has to be told besides is shown below a cell, or comes as warnings."""
-    notes = [*finished.notes, *_how_to_go_on(finished, options)]
-    told = {"run": finished.results.run.run, "output": str(finished.saved or "")}
-    frame = finished.results.frame
+    notes = [*run_result.notes, *_resume_instructions(run_result, options)]
+    told = {"run": run_result.results.run.run, "output": str(run_result.output_path or "")}
+    frame = run_result.results.frame
     for one in frame.values() if isinstance(frame, dict) else [frame]:
         one.attrs.update(told)
-    if in_kernel() and options.progress:
-        html.show(results_view.view(frame).ending(notes))
+    if is_in_kernel() and options.progress:
+        html.display_below(results_view.view(frame).to_rich_text(notes))
     else:
-        _note(notes, stacklevel=4)
+        _show_or_warn(notes, stacklevel=4)
     return frame
 
 
-def _note(notes: Sequence[str], stacklevel: int = 3) -> None:
+def _show_or_warn(notes: Sequence[str], stacklevel: int = 3) -> None:
     """Tell what has to be looked at, while the frames are returned all the same.
 
     As warnings; below a cell as sentences, since a warning there stands between a file's name and a line of code.
     """
-    if in_kernel():
-        html.note(notes)
+    if is_in_kernel():
+        html.display_notices(notes)
     else:
         for one in notes:
             warnings.warn(one, stacklevel=stacklevel)
 
 
-def _how_to_go_on(finished: Finished, options: Options) -> list[str]:
+def _resume_instructions(run_result: RunResult, options: Options) -> list[str]:
     """Of a run that was stopped: how much is left, and the line that does it."""
-    totals, run = finished.results.totals, finished.results.run
+    totals, run = run_result.results.totals, run_result.results.run
     if run.state is RunState.FINISHED:
         return []
-    done = sum(count for outcome, count in totals.items() if outcome in DONE)
-    if finished.is_detached:
+    done = sum(count for outcome, count in totals.items() if outcome in SUCCESS_OUTCOMES)
+    if run_result.is_detached:
         return []  # nobody wanted to be told more
-    if finished.is_under_way:
+    if run_result.is_running:
         state = f"Run {run.run} is at the workers: {done:,} of {sum(totals.values()):,} rows are done."
         return [f'{state} To follow it: ib.resume("{run.run}", network, cluster=True)']
     state = f"Run {run.run} was {run.state}: {done:,} rows are done, {sum(totals.values()) - done:,} are left."
-    if not finished.is_resumable:
+    if not run_result.is_resumable:
         return [state]
     journal = f", journal={str(options.journal)!r}" if options.journal else ""
-    while_there = " (while its sandbox is there)" if finished.is_rehearsal else ""
+    while_there = " (while its sandbox is there)" if run_result.is_rehearsal else ""
     return [f'{state} To go on{while_there}: ib.resume("{run.run}", network{journal})']
 
 
-def undo(run: str, network: Network | pipeline.Target, **options: Any) -> Undo:  # noqa: ANN401  the fields of `options.Options`
+def undo(run: str, network: Network | pipeline.SandboxLike, **options: Any) -> Undo:  # noqa: ANN401  the fields of `options.Options`
     """Plan to take a run back; nothing is sent before `ib.run(ib.undo(run, network), network)`.
 
     Numbers and advertisers that the run created are deleted. What it changed or moved goes back to what it was, with
@@ -264,19 +264,19 @@ def undo(run: str, network: Network | pipeline.Target, **options: Any) -> Undo: 
         UserError: the run is not known, or is another network's.
         RunAborted: the platform's state could not be read.
     """
-    return undoing.undo(run, pipeline.network_of(network), Options(**options))
+    return undoing.undo(run, pipeline.resolve_network(network), Options(**options))
 
 
-def _ask(question: str) -> bool:
+def _prompt_yes_no(question: str) -> bool:
     return input(f"{question} [y/N] ").strip().casefold() in {"y", "yes"}
 
 
 def export(  # noqa: PLR0913  what is wanted, from where, and in which form
     resource: str,
-    network: Network | pipeline.Target,
+    network: Network | pipeline.SandboxLike,
     path: str | Path | None = None,
     *,
-    campaigns: Campaigns | None = None,
+    campaigns: CampaignSource | None = None,
     for_migration: bool = False,
     api_version: str | None = None,
     **options: Any,  # noqa: ANN401  fields of `options.Options`
@@ -308,23 +308,23 @@ def export(  # noqa: PLR0913  what is wanted, from where, and in which form
         UserError: the user can fix it; nothing was read.
         RunAborted: the platform's state could not be read.
     """
-    target = pipeline.network_of(network)
+    target = pipeline.resolve_network(network)
     exported = exporting.export(
-        _resource(resource),
+        _find_resource(resource),
         target if api_version is None else replace(target, api_version=api_version),
         Options(**options),
         campaigns=campaigns,
         for_migration=for_migration,
         output=None if path is None else Path(path),
     )
-    _note(exported.notes)
+    _show_or_warn(exported.notes)
     for one in exported.frames.values():
-        one.attrs["output"] = str(exported.saved or "")
-    frames = html.Frames(exported.frames)
+        one.attrs["output"] = str(exported.output_path or "")
+    frames = html.FrameDict(exported.frames)
     return frames if len(frames) > 1 else frames[resource]
 
 
-def view(results: pd.DataFrame | dict[str, pd.DataFrame]) -> View:
+def view(results: pd.DataFrame | dict[str, pd.DataFrame]) -> ResultsView:
     """Results to be looked at: a chart, what each outcome means, and the rows, those that are not done first.
 
     Args:
@@ -353,13 +353,13 @@ def template(resource: str, path: str | Path, *, api_version: str = DEFAULT_API_
     Raises:
         UserError: the resource is not known, or the file cannot be written.
     """
-    return templates.write_template(_resource(resource), Path(path), version=api_version)
+    return templates.write_template(_find_resource(resource), Path(path), version=api_version)
 
 
-def _resource(name: str) -> Resource:
+def _find_resource(name: str) -> Resource:
     if name not in RESOURCES:
         msg = f"{name!r} is no resource. Choose one of {', '.join(RESOURCES)}."
-        raise SettingInvalid(msg)
+        raise ConfigError(msg)
     return RESOURCES[name]
 
 

@@ -2,19 +2,19 @@
 
 InvocaBulkError                      exit code
 ├── UserError                          2   the user can fix it; nothing was sent
-│   ├── SheetUnreadable                    the file cannot be read as a spreadsheet
-│   ├── SheetInvalid                       the sheet has errors (annotation.RowsInvalid: its rows have)
-│   ├── SettingInvalid                     a flag, variable or argument is wrong
-│   ├── PlanUnusable                       a kept plan cannot be read, or is not what would be done now
-│   ├── NotConfirmed                       what cannot be undone was not confirmed, or is over the cap
-│   └── OutputUnwritable                   a file cannot be written where it was asked for
+│   ├── UnreadableSheetError                    the file cannot be read as a spreadsheet
+│   ├── InvalidSheetError                       the sheet has errors (annotation.RowsInvalid: its rows have)
+│   ├── ConfigError                     a flag, variable or argument is wrong
+│   ├── PlanError                       a kept plan cannot be read, or is not what would be done now
+│   ├── ConfirmationRequiredError                       what cannot be undone was not confirmed, or is over the cap
+│   └── OutputError                   a file cannot be written where it was asked for
 ├── RunAborted                         3   the run cannot go on
-│   ├── NotAuthorized                      the platform does not accept the token
-│   ├── JournalHeld                        another process runs on this network
-│   └── PlatformUnavailable                the platform's state could not be read
-└── CallFailed                         -   one call got no answer (never leaves `execution`)
-    ├── NotSent                            surely nothing reached the platform
-    └── InDoubt                            something may have been applied
+│   ├── AuthenticationError                      the platform does not accept the token
+│   ├── JournalLockedError                        another process runs on this network
+│   └── PlatformUnavailableError                the platform's state could not be read
+└── RequestFailedError                         -   one call got no answer (never leaves `execution`)
+    ├── NotSentError                            surely nothing reached the platform
+    └── InDoubtError                            something may have been applied
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ class UserError(InvocaBulkError):
     exit_code = 2
 
 
-class SheetUnreadable(UserError):
+class UnreadableSheetError(UserError):
     """A file cannot be read as a spreadsheet; the message says why and what to do."""
 
 
-class SheetInvalid(UserError):
+class InvalidSheetError(UserError):
     """A sheet has errors; where its rows have them, `annotation.RowsInvalid` carries the report."""
 
 
-class SettingInvalid(UserError):
+class ConfigError(UserError):
     """A flag, an environment variable or an argument has a value that cannot be used."""
 
 
-class PlanUnusable(UserError):
+class PlanError(UserError):
     """A kept plan cannot be read, is for another network, or the platform has changed since it was made."""
 
 
-class NotConfirmed(UserError):
+class ConfirmationRequiredError(UserError):
     """What cannot be undone was not confirmed, or would be over the cap."""
 
 
-class OutputUnwritable(UserError):
+class OutputError(UserError):
     """A file cannot be written where it was asked for."""
 
 
@@ -64,39 +64,39 @@ class RunAborted(InvocaBulkError):
     """The run cannot go on; what was done is in the journal and in the results."""
 
 
-class NotAuthorized(RunAborted):
+class AuthenticationError(RunAborted):
     """The platform does not accept the token (401)."""
 
 
-class TooManyFailures(RunAborted):
+class TooManyFailuresError(RunAborted):
     """More steps were not done than the user wants to see."""
 
 
-class JournalHeld(RunAborted):
+class JournalLockedError(RunAborted):
     """Another process runs on this network."""
 
 
-class StepTaken(RunAborted):
+class StepConflictError(RunAborted):
     """A step is not where it must be in the journal: somebody else has it."""
 
 
-class PlaceLost(RunAborted):
+class LeaseLostError(RunAborted):
     """This process is taken for a dead one, and others do what it was doing."""
 
 
-class PlatformUnavailable(RunAborted):
+class PlatformUnavailableError(RunAborted):
     """The platform's state could not be read, so no plan can be made."""
 
 
-class CallFailed(InvocaBulkError):
+class RequestFailedError(InvocaBulkError):
     """One call got no trustworthy answer."""
 
 
-class NotSent(CallFailed):
+class NotSentError(RequestFailedError):
     """Surely nothing of the request reached the platform."""
 
 
-class InDoubt(CallFailed):
+class InDoubtError(RequestFailedError):
     """The platform may have applied the request.
 
     Attributes:

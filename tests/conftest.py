@@ -21,7 +21,7 @@ import pytest
 
 from invoca_bulk.config.settings import Network
 from invoca_bulk.sandbox_server import Sandbox
-from invoca_bulk.service.pipeline import network_of
+from invoca_bulk.service.pipeline import resolve_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ def box() -> Iterator[Sandbox]:
 @pytest.fixture
 def network(box: Sandbox) -> Network:
     """The sandbox's network, as a real one: it asks before it buys, and its journal stays."""
-    rehearsal = network_of(box)
+    rehearsal = resolve_network(box)
     return Network(base_url=rehearsal.base_url, network_id=rehearsal.network_id, token=TOKEN)
 
 

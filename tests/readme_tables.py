@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from invoca_bulk.cli import VERBS
+from invoca_bulk.cli import COMMANDS
 from invoca_bulk.config.settings import SETTINGS
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, PROMO_NUMBERS, Action, Role
-from invoca_bulk.schema.issue_catalog import CATALOGUE
+from invoca_bulk.schema.issue_catalog import ISSUE_TYPES
 from invoca_bulk.schema.result_columns import OUTCOME_HELP
 
 if TYPE_CHECKING:
@@ -22,52 +22,59 @@ if TYPE_CHECKING:
     from invoca_bulk.schema import Field, Resource
 
 
-def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def _markdown_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     titles = list(header)
     lines = [titles, ["---"] * len(titles), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def columns(resource: Resource) -> str:
+def resource_columns_table(resource: Resource) -> str:
     """The columns of a resource that an analyst may fill in."""
     fields = [one for one in resource.fields if one.role is not Role.RESULT and not _is_set_by_platform(resource, one)]
-    return _table(
+    return _markdown_table(
         ("column", "required", "what it takes", "API versions", "meaning", "other headers"),
         (
-            (f"`{one.path}`", _required(one), one.kind.name, _versions(one), one.help, ", ".join(one.aliases))
+            (
+                f"`{one.path}`",
+                _required_text(one),
+                one.field_type.name,
+                _version_range_text(one),
+                one.help,
+                ", ".join(one.aliases),
+            )
             for one in fields
         ),
     )
 
 
 def _is_set_by_platform(resource: Resource, field: Field) -> bool:
-    return field.secret or (field.read_only and field.path != resource.named_by)
+    return field.secret or (field.read_only and field.path != resource.identifier_field)
 
 
-def _required(field: Field) -> str:
+def _required_text(field: Field) -> str:
     return "yes" if Action.CREATE in field.required_on and "#" not in field.path else ""
 
 
-def _versions(field: Field) -> str:
+def _version_range_text(field: Field) -> str:
     if field.since == API_VERSIONS[0] and field.until is None:
         return "all"
     return f"{field.since} on" if field.until is None else f"to {field.until}"
 
 
-def assigned() -> str:
+def result_columns_table() -> str:
     """The columns that the results add."""
     fields = [one for one in PROMO_NUMBERS.fields if one.role is Role.RESULT or one.read_only]
-    return _table(("column", "meaning"), ((f"`{one.path}`", one.help) for one in fields))
+    return _markdown_table(("column", "meaning"), ((f"`{one.path}`", one.help) for one in fields))
 
 
-def settings() -> str:
+def settings_table() -> str:
     """The settings of a run."""
-    return _table(
+    return _markdown_table(
         ("flag", "environment", "default", "meaning"),
         (
             (
                 f"`{one.flag}`" if one.has_flag else "",
-                f"`{one.variable}`" if one.variable else "",
+                f"`{one.env_variable}`" if one.env_variable else "",
                 "" if one.default is None else f"`{one.default}`",
                 one.help + (f" In {one.unit}." if one.unit else ""),
             )
@@ -76,50 +83,50 @@ def settings() -> str:
     )
 
 
-def outcomes() -> str:
+def outcomes_table() -> str:
     """The outcomes of a row."""
-    return _table(
+    return _markdown_table(
         ("`result_status`", "what it means", "what to do"),
         ((f"`{outcome}`", meaning, advice) for outcome, (meaning, advice) in OUTCOME_HELP.items()),
     )
 
 
-def choices() -> str:
+def choice_lists() -> str:
     """The closed lists of values."""
     named = ((PROMO_NUMBERS, "media_type"), (PROMO_NUMBERS, "promo_type"), (ADVERTISERS, "approval_status"))
     fields = [resource.by_path[path] for resource, path in (*named, (ADVERTISERS, "users.#.role"))]
-    return "\n".join(f"`{one.path}`: {' · '.join(one.kind.choices)}\n" for one in fields).rstrip()
+    return "\n".join(f"`{one.path}`: {' · '.join(one.field_type.choices)}\n" for one in fields).rstrip()
 
 
-def issues() -> str:
+def issues_table() -> str:
     """The codes of issues."""
-    return _table(
+    return _markdown_table(
         ("code", "level", "message", "fix"),
-        ((f"`{code}`", one.level, one.message, one.fix) for code, one in CATALOGUE.items()),
+        ((f"`{code}`", one.level, one.message, one.fix) for code, one in ISSUE_TYPES.items()),
     )
 
 
-def verbs() -> str:
+def verbs_table() -> str:
     """The verbs of the command line."""
-    return _table(("verb", "what it does"), ((f"`{verb}`", text) for verb, text in VERBS.items()))
+    return _markdown_table(("verb", "what it does"), ((f"`{verb}`", text) for verb, text in COMMANDS.items()))
 
 
 #: Name of a marked place in the README to what stands there.
-PLACES: Mapping[str, Callable[[], str]] = {
-    "columns of promo numbers": lambda: columns(PROMO_NUMBERS),
-    "columns of advertisers": lambda: columns(ADVERTISERS),
-    "choices": choices,
-    "columns of results": assigned,
-    "settings": settings,
-    "outcomes": outcomes,
-    "issues": issues,
-    "verbs": verbs,
+TABLE_BUILDERS: Mapping[str, Callable[[], str]] = {
+    "columns of promo numbers": lambda: resource_columns_table(PROMO_NUMBERS),
+    "columns of advertisers": lambda: resource_columns_table(ADVERTISERS),
+    "choices": choice_lists,
+    "columns of results": result_columns_table,
+    "settings": settings_table,
+    "outcomes": outcomes_table,
+    "issues": issues_table,
+    "verbs": verbs_table,
 }
 
 
-def renewed(text: str) -> str:
+def render_readme(text: str) -> str:
     """The README with its tables made anew."""
-    for name, make in PLACES.items():
+    for name, make in TABLE_BUILDERS.items():
         begin, end = f"<!-- table: {name} -->\n", "\n<!-- end of table -->"
         text = re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: begin + make() + end, text, flags=re.DOTALL)  # noqa: B023  called at once
     return text
@@ -127,4 +134,4 @@ def renewed(text: str) -> str:
 
 if __name__ == "__main__":
     readme = Path(sys.argv[1])
-    readme.write_text(renewed(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    readme.write_text(render_readme(readme.read_text(encoding="utf-8")), encoding="utf-8")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import invoca_bulk as ib
-from invoca_bulk.cli import VERBS, main
+from invoca_bulk.cli import COMMANDS, main
 from tests import readme_tables
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def _blocks(language: str) -> list[str]:
 
 def test_tables_are_those_of_the_code() -> None:
     """`python -m tests.readme_tables README.md` would change nothing, and every table has its place."""
-    assert readme_tables.renewed(README) == README
-    for name in readme_tables.PLACES:
+    assert readme_tables.render_readme(README) == README
+    for name in readme_tables.TABLE_BUILDERS:
         assert f"<!-- table: {name} -->" in README
 
 
@@ -135,5 +135,5 @@ def test_advertisers_plan_export_and_migration_work_as_written(
 
 def test_verbs_are_documented() -> None:
     """Each verb's own help begins with what the README's table says of it, or says more."""
-    for verb in VERBS:
+    for verb in COMMANDS:
         assert f"| `{verb}` |" in README

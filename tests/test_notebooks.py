@@ -13,7 +13,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from invoca_bulk.web.kernels import ThisPython
+from invoca_bulk.web.kernels import CurrentPythonKernelSpecManager
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,7 +97,7 @@ def _run(notebook: Any, folder: Path) -> None:
     client = NotebookClient(
         notebook,
         timeout=60,
-        km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=ThisPython()),
+        km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=CurrentPythonKernelSpecManager()),
         resources={"metadata": {"path": str(folder)}},
     )
     problem = ""

@@ -14,9 +14,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from invoca_bulk import planning, sheets, validation
-from invoca_bulk.planning import Observed
+from invoca_bulk.planning import PlatformState
 from invoca_bulk.reports import save
-from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, PROMO_NUMBERS, RESOURCES, SHEETS, field_types, paths
+from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, PROMO_NUMBERS, RESOURCES, SHEET_RESOURCES, field_types, paths
 from invoca_bulk.schema.promo_numbers import DAYS, GOOGLE_CALL_EXTENSION, MEDIA_TYPES
 from invoca_bulk.service import export
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from invoca_bulk.planning import Plan, Scope
+    from invoca_bulk.planning import PlanData, Scope
     from invoca_bulk.sandbox_server import Sandbox
     from invoca_bulk.schema import Resource
 
@@ -77,7 +77,7 @@ SITE = merged(
 
 
 def user_fields(version: str) -> st.SearchStrategy[dict[str, Any]]:
-    known = [name for name in FLAGS if ADVERTISERS.by_path[f"users.#.{name}"].known_in(version)]
+    known = [name for name in FLAGS if ADVERTISERS.by_path[f"users.#.{name}"].is_known_in(version)]
     required = {"id_from_network": OWN_ID, "email_settings": EMAILS, "first_name": REQUIRED, "last_name": REQUIRED}
     return merged(
         st.fixed_dictionaries({**required, "contact_phone_number": PHONE}),
@@ -151,22 +151,22 @@ class Trip:
         path = "/".join(quote(part, safe="") for part in scope)
         return self.http.request(verb, f"/api/{self.version}/{self.id}/{path}.json", json=body)
 
-    def list(self, scope: Scope) -> Observed:
-        answer = self.call("GET", planning.listed(scope))
+    def list(self, scope: Scope) -> PlatformState:
+        answer = self.call("GET", planning.list_path(scope))
         assert answer.status_code == 200
-        return Observed(objects=tuple(answer.json()))
+        return PlatformState(objects=tuple(answer.json()))
 
     def tables(self, resource: Resource, *scopes: Scope) -> Any:
         rows = []
         for scope in scopes:
-            found = export.rows_of(resource, self.list(scope).objects, self.version, given=_address(scope))
+            found = export.to_rows(resource, self.list(scope).objects, self.version, address_cells=_address(scope))
             rows += found[0]
         return export.tables.Tables(resource, rows, self.version, for_migration=False)
 
-    def plan(self, source: Any) -> Plan:
+    def plan(self, source: Any) -> PlanData:
         checked = validation.validate(sheets.load(source), version=self.version)
         assert checked.issues[checked.issues["level"] == "error"].empty, checked.issues.to_string()
-        return planning.make(checked, {scope: self.list(scope) for scope in planning.needed(checked)})
+        return planning.build_plan(checked, {scope: self.list(scope) for scope in planning.required_scopes(checked)})
 
 
 def _address(scope: Scope) -> dict[str, str]:
@@ -182,7 +182,7 @@ def forms(tables: Any, folder: Path) -> Iterator[Any]:
     """The sheets as a workbook and as CSV, read again."""
     for name in ("export.xlsx", "export.csv"):
         flat = name.endswith(".csv")
-        yield sheets.read(save.save(folder / name, lambda flat=flat: tables.pages(flat=flat)))
+        yield sheets.read(save.save_worksheets(folder / name, lambda flat=flat: tables.to_worksheets(flat_values=flat)))
 
 
 # One edit
@@ -192,7 +192,7 @@ def edits(source: Any) -> list[tuple[str, int, str, str, str]]:
     """Every edit of one cell as sheet, row, column, text, and the new value as the plan shows it; no keys."""
     found = []
     for name, frame in (source if isinstance(source, dict) else {"": source}).items():
-        resource = SHEETS.get(name) or RESOURCES["promo_numbers" if "description" in frame else "advertisers"]
+        resource = SHEET_RESOURCES.get(name) or RESOURCES["promo_numbers" if "description" in frame else "advertisers"]
         for row, cells in frame.iterrows():
             texts = dict(cells)
             for column in frame.columns:
@@ -201,19 +201,19 @@ def edits(source: Any) -> list[tuple[str, int, str, str, str]]:
 
 
 def _edits_of(resource: Resource, path: str, texts: dict[str, str]) -> Iterator[tuple[str, str]]:
-    field, old = resource.by_path[paths.pattern(path)], texts[path]
+    field, old = resource.by_path[paths.to_pattern(path)], texts[path]
     leaf = path.rpartition(".")[2]
     record = ".".join(path.split(".")[:2]) if path.startswith(("users.", "sites.")) else ""
     there = not record or texts.get(f"{record}.id_from_network")
     is_key = leaf.endswith("id_from_network") and leaf != "default_creative_id_from_network"
-    if is_key or not (field.is_sent and field.on_update):
+    if is_key or not (field.is_sent and field.applies_on_update):
         return
     if not there or leaf in _LEFT_ALONE or (leaf in _ONLY_FILLED and not old):
         return
-    new = _NEW.get(leaf) or _NEW_OF_KIND.get(field.kind.name)
+    new = _NEW.get(leaf) or _NEW_OF_KIND.get(field.field_type.name)
     if leaf == "media_type" and texts["adwords_account_id"]:
         return
-    if field.kind is field_types.BOOLEAN and leaf != "open_24_7":
+    if field.field_type is field_types.BOOLEAN and leaf != "open_24_7":
         new = None if old == "TRUE" and leaf == "use_for_notifications" else "FALSE" if old == "TRUE" else "TRUE"
     if new and new != old:
         yield new, new
@@ -221,7 +221,7 @@ def _edits_of(resource: Resource, path: str, texts: dict[str, str]) -> Iterator[
     if (
         clears
         and field.clearable
-        and field.kind is not field_types.BOOLEAN
+        and field.field_type is not field_types.BOOLEAN
         and leaf not in {"email_address", "media_type"}
     ):
         yield "[]", ""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: Verb to what it does, in the order of the help; `--help` shows this without loading the verbs.
-VERBS = {
+COMMANDS = {
     "demo": "Show everything on a sandbox: no account, nothing bought.",
     "template": "Write a workbook to fill in.",
     "validate": "Check a sheet; nothing is sent.",
@@ -42,7 +42,7 @@ Options:
   -h, --help  Show this message and exit.
 
 Commands:
-""" + "\n".join(f"  {verb:<8}  {does}" for verb, does in VERBS.items())
+""" + "\n".join(f"  {verb:<8}  {does}" for verb, does in COMMANDS.items())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,4 +53,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(0)
     from invoca_bulk.cli import group
 
-    group.run(arguments)
+    group.run_command_line(arguments)

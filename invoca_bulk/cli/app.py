@@ -7,8 +7,8 @@ import os
 import click
 
 from invoca_bulk.cli import common
-from invoca_bulk.config.settings import SETTINGS, journal_place, setting_of
-from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.config.settings import SETTINGS, resolve_journal_location, to_env_value
+from invoca_bulk.errors import ConfigError
 
 
 @click.command()
@@ -23,11 +23,11 @@ def command(port: int, journal: str | None, *, no_browser: bool) -> None:
     try:
         from invoca_bulk.web import serving
     except ModuleNotFoundError as error:
-        raise SettingInvalid(f"The page needs {error.name}. Install it: pip install 'invoca-bulk[app]'") from None
+        raise ConfigError(f"The page needs {error.name}. Install it: pip install 'invoca-bulk[app]'") from None
     if journal:
-        os.environ[SETTINGS["journal"].variable] = setting_of(journal_place(journal))
-    serving.serve(port=port, open_browser=not no_browser, ready=_tell)
+        os.environ[SETTINGS["journal"].env_variable] = to_env_value(resolve_journal_location(journal))
+    serving.serve(port=port, open_browser=not no_browser, on_ready=_print_address)
 
 
-def _tell(address: str) -> None:
+def _print_address(address: str) -> None:
     click.echo(f"The page is at {address} (the link works once). Ctrl-C ends it.")

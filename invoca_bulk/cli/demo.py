@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from invoca_bulk.cli import common
-from invoca_bulk.errors import OutputUnwritable
+from invoca_bulk.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from invoca_bulk.reports.validation_report import Report
-    from invoca_bulk.service.pipeline import Finished
+    from invoca_bulk.service.pipeline import RunResult
 
 _HEADERS = (
     "advertiser_id_from_network",
@@ -29,7 +29,7 @@ _HEADERS = (
     "custom_data.channel",
 )
 #: Where the numbers go: the sandbox starts with these.
-_PLACES = (
+_CAMPAIGNS = (
     ("A-100", "C-100", ""),
     ("A-100", "C-101", ""),
     ("A-100", "C-102", ""),
@@ -39,7 +39,7 @@ _PLACES = (
     ("A-300", "C-300", ""),
 )
 #: What they are for: description, media type, area code, zip code, channel.
-_WISHES = (
+_REQUESTS = (
     ("Spring sale, newspaper", "Offline: Newspaper", "", "", "Offline newspaper"),
     ("Santa Barbara store", "Online: Display", "805", "", "Online lead"),
     ('"Call now" banner & landing page', "Online: Search", "212", "", "Online lead"),
@@ -47,11 +47,11 @@ _WISHES = (
     ("Driver's app", "Mobile: Apps", "416", "", ""),
 )
 #: Two rows as they are seen in the wild: a media type from memory, and a zip code that Excel has shortened.
-_WRONG = (
+_INVALID_ROWS = (
     ("A-100", "C-100", "", "", "Banner, spring", "Online Display", "", "", ""),
     ("A-200", "C-201", "", "", "Boston store, radio", "Offline: Radio", "", "2134", ""),
 )
-_ROWS = 60
+_ROW_COUNT = 60
 
 
 @click.command()
@@ -74,45 +74,49 @@ def command(output: Path) -> None:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         msg = f"The folder {output} cannot be made ({error.strerror}). Name another one with -o."
-        raise OutputUnwritable(msg) from None
+        raise OutputError(msg) from None
     requests = _write_requests(output / "requests.xlsx")
-    report = pipeline.check(requests, api_version=DEFAULT_API_VERSION)
-    _tell_report(report, requests, report.save(output / "annotated.xlsx"))
+    report = pipeline.validate_sheet(requests, api_version=DEFAULT_API_VERSION)
+    _print_report(report, requests, report.save(output / "annotated.xlsx"))
     # A small latency, as a real platform has it, so that there is a progress bar to see.
     with Sandbox(latency=0.1) as box:
         options = Options(skip_invalid=True)
-        finished = pipeline.run(report, pipeline.network_of(box), options, output=output / "results.xlsx")
-    _tell_results(finished)
+        finished = pipeline.run_sheet(report, pipeline.resolve_network(box), options, output=output / "results.xlsx")
+    _print_results(finished)
 
 
 def _write_requests(path: Path) -> Path:
     from invoca_bulk.reports import save
-    from invoca_bulk.reports.xlsx import Page
+    from invoca_bulk.reports.xlsx import WorksheetSpec
 
-    return save.save(path, lambda: [Page(name="promo_numbers", header=_HEADERS, rows=_rows())])
+    return save.save_worksheets(
+        path, lambda: [WorksheetSpec(name="promo_numbers", header=_HEADERS, rows=_request_rows())]
+    )
 
 
-def _rows() -> Iterator[tuple[str, ...]]:
-    wishes = zip(cycle(_PLACES), cycle(_WISHES), strict=False)
-    for number, (place, wish) in enumerate(islice(wishes, _ROWS), 1):
+def _request_rows() -> Iterator[tuple[str, ...]]:
+    wishes = zip(cycle(_CAMPAIGNS), cycle(_REQUESTS), strict=False)
+    for number, (place, wish) in enumerate(islice(wishes, _ROW_COUNT), 1):
         if number in {20, 40}:
-            yield _WRONG[number // 20 - 1]
+            yield _INVALID_ROWS[number // 20 - 1]
         description, *more = wish
         yield (*place, "3" if number == 1 else "", f"{description} #{number}", *more)
 
 
-def _tell_report(report: Report, requests: Path, annotated: Path) -> None:
+def _print_report(report: Report, requests: Path, annotated: Path) -> None:
     rows, bad = report.rows, report.invalid_rows
-    click.echo(f"{requests}: {rows} rows. {rows - bad} of them ask for {report.wanted} numbers, {bad} have errors.")
+    click.echo(
+        f"{requests}: {rows} rows. {rows - bad} of them ask for {report.requested_numbers} numbers, {bad} have errors."
+    )
     common.print_issues(report)
     click.echo(f"The bad cells are coloured in {annotated}. The other rows go to a sandbox; nothing is bought.")
 
 
-def _tell_results(finished: Finished) -> None:
-    from invoca_bulk.reports.results import totals_text
+def _print_results(run_result: RunResult) -> None:
+    from invoca_bulk.reports.results import format_totals
 
-    click.echo(totals_text(finished.results.totals))
-    for note in finished.notes:
+    click.echo(format_totals(run_result.results.totals))
+    for note in run_result.notes:
         click.echo(note, err=True)
-    click.echo(f"Results, with the assigned numbers: {finished.saved}")
-    click.echo(f"Next: {common.shown_command(['template', 'promo_numbers', '-o', 'requests.xlsx'])}")
+    click.echo(f"Results, with the assigned numbers: {run_result.output_path}")
+    click.echo(f"Next: {common.format_command(['template', 'promo_numbers', '-o', 'requests.xlsx'])}")

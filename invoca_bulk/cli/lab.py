@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from invoca_bulk.errors import OutputUnwritable, SettingInvalid
+from invoca_bulk.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 _HOST = "127.0.0.1"
-_FIRST = "01_start_here.ipynb"
+_FIRST_NOTEBOOK = "01_start_here.ipynb"
 #: The server's settings, whatever the user's own configuration of Jupyter says.
-_SETTINGS = {
+_SERVER_SETTINGS = {
     "ServerApp.ip": _HOST,
     # Jupyter refuses to run for root, lest others get root's rights; here they would need the token, on this machine.
     "ServerApp.allow_root": True,
-    "ServerApp.kernel_spec_manager_class": "invoca_bulk.web.kernels.ThisPython",
+    "ServerApp.kernel_spec_manager_class": "invoca_bulk.web.kernels.CurrentPythonKernelSpecManager",
     "Application.log_level": "WARN",  # the addresses to open are told all the same
-    "LabApp.default_url": f"/lab/tree/{_FIRST}",
+    "LabApp.default_url": f"/lab/tree/{_FIRST_NOTEBOOK}",
     # Nothing is fetched from elsewhere: no news, no question for updates, no list of extensions.
     "LabApp.check_for_updates_class": "jupyterlab.handlers.announcements.NeverCheckForUpdate",
     "LabApp.extension_manager": "readonly",
@@ -43,23 +43,23 @@ def command(folder: Path, port: int | None, *, no_browser: bool) -> None:
     is bought. The server listens on this machine only, and asks for the token of the printed address.
     """
     if not importlib.util.find_spec("jupyterlab"):
-        raise SettingInvalid("JupyterLab is not installed. Install it: pip install 'invoca-bulk[notebook]'")
+        raise ConfigError("JupyterLab is not installed. Install it: pip install 'invoca-bulk[notebook]'")
     if port:
-        _refuse_taken(port)
-    _tell(folder, *_copied(folder))
-    _serve(folder, port, opens_browser=not no_browser)
+        _require_free_port(port)
+    _print_copied(folder, *_copy_notebooks(folder))
+    _launch_jupyterlab(folder, port, open_browser=not no_browser)
 
 
-def _refuse_taken(port: int) -> None:
+def _require_free_port(port: int) -> None:
     """Jupyter itself would say so among other lines, after the files were copied."""
     try:
         socket.create_server((_HOST, port)).close()
     except OSError as error:
         msg = f"JupyterLab cannot listen on port {port}: {error.strerror}. Choose another one, or 0 for any free one."
-        raise SettingInvalid(msg) from None
+        raise ConfigError(msg) from None
 
 
-def notebooks() -> list[Traversable]:
+def list_notebooks() -> list[Traversable]:
     """The notebooks in their order: those in the installed package, or those of the checkout that it runs from."""
     package = resources.files("invoca_bulk")
     places = [package / "notebooks", Path(str(package)).parent / "notebooks"]
@@ -67,12 +67,12 @@ def notebooks() -> list[Traversable]:
     return sorted((one for one in folder.iterdir() if one.name.endswith(".ipynb")), key=lambda one: one.name)
 
 
-def _copied(folder: Path) -> tuple[list[str], list[str]]:
+def _copy_notebooks(folder: Path) -> tuple[list[str], list[str]]:
     """Copy the notebooks; the names of those that were, and of those that the user has in another form already."""
     copied, kept = [], []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for one in notebooks():
+        for one in list_notebooks():
             path = folder / one.name
             if not path.exists():
                 path.write_bytes(one.read_bytes())
@@ -81,19 +81,19 @@ def _copied(folder: Path) -> tuple[list[str], list[str]]:
                 kept.append(one.name)
     except OSError as error:
         msg = f"The notebooks cannot be copied to {folder} ({error.strerror}). Name another folder."
-        raise OutputUnwritable(msg) from None
+        raise OutputError(msg) from None
     return copied, kept
 
 
-def _tell(folder: Path, copied: list[str], kept: list[str]) -> None:
+def _print_copied(folder: Path, copied: list[str], not_overwritten: list[str]) -> None:
     click.echo(f"The notebooks are in {folder}.")
     if copied:
         click.echo(f"Copied: {', '.join(copied)}")
-    if kept:
-        click.echo(f"Kept as they are there: {', '.join(kept)}. Rename one to get it anew.")
+    if not_overwritten:
+        click.echo(f"Kept as they are there: {', '.join(not_overwritten)}. Rename one to get it anew.")
 
 
-def _serve(folder: Path, port: int | None, *, opens_browser: bool) -> None:
+def _launch_jupyterlab(folder: Path, port: int | None, *, open_browser: bool) -> None:
     from jupyter_core.paths import jupyter_runtime_dir
     from jupyterlab.labapp import LabApp
 
@@ -103,10 +103,10 @@ def _serve(folder: Path, port: int | None, *, opens_browser: bool) -> None:
     ours, theirs = str(resources.files("invoca_bulk") / "web" / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH")
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [ours, theirs]))
     settings = {
-        **_SETTINGS,
-        "KernelManager.transport": kernels.transport(jupyter_runtime_dir()),
+        **_SERVER_SETTINGS,
+        "KernelManager.transport": kernels.choose_transport(jupyter_runtime_dir()),
         "ServerApp.root_dir": folder.absolute(),
-        "ServerApp.open_browser": opens_browser,
+        "ServerApp.open_browser": open_browser,
     }
     if port is not None:
         settings |= {"ServerApp.port": port, "ServerApp.port_retries": 0}

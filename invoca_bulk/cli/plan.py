@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from invoca_bulk.cli import common, connection_options
-from invoca_bulk.errors import RunAborted, SettingInvalid
+from invoca_bulk.errors import ConfigError, RunAborted
 
 if TYPE_CHECKING:
-    from invoca_bulk.reports.plan_report import Preview
+    from invoca_bulk.reports.plan_report import Plan
 
 #: Flags of `plan` alone.
-_OWN = ("output", "save", "detailed_exitcode", "as_json")
+_PLAN_ONLY_PARAMETERS = ("output", "save", "detailed_exitcode", "as_json")
 
 
 @click.command()
@@ -25,9 +25,9 @@ _OWN = ("output", "save", "detailed_exitcode", "as_json")
 )
 @click.option("--save", type=click.Path(path_type=Path), help="Keep it, to run exactly this later: a name with .json.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 0: nothing to do, 1: any error, 2: changes.")
-@connection_options.choice_options()
+@connection_options.plan_options()
 @connection_options.network_options()
-@connection_options.calling_options()
+@connection_options.request_options()
 @common.reading_options()
 @common.json_option()
 def command(
@@ -46,65 +46,65 @@ def command(
     from invoca_bulk.config.options import Options
     from invoca_bulk.service import pipeline
 
-    _refuse_names(output, save, sandbox=flags["sandbox"])
+    _check_output_paths(output, save, sandbox=flags["sandbox"])
     reading = {name: flags.pop(name) for name in ("sheet", "resource")}
-    with connection_options.opened(flags, auto_ids=flags["auto_ids"]) as where:
+    with connection_options.open_network(flags, auto_ids=flags["auto_ids"]) as where:
         try:
-            preview = pipeline.preview(file, where, Options(**flags), **reading)
+            preview = pipeline.plan_sheet(file, where, Options(**flags), **reading)
         except RunAborted as error:
-            same = common.shown_command(["plan", file, *common.given_flags()])
+            same = common.format_command(["plan", file, *common.passed_flags()])
             raise type(error)(f"{error}\nNext, when that is mended: {same}") from None
-    written = _written(preview, output)
+    written = _write_output(preview, output)
     kept = preview.keep(save) if save else None
-    told = {"output": written and str(written), "saved": kept and str(kept), "next": _next(preview, file, kept)}
+    told = {"output": written and str(written), "saved": kept and str(kept), "next": _next_command(preview, file, kept)}
     if as_json:
         common.print_json(preview.to_json(detailed=detailed_exitcode) | told)
     else:
-        _tell(preview, told)
+        _print_plan(preview, told)
     sys.exit(preview.exit_code(detailed=detailed_exitcode))
 
 
-def _refuse_names(output: Path | None, save: Path | None, *, sandbox: bool) -> None:
+def _check_output_paths(output: Path | None, save: Path | None, *, sandbox: bool) -> None:
     """Before the platform is asked for anything."""
     from invoca_bulk.reports import plan_file
     from invoca_bulk.reports import save as saving
 
     if output:
-        saving.checked_path(output)
+        saving.check_output_path(output)
     if save:
-        plan_file.checked_path(save)
+        plan_file.check_plan_path(save)
     if save and sandbox:
         msg = "The plan of a rehearsal cannot be kept: its sandbox is gone when it has been made. Leave out --save."
-        raise SettingInvalid(msg)
+        raise ConfigError(msg)
 
 
-def _written(preview: Preview, output: Path | None) -> Path | None:
+def _write_output(plan: Plan, output: Path | None) -> Path | None:
     from invoca_bulk.reports import files
 
-    return preview.save(files.free(output)) if output else None
+    return plan.save(files.unused_path(output)) if output else None
 
 
-def _tell(preview: Preview, told: dict[str, Any]) -> None:
-    for line in preview.lines():
+def _print_plan(plan: Plan, summary: dict[str, Any]) -> None:
+    for line in plan.lines():
         click.echo(line)
     for name, asked, what in (
         ("output", "output", "The plan, old and new side by side"),
         ("saved", "save", "Kept, to be run"),
     ):
-        if told[name]:
+        if summary[name]:
             wanted = click.get_current_context().params[asked]
-            elsewhere = "" if str(wanted) == told[name] else f" ({wanted} was there already)"
-            click.echo(f"{what}: {told[name]}{elsewhere}")
-    click.echo(f"Next: {told['next']}" if told["next"] else "There is nothing to do.")
+            elsewhere = "" if str(wanted) == summary[name] else f" ({wanted} was there already)"
+            click.echo(f"{what}: {summary[name]}{elsewhere}")
+    click.echo(f"Next: {summary['next']}" if summary["next"] else "There is nothing to do.")
 
 
-def _next(preview: Preview, file: Path, kept: Path | None) -> str | None:
+def _next_command(plan: Plan, file: Path, saved_path: Path | None) -> str | None:
     """What to do with the plan; None: there is nothing to do."""
-    if not preview.ok:
-        return f"correct {file}, then {common.shown_command(['plan', file, *common.given_flags('as_json')])}"
-    if not preview.requests:
+    if not plan.ok:
+        return f"correct {file}, then {common.format_command(['plan', file, *common.passed_flags('as_json')])}"
+    if not plan.requests:
         return None
-    if kept:
-        left_out = (*connection_options.CHOICES, "sheet", "resource", *_OWN)
-        return common.shown_command(["run", kept, *common.given_flags(*left_out)])
-    return common.shown_command(["run", file, *common.given_flags(*_OWN)])
+    if saved_path:
+        left_out = (*connection_options.PLAN_PARAMETERS, "sheet", "resource", *_PLAN_ONLY_PARAMETERS)
+        return common.format_command(["run", saved_path, *common.passed_flags(*left_out)])
+    return common.format_command(["run", file, *common.passed_flags(*_PLAN_ONLY_PARAMETERS)])

@@ -21,13 +21,13 @@ def command(run: str, output: Path, journal: str | None, *, as_json: bool) -> No
     journal.
     """
     from invoca_bulk.reports import files, save
-    from invoca_bulk.reports.results import totals_text
+    from invoca_bulk.reports.results import format_totals
     from invoca_bulk.service import pipeline
 
-    results = pipeline.results_of(run, journal)
-    saved = results.save(files.free(save.checked_path(output)))
+    results = pipeline.load_results(run, journal)
+    saved = results.save(files.unused_path(save.check_output_path(output)))
     if as_json:
         common.print_json({"run": run, "state": results.run.state, "totals": results.totals, "output": str(saved)})
         return
-    click.echo(totals_text(results.totals))
+    click.echo(format_totals(results.totals))
     click.echo(f"Results: {saved}")

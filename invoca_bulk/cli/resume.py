@@ -17,7 +17,7 @@ from invoca_bulk.errors import RunAborted
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="The results; without it, where the run's were to go."
 )
-@connection_options.settling_options()
+@connection_options.reconcile_options()
 @click.option(
     "--resend-unknown",
     is_flag=True,
@@ -26,10 +26,10 @@ from invoca_bulk.errors import RunAborted
 @click.option(
     "--token-file", type=click.Path(path_type=Path), help="A file that holds the token; - for standard input."
 )
-@common.setting("max_new_numbers", int)
-@connection_options.calling_options()
-@common.setting("rate", float)
-@common.setting("max_failures")
+@common.setting_option("max_new_numbers", int)
+@connection_options.request_options()
+@common.setting_option("rate", float)
+@common.setting_option("max_failures")
 @common.journal_option()
 @connection_options.cluster_options()
 @common.json_option()
@@ -40,17 +40,17 @@ def command(run: str | None, output: Path | None, *, as_json: bool, token_file: 
     are those of the run; the token comes from INVOCA_API_TOKEN, --token-file, or a hidden prompt.
     """
     from invoca_bulk.config import settings
-    from invoca_bulk.journal import run_of
+    from invoca_bulk.journal import find_run
     from invoca_bulk.service import pipeline
 
-    place = settings.journal_place(flags["journal"])
-    record = run_of(place, run) if run else pipeline.latest_open(place)
-    where = connection_options.of_run(record, token_file)
+    place = settings.resolve_journal_location(flags["journal"])
+    record = find_run(place, run) if run else pipeline.find_resumable_run(place)
+    where = connection_options.network_for_run(record, token_file)
     try:
-        options = connection_options.options(flags, as_json=as_json)
-        finished = pipeline.resume(record.run, where, options, output=output, for_good=True)
+        options = connection_options.build_options(flags, as_json=as_json)
+        finished = pipeline.resume_run(record.run, where, options, output=output, keep_ignoring_interrupts=True)
     except RunAborted as error:
-        same = common.shown_command(["resume", record.run, *common.given_flags()])
+        same = common.format_command(["resume", record.run, *common.passed_flags()])
         raise type(error)(f"{error}\nNothing was sent. Next, when that is mended: {same}") from None
-    report.tell(finished, as_json=as_json)
+    report.print_result(finished, as_json=as_json)
     sys.exit(finished.exit_code)

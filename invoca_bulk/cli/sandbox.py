@@ -6,27 +6,27 @@ from typing import TYPE_CHECKING
 
 import click
 
-from invoca_bulk.sandbox_server.fault_types import KINDS
-from invoca_bulk.sandbox_server.faults import SETTINGS, parse
+from invoca_bulk.sandbox_server.fault_types import FAULT_TYPES
+from invoca_bulk.sandbox_server.faults import FAULT_SETTINGS, parse_faults
 
 if TYPE_CHECKING:
     from invoca_bulk.sandbox_server import Sandbox
 
 
-_KINDS = "\n".join(f"  {name:16} {kind.help}" for name, kind in KINDS.items())
-_FAULTS = f"""\b
+_FAULT_TYPES_HELP = "\n".join(f"  {name:16} {kind.help}" for name, kind in FAULT_TYPES.items())
+_FAULTS_HELP = f"""\b
 Kinds of faults:
-{_KINDS}
+{_FAULT_TYPES_HELP}
 
 A share alone, as in 20%, is for all kinds together; or give one to each kind, as in drop_after=5%,429=10%.
-Reads are spared, but for the limit. Further settings, with commas between them: {", ".join(SETTINGS)}.
+Reads are spared, but for the limit. Further settings, with commas between them: {", ".join(FAULT_SETTINGS)}.
 For example limit=10 answers 429 to what is over 10 requests a second.
 
 What was really issued: GET /sandbox/ledger, with the same token. What is there: GET /sandbox/state.
 Other faults from now on: PUT /sandbox/faults with a JSON object of these settings."""
 
 
-@click.command(epilog=_FAULTS)
+@click.command(epilog=_FAULTS_HELP)
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free port.")
 @click.option("--network-id", default="1234", show_default=True, help="The id of its network.")
 @click.option(
@@ -51,18 +51,18 @@ def command(  # noqa: PLR0913  one argument an option
         open_campaigns=open_campaigns,
         auto_ids=auto_ids,
         seed=seed,
-        faults=parse(faults, seed=seed),
+        faults=parse_faults(faults, seed=seed),
     )
-    serve.run(box, ready=_tell)
+    serve.serve_forever(box, on_ready=_print_connection)
 
 
-def _tell(box: Sandbox) -> None:
+def _print_connection(box: Sandbox) -> None:
     click.echo(f"The sandbox listens at {box.base_url} (network {box.network_id}). Ctrl-C stops it. Elsewhere:")
     click.echo(
         f"  export INVOCA_BASE_URL={box.base_url} INVOCA_NETWORK_ID={box.network_id} INVOCA_API_TOKEN={box.token}"
     )
     click.echo("  invoca-bulk run requests.xlsx -o results.xlsx")
-    if box.faults.on:
+    if box.faults.is_active:
         click.echo(
             f"It fails on purpose. What it really issued: GET {box.base_url}/sandbox/ledger, with the same token."
         )

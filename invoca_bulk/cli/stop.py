@@ -18,8 +18,8 @@ def command(run: str, journal: str | None) -> None:
     Exits with 0 when they were asked, and with 1 when that cannot be, with the reason.
     """
     from invoca_bulk.config import settings
-    from invoca_bulk.journal import stop
+    from invoca_bulk.journal import request_stop
 
-    why_not = stop(settings.journal_place(journal), run)
+    why_not = request_stop(settings.resolve_journal_location(journal), run)
     click.echo(why_not or f"Run {run} was asked to stop. `invoca-bulk runs` shows how it stands.", err=bool(why_not))
     sys.exit(1 if why_not else 0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from invoca_bulk.cli import common
-from invoca_bulk.errors import OutputUnwritable
+from invoca_bulk.errors import OutputError
 from invoca_bulk.schema import RESOURCES
 
 
@@ -22,7 +22,7 @@ def command(resource: str, output: Path, api_version: str, *, force: bool) -> No
 
     if output.exists() and not force:
         msg = f"{output} is there already, and may hold your work. Choose another name, or use --force."
-        raise OutputUnwritable(msg)
+        raise OutputError(msg)
     path = api.template(resource, output, api_version=api_version)
     click.echo(f"Wrote {path}")
-    click.echo(f"Next: fill it in, then {common.shown_command(['validate', path])}")
+    click.echo(f"Next: fill it in, then {common.format_command(['validate', path])}")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from invoca_bulk.service.undo import Undo
 
 #: Flags that `run` has too.
-_SHARED = ("token_file", *connection_options.CALLING, "journal")
+_RUN_PARAMETERS = ("token_file", *connection_options.REQUEST_PARAMETERS, "journal")
 
 
 @click.command()
@@ -28,7 +28,7 @@ _SHARED = ("token_file", *connection_options.CALLING, "journal")
 @click.option(
     "--token-file", type=click.Path(path_type=Path), help="A file that holds the token; - for standard input."
 )
-@connection_options.calling_options()
+@connection_options.request_options()
 @common.journal_option()
 @common.json_option()
 def command(
@@ -49,60 +49,64 @@ def command(
     """
     from invoca_bulk.config import settings
     from invoca_bulk.config.options import Options
-    from invoca_bulk.journal import run_of
+    from invoca_bulk.journal import find_run
     from invoca_bulk.service import undo
 
-    _refuse_names(output, save)
-    record = run_of(settings.journal_place(flags["journal"]), run)
-    where = connection_options.of_run(record, token_file)
+    _check_output_paths(output, save)
+    record = find_run(settings.resolve_journal_location(flags["journal"]), run)
+    where = connection_options.network_for_run(record, token_file)
     try:
         preview = undo.undo(run, where, Options(**flags))
     except RunAborted as error:
-        same = common.shown_command(["undo", run, *common.given_flags()])
+        same = common.format_command(["undo", run, *common.passed_flags()])
         raise type(error)(f"{error}\nNext, when that is mended: {same}") from None
-    written = _written(preview, output)
+    written = _write_output(preview, output)
     kept = preview.keep(save) if save and preview.requests else None
-    told = {"output": written and str(written), "saved": kept and str(kept), "next": _next(preview, record, kept)}
+    told = {
+        "output": written and str(written),
+        "saved": kept and str(kept),
+        "next": _next_command(preview, record, kept),
+    }
     if as_json:
         common.print_json(preview.to_json() | told)
     else:
-        _tell(preview, told)
+        _print_undo(preview, told)
     sys.exit(preview.exit_code())
 
 
-def _refuse_names(output: Path | None, save: Path | None) -> None:
+def _check_output_paths(output: Path | None, save: Path | None) -> None:
     """Before the platform is asked for anything."""
     from invoca_bulk.reports import plan_file
     from invoca_bulk.reports import save as saving
 
     if output:
-        saving.checked_path(output)
+        saving.check_output_path(output)
     if save:
-        plan_file.checked_path(save)
+        plan_file.check_plan_path(save)
 
 
-def _written(preview: Undo, output: Path | None) -> Path | None:
+def _write_output(undo_plan: Undo, output: Path | None) -> Path | None:
     from invoca_bulk.reports import files
 
-    return preview.save(files.free(output)) if output else None
+    return undo_plan.save(files.unused_path(output)) if output else None
 
 
-def _tell(preview: Undo, told: dict[str, Any]) -> None:
-    for line in preview.lines():
+def _print_undo(undo_plan: Undo, summary: dict[str, Any]) -> None:
+    for line in undo_plan.lines():
         click.echo(line)
-    if told["output"]:
-        click.echo(f"The undo, old and new side by side: {told['output']}")
-    if told["saved"]:
-        click.echo(f"Kept, to be run: {told['saved']}")
-    click.echo(f"Next: {told['next']}" if told["next"] else "There is nothing to do.")
+    if summary["output"]:
+        click.echo(f"The undo, old and new side by side: {summary['output']}")
+    if summary["saved"]:
+        click.echo(f"Kept, to be run: {summary['saved']}")
+    click.echo(f"Next: {summary['next']}" if summary["next"] else "There is nothing to do.")
 
 
-def _next(preview: Undo, record: RunRecord, kept: Path | None) -> str | None:
+def _next_command(undo_plan: Undo, record: RunRecord, saved_path: Path | None) -> str | None:
     """What to do with it; None: there is nothing to do."""
-    if not preview.requests:
+    if not undo_plan.requests:
         return None
-    if kept is None:
-        return common.shown_command(["undo", record.run, "--save", "undo.json", *common.given_flags("as_json")])
-    results = common.beside(kept, "-results")
-    flags = [*connection_options.where_flags(record), *common.given_flags(only=_SHARED)]
-    return common.shown_command(["run", kept, "-o", results, *flags])
+    if saved_path is None:
+        return common.format_command(["undo", record.run, "--save", "undo.json", *common.passed_flags("as_json")])
+    results = common.sibling_path(saved_path, "-results")
+    flags = [*connection_options.network_flags(record), *common.passed_flags(only=_RUN_PARAMETERS)]
+    return common.format_command(["run", saved_path, "-o", results, *flags])

@@ -29,8 +29,8 @@ def command(file: Path, output: Path | None, *, as_json: bool, **reading: Any) -
     from invoca_bulk.reports import files
     from invoca_bulk.service import pipeline
 
-    report = pipeline.check(file, **reading)
-    saved = report.save(files.free(output)) if output else None
+    report = pipeline.validate_sheet(file, **reading)
+    saved = report.save(files.unused_path(output)) if output else None
     if as_json:
         common.print_json(
             {
@@ -42,20 +42,20 @@ def command(file: Path, output: Path | None, *, as_json: bool, **reading: Any) -
             }
         )
     else:
-        _tell(report, file, saved)
+        _print_report(report, file, saved)
     sys.exit(0 if report.ok else 2)
 
 
-def _tell(report: Report, file: Path, saved: Path | None) -> None:
+def _print_report(report: Report, file: Path, annotated_path: Path | None) -> None:
     click.echo(report.summary)
     common.print_issues(report)
-    if saved:
-        click.echo(f"Wrote {saved}: the cells in question are coloured, with notes.")
-    flags = common.given_flags("output", "as_json")
+    if annotated_path:
+        click.echo(f"Wrote {annotated_path}: the cells in question are coloured, with notes.")
+    flags = common.passed_flags("output", "as_json")
     if report.ok:
-        click.echo(f"Next: {common.shown_command(['plan', file, *flags])}")
-    elif saved:
-        click.echo(f"Next: correct {file}, then {common.shown_command(['validate', file, *flags])}")
+        click.echo(f"Next: {common.format_command(['plan', file, *flags])}")
+    elif annotated_path:
+        click.echo(f"Next: correct {file}, then {common.format_command(['validate', file, *flags])}")
     else:
-        annotated = common.beside(file, "-annotated")
-        click.echo(f"Next: {common.shown_command(['validate', file, '-o', annotated, *flags])}")
+        annotated = common.sibling_path(file, "-annotated")
+        click.echo(f"Next: {common.format_command(['validate', file, '-o', annotated, *flags])}")

@@ -8,32 +8,32 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from invoca_bulk.config.settings import (
-    FIRST_BACKOFF,
-    REHEARSAL_SETTLE,
+    INITIAL_BACKOFF_SECONDS,
+    SANDBOX_SETTLE_SECONDS,
     SETTINGS,
     Database,
-    checked_number,
-    from_environment,
-    journal_place,
-    number_of,
+    parse_number,
+    resolve_journal_location,
+    setting_from_environment,
+    validate_number,
 )
-from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from invoca_bulk.config.settings import Network, Place
+    from invoca_bulk.config.settings import JournalLocation, Network
 
 #: Options that an environment variable gives where the caller does not, and their types.
-_FROM_ENVIRONMENT: Mapping[str, type[int | float]] = {"max_new_numbers": int, "settle": float}
+_ENVIRONMENT_OPTION_TYPES: Mapping[str, type[int | float]] = {"max_new_numbers": int, "settle": float}
 
 
 #: Ways to treat the users and sites that an advertiser has and the sheet does not mention.
-NESTED = ("merge", "replace")
+NESTED_MODES = ("merge", "replace")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choices:
+class PlanOptions:
     """What the user has decided about a plan.
 
     Attributes:
@@ -48,24 +48,24 @@ class Choices:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class ExecutionPolicy:
     """How to go about it.
 
     Attributes:
-        settle: seconds after which a request in doubt has been applied, or never will be.
+        settle_seconds: seconds after which a request in doubt has been applied, or never will be.
         resend_absent: send creates again that were not found after that time.
         resend_unknown: send creates again of which it could not be told either.
         max_failures: stop once so many steps were not done; None: never.
-        first_backoff: seconds to wait at most after a first refusal.
-        doubt_refusals: take 429 for no proof that a create was not applied.
+        first_backoff_seconds: seconds to wait at most after a first refusal.
+        treat_429_as_ambiguous: take 429 for no proof that a create was not applied.
     """
 
-    settle: float = SETTINGS["settle"].default
+    settle_seconds: float = SETTINGS["settle"].default
     resend_absent: bool = False
     resend_unknown: bool = False
     max_failures: int | None = None
-    first_backoff: float = FIRST_BACKOFF
-    doubt_refusals: bool = False
+    first_backoff_seconds: float = INITIAL_BACKOFF_SECONDS
+    treat_429_as_ambiguous: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,53 +110,53 @@ class Options:
     concurrency: int = SETTINGS["concurrency"].default
     rate: float | None = None
     timeout: float = SETTINGS["timeout"].default
-    journal: str | Place | None = None
+    journal: str | JournalLocation | None = None
     progress: bool = True
     cluster: bool = False
     detach: bool = False
-    first_backoff: float = FIRST_BACKOFF
+    first_backoff: float = INITIAL_BACKOFF_SECONDS
 
     @property
-    def choices(self) -> Choices:
+    def choices(self) -> PlanOptions:
         """What the plan depends on."""
-        return Choices(nested=self.nested, allow_removals=self.allow_removals, auto_ids=self.auto_ids)
+        return PlanOptions(nested=self.nested, allow_removals=self.allow_removals, auto_ids=self.auto_ids)
 
     def __post_init__(self) -> None:
-        if self.nested not in NESTED:
-            msg = f"{self.nested!r} is no way to treat users and sites. Use {' or '.join(NESTED)}."
-            raise SettingInvalid(msg)
-        if isinstance(self.journal, str) and isinstance(place := journal_place(self.journal), Database):
+        if self.nested not in NESTED_MODES:
+            msg = f"{self.nested!r} is no way to treat users and sites. Use {' or '.join(NESTED_MODES)}."
+            raise ConfigError(msg)
+        if isinstance(self.journal, str) and isinstance(place := resolve_journal_location(self.journal), Database):
             object.__setattr__(self, "journal", place)  # the text may hold a password
-        for name, kind in _FROM_ENVIRONMENT.items():
-            if getattr(self, name) is None and isinstance(text := from_environment(name), str):
-                object.__setattr__(self, name, number_of(name, text, kind))
+        for name, kind in _ENVIRONMENT_OPTION_TYPES.items():
+            if getattr(self, name) is None and isinstance(text := setting_from_environment(name), str):
+                object.__setattr__(self, name, parse_number(name, text, kind))
         for name in ("max_new_numbers", "concurrency", "rate", "timeout", "settle"):
-            checked_number(name, getattr(self, name))
-        self.failures_of(1)
+            validate_number(name, getattr(self, name))
+        self.failure_limit(1)
         if self.detach and not self.cluster:
-            raise SettingInvalid("--detach (detach=True) goes with --cluster (cluster=True): only workers go on alone.")
+            raise ConfigError("--detach (detach=True) goes with --cluster (cluster=True): only workers go on alone.")
 
-    def settle_on(self, network: Network) -> float:
+    def settle_seconds_for(self, network: Network) -> float:
         """Seconds after which a request in doubt was applied, or never will be."""
-        default = REHEARSAL_SETTLE if network.rehearsal else SETTINGS["settle"].default
+        default = SANDBOX_SETTLE_SECONDS if network.rehearsal else SETTINGS["settle"].default
         return default if self.settle is None else self.settle
 
-    def rules(self, network: Network, steps: int) -> Rules:
+    def execution_policy(self, network: Network, step_count: int) -> ExecutionPolicy:
         """How a run of so many steps is executed on a network."""
-        return Rules(
-            settle=self.settle_on(network),
+        return ExecutionPolicy(
+            settle_seconds=self.settle_seconds_for(network),
             resend_absent=self.resend_absent,
             resend_unknown=self.resend_unknown,
-            max_failures=self.failures_of(steps),
-            first_backoff=self.first_backoff,
-            doubt_refusals=self.doubt_refusals,
+            max_failures=self.failure_limit(step_count),
+            first_backoff_seconds=self.first_backoff,
+            treat_429_as_ambiguous=self.doubt_refusals,
         )
 
-    def failures_of(self, steps: int) -> int | None:
+    def failure_limit(self, step_count: int) -> int | None:
         """So many steps that were not done stop a run of so many; None: no number does.
 
         Raises:
-            SettingInvalid: `max_failures` is neither a number nor a share.
+            ConfigError: `max_failures` is neither a number nor a share.
         """
         if self.max_failures is None:
             return None
@@ -164,5 +164,5 @@ class Options:
         number = int(found[1]) if found else 0
         if not found or number < 1:
             wanted = "Give a number of rows, or a share: 20 or 5%."
-            raise SettingInvalid(f"--max-failures (max_failures=…) is {self.max_failures!r}. {wanted}")
-        return max(1, math.ceil(steps * number / 100)) if found[2] else number
+            raise ConfigError(f"--max-failures (max_failures=…) is {self.max_failures!r}. {wanted}")
+        return max(1, math.ceil(step_count * number / 100)) if found[2] else number

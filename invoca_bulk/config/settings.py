@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
-from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.errors import ConfigError
 from invoca_bulk.schema import API_VERSIONS, DEFAULT_API_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TOKEN_VARIABLE = "INVOCA_API_TOKEN"  # noqa: S105  the variable's name
+TOKEN_ENV_VARIABLE = "INVOCA_API_TOKEN"  # noqa: S105  the variable's name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Setting:
         name: the argument's name; the flag is the same with dashes.
         default: None: there is none (required), or the feature is off.
         unit: of a number; empty when it has none.
-        variable: the environment variable; empty when there is none.
+        env_variable: the environment variable; empty when there is none.
         help: one sentence.
         minimum: the smallest number that makes sense; None for texts.
         has_flag: whether the command line has a flag for it.
@@ -44,7 +44,7 @@ class Setting:
     default: Any
     help: str
     unit: str = ""
-    variable: str = ""
+    env_variable: str = ""
     minimum: float | None = None
     has_flag: bool = True
 
@@ -60,19 +60,19 @@ SETTINGS: Mapping[str, Setting] = {
         Setting(
             name="base_url",
             default="https://invoca.net",
-            variable="INVOCA_BASE_URL",
+            env_variable="INVOCA_BASE_URL",
             help="Where the platform is; networks with a host of their own have https://NAME.invoca.net.",
         ),
         Setting(
             name="network_id",
             default=None,
-            variable="INVOCA_NETWORK_ID",
+            env_variable="INVOCA_NETWORK_ID",
             help="The id of your network.",
         ),
         Setting(
             name="api_version",
             default=DEFAULT_API_VERSION,
-            variable="INVOCA_API_VERSION",
+            env_variable="INVOCA_API_VERSION",
             help=f"The version of the API: {', '.join(API_VERSIONS)}.",
         ),
         Setting(
@@ -101,7 +101,7 @@ SETTINGS: Mapping[str, Setting] = {
             default=None,
             minimum=0,
             unit="numbers",
-            variable="INVOCA_MAX_NEW_NUMBERS",
+            env_variable="INVOCA_MAX_NEW_NUMBERS",
             help="Refuse a run that would buy more numbers than this.",
         ),
         Setting(
@@ -109,7 +109,7 @@ SETTINGS: Mapping[str, Setting] = {
             default=120.0,
             minimum=0.0,
             unit="seconds",
-            variable="INVOCA_SETTLE",
+            env_variable="INVOCA_SETTLE",
             help="How long a request without an answer may still be applied; after that its row is looked up.",
         ),
         Setting(
@@ -121,7 +121,7 @@ SETTINGS: Mapping[str, Setting] = {
         Setting(
             name="journal",
             default=None,
-            variable="INVOCA_JOURNAL",
+            env_variable="INVOCA_JOURNAL",
             help="Where the journals are: a folder, or postgresql://… for several machines; the default is the user's "
             "state directory.",
         ),
@@ -130,7 +130,7 @@ SETTINGS: Mapping[str, Setting] = {
             default=30.0,
             minimum=1.0,
             unit="seconds",
-            variable="INVOCA_LEASE",
+            env_variable="INVOCA_LEASE",
             has_flag=False,
             help="With a journal on PostgreSQL: how long a process may be silent before others take it for dead.",
         ),
@@ -139,24 +139,24 @@ SETTINGS: Mapping[str, Setting] = {
 
 #: Not for users to set: figures with a reason, in one place.
 MAX_LIST_BYTES = 200 * 2**20  # a list of all advertisers of a large network is some tens of MB
-MAX_ANSWER_BYTES = 5 * 2**20  # one object; more is a mistake, or an attack on this machine's memory
-LIST_TIME = 10  # so many times the timeout may a whole list take
-CONNECT_TIMEOUT = 10.0  # seconds
-IDLE_CONNECTION = 4.0  # seconds: a connection that the server closes just as it is reused costs an outcome
+MAX_RESPONSE_BYTES = 5 * 2**20  # one object; more is a mistake, or an attack on this machine's memory
+LIST_TIMEOUT_FACTOR = 10  # so many times the timeout may a whole list take
+CONNECT_TIMEOUT_SECONDS = 10.0  # seconds
+IDLE_CONNECTION_SECONDS = 4.0  # seconds: a connection that the server closes just as it is reused costs an outcome
 MAX_ATTEMPTS = 6  # of a call that surely did not reach the platform, or may be repeated
-MAX_REFUSALS = 15  # of a call that the platform only puts off (429): it is there, and well
-FIRST_BACKOFF = 0.5  # seconds
-FIRST_RATE = 10.0  # requests a second to begin with: gentle, since no limit is published; it grows e-fold a second
-REHEARSAL_SETTLE = 0.5  # seconds: a sandbox of this process applies a request at once, or never
-REHEARSAL_RATE = 1000.0  # requests a second to begin with: it has no limit that would have to be found
-MAX_BACKOFF = 30.0  # seconds
+MAX_THROTTLED_ATTEMPTS = 15  # of a call that the platform only puts off (429): it is there, and well
+INITIAL_BACKOFF_SECONDS = 0.5  # seconds
+INITIAL_RATE = 10.0  # requests a second to begin with: gentle, since no limit is published; it grows e-fold a second
+SANDBOX_SETTLE_SECONDS = 0.5  # seconds: a sandbox of this process applies a request at once, or never
+SANDBOX_INITIAL_RATE = 1000.0  # requests a second to begin with: it has no limit that would have to be found
+MAX_BACKOFF_SECONDS = 30.0  # seconds
 
 
 #: RFC 6750 has none of these in a token; the last two are written in another way in JSON, and would not be found there.
-_IN_NO_TOKEN = frozenset(' "\\')
-_NO_TOKEN = "The token is empty, or holds spaces or characters that no token has. Copy it again."  # noqa: S105  a message
+_FORBIDDEN_TOKEN_CHARACTERS = frozenset(' "\\')
+_INVALID_TOKEN_MESSAGE = "The token is empty, or holds spaces or characters that no token has. Copy it again."  # noqa: S105  a message
 #: Real tokens are much longer; those of a sandbox may be anything.
-_HIDDEN = 8
+_MIN_REDACTED_CHARACTERS = 8
 
 
 class Token:
@@ -170,16 +170,21 @@ class Token:
     def __init__(self, text: str) -> None:
         # A traceback may show every variable of its frames (IPython's %xmode Verbose): none may hold the text.
         self._text, text = text.strip(), ""
-        if not self._text.isascii() or not self._text.isprintable() or {*self._text} & _IN_NO_TOKEN or not self._text:
-            raise SettingInvalid(_NO_TOKEN)
+        if (
+            not self._text.isascii()
+            or not self._text.isprintable()
+            or {*self._text} & _FORBIDDEN_TOKEN_CHARACTERS
+            or not self._text
+        ):
+            raise ConfigError(_INVALID_TOKEN_MESSAGE)
 
     def reveal(self) -> str:
         """The token itself, for the header."""
         return self._text
 
-    def hide(self, content: bytes) -> bytes:
+    def redact(self, content: bytes) -> bytes:
         """An answer with the token blotted out, should the platform echo it, escaped as in JSON or addresses too."""
-        if len(self._text) < _HIDDEN:  # it could be part of any number
+        if len(self._text) < _MIN_REDACTED_CHARACTERS:  # it could be part of any number
             return content
         hidden = content.replace(self._text.encode(), b"***")
         is_escaped = _ESCAPE.search(hidden)  # nearly never; the pattern below is slow
@@ -202,28 +207,28 @@ def _spellings(char: str) -> str:
     return rf"(?:\\?{re.escape(char)}|(?i:\\u00{code}|%{code}))"
 
 
-def _wrapped(token: Token | str) -> Token | SettingInvalid:
+def _wrap_token(token: Token | str) -> Token | ConfigError:
     """A token, or why it is none: to be raised where no variable holds the text any more."""
     try:
         return token if isinstance(token, Token) else Token(token)
-    except SettingInvalid as refused:
+    except ConfigError as refused:
         return refused.with_traceback(None)
 
 
-def _asked_token() -> Token:
+def _obtain_token() -> Token:
     """The token from the environment, or else from somebody who can be asked, who types it unseen.
 
     Raises:
-        SettingInvalid: there is none, or it cannot be one.
+        ConfigError: there is none, or it cannot be one.
     """
-    if os.environ.get(TOKEN_VARIABLE, "").strip():
-        return Token(os.environ[TOKEN_VARIABLE])
-    if can_ask():
+    if os.environ.get(TOKEN_ENV_VARIABLE, "").strip():
+        return Token(os.environ[TOKEN_ENV_VARIABLE])
+    if can_prompt():
         with contextlib.suppress(EOFError, NotImplementedError):  # a notebook that is run by a program has no input
             return Token(getpass.getpass("Token of the platform's API: "))
-    raise SettingInvalid(
-        f"There is no token. Set the environment variable {TOKEN_VARIABLE} before Python (or Jupyter) starts, or run "
-        "this where it can be typed in."
+    raise ConfigError(
+        f"There is no token. Set the environment variable {TOKEN_ENV_VARIABLE} before Python (or Jupyter) starts, or "
+        "run this where it can be typed in."
     )
 
 
@@ -239,7 +244,7 @@ class Network:
         rehearsal: whether this is a sandbox, where nothing costs money and nothing needs to be confirmed.
 
     Raises:
-        SettingInvalid: one of them cannot be used.
+        ConfigError: one of them cannot be used.
     """
 
     network_id: str = ""  # so that one that was refused can be shown in a traceback; `__init__` asks for it
@@ -258,22 +263,22 @@ class Network:
         rehearsal: bool = rehearsal,
     ) -> None:
         # By hand, since one that is generated keeps the text in a variable, which a traceback may show.
-        secret = None if token is None else _wrapped(token)
+        secret = None if token is None else _wrap_token(token)
         del token
-        if isinstance(secret, SettingInvalid):
+        if isinstance(secret, ConfigError):
             raise secret
         values = {
-            "network_id": _checked_network_id(str(network_id)),
-            "base_url": _checked_base_url(base_url),
-            "api_version": _checked_version(api_version),
+            "network_id": _validate_network_id(str(network_id)),
+            "base_url": _validate_base_url(base_url),
+            "api_version": _validate_version(api_version),
             "rehearsal": rehearsal,
-            "token": secret or _asked_token(),  # the last one: nobody is asked in vain
+            "token": secret or _obtain_token(),  # the last one: nobody is asked in vain
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
     @property
-    def made_up(self) -> bool:
+    def is_test_network(self) -> bool:
         """Whether its numbers are not real ones: a platform on this machine."""
         return self.rehearsal or is_loopback(urlsplit(self.base_url).hostname or "")
 
@@ -284,37 +289,37 @@ class Network:
         return self.token
 
 
-def _checked_version(text: str) -> str:
+def _validate_version(text: str) -> str:
     if text not in API_VERSIONS:
         msg = f"The API version {text!r} is not known. Choose one of {', '.join(API_VERSIONS)}."
-        raise SettingInvalid(msg)
+        raise ConfigError(msg)
     return text
 
 
-def _checked_network_id(text: str) -> str:
+def _validate_network_id(text: str) -> str:
     if not (text.isascii() and text.strip().isalnum()):
         msg = f"The network id {text!r} is not made of letters and digits. Find it in the platform's API settings."
-        raise SettingInvalid(msg)
+        raise ConfigError(msg)
     return text.strip()
 
 
 #: A name in ASCII or an address; no password, no backslash, no letter that only looks like another one.
-_PLACE = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]*)?", re.IGNORECASE)
+_HOST_PATTERN = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]*)?", re.IGNORECASE)
 
 
-def _checked_base_url(text: str) -> str:
+def _validate_base_url(text: str) -> str:
     try:
         parts = urlsplit(text.strip().rstrip("/"))
         extras = parts.path or parts.query or parts.fragment
-        plain = bool(_PLACE.fullmatch(parts.netloc) and parts.hostname and not extras and parts.port != 0)
+        plain = bool(_HOST_PATTERN.fullmatch(parts.netloc) and parts.hostname and not extras and parts.port != 0)
     except ValueError:
         plain = False
     if not plain:
         msg = "The base URL is not of the form https://host or https://host:port. Leave out everything else."
-        raise SettingInvalid(msg)
+        raise ConfigError(msg)
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
         msg = f"The base URL must start with https:// (http:// would show the token on the way to {parts.hostname})."
-        raise SettingInvalid(msg)
+        raise ConfigError(msg)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     usual = {"https": 443, "http": 80}[parts.scheme]
     # One spelling for one platform: journals and their locks are named after it.
@@ -326,18 +331,18 @@ def is_terminal(stream: IO[str] | None) -> bool:
     return stream is not None and not stream.closed and stream.isatty()
 
 
-def in_kernel() -> bool:
+def is_in_kernel() -> bool:
     """Whether this runs in a notebook: its output is no terminal, and somebody looks all the same."""
-    return _kernel() is not None
+    return _jupyter_kernel() is not None
 
 
-def can_ask() -> bool:
+def can_prompt() -> bool:
     """Whether somebody can type an answer: at a terminal, or in a notebook that is not run by a program."""
-    kernel = _kernel()
+    kernel = _jupyter_kernel()
     return is_terminal(sys.stdin) if kernel is None else bool(getattr(kernel, "_allow_stdin", True))
 
 
-def _kernel() -> object:
+def _jupyter_kernel() -> object:
     """Jupyter's kernel, if this process is one; where IPython is not loaded it is none."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return getattr(shell, "kernel", None)
@@ -353,38 +358,38 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def from_environment(name: str) -> Any:  # noqa: ANN401  a setting's value is of its own type
+def setting_from_environment(name: str) -> Any:  # noqa: ANN401  a setting's value is of its own type
     """A setting's value from its environment variable, else its default."""
     setting = SETTINGS[name]
-    text = os.environ.get(setting.variable, "") if setting.variable else ""
+    text = os.environ.get(setting.env_variable, "") if setting.env_variable else ""
     return text.strip() or setting.default
 
 
-def number_of(name: str, text: str, kind: type[int | float]) -> float:
+def parse_number(name: str, text: str, number_type: type[int | float]) -> float:
     """A number from an environment variable.
 
     Raises:
-        SettingInvalid: it is none.
+        ConfigError: it is none.
     """
     try:
-        return kind(text)
+        return number_type(text)
     except ValueError:
-        what = "a whole number" if kind is int else "a number"
-        msg = f"{SETTINGS[name].variable} is {text!r}, which is not {what}. Correct it, or unset it."
-        raise SettingInvalid(msg) from None
+        what = "a whole number" if number_type is int else "a number"
+        msg = f"{SETTINGS[name].env_variable} is {text!r}, which is not {what}. Correct it, or unset it."
+        raise ConfigError(msg) from None
 
 
-def checked_number(name: str, value: float | None) -> float | None:
+def validate_number(name: str, value: float | None) -> float | None:
     """A number that is not below its setting's minimum; None passes.
 
     Raises:
-        SettingInvalid: it is.
+        ConfigError: it is.
     """
     setting = SETTINGS[name]
     if value is not None and setting.minimum is not None and not value >= setting.minimum:
-        name = setting.flag if setting.has_flag else setting.variable
+        name = setting.flag if setting.has_flag else setting.env_variable
         msg = f"{name} is {value:g}, but it must be at least {setting.minimum:g} {setting.unit}."
-        raise SettingInvalid(msg)
+        raise ConfigError(msg)
     return value
 
 
@@ -392,11 +397,11 @@ def lease_seconds() -> float:
     """How long a process of a shared journal may be silent.
 
     Raises:
-        SettingInvalid: the environment variable is no such number.
+        ConfigError: the environment variable is no such number.
     """
-    given = from_environment("lease")
-    seconds = number_of("lease", given, float) if isinstance(given, str) else given
-    return float(checked_number("lease", seconds) or 0)
+    given = setting_from_environment("lease")
+    seconds = parse_number("lease", given, float) if isinstance(given, str) else given
+    return float(validate_number("lease", seconds) or 0)
 
 
 class Database:
@@ -406,7 +411,7 @@ class Database:
         url: `postgresql://…`, as libpq takes it.
 
     Raises:
-        SettingInvalid: it cannot be one.
+        ConfigError: it cannot be one.
     """
 
     def __init__(self, url: str) -> None:
@@ -423,11 +428,11 @@ class Database:
                 "The journal's address is not of the form postgresql://user:password@host:port/database. Correct it; "
                 "in a password write each of @ / ? # : [ ] % as %40 %2F %3F %23 %3A %5B %5D %25."
             )
-            raise SettingInvalid(msg)
+            raise ConfigError(msg)
         given = [parts.password or "", *re.findall(r"password=([^&]*)", parts.query)]
         self._passwords = {one for text in given for one in (text, unquote(text)) if one}
         user = f"{parts.username}@" if parts.username else ""
-        self._shown = f"postgresql://{user}{parts.hostname or ''}{where}{parts.path}"
+        self._display_url = f"postgresql://{user}{parts.hostname or ''}{where}{parts.path}"
 
     def reveal(self) -> str:
         """The whole address, for the driver."""
@@ -438,7 +443,7 @@ class Database:
         """Whether the address holds a password."""
         return bool(self._passwords)
 
-    def hide(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """A text that may hold the password, without it."""
         for one in sorted(self._passwords, key=len, reverse=True):
             text = text.replace(one, "***")
@@ -451,10 +456,10 @@ class Database:
         return hash(self._url)
 
     def __str__(self) -> str:
-        return self._shown
+        return self._display_url
 
     def __repr__(self) -> str:
-        return f"Database({self._shown!r})"
+        return f"Database({self._display_url!r})"
 
     def __reduce__(self) -> str:
         msg = "A database's address is not pickled."
@@ -462,30 +467,30 @@ class Database:
 
 
 #: Where journals are: a folder of this machine, or a database.
-Place: TypeAlias = Path | Database
+JournalLocation: TypeAlias = Path | Database
 
 
-def journal_place(given: str | Place | None) -> Place:
+def resolve_journal_location(given: str | JournalLocation | None) -> JournalLocation:
     """Where the journals are: as given, from the environment, or in the user's state directory."""
     import platformdirs  # noqa: PLC0415  not needed for `--help`
 
-    where = given or from_environment("journal")
+    where = given or setting_from_environment("journal")
     if isinstance(where, Database):
         return where
     if re.match(r"postgres(ql)?:/", str(where), re.IGNORECASE):
         return Database(str(where))
     if "://" in str(where or ""):
         msg = "The journal is neither a folder nor at an address that begins with postgresql://. Correct it."
-        raise SettingInvalid(msg)
+        raise ConfigError(msg)
     return Path(where) if where else platformdirs.user_state_path("invoca-bulk", appauthor=False) / "journal"
 
 
-def setting_of(place: Place) -> str:
+def to_env_value(place: JournalLocation) -> str:
     """What the environment variable of the journal has to be for a place, in whatever folder it is read."""
     return place.reveal() if isinstance(place, Database) else str(place.absolute())
 
 
-def own_folder(place: Place) -> Path:
+def state_dir(place: JournalLocation) -> Path:
     """A folder of this machine for what belongs to journals: theirs, or the user's own."""
     import platformdirs  # noqa: PLC0415  as above
 

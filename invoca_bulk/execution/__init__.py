@@ -7,8 +7,26 @@ is sent again while it is in doubt.
 
 from __future__ import annotations
 
-from invoca_bulk.execution.executor import Execution
-from invoca_bulk.execution.journal_writer import Scribe
-from invoca_bulk.execution.workload import Ended, Tally, Work, of_plan, of_rest, of_run, of_some
+from invoca_bulk.execution.executor import Executor
+from invoca_bulk.execution.journal_writer import JournalWriter
+from invoca_bulk.execution.workload import (
+    RunCounters,
+    RunOutcome,
+    Workload,
+    workload_from_plan,
+    workload_from_run,
+    workload_from_steps,
+    workload_from_unfinished,
+)
 
-__all__ = ["Ended", "Execution", "Scribe", "Tally", "Work", "of_plan", "of_rest", "of_run", "of_some"]
+__all__ = [
+    "Executor",
+    "JournalWriter",
+    "RunCounters",
+    "RunOutcome",
+    "Workload",
+    "workload_from_plan",
+    "workload_from_run",
+    "workload_from_steps",
+    "workload_from_unfinished",
+]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from invoca_bulk.errors import InvocaBulkError
 
 
-class Stop:
+class CancelToken:
     """Set once, when nothing more is to be sent; may be set before the loop runs.
 
     Attributes:
@@ -36,14 +36,14 @@ class Stop:
 
     def abort(self, error: Exception) -> None:
         """It cannot go on."""
-        self._set(RunState.ABORTED, aborted_by(error))
+        self._set(RunState.ABORTED, abort_reason(error))
 
     def _set(self, state: RunState, error: InvocaBulkError | None) -> None:
         if not self._event.is_set():
             self.state, self.error = state, error
             self._event.set()
 
-    async def within(self, seconds: float) -> bool:
+    async def wait(self, seconds: float) -> bool:
         """Wait so long; return early, and true, if the run stops."""
         if seconds > 0 and not self:
             try:
@@ -54,7 +54,7 @@ class Stop:
         return bool(self)
 
 
-def aborted_by(error: Exception) -> RunAborted:
+def abort_reason(error: Exception) -> RunAborted:
     """An exception as the reason why a run cannot go on."""
     if isinstance(error, RunAborted):
         return error

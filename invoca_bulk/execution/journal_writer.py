@@ -16,14 +16,14 @@ from sqlalchemy.exc import SQLAlchemyError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from invoca_bulk.journal import Change, Journal
+    from invoca_bulk.journal import Journal, StepTransition
 
-    _Batch = Sequence[tuple[Sequence[Change], asyncio.Future[None]]]
+    _Batch = Sequence[tuple[Sequence[StepTransition], asyncio.Future[None]]]
 
 _T = TypeVar("_T")
 
 
-class Scribe:
+class JournalWriter:
     """Writes changes to the journal, many in a commit, in a thread of its own.
 
     The journal's connection is used by one thread only, and the event loop never waits for the disk.
@@ -32,10 +32,10 @@ class Scribe:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
-        self._waiting: list[tuple[Sequence[Change], asyncio.Future[None]]] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._queue: list[tuple[Sequence[StepTransition], asyncio.Future[None]]] = []
+        self._write_task: asyncio.Task[None] | None = None
 
-    async def write(self, *changes: Change) -> None:
+    async def write(self, *changes: StepTransition) -> None:
         """Return when the changes are durable.
 
         Raises:
@@ -43,60 +43,62 @@ class Scribe:
             sqlalchemy.exc.SQLAlchemyError: the disk is full, or the file is gone.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((changes, done))
-        self._start()
+        self._queue.append((changes, done))
+        self._ensure_writing()
         await asyncio.shield(done)
 
-    def note(self, change: Change) -> None:
+    def write_soon(self, change: StepTransition) -> None:
         """Have a change made durable with the next commit, without waiting for it."""
-        self._waiting.append(([change], asyncio.get_running_loop().create_future()))
-        self._start()
+        self._queue.append(([change], asyncio.get_running_loop().create_future()))
+        self._ensure_writing()
 
-    async def ask(self, look: Callable[[], _T]) -> _T:
+    async def query(self, read: Callable[[], _T]) -> _T:
         """Read the journal, in the thread that has its connection."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, look)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, read)
 
-    def _start(self) -> None:
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write_all())
+    def _ensure_writing(self) -> None:
+        if self._write_task is None or self._write_task.done():
+            self._write_task = asyncio.create_task(self._write_all())
 
     async def _write_all(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
+        while self._queue:
+            batch, self._queue = self._queue, []
             changes = [change for group, _ in batch for change in group]
             try:
-                await loop.run_in_executor(self._thread, self._journal.apply, changes)
+                await loop.run_in_executor(self._thread, self._journal.apply_transitions, changes)
             except Exception as error:  # noqa: BLE001  it is raised again in every caller that waits
-                if self._journal.owner and isinstance(error, SQLAlchemyError):  # the database is away, for all of them
-                    _finish(batch, error)
+                if self._journal.owner_id and isinstance(
+                    error, SQLAlchemyError
+                ):  # the database is away, for all of them
+                    _resolve_futures(batch, error)
                 else:
-                    await self._write_singly(batch, error)
+                    await self._write_one_by_one(batch, error)
             else:
-                _finish(batch, None)
+                _resolve_futures(batch, None)
 
-    async def _write_singly(self, batch: _Batch, error: Exception) -> None:
+    async def _write_one_by_one(self, batch: _Batch, error: Exception) -> None:
         """One change that cannot be written must not take with it the others that shared its commit."""
         loop = asyncio.get_running_loop()
         for group, done in batch:
             problem: Exception | None = error
             if len(batch) > 1:
                 try:
-                    await loop.run_in_executor(self._thread, self._journal.apply, group)
+                    await loop.run_in_executor(self._thread, self._journal.apply_transitions, group)
                     problem = None
                 except Exception as single:  # noqa: BLE001  it is raised again in the caller that waits
                     problem = single
-            _finish([(group, done)], problem)
+            _resolve_futures([(group, done)], problem)
 
     async def close(self) -> None:
         """Wait for what is being written, also when the run is being cancelled: its last commit has to end first."""
-        while self._writer is not None and not self._writer.done():
+        while self._write_task is not None and not self._write_task.done():
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.shield(self._writer)
+                await asyncio.shield(self._write_task)
         self._thread.shutdown()
 
 
-def _finish(batch: _Batch, error: Exception | None) -> None:
+def _resolve_futures(batch: _Batch, error: Exception | None) -> None:
     for _, done in batch:
         if done.done():
             continue

@@ -8,44 +8,61 @@ PostgreSQL, whose writers have leases. Others may read at any time.
 
 from __future__ import annotations
 
-from invoca_bulk.journal.catalog import Listed, find, foreign, listed, results_of, run_of, running, stop
-from invoca_bulk.journal.db_schema import VERSION, OtherVersion
-from invoca_bulk.journal.locations import opened, place_of, reading, shelved_of
-from invoca_bulk.journal.records import Change, RowRecord, RunRecord, Start, StepRecord
+from invoca_bulk.journal.catalog import (
+    RunSummary,
+    find_results,
+    find_run,
+    find_run_summary,
+    list_active_runs,
+    list_incompatible_journals,
+    list_runs,
+    request_stop,
+)
+from invoca_bulk.journal.db_schema import SCHEMA_VERSION, IncompatibleVersion
+from invoca_bulk.journal.locations import handle_for, location_for, open_for_writing, open_readonly
+from invoca_bulk.journal.records import RowRecord, RunMetadata, RunRecord, StepRecord, StepTransition
 from invoca_bulk.journal.sqlite import durable_engine, journal_file
-from invoca_bulk.journal.states import DONE_OUTCOME, DOUBTED, ENDS_AS, NEXT, RunState, State, outcome
-from invoca_bulk.journal.store import REHEARSAL, Journal, new_run_id
+from invoca_bulk.journal.states import (
+    AMBIGUOUS_STATES,
+    OUTCOME_IF_DONE,
+    OUTCOME_IF_STOPPED,
+    TRANSITIONS,
+    RunState,
+    State,
+    derive_outcome,
+)
+from invoca_bulk.journal.store import SANDBOX_RUN_PREFIX, Journal, new_run_id
 
 __all__ = [
-    "DONE_OUTCOME",
-    "DOUBTED",
-    "ENDS_AS",
-    "NEXT",
-    "REHEARSAL",
-    "VERSION",
-    "Change",
+    "AMBIGUOUS_STATES",
+    "OUTCOME_IF_DONE",
+    "OUTCOME_IF_STOPPED",
+    "SANDBOX_RUN_PREFIX",
+    "SCHEMA_VERSION",
+    "TRANSITIONS",
+    "IncompatibleVersion",
     "Journal",
-    "Listed",
-    "OtherVersion",
     "RowRecord",
+    "RunMetadata",
     "RunRecord",
     "RunState",
-    "Start",
+    "RunSummary",
     "State",
     "StepRecord",
+    "StepTransition",
+    "derive_outcome",
     "durable_engine",
-    "find",
-    "foreign",
+    "find_results",
+    "find_run",
+    "find_run_summary",
+    "handle_for",
     "journal_file",
-    "listed",
+    "list_active_runs",
+    "list_incompatible_journals",
+    "list_runs",
+    "location_for",
     "new_run_id",
-    "opened",
-    "outcome",
-    "place_of",
-    "reading",
-    "results_of",
-    "run_of",
-    "running",
-    "shelved_of",
-    "stop",
+    "open_for_writing",
+    "open_readonly",
+    "request_stop",
 ]

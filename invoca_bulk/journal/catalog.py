@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 import sqlalchemy as sa
 
-from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.errors import ConfigError
 from invoca_bulk.journal import db_schema
-from invoca_bulk.journal.locations import shelved_in
+from invoca_bulk.journal.locations import handles_in
 from invoca_bulk.journal.states import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from invoca_bulk.config.settings import Place
-    from invoca_bulk.journal.locations import Shelved
+    from invoca_bulk.config.settings import JournalLocation
+    from invoca_bulk.journal.locations import JournalHandle
     from invoca_bulk.journal.owner import Owner
     from invoca_bulk.journal.records import RowRecord, RunRecord
     from invoca_bulk.journal.store import Journal
@@ -27,146 +27,159 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listed:
+class RunSummary:
     """One run of any journal in a place.
 
     Attributes:
         record: the run.
         totals: outcome to number of rows.
-        held: whether a process is at work on its network.
-        is_open: whether resuming it would do something.
+        is_in_use: whether a process is at work on its network.
+        is_resumable: whether resuming it would do something.
         owner: the process that is at work on its network; None: none, or it is not known.
     """
 
     record: RunRecord
     totals: Mapping[Outcome, int]
-    held: bool
-    is_open: bool
+    is_in_use: bool
+    is_resumable: bool
     owner: Owner | None = None
 
     @property
     def state(self) -> str:
         """Where the run stands; `closed`: it was stopped, and later runs do what it left."""
-        is_closed = self.record.state in {RunState.INTERRUPTED, RunState.ABORTED} and not self.is_open
+        is_closed = self.record.state in {RunState.INTERRUPTED, RunState.ABORTED} and not self.is_resumable
         return "closed" if is_closed else self.record.state
 
 
-def results_of(place: Place, run: str) -> tuple[RunRecord, list[RowRecord]]:
+def find_results(location: JournalLocation, run: str) -> tuple[RunRecord, list[RowRecord]]:
     """A run and its rows as they stand now, in whichever journal of a place it is; also while another process runs it.
 
     Raises:
-        SettingInvalid: no journal there knows the run.
+        ConfigError: no journal there knows the run.
     """
-    return _first(place, run, lambda its, book: (_as_it_is(book.run(run), held=its.is_held()), book.rows(run)))
+    return _query_journal_of_run(
+        location, run, lambda its, book: (_with_actual_state(book.run(run), is_in_use=its.is_in_use()), book.rows(run))
+    )
 
 
-def run_of(place: Place, run: str) -> RunRecord:
+def find_run(location: JournalLocation, run: str) -> RunRecord:
     """A run, in whichever journal of a place it is.
 
     Raises:
-        SettingInvalid: no journal there knows the run.
+        ConfigError: no journal there knows the run.
     """
-    return _first(place, run, lambda its, book: _as_it_is(book.run(run), held=its.is_held()))
+    return _query_journal_of_run(
+        location, run, lambda its, book: _with_actual_state(book.run(run), is_in_use=its.is_in_use())
+    )
 
 
-def find(place: Place, run: str) -> Listed | None:
-    """A run as `listed` gives it; None: no journal in the folder knows it."""
-    with contextlib.suppress(SettingInvalid):
-        return _first(place, run, lambda its, book: _listed(book.run(run), its, book, held=its.is_held()))
+def find_run_summary(location: JournalLocation, run: str) -> RunSummary | None:
+    """A run as `list_runs` gives it; None: no journal in the folder knows it."""
+    with contextlib.suppress(ConfigError):
+        return _query_journal_of_run(
+            location, run, lambda its, book: _summarize_run(book.run(run), its, book, is_in_use=its.is_in_use())
+        )
     return None
 
 
-def listed(place: Place) -> list[Listed]:
+def list_runs(location: JournalLocation) -> list[RunSummary]:
     """All runs of the journals in a place, the oldest first; also while other processes are at work."""
 
-    def look(its: Shelved, book: Journal) -> list[Listed]:
-        held, totals = its.is_held(), book.totals()
-        return [_listed(one, its, book, held=held, totals=totals.get(one.run, {})) for one in book.runs()]
+    def look(its: JournalHandle, book: Journal) -> list[RunSummary]:
+        held, totals = its.is_in_use(), book.outcome_totals()
+        return [_summarize_run(one, its, book, is_in_use=held, totals=totals.get(one.run, {})) for one in book.runs()]
 
-    found = [one for some in _looks(shelved_in(place), look) for one in some]
+    found = [one for some in _query_journals(handles_in(location), look) for one in some]
     return sorted(found, key=lambda one: one.record.started_at)
 
 
-def running(place: Place) -> list[Listed]:
+def list_active_runs(location: JournalLocation) -> list[RunSummary]:
     """The runs that processes are at work on now, the oldest first; cheap enough to be asked all the time."""
 
-    def look(its: Shelved, book: Journal) -> list[Listed]:
+    def look(its: JournalHandle, book: Journal) -> list[RunSummary]:
         now = [one for one in book.runs() if one.state is RunState.RUNNING]
-        return [_listed(one, its, book, held=True) for one in now]
+        return [_summarize_run(one, its, book, is_in_use=True) for one in now]
 
-    held = (one for one in shelved_in(place, noted=True) if one.is_held())
-    found = [one for some in _looks(held, look) for one in some]
+    held = (one for one in handles_in(location, only_with_owner=True) if one.is_in_use())
+    found = [one for some in _query_journals(held, look) for one in some]
     return sorted(found, key=lambda one: one.record.started_at)
 
 
-def foreign(place: Place) -> list[Shelved]:
+def list_incompatible_journals(location: JournalLocation) -> list[JournalHandle]:
     """The journals in a place that another version of this program has written, and that cannot be read."""
-    others: list[Shelved] = []
-    list(_looks(shelved_in(place), lambda *_: None, others))
+    others: list[JournalHandle] = []
+    list(_query_journals(handles_in(location), lambda *_: None, others))
     return others
 
 
-def stop(place: Place, run: str) -> str:
+def request_stop(location: JournalLocation, run: str) -> str:
     """Ask the process that is at work on a run to stop softly; a second time, at once. It may be any door's.
 
     Returns:
         Why it could not be asked, in a sentence; empty: it was.
 
     Raises:
-        SettingInvalid: no journal in the folder knows the run.
+        ConfigError: no journal in the folder knows the run.
     """
-    record, its = _first(place, run, lambda its, book: (book.run(run), its))
-    return its.stop(run) if record.state is RunState.RUNNING else "It is not under way any more."
+    record, its = _query_journal_of_run(location, run, lambda its, book: (book.run(run), its))
+    return its.request_stop(run) if record.state is RunState.RUNNING else "It is not under way any more."
 
 
-def _listed(
-    record: RunRecord, its: Shelved, book: Journal, *, held: bool, totals: Mapping[Outcome, int] | None = None
-) -> Listed:
-    return Listed(
-        record=_as_it_is(record, held=held),
-        totals=book.totals(record.run).get(record.run, {}) if totals is None else totals,
-        held=held,
-        is_open=book.is_open(record),
-        owner=its.owner() if held else None,
+def _summarize_run(
+    record: RunRecord,
+    handle: JournalHandle,
+    book: Journal,
+    *,
+    is_in_use: bool,
+    totals: Mapping[Outcome, int] | None = None,
+) -> RunSummary:
+    return RunSummary(
+        record=_with_actual_state(record, is_in_use=is_in_use),
+        totals=book.outcome_totals(record.run).get(record.run, {}) if totals is None else totals,
+        is_in_use=is_in_use,
+        is_resumable=book.is_resumable(record),
+        owner=handle.find_owner() if is_in_use else None,
     )
 
 
-def _as_it_is(record: RunRecord, *, held: bool) -> RunRecord:
+def _with_actual_state(record: RunRecord, *, is_in_use: bool) -> RunRecord:
     """A run whose process was killed could not record that it was interrupted."""
-    is_dead = record.state is RunState.RUNNING and not held
+    is_dead = record.state is RunState.RUNNING and not is_in_use
     return replace(record, state=RunState.INTERRUPTED) if is_dead else record
 
 
-def _first(place: Place, run: str, look: Callable[[Shelved, Journal], T]) -> T:
+def _query_journal_of_run(location: JournalLocation, run: str, query: Callable[[JournalHandle, Journal], T]) -> T:
     """What the journal that knows a run says of it."""
 
-    def known(its: Shelved, book: Journal) -> T | None:
+    def known(its: JournalHandle, book: Journal) -> T | None:
         with contextlib.suppress(sa.exc.NoResultFound):
-            return look(its, book)
+            return query(its, book)
         return None
 
-    others: list[Shelved] = []
-    for found in _looks(shelved_in(place), known, others):
+    others: list[JournalHandle] = []
+    for found in _query_journals(handles_in(location), known, others):
         if found is not None:
             return found
     unread = " Journals of another version of this program are there too, and cannot be read." if others else ""
     msg = (
-        f"No journal in {place} knows the run {run!r}.{unread} "
+        f"No journal in {location} knows the run {run!r}.{unread} "
         "A run's id stands in the column result_run of its results, and in `invoca-bulk runs`."
     )
-    raise SettingInvalid(msg)
+    raise ConfigError(msg)
 
 
-def _looks(
-    them: Iterable[Shelved], look: Callable[[Shelved, Journal], T], others: list[Shelved] | None = None
+def _query_journals(
+    handles: Iterable[JournalHandle],
+    query: Callable[[JournalHandle, Journal], T],
+    incompatible: list[JournalHandle] | None = None,
 ) -> Iterator[T]:
     """What journals say; those of another version are left out, and put into a list, those that cannot be read too."""
-    for one in them:
+    for one in handles:
         try:
-            with one.readable() as book:
-                found = look(one, book) if book else None
-        except db_schema.OtherVersion:
-            (others if others is not None else []).append(one)
+            with one.open_readonly() as book:
+                found = query(one, book) if book else None
+        except db_schema.IncompatibleVersion:
+            (incompatible if incompatible is not None else []).append(one)
         except sa.exc.DatabaseError:
             continue
         else:

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 #: Seconds for which it is waited for: a restart takes some.
-PATIENCE = 120.0
+RETRY_SECONDS = 120.0
 #: Seconds since the epoch, by the database's clock.
-CLOCK = sa.extract("epoch", sa.func.clock_timestamp())
+DATABASE_NOW = sa.extract("epoch", sa.func.clock_timestamp())
 
 
-def patiently(do: Callable[[], _T]) -> _T:
+def retry_on_disconnect(operation: Callable[[], _T]) -> _T:
     """Do something again while the database is away; it has to be the same, however often it is done."""
     again = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type((sa.exc.OperationalError, sa.exc.InterfaceError)),
         wait=tenacity.wait_random_exponential(multiplier=0.05, max=1.0),
-        stop=tenacity.stop_after_delay(PATIENCE),
+        stop=tenacity.stop_after_delay(RETRY_SECONDS),
         reraise=True,
     )
-    return again(do)
+    return again(operation)

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: Of the tables below; a file of another one is left alone.
-VERSION = 4
+SCHEMA_VERSION = 4
 
 METADATA = sa.MetaData()
 
 
-class _Text(sa.TypeDecorator[str]):
+class _NulSafeText(sa.TypeDecorator[str]):
     """What the platform or the system has said. PostgreSQL takes no NUL in a text."""
 
     impl = sa.String
@@ -28,7 +28,31 @@ class _Text(sa.TypeDecorator[str]):
         return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if value else value
 
 
-_VERSIONS = sa.Table("version", METADATA, sa.Column("version", sa.Integer, nullable=False))
+#: Attribute of a record to the name under which it is stored, where journals began with another one: those that are
+#: there already must still be readable.
+STORED_NAMES = {
+    "worker_options": "workers",
+    "is_stop_requested": "stopping",
+    "non_idempotent": "once",
+    "depends_on": "needs",
+    "snapshot": "before",
+    "superseded_by": "taken_by",
+    "can_be_signalled": "heeds",
+}
+_ATTRIBUTES = {stored: attribute for attribute, stored in STORED_NAMES.items()}
+
+
+def to_stored(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A record's values, by the names under which they are stored."""
+    return {STORED_NAMES.get(name, name): value for name, value in values.items()}
+
+
+def from_stored(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored values, by the names of the record's attributes."""
+    return {_ATTRIBUTES.get(name, name): value for name, value in values.items()}
+
+
+_VERSION_TABLE = sa.Table("version", METADATA, sa.Column("version", sa.Integer, nullable=False))
 RUNS = sa.Table(
     "runs",
     METADATA,
@@ -47,7 +71,7 @@ RUNS = sa.Table(
     sa.Column("state", sa.String, nullable=False),
     sa.Column("started_at", sa.Float, nullable=False),
     sa.Column("ended_at", sa.Float),
-    sa.Column("note", _Text, nullable=False, default=""),
+    sa.Column("note", _NulSafeText, nullable=False, default=""),
     sa.Column("workers", sa.JSON(none_as_null=True)),  # how workers do it; null: the process that has begun it does
     sa.Column("stopping", sa.Boolean, nullable=False, default=False, server_default=sa.false()),  # somebody asked
 )
@@ -76,8 +100,8 @@ STEPS = sa.Table(
     sa.Column("ended_at", sa.Float),
     sa.Column("http_status", sa.Integer),
     sa.Column("answer", sa.JSON),
-    sa.Column("error", _Text, nullable=False, default=""),
-    sa.Column("fix", _Text, nullable=False, default=""),
+    sa.Column("error", _NulSafeText, nullable=False, default=""),
+    sa.Column("fix", _NulSafeText, nullable=False, default=""),
     sa.Column("owner", sa.String, nullable=False, default="", server_default=""),  # who has sent it, of several
 )
 ROWS = sa.Table(
@@ -94,8 +118,8 @@ ROWS = sa.Table(
     sa.Column("outcome", sa.String),
     sa.Column("carried", sa.Boolean, nullable=False),
     sa.Column("found", sa.JSON(none_as_null=True)),
-    sa.Column("error", _Text, nullable=False),
-    sa.Column("fix", _Text, nullable=False),
+    sa.Column("error", _NulSafeText, nullable=False),
+    sa.Column("fix", _NulSafeText, nullable=False),
 )
 #: What each scope already had when the run began: what a number found later is compared with.
 BASELINES = sa.Table(
@@ -118,14 +142,14 @@ OWNERS = sa.Table(
     sa.Column("alone", sa.Boolean, nullable=False),  # whether it wants to be the only one
 )
 #: The rate finder of a run that several processes do, as JSON.
-PACES = sa.Table(
+RATE_LIMITERS = sa.Table(
     "paces",
     METADATA,
     sa.Column("run", sa.ForeignKey("runs.run"), primary_key=True),
     sa.Column("state", sa.String, nullable=False),
 )
 #: The rate that the network was found to take, in requests a second; one row.
-LEARNED = sa.Table(
+SAVED_RATES = sa.Table(
     "learned",
     METADATA,
     sa.Column("rate", sa.Float, nullable=False),
@@ -134,91 +158,91 @@ LEARNED = sa.Table(
 
 
 #: An older version to the columns that the next one has besides; new tables are made in any case.
-_ADDED: Mapping[int, tuple[sa.Column[Any], ...]] = {3: (RUNS.c.workers, RUNS.c.stopping, STEPS.c.owner)}
+_ADDED_COLUMNS: Mapping[int, tuple[sa.Column[Any], ...]] = {3: (RUNS.c.workers, RUNS.c.stopping, STEPS.c.owner)}
 
 
 #: Where several write, it is looked up whose steps are under way; a file has one writer.
-_UNDER_WAY = sa.DDL("CREATE INDEX steps_under_way ON steps (owner) WHERE state = 'sent'")  # type: ignore[no-untyped-call]
-sa.event.listen(STEPS, "after_create", _UNDER_WAY.execute_if(dialect="postgresql"))
+_SENT_STEPS_INDEX = sa.DDL("CREATE INDEX steps_under_way ON steps (owner) WHERE state = 'sent'")  # type: ignore[no-untyped-call]
+sa.event.listen(STEPS, "after_create", _SENT_STEPS_INDEX.execute_if(dialect="postgresql"))
 
 
-class OtherVersion(SettingInvalid):
+class IncompatibleVersion(ConfigError):
     """A journal's file was written by another version of this program; nothing in it is touched."""
 
 
-def prepare(connection: sa.Connection) -> None:
+def create_or_migrate(connection: sa.Connection) -> None:
     """Make the tables in a new file.
 
     The version goes first and in a commit of its own: a file is never seen with tables and without it.
 
     Raises:
-        OtherVersion: the file is no journal of this version.
+        IncompatibleVersion: the file is no journal of this version.
     """
     with connection.begin():
         if not sa.inspect(connection).get_table_names():
-            _VERSIONS.create(connection)
-        if _is_new(connection):
-            connection.execute(sa.insert(_VERSIONS).values(version=VERSION))
-    found = _found(connection)
+            _VERSION_TABLE.create(connection)
+        if _is_uninitialized(connection):
+            connection.execute(sa.insert(_VERSION_TABLE).values(version=SCHEMA_VERSION))
+    found = _read_version(connection)
     with connection.begin():
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN")  # else Python's driver commits each table, and an index may be missing
-        if found is not None and found in _ADDED:
+        if found is not None and found in _ADDED_COLUMNS:
             _migrate(connection, found)
-            found = VERSION
-        _refuse_other(connection, found)
+            found = SCHEMA_VERSION
+        _reject_other_version(connection, found)
         METADATA.create_all(connection)
 
 
 def _migrate(connection: sa.Connection, version: int) -> None:
     """Bring a journal of an older version to this one's, within the caller's transaction."""
-    for older in range(version, VERSION):
-        for column in _ADDED[older]:
+    for older in range(version, SCHEMA_VERSION):
+        for column in _ADDED_COLUMNS[older]:
             added = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
             connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {added}")
-    connection.execute(sa.update(_VERSIONS).values(version=VERSION))
+    connection.execute(sa.update(_VERSION_TABLE).values(version=SCHEMA_VERSION))
 
 
-def is_older(connection: sa.Connection) -> bool:
+def needs_migration(connection: sa.Connection) -> bool:
     """Whether it is a journal that opening it for writing brings to this version."""
-    return _found(connection) in _ADDED
+    return _read_version(connection) in _ADDED_COLUMNS
 
 
-def _is_new(connection: sa.Connection) -> bool:
+def _is_uninitialized(connection: sa.Connection) -> bool:
     """Whether the file holds nothing yet; a process that was killed may have left the table of the version, empty."""
     names = sa.inspect(connection).get_table_names()
-    return names == [_VERSIONS.name] and not connection.execute(sa.select(_VERSIONS)).all()
+    return names == [_VERSION_TABLE.name] and not connection.execute(sa.select(_VERSION_TABLE)).all()
 
 
-def is_empty(connection: sa.Connection) -> bool:
+def is_being_created(connection: sa.Connection) -> bool:
     """Whether a process is just making the file."""
     with connection.begin():
-        return not sa.inspect(connection).get_table_names() or _is_new(connection)
+        return not sa.inspect(connection).get_table_names() or _is_uninitialized(connection)
 
 
-def check(connection: sa.Connection) -> None:
+def require_current_version(connection: sa.Connection) -> None:
     """See that the file is a journal of this version.
 
     Raises:
-        OtherVersion: it is not.
+        IncompatibleVersion: it is not.
     """
-    _refuse_other(connection, _found(connection))
+    _reject_other_version(connection, _read_version(connection))
 
 
-def _found(connection: sa.Connection) -> int | None:
+def _read_version(connection: sa.Connection) -> int | None:
     """The version of a journal; None: it is none."""
     with connection.begin():
-        known = sa.inspect(connection).has_table(_VERSIONS.name)
-        found = connection.execute(sa.select(_VERSIONS.c.version)).scalars().all() if known else []
+        known = sa.inspect(connection).has_table(_VERSION_TABLE.name)
+        found = connection.execute(sa.select(_VERSION_TABLE.c.version)).scalars().all() if known else []
     return found[0] if len(found) == 1 else None
 
 
-def _refuse_other(connection: sa.Connection, found: int | None) -> None:
-    if found != VERSION:
+def _reject_other_version(connection: sa.Connection, version: int | None) -> None:
+    if version != SCHEMA_VERSION:
         others = "folder" if connection.dialect.name == "sqlite" else "database"
         msg = (
             f"The journal {connection.engine.url.database} was written by another version of this program; it was left "
             f"as it is. Name another {others} with --journal; a sheet that was run before is not known there, so run "
             "its results file, not the sheet."
         )
-        raise OtherVersion(msg)
+        raise IncompatibleVersion(msg)

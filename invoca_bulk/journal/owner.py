@@ -13,13 +13,14 @@ class Owner:
         process: its number.
         host: its machine.
         since: since when it has it: UTC, ISO 8601 with a space.
-        heeds: whether a signal stops its run softly; in a thread of a program of its own it would end the program.
+        can_be_signalled: whether a signal stops its run softly; in a thread of a program of its own it would end the
+            program.
     """
 
     process: int
     host: str
     since: str
-    heeds: bool = True
+    can_be_signalled: bool = True
 
     def __str__(self) -> str:
         return f"process {self.process} on {self.host}, since {self.since} UTC"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sqlalchemy as sa
 
-from invoca_bulk.config.options import Choices
-from invoca_bulk.journal.db_schema import STEPS
-from invoca_bulk.journal.states import NEXT, RunState, State, outcome
+from invoca_bulk.config.options import PlanOptions
+from invoca_bulk.journal.db_schema import STEPS, from_stored, to_stored
+from invoca_bulk.journal.states import TRANSITIONS, RunState, State, derive_outcome
 from invoca_bulk.planning import PlannedSheet, Purchase, Step
 from invoca_bulk.schema import Action
 from invoca_bulk.schema.result_columns import Outcome
@@ -20,52 +20,52 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from invoca_bulk.config.settings import Network
-    from invoca_bulk.planning import Plan, PlannedRow
+    from invoca_bulk.planning import PlanData, PlannedRow
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class StepTransition:
     """One step goes from one state to the next; or stays, and only its values change.
 
     Attributes:
         run: the run's id.
         step: the step's number.
-        before: the state that it must be in.
-        after: the state that it goes to.
+        from_state: the state that it must be in.
+        to_state: the state that it goes to.
         values: other columns of the step that are set with it. Without an `attempt` among them, a step that goes from
             `pending` to `sent` has one attempt more.
     """
 
     run: str
     step: int
-    before: State
-    after: State
+    from_state: State
+    to_state: State
     values: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.after not in NEXT[self.before] | {self.before}:
-            msg = f"A step cannot go from {self.before} to {self.after}."
+        if self.to_state not in TRANSITIONS[self.from_state] | {self.from_state}:
+            msg = f"A step cannot go from {self.from_state} to {self.to_state}."
             raise ValueError(msg)
 
     @property
-    def kind(self) -> Kind:
+    def statement_key(self) -> StatementKey:
         """What it has in common with changes that the same statement makes."""
-        return (self.before, self.after, tuple(self.values))
+        return (self.from_state, self.to_state, tuple(self.values))
 
     @property
-    def parameters(self) -> dict[str, Any]:
+    def bind_parameters(self) -> dict[str, Any]:
         """What the statement is about here."""
         return {"its_run": self.run, "its_step": self.step, **{f"its_{name}": it for name, it in self.values.items()}}
 
 
 #: State before, state after, and the other columns that are set.
-Kind: TypeAlias = "tuple[State, State, tuple[str, ...]]"
+StatementKey: TypeAlias = "tuple[State, State, tuple[str, ...]]"
 
 
 @functools.lru_cache(maxsize=64)
-def update_of(kind: Kind) -> sa.Update:
+def update_statement(key: StatementKey) -> sa.Update:
     """The statement that makes changes of a kind, each of a step in the state before, and of no other."""
-    before, after, names = kind
+    before, after, names = key
     values: dict[str, Any] = {"state": after, **{name: sa.bindparam(f"its_{name}") for name in names}}
     if (before, after) == (State.PENDING, State.SENT):
         values.setdefault("attempt", STEPS.c.attempt + 1)
@@ -74,28 +74,28 @@ def update_of(kind: Kind) -> sa.Update:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Start:
+class RunMetadata:
     """What is recorded of a run besides its plan.
 
     Attributes:
         choices: what the user had decided; a run goes on with the same.
         output: where its results are to go, absolute; empty: only a frame is wanted.
         source_path: the sheet's file, absolute; empty: there was none.
-        workers: how workers are to do it (see `cluster`); None: the process that begins it does it.
+        worker_options: how workers are to do it (see `cluster`); None: the process that begins it does it.
     """
 
-    choices: Choices = field(default_factory=Choices)
+    choices: PlanOptions = field(default_factory=PlanOptions)
     output: str = ""
     source_path: str = ""
-    workers: Mapping[str, Any] | None = None
+    worker_options: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """What the journal knows of a run. Times are seconds since the epoch; `ended_at` None: it has not ended.
 
-    `titles`: resource to path to the sheet's title, as in `planning.Plan`. `stopping`: somebody wants its processes to
-    stop. The other attributes are those of `Start`, of the plan, and of the network.
+    `titles`: resource to path to the sheet's title, as in `planning.Plan`. `is_stop_requested`: somebody wants its
+    processes to stop. The other attributes are those of `RunMetadata`, of the plan, and of the network.
     """
 
     run: str
@@ -107,15 +107,15 @@ class RunRecord:
     source_path: str
     output: str
     fingerprint: str
-    choices: Choices
+    choices: PlanOptions
     sheets: tuple[PlannedSheet, ...]
     titles: Mapping[str, Mapping[str, str]]
     state: RunState
     started_at: float
     ended_at: float | None
     note: str
-    workers: Mapping[str, Any] | None = None
-    stopping: bool = False
+    worker_options: Mapping[str, Any] | None = None
+    is_stop_requested: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ class StepRecord:
         answer: the platform's JSON.
         error: why it is not done.
         fix: what to do about it.
-        taken_by: a later run that does it instead; empty: none.
+        superseded_by: a later run that does it instead; empty: none.
     """
 
     run: str
@@ -146,7 +146,7 @@ class StepRecord:
     answer: Any
     error: str
     fix: str
-    taken_by: str
+    superseded_by: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +162,7 @@ class RowRecord:
     row: int
     cells: tuple[str, ...]
     outcome: Outcome
-    carried: bool
+    from_results: bool
     error: str
     fix: str
     http_status: int | None
@@ -174,7 +174,7 @@ class RowRecord:
     action: str
 
 
-def run_values(run: str, plan: Plan, network: Network, start: Start, now: float) -> dict[str, Any]:
+def run_values(run: str, plan: PlanData, network: Network, metadata: RunMetadata, now: float) -> dict[str, Any]:
     """The columns of a run that begins."""
     return {
         "run": run,
@@ -183,8 +183,8 @@ def run_values(run: str, plan: Plan, network: Network, start: Start, now: float)
         "api_version": network.api_version,
         "resource": plan.resource,
         "source": plan.source,
-        **vars(start),
-        "choices": vars(start.choices),
+        **to_stored(vars(metadata)),
+        "choices": vars(metadata.choices),
         "fingerprint": plan.fingerprint,
         "sheets": [vars(one) for one in plan.sheets],
         "titles": plan.titles,
@@ -193,33 +193,38 @@ def run_values(run: str, plan: Plan, network: Network, start: Start, now: float)
     }
 
 
-#: Columns of a step that are the plan's own, under the same names.
-_PLANNED = (
+#: Attributes of a step that the plan has decided.
+_PLANNED_ATTRIBUTES = (
     "resource",
     "action",
     "verb",
     "path",
     "body",
     "own_id",
-    "once",
+    "non_idempotent",
     "phase",
-    "needs",
+    "depends_on",
     "patch",
-    "before",
+    "snapshot",
     "destination",
     "identity",
 )
 
 
-def step_values(run: str, plan: Plan) -> list[dict[str, Any]]:
+def step_values(run: str, plan: PlanData) -> list[dict[str, Any]]:
     """The columns of each step, none of them sent."""
     return [
-        {"run": run, "step": step.number, "state": State.PENDING, **{name: getattr(step, name) for name in _PLANNED}}
+        {
+            "run": run,
+            "step": step.number,
+            "state": State.PENDING,
+            **to_stored({name: getattr(step, name) for name in _PLANNED_ATTRIBUTES}),
+        }
         for step in plan.steps
     ]
 
 
-def row_values(run: str, plan: Plan) -> list[dict[str, Any]]:
+def row_values(run: str, plan: PlanData) -> list[dict[str, Any]]:
     """The columns of each row."""
     return [
         {
@@ -228,10 +233,10 @@ def row_values(run: str, plan: Plan) -> list[dict[str, Any]]:
             "sheet": row.sheet,
             "row": int(row.row),
             "cells": row.cells,
-            "action": "" if row.earlier else row.action,  # of those, what the earlier run did counts
-            **_its_step(run, row),
-            "carried": row.carried and not row.earlier,
-            "found": row.found,
+            "action": "" if row.prior_purchase else row.action,  # of those, what the earlier run did counts
+            **_step_reference(run, row),
+            "carried": row.from_results and not row.prior_purchase,
+            "found": row.assigned_values,
             "error": row.error,
             "fix": row.fix,
         }
@@ -239,67 +244,81 @@ def row_values(run: str, plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
-def _its_step(run: str, row: PlannedRow) -> dict[str, Any]:
+def _step_reference(run: str, row: PlannedRow) -> dict[str, Any]:
     """Where the outcome of a row is found; of one that an earlier run did, it is that run's step as it is by then."""
-    if row.earlier:
-        return {"step_run": row.earlier.run, "step": row.earlier.step, "outcome": None}
+    if row.prior_purchase:
+        return {"step_run": row.prior_purchase.run, "step": row.prior_purchase.step, "outcome": None}
     return {"step_run": None if row.step is None else run, "step": row.step, "outcome": row.outcome}
 
 
-def baseline_values(run: str, plan: Plan) -> list[dict[str, Any]]:
+def baseline_values(run: str, plan: PlanData) -> list[dict[str, Any]]:
     """The numbers that each scope has."""
     return [
         {"run": run, "scope": json.dumps(scope), "numbers": observed.promo_numbers}
-        for scope, observed in plan.observed.items()
+        for scope, observed in plan.platform_state.items()
     ]
 
 
-def run_record(one: Mapping[str, Any]) -> RunRecord:
+def to_run_record(values: Mapping[str, Any]) -> RunRecord:
     """A run as it was read."""
-    sheets = tuple(PlannedSheet(**{**sheet, "headers": tuple(sheet["headers"])}) for sheet in one["sheets"])
-    choices = Choices(**one["choices"])
-    return RunRecord(**{**one, "choices": choices, "sheets": sheets, "state": RunState(one["state"])})
-
-
-def step_record(one: Mapping[Any, Any]) -> StepRecord:
-    """A step as it was read."""
-    planned = {name: one[name] for name in _PLANNED}
-    planned |= {"path": tuple(one["path"]), "destination": tuple(one["destination"]), "action": Action(one["action"])}
-    known = (it.name for it in fields(StepRecord) if it.name not in {"step", "state"})
-    return StepRecord(
-        step=Step(number=one["step"], **planned), state=State(one["state"]), **{name: one[name] for name in known}
+    sheets = tuple(PlannedSheet(**{**sheet, "headers": tuple(sheet["headers"])}) for sheet in values["sheets"])
+    choices = PlanOptions(**values["choices"])
+    return RunRecord(
+        **{**from_stored(values), "choices": choices, "sheets": sheets, "state": RunState(values["state"])}
     )
 
 
-def _taken(by: str | None) -> str:
-    return f"Run {by} does it instead; see its results." if by else ""
+def to_step_record(values: Mapping[Any, Any]) -> StepRecord:
+    """A step as it was read."""
+    attributes = from_stored(values)
+    planned = {name: attributes[name] for name in _PLANNED_ATTRIBUTES}
+    planned |= {
+        "path": tuple(values["path"]),
+        "destination": tuple(values["destination"]),
+        "action": Action(values["action"]),
+    }
+    known = (field.name for field in fields(StepRecord) if field.name not in {"step", "state"})
+    return StepRecord(
+        step=Step(number=values["step"], **planned),
+        state=State(values["state"]),
+        **{name: attributes[name] for name in known},
+    )
 
 
-def purchase(one: Mapping[Any, Any], alike: int) -> Purchase:
-    """A step that has, or may have, bought something; `alike`: as in `Purchase`."""
-    answer = one["answer"] if isinstance(one["answer"], dict) else {}
-    known = {name: one[name] for name in ("identity", "run", "step")}
-    number = str(answer.get("promo_number") or "") if one["state"] == State.DONE else ""
-    return Purchase(**known, outcome=outcome(one["state"], one["action"]), number=number, alike=alike)
+def _superseded_message(superseding_run: str | None) -> str:
+    return f"Run {superseding_run} does it instead; see its results." if superseding_run else ""
 
 
-def row_record(one: sa.Row[Any]) -> RowRecord:
+def to_purchase(values: Mapping[Any, Any], identical_count: int) -> Purchase:
+    """A step that has, or may have, bought something; `identical_count`: as in `Purchase`."""
+    answer = values["answer"] if isinstance(values["answer"], dict) else {}
+    known = {name: values[name] for name in ("identity", "run", "step")}
+    number = str(answer.get("promo_number") or "") if values["state"] == State.DONE else ""
+    return Purchase(
+        **known,
+        outcome=derive_outcome(values["state"], values["action"]),
+        promo_number=number,
+        identical_count=identical_count,
+    )
+
+
+def to_row_record(joined_row: sa.Row[Any]) -> RowRecord:
     """A row and its step as they were read, their columns named `rows_…` and `steps_…`."""
-    planned = one.rows_outcome
-    action = one.rows_action or one.steps_action or ""
+    planned = joined_row.rows_outcome
+    action = joined_row.rows_action or joined_row.steps_action or ""
     return RowRecord(
-        sheet=one.rows_sheet,
-        row=one.rows_row,
-        cells=tuple(one.rows_cells),
-        outcome=Outcome(planned) if planned else outcome(one.steps_state, action),
-        carried=one.rows_carried,
-        error=one.rows_error or _taken(one.steps_taken_by) or one.steps_error or "",
-        fix=one.rows_fix or (one.steps_fix if not one.steps_taken_by else "") or "",
-        http_status=one.steps_http_status,
-        attempts=one.steps_attempt or 0,
-        ended_at=one.steps_ended_at,
-        answer=one.rows_found if one.rows_step is None else one.steps_answer,
-        step_run=one.rows_step_run or "",
-        step=one.rows_step,
+        sheet=joined_row.rows_sheet,
+        row=joined_row.rows_row,
+        cells=tuple(joined_row.rows_cells),
+        outcome=Outcome(planned) if planned else derive_outcome(joined_row.steps_state, action),
+        from_results=joined_row.rows_carried,
+        error=joined_row.rows_error or _superseded_message(joined_row.steps_taken_by) or joined_row.steps_error or "",
+        fix=joined_row.rows_fix or (joined_row.steps_fix if not joined_row.steps_taken_by else "") or "",
+        http_status=joined_row.steps_http_status,
+        attempts=joined_row.steps_attempt or 0,
+        ended_at=joined_row.steps_ended_at,
+        answer=joined_row.rows_found if joined_row.rows_step is None else joined_row.steps_answer,
+        step_run=joined_row.rows_step_run or "",
+        step=joined_row.rows_step,
         action=action,
     )

@@ -26,7 +26,7 @@ from urllib.parse import quote, urlsplit
 import filelock
 import sqlalchemy as sa
 
-from invoca_bulk.errors import JournalHeld, SettingInvalid
+from invoca_bulk.errors import ConfigError, JournalLockedError
 from invoca_bulk.journal import db_schema
 from invoca_bulk.journal.owner import Owner
 from invoca_bulk.journal.store import Journal
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from invoca_bulk.config.settings import Network
 
 #: Seconds: `runs` holds a lock for an instant to see whether it is free.
-_PATIENCE = 0.2
+_LOCK_TIMEOUT_SECONDS = 0.2
 
 
 @functools.cache
-def rehearsal_folder(base_url: str) -> Path:
+def sandbox_journal_folder(base_url: str) -> Path:
     """One for each sandbox, until this program ends."""
     folder = tempfile.TemporaryDirectory(prefix=f"invoca-bulk-{urlsplit(base_url).port}-")
     atexit.register(folder.cleanup)
@@ -56,47 +56,47 @@ def journal_file(folder: Path, *, base_url: str, network_id: str) -> Path:
 
 
 @contextmanager
-def opened(folder: Path, network: Network) -> Iterator[Journal]:
+def open_for_writing(folder: Path, network: Network) -> Iterator[Journal]:
     """Open a network's journal for writing; it is this process' own until the end of the block.
 
     Raises:
-        JournalHeld: another process has it; the message says which, and since when.
-        SettingInvalid: the folder cannot be used, or another version of this program has written the file.
+        JournalLockedError: another process has it; the message says which, and since when.
+        ConfigError: the folder cannot be used, or another version of this program has written the file.
     """
     path = journal_file(folder, base_url=network.base_url, network_id=network.network_id)
-    _prepare(folder, path)
-    with _owned(path):
-        with _one_sentence(path):
+    _create_private_file(folder, path)
+    with _hold_lock(path):
+        with _translate_errors(path):
             engine = durable_engine(path)
             connection = engine.connect()
         try:
-            with _one_sentence(path):
-                db_schema.prepare(connection)
+            with _translate_errors(path):
+                db_schema.create_or_migrate(connection)
             with connection:
                 book = Journal(connection)
-                book.take_over()
+                book.recover_from_crash()
                 yield book
         finally:
             engine.dispose()
 
 
 @contextmanager
-def _one_sentence(path: Path) -> Iterator[None]:
+def _translate_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sa.exc.SQLAlchemyError as error:
         reason = getattr(error, "orig", None) or type(error).__name__
         msg = f"The journal {path} cannot be used ({reason}). Name another folder with --journal."
-        raise SettingInvalid(msg) from None
+        raise ConfigError(msg) from None
 
 
-def _prepare(folder: Path, path: Path) -> None:
+def _create_private_file(folder: Path, path: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_private(path)
     except OSError as error:
         msg = f"The journal cannot be kept in {folder} ({error.strerror}). Name another folder with --journal."
-        raise SettingInvalid(msg) from None
+        raise ConfigError(msg) from None
 
 
 def _make_private(path: Path) -> None:
@@ -110,37 +110,37 @@ def _make_private(path: Path) -> None:
 
 
 @contextmanager
-def _owned(path: Path) -> Iterator[None]:
+def _hold_lock(path: Path) -> Iterator[None]:
     lock = filelock.FileLock(path.with_suffix(".lock"), mode=0o600)
     owner = path.with_suffix(".owner")
     try:
-        lock.acquire(timeout=_PATIENCE, poll_interval=_PATIENCE / 4)
+        lock.acquire(timeout=_LOCK_TIMEOUT_SECONDS, poll_interval=_LOCK_TIMEOUT_SECONDS / 4)
     except filelock.Timeout:
-        msg = f"Another run works on this network: {_who(path)}. Wait until it has ended, then try again."
-        raise JournalHeld(msg) from None
+        msg = f"Another run works on this network: {_describe_owner(path)}. Wait until it has ended, then try again."
+        raise JournalLockedError(msg) from None
     try:
         owner.unlink(missing_ok=True)  # that of a process that was killed
         since = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
         heeds = threading.current_thread() is threading.main_thread()
-        note = Owner(process=os.getpid(), host=socket.gethostname(), since=since, heeds=heeds)
+        note = Owner(process=os.getpid(), host=socket.gethostname(), since=since, can_be_signalled=heeds)
         owner.touch(mode=0o600)
-        owner.write_text(json.dumps(vars(note)))
+        owner.write_text(json.dumps(db_schema.to_stored(vars(note))))
         yield
         owner.unlink(missing_ok=True)
     finally:
         lock.release()
 
 
-def owner_of(path: Path) -> Owner | None:
+def read_owner(path: Path) -> Owner | None:
     """Who holds a journal; None: there is no note of it, or none that can be read."""
     try:
-        return Owner(**json.loads(path.with_suffix(".owner").read_text()))
+        return Owner(**db_schema.from_stored(json.loads(path.with_suffix(".owner").read_text())))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def _who(path: Path) -> str:
-    return str(owner_of(path) or "an unknown process")
+def _describe_owner(path: Path) -> str:
+    return str(read_owner(path) or "an unknown process")
 
 
 def durable_engine(path: Path) -> sa.Engine:
@@ -159,17 +159,17 @@ def durable_engine(path: Path) -> sa.Engine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class File:
+class SqliteHandle:
     """A network's journal in a folder, to be looked into, also while another process has it."""
 
     path: Path
 
     @contextmanager
-    def readable(self) -> Iterator[Journal | None]:
+    def open_readonly(self) -> Iterator[Journal | None]:
         """The journal; None: there is none yet. One of an older version is brought to this one's, if nobody has it.
 
         Raises:
-            OtherVersion: another version of this program has written it.
+            IncompatibleVersion: another version of this program has written it.
             sqlalchemy.exc.DatabaseError: it cannot be read.
         """
         if not self.path.exists():
@@ -178,30 +178,30 @@ class File:
         engine = sa.create_engine(f"sqlite:///file:{quote(str(self.path))}?mode=ro&uri=true")
         try:
             with engine.connect() as connection:
-                if db_schema.is_empty(connection):
+                if db_schema.is_being_created(connection):
                     yield None
                     return
-                if db_schema.is_older(connection):
-                    self._bring_up()
-                db_schema.check(connection)
+                if db_schema.needs_migration(connection):
+                    self._migrate_if_unlocked()
+                db_schema.require_current_version(connection)
                 yield Journal(connection)
         finally:
             engine.dispose()
 
-    def _bring_up(self) -> None:
-        with contextlib.suppress(JournalHeld, OSError, sa.exc.DatabaseError), _owned(self.path):
+    def _migrate_if_unlocked(self) -> None:
+        with contextlib.suppress(JournalLockedError, OSError, sa.exc.DatabaseError), _hold_lock(self.path):
             engine = durable_engine(self.path)
             try:
                 with engine.connect() as connection:
-                    db_schema.prepare(connection)
+                    db_schema.create_or_migrate(connection)
             finally:
                 engine.dispose()
 
-    def owner(self) -> Owner | None:
+    def find_owner(self) -> Owner | None:
         """Who has it, as long as somebody does; None: there is no note of it that can be read."""
-        return owner_of(self.path)
+        return read_owner(self.path)
 
-    def is_held(self) -> bool:
+    def is_in_use(self) -> bool:
         """Whether a process has it; whoever wants it at this very moment tries again."""
         lock = filelock.FileLock(self.path.with_suffix(".lock"), mode=0o600)
         try:
@@ -212,15 +212,15 @@ class File:
         except OSError:  # a folder that can only be read
             return False
 
-    def stop(self, run: str) -> str:
+    def request_stop(self, run: str) -> str:
         """Ask the process that is at a run to stop; why that cannot be, or nothing."""
         del run  # a process is at one only
-        owner = self.owner() if self.is_held() else None
+        owner = self.find_owner() if self.is_in_use() else None
         if owner is None:
             return "It is not under way any more."
         if owner.host != socket.gethostname():
             return f"It runs on {owner.host}, and can be stopped there only."
-        if not owner.heeds:
+        if not owner.can_be_signalled:
             return f"It runs within a program (process {owner.process}) that has to stop it itself."
         with contextlib.suppress(OSError):  # it has just ended
             # Not SIGINT: what a notebook's kernel starts has that one ignored.
@@ -228,15 +228,15 @@ class File:
         return ""
 
 
-def files_in(folder: Path) -> list[File]:
+def list_handles(folder: Path) -> list[SqliteHandle]:
     """The journals in a folder, by name."""
-    return [File(path=path) for path in sorted(folder.glob("*.sqlite"))]
+    return [SqliteHandle(path=path) for path in sorted(folder.glob("*.sqlite"))]
 
 
-def files_noted(folder: Path) -> list[File]:
+def list_handles_with_owner(folder: Path) -> list[SqliteHandle]:
     """Those that somebody has, or had when it was killed.
 
     The note of an owner is there while a journal is held, or if its holder was killed. Without one the lock itself is
     left alone: to try it disturbs who wants it.
     """
-    return [File(path=path.with_suffix(".sqlite")) for path in sorted(folder.glob("*.owner"))]
+    return [SqliteHandle(path=path.with_suffix(".sqlite")) for path in sorted(folder.glob("*.owner"))]

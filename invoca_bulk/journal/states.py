@@ -33,7 +33,7 @@ class RunState(StrEnum):
 
 
 #: State to the states that may follow; all others are a defect of the caller.
-NEXT: Mapping[State, frozenset[State]] = {
+TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.PENDING: frozenset({State.SENT}),
     State.SENT: frozenset({State.DONE, State.REJECTED, State.PENDING, State.FAILED, State.IN_DOUBT}),
     State.IN_DOUBT: frozenset({State.DONE, State.ABSENT, State.SENT}),  # sent: again, of what may be repeated
@@ -44,7 +44,7 @@ NEXT: Mapping[State, frozenset[State]] = {
 }
 
 #: What a row asks for, to its outcome when its step is done. `remove` takes a part (a user, a site) away.
-DONE_OUTCOME: Mapping[str, Outcome] = {
+OUTCOME_IF_DONE: Mapping[str, Outcome] = {
     "create": Outcome.CREATED,
     "update": Outcome.UPDATED,
     "move": Outcome.MOVED,
@@ -54,7 +54,7 @@ DONE_OUTCOME: Mapping[str, Outcome] = {
 }
 
 #: State to the outcome if the run ends there; `done` depends on the action.
-ENDS_AS: Mapping[State, Outcome] = {
+OUTCOME_IF_STOPPED: Mapping[State, Outcome] = {
     State.PENDING: Outcome.NOT_SENT,
     State.SENT: Outcome.UNKNOWN,
     State.IN_DOUBT: Outcome.UNKNOWN,
@@ -64,16 +64,16 @@ ENDS_AS: Mapping[State, Outcome] = {
 }
 
 #: States of a step that may have been applied, before and after the run has ended.
-DOUBTED = frozenset({State.SENT, State.IN_DOUBT})
+AMBIGUOUS_STATES = frozenset({State.SENT, State.IN_DOUBT})
 #: States of a step that has, or may have, done something on the platform.
-BOUGHT = frozenset({State.SENT, State.IN_DOUBT, State.ABSENT, State.DONE})
+MAY_HAVE_EFFECT_STATES = frozenset({State.SENT, State.IN_DOUBT, State.ABSENT, State.DONE})
 
 
-def outcome(state: str, action: str) -> Outcome:
+def derive_outcome(state: str, action: str) -> Outcome:
     """What a row comes to whose step stands in a state.
 
     Args:
         state: the step's.
         action: what the row asks for.
     """
-    return DONE_OUTCOME[action] if state == State.DONE else ENDS_AS[State(state)]
+    return OUTCOME_IF_DONE[action] if state == State.DONE else OUTCOME_IF_STOPPED[State(state)]

@@ -10,22 +10,22 @@ import sqlalchemy as sa
 
 from invoca_bulk.journal.db_schema import BASELINES, STEPS
 from invoca_bulk.journal.states import State
-from invoca_bulk.schema import SHEETS, Action
-from invoca_bulk.schema.result_columns import DONE, outcome_of
+from invoca_bulk.schema import SHEET_RESOURCES, Action
+from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES, parse_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from invoca_bulk.planning import Plan, PlannedRow, Step
+    from invoca_bulk.planning import PlanData, PlannedRow, Step
 
 #: What a step is known by: the identity of a purchase, or the address of an object and the id of one that is created.
-_Key: TypeAlias = str
+_StepKey: TypeAlias = str
 
-_COLUMNS = [STEPS.c[name] for name in ("run", "step", "identity", "once", "state", "path", "action", "own_id")]
-_NEVER_TOLD = (State.SENT, State.IN_DOUBT, State.ABSENT)
+_STEP_COLUMNS = [STEPS.c[name] for name in ("run", "step", "identity", "once", "state", "path", "action", "own_id")]
+_UNRESOLVED_STATES = (State.SENT, State.IN_DOUBT, State.ABSENT)
 
 
-def hand_over(connection: sa.Connection, run: str, plan: Plan) -> None:
+def take_over_steps(connection: sa.Connection, run: str, plan: PlanData) -> None:
     """Have a new run take what it does instead of earlier ones; within the transaction that records it.
 
     Taken is what was not sent yet, or may be repeated: equal purchases, counted, first of the runs whose results the
@@ -34,12 +34,12 @@ def hand_over(connection: sa.Connection, run: str, plan: Plan) -> None:
     too few.
     """
     waiting: dict[str, list[sa.Row[Any]]] = defaultdict(list)
-    for one in connection.execute(_waiting(run)).all():
+    for one in connection.execute(_select_unsent_steps(run)).all():
         waiting[one.run].append(one)
-    left = Counter(map(_key, plan.steps))
-    followed = _followed(plan)
+    left = Counter(map(_step_key, plan.steps))
+    followed = _count_rerun_rows(plan)
     for other in sorted(waiting, key=lambda one: one not in followed):
-        taken = _equal(waiting[other], left)
+        taken = _match_equal_steps(waiting[other], left)
         if followed[other] > len(taken):
             taken += [one for one in waiting[other] if one.state == State.PENDING and one not in taken]
         for one in taken:
@@ -47,69 +47,77 @@ def hand_over(connection: sa.Connection, run: str, plan: Plan) -> None:
             connection.execute(sa.update(STEPS).where(*where).values(taken_by=run))
 
 
-def _waiting(run: str) -> sa.Select[Any]:
+def _select_unsent_steps(run: str) -> sa.Select[Any]:
     """What earlier runs would still do; a purchase in doubt is settled, and so not among it."""
     may = (STEPS.c.state == State.PENDING) | ((STEPS.c.state == State.IN_DOUBT) & sa.not_(STEPS.c.once))
     return (
-        sa.select(*_COLUMNS).where(may, STEPS.c.taken_by == "", STEPS.c.run != run).order_by(STEPS.c.run, STEPS.c.step)
+        sa.select(*_STEP_COLUMNS)
+        .where(may, STEPS.c.taken_by == "", STEPS.c.run != run)
+        .order_by(STEPS.c.run, STEPS.c.step)
     )
 
 
-def _equal(waiting: Sequence[sa.Row[Any]], left: Counter[_Key]) -> list[sa.Row[Any]]:
+def _match_equal_steps(unsent_steps: Sequence[sa.Row[Any]], remaining: Counter[_StepKey]) -> list[sa.Row[Any]]:
     """The steps for which the new run has an equal one, each of those counted once if it is a purchase."""
     taken = []
-    for one in waiting:
-        key = one.identity or _address(one.path, one.action, one.own_id)
-        if left[key] > 0:
-            left[key] -= bool(one.once)
+    for one in unsent_steps:
+        key = one.identity or _object_key(one.path, one.action, one.own_id)
+        if remaining[key] > 0:
+            remaining[key] -= bool(one.once)
             taken.append(one)
     return taken
 
 
-def _key(step: Step) -> _Key:
-    return step.identity or _address(list(step.path), step.action, step.own_id)
+def _step_key(step: Step) -> _StepKey:
+    return step.identity or _object_key(list(step.path), step.action, step.own_id)
 
 
-def _address(path: list[str], action: str, own_id: str) -> _Key:
+def _object_key(path: list[str], action: str, own_id: str) -> _StepKey:
     return json.dumps([path, own_id if action == Action.CREATE else ""])
 
 
-def _followed(plan: Plan) -> Counter[str]:
+def _count_rerun_rows(plan: PlanData) -> Counter[str]:
     """Run to how many rows are its results, were not done by it, and are done by this plan."""
-    places = {at: _places(one.resource, one.headers) for at, one in enumerate(plan.sheets)}
+    places = {at: _column_positions(one.resource, one.headers) for at, one in enumerate(plan.sheets)}
     found: Counter[str] = Counter()
     for row in plan.rows:
-        status, run = _told(row, places.get(row.sheet, {}))
-        if run and row.step is not None and outcome_of(status) not in DONE:
+        status, run = _read_result_cells(row, places.get(row.sheet, {}))
+        if run and row.step is not None and parse_outcome(status) not in SUCCESS_OUTCOMES:
             found[run] += 1
     return found
 
 
-def _told(row: PlannedRow, places: Mapping[str, int]) -> Iterator[str]:
+def _read_result_cells(row: PlannedRow, positions: Mapping[str, int]) -> Iterator[str]:
     """What a row of results says of its outcome, and of its run."""
-    return (row.cells[places[name]].strip() if name in places else "" for name in ("result_status", "result_run"))
+    return (row.cells[positions[name]].strip() if name in positions else "" for name in ("result_status", "result_run"))
 
 
-def _places(resource: str, headers: Sequence[str]) -> dict[str, int]:
-    columns = ((at, SHEETS[resource].column(header)) for at, header in enumerate(headers))
+def _column_positions(resource: str, headers: Sequence[str]) -> dict[str, int]:
+    columns = ((at, SHEET_RESOURCES[resource].column_for(header)) for at, header in enumerate(headers))
     return {column.path: at for at, column in columns if column}
 
 
-def close(connection: sa.Connection, plan: Plan, now: float) -> None:
+def resolve_purchases(connection: sa.Connection, plan: PlanData, now: float) -> None:
     """Record the numbers of purchases that the journal could not tell, and that the sheet's rows show.
 
     The user has looked them up; or the journal could not take the answer any more, and only the results have it. A
     number that the campaign had before the run, or that is known to come from another step, is not believed.
     """
-    for one in plan.closes:
-        if one.number in _known_otherwise(connection, one.run):
+    for one in plan.resolved_purchases:
+        if one.promo_number in _numbers_known_elsewhere(connection, one.run):
             continue
-        where = (STEPS.c.run == one.run, STEPS.c.step == one.step, STEPS.c.state.in_(_NEVER_TOLD))
-        told = {"state": State.DONE, "answer": {"promo_number": one.number}, "error": "", "fix": "", "ended_at": now}
+        where = (STEPS.c.run == one.run, STEPS.c.step == one.step, STEPS.c.state.in_(_UNRESOLVED_STATES))
+        told = {
+            "state": State.DONE,
+            "answer": {"promo_number": one.promo_number},
+            "error": "",
+            "fix": "",
+            "ended_at": now,
+        }
         connection.execute(sa.update(STEPS).where(*where).values(told))
 
 
-def _known_otherwise(connection: sa.Connection, run: str) -> set[str]:
+def _numbers_known_elsewhere(connection: sa.Connection, run: str) -> set[str]:
     """Numbers that were there before a run, or that steps have created, changed, moved or deleted."""
     baselines = connection.execute(sa.select(BASELINES.c.numbers).where(BASELINES.c.run == run)).scalars()
     done = connection.execute(sa.select(STEPS.c.answer, STEPS.c.before).where(STEPS.c.state == State.DONE)).all()

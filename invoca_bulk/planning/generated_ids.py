@@ -7,39 +7,40 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.errors import ConfigError
 from invoca_bulk.schema import PROMO_NUMBERS, Action
 
 if TYPE_CHECKING:
-    from invoca_bulk.planning.model import Plan, Step
+    from invoca_bulk.planning.model import PlanData, Step
 
 _OWN_ID = "id_from_network"
-_BY_ID = next(one for one in PROMO_NUMBERS.collections if one.key == _OWN_ID)
+_OWN_ID_COLLECTION = next(one for one in PROMO_NUMBERS.collections if one.identifier_field == _OWN_ID)
 
 
-def with_own_ids(plan: Plan, run: str, version: str) -> Plan:
+def assign_generated_ids(plan: PlanData, run_id: str, version: str) -> PlanData:
     """A plan whose new numbers all have an id: made from the run, the row and what is asked for, never by chance.
 
     Args:
         plan: the plan.
-        run: the run that is to do it.
+        run_id: the run that is to do it.
         version: the API version.
 
     Raises:
-        SettingInvalid: this version knows no ids of one's own.
+        ConfigError: this version knows no ids of one's own.
     """
-    if version < _BY_ID.since:
-        msg = f"--assign-ids (assign_ids=True) needs API version {_BY_ID.since} or later; this run uses {version}."
-        raise SettingInvalid(msg)
-    return replace(plan, steps=tuple(_with_id(step, run) if _lacks(step) else step for step in plan.steps))
+    if version < _OWN_ID_COLLECTION.since:
+        since = _OWN_ID_COLLECTION.since
+        msg = f"--assign-ids (assign_ids=True) needs API version {since} or later; this run uses {version}."
+        raise ConfigError(msg)
+    return replace(plan, steps=tuple(_assign_id(step, run_id) if _needs_id(step) else step for step in plan.steps))
 
 
-def _lacks(step: Step) -> bool:
+def _needs_id(step: Step) -> bool:
     return step.resource == PROMO_NUMBERS.name and step.action is Action.CREATE and not step.own_id
 
 
-def _with_id(step: Step, run: str) -> Step:
+def _assign_id(step: Step, run: str) -> Step:
     content = json.dumps([run, step.number, step.identity])
     own_id = f"ib-{hashlib.sha256(content.encode()).hexdigest()[:20]}"
     body = {**(step.body or {}), _OWN_ID: own_id}
-    return replace(step, own_id=own_id, path=(*step.path[:-1], _BY_ID.name), body=body)
+    return replace(step, own_id=own_id, path=(*step.path[:-1], _OWN_ID_COLLECTION.name), body=body)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from invoca_bulk.config.options import Choices
+    from invoca_bulk.config.options import PlanOptions
     from invoca_bulk.schema.field_types import Json
     from invoca_bulk.schema.result_columns import Outcome
     from invoca_bulk.sheets import Sheet
@@ -30,16 +30,16 @@ REFUSED = "refused"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Observed:
+class PlatformState:
     """What the platform said of one scope.
 
     Attributes:
         objects: what it has there, as the platform gave it: promo numbers, or advertisers.
-        refusal: why it cannot be used, in the platform's words; empty when it can.
+        refusal_reason: why it cannot be used, in the platform's words; empty when it can.
     """
 
     objects: tuple[Mapping[str, Json], ...] = ()
-    refusal: str = ""
+    refusal_reason: str = ""
 
     @property
     def promo_numbers(self) -> list[str]:
@@ -60,11 +60,11 @@ class Step:
         body: the JSON object to send; None: no body. Where there is a patch it is what the plan came to, and is made
             anew from the object as it is just before it is sent.
         own_id: the id that the client itself chose for the object; empty: the platform chooses.
-        once: whether it must not be sent twice, since each request makes another object.
+        non_idempotent: whether it must not be sent twice, since each request makes another object.
         phase: steps of a phase begin when those of the phase before have ended.
-        needs: the number of a step that has to be done before this one may be sent; None: of none.
+        depends_on: the number of a step that has to be done before this one may be sent; None: of none.
         patch: what to change, as `merging.apply` takes it; None: the body is sent as it is.
-        before: the object as the platform showed it to the plan; None: there was none.
+        snapshot: the object as the platform showed it to the plan; None: there was none.
         destination: of a move: the parts of the address of the collection that the object is in afterwards.
         identity: of a step that must not be sent twice: the same for equal requests, of whatever run; else empty.
     """
@@ -76,16 +76,16 @@ class Step:
     path: tuple[str, ...]
     body: Mapping[str, Json] | None
     own_id: str = ""
-    once: bool = False
+    non_idempotent: bool = False
     phase: int = 0
-    needs: int | None = None
+    depends_on: int | None = None
     patch: Mapping[str, Json] | None = None
-    before: Mapping[str, Json] | None = None
+    snapshot: Mapping[str, Json] | None = None
     destination: tuple[str, ...] = ()
     identity: str = ""
 
 
-def step_values(step: Step) -> dict[str, Json]:
+def step_to_dict(step: Step) -> dict[str, Json]:
     """The attributes of a step, as JSON."""
     return {one.name: getattr(step, one.name) for one in fields(Step)}
 
@@ -99,16 +99,16 @@ class Purchase:
         run: the run that sent it.
         step: its number in that run.
         outcome: `created`, or `unknown`.
-        number: the promo number that came of it; empty: none, or it is not known.
-        alike: how many equal requests its run has, this one included.
+        promo_number: the promo number that came of it; empty: none, or it is not known.
+        identical_count: how many equal requests its run has, this one included.
     """
 
     identity: str
     run: str
     step: int
     outcome: Outcome
-    number: str
-    alike: int = 1
+    promo_number: str
+    identical_count: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,14 +139,14 @@ class Removal:
     Attributes:
         sheet: the number of the sheet.
         row: the row number in the spreadsheet.
-        what: such as `user Jim Williams (U-2)`.
-        of: the advertiser, such as `Acme Tickets (A-100)`.
+        part: such as `user Jim Williams (U-2)`.
+        advertiser: the advertiser, such as `Acme Tickets (A-100)`.
     """
 
     sheet: int
     row: int
-    what: str
-    of: str
+    part: str
+    advertiser: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,12 +173,14 @@ class PlannedRow:
         row: the row number in the spreadsheet; rows with a `quantity` share it.
         cells: the texts of the row, in the order of its sheet's headers.
         action: `create`, `update`, `move`, `delete`, `remove`, `unchanged` or `refused`.
-        about: the object, as people call it; empty when it has no name yet.
+        object_label: the object, as people call it; empty when it has no name yet.
         step: the number of its step; None: there is nothing to do.
         outcome: where there is no step: `invalid`, `unchanged`, or what an earlier run made of it.
-        carried: whether the row is one of an earlier run's results; without `earlier`, its result columns stand.
-        earlier: what an earlier run has done, or may have done, of just this; its outcome is the row's.
-        found: of an unchanged row: what the platform itself set (`payloads.ASSIGNED`); None: there is no such object.
+        from_results: whether the row is one of an earlier run's results; without `prior_purchase`, its result columns
+            stand.
+        prior_purchase: what an earlier run has done, or may have done, of just this; its outcome is the row's.
+        assigned_values: of an unchanged row: what the platform itself set (`payloads.ASSIGNED_FIELDS`); None: there is
+            no such object.
         error: why it is invalid.
         fix: what to do about it.
     """
@@ -187,18 +189,18 @@ class PlannedRow:
     row: int
     cells: tuple[str, ...]
     action: str = ""
-    about: str = ""
+    object_label: str = ""
     step: int | None = None
     outcome: Outcome | None = None
-    carried: bool = False
-    earlier: Purchase | None = None
-    found: Mapping[str, Json] | None = None
+    from_results: bool = False
+    prior_purchase: Purchase | None = None
+    assigned_values: Mapping[str, Json] | None = None
     error: str = ""
     fix: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class PlanData:
     """What a run is going to do.
 
     Attributes:
@@ -211,8 +213,8 @@ class Plan:
         changes: the fields that they change, in the order of the rows.
         removals: the users and sites that they take away.
         issues: validation's issues and those that the platform's state adds; columns `issues.ISSUE_COLUMNS`.
-        closes: purchases that the journal could not tell, with the numbers that rows show for them.
-        observed: scope to the platform's state before the run.
+        resolved_purchases: purchases that the journal could not tell, with the numbers that rows show for them.
+        platform_state: scope to the platform's state before the run.
         fingerprint: identifies the sheets' content; see `fingerprint_of`.
     """
 
@@ -225,39 +227,39 @@ class Plan:
     changes: tuple[FieldChange, ...]
     removals: tuple[Removal, ...]
     issues: pd.DataFrame
-    closes: tuple[Purchase, ...] = ()
-    observed: Mapping[Scope, Observed]
+    resolved_purchases: tuple[Purchase, ...] = ()
+    platform_state: Mapping[Scope, PlatformState]
     fingerprint: str
 
     @cached_property
-    def counts(self) -> Counter[str]:
+    def action_counts(self) -> Counter[str]:
         """Action to number of rows."""
         return Counter(row.action for row in self.rows)
 
     @property
-    def new_numbers(self) -> int:
+    def new_number_count(self) -> int:
         """How many numbers will be bought."""
-        return self.steps_of(PROMO_NUMBERS.name, Action.CREATE)
+        return self.count_steps(PROMO_NUMBERS.name, Action.CREATE)
 
-    def steps_of(self, resource: str, action: Action) -> int:
+    def count_steps(self, resource: str, action: Action) -> int:
         """How many steps do something to a resource."""
         return sum(step.resource == resource and step.action is action for step in self.steps)
 
     @property
     def irreversible(self) -> list[str]:
         """What cannot be undone, each as the end of a sentence: `buys 3 promo numbers`."""
-        removed = Counter(one.what.split()[0] for one in self.removals)
+        removed = Counter(one.part.split()[0] for one in self.removals)
         counts = [
-            ("buys", self.new_numbers, "promo number"),
-            ("deletes", self.steps_of("promo_numbers", Action.DELETE), "promo number"),
-            ("deletes", self.steps_of("advertisers", Action.DELETE), "advertiser"),
+            ("buys", self.new_number_count, "promo number"),
+            ("deletes", self.count_steps("promo_numbers", Action.DELETE), "promo number"),
+            ("deletes", self.count_steps("advertisers", Action.DELETE), "advertiser"),
             *(("removes", count, one) for one, count in removed.items()),
         ]
         return [f"{verb} {count:,} {one}{'s' if count > 1 else ''}" for verb, count, one in counts if count]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class SavedPlan:
     """A plan that was kept.
 
     Attributes:
@@ -265,7 +267,7 @@ class Kept:
         network_id: that network.
         api_version: the version that it was made with.
         choices: what the user had decided.
-        reading: `sheet` and `resource`, as the sheet was read with.
+        read_arguments: `sheet` and `resource`, as the sheet was read with.
         source: the sheet's file name; empty for a DataFrame.
         path: the sheet's file, absolute; None where there was none.
         made_at: when it was made (UTC, ISO 8601).
@@ -277,8 +279,8 @@ class Kept:
     base_url: str
     network_id: str
     api_version: str
-    choices: Choices
-    reading: Mapping[str, str | None]
+    choices: PlanOptions
+    read_arguments: Mapping[str, str | None]
     source: str
     path: Path | None
     made_at: str

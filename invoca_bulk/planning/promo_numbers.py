@@ -9,97 +9,103 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from invoca_bulk.planning.display_values import by_id, shown
-from invoca_bulk.planning.number_update import After, missing_fields
-from invoca_bulk.planning.prior_purchases import identity_of
+from invoca_bulk.planning.display_values import display_text, index_by_id
+from invoca_bulk.planning.number_update import NumberUpdate, find_missing_fields
+from invoca_bulk.planning.prior_purchases import request_identity
 from invoca_bulk.schema import PROMO_NUMBERS, Action, paths, payloads
 from invoca_bulk.schema.issue_catalog import Problem
-from invoca_bulk.validation import Place, national, not_whole, placed
+from invoca_bulk.validation import RowRef, check_whole_object, strip_country_code, to_sheet_terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from invoca_bulk.planning.advertisers import ObjectPlanner
-    from invoca_bulk.planning.builder import Draft
-    from invoca_bulk.planning.model import Observed, Purchase, Scope
+    from invoca_bulk.planning.advertisers import AdvertiserPlanner
+    from invoca_bulk.planning.builder import PlanBuilder
+    from invoca_bulk.planning.model import PlatformState, Purchase, Scope
     from invoca_bulk.schema.field_types import Json
-    from invoca_bulk.validation import CheckedSheet
+    from invoca_bulk.validation import ValidatedSheet
 
 #: Promo numbers come after the advertisers that they need, and before those that are deleted.
-PHASE = 1
+NUMBER_PHASE = 1
 #: Numbers are given back when all others have been bought: one that the platform gives out again at once would be taken
 #: for one that the campaign had before.
-DELETE_PHASE = 2
+NUMBER_DELETE_PHASE = 2
 _NUMBER, _OWN_ID = "promo_number", "id_from_network"
-_DESTINATION = "destination_"
+_DESTINATION_PREFIX = "destination_"
 #: What a number is named by to the collection that knows it by that.
-_COLLECTIONS = {one.key: one.name for one in PROMO_NUMBERS.collections}
+_COLLECTION_BY_KEY = {one.identifier_field: one.name for one in PROMO_NUMBERS.collections}
 
 
-def scopes(sheet: CheckedSheet) -> Iterator[Scope]:
+def campaign_scopes(sheet: ValidatedSheet) -> Iterator[Scope]:
     """The campaigns whose numbers decide about a sheet's rows, those that numbers move to included."""
-    for position in sheet.to_do.nonzero()[0]:
+    for position in sheet.actionable.nonzero()[0]:
         values = sheet.values(position)
-        yield PROMO_NUMBERS.scope(values)
-        if destination := _destination(values):
+        yield PROMO_NUMBERS.scope_for(values)
+        if destination := _destination_scope(values):
             yield destination
 
 
-def unsettled(sheet: CheckedSheet) -> Iterator[Scope]:
+def unresolved_scopes(sheet: ValidatedSheet) -> Iterator[Scope]:
     """The campaigns of rows of which an earlier run could not tell what became of them."""
-    for position in (sheet.unknown & ~sheet.pending).nonzero()[0]:
+    for position in (sheet.was_unknown & ~sheet.pending).nonzero()[0]:
         with contextlib.suppress(KeyError):  # the place was blanked since
-            yield PROMO_NUMBERS.scope(sheet.values(position))
+            yield PROMO_NUMBERS.scope_for(sheet.values(position))
 
 
-def _destination(values: Mapping[str, Json]) -> Scope | None:
+def _destination_scope(values: Mapping[str, Json]) -> Scope | None:
     """Where a row wants its number to be; None: where it is."""
-    place = {path.removeprefix(_DESTINATION): value for path, value in values.items() if path.startswith(_DESTINATION)}
-    return PROMO_NUMBERS.scope(place) if place else None
+    place = {
+        path.removeprefix(_DESTINATION_PREFIX): value
+        for path, value in values.items()
+        if path.startswith(_DESTINATION_PREFIX)
+    }
+    return PROMO_NUMBERS.scope_for(place) if place else None
 
 
 class _Campaign:
     """The numbers of one campaign, by both of their names."""
 
-    def __init__(self, scope: Scope, observed: Observed) -> None:
+    def __init__(self, scope: Scope, observed: PlatformState) -> None:
         self.scope = scope
-        self.refusal = observed.refusal
+        self.refusal_reason = observed.refusal_reason
         self._objects = observed.objects
 
     @cached_property
     def _by_number(self) -> dict[str, Mapping[str, Json]]:
         field = PROMO_NUMBERS.by_path[_NUMBER]
-        return {national(str(payloads.canonical(field, one.get(_NUMBER)))): one for one in self._objects}
+        return {
+            strip_country_code(str(payloads.normalize_value(field, one.get(_NUMBER)))): one for one in self._objects
+        }
 
     @cached_property
     def _by_id(self) -> dict[str, Mapping[str, Json]]:
-        return by_id(self._objects)
+        return index_by_id(self._objects)
 
     def find(self, values: Mapping[str, Json]) -> Mapping[str, Json] | None:
         """The number that a row names, if it is here."""
         if _NUMBER in values:
-            return self._by_number.get(national(values[_NUMBER]))
+            return self._by_number.get(strip_country_code(values[_NUMBER]))
         return self._by_id.get(values.get(_OWN_ID, ""))
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Row:
+class _NumberRow:
     """One row that is to be planned.
 
     Attributes:
-        place: where it stands.
+        row_ref: where it stands.
         values: path to JSON value of its filled cells, cleared ones left out.
         changes: the same with those that are to be cleared.
         action: what it asks for; None: to be decided.
     """
 
-    place: Place
+    row_ref: RowRef
     values: Mapping[str, Json]
     changes: Mapping[str, Json]
     action: Action | None
 
     @property
-    def name(self) -> str:
+    def identifier(self) -> str:
         """What it names its number by; empty: nothing."""
         return str(self.values.get(_NUMBER) or self.values.get(_OWN_ID, ""))
 
@@ -108,272 +114,286 @@ class NumberPlanner:
     """Plans the rows of the sheets of promo numbers.
 
     Args:
-        draft: the plan so far.
+        builder: the plan so far.
         advertisers: what the plan does to the advertisers.
     """
 
-    def __init__(self, draft: Draft, advertisers: ObjectPlanner) -> None:
-        self._draft = draft
+    def __init__(self, builder: PlanBuilder, advertisers: AdvertiserPlanner) -> None:
+        self._builder = builder
         self._advertisers = advertisers
         self._campaigns: dict[Scope, _Campaign] = {}
         #: Number of the platform, by its identity in the observed state, to the first row that is about it.
-        self._taken: dict[int, Place] = {}
+        self._first_row_by_number: dict[int, RowRef] = {}
         #: Position of a row to the purchase that it could not tell, and whose number stands there now.
-        self._typed: dict[int, Purchase] = {}
+        self._purchase_by_position: dict[int, Purchase] = {}
 
-    def plan(self, number: int, sheet: CheckedSheet) -> None:
+    def plan_sheet(self, number: int, sheet: ValidatedSheet) -> None:
         """Decide about each row of a sheet; rows that an earlier run did come first, since they stand for purchases."""
-        self._carry(number, sheet)
+        self._keep_earlier_results(number, sheet)
         for position, (pending, invalid) in enumerate(zip(sheet.pending, sheet.invalid, strict=True)):
-            place = Place(number, position)
+            place = RowRef(number, position)
             if not pending:
                 continue
             if invalid:
-                self._draft.invalid(place)
+                self._builder.mark_invalid(place)
             else:
                 changes = sheet.changes(position)
-                self._decide(
-                    _Row(
-                        place=place,
+                self._decide_row(
+                    _NumberRow(
+                        row_ref=place,
                         values={path: value for path, value in changes.items() if value not in (None, [])},
                         changes=changes,
                         action=Action(changes["action"]) if "action" in changes else None,
                     )
                 )
 
-    def _carry(self, number: int, sheet: CheckedSheet) -> None:
+    def _keep_earlier_results(self, number: int, sheet: ValidatedSheet) -> None:
         """The rows of an earlier run's results; of one that it could not tell, the journal may know more by now."""
-        self._typed = {}
-        self._pass_over_shown(sheet)
+        self._purchase_by_position = {}
+        self._discard_shown_purchases(sheet)
         for position in np.flatnonzero(~sheet.pending):
-            place = Place(number, int(position))
-            purchase = self._known_now(sheet.values(position)) if sheet.unknown[position] else None
+            place = RowRef(number, int(position))
+            purchase = self._find_purchase(sheet.values(position)) if sheet.was_unknown[position] else None
             if purchase:
-                self._draft.stand(place, purchase, carried=True)
+                self._builder.use_purchase(place, purchase, from_results=True)
             else:
-                self._draft.carry(place)
+                self._builder.keep_result(place)
 
-    def _pass_over_shown(self, sheet: CheckedSheet) -> None:
+    def _discard_shown_purchases(self, sheet: ValidatedSheet) -> None:
         """Purchases whose number stands on a row are that row's, whatever else it asks for now."""
         column = sheet.by_path.get(_NUMBER)
         if column is None:
             return
-        readings = {position: column.value(position) for position in range(len(sheet.pending))}
+        readings = {position: column.parsed_cell(position) for position in range(len(sheet.pending))}
         numbers = {position: str(reading.value) for position, reading in readings.items() if reading}
-        unnamed = self._draft.earlier.shown(numbers.values())
+        unnamed = self._builder.prior_purchases.discard_shown(numbers.values())
         for position, number in numbers.items():
             is_carried = not sheet.pending[position]
             # The journal could not take the answer any more (a full disk), so that only the results have the number; or
             # the user has looked an unknown one up, and typed it in.
-            is_told = number not in unnamed or not (is_carried or sheet.unknown[position])
-            purchase = None if is_told else self._known_now(sheet.values(position))
+            is_told = number not in unnamed or not (is_carried or sheet.was_unknown[position])
+            purchase = None if is_told else self._find_purchase(sheet.values(position))
             if purchase and is_carried:
-                self._draft.closes.append(replace(purchase, number=number))
+                self._builder.resolved_purchases.append(replace(purchase, promo_number=number))
             elif purchase:
-                self._typed[position] = purchase
+                self._purchase_by_position[position] = purchase
 
-    def _known_now(self, values: Mapping[str, Json]) -> Purchase | None:
+    def _find_purchase(self, values: Mapping[str, Json]) -> Purchase | None:
         """The purchase of a row whose run could not tell what became of it."""
-        asked = {path: value for path, value in values.items() if path not in payloads.ASSIGNED}
+        asked = {path: value for path, value in values.items() if path not in payloads.ASSIGNED_FIELDS}
         for one in (values, asked):  # an id may be the row's own, or the platform's
             try:
-                path, body, _ = _request(one)
+                path, body, _ = _build_create_request(one)
             except KeyError:  # the place was blanked since
                 return None
-            if purchase := self._draft.earlier.of_run(identity_of(path, body), values.get("result_run", "")):
+            if purchase := self._builder.prior_purchases.claim_from_run(
+                request_identity(path, body), values.get("result_run", "")
+            ):
                 return purchase
         return None
 
-    def _campaign(self, scope: Scope) -> _Campaign:
+    def _campaign_for(self, scope: Scope) -> _Campaign:
         if scope not in self._campaigns:
-            self._campaigns[scope] = _Campaign(scope, self._draft.observed[scope])
+            self._campaigns[scope] = _Campaign(scope, self._builder.platform_state[scope])
         return self._campaigns[scope]
 
-    def _decide(self, row: _Row) -> None:
-        campaign = self._campaign(PROMO_NUMBERS.scope(row.values))
-        needs = self._advertisers.created.get(campaign.scope[1])
+    def _decide_row(self, row: _NumberRow) -> None:
+        campaign = self._campaign_for(PROMO_NUMBERS.scope_for(row.values))
+        needs = self._advertisers.create_step_by_id.get(campaign.scope[1])
         advertiser = campaign.scope[1]
-        refused = advertiser in self._advertisers.blamed and self._advertisers.lacks(advertiser)
-        if refused or (campaign.refusal and needs is None):
-            self._refuse_place(row, campaign)
+        refused = advertiser in self._advertisers.sibling_problems and self._advertisers.is_missing(advertiser)
+        if refused or (campaign.refusal_reason and needs is None):
+            self._refuse_campaign(row, campaign)
             return
-        destination = self._moves_to(row, campaign)
-        found = campaign.find(row.values) if row.name else None
+        destination = self._destination_campaign(row, campaign)
+        found = campaign.find(row.values) if row.identifier else None
         # A number keeps its number when it moves, and gets another id.
         there = destination.find(row.values) if destination and _NUMBER in row.values else None
         if found is not None:
-            self._on_existing(row, campaign, found, destination)
+            self._plan_existing_number(row, campaign, found, destination)
         elif destination and there is not None:
-            self._on_existing(row, destination, there, None)  # it has moved already
+            self._plan_existing_number(row, destination, there, None)  # it has moved already
         else:
-            self._on_missing(row, campaign, needs)
+            self._plan_missing_number(row, campaign, needs)
 
-    def _refuse_place(self, row: _Row, campaign: _Campaign, path: str = "") -> None:
-        beside = self._advertisers.blamed.get(campaign.scope[1])
+    def _refuse_campaign(self, row: _NumberRow, campaign: _Campaign, path: str = "") -> None:
+        beside = self._advertisers.sibling_problems.get(campaign.scope[1])
         if beside and not path:
-            self._draft.refuse(row.place, [("", beside)], about=row.name)
+            self._builder.mark_refused(row.row_ref, [("", beside)], object_label=row.identifier)
         else:
-            self._refuse(row, "campaign_not_found", path, text=campaign.refusal.rstrip("."))
+            self._refuse(row, "campaign_not_found", path, text=campaign.refusal_reason.rstrip("."))
 
-    def _moves_to(self, row: _Row, campaign: _Campaign) -> _Campaign | None:
-        scope = _destination(row.values)
-        return self._campaign(scope) if scope and scope != campaign.scope else None
+    def _destination_campaign(self, row: _NumberRow, campaign: _Campaign) -> _Campaign | None:
+        scope = _destination_scope(row.values)
+        return self._campaign_for(scope) if scope and scope != campaign.scope else None
 
     # A number that the campaign has
 
-    def _on_existing(
-        self, row: _Row, campaign: _Campaign, found: Mapping[str, Json], destination: _Campaign | None
+    def _plan_existing_number(
+        self, row: _NumberRow, campaign: _Campaign, found: Mapping[str, Json], destination: _Campaign | None
     ) -> None:
         own_id = str(found.get(_OWN_ID) or "")
-        moved = campaign.scope != PROMO_NUMBERS.scope(row.values)
-        first = self._taken.setdefault(id(found), row.place)
-        if row.action is Action.CREATE and self._is_bought(row):
+        moved = campaign.scope != PROMO_NUMBERS.scope_for(row.values)
+        first = self._first_row_by_number.setdefault(id(found), row.row_ref)
+        if row.action is Action.CREATE and self._use_prior_purchase(row):
             return
         if row.action is Action.CREATE:
-            self._refuse(row, "own_id_exists", _OWN_ID, value=row.name, number=found.get(_NUMBER, ""))
-        elif first != row.place:
-            rows = ", ".join(str(self._draft.row_number(place)) for place in (first, row.place))
+            self._refuse(row, "own_id_exists", _OWN_ID, value=row.identifier, number=found.get(_NUMBER, ""))
+        elif first != row.row_ref:
+            rows = ", ".join(str(self._builder.row_number(place)) for place in (first, row.row_ref))
             path = _NUMBER if _NUMBER in row.values else _OWN_ID
-            self._refuse(row, "duplicate_number", path, value=_about(found), rows=rows)
+            self._refuse(row, "duplicate_number", path, value=_object_label(found), rows=rows)
         elif row.values.get(_OWN_ID, own_id).strip() != own_id.strip() and not moved:
             self._refuse(row, "own_id_differs", _OWN_ID, value=row.values[_OWN_ID], other=own_id)
         elif row.action is Action.DELETE:
-            self._delete(row, campaign, found)
-        elif destination and destination.scope[1] in self._advertisers.deleted:
-            path = f"{_DESTINATION}advertiser_id_from_network"
+            self._plan_delete(row, campaign, found)
+        elif destination and destination.scope[1] in self._advertisers.deleted_ids:
+            path = f"{_DESTINATION_PREFIX}advertiser_id_from_network"
             self._refuse(row, "parent_deleted", path, value=destination.scope[1])
-        elif destination and destination.refusal:
-            self._refuse_place(row, destination, f"{_DESTINATION}advertiser_campaign_id_from_network")
+        elif destination and destination.refusal_reason:
+            self._refuse_campaign(row, destination, f"{_DESTINATION_PREFIX}advertiser_campaign_id_from_network")
         else:
-            if purchase := self._typed.get(row.place.position):  # it is there, so that the user may be believed
-                self._draft.closes.append(replace(purchase, number=str(found.get(_NUMBER))))
-            self._change(row, campaign, found, destination)
+            if purchase := self._purchase_by_position.get(
+                row.row_ref.position
+            ):  # it is there, so that the user may be believed
+                self._builder.resolved_purchases.append(replace(purchase, promo_number=str(found.get(_NUMBER))))
+            self._plan_update_or_move(row, campaign, found, destination)
 
-    def _delete(self, row: _Row, campaign: _Campaign, found: Mapping[str, Json]) -> None:
-        step = self._step(row, campaign, found, action=Action.DELETE, body=None)
-        self._draft.do(row.place, step, about=_about(found))
+    def _plan_delete(self, row: _NumberRow, campaign: _Campaign, found: Mapping[str, Json]) -> None:
+        step = self._add_step(row, campaign, found, action=Action.DELETE, body=None)
+        self._builder.assign_step(row.row_ref, step, object_label=_object_label(found))
 
-    def _change(self, row: _Row, campaign: _Campaign, found: Mapping[str, Json], destination: _Campaign | None) -> None:
-        after = After(row.changes, found)
-        if not after.changed and destination is None:
-            self._draft.leave(row.place, _about(found), found)
-        elif problems := list(after.problems(row.values)):
-            self._draft.refuse(row.place, [self._titled(row, one) for one in problems], about=_about(found))
+    def _plan_update_or_move(
+        self, row: _NumberRow, campaign: _Campaign, found: Mapping[str, Json], destination: _Campaign | None
+    ) -> None:
+        after = NumberUpdate(row.changes, found)
+        if not after.changed_values and destination is None:
+            self._builder.mark_unchanged(row.row_ref, _object_label(found), found)
+        elif problems := list(after.find_problems(row.values)):
+            self._builder.mark_refused(
+                row.row_ref, [self._in_sheet_terms(row, one) for one in problems], object_label=_object_label(found)
+            )
         else:
-            moves = {path: value for path, value in row.values.items() if path.startswith(_DESTINATION)}
-            body = after.body() | (moves if destination else {})
+            moves = {path: value for path, value in row.values.items() if path.startswith(_DESTINATION_PREFIX)}
+            body = after.build_body() | (moves if destination else {})
             action = Action.MOVE if destination else Action.UPDATE
-            to = (*destination.scope, _COLLECTIONS[_NUMBER]) if destination else ()
-            step = self._step(row, campaign, found, action=action, body=body, destination=to)
-            self._draft.do(row.place, step, about=_about(found))
-            self._tell(row, after, moves if destination else {})
-        self._warn_of_what_is_not_sent(row)
+            to = (*destination.scope, _COLLECTION_BY_KEY[_NUMBER]) if destination else ()
+            step = self._add_step(row, campaign, found, action=action, body=body, destination=to)
+            self._builder.assign_step(row.row_ref, step, object_label=_object_label(found))
+            self._add_changes(row, after, moves if destination else {})
+        self._warn_unsent_values(row)
 
-    def _warn_of_what_is_not_sent(self, row: _Row) -> None:
+    def _warn_unsent_values(self, row: _NumberRow) -> None:
         """Validation has done so for the rows of which it could know that their number exists."""
         for path in row.values if _NUMBER not in row.values else ():
-            if not PROMO_NUMBERS.by_path[paths.pattern(path)].on_update:
-                details = {"known": self._draft.title(row.place, path), "value": row.values[path]}
-                self._draft.warn(row.place, path, Problem(code="not_on_update", details=details))
+            if not PROMO_NUMBERS.by_path[paths.to_pattern(path)].applies_on_update:
+                details = {"known": self._builder.column_title(row.row_ref, path), "value": row.values[path]}
+                self._builder.add_warning(row.row_ref, path, Problem(code="not_on_update", details=details))
 
-    def _tell(self, row: _Row, after: After, moves: Mapping[str, Json]) -> None:
-        for path, (old, new) in after.changed.items():
-            self._draft.change(row.place, path, shown(PROMO_NUMBERS, path, old), shown(PROMO_NUMBERS, path, new))
+    def _add_changes(self, row: _NumberRow, after: NumberUpdate, moves: Mapping[str, Json]) -> None:
+        for path, (old, new) in after.changed_values.items():
+            self._builder.add_change(
+                row.row_ref, path, display_text(PROMO_NUMBERS, path, old), display_text(PROMO_NUMBERS, path, new)
+            )
         for path, value in moves.items():
-            old = row.values.get(path.removeprefix(_DESTINATION), "")
+            old = row.values.get(path.removeprefix(_DESTINATION_PREFIX), "")
             if old != value:
-                self._draft.change(row.place, path, old, value)
+                self._builder.add_change(row.row_ref, path, old, value)
 
-    def _step(self, row: _Row, campaign: _Campaign, found: Mapping[str, Json], **about: object) -> int:
+    def _add_step(self, row: _NumberRow, campaign: _Campaign, found: Mapping[str, Json], **attributes: object) -> int:
         """A step on a number that exists, addressed by what the row names it by."""
         key = _NUMBER if _NUMBER in row.values else _OWN_ID
-        return self._draft.step(
+        return self._builder.add_step(
             resource=PROMO_NUMBERS.name,
-            path=(*campaign.scope, _COLLECTIONS[key], str(found[key])),
+            path=(*campaign.scope, _COLLECTION_BY_KEY[key], str(found[key])),
             own_id=row.values.get(_OWN_ID, ""),
-            phase=DELETE_PHASE if about["action"] is Action.DELETE else PHASE,
-            before=found,
-            **about,
+            phase=NUMBER_DELETE_PHASE if attributes["action"] is Action.DELETE else NUMBER_PHASE,
+            snapshot=found,
+            **attributes,
         )
 
     # A number that it does not have
 
-    def _on_missing(self, row: _Row, campaign: _Campaign, needs: int | None) -> None:
+    def _plan_missing_number(self, row: _NumberRow, campaign: _Campaign, depends_on: int | None) -> None:
         if _NUMBER in row.values:
-            known = self._draft.title(row.place, _NUMBER)
-            self._refuse(row, "number_not_found", _NUMBER, value=row.name, known=known)
-        elif row.action in {Action.UPDATE, Action.MOVE, Action.DELETE} or _destination(row.values):
-            self._refuse(row, "own_id_not_found", _OWN_ID, value=row.name)
-        elif campaign.scope[1] in self._advertisers.deleted:
+            known = self._builder.column_title(row.row_ref, _NUMBER)
+            self._refuse(row, "number_not_found", _NUMBER, value=row.identifier, known=known)
+        elif row.action in {Action.UPDATE, Action.MOVE, Action.DELETE} or _destination_scope(row.values):
+            self._refuse(row, "own_id_not_found", _OWN_ID, value=row.identifier)
+        elif campaign.scope[1] in self._advertisers.deleted_ids:
             self._refuse(row, "parent_deleted", "advertiser_id_from_network", value=campaign.scope[1])
-        elif problems := list(_lacks(row.values)):
-            self._draft.refuse(row.place, [self._titled(row, one) for one in problems], about=row.name)
+        elif problems := list(_find_missing_values(row.values)):
+            self._builder.mark_refused(
+                row.row_ref, [self._in_sheet_terms(row, one) for one in problems], object_label=row.identifier
+            )
         else:
-            self._create(row, needs)
+            self._plan_create(row, depends_on)
 
-    def _create(self, row: _Row, needs: int | None) -> None:
-        path, body, own_id = _request(row.values)
-        identity = identity_of(path, body)
-        cells = self._one_of(row.place)
-        bought = [self._draft.earlier.claim(identity) for _ in range(row.values.get("quantity", 1))]
+    def _plan_create(self, row: _NumberRow, depends_on: int | None) -> None:
+        path, body, own_id = _build_create_request(row.values)
+        identity = request_identity(path, body)
+        cells = self._cells_with_quantity_one(row.row_ref)
+        bought = [self._builder.prior_purchases.claim(identity) for _ in range(row.values.get("quantity", 1))]
         for purchase in bought:
             if purchase:
-                self._draft.stand(row.place, purchase)
+                self._builder.use_purchase(row.row_ref, purchase)
             else:
-                step = self._draft.step(
+                step = self._builder.add_step(
                     resource=PROMO_NUMBERS.name,
                     action=Action.CREATE,
                     path=path,
                     body=body,
                     own_id=own_id,
-                    once=True,
+                    non_idempotent=True,
                     identity=identity,
-                    phase=PHASE,
-                    needs=needs,
+                    phase=NUMBER_PHASE,
+                    depends_on=depends_on,
                 )
-                self._draft.do(row.place, step, about=own_id)
-            self._draft.recent(row.place, cells)
+                self._builder.assign_step(row.row_ref, step, object_label=own_id)
+            self._builder.replace_last_cells(row.row_ref, cells)
         for name, value in () if all(bought) else row.values.items():
-            if PROMO_NUMBERS.by_path[paths.pattern(name)].is_sent:
-                self._draft.change(row.place, name, "", shown(PROMO_NUMBERS, name, value))
+            if PROMO_NUMBERS.by_path[paths.to_pattern(name)].is_sent:
+                self._builder.add_change(row.row_ref, name, "", display_text(PROMO_NUMBERS, name, value))
 
-    def _is_bought(self, row: _Row) -> bool:
+    def _use_prior_purchase(self, row: _NumberRow) -> bool:
         """Whether an earlier run has created just this, under an id that is therefore taken."""
-        path, body, _ = _request(row.values)
-        purchase = self._draft.earlier.claim(identity_of(path, body))
+        path, body, _ = _build_create_request(row.values)
+        purchase = self._builder.prior_purchases.claim(request_identity(path, body))
         if purchase:
-            self._draft.stand(row.place, purchase)
+            self._builder.use_purchase(row.row_ref, purchase)
         return purchase is not None
 
-    def _one_of(self, place: Place) -> tuple[str, ...]:
+    def _cells_with_quantity_one(self, place: RowRef) -> tuple[str, ...]:
         """A row of the results stands for one number: its quantity is 1, or blank where it was."""
-        cells, sheet = self._draft.cells(place), self._draft.checked.sheets[place.sheet]
+        cells, sheet = self._builder.cells(place), self._builder.validated_book.sheets[place.sheet_index]
         column = sheet.by_path.get("quantity")
         at = list(sheet.sheet.frame.columns).index(column.column.header) if column else -1
         return cells if at < 0 or not cells[at].strip() else (*cells[:at], "1", *cells[at + 1 :])
 
-    def _refuse(self, row: _Row, code: str, path: str, **details: Json) -> None:
-        self._draft.refuse(row.place, [(path, Problem(code=code, details=details))], about=row.name)
+    def _refuse(self, row: _NumberRow, code: str, path: str, **details: Json) -> None:
+        self._builder.mark_refused(
+            row.row_ref, [(path, Problem(code=code, details=details))], object_label=row.identifier
+        )
 
-    def _titled(self, row: _Row, problem: Problem) -> tuple[str, Problem]:
+    def _in_sheet_terms(self, row: _NumberRow, problem: Problem) -> tuple[str, Problem]:
         """A problem with the path of its cell, in the words of the sheet."""
         path = problem.column or ""
-        return path, placed(PROMO_NUMBERS, problem, self._draft.title(row.place, path))
+        return path, to_sheet_terms(PROMO_NUMBERS, problem, self._builder.column_title(row.row_ref, path))
 
 
-def _request(values: Mapping[str, Json]) -> tuple[tuple[str, ...], dict[str, Json], str]:
+def _build_create_request(values: Mapping[str, Json]) -> tuple[tuple[str, ...], dict[str, Json], str]:
     """What a row that creates sends: address, body, and the id that it chose."""
     own_id = values.get(_OWN_ID, "")
-    collection = _COLLECTIONS[_OWN_ID if own_id else _NUMBER]
-    return (*PROMO_NUMBERS.scope(values), collection), payloads.body(PROMO_NUMBERS, values), own_id
+    collection = _COLLECTION_BY_KEY[_OWN_ID if own_id else _NUMBER]
+    return (*PROMO_NUMBERS.scope_for(values), collection), payloads.request_body(PROMO_NUMBERS, values), own_id
 
 
-def _lacks(values: Mapping[str, Json]) -> Iterator[Problem]:
+def _find_missing_values(values: Mapping[str, Json]) -> Iterator[Problem]:
     """What a new number lacks; validation could not know that the row creates one."""
-    yield from missing_fields(values, "create a number (the campaign has none with this id)")
-    yield from (one for _, one in not_whole(PROMO_NUMBERS, values))
+    yield from find_missing_fields(values, "create a number (the campaign has none with this id)")
+    yield from (one for _, one in check_whole_object(PROMO_NUMBERS, values))
 
 
-def _about(found: Mapping[str, Json]) -> str:
+def _object_label(found: Mapping[str, Json]) -> str:
     """A number as people call it."""
     return str(found.get(_NUMBER) or found.get(_OWN_ID) or "")

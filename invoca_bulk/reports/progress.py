@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Self
 
 from tqdm import TqdmWarning
 
-from invoca_bulk.config.settings import in_kernel, is_terminal
-from invoca_bulk.schema.result_columns import DONE
+from invoca_bulk.config.settings import is_in_kernel, is_terminal
+from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES
 
 with warnings.catch_warnings():
     # A notebook without ipywidgets gets a terminal's bar, which is no reason for a warning of several lines.
@@ -18,56 +18,58 @@ with warnings.catch_warnings():
     from tqdm.auto import tqdm
 
 if TYPE_CHECKING:
-    from invoca_bulk.execution import Tally
+    from invoca_bulk.execution import RunCounters
 
 
-class Bar:
+class ProgressBar:
     """Shows a run's tally: done, failed, rate and time left; a context manager.
 
     Args:
-        tally: what the run counts.
+        counters: what the run counts.
         show: whether to show anything; without a terminal or a notebook nothing is shown in any case.
     """
 
-    def __init__(self, tally: Tally, *, show: bool) -> None:
-        self._tally = tally
-        self._shown = tally.before
+    def __init__(self, counters: RunCounters, *, show: bool) -> None:
+        self._counters = counters
+        self._drawn_count = counters.finished_before
         # A terminal may report no width at all; tqdm would then draw nothing.
-        width = None if in_kernel() else min(120, shutil.get_terminal_size().columns)
-        is_shown = show and _is_looked_at()
-        self._bar = tqdm(total=tally.total, initial=tally.before, unit=" rows", disable=not is_shown, ncols=width)
+        width = None if is_in_kernel() else min(120, shutil.get_terminal_size().columns)
+        is_shown = show and _is_visible()
+        self._bar = tqdm(
+            total=counters.total, initial=counters.finished_before, unit=" rows", disable=not is_shown, ncols=width
+        )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.tick()
+        self.redraw()
         self._bar.close()
 
-    def say(self, text: str) -> None:
+    def queue_message(self, text: str) -> None:
         """Have a sentence printed with the next tick: in the caller's own thread, that of a notebook's cell."""
-        self._tally.said.append(text)
+        self._counters.messages.append(text)
 
-    def tick(self) -> None:
+    def redraw(self) -> None:
         """Draw what has changed, and say what there is to say."""
-        while self._tally.said:
-            _print(self._tally.said.pop(0))
-        outcomes = dict(self._tally.outcomes)
+        while self._counters.messages:
+            _print_above_bar(self._counters.messages.pop(0))
+        outcomes = dict(self._counters.outcomes)
         ended = sum(outcomes.values())
-        done = sum(count for outcome, count in outcomes.items() if outcome in DONE)
+        done = sum(count for outcome, count in outcomes.items() if outcome in SUCCESS_OUTCOMES)
         known: dict[str, object] = {"done": done, "not_done": ended - done}
-        limit = {"limit": f"{self._tally.rate:.3g}/s"} if self._tally.rate else {}
+        limit = {"limit": f"{self._counters.rate:.3g}/s"} if self._counters.rate else {}
         self._bar.set_postfix(known | limit, refresh=False)
-        self._bar.update(max(0, ended - self._shown))
-        self._shown = ended
+        self._bar.update(max(0, ended - self._drawn_count))
+        self._drawn_count = ended
 
 
-def _is_looked_at() -> bool:
-    return in_kernel() or is_terminal(sys.stderr)
+def _is_visible() -> bool:
+    return is_in_kernel() or is_terminal(sys.stderr)
 
 
-def _print(text: str) -> None:
+def _print_above_bar(text: str) -> None:
     """Print a sentence without breaking the bar."""
-    if _is_looked_at():
+    if _is_visible():
         # What a notebook gets on standard error is red, as if something were wrong.
-        tqdm.write(text, file=sys.stdout if in_kernel() else sys.stderr)
+        tqdm.write(text, file=sys.stdout if is_in_kernel() else sys.stderr)

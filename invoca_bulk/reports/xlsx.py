@@ -1,4 +1,4 @@
-"""Writing xlsx: a workbook is described by `Page`s, and `write` streams it out.
+"""Writing xlsx: a workbook is described by `WorksheetSpec`s, and `write_workbook` streams it out.
 
 XlsxWriter makes the workbook, in its `constant_memory` mode: a row is on the disk before the next one is asked for, so
 nothing can go back to an earlier row, and tables and automatic widths do not exist. Every cell is text, whatever it
@@ -26,8 +26,8 @@ from xlsxwriter.exceptions import FileCreateError
 from xlsxwriter.utility import xl_col_to_name
 from xlsxwriter.worksheet import Worksheet
 
-from invoca_bulk.errors import OutputUnwritable
-from invoca_bulk.schema.issue_catalog import marked
+from invoca_bulk.errors import OutputError
+from invoca_bulk.schema.issue_catalog import add_marker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,26 +39,26 @@ if TYPE_CHECKING:
 # Excel's limits; text is counted in UTF-16 units.
 MAX_ROWS = 1_048_576
 MAX_COLUMNS = 16_384
-MAX_TEXT = 32_767
-MAX_SHEET_NAME = 31
+MAX_CELL_UTF16_UNITS = 32_767
+MAX_SHEET_NAME_LENGTH = 31
 
 #: So many notes a workbook; Excel gets slow with more. The cells after that are coloured only.
 MAX_NOTES = 5_000
-NOTES_END = (
+NOTES_LIMIT_TEXT = (
     "The cells from here on are coloured without a note, to keep Excel fast: the issues sheet lists all of them."
 )
 #: Stands at the end of a text that Excel's limit has cut.
-CUT_MARK = " … [cut: Excel's limit]"
+TRUNCATION_MARK = " … [cut: Excel's limit]"
 #: The hidden sheet with the choices of the dropdowns.
-LISTS = "lists"
+LISTS_SHEET_NAME = "lists"
 
 #: Dropdowns and limits hold for so many rows below the header.
-_CHECKED_ROWS = 10_000
+_VALIDATED_ROWS = 10_000
 #: Column widths are taken from so many rows.
-_SAMPLE = 100
-_NARROWEST, _WIDEST = 10, 52
+_WIDTH_SAMPLE_ROWS = 100
+_MIN_COLUMN_WIDTH, _MAX_COLUMN_WIDTH = 10, 52
 #: A fixed date, so that the same pages give the same bytes.
-_CREATED = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+_CREATED_AT = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
 
 class Style(Enum):
@@ -76,7 +76,7 @@ class Style(Enum):
     ERROR = "error"
 
 
-_ON_DARK = {"bold": True, "font_color": "#FFFFFF", "valign": "vcenter"}
+_DARK_HEADER_FORMAT = {"bold": True, "font_color": "#FFFFFF", "valign": "vcenter"}
 
 #: Style to XlsxWriter's format properties.
 FORMATS: Mapping[Style, Mapping[str, object]] = {
@@ -85,8 +85,8 @@ FORMATS: Mapping[Style, Mapping[str, object]] = {
     Style.MUTED: {"italic": True, "font_color": "#7F7F7F"},
     Style.WRAP: {"text_wrap": True, "valign": "top"},
     Style.TITLE: {"bold": True, "font_size": 14},
-    Style.HEADER: {**_ON_DARK, "bg_color": "#44546A"},
-    Style.REQUIRED: {**_ON_DARK, "bg_color": "#C55A11"},
+    Style.HEADER: {**_DARK_HEADER_FORMAT, "bg_color": "#44546A"},
+    Style.REQUIRED: {**_DARK_HEADER_FORMAT, "bg_color": "#C55A11"},
     Style.OK: {"bg_color": "#C6EFCE", "font_color": "#006100"},
     Style.WARNING: {"bg_color": "#FFEB9C", "font_color": "#7F6000"},
     Style.ERROR: {"bg_color": "#FFC7CE", "font_color": "#9C0006"},
@@ -109,7 +109,7 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choices:
+class Dropdown:
     """A dropdown.
 
     Attributes:
@@ -122,69 +122,69 @@ class Choices:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Whole numbers from `minimum` to `maximum`, both included; `strict` as in `Choices`."""
+class IntegerRange:
+    """Whole numbers from `minimum` to `maximum`, both included; `strict` as in `Dropdown`."""
 
     minimum: int
     maximum: int
     strict: bool = True
 
 
-_NOTHING: Mapping[int, Any] = MappingProxyType({})
+_EMPTY_MAPPING: Mapping[int, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Page:
+class WorksheetSpec:
     """One worksheet.
 
     Attributes:
         name: its name; what Excel does not allow in a name is replaced.
         header: the first row; a `str` gets the header's colour.
         rows: all others; consumed once, one row at a time. A row may be shorter or longer than the header.
-        choices: column number, from 0, to its dropdown.
-        limits: column number, from 0, to the numbers that it takes.
+        dropdowns: column number, from 0, to its dropdown.
+        integer_ranges: column number, from 0, to the numbers that it takes.
         widths: column number, from 0, to its width in characters; all others are as wide as the first rows need.
-        table: whether the header stays in sight and has filters.
-        hidden: whether the sheet is out of sight; never the first one.
+        is_table: whether the header stays in sight and has filters.
+        is_hidden: whether the sheet is out of sight; never the first one.
     """
 
     name: str
     header: Sequence[str | Cell]
     rows: Iterable[Sequence[str | Cell]]
-    choices: Mapping[int, Choices] = field(default_factory=lambda: _NOTHING)
-    limits: Mapping[int, Limits] = field(default_factory=lambda: _NOTHING)
-    widths: Mapping[int, float] = field(default_factory=lambda: _NOTHING)
-    table: bool = True
-    hidden: bool = False
+    dropdowns: Mapping[int, Dropdown] = field(default_factory=lambda: _EMPTY_MAPPING)
+    integer_ranges: Mapping[int, IntegerRange] = field(default_factory=lambda: _EMPTY_MAPPING)
+    widths: Mapping[int, float] = field(default_factory=lambda: _EMPTY_MAPPING)
+    is_table: bool = True
+    is_hidden: bool = False
 
 
-def text_of(cell: str | Cell) -> str:
+def cell_text(cell: str | Cell) -> str:
     """The text of a cell, for the formats that have nothing else."""
     return cell.text if isinstance(cell, Cell) else cell
 
 
-def write(target: BinaryIO, pages: Sequence[Page]) -> None:
+def write_workbook(target: BinaryIO, worksheets: Sequence[WorksheetSpec]) -> None:
     """Write a workbook; the same pages give the same bytes.
 
     Args:
         target: where to; nothing is written to it before the workbook is complete (see `files.write_file`).
-        pages: its worksheets, in order.
+        worksheets: its worksheets, in order.
 
     Raises:
-        OutputUnwritable: a page has more rows or columns than a worksheet can hold.
+        OutputError: a page has more rows or columns than a worksheet can hold.
         OSError: the folder for temporary files is full or cannot be written.
     """
-    *names, lists = sheet_names([*(page.name for page in pages), LISTS])
-    addresses = _addresses(pages, lists)
+    *names, lists = sheet_names([*(page.name for page in worksheets), LISTS_SHEET_NAME])
+    addresses = _assign_dropdown_ranges(worksheets, lists)
     # Into memory first (zipped, it is small): a target that fails halfway leaves a zip file that cannot be closed.
     packed = io.BytesIO()
     with tempfile.TemporaryDirectory(prefix="invoca-bulk-") as folder, contextlib.ExitStack() as unclosed:
         options = {"constant_memory": True, "tmpdir": folder, "use_zip64": True}
-        book = _Book(xlsxwriter.Workbook(packed, options), addresses, unclosed)
-        for name, page in zip(names, pages, strict=True):
-            book.add(name, page)
+        book = _WorkbookWriter(xlsxwriter.Workbook(packed, options), addresses, unclosed)
+        for name, page in zip(names, worksheets, strict=True):
+            book.add_worksheet(name, page)
         if addresses:
-            book.add(lists, _lists_page(addresses))
+            book.add_worksheet(lists, _build_lists_worksheet(addresses))
         book.close()
     target.write(packed.getbuffer())
 
@@ -193,44 +193,44 @@ def sheet_names(names: Iterable[str]) -> list[str]:
     """The names as Excel allows them: without its special characters, at most 31 characters, and each only once."""
     allowed: list[str] = []
     for name in names:
-        clean = re.sub(r"[\[\]:*?/\\\x00-\x1f]", "_", _sound(name)).strip("' ")
+        clean = re.sub(r"[\[\]:*?/\\\x00-\x1f]", "_", _sanitize(name)).strip("' ")
         # An empty name cannot be, and Excel keeps `History` for itself.
         base = f"{clean}_" if clean.casefold() in {"", "history"} else clean
         taken = {one.casefold() for one in allowed}
-        allowed.append(next(one for one in _variants(base) if one.casefold() not in taken))
+        allowed.append(next(one for one in _candidate_names(base) if one.casefold() not in taken))
     return allowed
 
 
-def _variants(name: str) -> Iterator[str]:
+def _candidate_names(name: str) -> Iterator[str]:
     for number in count(1):
         ending = f" {number}" if number > 1 else ""
-        yield f"{_cut(name, MAX_SHEET_NAME - len(ending), mark='').rstrip(chr(39))}{ending}"
+        yield f"{_truncate(name, MAX_SHEET_NAME_LENGTH - len(ending), mark='').rstrip(chr(39))}{ending}"
 
 
 # Text
 
 
 #: What cannot stand in XML as it is: `_x0041_` would be read as an A, and spaces at the ends be dropped.
-_SPECIAL = re.compile(r"[&<>\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|_x[0-9A-Fa-f]{4}_|\A\s|\s\Z")
-_IMPOSSIBLE = re.compile(r"[\ud800-\udfff\ufffe\uffff]")
-_ESCAPED = re.compile(r"[\x00-\x08\x0b-\x1f]|_(?=x[0-9A-Fa-f]{4}_)")
+_NEEDS_ESCAPING = re.compile(r"[&<>\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|_x[0-9A-Fa-f]{4}_|\A\s|\s\Z")
+_INVALID_CHARACTERS = re.compile(r"[\ud800-\udfff\ufffe\uffff]")
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f]|_(?=x[0-9A-Fa-f]{4}_)")
 
 
-def _sound(text: str) -> str:
+def _sanitize(text: str) -> str:
     """The text without halves of surrogate pairs and non-characters, which no file can hold; each leaves a mark."""
-    return _IMPOSSIBLE.sub("\ufffd", text)
+    return _INVALID_CHARACTERS.sub("\ufffd", text)
 
 
-def keeps(text: str) -> bool:
+def can_round_trip(text: str) -> bool:
     """Whether a cell gives a text back as it is: neither cut nor with characters that no workbook can hold."""
-    return _fits(text) and not _IMPOSSIBLE.search(text)
+    return _is_within_limit(text) and not _INVALID_CHARACTERS.search(text)
 
 
-def _fits(text: str) -> bool:
-    return len(text) <= MAX_TEXT // 2 or len(text.encode("utf-16-le")) <= 2 * MAX_TEXT
+def _is_within_limit(text: str) -> bool:
+    return len(text) <= MAX_CELL_UTF16_UNITS // 2 or len(text.encode("utf-16-le")) <= 2 * MAX_CELL_UTF16_UNITS
 
 
-def _cut(text: str, limit: int, mark: str = CUT_MARK) -> str:
+def _truncate(text: str, limit: int, mark: str = TRUNCATION_MARK) -> str:
     """The text cut to so many UTF-16 units, with a mark where that was done."""
     units = text.encode("utf-16-le")
     if len(units) <= 2 * limit:
@@ -239,60 +239,68 @@ def _cut(text: str, limit: int, mark: str = CUT_MARK) -> str:
     return units[: 2 * (limit - len(mark))].decode("utf-16-le", "ignore") + mark
 
 
-def _xml(text: str) -> str:
+def _to_cell_xml(text: str) -> str:
     """The text as it stands in a cell's XML; control characters in Excel's own way: `_x000D_`."""
-    sound = _sound(text)
+    sound = _sanitize(text)
     # The mark keeps what was cut from being taken for the whole text when the file is read again.
-    cut = sound if _fits(sound) else _cut(marked("cell_too_long", sound), MAX_TEXT)
-    escaped = escape(_ESCAPED.sub(lambda match: f"_x{ord(match[0]):04X}_", cut))
+    cut = sound if _is_within_limit(sound) else _truncate(add_marker("cell_too_long", sound), MAX_CELL_UTF16_UNITS)
+    escaped = escape(_CONTROL_CHARACTERS.sub(lambda match: f"_x{ord(match[0]):04X}_", cut))
     return f'<t xml:space="preserve">{escaped}</t>'
 
 
 # The workbook
 
 
-class _Sheet(Worksheet):  # type: ignore[misc]  # XlsxWriter has no types
+class _RowWorksheet(Worksheet):  # type: ignore[misc]  # XlsxWriter has no types
     """A worksheet that takes whole rows.
 
     XlsxWriter's own `write_string` costs ten times as much a cell. The rows go where it writes its own ones in
     `constant_memory` mode; `test_workbook` reads them back, so that a change inside XlsxWriter cannot pass unseen.
     """
 
-    def append(self, number: int, cells: Sequence[str | Cell], looks: _Looks) -> None:
+    def append_row(self, number: int, cells: Sequence[str | Cell], styles: _SharedStyles) -> None:
         """Write a row; `number` counts from 0 and must grow."""
         row = number + 1
-        plain = looks.attributes[Style.PLAIN]
+        plain = styles.style_attributes[Style.PLAIN]
         parts = []
-        for letters, cell in zip(_columns(), cells, strict=False):
+        for letters, cell in zip(_column_letters(), cells, strict=False):
             if type(cell) is not str:
-                parts.append(self._styled(f"{letters}{row}", cell, looks))
+                parts.append(self._styled_cell_xml(f"{letters}{row}", cell, styles))
             elif cell:
-                xml = _xml(cell) if len(cell) > _LONG or _SPECIAL.search(cell) else f"<t>{cell}</t>"
-                parts.append(f'<c r="{letters}{row}"{plain}{_TEXT}{xml}{_END}')
+                xml = (
+                    _to_cell_xml(cell)
+                    if len(cell) > _SAFE_TEXT_LENGTH or _NEEDS_ESCAPING.search(cell)
+                    else f"<t>{cell}</t>"
+                )
+                parts.append(f'<c r="{letters}{row}"{plain}{_INLINE_TEXT_OPEN}{xml}{_INLINE_TEXT_CLOSE}')
         self._check_dimensions(number, max(len(cells) - 1, 0))  # tells the worksheet how large it is
         self.row_data_fh.write(f'<row r="{row}">{"".join(parts)}</row>')
         self.previous_row = row
 
-    def _styled(self, address: str, cell: str | Cell, looks: _Looks) -> str:
+    def _styled_cell_xml(self, address: str, cell: str | Cell, styles: _SharedStyles) -> str:
         cell = Cell(text=cell) if isinstance(cell, str) else cell
-        if cell.note and (note := looks.next_note(cell.note)):
+        if cell.note and (note := styles.take_note(cell.note)):
             self.write_comment(address, note, _note_size(note))
-        attributes = f' r="{address}"{looks.attributes[cell.style]}'
-        return f"<c{attributes}{_TEXT}{_xml(cell.text)}{_END}" if cell.text else f"<c{attributes}/>"
+        attributes = f' r="{address}"{styles.style_attributes[cell.style]}'
+        return (
+            f"<c{attributes}{_INLINE_TEXT_OPEN}{_to_cell_xml(cell.text)}{_INLINE_TEXT_CLOSE}"
+            if cell.text
+            else f"<c{attributes}/>"
+        )
 
     def close_rows(self) -> None:
         """Close the temporary file, whatever happened before; harmless when it is closed."""
         self.row_data_fh.close()
 
 
-_TEXT = ' t="inlineStr"><is>'
-_END = "</is></c>"
+_INLINE_TEXT_OPEN = ' t="inlineStr"><is>'
+_INLINE_TEXT_CLOSE = "</is></c>"
 #: Texts up to this length cannot be over Excel's limit, even if each character has two units.
-_LONG = MAX_TEXT // 2
+_SAFE_TEXT_LENGTH = MAX_CELL_UTF16_UNITS // 2
 
 
 @functools.cache
-def _columns() -> tuple[str, ...]:
+def _column_letters() -> tuple[str, ...]:
     """The letters of all columns: A to XFD."""
     return tuple(xl_col_to_name(number) for number in range(MAX_COLUMNS))
 
@@ -304,87 +312,93 @@ def _note_size(note: str) -> dict[str, int]:
 
 
 @dataclass(kw_only=True)
-class _Looks:
+class _SharedStyles:
     """What all sheets of a workbook share.
 
     Attributes:
         formats: style to XlsxWriter's format.
-        attributes: style to the XML attribute of a cell.
+        style_attributes: style to the XML attribute of a cell.
         notes_left: so many notes may still be written.
     """
 
     formats: Mapping[Style, Format]
-    attributes: Mapping[Style, str]
+    style_attributes: Mapping[Style, str]
     notes_left: int = MAX_NOTES
 
-    def next_note(self, note: str) -> str:
+    def take_note(self, note: str) -> str:
         """The note as it is written; empty when there were too many."""
         if not self.notes_left:
             return ""
         self.notes_left -= 1
-        ending = "" if self.notes_left else f"\n\n{NOTES_END}"
-        return _cut(_sound(note), MAX_TEXT - len(ending)) + ending
+        ending = "" if self.notes_left else f"\n\n{NOTES_LIMIT_TEXT}"
+        return _truncate(_sanitize(note), MAX_CELL_UTF16_UNITS - len(ending)) + ending
 
 
-def _looks(workbook: Workbook) -> _Looks:
+def _make_shared_styles(workbook: Workbook) -> _SharedStyles:
     formats = {style: workbook.add_format({"num_format": "@", **FORMATS[style]}) for style in Style}
-    attributes = {style: f' s="{one._get_xf_index()}"' for style, one in formats.items()}  # noqa: SLF001  see `_Sheet`
-    return _Looks(formats=formats, attributes=attributes)
+    attributes = {style: f' s="{one._get_xf_index()}"' for style, one in formats.items()}  # noqa: SLF001  see `_RowWorksheet`
+    return _SharedStyles(formats=formats, style_attributes=attributes)
 
 
-class _Book:
+class _WorkbookWriter:
     """The workbook while it is written."""
 
-    def __init__(self, workbook: Workbook, addresses: Mapping[Choices, str], unclosed: ExitStack) -> None:
+    def __init__(self, workbook: Workbook, addresses: Mapping[Dropdown, str], unclosed: ExitStack) -> None:
         self._workbook = workbook
-        self._addresses = addresses
-        self._unclosed = unclosed
-        self._looks = _looks(workbook)
-        workbook.set_properties({"created": _CREATED})
+        self._dropdown_ranges = addresses
+        self._exit_stack = unclosed
+        self._shared_styles = _make_shared_styles(workbook)
+        workbook.set_properties({"created": _CREATED_AT})
 
-    def add(self, name: str, page: Page) -> None:
+    def add_worksheet(self, name: str, page: WorksheetSpec) -> None:
         """Write one page."""
-        sheet = self._workbook.add_worksheet(name, worksheet_class=_Sheet)
-        self._unclosed.callback(sheet.close_rows)
-        if page.hidden:
+        sheet = self._workbook.add_worksheet(name, worksheet_class=_RowWorksheet)
+        self._exit_stack.callback(sheet.close_rows)
+        if page.is_hidden:
             sheet.hide()
         rows = iter(page.rows)
-        sample = list(islice(rows, _SAMPLE))
-        self._set_columns(sheet, page, sample)
+        sample = list(islice(rows, _WIDTH_SAMPLE_ROWS))
+        self._set_column_widths(sheet, page, sample)
         last = self._write_rows(sheet, page, chain(sample, rows))
-        self._set_checks(sheet, page)
+        self._add_data_validations(sheet, page)
         # Without this, each code such as 805 gets a green corner: "number stored as text".
-        sheet.ignore_errors({"number_stored_as_text": f"A1:{_columns()[-1]}{MAX_ROWS}"})
+        sheet.ignore_errors({"number_stored_as_text": f"A1:{_column_letters()[-1]}{MAX_ROWS}"})
         sheet.set_landscape()
         sheet.fit_to_pages(1, 0)  # printed, all columns stand on one page
-        if page.table:
+        if page.is_table:
             sheet.freeze_panes(1, 0)
             sheet.autofilter(0, 0, last, len(page.header) - 1)
 
-    def _set_columns(self, sheet: _Sheet, page: Page, sample: Sequence[Sequence[str | Cell]]) -> None:
+    def _set_column_widths(
+        self, sheet: _RowWorksheet, page: WorksheetSpec, sample: Sequence[Sequence[str | Cell]]
+    ) -> None:
         """Widths, and the text format, which holds for the empty cells below as well."""
-        widths = {**_widths(page, sample), **page.widths}
+        widths = {**_estimate_widths(page, sample), **page.widths}
         for column, width in widths.items():
-            sheet.set_column(column, column, width, self._looks.formats[Style.PLAIN])
+            sheet.set_column(column, column, width, self._shared_styles.formats[Style.PLAIN])
 
-    def _write_rows(self, sheet: _Sheet, page: Page, rows: Iterable[Sequence[str | Cell]]) -> int:
+    def _write_rows(self, sheet: _RowWorksheet, page: WorksheetSpec, rows: Iterable[Sequence[str | Cell]]) -> int:
         """Write the header and the rows; gives the number of the last row, from 0."""
         header = [Cell(text=one, style=Style.HEADER) if isinstance(one, str) else one for one in page.header]
         number = 0
         for number, cells in enumerate(chain([header], rows)):
             if number >= MAX_ROWS or len(cells) > MAX_COLUMNS:
-                raise OutputUnwritable(
+                raise OutputError(
                     f"A worksheet has room for {MAX_ROWS:,} rows and {MAX_COLUMNS:,} columns, and {page.name!r} "
                     "has more. Write it as .csv."
                 )
-            sheet.append(number, cells, self._looks)
+            sheet.append_row(number, cells, self._shared_styles)
         return number
 
-    def _set_checks(self, sheet: _Sheet, page: Page) -> None:
-        for column, choices in page.choices.items():
-            sheet.data_validation(1, column, _CHECKED_ROWS, column, _dropdown(choices, self._addresses[choices]))
-        for column, limits in page.limits.items():
-            sheet.data_validation(1, column, _CHECKED_ROWS, column, _whole_number(limits, f"{_columns()[column]}2"))
+    def _add_data_validations(self, sheet: _RowWorksheet, page: WorksheetSpec) -> None:
+        for column, choices in page.dropdowns.items():
+            sheet.data_validation(
+                1, column, _VALIDATED_ROWS, column, _dropdown_validation(choices, self._dropdown_ranges[choices])
+            )
+        for column, limits in page.integer_ranges.items():
+            sheet.data_validation(
+                1, column, _VALIDATED_ROWS, column, _integer_validation(limits, f"{_column_letters()[column]}2")
+            )
 
     def close(self) -> None:
         """Put the workbook together."""
@@ -397,35 +411,37 @@ class _Book:
             raise wrapped from None
 
 
-def _widths(page: Page, sample: Sequence[Sequence[str | Cell]]) -> dict[int, float]:
+def _estimate_widths(page: WorksheetSpec, sample: Sequence[Sequence[str | Cell]]) -> dict[int, float]:
     """Column to width in characters, roughly: the header in full, with room for its filter, and most of the texts."""
     widths = {}
     for column, texts in enumerate(zip_longest(page.header, *sample, fillvalue="")):
-        lengths = [len(text_of(text)) for text in texts]
-        lengths[0] += 5 if page.table else 0
-        widths[column] = float(min(max(*lengths, _NARROWEST), _WIDEST))
+        lengths = [len(cell_text(text)) for text in texts]
+        lengths[0] += 5 if page.is_table else 0
+        widths[column] = float(min(max(*lengths, _MIN_COLUMN_WIDTH), _MAX_COLUMN_WIDTH))
     return widths
 
 
 # Dropdowns and limits
 
 
-def _addresses(pages: Iterable[Page], name: str) -> dict[Choices, str]:
+def _assign_dropdown_ranges(worksheets: Iterable[WorksheetSpec], name: str) -> dict[Dropdown, str]:
     """Choices to the cells of the lists sheet that hold them: a dropdown's own list ends at 255 characters."""
-    distinct = dict.fromkeys(choices for page in pages for choices in page.choices.values())
+    distinct = dict.fromkeys(choices for page in worksheets for choices in page.dropdowns.values())
     return {
         choices: f"='{name}'!${letters}$2:${letters}${len(choices.values) + 1}"
-        for letters, choices in zip(_columns(), distinct, strict=False)
+        for letters, choices in zip(_column_letters(), distinct, strict=False)
     }
 
 
-def _lists_page(addresses: Mapping[Choices, str]) -> Page:
+def _build_lists_worksheet(addresses: Mapping[Dropdown, str]) -> WorksheetSpec:
     columns = [choices.values for choices in addresses]
     header = [f"choices {number}" for number in range(1, len(columns) + 1)]
-    return Page(name=LISTS, header=header, rows=zip_longest(*columns, fillvalue=""), table=False, hidden=True)
+    return WorksheetSpec(
+        name=LISTS_SHEET_NAME, header=header, rows=zip_longest(*columns, fillvalue=""), is_table=False, is_hidden=True
+    )
 
 
-def _dropdown(choices: Choices, address: str) -> dict[str, str]:
+def _dropdown_validation(choices: Dropdown, address: str) -> dict[str, str]:
     return {
         "validate": "list",
         "source": address,
@@ -435,7 +451,7 @@ def _dropdown(choices: Choices, address: str) -> dict[str, str]:
     }
 
 
-def _whole_number(limits: Limits, first: str) -> dict[str, str]:
+def _integer_validation(limits: IntegerRange, first: str) -> dict[str, str]:
     """A formula, since Excel's own check for whole numbers refuses every cell that is formatted as text."""
     value = f"VALUE({first})"
     formula = f"AND({value}=INT({value}),{value}>={limits.minimum},{value}<={limits.maximum})"

@@ -13,10 +13,20 @@ written down a second time in `routes`, so that an error on one side is seen by 
 
 from __future__ import annotations
 
-from invoca_bulk.sandbox_server.fault_types import KINDS
-from invoca_bulk.sandbox_server.faults import ALL, Faults, parse
-from invoca_bulk.sandbox_server.platform_model import CampaignKey, Issued
-from invoca_bulk.sandbox_server.serve import Sandbox, run
+from invoca_bulk.sandbox_server.fault_types import FAULT_TYPES
+from invoca_bulk.sandbox_server.faults import FAULT_NAMES, Faults, parse_faults
+from invoca_bulk.sandbox_server.platform_model import CampaignKey, LedgerEntry
+from invoca_bulk.sandbox_server.serve import Sandbox, serve_forever
 from invoca_bulk.sandbox_server.store import Store
 
-__all__ = ["ALL", "KINDS", "CampaignKey", "Faults", "Issued", "Sandbox", "Store", "parse", "run"]
+__all__ = [
+    "FAULT_NAMES",
+    "FAULT_TYPES",
+    "CampaignKey",
+    "Faults",
+    "LedgerEntry",
+    "Sandbox",
+    "Store",
+    "parse_faults",
+    "serve_forever",
+]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import Response
 
-from invoca_bulk.errors import SettingInvalid
-from invoca_bulk.sandbox_server.requests import Refusal, not_found, not_understood
+from invoca_bulk.errors import ConfigError
+from invoca_bulk.sandbox_server.requests import ApiError, bad_request, not_found
 from invoca_bulk.sandbox_server.routes import VERSIONS
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from invoca_bulk.sandbox_server.serve import Sandbox
     from invoca_bulk.schema.field_types import Json
 
-_BELOW = "/sandbox/"
+_PATH_PREFIX = "/sandbox/"
 
 
-def _ledger(sandbox: Sandbox, _sent: bytes) -> Json:
+def _get_ledger(sandbox: Sandbox, _sent: bytes) -> Json:
     """All numbers that were really issued, in order."""
     return [
         {
@@ -31,56 +31,56 @@ def _ledger(sandbox: Sandbox, _sent: bytes) -> Json:
             "number": one.number,
             "own_id": one.own_id,
             "body": dict(one.body),
-            "sequence": one.sequence,
+            "sequence": one.request_number,
         }
         for one in sandbox.store.ledger
     ]
 
 
-def _state(sandbox: Sandbox, _sent: bytes) -> Json:
+def _get_state(sandbox: Sandbox, _sent: bytes) -> Json:
     """What is there now, as the newest version of the API shows it."""
     version, networks = VERSIONS[-1], sandbox.store.networks.values()
     return {
         "campaigns": [
-            {**vars(one.key), "numbers": [number.answer(version) for number in one.numbers.values()]}
+            {**vars(one.key), "numbers": [number.to_json(version) for number in one.numbers.values()]}
             for network in networks
             for one in network.campaigns.values()
         ],
         "advertisers": [
-            {"network_id": network.id, **one.answer(version)}
+            {"network_id": network.id, **one.to_json(version)}
             for network in networks
             for one in network.advertisers.values()
         ],
-        "requests": sandbox.store.requests,
-        "faults": _faults(sandbox, b""),
+        "requests": sandbox.store.request_count,
+        "faults": _get_faults(sandbox, b""),
     }
 
 
-def _faults(sandbox: Sandbox, _sent: bytes) -> Json:
+def _get_faults(sandbox: Sandbox, _sent: bytes) -> Json:
     faults = sandbox.faults
     return {"settings": faults.settings(), "counts": dict(faults.counts), "pending": faults.pending}
 
 
-def _change(sandbox: Sandbox, sent: bytes) -> Json:
+def _change_faults(sandbox: Sandbox, sent: bytes) -> Json:
     """Change the settings that are named, all or none."""
     try:
         sandbox.faults.change(**json.loads(sent))
-    except SettingInvalid as error:
-        raise not_understood(str(error)) from None
+    except ConfigError as error:
+        raise bad_request(str(error)) from None
     except (TypeError, ValueError):
-        raise not_understood("The body is not a JSON object. Send one with the names of the settings.") from None
-    return _faults(sandbox, b"")
+        raise bad_request("The body is not a JSON object. Send one with the names of the settings.") from None
+    return _get_faults(sandbox, b"")
 
 
 _ROUTES: Mapping[tuple[str, str], Callable[[Sandbox, bytes], Json]] = {
-    ("GET", "ledger"): _ledger,
-    ("GET", "state"): _state,
-    ("GET", "faults"): _faults,
-    ("PUT", "faults"): _change,
+    ("GET", "ledger"): _get_ledger,
+    ("GET", "state"): _get_state,
+    ("GET", "faults"): _get_faults,
+    ("PUT", "faults"): _change_faults,
 }
 
 
-class Control:
+class AdminApi:
     """An ASGI layer: what is asked of it meets no fault and is no request of the platform's.
 
     Args:
@@ -94,26 +94,26 @@ class Control:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it on."""
-        if not scope["path"].startswith(_BELOW):
+        if not scope["path"].startswith(_PATH_PREFIX):
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        response = self._response(request, await request.body())
+        response = self._respond(request, await request.body())
         await response(scope, receive, send)
 
-    def _response(self, request: Request, sent: bytes) -> Response:
+    def _respond(self, request: Request, sent: bytes) -> Response:
         try:
-            status, body = 200, self._done(request, sent)
-        except Refusal as refusal:
+            status, body = 200, self._handle(request, sent)
+        except ApiError as refusal:
             status, body = refusal.status, refusal.body
         return Response(json.dumps(body), status_code=status, media_type="application/json")
 
-    def _done(self, request: Request, sent: bytes) -> Json:
+    def _handle(self, request: Request, sent: bytes) -> Json:
         if request.headers.get("authorization") != self._sandbox.token:
-            raise Refusal(401, {"message": "The token is missing or not accepted."})
-        name = request.url.path.removeprefix(_BELOW)
+            raise ApiError(401, {"message": "The token is missing or not accepted."})
+        name = request.url.path.removeprefix(_PATH_PREFIX)
         if (request.method, name) not in _ROUTES:
-            known = ", ".join(f"{verb} {_BELOW}{name}" for verb, name in _ROUTES)
+            known = ", ".join(f"{verb} {_PATH_PREFIX}{name}" for verb, name in _ROUTES)
             raise not_found(f"this address; there are {known}")
         with self._sandbox.store.lock:
             return _ROUTES[request.method, name](self._sandbox, sent)

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from invoca_bulk.schema.field_types import Json
 
-_COUNTRY = "1"
+_COUNTRY_CODE = "1"
 _AREA_CODE_DIGITS = 3
 #: The number plan's descriptions that are no state's name of ours.
-_DESCRIBED = {
+_STATES_BY_DESCRIPTION = {
     "Washington State": ("WA",),
     "Washington D.C.": ("DC",),
     "British Colombia": ("BC",),
@@ -31,10 +31,10 @@ _DESCRIBED = {
     **{name: (code,) for code, name in STATES.items()},
 }
 #: The number plan keeps the territories apart from the states.
-_TERRITORIES = {"AS": {"684"}, "GU": {"671"}, "MP": {"670"}, "PR": {"787", "939"}, "VI": {"340"}}
+_TERRITORY_AREA_CODES = {"AS": {"684"}, "GU": {"671"}, "MP": {"670"}, "PR": {"787", "939"}, "VI": {"340"}}
 
 #: Where the first three digits of US zip codes pass to another state; empty: not in use, or the military.
-_ZIP_STARTS: list[str] = re.findall(
+_ZIP_RANGES: list[str] = re.findall(
     r"\S+",
     """
 000- 005NY 006PR 008VI 009PR 010MA 028RI 030NH 039ME 050VT 055MA 056VT 060CT 070NJ 090- 100NY 150PA 197DE 200DC
@@ -44,8 +44,8 @@ _ZIP_STARTS: list[str] = re.findall(
 962- 967HI 969GU 970OR 980WA 995AK
 """,
 )
-_ZIP_FROM = [start[:3] for start in _ZIP_STARTS]
-_POSTAL_LETTERS = {
+_ZIP_RANGE_STARTS = [start[:3] for start in _ZIP_RANGES]
+_PROVINCE_BY_LETTER = {
     **dict(zip("ABCETVRSY", ("NL", "NS", "PE", "NB", "AB", "BC", "MB", "SK", "YT"), strict=True)),
     **dict.fromkeys("KLMNP", "ON"),
     **dict.fromkeys("GHJ", "QC"),
@@ -53,7 +53,7 @@ _POSTAL_LETTERS = {
 }
 
 
-def serving(center: Mapping[str, Json]) -> frozenset[str]:
+def area_codes_for(center: Mapping[str, Json]) -> frozenset[str]:
     """The area codes of a local center: of its tn_prefix, its zip code's state, or its city, else its state.
 
     Empty when no area code is known for it. The search radius and the state's border are not looked at.
@@ -61,48 +61,48 @@ def serving(center: Mapping[str, Json]) -> frozenset[str]:
     if code := center.get("tn_prefix"):
         return frozenset({code})
     if zip_code := center.get("zipcode"):
-        return _of_states().get(zip_state(zip_code), frozenset())
+        return _area_codes_by_state().get(state_of_zip_code(zip_code), frozenset())
     state = center["state"]
-    in_state = _of_states().get(state, frozenset())
-    return (_of_cities().get((center["city"].casefold(), state), frozenset()) & in_state) or in_state
+    in_state = _area_codes_by_state().get(state, frozenset())
+    return (_area_codes_by_city().get((center["city"].casefold(), state), frozenset()) & in_state) or in_state
 
 
-def zip_state(zip_code: str) -> str:
+def state_of_zip_code(zip_code: str) -> str:
     """The code of the state or province that a zip code lies in; empty when none uses it."""
     if zip_code[0].isalpha():
-        return _POSTAL_LETTERS.get(zip_code[0], "")
-    return _ZIP_STARTS[bisect_right(_ZIP_FROM, zip_code[:3]) - 1][3:].strip("-")
+        return _PROVINCE_BY_LETTER.get(zip_code[0], "")
+    return _ZIP_RANGES[bisect_right(_ZIP_RANGE_STARTS, zip_code[:3]) - 1][3:].strip("-")
 
 
-def _described() -> Iterator[tuple[str, str]]:
+def _area_descriptions() -> Iterator[tuple[str, str]]:
     """Digits after the country code, and the place that they stand for."""
     from phonenumbers.geodata import GEOCODE_DATA  # noqa: PLC0415  takes half a second, and few requests need it
 
     for digits, names in GEOCODE_DATA.items():
-        if digits.startswith(_COUNTRY) and "en" in names:
-            yield digits.removeprefix(_COUNTRY), names["en"]
+        if digits.startswith(_COUNTRY_CODE) and "en" in names:
+            yield digits.removeprefix(_COUNTRY_CODE), names["en"]
 
 
-def _states(description: str) -> tuple[str, ...]:
+def _parse_states(description: str) -> tuple[str, ...]:
     """`New Jersey` or `San Antonio, TX` to codes of states."""
     state = description.rpartition(", ")[2]
-    return (state,) if state in STATES else _DESCRIBED.get(description, ())
+    return (state,) if state in STATES else _STATES_BY_DESCRIPTION.get(description, ())
 
 
 @functools.cache
-def _of_states() -> dict[str, frozenset[str]]:
-    codes = defaultdict(set, {state: set(own) for state, own in _TERRITORIES.items()})
-    for digits, description in _described():
+def _area_codes_by_state() -> dict[str, frozenset[str]]:
+    codes = defaultdict(set, {state: set(own) for state, own in _TERRITORY_AREA_CODES.items()})
+    for digits, description in _area_descriptions():
         if len(digits) == _AREA_CODE_DIGITS:
-            for state in _states(description):
+            for state in _parse_states(description):
                 codes[state].add(digits)
     return {state: frozenset(own) for state, own in codes.items()}
 
 
 @functools.cache
-def _of_cities() -> dict[tuple[str, str], frozenset[str]]:
+def _area_codes_by_city() -> dict[tuple[str, str], frozenset[str]]:
     codes = defaultdict(set)
-    for digits, description in _described():
+    for digits, description in _area_descriptions():
         city, comma, state = description.rpartition(", ")
         if comma:
             codes[city.casefold(), state].add(digits[:_AREA_CODE_DIGITS])

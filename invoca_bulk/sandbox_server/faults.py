@@ -14,56 +14,63 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from invoca_bulk.errors import SettingInvalid
-from invoca_bulk.sandbox_server.fault_types import KINDS, OVER_LIMIT, SOUND
-from invoca_bulk.sandbox_server.validated_fields import Setting, names, number, number_or_none, share, whole_number
+from invoca_bulk.errors import ConfigError
+from invoca_bulk.sandbox_server.fault_types import FAULT_TYPES, NO_FAULT, OVER_LIMIT
+from invoca_bulk.sandbox_server.validated_fields import (
+    ValidatedField,
+    parse_names,
+    parse_number,
+    parse_optional_number,
+    parse_share,
+    parse_whole_number,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from invoca_bulk.sandbox_server.fault_types import Kind
+    from invoca_bulk.sandbox_server.fault_types import FaultType
     from invoca_bulk.schema.field_types import Json
 
-ALL = tuple(KINDS)
+FAULT_NAMES = tuple(FAULT_TYPES)
 VERBS = ("GET", "POST", "PUT", "DELETE")
 _LIMIT = "limit"
 #: What a request comes to, by the name under which it is counted.
-_REACTIONS: dict[str | None, Kind] = {_LIMIT: OVER_LIMIT, None: SOUND}
-_REACTIONS.update(KINDS)
+_FAULT_TYPE_BY_COUNT_NAME: dict[str | None, FaultType] = {_LIMIT: OVER_LIMIT, None: NO_FAULT}
+_FAULT_TYPE_BY_COUNT_NAME.update(FAULT_TYPES)
 
 
-def _limit(value: Json) -> float | None:
-    return None if value is None else number(value, least=1e-6)
+def _parse_limit(value: Json) -> float | None:
+    return None if value is None else parse_number(value, minimum=1e-6)
 
 
-def _weights(value: Json) -> Mapping[str, float]:
+def _parse_weights(value: Json) -> Mapping[str, float]:
     """Kind to weight; kinds without a weight have equal ones."""
-    given = value if isinstance(value, Mapping) else dict.fromkeys(names(value), 1.0)
-    weights = {_known_kind(name): number(weight) for name, weight in given.items()}
+    given = value if isinstance(value, Mapping) else dict.fromkeys(parse_names(value), 1.0)
+    weights = {_require_known_fault(name): parse_number(weight) for name, weight in given.items()}
     if not sum(weights.values()):
         raise ValueError
     return weights
 
 
-def _verbs(value: Json) -> frozenset[str]:
-    verbs = frozenset(names(value))
+def _parse_verbs(value: Json) -> frozenset[str]:
+    verbs = frozenset(parse_names(value))
     if not verbs <= set(VERBS):
         raise ValueError
     return verbs
 
 
-def _script(value: Json) -> deque[str | None]:
-    return deque(None if name is None else _known_kind(name) for name in names(value))
+def _parse_script(value: Json) -> deque[str | None]:
+    return deque(None if name is None else _require_known_fault(name) for name in parse_names(value))
 
 
-def _known_kind(name: str) -> str:
-    if name not in KINDS:
-        raise _unknown(name)
+def _require_known_fault(name: str) -> str:
+    if name not in FAULT_TYPES:
+        raise _unknown_name_error(name)
     return name
 
 
-_SECONDS = "a number of seconds, 0 or more"
-_FEW = "names of kinds, such as drop_after+429, in Python also a dict of kind to weight"
+_SECONDS_HINT = "a number of seconds, 0 or more"
+_FAULT_NAMES_HINT = "names of kinds, such as drop_after+429, in Python also a dict of kind to weight"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -94,33 +101,37 @@ class Faults:
         pending: how many requests wait for their work to be done, after their settle delay.
 
     Raises:
-        SettingInvalid: a value cannot be used, or a name is not known.
+        ConfigError: a value cannot be used, or a name is not known.
     """
 
-    rate: Setting[float] = Setting(0.0, share, "a share of the requests from 0 to 1, or from 0% to 100%")
-    kinds: Setting[Mapping[str, float]] = Setting(ALL, _weights, _FEW)
-    verbs: Setting[frozenset[str]] = Setting(("POST", "PUT", "DELETE"), _verbs, f"some of {'+'.join(VERBS)}")
-    seed: Setting[int] = Setting(0, whole_number, "a whole number")
-    limit: Setting[float | None] = Setting(None, _limit, "a number of requests a second above 0")
-    limit_retry_after: Setting[float | None] = Setting(None, number_or_none, _SECONDS)
-    settle_delay: Setting[float] = Setting(0.0, number, _SECONDS)
-    list_lag: Setting[float] = Setting(0.0, number, _SECONDS)
-    stall: Setting[float] = Setting(1.0, number, _SECONDS)
-    slow: Setting[float] = Setting(0.3, number, _SECONDS)
-    retry_after: Setting[float] = Setting(1.0, number, _SECONDS)
-    script: Setting[deque[str | None]] = Setting((), _script, _FEW)
+    rate: ValidatedField[float] = ValidatedField(
+        0.0, parse_share, "a share of the requests from 0 to 1, or from 0% to 100%"
+    )
+    kinds: ValidatedField[Mapping[str, float]] = ValidatedField(FAULT_NAMES, _parse_weights, _FAULT_NAMES_HINT)
+    verbs: ValidatedField[frozenset[str]] = ValidatedField(
+        ("POST", "PUT", "DELETE"), _parse_verbs, f"some of {'+'.join(VERBS)}"
+    )
+    seed: ValidatedField[int] = ValidatedField(0, parse_whole_number, "a whole number")
+    limit: ValidatedField[float | None] = ValidatedField(None, _parse_limit, "a number of requests a second above 0")
+    limit_retry_after: ValidatedField[float | None] = ValidatedField(None, parse_optional_number, _SECONDS_HINT)
+    settle_delay: ValidatedField[float] = ValidatedField(0.0, parse_number, _SECONDS_HINT)
+    list_lag: ValidatedField[float] = ValidatedField(0.0, parse_number, _SECONDS_HINT)
+    stall: ValidatedField[float] = ValidatedField(1.0, parse_number, _SECONDS_HINT)
+    slow: ValidatedField[float] = ValidatedField(0.3, parse_number, _SECONDS_HINT)
+    retry_after: ValidatedField[float] = ValidatedField(1.0, parse_number, _SECONDS_HINT)
+    script: ValidatedField[deque[str | None]] = ValidatedField((), _parse_script, _FAULT_NAMES_HINT)
     counts: Counter[str] = field(default_factory=Counter, init=False)
     pending: int = field(default=0, init=False)
-    _decided: int = field(default=0, init=False)
+    _draw_count: int = field(default=0, init=False)
     _tokens: float = field(default=math.inf, init=False)
-    _filled_at: float = field(default=0.0, init=False)
+    _refilled_at: float = field(default=0.0, init=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
 
     def __repr__(self) -> str:
-        return f"Faults(on={self.on}, counts={dict(self.counts)})"
+        return f"Faults(on={self.is_active}, counts={dict(self.counts)})"
 
     @property
-    def on(self) -> bool:
+    def is_active(self) -> bool:
         """Whether anything can go wrong at present."""
         return bool(self.rate or self.limit or self.list_lag or self.script)
 
@@ -128,9 +139,9 @@ class Faults:
         """Change some settings at once, or none when one of them is wrong.
 
         Raises:
-            SettingInvalid: a value cannot be used, or a name is not known.
+            ConfigError: a value cannot be used, or a name is not known.
         """
-        checked = {name: _setting(name).checked(value) for name, value in settings.items()}
+        checked = {name: _setting_by_name(name).validate(value) for name, value in settings.items()}
         with self._lock:
             vars(self).update(checked)
 
@@ -138,23 +149,23 @@ class Faults:
         """The settings as `change` takes them, as JSON values."""
         with self._lock:
             listed = {"verbs": sorted(self.verbs), "script": list(self.script), "kinds": dict(self.kinds)}
-            return {name: listed.get(name, getattr(self, name)) for name in SETTINGS}
+            return {name: listed.get(name, getattr(self, name)) for name in FAULT_SETTINGS}
 
-    def next(self, verb: str) -> Kind:
+    def next_fault(self, verb: str) -> FaultType:
         """What the next request comes to; counted at once."""
         with self._lock:
-            name = self._choice(verb)
+            name = self._choose_fault(verb)
             if name:
                 self.counts[name] += 1
-            return _REACTIONS[name]
+            return _FAULT_TYPE_BY_COUNT_NAME[name]
 
-    def count(self, name: str) -> None:
+    def record_fault(self, name: str) -> None:
         """Count one more of what was done."""
         with self._lock:
             self.counts[name] += 1
 
     @contextlib.contextmanager
-    def putting_off(self) -> Iterator[None]:
+    def deferred(self) -> Iterator[None]:
         """While the work of a request waits."""
         with self._lock:
             self.counts["settle_delay"] += 1
@@ -165,49 +176,51 @@ class Faults:
             with self._lock:
                 self.pending -= 1
 
-    def _choice(self, verb: str) -> str | None:
-        if self.limit is not None and not self._let_through(self.limit):
+    def _choose_fault(self, verb: str) -> str | None:
+        if self.limit is not None and not self._take_limit_token(self.limit):
             return _LIMIT
         if verb not in self.verbs:
             return None
         if self.script:
             return self.script.popleft()
-        return self._drawn() if self.rate else None
+        return self._draw_fault() if self.rate else None
 
-    def _drawn(self) -> str | None:
-        self._decided += 1
+    def _draw_fault(self) -> str | None:
+        self._draw_count += 1
         # A generator for each request, so that its fate depends on nothing but its place in the order.
-        luck = random.Random(f"{self.seed}/{self._decided}")  # noqa: S311  repeatable, guards nothing
+        luck = random.Random(f"{self.seed}/{self._draw_count}")  # noqa: S311  repeatable, guards nothing
         if luck.random() >= self.rate:
             return None
         return luck.choices(list(self.kinds), list(self.kinds.values()))[0]
 
-    def _let_through(self, limit: float) -> bool:
+    def _take_limit_token(self, limit: float) -> bool:
         """A token bucket that holds one second's worth of requests, and room for one at least."""
         now = time.monotonic()
-        self._tokens = min(max(1.0, limit), self._tokens + (now - self._filled_at) * limit)
-        self._filled_at = now
+        self._tokens = min(max(1.0, limit), self._tokens + (now - self._refilled_at) * limit)
+        self._refilled_at = now
         if self._tokens < 1:
             return False
         self._tokens -= 1
         return True
 
 
-SETTINGS: Mapping[str, Setting[Json]] = {name: one for name, one in vars(Faults).items() if isinstance(one, Setting)}
+FAULT_SETTINGS: Mapping[str, ValidatedField[Json]] = {
+    name: one for name, one in vars(Faults).items() if isinstance(one, ValidatedField)
+}
 
 
-def _setting(name: str) -> Setting[Json]:
-    if name not in SETTINGS:
-        raise _unknown(name)
-    return SETTINGS[name]
+def _setting_by_name(name: str) -> ValidatedField[Json]:
+    if name not in FAULT_SETTINGS:
+        raise _unknown_name_error(name)
+    return FAULT_SETTINGS[name]
 
 
-def _unknown(name: str) -> SettingInvalid:
-    known = f"Kinds of faults are {', '.join(KINDS)}; settings are {', '.join(SETTINGS)}."
-    return SettingInvalid(f"The sandbox has no fault {name!r}. {known}")
+def _unknown_name_error(name: str) -> ConfigError:
+    known = f"Kinds of faults are {', '.join(FAULT_TYPES)}; settings are {', '.join(FAULT_SETTINGS)}."
+    return ConfigError(f"The sandbox has no fault {name!r}. {known}")
 
 
-def parse(text: str, *, seed: int = 0) -> Faults:
+def parse_faults(text: str, *, seed: int = 0) -> Faults:
     """Faults from text: `20%`, `drop_after=5%,429=10%`, `20%,kinds=cut+slow,limit=10,settle_delay=1`.
 
     Args:
@@ -216,15 +229,17 @@ def parse(text: str, *, seed: int = 0) -> Faults:
         seed: the seed, unless the text gives one.
 
     Raises:
-        SettingInvalid: a value cannot be used, or a name is not known.
+        ConfigError: a value cannot be used, or a name is not known.
     """
-    given = dict(_part(part.strip()) for part in text.split(",") if part.strip())
+    given = dict(_parse_part(part.strip()) for part in text.split(",") if part.strip())
     shares = {
-        name: SETTINGS["rate"].checked(value, f"the share of {name}") for name, value in given.items() if name in KINDS
+        name: FAULT_SETTINGS["rate"].validate(value, f"the share of {name}")
+        for name, value in given.items()
+        if name in FAULT_TYPES
     }
-    settings: dict[str, Json] = {name: value for name, value in given.items() if name not in KINDS}
+    settings: dict[str, Json] = {name: value for name, value in given.items() if name not in FAULT_TYPES}
     if shares and not settings.keys().isdisjoint({"rate", "kinds"}):
-        raise SettingInvalid(
+        raise ConfigError(
             f"The faults {text!r} give a share for all kinds and one for some. Give one share alone, as in 20%, or one "
             "for each kind, as in drop_after=5%,429=10%."
         )
@@ -235,7 +250,7 @@ def parse(text: str, *, seed: int = 0) -> Faults:
     return faults
 
 
-def _part(part: str) -> tuple[str, str]:
+def _parse_part(part: str) -> tuple[str, str]:
     """Name and value of one part; a share alone is the rate."""
     if "=" not in part and part.endswith("%"):
         return "rate", part
@@ -243,10 +258,10 @@ def _part(part: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def faults_of(given: Json) -> Faults:
+def to_faults(given: Json) -> Faults:
     """Faults from what a `Sandbox` is given: these themselves, or text."""
     if isinstance(given, Faults):
         return given
     if isinstance(given, str):
-        return parse(given)
+        return parse_faults(given)
     raise TypeError

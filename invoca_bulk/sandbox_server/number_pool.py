@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from invoca_bulk.schema.field_types import Json
 
 #: 800 is left out: next to nothing of it is free in reality.
-TOLL_FREE = ("833", "844", "855", "866", "877", "888")
+TOLL_FREE_CODES = ("833", "844", "855", "866", "877", "888")
 #: N11 are services, 555 is fiction, the others are used for tests and for recorded information.
-_NOT_IN_USE = {"211", "311", "411", "511", "555", "611", "711", "811", "911", "950", "958", "959", "976"}
-_EXCHANGES = tuple(str(number) for number in range(200, 1000) if str(number) not in _NOT_IN_USE)
-_LINES = 10_000
-#: Has no divisor in common with `_LINES`, so that its multiples come to every line once.
-_STRIDE = 7919
+_UNUSED_EXCHANGES = {"211", "311", "411", "511", "555", "611", "711", "811", "911", "950", "958", "959", "976"}
+_EXCHANGES = tuple(str(number) for number in range(200, 1000) if str(number) not in _UNUSED_EXCHANGES)
+_LINES_PER_EXCHANGE = 10_000
+#: Has no divisor in common with `_LINES_PER_EXCHANGE`, so that its multiples come to every line once.
+_LINE_STRIDE = 7919
 
 
 class NumberPool:
@@ -32,42 +32,42 @@ class NumberPool:
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._toll_free = chain.from_iterable(repeat(TOLL_FREE))
-        self._free: dict[str, Iterator[str]] = {}
+        self._toll_free_codes = chain.from_iterable(repeat(TOLL_FREE_CODES))
+        self._unissued: dict[str, Iterator[str]] = {}
 
-    def take(self, body: Mapping[str, Json]) -> str | None:
+    def allocate(self, body: Mapping[str, Json]) -> str | None:
         """The next number that a request's body allows, 10 digits; None when there is none.
 
         Without a local center a toll-free one, as the documentation says; the whitelist then has no meaning.
         """
         center = {name: value for name, value in (body.get("local_center") or {}).items() if value}
         if not center:
-            return self._next(next(self._toll_free))
-        codes = area_codes.serving(center)
+            return self._next_number(next(self._toll_free_codes))
+        codes = area_codes.area_codes_for(center)
         if whitelist := body.get("tn_prefix_whitelist"):
             codes &= frozenset(whitelist)
-        numbers = (self._next(code) for code in sorted(codes))
+        numbers = (self._next_number(code) for code in sorted(codes))
         return next((number for number in numbers if number), None)
 
-    def _next(self, code: str) -> str | None:
-        if code not in self._free:
+    def _next_number(self, code: str) -> str | None:
+        if code not in self._unissued:
             shuffled = random.Random(f"{self._seed}/{code}")  # noqa: S311  scattered, not secret
-            self._free[code] = _numbers(code, shuffled.sample(_EXCHANGES, len(_EXCHANGES)))
-        return next(self._free[code], None)
+            self._unissued[code] = _generate_numbers(code, shuffled.sample(_EXCHANGES, len(_EXCHANGES)))
+        return next(self._unissued[code], None)
 
 
-def _numbers(code: str, exchanges: list[str]) -> Iterator[str]:
+def _generate_numbers(code: str, exchanges: list[str]) -> Iterator[str]:
     """Every number of an area code, one from each exchange in turn."""
-    for turn in range(_LINES):
+    for turn in range(_LINES_PER_EXCHANGE):
         for exchange in tuple(exchanges):
-            if turn or _exists(code, exchange):
-                line = (turn + int(exchange)) * _STRIDE % _LINES
+            if turn or _is_valid_exchange(code, exchange):
+                line = (turn + int(exchange)) * _LINE_STRIDE % _LINES_PER_EXCHANGE
                 yield f"{code}{exchange}{line:04}"
             else:
                 exchanges.remove(exchange)
 
 
-def _exists(code: str, exchange: str) -> bool:
+def _is_valid_exchange(code: str, exchange: str) -> bool:
     """Whether the number plan has opened an exchange; it never looks at the digits after it."""
     import phonenumbers  # noqa: PLC0415  heavy, and `--help` does not need it
 

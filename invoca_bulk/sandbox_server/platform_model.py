@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from invoca_bulk.schema.field_types import Json
 
 #: Where the documentation's `object_url` would lead; `.invalid` resolves nowhere.
-_PAGES = "https://sandbox.invalid"
+_PAGES_URL = "https://sandbox.invalid"
 #: Deprecated and always false from this version on.
-_REPORTS_END = "2026-02-01"
+_REPORTS_DEPRECATED_SINCE = "2026-02-01"
 PERFORMANCE_FLAGS = (
     "notify_on_performance_notifications",
     "notify_on_monthly_campaign_performance_reports",
@@ -43,7 +43,7 @@ class CampaignKey:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Issued:
+class LedgerEntry:
     """One number that was really issued, and so billed.
 
     Attributes:
@@ -51,14 +51,14 @@ class Issued:
         number: the promo number, 10 digits.
         own_id: the client's own id of it; None when the platform chose one.
         body: the JSON object that was sent, without a token.
-        sequence: the number of the request, counted over all requests from 1.
+        request_number: the number of the request, counted over all requests from 1.
     """
 
     campaign: CampaignKey
     number: str
     own_id: str | None
     body: Mapping[str, Json]
-    sequence: int
+    request_number: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,16 +80,16 @@ class Advertiser:
         """The name, unique in the network."""
         return str(self.values["name"])
 
-    def answer(self, version: str) -> dict[str, Json]:
+    def to_json(self, version: str) -> dict[str, Json]:
         """The advertiser as one version of the API shows it."""
-        url = f"{_PAGES}/advertisers/{self.id}"
-        users = [_user_answer(user, version) for user in self.users]
+        url = f"{_PAGES_URL}/advertisers/{self.id}"
+        users = [_user_to_json(user, version) for user in self.users]
         return {"id": self.id, "object_url": url, **self.values, "users": users}
 
 
-def _user_answer(user: Mapping[str, Json], version: str) -> dict[str, Json]:
+def _user_to_json(user: Mapping[str, Json], version: str) -> dict[str, Json]:
     shown = dict(user)
-    if version >= _REPORTS_END:
+    if version >= _REPORTS_DEPRECATED_SINCE:
         shown |= dict.fromkeys(PERFORMANCE_FLAGS, False)
     if version >= _LOGIN_SINCE:
         shown["can_login_via_platform"] = True
@@ -97,7 +97,7 @@ def _user_answer(user: Mapping[str, Json], version: str) -> dict[str, Json]:
 
 
 @dataclass(kw_only=True)
-class Number:
+class PromoNumber:
     """One promo number.
 
     Attributes:
@@ -112,13 +112,13 @@ class Number:
     promo_number: str
     values: dict[str, Json]
 
-    def answer(self, version: str) -> dict[str, Json]:
+    def to_json(self, version: str) -> dict[str, Json]:
         """The number as one version of the API shows it."""
         return {
             "id": self.id,
             "id_from_network": self.id_from_network,
             "promo_number": self.promo_number,
-            "object_url": f"{_PAGES}/promo_numbers/{self.id}",
+            "object_url": f"{_PAGES_URL}/promo_numbers/{self.id}",
             **{name: value for name, value in self.values.items() if version >= _SHOWN_SINCE.get(name, "")},
         }
 
@@ -140,50 +140,50 @@ class Campaign:
 
     key: CampaignKey
     custom_data: dict[str, str] = field(default_factory=dict)
-    numbers: dict[str, Number] = field(default_factory=dict)
-    by_id: dict[str, Number] = field(default_factory=dict)
+    numbers: dict[str, PromoNumber] = field(default_factory=dict)
+    by_id: dict[str, PromoNumber] = field(default_factory=dict)
 
-    def add(self, number: Number) -> None:
+    def add(self, number: PromoNumber) -> None:
         """Take a number in."""
         self.numbers[number.promo_number] = number
         self.by_id[number.id_from_network] = number
 
-    def remove(self, number: Number) -> None:
+    def remove(self, number: PromoNumber) -> None:
         """Let a number go."""
         del self.numbers[number.promo_number]
         del self.by_id[number.id_from_network]
 
 
 @dataclass(kw_only=True)
-class Network:
+class SandboxNetwork:
     """One network; what another network holds is nothing to it.
 
     Attributes:
         id: the network's id.
         advertisers: `id_from_network` to advertiser.
-        names: name to `id_from_network` of the advertiser that has it.
+        advertiser_ids_by_name: name to `id_from_network` of the advertiser that has it.
         campaigns: key to campaign.
         campaign_counts: an advertiser's `id_from_network` to how many campaigns it has.
     """
 
     id: str
     advertisers: dict[str, Advertiser] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
+    advertiser_ids_by_name: dict[str, str] = field(default_factory=dict)
     campaigns: dict[CampaignKey, Campaign] = field(default_factory=dict)
     campaign_counts: Counter[str] = field(default_factory=Counter)
 
-    def put(self, advertiser_id: str, advertiser: Advertiser) -> None:
+    def put_advertiser(self, advertiser_id: str, advertiser: Advertiser) -> None:
         """Add or replace an advertiser."""
-        self.remove(advertiser_id)
+        self.remove_advertiser(advertiser_id)
         self.advertisers[advertiser_id] = advertiser
-        self.names[advertiser.name] = advertiser_id
+        self.advertiser_ids_by_name[advertiser.name] = advertiser_id
 
-    def remove(self, advertiser_id: str) -> None:
+    def remove_advertiser(self, advertiser_id: str) -> None:
         """Take an advertiser away; nothing happens when it is not there."""
         if old := self.advertisers.pop(advertiser_id, None):
-            self.names.pop(old.name, None)
+            self.advertiser_ids_by_name.pop(old.name, None)
 
-    def open(self, campaign: Campaign) -> None:
+    def add_campaign(self, campaign: Campaign) -> None:
         """Add a campaign, unless it is there already."""
         if campaign.key not in self.campaigns:
             self.campaigns[campaign.key] = campaign

@@ -6,71 +6,71 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from invoca_bulk.sandbox_server import request_validation
-from invoca_bulk.sandbox_server.advertisers import merged
-from invoca_bulk.sandbox_server.platform_model import CampaignKey, Issued, Number
-from invoca_bulk.sandbox_server.requests import BLANK, TAKEN, invalid, not_found
+from invoca_bulk.sandbox_server.advertisers import merge_custom_data
+from invoca_bulk.sandbox_server.platform_model import CampaignKey, LedgerEntry, PromoNumber
+from invoca_bulk.sandbox_server.requests import BLANK_MESSAGE, TAKEN_MESSAGE, invalid_arguments, not_found
 from invoca_bulk.schema import PROMO_NUMBERS, Action
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from invoca_bulk.sandbox_server.platform_model import Campaign
-    from invoca_bulk.sandbox_server.requests import Call, Errors
+    from invoca_bulk.sandbox_server.requests import ApiRequest, FieldErrors
     from invoca_bulk.schema.field_types import Json
 
 #: Written fields that come back, besides `custom_data`; the others only choose the number.
-_ECHOED = ("description", "media_type", "promo_type", "adwords_account_id", "hours_of_operation")
-_DESTINATION = "destination_advertiser_campaign_id_from_network"
+_ECHOED_FIELDS = ("description", "media_type", "promo_type", "adwords_account_id", "hours_of_operation")
+_DESTINATION_CAMPAIGN_FIELD = "destination_advertiser_campaign_id_from_network"
 
 
-def read_all(call: Call) -> Json:
+def read_all(call: ApiRequest) -> Json:
     """GET the collection; where campaigns are opened on first use, a read opens none: it would create an advertiser."""
-    if call.store.open_campaigns and _key(call) not in call.network.campaigns:
+    if call.store.open_campaigns and _campaign_key(call) not in call.network.campaigns:
         return []
-    return [one.answer(call.version) for one in _campaign(call).numbers.values()]
+    return [one.to_json(call.version) for one in _get_campaign(call).numbers.values()]
 
 
-def read(call: Call) -> Json:
+def read(call: ApiRequest) -> Json:
     """GET one."""
-    return _found(call, _campaign(call)).answer(call.version)
+    return _get_number(call, _get_campaign(call)).to_json(call.version)
 
 
-def create(call: Call) -> Json:
+def create(call: ApiRequest) -> Json:
     """POST: issues a number, unless the client's own id is taken."""
-    campaign = _campaign(call)
+    campaign = _get_campaign(call)
     taken = campaign.by_id.get(_own_id(call) or "")
     if taken and call.store.repeat_updates:
-        return _change(call, campaign, taken)
-    errors = _problems(call, Action.CREATE, {})
-    for path, text in _id_problems(call, taken):
+        return _update_number(call, campaign, taken)
+    errors = _validate(call, Action.CREATE, {})
+    for path, text in _id_errors(call, taken):
         errors.setdefault(path, [text])
     if errors:
-        raise invalid(errors)
-    return _issue(call, campaign).answer(call.version)
+        raise invalid_arguments(errors)
+    return _issue_number(call, campaign).to_json(call.version)
 
 
-def update(call: Call) -> Json:
+def update(call: ApiRequest) -> Json:
     """PUT: changes what is given and leaves the rest; with a destination the number moves there."""
-    campaign = _campaign(call)
-    return _change(call, campaign, _found(call, campaign))
+    campaign = _get_campaign(call)
+    return _update_number(call, campaign, _get_number(call, campaign))
 
 
-def delete(call: Call) -> Json:
+def delete(call: ApiRequest) -> Json:
     """DELETE: a missing one is an error, unlike an advertiser."""
-    campaign = _campaign(call)
-    campaign.remove(_found(call, campaign))
+    campaign = _get_campaign(call)
+    campaign.remove(_get_number(call, campaign))
     return {}
 
 
-def _campaign(call: Call) -> Campaign:
-    key = _key(call)
-    campaign = _known(call, key)
+def _get_campaign(call: ApiRequest) -> Campaign:
+    key = _campaign_key(call)
+    campaign = _find_campaign(call, key)
     if campaign is None:
         raise not_found(f"campaign {' / '.join(filter(None, vars(key).values()))}")
     return campaign
 
 
-def _key(call: Call) -> CampaignKey:
+def _campaign_key(call: ApiRequest) -> CampaignKey:
     return CampaignKey(
         network_id=call.network.id,
         advertiser_id=call.ids["advertiser"],
@@ -79,7 +79,7 @@ def _key(call: Call) -> CampaignKey:
     )
 
 
-def _known(call: Call, key: CampaignKey) -> Campaign | None:
+def _find_campaign(call: ApiRequest, key: CampaignKey) -> Campaign | None:
     campaign = call.network.campaigns.get(key)
     if campaign is None and call.store.open_campaigns:
         if key.affiliate_id is None:
@@ -88,55 +88,59 @@ def _known(call: Call, key: CampaignKey) -> Campaign | None:
     return campaign
 
 
-def _found(call: Call, campaign: Campaign) -> Number:
-    numbers, name = (campaign.by_id, "id_from_network") if call.own_ids else (campaign.numbers, "promo_number")
+def _get_number(call: ApiRequest, campaign: Campaign) -> PromoNumber:
+    numbers, name = (campaign.by_id, "id_from_network") if call.uses_own_ids else (campaign.numbers, "promo_number")
     try:
         return numbers[call.ids[name]]
     except KeyError:
         raise not_found(f"promo number with {name} {call.ids[name]}") from None
 
 
-def _own_id(call: Call) -> str | None:
+def _own_id(call: ApiRequest) -> str | None:
     own_id = call.body.get("id_from_network")
-    return own_id if call.own_ids and isinstance(own_id, str) else None
+    return own_id if call.uses_own_ids and isinstance(own_id, str) else None
 
 
-def _problems(call: Call, action: Action, values: Mapping[str, Json]) -> Errors:
+def _validate(call: ApiRequest, action: Action, values: Mapping[str, Json]) -> FieldErrors:
     affiliate = call.ids.get("affiliate")
     state = {**values, **({"affiliate_id_from_network": affiliate} if affiliate else {})}
-    return request_validation.problems(PROMO_NUMBERS, call.body, version=call.version, action=action, state=state)
+    return request_validation.validate(
+        PROMO_NUMBERS, call.body, version=call.version, action=action, rule_context=state
+    )
 
 
-def _id_problems(call: Call, taken: Number | None) -> list[tuple[str, str]]:
+def _id_errors(call: ApiRequest, taken: PromoNumber | None) -> list[tuple[str, str]]:
     given = call.body.get("id_from_network")
-    if not call.own_ids:
+    if not call.uses_own_ids:
         return [("id_from_network", "is set by the platform here; promo_numbers_by_id takes your own")] * bool(given)
     if not given:
-        return [("id_from_network", BLANK)]
-    return [("id_from_network", TAKEN)] * bool(taken)
+        return [("id_from_network", BLANK_MESSAGE)]
+    return [("id_from_network", TAKEN_MESSAGE)] * bool(taken)
 
 
-def _issue(call: Call, campaign: Campaign) -> Number:
-    promo_number = call.store.pool.take(call.body)
+def _issue_number(call: ApiRequest, campaign: Campaign) -> PromoNumber:
+    promo_number = call.store.number_pool.allocate(call.body)
     if promo_number is None:
-        raise invalid({"local_center": ["no numbers are available there"]})
+        raise invalid_arguments({"local_center": ["no numbers are available there"]})
     own_id = _own_id(call)
-    number_id, id_from_network = _fresh_id(call, campaign)
-    number = Number(
+    number_id, id_from_network = _next_free_id(call, campaign)
+    number = PromoNumber(
         id=number_id,
         id_from_network=own_id or id_from_network,
         promo_number=promo_number,
-        values=_values({"custom_data": campaign.custom_data}, call.body),
+        values=_merge_values({"custom_data": campaign.custom_data}, call.body),
     )
     campaign.add(number)
     body = MappingProxyType(dict(call.body))
     call.store.ledger.append(
-        Issued(campaign=campaign.key, number=promo_number, own_id=own_id, body=body, sequence=call.sequence)
+        LedgerEntry(
+            campaign=campaign.key, number=promo_number, own_id=own_id, body=body, request_number=call.request_number
+        )
     )
     return number
 
 
-def _fresh_id(call: Call, campaign: Campaign) -> tuple[int, str]:
+def _next_free_id(call: ApiRequest, campaign: Campaign) -> tuple[int, str]:
     """The platform's own id and the same as text; one whose text a client took as its own id is passed over."""
     fresh = call.store.next_id()
     while str(fresh) in campaign.by_id:
@@ -144,42 +148,42 @@ def _fresh_id(call: Call, campaign: Campaign) -> tuple[int, str]:
     return fresh, str(fresh)
 
 
-def _values(old: Mapping[str, Json], body: Mapping[str, Json]) -> dict[str, Json]:
+def _merge_values(old: Mapping[str, Json], body: Mapping[str, Json]) -> dict[str, Json]:
     """The fields after a write: null or an empty object takes a field away."""
-    written = {name: body[name] for name in _ECHOED if name in body}
+    written = {name: body[name] for name in _ECHOED_FIELDS if name in body}
     values = {name: value for name, value in {**old, **written}.items() if value not in (None, {})}
-    return {**values, "custom_data": merged(old["custom_data"], body.get("custom_data"))}
+    return {**values, "custom_data": merge_custom_data(old["custom_data"], body.get("custom_data"))}
 
 
-def _change(call: Call, campaign: Campaign, number: Number) -> Json:
-    errors = _problems(call, Action.UPDATE, {**number.values, "promo_number": number.promo_number})
+def _update_number(call: ApiRequest, campaign: Campaign, number: PromoNumber) -> Json:
+    errors = _validate(call, Action.UPDATE, {**number.values, "promo_number": number.promo_number})
     if call.body.get("id_from_network", number.id_from_network) != number.id_from_network:
         errors.setdefault("id_from_network", ["cannot be changed"])
-    target = None if errors else _destination(call)
-    if target is None and not errors and _DESTINATION in call.body:
-        errors[_DESTINATION] = ["could not be found"]
+    target = None if errors else _destination_campaign(call)
+    if target is None and not errors and _DESTINATION_CAMPAIGN_FIELD in call.body:
+        errors[_DESTINATION_CAMPAIGN_FIELD] = ["could not be found"]
     if errors:
-        raise invalid(errors, beside=number.answer(call.version))
-    number.values = _values(number.values, call.body)
+        raise invalid_arguments(errors, extra_body=number.to_json(call.version))
+    number.values = _merge_values(number.values, call.body)
     if target:
-        _move(call, number, campaign, target)
-    return number.answer(call.version)
+        _move_number(call, number, campaign, target)
+    return number.to_json(call.version)
 
 
-def _destination(call: Call) -> Campaign | None:
+def _destination_campaign(call: ApiRequest) -> Campaign | None:
     """Where an update moves its number to; None when it names nothing, or nothing that is there."""
-    if _DESTINATION not in call.body:
+    if _DESTINATION_CAMPAIGN_FIELD not in call.body:
         return None
     key = CampaignKey(
         network_id=call.network.id,
         advertiser_id=call.body["destination_advertiser_id_from_network"],
-        campaign_id=call.body[_DESTINATION],
+        campaign_id=call.body[_DESTINATION_CAMPAIGN_FIELD],
         affiliate_id=call.body.get("destination_affiliate_id_from_network"),
     )
-    return _known(call, key)
+    return _find_campaign(call, key)
 
 
-def _move(call: Call, number: Number, campaign: Campaign, target: Campaign) -> None:
+def _move_number(call: ApiRequest, number: PromoNumber, campaign: Campaign, target: Campaign) -> None:
     campaign.remove(number)
-    number.id_from_network = _fresh_id(call, target)[1]
+    number.id_from_network = _next_free_id(call, target)[1]
     target.add(number)

@@ -11,33 +11,38 @@ import re
 from typing import TYPE_CHECKING
 
 from invoca_bulk.sandbox_server.platform_model import PERFORMANCE_FLAGS
-from invoca_bulk.sandbox_server.requests import BLANK
+from invoca_bulk.sandbox_server.requests import BLANK_MESSAGE
 from invoca_bulk.schema import Action, Role, field_types, paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from invoca_bulk.sandbox_server.requests import Errors
+    from invoca_bulk.sandbox_server.requests import FieldErrors
     from invoca_bulk.schema import Field, Resource
     from invoca_bulk.schema.field_types import Json
 
 #: A client sends the same few columns again and again.
-_pattern = functools.lru_cache(maxsize=4096)(paths.pattern)
+_cached_pattern = functools.lru_cache(maxsize=4096)(paths.to_pattern)
 
-_SHAPE = "is not understood"
+_MALFORMED = "is not understood"
 _READ_ONLY = "is read-only"
 _UPDATES_ONLY = "is for updates only"
 #: Written so in the documentation's own example, though its text forbids punctuation.
 _DASHED_PHONE = re.compile(r"[0-9]{3}-[0-9]{3}-[0-9]{4}")
 #: Not looked at for surrounding spaces: whether the platform trims them is not documented.
-_FREE = (field_types.TEXT, field_types.ID)
+_UNTRIMMED_TYPES = (field_types.TEXT, field_types.ID)
 #: Deprecated, which is not unknown: they may be sent, and have no effect.
-_IGNORED = frozenset(f"users.#.{name}" for name in PERFORMANCE_FLAGS)
+_IGNORED_PATHS = frozenset(f"users.#.{name}" for name in PERFORMANCE_FLAGS)
 
 
-def problems(
-    resource: Resource, body: Mapping[str, Json], *, version: str, action: Action, state: Mapping[str, Json] | None
-) -> Errors:
+def validate(
+    resource: Resource,
+    body: Mapping[str, Json],
+    *,
+    version: str,
+    action: Action,
+    rule_context: Mapping[str, Json] | None,
+) -> FieldErrors:
     """What is wrong with a body.
 
     Args:
@@ -45,35 +50,40 @@ def problems(
         body: the JSON object that was sent.
         version: the API version of the address.
         action: create or update.
-        state: what the rules over several fields see beside the body: the object's fields, the ids of its address.
+        rule_context: what the rules over several fields see beside the body: the object's fields, the ids of its
+            address.
             None: the caller has rules of its own.
 
     Returns:
         Path to texts; empty when all is well. When the body's shape is wrong, only that.
     """
-    errors: Errors = dict(_misshapen(body))
+    errors: FieldErrors = dict(_shape_errors(body))
     if errors:
         return errors
     for path, text in _field_problems(resource, body, version, action):
         errors.setdefault(path, []).append(text)
-    for path in _blank(resource, body, action):
-        errors.setdefault(path, [BLANK])
-    return errors if errors or state is None else _broken_rules(resource, {**state, **body}, action)
+    for path in _missing_required(resource, body, action):
+        errors.setdefault(path, [BLANK_MESSAGE])
+    return errors if errors or rule_context is None else _rule_errors(resource, {**rule_context, **body}, action)
 
 
-def _misshapen(body: Mapping[str, Json]) -> Iterator[tuple[str, list[str]]]:
+def _shape_errors(body: Mapping[str, Json]) -> Iterator[tuple[str, list[str]]]:
     for name, value in body.items():
-        sound = value is None or isinstance(value, dict) if name == paths.FREE_PARENT else _is_sound({name: value})
+        sound = (
+            value is None or isinstance(value, dict) if name == paths.CUSTOM_DATA else _is_well_formed({name: value})
+        )
         if not sound:
-            yield name, [_SHAPE]
+            yield name, [_MALFORMED]
 
 
-def _is_sound(node: Json) -> bool:
+def _is_well_formed(node: Json) -> bool:
     """Whether each leaf has a path of its own: no dot and no number as a key, lists of records or of plain values."""
     if isinstance(node, dict):
-        return all(key and "." not in key and not key.isdecimal() and _is_sound(one) for key, one in node.items())
+        return all(key and "." not in key and not key.isdecimal() and _is_well_formed(one) for key, one in node.items())
     if isinstance(node, list):
-        return not any(map(_is_nested, node)) or all(isinstance(one, dict) and one and _is_sound(one) for one in node)
+        return not any(map(_is_nested, node)) or all(
+            isinstance(one, dict) and one and _is_well_formed(one) for one in node
+        )
     return True
 
 
@@ -81,9 +91,9 @@ def _is_nested(value: Json) -> bool:
     return isinstance(value, dict | list)
 
 
-def _leaves(body: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
+def _flatten_body(body: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
     for name, value in body.items():
-        if name == paths.FREE_PARENT:
+        if name == paths.CUSTOM_DATA:
             yield from ((f"{name}.{key}", one) for key, one in (value or {}).items())
         elif _is_nested(value):
             yield from paths.flatten({name: value})
@@ -94,54 +104,54 @@ def _leaves(body: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
 def _field_problems(
     resource: Resource, body: Mapping[str, Json], version: str, action: Action
 ) -> Iterator[tuple[str, str]]:
-    for path, value in _leaves(body):
-        field = resource.by_path.get(_pattern(path))
-        if field is None or field.role is not Role.BODY or not _known(field, version):
+    for path, value in _flatten_body(body):
+        field = resource.by_path.get(_cached_pattern(path))
+        if field is None or field.role is not Role.BODY or not _is_known_field(field, version):
             if not _is_empty_parent(resource, path, value, version):
                 yield path, f"is not a field of API version {version}"
         elif text := _field_problem(field, value, action):
             yield path, text
 
 
-def _known(field: Field, version: str) -> bool:
-    return field.known_in(version) or field.path in _IGNORED
+def _is_known_field(field: Field, version: str) -> bool:
+    return field.is_known_in(version) or field.path in _IGNORED_PATHS
 
 
 def _is_empty_parent(resource: Resource, path: str, value: Json, version: str) -> bool:
-    parent = f"{paths.pattern(path)}."
+    parent = f"{paths.to_pattern(path)}."
     return value in (None, {}, []) and any(
-        one.path.startswith(parent) and _known(one, version) for one in resource.fields
+        one.path.startswith(parent) and _is_known_field(one, version) for one in resource.fields
     )
 
 
 def _field_problem(field: Field, value: Json, action: Action) -> str | None:
     if field.read_only:
         return _READ_ONLY
-    if not field.on_create and action is Action.CREATE:
+    if not field.applies_on_create and action is Action.CREATE:
         return _UPDATES_ONLY
     if value in (None, "") and not field.clearable:
-        return BLANK
-    if value is None or value == field.kind.cleared:
+        return BLANK_MESSAGE
+    if value is None or value == field.field_type.cleared_value:
         return None
     return _value_problem(field, value)
 
 
 def _value_problem(field: Field, value: Json) -> str | None:
-    if field.kind is field_types.PHONE and isinstance(value, str) and _DASHED_PHONE.fullmatch(value):
+    if field.field_type is field_types.PHONE and isinstance(value, str) and _DASHED_PHONE.fullmatch(value):
         return None
-    problem = field.kind.problem(value)
-    if problem is None or (field.kind in _FREE and problem.level == "warning"):
+    problem = field.field_type.find_problem(value)
+    if problem is None or (field.field_type in _UNTRIMMED_TYPES and problem.level == "warning"):
         return None
     return problem.message
 
 
-def _blank(resource: Resource, body: Mapping[str, Json], action: Action) -> Iterator[str]:
+def _missing_required(resource: Resource, body: Mapping[str, Json], action: Action) -> Iterator[str]:
     for field in resource.fields:
         if action in field.required_on and field.role is Role.BODY:
-            yield from _missing(field.path, body)
+            yield from _missing_paths(field.path, body)
 
 
-def _missing(pattern: str, tree: Mapping[str, Json]) -> Iterator[str]:
+def _missing_paths(pattern: str, tree: Mapping[str, Json]) -> Iterator[str]:
     """The required leaves that are not there; an empty list misses none, and what is no record is refused elsewhere."""
     parent, mark, rest = pattern.partition(".#.")
     if not mark:
@@ -151,13 +161,13 @@ def _missing(pattern: str, tree: Mapping[str, Json]) -> Iterator[str]:
     records = tree.get(parent)
     for number, record in enumerate(records if isinstance(records, list) else (), 1):
         if isinstance(record, dict):
-            yield from (f"{parent}.{number}.{path}" for path in _missing(rest, record))
+            yield from (f"{parent}.{number}.{path}" for path in _missing_paths(rest, record))
 
 
-def _broken_rules(resource: Resource, state: Mapping[str, Json], action: Action) -> Errors:
-    errors: Errors = {}
-    values = {path: value for path, value in _leaves({**state, "action": action}) if value is not None}
-    patterns = {path: _pattern(path) for path in values}
+def _rule_errors(resource: Resource, state: Mapping[str, Json], action: Action) -> FieldErrors:
+    errors: FieldErrors = {}
+    values = {path: value for path, value in _flatten_body({**state, "action": action}) if value is not None}
+    patterns = {path: _cached_pattern(path) for path in values}
     for rule in resource.rules:
         seen = {path: value for path, value in values.items() if patterns[path] in rule.fields}
         for problem in rule.check(seen) if seen else ():

@@ -10,18 +10,18 @@ from invoca_bulk.schema import paths
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from invoca_bulk.sandbox_server.platform_model import Network
+    from invoca_bulk.sandbox_server.platform_model import SandboxNetwork
     from invoca_bulk.sandbox_server.store import Store
     from invoca_bulk.schema.field_types import Json
 
 #: Dotted path of a field to what is wrong with it.
-Errors = dict[str, list[str]]
+FieldErrors = dict[str, list[str]]
 
-BLANK = "can't be blank"
-TAKEN = "has already been taken"
+BLANK_MESSAGE = "can't be blank"
+TAKEN_MESSAGE = "has already been taken"
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """An answer other than success. It never leaves the sandbox.
 
     Attributes:
@@ -37,28 +37,28 @@ class Refusal(Exception):
         self.headers = headers or {}
 
 
-def not_understood(text: str) -> Refusal:
+def bad_request(text: str) -> ApiError:
     """400: the version or the JSON is not understood."""
-    return Refusal(400, {"message": text})
+    return ApiError(400, {"message": text})
 
 
-def invalid(errors: Errors, beside: Mapping[str, Json] | None = None) -> Refusal:
+def invalid_arguments(errors: FieldErrors, extra_body: Mapping[str, Json] | None = None) -> ApiError:
     """403: the arguments are invalid; errors of nested fields are nested. Some answers have the whole object beside."""
-    return Refusal(403, {**(beside or {}), "errors": _nested(errors)})
+    return ApiError(403, {**(extra_body or {}), "errors": _nest_errors(errors)})
 
 
-def not_found(text: str) -> Refusal:
+def not_found(text: str) -> ApiError:
     """404."""
-    return Refusal(404, {"errors": {"class": "RecordNotFound", "invalid_data": f"Could not find {text}"}})
+    return ApiError(404, {"errors": {"class": "RecordNotFound", "invalid_data": f"Could not find {text}"}})
 
 
-def crashed(handle: int) -> Refusal:
+def server_error(handle: int) -> ApiError:
     """500, with the handle that support asks for."""
     text = f"refer to error handle {handle}"
-    return Refusal(500, {"errors": {"class": "InternalServiceError", "invalid_data": text}})
+    return ApiError(500, {"errors": {"class": "InternalServiceError", "invalid_data": text}})
 
 
-def _nested(errors: Errors) -> dict[str, Json]:
+def _nest_errors(errors: FieldErrors) -> dict[str, Json]:
     """`{"users.2.role": texts}` to `{"users": {"2": {"role": texts}}}`; an error of a whole record stands at `base`."""
     tree: dict[str, Json] = {}
     for path, texts in sorted(errors.items(), key=lambda item: -item[0].count(".")):
@@ -73,7 +73,7 @@ def _nested(errors: Errors) -> dict[str, Json]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class ApiRequest:
     """One request, its token and address already accepted.
 
     Attributes:
@@ -81,15 +81,15 @@ class Call:
         network: the network that the address names.
         version: the API version that the address names.
         ids: the address's ids: `advertiser`, `campaign`, `affiliate`, `promo_number`, `id_from_network`.
-        own_ids: whether the collection goes by the client's own ids (`promo_numbers_by_id`).
+        uses_own_ids: whether the collection goes by the client's own ids (`promo_numbers_by_id`).
         body: the JSON object that was sent, without a token; empty for GET and DELETE.
-        sequence: the number of the request, counted over all requests from 1.
+        request_number: the number of the request, counted over all requests from 1.
     """
 
     store: Store
-    network: Network
+    network: SandboxNetwork
     version: str
     ids: Mapping[str, str]
-    own_ids: bool
+    uses_own_ids: bool
     body: Mapping[str, Json]
-    sequence: int
+    request_number: int

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from invoca_bulk.errors import SettingInvalid
-from invoca_bulk.sandbox_server.fault_middleware import TRANSPORT, Faulty, TimedLedger
-from invoca_bulk.sandbox_server.faults import faults_of
-from invoca_bulk.sandbox_server.store import DEFAULT_NETWORK, Store
-from invoca_bulk.sandbox_server.validated_fields import Setting
+from invoca_bulk.errors import ConfigError
+from invoca_bulk.sandbox_server.fault_middleware import TRANSPORT_KEY, FaultMiddleware, TimedLedger
+from invoca_bulk.sandbox_server.faults import to_faults
+from invoca_bulk.sandbox_server.store import DEFAULT_NETWORK_ID, Store
+from invoca_bulk.sandbox_server.validated_fields import ValidatedField
 
 if TYPE_CHECKING:
     import asyncio
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from invoca_bulk.sandbox_server.faults import Faults
 
 #: An ASGI application, as a layer wraps it.
-App = Callable[..., Any]
-Layer = Callable[[App], App]
+AsgiApp = Callable[..., Any]
+Middleware = Callable[[AsgiApp], AsgiApp]
 
 _HOST = "127.0.0.1"
 _BACKLOG = 2048
-_LOOK = 0.005
-_WAIT = 10.0
+_POLL_SECONDS = 0.005
+_TIMEOUT_SECONDS = 10.0
 #: Longer than any client keeps an idle connection, so that the server never closes one just as it is used again.
-_KEEP_ALIVE = 75
+_KEEP_ALIVE_SECONDS = 75
 
 
 @dataclass(kw_only=True)
@@ -61,15 +61,15 @@ class Sandbox:
     """
 
     port: int = 0
-    network_id: str = DEFAULT_NETWORK
+    network_id: str = DEFAULT_NETWORK_ID
     token: str = field(default="sandbox-token", repr=False)
     open_campaigns: bool = False
     latency: float = 0.0
     auto_ids: bool = False
     repeat_updates: bool = False
     seed: int = 0
-    faults: Setting[Faults] = Setting("", faults_of, "Faults, or text such as 20%")  # noqa: RUF009  a descriptor
-    layers: Sequence[Layer] = ()
+    faults: ValidatedField[Faults] = ValidatedField("", to_faults, "Faults, or text such as 20%")  # noqa: RUF009  a descriptor
+    layers: Sequence[Middleware] = ()
     base_url: str = field(default="", init=False)
     store: Store = field(init=False, repr=False)
     _server: uvicorn.Server | None = field(default=None, init=False, repr=False)
@@ -98,70 +98,70 @@ class Sandbox:
         """Serve; returns when requests are answered.
 
         Raises:
-            SettingInvalid: the port cannot be had.
+            ConfigError: the port cannot be had.
         """
-        listener = _listener(self.port)
-        self._server = _server(self._app())
+        listener = _open_listener(self.port)
+        self._server = _make_server(self._build_app())
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listener]}, name="sandbox", daemon=True
         )
         self._thread.start()
-        _wait_for(lambda: bool(self._server and self._server.started))
+        _wait_until(lambda: bool(self._server and self._server.started))
         self.base_url = f"http://{_HOST}:{listener.getsockname()[1]}"
 
     def stop(self) -> None:
         """Stop serving; requests that are being answered get no answer."""
         if self._server and self._thread:
             self._server.should_exit = True
-            self._thread.join(_WAIT)
+            self._thread.join(_TIMEOUT_SECONDS)
         self._server = self._thread = None
         self.base_url = ""
 
-    def _app(self) -> App:
-        from invoca_bulk.sandbox_server.admin_api import Control  # noqa: PLC0415  starlette is loaded with the first server only
+    def _build_app(self) -> AsgiApp:
+        from invoca_bulk.sandbox_server.admin_api import AdminApi  # noqa: PLC0415  starlette is loaded with the first server only
         from invoca_bulk.sandbox_server.routes import Platform  # noqa: PLC0415
 
-        app: App = Platform(self.store, token=self.token, latency=self.latency)
+        app: AsgiApp = Platform(self.store, token=self.token, latency=self.latency)
         for layer in self.layers:
             app = layer(app)
-        return Control(Faulty(app, self), self)
+        return AdminApi(FaultMiddleware(app, self), self)
 
 
-def run(sandbox: Sandbox, *, ready: Callable[[Sandbox], None] = lambda _: None) -> None:
+def serve_forever(sandbox: Sandbox, *, on_ready: Callable[[Sandbox], None] = lambda _: None) -> None:
     """Serve in the foreground until Ctrl-C.
 
     Args:
         sandbox: one that is not running.
-        ready: called once when requests are answered, for instance to print `base_url`.
+        on_ready: called once when requests are answered, for instance to print `base_url`.
 
     Raises:
-        SettingInvalid: the port cannot be had.
+        ConfigError: the port cannot be had.
     """
     with sandbox, contextlib.suppress(KeyboardInterrupt):
-        ready(sandbox)
+        on_ready(sandbox)
         # In slices: on Windows, Ctrl-C does not end a wait without a limit.
         while True:
             time.sleep(0.2)
 
 
-def _listener(port: int) -> socket.socket:
+def _open_listener(port: int) -> socket.socket:
     try:
         listener = socket.create_server((_HOST, port), backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
-        raise SettingInvalid(
+        raise ConfigError(
             f"The sandbox cannot listen on port {port}: {error}. Choose another port, or 0 for any free one."
         ) from None
     # asyncio turns Nagle's algorithm off (40 ms an answer) only where the protocol is named, which is left open above.
     return socket.socket(listener.family, listener.type, socket.IPPROTO_TCP, fileno=listener.detach())
 
 
-def _server(app: App) -> uvicorn.Server:
+def _make_server(app: AsgiApp) -> uvicorn.Server:
     import uvicorn  # noqa: PLC0415  heavy, and only a running sandbox needs it
 
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http=_protocol(),
+        http=_closable_protocol(),
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -170,27 +170,27 @@ def _server(app: App) -> uvicorn.Server:
         access_log=False,
         server_header=False,
         backlog=_BACKLOG,
-        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=0,
     )
     return uvicorn.Server(config)
 
 
-def _protocol() -> type[asyncio.Protocol]:
+def _closable_protocol() -> type[asyncio.Protocol]:
     """HTTP/1.1, with a connection's transport in the state of its requests, so that a fault can close it."""
     from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415  with the first server only
 
     class Closable(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent's
             super().connection_made(transport)
-            self.app_state = {**self.app_state, TRANSPORT: transport}
+            self.app_state = {**self.app_state, TRANSPORT_KEY: transport}
 
     return Closable
 
 
-def _wait_for(ready: Callable[[], bool]) -> None:
-    end = time.monotonic() + _WAIT
-    while not ready():
+def _wait_until(is_ready: Callable[[], bool]) -> None:
+    end = time.monotonic() + _TIMEOUT_SECONDS
+    while not is_ready():
         if time.monotonic() > end:
-            raise SettingInvalid("The sandbox did not start within 10 seconds. Try again, or try another port.")
-        time.sleep(_LOOK)
+            raise ConfigError("The sandbox did not start within 10 seconds. Try again, or try another port.")
+        time.sleep(_POLL_SECONDS)

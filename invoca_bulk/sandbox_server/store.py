@@ -9,16 +9,16 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from invoca_bulk.sandbox_server.number_pool import NumberPool
-from invoca_bulk.sandbox_server.platform_model import Advertiser, Campaign, CampaignKey, Network
+from invoca_bulk.sandbox_server.platform_model import Advertiser, Campaign, CampaignKey, SandboxNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from invoca_bulk.sandbox_server.platform_model import Issued
+    from invoca_bulk.sandbox_server.platform_model import LedgerEntry
 
-DEFAULT_NETWORK = "1234"
+DEFAULT_NETWORK_ID = "1234"
 #: Advertiser to its name, and to its campaigns with their affiliates: what a new network starts with.
-_START: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
+_INITIAL_DATA: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
     "A-100": ("Acme Tickets", {"C-100": ("F-1",), "C-101": (), "C-102": ()}),
     "A-200": ("Harbor Dental", {"C-200": ("F-1", "F-2"), "C-201": ()}),
     "A-300": ("Northwind Autos", {"C-300": ()}),
@@ -45,41 +45,41 @@ class Store:
             documentation says both.
         networks: network id to network.
         ledger: one record for each number that was issued, in order.
-        requests: how many requests were answered, refused ones included.
+        request_count: how many requests were answered, refused ones included.
     """
 
     _: KW_ONLY
-    network_ids: InitVar[Iterable[str]] = (DEFAULT_NETWORK,)
+    network_ids: InitVar[Iterable[str]] = (DEFAULT_NETWORK_ID,)
     seed: InitVar[int] = 0
     open_campaigns: bool = False
     auto_ids: bool = False
     repeat_updates: bool = False
-    networks: dict[str, Network] = field(default_factory=dict, init=False)
-    ledger: list[Issued] = field(default_factory=list, init=False)
-    requests: int = field(default=0, init=False)
+    networks: dict[str, SandboxNetwork] = field(default_factory=dict, init=False)
+    ledger: list[LedgerEntry] = field(default_factory=list, init=False)
+    request_count: int = field(default=0, init=False)
     lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
-    pool: NumberPool = field(init=False, repr=False)
-    _ids: Iterator[int] = field(default_factory=lambda: count(_FIRST_ID), init=False, repr=False)
+    number_pool: NumberPool = field(init=False, repr=False)
+    _id_counter: Iterator[int] = field(default_factory=lambda: count(_FIRST_ID), init=False, repr=False)
 
     def __post_init__(self, network_ids: Iterable[str], seed: int) -> None:
-        self.pool = NumberPool(seed)
+        self.number_pool = NumberPool(seed)
         self._random = random.Random(seed)  # noqa: S311  made-up tokens guard nothing
         for network_id in network_ids:
             self.add_network(network_id)
 
     def next_id(self) -> int:
         """The next of the platform's own ids."""
-        return next(self._ids)
+        return next(self._id_counter)
 
     def new_token(self) -> str:
         """A made-up token, as `oauth_refresh_token` shows one."""
         return "".join(self._random.choices("0123456789", k=_TOKEN_DIGITS))
 
-    def add_network(self, network_id: str, *, empty: bool = False) -> Network:
+    def add_network(self, network_id: str, *, empty: bool = False) -> SandboxNetwork:
         """Add a network, with the few advertisers that each starts with unless it is to be empty."""
         with self.lock:
-            network = self.networks.setdefault(network_id, Network(id=network_id))
-            for advertiser_id, (name, campaigns) in () if empty else _START.items():
+            network = self.networks.setdefault(network_id, SandboxNetwork(id=network_id))
+            for advertiser_id, (name, campaigns) in () if empty else _INITIAL_DATA.items():
                 self.add_advertiser(advertiser_id, name=name, network_id=network_id)
                 for campaign_id, affiliate_ids in campaigns.items():
                     self.add_campaign(advertiser_id, campaign_id, network_id=network_id)
@@ -92,7 +92,7 @@ class Store:
         with self.lock:
             network = self._network(network_id)
             if advertiser_id not in network.advertisers:
-                network.put(advertiser_id, self._plain_advertiser(advertiser_id, name))
+                network.put_advertiser(advertiser_id, self._new_advertiser(advertiser_id, name))
             return network.advertisers[advertiser_id]
 
     def add_campaign(
@@ -111,15 +111,15 @@ class Store:
             network_id: the network; None: the first one.
             custom_data: what each of its numbers has without being told.
         """
-        return self._open(advertiser_id, campaign_id, None, network_id, custom_data)
+        return self._add_campaign(advertiser_id, campaign_id, None, network_id, custom_data)
 
     def add_affiliate(
         self, advertiser_id: str, campaign_id: str, affiliate_id: str, *, network_id: str | None = None
     ) -> Campaign:
         """Add an affiliate to a campaign, and campaign and advertiser where they are missing."""
-        return self._open(advertiser_id, campaign_id, affiliate_id, network_id, None)
+        return self._add_campaign(advertiser_id, campaign_id, affiliate_id, network_id, None)
 
-    def _open(
+    def _add_campaign(
         self,
         advertiser_id: str,
         campaign_id: str,
@@ -131,17 +131,17 @@ class Store:
             network = self._network(network_id)
             self.add_advertiser(advertiser_id, network_id=network.id)
             key = CampaignKey(network_id=network.id, advertiser_id=advertiser_id, campaign_id=campaign_id)
-            network.open(Campaign(key=key, custom_data=dict(custom_data or {})))
+            network.add_campaign(Campaign(key=key, custom_data=dict(custom_data or {})))
             if affiliate_id is None:
                 return network.campaigns[key]
             affiliate_key = replace(key, affiliate_id=affiliate_id)
-            network.open(Campaign(key=affiliate_key, custom_data=network.campaigns[key].custom_data))
+            network.add_campaign(Campaign(key=affiliate_key, custom_data=network.campaigns[key].custom_data))
             return network.campaigns[affiliate_key]
 
-    def _network(self, network_id: str | None) -> Network:
+    def _network(self, network_id: str | None) -> SandboxNetwork:
         return self.networks[next(iter(self.networks)) if network_id is None else network_id]
 
-    def _plain_advertiser(self, advertiser_id: str, name: str) -> Advertiser:
+    def _new_advertiser(self, advertiser_id: str, name: str) -> Advertiser:
         own_id = self.next_id()
         return Advertiser(
             id=own_id,

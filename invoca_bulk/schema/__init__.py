@@ -7,8 +7,8 @@ from invoca_bulk.schema.model import (
     API_VERSIONS,
     DEFAULT_API_VERSION,
     OPERATIONS,
-    PART_KEY,
-    REMOVE,
+    REMOVE_ACTION,
+    SUBRESOURCE_KEY,
     Action,
     Collection,
     Column,
@@ -22,18 +22,18 @@ from invoca_bulk.schema.promo_numbers import PROMO_NUMBERS
 
 RESOURCES = {one.name: one for one in (ADVERTISERS, PROMO_NUMBERS)}
 #: What a worksheet can be about, by its name, in the order of the work: the resources, each followed by its parts.
-SHEETS = {one.name: one for resource in RESOURCES.values() for one in (resource, *resource.parts)}
+SHEET_RESOURCES = {one.name: one for resource in RESOURCES.values() for one in (resource, *resource.subresources)}
 
 __all__ = [
     "ADVERTISERS",
     "API_VERSIONS",
     "DEFAULT_API_VERSION",
     "OPERATIONS",
-    "PART_KEY",
     "PROMO_NUMBERS",
-    "REMOVE",
+    "REMOVE_ACTION",
     "RESOURCES",
-    "SHEETS",
+    "SHEET_RESOURCES",
+    "SUBRESOURCE_KEY",
     "Action",
     "Collection",
     "Column",

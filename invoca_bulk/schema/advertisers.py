@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk.schema import field_types
 from invoca_bulk.schema.issue_catalog import Problem
-from invoca_bulk.schema.model import REMOVE, Action, Collection, Field, Resource, Role, Rule
+from invoca_bulk.schema.model import REMOVE_ACTION, Action, Collection, Field, Resource, Role, Rule
 from invoca_bulk.schema.result_columns import OUTPUT_FIELDS
-from invoca_bulk.schema.subresources import part
+from invoca_bulk.schema.subresources import make_subresource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from invoca_bulk.schema.field_types import Json
 
 APPROVAL_STATUSES = ("Applied", "Approved", "Declined", "Suspended", "Archived")
-ROLES = ("Super", "Manager", "Member", "Observer")
+USER_ROLES = ("Super", "Manager", "Member", "Observer")
 
-_WRITE = frozenset({Action.CREATE, Action.UPDATE})
+_CREATE_OR_UPDATE = frozenset({Action.CREATE, Action.UPDATE})
 _ACTIONS = (Action.CREATE, Action.UPDATE, Action.DELETE)
 
 #: Flag to help; the three reports are deprecated, and always false, from 2026-02-01 on.
@@ -42,12 +42,13 @@ _NOTIFICATIONS = {
 _DEPRECATED_2026 = frozenset(name for name in _NOTIFICATIONS if "performance" in name)
 
 
-def _part_action(name: str, one: str) -> Field:
+def _subresource_action(name: str, singular: str) -> Field:
     return Field(
         path=f"{name}.#.action",
-        kind=field_types.choice(REMOVE, name="action"),
-        role=Role.OWN,
-        help=f"{REMOVE}: take the {one} away from the advertiser. Blank: add it, or change what is filled in.",
+        field_type=field_types.choice(REMOVE_ACTION, name="action"),
+        role=Role.LOCAL,
+        help=f"{REMOVE_ACTION}: take the {singular} away from the advertiser. Blank: add it, or change what is filled "
+        "in.",
         clearable=False,
     )
 
@@ -55,14 +56,14 @@ def _part_action(name: str, one: str) -> Field:
 FIELDS = (
     Field(
         path="action",
-        kind=field_types.choice(*_ACTIONS, name="action"),
-        role=Role.OWN,
+        field_type=field_types.choice(*_ACTIONS, name="action"),
+        role=Role.LOCAL,
         help="What the row asks for. Blank: update the advertiser if the platform has it, else create it.",
         clearable=False,
     ),
     Field(
         path="id_from_network",
-        kind=field_types.ID,
+        field_type=field_types.ID,
         required_on=frozenset(Action),
         help="Your network's id of the advertiser; unique in the network.",
         aliases=("advertiser_id_from_network", "advertiser_id"),
@@ -70,98 +71,98 @@ FIELDS = (
     ),
     Field(
         path="name",
-        kind=field_types.TEXT,
-        required_on=_WRITE,
+        field_type=field_types.TEXT,
+        required_on=_CREATE_OR_UPDATE,
         help="The advertiser's name; unique in the network.",
         aliases=("advertiser_name",),
         clearable=False,
     ),
     Field(
         path="approval_status",
-        kind=field_types.choice(*APPROVAL_STATUSES, name="approval_status"),
+        field_type=field_types.choice(*APPROVAL_STATUSES, name="approval_status"),
         default="Approved",
         help="The approval status; the platform's default is Approved.",
     ),
     Field(
         path="web_integration_phone_number",
-        kind=field_types.PHONE,
+        field_type=field_types.PHONE,
         help="The phone number of the web integration.",
     ),
     Field(
         path="default_creative_id_from_network",
-        kind=field_types.NUMERIC_ID,
+        field_type=field_types.NUMERIC_ID,
         help="Your network's id of the default creative.",
     ),
-    _part_action("sites", "site"),
+    _subresource_action("sites", "site"),
     Field(
         path="sites.#.id_from_network",
-        kind=field_types.NUMERIC_ID,
-        required_on=_WRITE,
+        field_type=field_types.NUMERIC_ID,
+        required_on=_CREATE_OR_UPDATE,
         help="The site's id (PID). An advertiser has at least one site; the first is the default.",
         aliases=("sites.#.site_id_from_network", "sites.#.site_id", "sites.#.pid"),
         clearable=False,
     ),
     Field(
         path="sites.#.name",
-        kind=field_types.TEXT,
+        field_type=field_types.TEXT,
         help="The site's name.",
     ),
-    _part_action("users", "user"),
+    _subresource_action("users", "user"),
     Field(
         path="users.#.id_from_network",
-        kind=field_types.ID,
-        required_on=_WRITE,
+        field_type=field_types.ID,
+        required_on=_CREATE_OR_UPDATE,
         help="Your network's id of the user.",
         aliases=("users.#.user_id_from_network", "users.#.user_id"),
         clearable=False,
     ),
     Field(
         path="users.#.email_settings.#.email_address",
-        kind=field_types.EMAIL,
-        required_on=_WRITE,
+        field_type=field_types.EMAIL,
+        required_on=_CREATE_OR_UPDATE,
         help="An email address of the user; the columns of a second one are numbered 2. [] takes it away.",
         aliases=("users.#.email_address", "users.#.email"),
     ),
     Field(
         path="users.#.email_settings.#.use_for_notifications",
-        kind=field_types.BOOLEAN,
-        required_on=_WRITE,
+        field_type=field_types.BOOLEAN,
+        required_on=_CREATE_OR_UPDATE,
         help="Whether notifications go to this address; at least one address of a user needs TRUE.",
         clearable=False,
     ),
     Field(
         path="users.#.first_name",
-        kind=field_types.TEXT,
-        required_on=_WRITE,
+        field_type=field_types.TEXT,
+        required_on=_CREATE_OR_UPDATE,
         help="The user's first name.",
         clearable=False,
     ),
     Field(
         path="users.#.last_name",
-        kind=field_types.TEXT,
-        required_on=_WRITE,
+        field_type=field_types.TEXT,
+        required_on=_CREATE_OR_UPDATE,
         help="The user's last name.",
         clearable=False,
     ),
     Field(
         path="users.#.contact_phone_number",
-        kind=field_types.PHONE,
-        required_on=_WRITE,
-        read_as="phone_number",
+        field_type=field_types.PHONE,
+        required_on=_CREATE_OR_UPDATE,
+        response_name="phone_number",
         help="The user's phone number: E.164, or the 10 digits of a US number.",
         aliases=("users.#.phone_number", "users.#.phone"),
         clearable=False,
     ),
     Field(
         path="users.#.role",
-        kind=field_types.choice(*ROLES, name="role"),
+        field_type=field_types.choice(*USER_ROLES, name="role"),
         default="Super",
         help="The user's role in this organization; the platform's default is Super.",
     ),
     *(
         Field(
             path=f"users.#.{name}",
-            kind=field_types.BOOLEAN,
+            field_type=field_types.BOOLEAN,
             default=False,
             until="2022-08-01" if name in _DEPRECATED_2026 else None,
             help=f"Whether the user is notified of {what}; the platform's default is FALSE.",
@@ -170,37 +171,37 @@ FIELDS = (
     ),
     Field(
         path="users.#.can_login_via_platform",
-        kind=field_types.BOOLEAN,
+        field_type=field_types.BOOLEAN,
         read_only=True,
         since="2018-11-01",
         help="Whether the user can log in on the platform.",
     ),
     Field(
         path="users.#.oauth_refresh_token",
-        kind=field_types.TEXT,
+        field_type=field_types.TEXT,
         secret=True,
         help="Reserved by the platform.",
     ),
     Field(
         path="custom_data.*",
-        kind=field_types.TEXT,
+        field_type=field_types.TEXT,
         help="A custom data field of your network: one column each, such as custom_data.channel.",
     ),
     Field(
         path="oauth_refresh_token",
-        kind=field_types.TEXT,
+        field_type=field_types.TEXT,
         secret=True,
         help="For internal use of the platform only.",
     ),
     Field(
         path="id",
-        kind=field_types.NUMERIC_ID,
+        field_type=field_types.NUMERIC_ID,
         read_only=True,
         help="The platform's own id of the advertiser.",
     ),
     Field(
         path="object_url",
-        kind=field_types.TEXT,
+        field_type=field_types.TEXT,
         read_only=True,
         help="The address of the advertiser in the platform's pages.",
     ),
@@ -211,7 +212,7 @@ FIELDS = (
 # Rules over several columns
 
 
-def _by_user(values: Mapping[str, Json], name: str) -> dict[str, dict[str, Json]]:
+def _email_settings_by_user(values: Mapping[str, Json], name: str) -> dict[str, dict[str, Json]]:
     """User (`users.2`) to path to value of one field of its email settings."""
     users: dict[str, dict[str, Json]] = {}
     for path, value in values.items():
@@ -220,68 +221,68 @@ def _by_user(values: Mapping[str, Json], name: str) -> dict[str, dict[str, Json]
     return users
 
 
-def _addresses_differ(values: Mapping[str, Json]) -> Iterator[Problem]:
-    for addresses in _by_user(values, "email_address").values():
+def _check_addresses_unique(values: Mapping[str, Json]) -> Iterator[Problem]:
+    for addresses in _email_settings_by_user(values, "email_address").values():
         times = Counter(address.casefold() for address in addresses.values())
         for path, address in list(addresses.items())[1:]:
             if times[address.casefold()] > 1:
                 yield Problem(code="email_repeated", column=path, details={"value": address})
 
 
-def _one_address_is_notified(values: Mapping[str, Json]) -> Iterator[Problem]:
-    notified = _by_user(values, "use_for_notifications")
-    for user, addresses in _by_user(values, "email_address").items():
+def _check_notified_address(values: Mapping[str, Json]) -> Iterator[Problem]:
+    notified = _email_settings_by_user(values, "use_for_notifications")
+    for user, addresses in _email_settings_by_user(values, "email_address").items():
         if not any(notified.get(user, {}).values()):
             column = next(iter(addresses)).replace("email_address", "use_for_notifications")
             yield Problem(code="nobody_notified", column=column)
 
 
-def _users_have_addresses(values: Mapping[str, Json]) -> Iterator[Problem]:
-    reached = _by_user(values, "email_address")
+def _check_users_have_addresses(values: Mapping[str, Json]) -> Iterator[Problem]:
+    reached = _email_settings_by_user(values, "email_address")
     for path in values:
         match = re.fullmatch(r"(users\.[0-9]+)\.id_from_network", path)
         if match and match[1] not in reached:
             column = f"{match[1]}.email_settings.1.email_address"
-            yield Problem(code="required", column=column, details=_required(column, ", e.g. name@example.com"))
+            yield Problem(code="required", column=column, details=_required_details(column, ", e.g. name@example.com"))
 
 
-def _required(column: str, example: str) -> dict[str, Json]:
+def _required_details(column: str, example: str) -> dict[str, Json]:
     return {"known": column, "action": "write a user", "example": example}
 
 
-def _one_site_at_least(values: Mapping[str, Json]) -> Iterator[Problem]:
+def _check_has_site(values: Mapping[str, Json]) -> Iterator[Problem]:
     if not any(path.startswith("sites.") for path in values):
         yield Problem(code="no_site", column="sites.1.id_from_network")
 
 
-_ADDRESS = "users.#.email_settings.#.email_address"
-_NOTIFIED = "users.#.email_settings.#.use_for_notifications"
+_EMAIL_ADDRESS = "users.#.email_settings.#.email_address"
+_USE_FOR_NOTIFICATIONS = "users.#.email_settings.#.use_for_notifications"
 
-_PARENT = Field(
+_PARENT_FIELD = Field(
     path="advertiser_id_from_network",
-    kind=field_types.ID,
+    field_type=field_types.ID,
     required_on=frozenset(Action),
     help="Your network's id of the advertiser that the row belongs to, as on the sheet advertisers.",
     aliases=("advertiser_id",),
     clearable=False,
 )
 
-SITES = part(
+SITES = make_subresource(
     "sites",
-    one="site",
-    of=FIELDS,
-    parent=_PARENT,
+    singular="site",
+    object_fields=FIELDS,
+    parent=_PARENT_FIELD,
     examples=(
         {"advertiser_id_from_network": "A-500", "id_from_network": "5001", "name": "Downtown"},
         {"advertiser_id_from_network": "A-500", "id_from_network": "5002", "name": "Harbor"},
         {"advertiser_id_from_network": "A-501", "id_from_network": "5011", "name": "Main street"},
     ),
 )
-USERS = part(
+USERS = make_subresource(
     "users",
-    one="user",
-    of=FIELDS,
-    parent=_PARENT,
+    singular="user",
+    object_fields=FIELDS,
+    parent=_PARENT_FIELD,
     examples=(
         {
             "advertiser_id_from_network": "A-500",
@@ -318,18 +319,22 @@ USERS = part(
 
 ADVERTISERS = Resource(
     name="advertisers",
-    one="advertiser",
+    singular="advertiser",
     fields=FIELDS,
     rules=(
-        Rule(fields=(_ADDRESS,), check=_addresses_differ),
-        Rule(fields=("users.#.id_from_network", _ADDRESS), check=_users_have_addresses, whole=True),
-        Rule(fields=(_ADDRESS, _NOTIFIED), check=_one_address_is_notified, whole=True),
-        Rule(fields=("sites.#.id_from_network",), check=_one_site_at_least, whole=True),
+        Rule(fields=(_EMAIL_ADDRESS,), check=_check_addresses_unique),
+        Rule(
+            fields=("users.#.id_from_network", _EMAIL_ADDRESS),
+            check=_check_users_have_addresses,
+            needs_whole_object=True,
+        ),
+        Rule(fields=(_EMAIL_ADDRESS, _USE_FOR_NOTIFICATIONS), check=_check_notified_address, needs_whole_object=True),
+        Rule(fields=("sites.#.id_from_network",), check=_check_has_site, needs_whole_object=True),
     ),
-    scopes=((),),
-    collections=(Collection(name="advertisers", key="id_from_network"),),
-    named_by="id_from_network",
-    parts=(SITES, USERS),
+    path_templates=((),),
+    collections=(Collection(name="advertisers", identifier_field="id_from_network"),),
+    identifier_field="id_from_network",
+    subresources=(SITES, USERS),
     examples=(
         {
             "id_from_network": "A-500",

@@ -1,7 +1,8 @@
-"""What a cell's text can mean: one `Kind` for each sort of value.
+"""What a cell's text can mean: one `FieldType` for each sort of value.
 
-A kind turns the text of a cell into the JSON value that the platform expects, and back. `read` returns a `Reading` or
-raises `Refused` with the reason; a blank cell never gets here, and None is a value (JSON null) and never a failure.
+A kind turns the text of a cell into the JSON value that the platform expects, and back. `parse_cell` returns a
+`ParsedValue` or raises `ParseError` with the reason; a blank cell never gets here, and None is a value (JSON null) and
+never a failure.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from invoca_bulk.schema import regions
-from invoca_bulk.schema.issue_catalog import Problem, Refused
+from invoca_bulk.schema.issue_catalog import ParseError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,16 +29,16 @@ CLEAR = "[]"
 
 #: NANP regions whose area codes a local center can name; the Caribbean states are served by international campaigns.
 _LOCAL_REGIONS = frozenset({"US", "CA", "PR", "GU", "VI", "AS", "MP"})
-_TRUE = frozenset({"true", "yes", "y", "1", "x", "on"})
-_FALSE = frozenset({"false", "no", "n", "0", "off"})
+_TRUE_WORDS = frozenset({"true", "yes", "y", "1", "x", "on"})
+_FALSE_WORDS = frozenset({"false", "no", "n", "0", "off"})
 #: So many choices can be listed in a sentence.
-_FEW = 12
+_MAX_LISTED_CHOICES = 12
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class ParsedValue:
     """What a cell's text means.
 
     Attributes:
@@ -50,47 +51,47 @@ class Reading:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class FieldType:
     """One sort of value.
 
     Attributes:
         name: what it is called in the field tables.
-        parse: text to `Reading`; raises `Refused`. Called once for each distinct text.
-        show: JSON value to the text of a cell; `parse(show(value)).value == value`.
+        parse: text to `ParsedValue`; raises `ParseError`. Called once for each distinct text.
+        to_text: JSON value to the text of a cell; `parse(show(value)).value == value`.
         choices: the closed set of values, where there is one.
         limits: the smallest and the largest whole number, where there are some.
-        cleared: the JSON value that `[]` stands for: null for a single value, an empty list for a list.
+        cleared_value: the JSON value that `[]` stands for: null for a single value, an empty list for a list.
         also_accepts: JSON types that the platform takes for this kind besides the one that `parse` gives.
-        as_is: the form of texts that mean themselves: for them `parse` would give the text, without a warning. None:
-            each text has to be parsed. Own ids, of which a sheet has as many as rows, need nothing else.
+        passthrough_pattern: the form of texts that mean themselves: for them `parse` would give the text, without a
+            warning. None: each text has to be parsed. Own ids, of which a sheet has as many as rows, need nothing else.
     """
 
     name: str
-    parse: Callable[[str], Reading]
-    show: Callable[[Json], str] = str
+    parse: Callable[[str], ParsedValue]
+    to_text: Callable[[Json], str] = str
     choices: tuple[str, ...] = ()
     limits: tuple[int, int] | None = None
-    cleared: Json = None
+    cleared_value: Json = None
     also_accepts: tuple[type, ...] = ()
-    as_is: re.Pattern[str] | None = None
+    passthrough_pattern: re.Pattern[str] | None = None
 
-    def read(self, text: str) -> Reading:
+    def parse_cell(self, text: str) -> ParsedValue:
         """Read the text of a cell that is not blank; `[]` clears.
 
         Raises:
             Refused: the text is no value of this kind.
         """
         if text.strip() == CLEAR:
-            return Reading(value=self.cleared)
+            return ParsedValue(value=self.cleared_value)
         return self.parse(text)
 
-    def problem(self, value: Json) -> Problem | None:
+    def find_problem(self, value: Json) -> Problem | None:
         """What the platform would object to in a JSON value, or None: its own check, since it cleans nothing."""
         if type(value) in self.also_accepts:
             return None
         try:
-            reading = self.parse(self.show(value))
-        except Refused as refused:
+            reading = self.parse(self.to_text(value))
+        except ParseError as refused:
             return refused.problem
         except (TypeError, ValueError, AttributeError):
             return Problem(code="not_a_choice", details={"value": value, "known": self.name, "suggestion": ""})
@@ -106,7 +107,7 @@ class Kind:
         )
 
 
-def plain(text: str) -> str:
+def normalize_text(text: str) -> str:
     """Take off what nobody sees: invisible characters, typographic dashes, spaces at the ends and in a row."""
     if text.isascii() and text.isprintable() and "  " not in text:  # most texts, in a fifth of the time
         return text.strip()
@@ -114,13 +115,13 @@ def plain(text: str) -> str:
     return re.sub(r"\s+", " ", visible).strip()
 
 
-def cleaned(text: str, clean: str) -> Problem | None:
+def cleaning_warning(text: str, clean: str) -> Problem | None:
     """The warning that shows both forms, or None when nothing was changed."""
     return None if text == clean else Problem(code="cell_cleaned", details={"value": text, "clean": clean})
 
 
-def _read(text: str, clean: str) -> Reading:
-    return Reading(value=clean, warning=cleaned(text, clean))
+def _parsed_value(text: str, clean: str) -> ParsedValue:
+    return ParsedValue(value=clean, warning=cleaning_warning(text, clean))
 
 
 def _without_point_zero(text: str) -> str:
@@ -131,7 +132,7 @@ def _without_point_zero(text: str) -> str:
 # Text
 
 
-def control_character(text: str) -> str | None:
+def find_control_character(text: str) -> str | None:
     """The name of the first character that nobody can have meant, such as `U+0000`, or None."""
     if text.isprintable():  # none of these characters is
         return None
@@ -141,14 +142,14 @@ def control_character(text: str) -> str | None:
     return None
 
 
-def _parse_text(text: str) -> Reading:
-    if name := control_character(text):
-        raise Refused("cell_control", name=name)
-    return _read(text, text.strip())
+def _parse_text(text: str) -> ParsedValue:
+    if name := find_control_character(text):
+        raise ParseError("cell_control", name=name)
+    return _parsed_value(text, text.strip())
 
 
 #: Four of them, each character written as twelve, still fit into an address.
-_LONGEST_ID = 1_000
+_MAX_ID_CHARACTERS = 1_000
 
 
 def id_problem(text: str) -> str | None:
@@ -158,47 +159,47 @@ def id_problem(text: str) -> str | None:
     """
     if text in {".", ".."}:
         return "it would be taken for a step in the address"
-    if len(text) > _LONGEST_ID:
-        return f"it has more than {_LONGEST_ID:,} characters"
+    if len(text) > _MAX_ID_CHARACTERS:
+        return f"it has more than {_MAX_ID_CHARACTERS:,} characters"
     if not text.isprintable() and any(unicodedata.category(char) in {"Cc", "Cs"} for char in text):
         return "it holds a control character"
     return None
 
 
-def _parse_id(text: str) -> Reading:
+def _parse_id(text: str) -> ParsedValue:
     clean = text.strip()
     if reason := id_problem(clean):
-        raise Refused("not_an_id", value=text, reason=reason)
-    return _read(text, clean)
+        raise ParseError("not_an_id", value=text, reason=reason)
+    return _parsed_value(text, clean)
 
 
-def _parse_digits(text: str) -> Reading:
-    clean = _without_point_zero(plain(text))
+def _parse_digits(text: str) -> ParsedValue:
+    clean = _without_point_zero(normalize_text(text))
     if not re.fullmatch(r"[0-9]+", clean):
-        raise Refused("not_digits", value=text)
-    return _read(text, clean)
+        raise ParseError("not_digits", value=text)
+    return _parsed_value(text, clean)
 
 
 #: No spaces at the ends, no character that an eye could miss, no sign in front that may mean something else.
-_UNDOUBTED = re.compile(rf"[0-9A-Za-z](?:[ -~]{{0,{_LONGEST_ID - 2}}}[!-~])?")
+_PASSTHROUGH_PATTERN = re.compile(rf"[0-9A-Za-z](?:[ -~]{{0,{_MAX_ID_CHARACTERS - 2}}}[!-~])?")
 
-TEXT = Kind(name="text", parse=_parse_text, as_is=_UNDOUBTED)
-ID = Kind(name="id", parse=_parse_id, as_is=_UNDOUBTED)
+TEXT = FieldType(name="text", parse=_parse_text, passthrough_pattern=_PASSTHROUGH_PATTERN)
+ID = FieldType(name="id", parse=_parse_id, passthrough_pattern=_PASSTHROUGH_PATTERN)
 #: Called an integer in the documentation and shown as a string in its examples; the platform takes both.
-NUMERIC_ID = Kind(name="numeric id", parse=_parse_digits, also_accepts=(int,))
+NUMERIC_ID = FieldType(name="numeric id", parse=_parse_digits, also_accepts=(int,))
 
 
 # Choices
 
 
 def _fold(text: str) -> str:
-    return re.sub(r"[\s_-]+", "", plain(text)).casefold()
+    return re.sub(r"[\s_-]+", "", normalize_text(text)).casefold()
 
 
-def suggestion(text: str, choices: tuple[str, ...]) -> str:
+def suggest_choice(text: str, choices: tuple[str, ...]) -> str:
     """The nearest choice itself, so that it can be pasted; without one, what to do in a sentence."""
-    words = {_sorted_words(choice): choice for choice in reversed(choices)}
-    near = difflib.get_close_matches(_sorted_words(text), words, n=1, cutoff=0.75)
+    words = {_joined_words(choice): choice for choice in reversed(choices)}
+    near = difflib.get_close_matches(_joined_words(text), words, n=1, cutoff=0.75)
     if near:
         return words[near[0]]
     typed = set(_words(text))
@@ -206,65 +207,67 @@ def suggestion(text: str, choices: tuple[str, ...]) -> str:
     if len(holding) == 1:
         return holding[0]
     for few in (holding, choices):
-        if 0 < len(few) <= _FEW:
+        if 0 < len(few) <= _MAX_LISTED_CHOICES:
             return f"Type one of: {', '.join(few)}."
     return "Choose a value from the dropdown of the template, or from the list in the README."
 
 
-def _sorted_words(text: str) -> str:
+def _joined_words(text: str) -> str:
     return " ".join(_words(text))
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", plain(text).casefold())
+    return re.findall(r"\w+", normalize_text(text).casefold())
 
 
-def choice(*choices: str, name: str = "choice") -> Kind:
+def choice(*choices: str, name: str = "choice") -> FieldType:
     """A closed set of texts. A difference of case, dashes, spaces or invisible characters only is cleaned."""
     choices = tuple(map(str, choices))  # members of an enum would show as such in messages
     by_fold = {_fold(one): one for one in choices}
 
-    def parse(text: str) -> Reading:
+    def parse(text: str) -> ParsedValue:
         if text in choices:
-            return Reading(value=text)
+            return ParsedValue(value=text)
         if match := by_fold.get(_fold(text)):
-            return Reading(value=match, warning=Problem(code="choice_cleaned", details={"value": text, "clean": match}))
-        raise Refused("not_a_choice", value=text, known=name, suggestion=suggestion(text, choices))
+            return ParsedValue(
+                value=match, warning=Problem(code="choice_cleaned", details={"value": text, "clean": match})
+            )
+        raise ParseError("not_a_choice", value=text, known=name, suggestion=suggest_choice(text, choices))
 
-    return Kind(name=name, parse=parse, choices=choices)
+    return FieldType(name=name, parse=parse, choices=choices)
 
 
-def state_or_province() -> Kind:
+def state_or_province() -> FieldType:
     """The two-letter code of a US state or territory or a Canadian province; a full name gets its code as the fix."""
     codes = tuple(regions.STATES)
     by_name = {_fold(name): code for code, name in regions.STATES.items()}
 
-    def parse(text: str) -> Reading:
-        clean = plain(text).upper()
+    def parse(text: str) -> ParsedValue:
+        clean = normalize_text(text).upper()
         if clean in regions.STATES:
-            return _read(text, clean)
+            return _parsed_value(text, clean)
         code = by_name.get(_fold(text))
-        raise Refused("not_a_state", value=text, suggestion=code or "Type a code such as CA or ON.")
+        raise ParseError("not_a_state", value=text, suggestion=code or "Type a code such as CA or ON.")
 
-    return Kind(name="state", parse=parse, choices=codes)
+    return FieldType(name="state", parse=parse, choices=codes)
 
 
 # Numbers and booleans
 
 
-def whole_number(*, minimum: int, maximum: int) -> Kind:
+def whole_number(*, minimum: int, maximum: int) -> FieldType:
     """A whole number within limits, both included."""
 
-    def parse(text: str) -> Reading:
-        clean = _without_point_zero(_without_commas(plain(text)))
+    def parse(text: str) -> ParsedValue:
+        clean = _without_point_zero(_without_commas(normalize_text(text)))
         if not re.fullmatch(r"-?[0-9]{1,15}", clean):
-            raise Refused("not_a_number", value=text, minimum=minimum, maximum=f"{maximum:,}")
+            raise ParseError("not_a_number", value=text, minimum=minimum, maximum=f"{maximum:,}")
         value = int(clean)
         if not minimum <= value <= maximum:
-            raise Refused("out_of_range", value=value, minimum=minimum, maximum=f"{maximum:,}")
-        return Reading(value=value, warning=cleaned(text, str(value)))
+            raise ParseError("out_of_range", value=value, minimum=minimum, maximum=f"{maximum:,}")
+        return ParsedValue(value=value, warning=cleaning_warning(text, str(value)))
 
-    return Kind(name=f"whole number, {minimum} to {maximum:,}", parse=parse, limits=(minimum, maximum))
+    return FieldType(name=f"whole number, {minimum} to {maximum:,}", parse=parse, limits=(minimum, maximum))
 
 
 def _without_commas(text: str) -> str:
@@ -272,14 +275,16 @@ def _without_commas(text: str) -> str:
     return text.replace(",", "") if re.fullmatch(r"[0-9]{1,3}(,[0-9]{3})+", text) else text
 
 
-def _parse_boolean(text: str) -> Reading:
-    word = plain(text).casefold()
-    if word in _TRUE | _FALSE:
-        return Reading(value=word in _TRUE)
-    raise Refused("not_a_boolean", value=text)
+def _parse_boolean(text: str) -> ParsedValue:
+    word = normalize_text(text).casefold()
+    if word in _TRUE_WORDS | _FALSE_WORDS:
+        return ParsedValue(value=word in _TRUE_WORDS)
+    raise ParseError("not_a_boolean", value=text)
 
 
-BOOLEAN = Kind(name="yes or no", parse=_parse_boolean, show=lambda value: str(value).upper(), choices=("TRUE", "FALSE"))
+BOOLEAN = FieldType(
+    name="yes or no", parse=_parse_boolean, to_text=lambda value: str(value).upper(), choices=("TRUE", "FALSE")
+)
 
 
 # Places and times
@@ -302,34 +307,34 @@ def area_code_region(area_code: str) -> str | None:
     return phonenumbers.region_code_for_number(number)
 
 
-def _area_code(text: str) -> str:
-    clean = _without_point_zero(plain(text)).strip("()")
+def _normalize_area_code(text: str) -> str:
+    clean = _without_point_zero(normalize_text(text)).strip("()")
     if not re.fullmatch(r"[2-9][0-9]{2}", clean):
-        raise Refused("not_an_area_code", value=text)
+        raise ParseError("not_an_area_code", value=text)
     region = area_code_region(clean)
     if region == "toll-free":
-        raise Refused("toll_free_area_code", value=clean)
+        raise ParseError("toll_free_area_code", value=clean)
     if region not in _LOCAL_REGIONS:
-        raise Refused("not_an_area_code", value=text)
+        raise ParseError("not_an_area_code", value=text)
     return clean
 
 
-def _parse_area_code(text: str) -> Reading:
-    return _read(text, _area_code(text))
+def _parse_area_code(text: str) -> ParsedValue:
+    return _parsed_value(text, _normalize_area_code(text))
 
 
-def _parse_area_codes(text: str) -> Reading:
-    parts = _listed(text)
+def _parse_area_codes(text: str) -> ParsedValue:
+    parts = _split_list(text)
     if not parts:
-        raise Refused("not_area_codes", value=text)
-    codes = [_area_code(part) for part in parts]
-    return Reading(value=codes, warning=None if codes == parts else cleaned(text, ", ".join(codes)))
+        raise ParseError("not_area_codes", value=text)
+    codes = [_normalize_area_code(part) for part in parts]
+    return ParsedValue(value=codes, warning=None if codes == parts else cleaning_warning(text, ", ".join(codes)))
 
 
-def _listed(text: str) -> list[str]:
+def _split_list(text: str) -> list[str]:
     """The items of a JSON list, or of a text with commas; empty when it is no list."""
     if not text.lstrip().startswith("["):
-        return [part for part in re.split(r"[\s,;|]+", plain(text)) if part]
+        return [part for part in re.split(r"[\s,;|]+", normalize_text(text)) if part]
     try:
         parts = json.loads(text)
     except (ValueError, RecursionError):
@@ -337,83 +342,85 @@ def _listed(text: str) -> list[str]:
     return [str(part) for part in parts] if all(type(part) in {str, int} for part in parts) else []
 
 
-def _parse_zip_code(text: str) -> Reading:
-    clean = _without_point_zero(plain(text)).upper()
+def _parse_zip_code(text: str) -> ParsedValue:
+    clean = _without_point_zero(normalize_text(text)).upper()
     if re.fullmatch(r"[0-9]{5}", clean):
-        return _read(text, clean)
+        return _parsed_value(text, clean)
     if match := re.fullmatch(r"([A-Z][0-9][A-Z])[ -]?([0-9][A-Z][0-9])", clean):
-        return _read(text, " ".join(match.groups()))
+        return _parsed_value(text, " ".join(match.groups()))
     if match := re.fullmatch(r"([0-9]{5})-?[0-9]{4}", clean):
-        raise Refused("zip_code_too_precise", value=text, fixed=match[1])
+        raise ParseError("zip_code_too_precise", value=text, fixed=match[1])
     if re.fullmatch(r"[0-9]{3,4}", clean):
-        raise Refused("zip_code_zero_lost", value=text, fixed=clean.zfill(5))
-    raise Refused("not_a_zip_code", value=text)
+        raise ParseError("zip_code_zero_lost", value=text, fixed=clean.zfill(5))
+    raise ParseError("not_a_zip_code", value=text)
 
 
-def _parse_time(text: str) -> Reading:
-    match = re.fullmatch(r"([0-9]{1,2}):([0-9]{2})(?::00)?", plain(text))
+def _parse_time(text: str) -> ParsedValue:
+    match = re.fullmatch(r"([0-9]{1,2}):([0-9]{2})(?::00)?", normalize_text(text))
     if not match or int(match[1]) > 23 or int(match[2]) % 15 or int(match[2]) > 45:  # noqa: PLR2004  a clock's limits
-        raise Refused("not_a_time", value=text)
-    return _read(text, f"{int(match[1]):02}:{match[2]}")
+        raise ParseError("not_a_time", value=text)
+    return _parsed_value(text, f"{int(match[1]):02}:{match[2]}")
 
 
-AREA_CODE = Kind(name="area code", parse=_parse_area_code)
-AREA_CODES = Kind(name="area codes", parse=_parse_area_codes, show=", ".join, cleared=[])
-ZIP_CODE = Kind(name="zip code", parse=_parse_zip_code)
+AREA_CODE = FieldType(name="area code", parse=_parse_area_code)
+AREA_CODES = FieldType(name="area codes", parse=_parse_area_codes, to_text=", ".join, cleared_value=[])
+ZIP_CODE = FieldType(name="zip code", parse=_parse_zip_code)
 STATE = state_or_province()
-TIME = Kind(name="time, HH:MM", parse=_parse_time)
+TIME = FieldType(name="time, HH:MM", parse=_parse_time)
 TIME_ZONE = choice(*regions.TIME_ZONES, name="time zone")
 
 
 # Numbers and addresses of people
 
 
-def _parse_phone(text: str) -> Reading:
+def _parse_phone(text: str) -> ParsedValue:
     """E.164, or 10 digits for a number of the USA or Canada, as the documentation asks; all else is cleaned to that."""
     import phonenumbers  # noqa: PLC0415  heavy, and `--help` does not need it
 
     try:
-        number = phonenumbers.parse(_without_point_zero(plain(text)), "US")
+        number = phonenumbers.parse(_without_point_zero(normalize_text(text)), "US")
     except phonenumbers.NumberParseException:
-        raise Refused("not_a_phone_number", value=text) from None
+        raise ParseError("not_a_phone_number", value=text) from None
     # `is_possible_number` also takes seven digits, which reach someone within an area code only.
     possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
     if number.extension or not possible:
-        raise Refused("not_a_phone_number", value=text)
+        raise ParseError("not_a_phone_number", value=text)
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     if text == e164:
-        return Reading(value=text)
-    return _read(text, e164[2:] if number.country_code == 1 else e164)
+        return ParsedValue(value=text)
+    return _parsed_value(text, e164[2:] if number.country_code == 1 else e164)
 
 
-def _parse_email(text: str) -> Reading:
+def _parse_email(text: str) -> ParsedValue:
     import email_validator  # noqa: PLC0415  heavy, and `--help` does not need it
 
-    clean = plain(text)
+    clean = normalize_text(text)
     try:
         email_validator.validate_email(clean, check_deliverability=False, test_environment=True)
     except email_validator.EmailNotValidError as error:
-        raise Refused("not_an_email", value=text, reason=str(error)) from None
-    return _read(text, clean)
+        raise ParseError("not_an_email", value=text, reason=str(error)) from None
+    return _parsed_value(text, clean)
 
 
-def _parse_ads_account(text: str) -> Reading:
+def _parse_ads_account(text: str) -> ParsedValue:
     """`627-345-9815` and `7567575756755` are the documentation's own examples; both are sent as they are."""
-    clean = _without_point_zero(plain(text))
+    clean = _without_point_zero(normalize_text(text))
     if not re.fullmatch(r"[0-9]{3}-[0-9]{3}-[0-9]{4}|[0-9]{10,15}", clean):
-        raise Refused("not_an_ads_account", value=text)
-    return _read(text, clean)
+        raise ParseError("not_an_ads_account", value=text)
+    return _parsed_value(text, clean)
 
 
-def _parse_looks_like(text: str) -> Reading:
+def _parse_looks_like(text: str) -> ParsedValue:
     """The first five digits are used (seed: promo numbers)."""
     reading = _parse_digits(text)
     if len(reading.value) > 5:  # noqa: PLR2004  the documentation's five
-        return Reading(value=reading.value, warning=Problem(code="digits_ignored", details={"value": reading.value}))
+        return ParsedValue(
+            value=reading.value, warning=Problem(code="digits_ignored", details={"value": reading.value})
+        )
     return reading
 
 
-PHONE = Kind(name="phone number", parse=_parse_phone)
-EMAIL = Kind(name="email address", parse=_parse_email)
-ADS_ACCOUNT = Kind(name="Google Ads account id", parse=_parse_ads_account)
-LOOKS_LIKE = Kind(name="digits", parse=_parse_looks_like)
+PHONE = FieldType(name="phone number", parse=_parse_phone)
+EMAIL = FieldType(name="email address", parse=_parse_email)
+ADS_ACCOUNT = FieldType(name="Google Ads account id", parse=_parse_ads_account)
+LOOKS_LIKE = FieldType(name="digits", parse=_parse_looks_like)

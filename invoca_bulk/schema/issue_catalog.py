@@ -25,16 +25,16 @@ MAX_CELL_CHARACTERS = 131_072
 
 #: What stands in front of the text of a cell that cannot be trusted, and the issue that it gives. It is part of the
 #: text, so that the cell stays refused in every file, frame and copy until somebody types over it.
-MARKS: Mapping[str, str] = {
+ISSUE_CODE_BY_MARKER: Mapping[str, str] = {
     "#DATE!": "cell_date",
     "#FORMULA!": "cell_formula",
     "#DIGITS!": "cell_digits_lost",
     "#TOO_LONG!": "cell_too_long",
     "#ROW!": "row_marked",
 }
-_MARK_OF = {code: mark for mark, code in MARKS.items()}
+_MARKER_BY_ISSUE_CODE = {code: mark for mark, code in ISSUE_CODE_BY_MARKER.items()}
 #: In any case: a column may have been lowered in pandas.
-_MARKED = re.compile(rf"({'|'.join(MARKS)})\s*(.*)", re.IGNORECASE | re.DOTALL)
+_MARKER_PATTERN = re.compile(rf"({'|'.join(ISSUE_CODE_BY_MARKER)})\s*(.*)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ def _warning(message: str, fix: str = "") -> IssueType:
     return IssueType(level="warning", message=message, fix=fix)
 
 
-CATALOGUE: Mapping[str, IssueType] = {
+ISSUE_TYPES: Mapping[str, IssueType] = {
     # Headers
     "column_misspelt": _error(
         "The column {value!r} is not known, but it looks like {known!r}.",
@@ -428,7 +428,7 @@ class Problem:
     """One thing wrong, not yet placed in a row.
 
     Attributes:
-        code: a key of `CATALOGUE`.
+        code: a key of `ISSUE_TYPES`.
         column: the column's path, where the rule looks at several; None means the column that is being read.
         details: what fills the places of the message and the fix.
     """
@@ -440,52 +440,52 @@ class Problem:
     @property
     def level(self) -> Level:
         """`error` or `warning`."""
-        return CATALOGUE[self.code].level
+        return ISSUE_TYPES[self.code].level
 
     @cached_property
     def message(self) -> str:
         """What is wrong, in one sentence."""
-        return CATALOGUE[self.code].message.format_map(self._shown)
+        return ISSUE_TYPES[self.code].message.format_map(self._display_details)
 
     @cached_property
     def fix(self) -> str:
         """What to do about it; empty when nothing needs to be done."""
-        return CATALOGUE[self.code].fix.format_map(self._shown)
+        return ISSUE_TYPES[self.code].fix.format_map(self._display_details)
 
     @property
-    def _shown(self) -> dict[str, object]:
-        return {name: shortened(one) if _is_long(one) else one for name, one in self.details.items()}
+    def _display_details(self) -> dict[str, object]:
+        return {name: truncate(one) if _may_be_truncated(one) else one for name, one in self.details.items()}
 
 
-class Whole(str):
+class Unshortened(str):
     """A detail that is shown whole: what would be lost is named, however much it is."""
 
     __slots__ = ()
 
 
-def _is_long(detail: object) -> TypeGuard[str]:
-    return isinstance(detail, str) and not isinstance(detail, Whole)
+def _may_be_truncated(detail: object) -> TypeGuard[str]:
+    return isinstance(detail, str) and not isinstance(detail, Unshortened)
 
 
-def marked(code: str, text: str) -> str:
+def add_marker(code: str, text: str) -> str:
     """The text of a cell with the mark of an issue in front; one that has it already stays as it is."""
-    mark = _MARK_OF[code]
+    mark = _MARKER_BY_ISSUE_CODE[code]
     shown = text if text.startswith(mark) else f"{mark} {text}" if text else mark
     return shown[:MAX_CELL_CHARACTERS]
 
 
-def problem_of_mark(text: str) -> Problem | None:
+def parse_marker(text: str) -> Problem | None:
     """The problem that a text's mark stands for, or None when it has none."""
-    found = _MARKED.match(text)
-    return Problem(code=MARKS[found[1].upper()], details={"value": found[2]}) if found else None
+    found = _MARKER_PATTERN.match(text)
+    return Problem(code=ISSUE_CODE_BY_MARKER[found[1].upper()], details={"value": found[2]}) if found else None
 
 
-def shortened(text: str, limit: int = 120) -> str:
+def truncate(text: str, limit: int = 120) -> str:
     """A text that fits into a sentence."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-class Refused(ValueError):
+class ParseError(ValueError):
     """A text that a kind cannot read; carries the problem. It never leaves the package."""
 
     def __init__(self, code: str, **details: object) -> None:

@@ -15,7 +15,7 @@ from invoca_bulk.schema import paths
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from invoca_bulk.schema.field_types import Json, Kind
+    from invoca_bulk.schema.field_types import FieldType, Json
     from invoca_bulk.schema.issue_catalog import Problem
 
 #: The versions in which the Network Integration API changed, oldest first (../README.md, "API versions").
@@ -37,7 +37,7 @@ class Role(StrEnum):
 
     BODY = "body"  # into the JSON object
     PATH = "path"  # into the address
-    OWN = "own"  # nowhere: it tells this package what to do
+    LOCAL = "own"  # nowhere: it tells this package what to do
     PARENT = "parent"  # nowhere: on the sheet of a part (a user, a site) it names the object that the part belongs to
     RESULT = "result"  # nowhere: this package wrote it
 
@@ -48,23 +48,23 @@ class Operation:
 
     Attributes:
         verb: the HTTP method.
-        one: whether the address names one object, or the collection.
-        success: the status that says it was done.
+        on_single_object: whether the address names one object, or the collection.
+        success_status: the status that says it was done.
     """
 
     verb: str
-    one: bool
-    success: int
+    on_single_object: bool
+    success_status: int
 
 
 #: Source: the table of paths; the same for every collection.
 OPERATIONS: Mapping[str, Operation] = {
-    "list": Operation(verb="GET", one=False, success=200),
-    "read": Operation(verb="GET", one=True, success=200),
-    Action.CREATE: Operation(verb="POST", one=False, success=201),
-    Action.UPDATE: Operation(verb="PUT", one=True, success=200),
-    Action.MOVE: Operation(verb="PUT", one=True, success=200),
-    Action.DELETE: Operation(verb="DELETE", one=True, success=200),
+    "list": Operation(verb="GET", on_single_object=False, success_status=200),
+    "read": Operation(verb="GET", on_single_object=True, success_status=200),
+    Action.CREATE: Operation(verb="POST", on_single_object=False, success_status=201),
+    Action.UPDATE: Operation(verb="PUT", on_single_object=True, success_status=200),
+    Action.MOVE: Operation(verb="PUT", on_single_object=True, success_status=200),
+    Action.DELETE: Operation(verb="DELETE", on_single_object=True, success_status=200),
 }
 
 
@@ -74,48 +74,48 @@ class Field:
 
     Attributes:
         path: column title and JSON path; `#` stands for the number of a record, `*` for a key of the network's own.
-        kind: what its text can mean.
+        field_type: what its text can mean.
         help: one or two sentences for the template's note and the README.
         role: where the value goes.
         required_on: the actions that cannot do without it.
-        on_create: whether it has a meaning when an object is created.
-        on_update: whether it has a meaning for an object that exists; what only chose the number has none.
+        applies_on_create: whether it has a meaning when an object is created.
+        applies_on_update: whether it has a meaning for an object that exists; what only chose the number has none.
         read_only: the platform sets it; it is never sent.
         secret: never shown, exported, journaled or logged.
         since: first API version that knows it.
         until: last API version that documents it; None: still documented.
         example: a value for the template.
         aliases: other headers seen for it.
-        read_as: its name in the platform's answers, where that differs; else empty.
+        response_name: its name in the platform's answers, where that differs; else empty.
         clearable: whether `[]` may clear it.
         default: what the platform documents that it takes where it has no value; None: nothing.
-        in_template: how many numbered columns the template has for it (0: none).
+        template_columns: how many numbered columns the template has for it (0: none).
     """
 
     path: str
-    kind: Kind
+    field_type: FieldType
     help: str
     role: Role = Role.BODY
     required_on: frozenset[Action] = frozenset()
-    on_create: bool = True
-    on_update: bool = True
+    applies_on_create: bool = True
+    applies_on_update: bool = True
     read_only: bool = False
     secret: bool = False
     since: str = API_VERSIONS[0]
     until: str | None = None
     example: str = ""
     aliases: tuple[str, ...] = ()
-    read_as: str = ""
+    response_name: str = ""
     clearable: bool = True
     default: Json = None
-    in_template: int = 1
+    template_columns: int = 1
 
-    def known_in(self, version: str) -> bool:
+    def is_known_in(self, version: str) -> bool:
         """Whether an API version documents this field."""
         return self.since <= version and (self.until is None or version <= self.until)
 
     @property
-    def always_required(self) -> bool:
+    def is_always_required(self) -> bool:
         """Whether no row can do without it, whatever it asks for."""
         return self.required_on == frozenset(Action)
 
@@ -125,7 +125,7 @@ class Field:
         return self.role is Role.BODY and not self.read_only and not self.secret
 
     @property
-    def which_versions(self) -> str:
+    def versions_text(self) -> str:
         """The versions that know this field, as part of a sentence."""
         if self.until is None:
             return f"{self.since} and later ones do"
@@ -154,16 +154,16 @@ class Rule:
     Attributes:
         fields: patterns of the fields that it looks at; it runs once for each distinct combination of their values.
         check: takes path to JSON value of the cells that are not blank, gives the problems.
-        whole: whether it holds for a whole object only: for what is created, or for what an update comes to, and not
-            for the few fields that a row changes.
-        given: those of the fields of which it only matters whether they have a value: `check` may be given True for
-            it. So rows that differ in nothing else, such as their own ids, are judged once.
+        needs_whole_object: whether it holds for a whole object only: for what is created, or for what an update comes
+            to, and not for the few fields that a row changes.
+        presence_only: those of the fields of which it only matters whether they have a value: `check` may be given True
+            for it. So rows that differ in nothing else, such as their own ids, are judged once.
     """
 
     fields: tuple[str, ...]
     check: Callable[[Mapping[str, Json]], Iterable[Problem]]
-    whole: bool = False
-    given: tuple[str, ...] = ()
+    needs_whole_object: bool = False
+    presence_only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,22 +172,22 @@ class Collection:
 
     Attributes:
         name: the last part of the collection's path.
-        key: the field that names one object in it.
+        identifier_field: the field that names one object in it.
         since: first API version that has it.
     """
 
     name: str
-    key: str
+    identifier_field: str
     since: str = API_VERSIONS[0]
 
 
 #: The field of a part (a user, a site) by which it is known within its object.
-PART_KEY = "id_from_network"
+SUBRESOURCE_KEY = "id_from_network"
 #: Says on a part's row that the part is to be taken away.
-REMOVE = "remove"
+REMOVE_ACTION = "remove"
 
 #: A record's number within a path. More digits are no number that anybody counts to, and more than 4,300 break `int`.
-_NUMBER = re.compile(r"(?<=[\s._])[0-9]{1,9}(?=[\s._])")
+_RECORD_NUMBER = re.compile(r"(?<=[\s._])[0-9]{1,9}(?=[\s._])")
 
 
 def fold_header(header: str) -> str:
@@ -201,24 +201,24 @@ class Resource:
 
     Attributes:
         name: `advertisers` or `promo_numbers`.
-        one: what one of them is called in a sentence.
+        singular: what one of them is called in a sentence.
         fields: every field once, in the order of the template's columns.
         rules: the rules over several columns.
-        scopes: path parts above the collection; the first one whose places are all filled is taken.
+        path_templates: path parts above the collection; the first one whose places are all filled is taken.
         collections: ways to address its objects; none for a part.
-        named_by: the field by which a row names an object that exists; doing such a row again is harmless.
-        parts: the sorts of records within one of them that can have a sheet of their own: sites, users.
+        identifier_field: the field by which a row names an object that exists; doing such a row again is harmless.
+        subresources: the sorts of records within one of them that can have a sheet of their own: sites, users.
         examples: rows for the template, path to text.
     """
 
     name: str
-    one: str
+    singular: str
     fields: tuple[Field, ...]
     rules: tuple[Rule, ...] = ()
-    scopes: tuple[tuple[str, ...], ...]
+    path_templates: tuple[tuple[str, ...], ...]
     collections: tuple[Collection, ...]
-    named_by: str
-    parts: tuple[Resource, ...] = ()
+    identifier_field: str
+    subresources: tuple[Resource, ...] = ()
     examples: tuple[Mapping[str, str], ...] = field(default=(), repr=False)
 
     @cached_property
@@ -227,55 +227,60 @@ class Resource:
         return {one.path: one for one in self.fields}
 
     @cached_property
-    def is_part(self) -> bool:
+    def is_subresource(self) -> bool:
         """Whether it has sheets of its own, but no address: a user or a site."""
         return not self.collections
 
     @cached_property
-    def _by_fold(self) -> dict[str, tuple[Field, tuple[int, ...]]]:
+    def _fields_by_folded_header(self) -> dict[str, tuple[Field, tuple[int, ...]]]:
         """Folded header to the field and to which of its path's `#` the header's numbers stand for.
 
         A number that the header leaves out is 1: `users.first_name` where each user has a row.
         """
-        titles = {fold: found for one in self.fields for alias in one.aliases for fold, found in _titles(alias, one)}
-        return titles | {fold: found for one in self.fields for fold, found in _titles(one.path, one)}
+        titles = {
+            fold: found for one in self.fields for alias in one.aliases for fold, found in _folded_titles(alias, one)
+        }
+        return titles | {fold: found for one in self.fields for fold, found in _folded_titles(one.path, one)}
 
-    def column(self, header: str) -> Column | None:
+    def column_for(self, header: str) -> Column | None:
         """The column that a header names, or None when nobody knows it."""
         text = header.strip()
         parent, dot, key = text.partition(".")
-        if dot and fold_header(parent) == fold_header(paths.FREE_PARENT) and key.strip():
-            free = self.by_path.get(f"{paths.FREE_PARENT}.*")
-            return Column(path=f"{paths.FREE_PARENT}.{key.strip()}", header=header, field=free) if free else None
+        if dot and fold_header(parent) == fold_header(paths.CUSTOM_DATA) and key.strip():
+            free = self.by_path.get(f"{paths.CUSTOM_DATA}.*")
+            return Column(path=f"{paths.CUSTOM_DATA}.{key.strip()}", header=header, field=free) if free else None
         # A number may also be part of a name (`open_24_7`), so the header as it is goes first.
-        plain, numbered = self._by_fold.get(fold_header(text)), self._by_fold.get(fold_header(_NUMBER.sub("#", text)))
+        plain, numbered = (
+            self._fields_by_folded_header.get(fold_header(text)),
+            self._fields_by_folded_header.get(fold_header(_RECORD_NUMBER.sub("#", text))),
+        )
         found = plain or numbered
         if found is None or found[0].path.endswith("*") or "#" in text:
             return None
-        given = dict(zip(found[1], _NUMBER.findall(text) if numbered is found else (), strict=False))
+        given = dict(zip(found[1], _RECORD_NUMBER.findall(text) if numbered is found else (), strict=False))
         places = count()
         path = re.sub("#", lambda _: str(int(given.get(next(places), 1))), found[0].path)
         return Column(path=path, header=header, field=found[0])
 
-    def scope(self, values: Mapping[str, str]) -> tuple[str, ...]:
+    def scope_for(self, values: Mapping[str, str]) -> tuple[str, ...]:
         """The path parts above the collection, filled from a row's values.
 
         Raises:
             KeyError: no scope can be filled; validation has made sure that one can.
         """
-        for parts in self.scopes:
-            if all(values.get(name) for name in _places(parts)):
+        for parts in self.path_templates:
+            if all(values.get(name) for name in _placeholders(parts)):
                 return tuple(part.format_map(values) for part in parts)
-        raise KeyError(self.scopes[-1])
+        raise KeyError(self.path_templates[-1])
 
-    def known_columns(self) -> Iterator[str]:
+    def known_headers(self) -> Iterator[str]:
         """Every header that is known, for the search of misspelt ones: titles and aliases."""
         for one in self.fields:
             yield one.path
             yield from one.aliases
 
 
-def _titles(title: str, one: Field) -> Iterator[tuple[str, tuple[Field, tuple[int, ...]]]]:
+def _folded_titles(title: str, one: Field) -> Iterator[tuple[str, tuple[Field, tuple[int, ...]]]]:
     """The folded forms of a title, with each of its `#` or without."""
     first, *rest = title.split("#.")
     for given in product((True, False), repeat=len(rest)):
@@ -283,5 +288,5 @@ def _titles(title: str, one: Field) -> Iterator[tuple[str, tuple[Field, tuple[in
         yield fold_header(text), (one, tuple(at for at, kept in enumerate(given) if kept))
 
 
-def _places(parts: Iterable[str]) -> list[str]:
+def _placeholders(parts: Iterable[str]) -> list[str]:
     return [name for part in parts for _, name, _, _ in Formatter().parse(part) if name]

@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from invoca_bulk.schema.field_types import Json
 
 #: The parents whose keys are chosen by the network, so that a dot in a key is part of it.
-FREE_PARENT = "custom_data"
+CUSTOM_DATA = "custom_data"
 
 
 def split(path: str) -> list[str]:
     """The parts of a path; a key below `custom_data` is one part, whatever it holds."""
     parent, _, key = path.partition(".")
-    return [parent, key] if parent == FREE_PARENT else path.split(".")
+    return [parent, key] if parent == CUSTOM_DATA else path.split(".")
 
 
-def pattern(path: str) -> str:
+def to_pattern(path: str) -> str:
     """The pattern that a path belongs to: `users.2.first_name` to `users.#.first_name`."""
     parts = split(path)
-    if parts[0] == FREE_PARENT and len(parts) > 1:
-        return f"{FREE_PARENT}.*"
+    if parts[0] == CUSTOM_DATA and len(parts) > 1:
+        return f"{CUSTOM_DATA}.*"
     return ".".join("#" if part.isdecimal() else part for part in parts)
 
 
@@ -43,13 +43,13 @@ def nest(values: Mapping[str, Json]) -> dict[str, Json]:
         for part in parents:
             node = node.setdefault(part, {})
         node[leaf] = value
-    return {key: value if key == FREE_PARENT else _lists(value) for key, value in tree.items()}
+    return {key: value if key == CUSTOM_DATA else _to_lists(value) for key, value in tree.items()}
 
 
-def _lists(node: Json) -> Json:
+def _to_lists(node: Json) -> Json:
     if not isinstance(node, dict):
         return node
-    built = {key: _lists(value) for key, value in node.items()}
+    built = {key: _to_lists(value) for key, value in node.items()}
     if built and all(key.isdecimal() for key in built):
         return [built[key] for key in sorted(built, key=int)]
     return built

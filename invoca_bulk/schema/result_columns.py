@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from invoca_bulk.schema.field_types import TEXT, plain
+from invoca_bulk.schema.field_types import TEXT, normalize_text
 from invoca_bulk.schema.model import Field, Role
 
 
@@ -23,16 +23,16 @@ class Outcome(StrEnum):
     NOT_SENT = "not_sent"
 
 
-_OUTCOMES = {one.value: one for one in Outcome}
+_OUTCOMES_BY_VALUE = {one.value: one for one in Outcome}
 
 
-def outcome_of(text: str) -> Outcome | None:
+def parse_outcome(text: str) -> Outcome | None:
     """The outcome that a cell of `result_status` names, whatever its case: `Unknown` must not be taken for undone."""
-    return _OUTCOMES.get(plain(text).casefold())
+    return _OUTCOMES_BY_VALUE.get(normalize_text(text).casefold())
 
 
 #: Outcomes after which nothing is left to do.
-DONE = frozenset({Outcome.CREATED, Outcome.UPDATED, Outcome.MOVED, Outcome.DELETED, Outcome.UNCHANGED})
+SUCCESS_OUTCOMES = frozenset({Outcome.CREATED, Outcome.UPDATED, Outcome.MOVED, Outcome.DELETED, Outcome.UNCHANGED})
 
 #: What each outcome means, and what to do about it; the README's table.
 OUTCOME_HELP = {
@@ -61,23 +61,23 @@ OUTCOME_HELP = {
 }
 
 
-def _output(path: str, text: str) -> Field:
-    return Field(path=path, kind=TEXT, role=Role.RESULT, help=text, in_template=0)
+def _output_field(path: str, text: str) -> Field:
+    return Field(path=path, field_type=TEXT, role=Role.RESULT, help=text, template_columns=0)
 
 
 VALIDATION_FIELDS = (
-    _output("validation_errors", "What is wrong with the row; rows with errors are not sent."),
-    _output("validation_warnings", "What was cleaned, or should be looked at; the row is sent."),
+    _output_field("validation_errors", "What is wrong with the row; rows with errors are not sent."),
+    _output_field("validation_warnings", "What was cleaned, or should be looked at; the row is sent."),
 )
 
 RESULT_FIELDS = (
-    _output("result_status", "The outcome of the row."),
-    _output("result_error", "Why the row was not done, in the platform's words where it gave some."),
-    _output("result_fix", "What to do about it."),
-    _output("result_http_status", "The HTTP status of the last answer; blank when there was none."),
-    _output("result_attempts", "How often the request was sent."),
-    _output("result_at", "When the outcome was known: UTC, ISO 8601."),
-    _output("result_run", "The run that gave this outcome."),
+    _output_field("result_status", "The outcome of the row."),
+    _output_field("result_error", "Why the row was not done, in the platform's words where it gave some."),
+    _output_field("result_fix", "What to do about it."),
+    _output_field("result_http_status", "The HTTP status of the last answer; blank when there was none."),
+    _output_field("result_attempts", "How often the request was sent."),
+    _output_field("result_at", "When the outcome was known: UTC, ISO 8601."),
+    _output_field("result_run", "The run that gave this outcome."),
 )
 
 OUTPUT_FIELDS = VALIDATION_FIELDS + RESULT_FIELDS

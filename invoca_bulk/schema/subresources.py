@@ -14,31 +14,31 @@ if TYPE_CHECKING:
     from invoca_bulk.schema.model import Field
 
 
-def part(
-    name: str, *, one: str, of: Sequence[Field], parent: Field, examples: tuple[Mapping[str, str], ...]
+def make_subresource(
+    name: str, *, singular: str, object_fields: Sequence[Field], parent: Field, examples: tuple[Mapping[str, str], ...]
 ) -> Resource:
     """A part as the resource of its own sheet.
 
     Args:
         name: of the list in the object, and of the sheet: `users` has the fields `users.#.…`.
-        one: what one of them is called in a sentence.
-        of: the fields of the whole object.
+        singular: what one of them is called in a sentence.
+        object_fields: the fields of the whole object.
         parent: the field that says which object a row belongs to.
         examples: rows for the template.
     """
     prefix = f"{name}.#."
-    fields = [_without(prefix, field) for field in of if field.path.startswith(prefix)]
+    fields = [_without_prefix(prefix, field) for field in object_fields if field.path.startswith(prefix)]
     return Resource(
         name=name,
-        one=one,
+        singular=singular,
         fields=(replace(parent, role=Role.PARENT), *fields, *OUTPUT_FIELDS),
-        scopes=(),
+        path_templates=(),
         collections=(),
-        named_by="id_from_network",
+        identifier_field="id_from_network",
         examples=examples,
     )
 
 
-def _without(prefix: str, field: Field) -> Field:
+def _without_prefix(prefix: str, field: Field) -> Field:
     aliases = (alias.removeprefix(prefix) for alias in field.aliases)
     return replace(field, path=field.path.removeprefix(prefix), aliases=tuple(aliases))

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from invoca_bulk import execution, journal, planning, sheets, transport, validation
 from invoca_bulk.config import settings
-from invoca_bulk.config.settings import FIRST_RATE, REHEARSAL_RATE, Network
-from invoca_bulk.errors import OutputUnwritable, RunAborted, SettingInvalid
+from invoca_bulk.config.settings import INITIAL_RATE, SANDBOX_INITIAL_RATE, Network
+from invoca_bulk.errors import ConfigError, OutputError, RunAborted
 from invoca_bulk.journal import RunState, State
-from invoca_bulk.planning import Kept
-from invoca_bulk.reports.plan_report import Preview
-from invoca_bulk.reports.progress import Bar
-from invoca_bulk.reports.results import Results, iso
+from invoca_bulk.planning import SavedPlan
+from invoca_bulk.reports.plan_report import Plan
+from invoca_bulk.reports.progress import ProgressBar
+from invoca_bulk.reports.results import Results, format_time
 from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.schema import DEFAULT_API_VERSION
 from invoca_bulk.service import preconditions, snapshot
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from invoca_bulk.config.options import Options
-    from invoca_bulk.config.settings import Place
+    from invoca_bulk.config.settings import JournalLocation
     from invoca_bulk.errors import InvocaBulkError
-    from invoca_bulk.execution import Ended, Work
-    from invoca_bulk.execution.outcomes import Verdict
+    from invoca_bulk.execution import RunOutcome, Workload
+    from invoca_bulk.execution.outcomes import StepResult
     from invoca_bulk.journal import Journal, RowRecord, RunRecord
-    from invoca_bulk.planning import Plan
+    from invoca_bulk.planning import PlanData
     from invoca_bulk.transport.run_sync import Interrupts
-    from invoca_bulk.validation import Checked
+    from invoca_bulk.validation import ValidatedBook
 
 #: What can be run: a file, a file object, a frame, or a dict of frames.
 Source: TypeAlias = "sheets.Source"
 
 
-class Target(Protocol):
+class SandboxLike(Protocol):
     """What a run can be aimed at besides a `Network`: a sandbox."""
 
     base_url: str
@@ -51,27 +51,27 @@ class Target(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finished:
+class RunResult:
     """What a run came to.
 
     Attributes:
         results: what became of each row.
         error: why it was aborted; None: it was not.
-        saved: the results file; None: none was asked for, or no place took it (then `not_saved` says why).
-        asked: where it should have gone; another path than `saved` when that place took no file.
-        not_saved: why the results file was not written.
-        is_resumable: whether something is left that `resume` would do.
+        output_path: the results file; None: none was asked for, or no place took it (then `write_error` says why).
+        requested_path: where it should have gone; another path than `output_path` when that place took no file.
+        write_error: why the results file was not written.
+        is_resumable: whether something is left that `resume_run` would do.
         is_rehearsal: whether it was one; its journal goes with this program.
         is_detached: whether nobody wanted to wait for the workers that do it.
-        unheeded: lines of text: what of the sheets was not sent, such as columns that nobody knows.
+        ignored_input: lines of text: what of the sheets was not sent, such as columns that nobody knows.
     """
 
     results: Results
     error: InvocaBulkError | None
-    unheeded: tuple[str, ...] = ()
-    saved: Path | None = None
-    asked: Path | None = None
-    not_saved: OutputUnwritable | None = None
+    ignored_input: tuple[str, ...] = ()
+    output_path: Path | None = None
+    requested_path: Path | None = None
+    write_error: OutputError | None = None
     is_resumable: bool = False
     is_rehearsal: bool = False
     is_detached: bool = False
@@ -80,43 +80,43 @@ class Finished:
     def exit_code(self) -> int:
         """0 all done, or left to workers; 1 some rows not done; 3 aborted; 4 interrupted, or not followed any more."""
         state = self.results.run.state
-        if self.is_under_way and self.is_detached:
+        if self.is_running and self.is_detached:
             return 0
         ended = {RunState.ABORTED: 3, RunState.INTERRUPTED: 4, RunState.RUNNING: 4}.get(state)
-        return ended or (0 if self.results.all_done and not self.not_saved else 1)
+        return ended or (0 if self.results.all_done and not self.write_error else 1)
 
     @property
-    def is_under_way(self) -> bool:
+    def is_running(self) -> bool:
         """Whether workers are still at it."""
         return self.results.run.state is RunState.RUNNING
 
     @property
     def notes(self) -> list[str]:
         """What the user has to be told besides the totals."""
-        notes = [str(problem) for problem in (self.error, self.not_saved) if problem]
-        if self.saved != self.asked:
-            notes.append(f"{self.asked} could not be written; the results are at another place.")
+        notes = [str(problem) for problem in (self.error, self.write_error) if problem]
+        if self.output_path != self.requested_path:
+            notes.append(f"{self.requested_path} could not be written; the results are at another place.")
         return notes
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Handed:
+class _WorkerHandoff:
     """A run that is recorded, for workers to do.
 
     Attributes:
         task: as workers know it.
-        target: where its results are to go; None: only a frame is wanted.
-        inputs: the files that the results must not replace.
-        unheeded: as in `Finished`.
+        output_path: where its results are to go; None: only a frame is wanted.
+        input_paths: the files that the results must not replace.
+        ignored_input: as in `RunResult`.
     """
 
-    task: tasks.Task
-    target: Path | None
-    inputs: Sequence[Path] = ()
-    unheeded: tuple[str, ...] = ()
+    task: tasks.QueuedRun
+    output_path: Path | None
+    input_paths: Sequence[Path] = ()
+    ignored_input: tuple[str, ...] = ()
 
 
-def network_of(target: Network | Target, *, api_version: str = DEFAULT_API_VERSION) -> Network:
+def resolve_network(target: Network | SandboxLike, *, api_version: str = DEFAULT_API_VERSION) -> Network:
     """The network that a run is aimed at; a sandbox speaks every version, and is a rehearsal."""
     if isinstance(target, Network):
         return target
@@ -124,8 +124,8 @@ def network_of(target: Network | Target, *, api_version: str = DEFAULT_API_VERSI
     return Network(**where, api_version=api_version, rehearsal=True)
 
 
-def check(
-    source: Source | Report | Kept,
+def validate_sheet(
+    source: Source | Report | SavedPlan,
     *,
     api_version: str,
     sheet: str | None = None,
@@ -143,382 +143,434 @@ def check(
         auto_ids: whether the network gives ids to advertisers that come without one.
 
     Raises:
-        SheetUnreadable: it cannot be read.
+        UnreadableSheetError: it cannot be read.
     """
     if isinstance(source, Report):
-        loaded = tuple(one.sheet for one in source.checked.sheets)
-        if (source.checked.version, source.checked.auto_ids) == (api_version, auto_ids):
+        loaded = tuple(one.sheet for one in source.validated_book.sheets)
+        if (source.validated_book.version, source.validated_book.auto_ids) == (api_version, auto_ids):
             return source
-    elif isinstance(source, Kept):
+    elif isinstance(source, SavedPlan):
         loaded = source.sheets
     else:
         loaded = sheets.load(source, sheet=sheet, resource=resource)
-    with sheets.collector_paused():
+    with sheets.gc_paused():
         return Report(validation.validate(loaded, version=api_version, auto_ids=auto_ids))
 
 
-def preview(source: Source | Report, network: Network, options: Options, **reading: str | None) -> Preview:
+def plan_sheet(source: Source | Report, network: Network, options: Options, **reading: str | None) -> Plan:
     """Read, validate and plan; nothing is sent, and no journal is needed.
 
     Args:
-        source: as for `check`. What is wrong with its rows is in the plan: they are refused.
+        source: as for `validate_sheet`. What is wrong with its rows is in the plan: they are refused.
         network: where to look.
         options: how.
-        reading: `sheet` and `resource`, as for `check`.
+        reading: `sheet` and `resource`, as for `validate_sheet`.
 
     Raises:
         UserError: the user can fix it.
         RunAborted: the platform's state could not be read.
     """
-    report = check(source, api_version=network.api_version, auto_ids=options.auto_ids, **reading)
-    preconditions.refuse_rehearsals(report, network)
-    with _known(network, options) as book:
-        plan = make_plan(report.checked, network, options, book)
-    return Preview(plan=plan, checked=report.checked, network=network, options=options, reading=reading)
+    report = validate_sheet(source, api_version=network.api_version, auto_ids=options.auto_ids, **reading)
+    preconditions.reject_sandbox_results(report, network)
+    with _open_prior_journal(network, options) as book:
+        plan = fetch_and_build_plan(report.validated_book, network, options, book)
+    return Plan(
+        data=plan, validated_book=report.validated_book, network=network, options=options, read_arguments=reading
+    )
 
 
-def run(
-    source: Source | Report | Preview | Kept,
+def run_sheet(
+    source: Source | Report | Plan | SavedPlan,
     network: Network,
     options: Options,
     *,
     output: Path | None = None,
-    for_good: bool = False,
+    keep_ignoring_interrupts: bool = False,
     **reading: str | None,
-) -> Finished:
+) -> RunResult:
     """The whole way: from a sheet to its results.
 
     Args:
-        source: as for `check`; or a plan, whose own choices then hold, and which is run only if the platform has not
-            changed since.
+        source: as for `validate_sheet`; or a plan, whose own choices then hold, and which is run only if the platform
+            has not changed since.
         network: where to.
         options: how.
         output: the results file; None: only the frame is wanted. A file that is there already is left alone.
-        for_good: whether interrupts stay held after the first request, as in `bridge.interrupts_held`.
-        reading: `sheet` and `resource`, as for `check`.
+        keep_ignoring_interrupts: whether interrupts stay held after the first request, as in `bridge.interrupts_held`.
+        reading: `sheet` and `resource`, as for `validate_sheet`.
 
     Raises:
         UserError: the user can fix it; nothing was sent.
         RunAborted: the platform's state could not be read, or another process holds the journal; nothing was sent.
     """
-    source = source.kept if isinstance(source, Preview) else source
-    kept = source if isinstance(source, Kept) else None
+    source = source.saved_plan if isinstance(source, Plan) else source
+    kept = source if isinstance(source, SavedPlan) else None
     if kept:
-        preconditions.refuse_other_network(kept, network)
+        preconditions.require_plan_network(kept, network)
         options = replace(options, **asdict(kept.choices))
     if options.cluster:
-        following.prepare(network, options)
-    report = check(source, api_version=network.api_version, auto_ids=options.auto_ids, **reading)
-    preconditions.refuse_errors(report, skip=options.skip_invalid)
-    preconditions.refuse_rehearsals(report, network)
-    with journal.opened(journal.place_of(network, options.journal), network) as book:
-        content = planning.fingerprint_of(one.sheet for one in report.checked.sheets)
-        unfinished = None if options.again else book.unfinished(content)
+        following.create_queues(network, options)
+    report = validate_sheet(source, api_version=network.api_version, auto_ids=options.auto_ids, **reading)
+    preconditions.reject_invalid_rows(report, skip=options.skip_invalid)
+    preconditions.reject_sandbox_results(report, network)
+    with journal.open_for_writing(journal.location_for(network, options.journal), network) as book:
+        content = planning.fingerprint_sheets(one.sheet for one in report.validated_book.sheets)
+        unfinished = None if options.again else book.find_unfinished_run(content)
         if unfinished:
-            preconditions.refuse_other_choices(unfinished, network, options)
-            ended = _go_on(unfinished, network, book, options, output=output, for_good=for_good)
+            preconditions.require_same_plan_options(unfinished, network, options)
+            ended = _continue_run(
+                unfinished, network, book, options, output=output, keep_ignoring_interrupts=keep_ignoring_interrupts
+            )
         else:
-            ended = _begin(report, kept, network, book, options, output=output, for_good=for_good)
-    return _followed(ended, network, options)
+            ended = _start_run(
+                report, kept, network, book, options, output=output, keep_ignoring_interrupts=keep_ignoring_interrupts
+            )
+    return _follow_if_handed_off(ended, network, options)
 
 
-def _begin(  # noqa: PLR0913  a sheet, and how it is wanted; keyword-only
+def _start_run(  # noqa: PLR0913  a sheet, and how it is wanted; keyword-only
     report: Report,
-    kept: Kept | None,
+    saved_plan: SavedPlan | None,
     network: Network,
-    book: Journal,
+    open_journal: Journal,
     options: Options,
     *,
     output: Path | None,
-    for_good: bool,
-) -> Finished | _Handed:
+    keep_ignoring_interrupts: bool,
+) -> RunResult | _WorkerHandoff:
     """Plan a checked sheet, and run it."""
-    plan = make_plan(report.checked, network, options, None if network.rehearsal else book)
-    told = preconditions.refuse_repeats(plan, options)
-    if kept:
-        preconditions.refuse_drift(kept, plan)
-    preconditions.refuse_errors(Report(replace(report.checked, issues=plan.issues)), skip=options.skip_invalid)
-    if told:
-        _say(options, told)
-    target = preconditions.prepared(output, plan.sheets, plan.rows)
-    preconditions.confirm(plan, network, options)
-    inputs = [path for one in report.checked.sheets if (path := one.sheet.path)]
-    unheeded = tuple(report.unheeded())
-    start = journal.Start(
-        choices=options.choices,
-        output=_whole_path(target),
-        source_path=_whole_path(*inputs[:1]),
-        workers=tasks.for_workers(options, turn=1) if options.cluster else None,
+    plan = fetch_and_build_plan(report.validated_book, network, options, None if network.rehearsal else open_journal)
+    told = preconditions.reject_already_bought(plan, options)
+    if saved_plan:
+        preconditions.require_unchanged_plan(saved_plan, plan)
+    preconditions.reject_invalid_rows(
+        Report(replace(report.validated_book, issues=plan.issues)), skip=options.skip_invalid
     )
-    with run_sync.interrupts_held(for_good=for_good and not options.cluster) as interrupts:
-        work = _begun(plan, network, book, start, assign_ids=options.assign_ids)
+    if told:
+        _notify(options, told)
+    target = preconditions.resolve_output_path(output, plan.sheets, plan.rows)
+    preconditions.confirm_irreversible(plan, network, options)
+    inputs = [path for one in report.validated_book.sheets if (path := one.sheet.path)]
+    unheeded = tuple(report.ignored_input())
+    start = journal.RunMetadata(
+        choices=options.choices,
+        output=_absolute_path(target),
+        source_path=_absolute_path(*inputs[:1]),
+        worker_options=tasks.worker_options(options, generation=1) if options.cluster else None,
+    )
+    with run_sync.defer_interrupts(keep_ignoring=keep_ignoring_interrupts and not options.cluster) as interrupts:
+        work = _record_run(plan, network, open_journal, start, assign_ids=options.assign_ids)
         if options.cluster:
-            task = tasks.Task(run=work.run, turn=1)
-            return _Handed(task=task, target=target, inputs=inputs, unheeded=unheeded)
-        finished = execute(work, network, book, options, interrupts)
-        return _saved(replace(finished, unheeded=unheeded), target, inputs)
+            task = tasks.QueuedRun(run=work.run, generation=1)
+            return _WorkerHandoff(task=task, output_path=target, input_paths=inputs, ignored_input=unheeded)
+        finished = execute_run(work, network, open_journal, options, interrupts)
+        return _save_results(replace(finished, ignored_input=unheeded), target, inputs)
 
 
-def _followed(ended: Finished | _Handed, network: Network, options: Options) -> Finished:
+def _follow_if_handed_off(
+    result_or_handoff: RunResult | _WorkerHandoff, network: Network, options: Options
+) -> RunResult:
     """What a run came to; one for workers is handed to them, now that they can have the journal."""
-    if isinstance(ended, Finished):
-        return ended
-    following.hand_out(network, options, ended.task)
+    if isinstance(result_or_handoff, RunResult):
+        return result_or_handoff
+    following.enqueue_run(network, options, result_or_handoff.task)
     if not options.detach:
-        following.follow(network, options, ended.task.run, lambda sentence: _say(options, sentence))
-    return _as_it_stands(ended, network, options)
+        following.follow_run(network, options, result_or_handoff.task.run, lambda sentence: _notify(options, sentence))
+    return _current_result(result_or_handoff, network, options)
 
 
-def _as_it_stands(ended: _Handed, network: Network, options: Options) -> Finished:
+def _current_result(handoff: _WorkerHandoff, network: Network, options: Options) -> RunResult:
     """What workers have done of a run so far, or what it came to."""
-    record, rows = journal.results_of(journal.place_of(network, options.journal), ended.task.run)
+    record, rows = journal.find_results(journal.location_for(network, options.journal), handoff.task.run)
     stopped = record.state in {RunState.INTERRUPTED, RunState.ABORTED}
-    finished = Finished(
+    finished = RunResult(
         results=Results(run=record, rows=rows),
         error=RunAborted(record.note) if record.state is RunState.ABORTED else None,
-        unheeded=ended.unheeded,
+        ignored_input=handoff.ignored_input,
         is_resumable=stopped,
         is_detached=options.detach,
     )
-    return finished if finished.is_under_way else _saved(finished, ended.target, ended.inputs)
+    return finished if finished.is_running else _save_results(finished, handoff.output_path, handoff.input_paths)
 
 
-def resume(
-    run_id: str | None, network: Network, options: Options, *, output: Path | None = None, for_good: bool = False
-) -> Finished:
+def resume_run(
+    run_id: str | None,
+    network: Network,
+    options: Options,
+    *,
+    output: Path | None = None,
+    keep_ignoring_interrupts: bool = False,
+) -> RunResult:
     """Do what is left of a run that was interrupted, and settle what it left in doubt.
 
     Args:
         run_id: the run; None: the latest one of the network of which something is left.
         network: the run's network.
         options: how; what the run itself has settled stays.
-        output: as for `run`; None: where the run's results were to go.
-        for_good: as for `run`.
+        output: as for `run_sheet`; None: where the run's results were to go.
+        keep_ignoring_interrupts: as for `run_sheet`.
 
     Raises:
         UserError: the run is not known, or is another network's; nothing was sent.
         RunAborted: another process holds the journal; nothing was sent.
     """
-    place = journal.place_of(network, options.journal)
-    record = journal.run_of(place, run_id) if run_id else latest_open(place, network)
-    preconditions.refuse_other_run(record, network)
-    if options.cluster and record.workers:
-        task = tasks.Task(run=record.run, turn=tasks.turn_of(record))
-        handed = _Handed(task=task, target=_target_here(output, record))
+    place = journal.location_for(network, options.journal)
+    record = journal.find_run(place, run_id) if run_id else find_resumable_run(place, network)
+    preconditions.require_run_network(record, network)
+    if options.cluster and record.worker_options:
+        task = tasks.QueuedRun(run=record.run, generation=tasks.generation_of(record))
+        handed = _WorkerHandoff(task=task, output_path=_default_output_path(output, record))
         if record.state is RunState.RUNNING:
-            return _followed(handed, network, options)
-        if not _is_left(record, place, network, options):
-            return _as_it_stands(handed, network, options)
+            return _follow_if_handed_off(handed, network, options)
+        if not _has_work_left(record, place, network, options):
+            return _current_result(handed, network, options)
     if options.cluster:
-        following.prepare(network, options)
-    with journal.opened(place, network) as book:
-        ended = _go_on(book.run(record.run), network, book, options, output=output, for_good=for_good)
-    return _followed(ended, network, options)
+        following.create_queues(network, options)
+    with journal.open_for_writing(place, network) as book:
+        ended = _continue_run(
+            book.run(record.run),
+            network,
+            book,
+            options,
+            output=output,
+            keep_ignoring_interrupts=keep_ignoring_interrupts,
+        )
+    return _follow_if_handed_off(ended, network, options)
 
 
-def _target_here(output: Path | None, record: RunRecord) -> Path | None:
+def _default_output_path(output: Path | None, record: RunRecord) -> Path | None:
     """Where a run's results go: as wanted, or where they were to go; on another machine into the current folder."""
     if output or not record.output:
         return output
     meant = Path(record.output)
-    return meant if meant.parent.exists() or not record.workers else Path.cwd() / meant.name
+    return meant if meant.parent.exists() or not record.worker_options else Path.cwd() / meant.name
 
 
-def _is_left(record: RunRecord, place: Place, network: Network, options: Options) -> bool:
+def _has_work_left(record: RunRecord, location: JournalLocation, network: Network, options: Options) -> bool:
     """Whether something is left of a run that resuming it would do."""
     if record.state is not RunState.FINISHED or options.resend_absent or options.resend_unknown:
         return True
-    with journal.reading(place, network) as book:
-        return book is not None and book.is_open(record)
+    with journal.open_readonly(location, network) as book:
+        return book is not None and book.is_resumable(record)
 
 
-def latest_open(place: Place, network: Network | None = None) -> RunRecord:
+def find_resumable_run(location: JournalLocation, network: Network | None = None) -> RunRecord:
     """The latest run of which something is left.
 
     Args:
-        place: where the journals are.
+        location: where the journals are.
         network: whose run it has to be; None: any.
 
     Raises:
-        SettingInvalid: there is none.
+        ConfigError: there is none.
     """
     where = (network.base_url, network.network_id) if network else None
-    for one in reversed(journal.listed(place)):
-        if one.is_open and where in {None, (one.record.base_url, one.record.network_id)}:
+    for one in reversed(journal.list_runs(location)):
+        if one.is_resumable and where in {None, (one.record.base_url, one.record.network_id)}:
             return one.record
-    raise SettingInvalid("Nothing is left to do of any run. `invoca-bulk runs` shows them all.")
+    raise ConfigError("Nothing is left to do of any run. `invoca-bulk runs` shows them all.")
 
 
-def _go_on(  # noqa: PLR0913  a run, and how it is wanted; keyword-only
-    record: RunRecord, network: Network, book: Journal, options: Options, *, output: Path | None, for_good: bool
-) -> Finished | _Handed:
+def _continue_run(  # noqa: PLR0913  a run, and how it is wanted; keyword-only
+    record: RunRecord,
+    network: Network,
+    open_journal: Journal,
+    options: Options,
+    *,
+    output: Path | None,
+    keep_ignoring_interrupts: bool,
+) -> RunResult | _WorkerHandoff:
     """Do what is left of a run, as it began."""
     network = replace(network, api_version=record.api_version)
-    work = execution.of_run(book, record)
-    preconditions.refuse_over_cap(work.new_numbers, options)
-    _say(options, _goes_on(record, work))
-    target = preconditions.prepared(_target_here(output, record), record.sheets, book.rows(record.run))
+    work = execution.workload_from_run(open_journal, record)
+    preconditions.enforce_cap(work.purchase_count, options)
+    _notify(options, _describe_resumed_run(record, work))
+    target = preconditions.resolve_output_path(
+        _default_output_path(output, record), record.sheets, open_journal.rows(record.run)
+    )
     inputs = [Path(record.source_path)] if record.source_path else []
     if options.cluster:
-        task = tasks.Task(run=record.run, turn=tasks.turn_of(record) + 1)
-        book.go_on(record.run, tasks.for_workers(options, task.turn))
-        return _Handed(task=task, target=target, inputs=inputs)
-    with run_sync.interrupts_held(for_good=for_good) as interrupts:
-        book.go_on(record.run)
-        return _saved(execute(work, network, book, options, interrupts), target, inputs)
+        task = tasks.QueuedRun(run=record.run, generation=tasks.generation_of(record) + 1)
+        open_journal.resume_run(record.run, tasks.worker_options(options, task.generation))
+        return _WorkerHandoff(task=task, output_path=target, input_paths=inputs)
+    with run_sync.defer_interrupts(keep_ignoring=keep_ignoring_interrupts) as interrupts:
+        open_journal.resume_run(record.run)
+        return _save_results(execute_run(work, network, open_journal, options, interrupts), target, inputs)
 
 
-def _goes_on(record: RunRecord, work: Work) -> str:
-    name = f"Run {record.run} of {record.source or 'a DataFrame'}, begun {iso(record.started_at)},"
-    known = work.known.values()
+def _describe_resumed_run(record: RunRecord, work: Workload) -> str:
+    name = f"Run {record.run} of {record.source or 'a DataFrame'}, begun {format_time(record.started_at)},"
+    known = work.step_records.values()
     counts = {
         f"of {len(work.steps):,} requests were sent before": sum(one.attempt > 0 for one in known),
-        "are in doubt": sum(one.state is State.IN_DOUBT and not one.taken_by for one in known),
-        "are a later run's": sum(bool(one.taken_by) for one in known),
+        "are in doubt": sum(one.state is State.IN_DOUBT and not one.superseded_by for one in known),
+        "are a later run's": sum(bool(one.superseded_by) for one in known),
     }
     told = [f"{count:,} {what}" for what, count in counts.items() if count or what.startswith("of")]
     return f"{name} goes on: {', '.join(told)}. (To start anew instead, run the sheet with --again (again=True).)"
 
 
-def _begun(plan: Plan, network: Network, book: Journal, start: journal.Start, *, assign_ids: bool) -> Work:
+def _record_run(
+    plan: PlanData, network: Network, open_journal: Journal, start: journal.RunMetadata, *, assign_ids: bool
+) -> Workload:
     """Record a run that begins."""
-    now = book.now()
-    run_id = book.new_id(network, now)
+    now = open_journal.now()
+    run_id = open_journal.generate_run_id(network, now)
     if assign_ids:
-        plan = planning.with_own_ids(plan, run_id, network.api_version)
-    book.begin(plan, network, now=now, start=start, run=run_id)
-    return execution.of_plan(run_id, plan)
+        plan = planning.assign_generated_ids(plan, run_id, network.api_version)
+    open_journal.start_run(plan, network, now=now, metadata=start, run=run_id)
+    return execution.workload_from_plan(run_id, plan)
 
 
-def _whole_path(path: Path | None = None) -> str:
+def _absolute_path(path: Path | None = None) -> str:
     return str(path.absolute()) if path else ""
 
 
-def _say(options: Options, sentence: str) -> None:
+def _notify(options: Options, sentence: str) -> None:
     """Tell the user something before anything is sent."""
-    (options.say or _written)(sentence)
+    (options.say or _print_notice)(sentence)
 
 
-def _written(sentence: str) -> None:
+def _print_notice(sentence: str) -> None:
     """On standard error; a notebook would show that in red, as if something were wrong."""
-    stream = sys.stdout if settings.in_kernel() else sys.stderr
+    stream = sys.stdout if settings.is_in_kernel() else sys.stderr
     if stream is not None:  # a program without a console has none
         stream.write(f"{sentence}\n")
 
 
 @contextlib.contextmanager
-def _known(network: Network, options: Options) -> Iterator[Journal | None]:
+def _open_prior_journal(network: Network, options: Options) -> Iterator[Journal | None]:
     """The network's journal to look into; None: there is none, or it is a rehearsal, which may be repeated freely."""
     if network.rehearsal:
         yield None
     else:
-        with journal.reading(settings.journal_place(options.journal), network) as book:
+        with journal.open_readonly(settings.resolve_journal_location(options.journal), network) as book:
             yield book
 
 
-def make_plan(checked: Checked, network: Network, options: Options, book: Journal | None = None) -> Plan:
+def fetch_and_build_plan(
+    validated: ValidatedBook, network: Network, options: Options, open_journal: Journal | None = None
+) -> PlanData:
     """Look at the platform, and decide what to do for each row.
 
     Args:
-        checked: the validated sheets.
+        validated: the validated sheets.
         network: where.
         options: how.
-        book: the network's journal, which knows what earlier runs have bought; None: there is none.
+        open_journal: the network's journal, which knows what earlier runs have bought; None: there is none.
 
     Raises:
-        NotAuthorized: the platform does not accept the token.
-        PlatformUnavailable: its state could not be read.
+        AuthenticationError: the platform does not accept the token.
+        PlatformUnavailableError: its state could not be read.
     """
-    scopes = planning.needed(checked)
-    observed = snapshot.observe(scopes, network, options)
-    purchases = book.purchases(planning.collections(checked)) if book else []
-    return planning.make(checked, observed, options.choices, planning.Earlier(purchases, claims=not options.again))
+    scopes = planning.required_scopes(validated)
+    observed = snapshot.fetch_state(scopes, network, options)
+    purchases = open_journal.purchases(planning.collection_paths(validated)) if open_journal else []
+    return planning.build_plan(
+        validated, observed, options.choices, planning.PriorPurchases(purchases, allow_claims=not options.again)
+    )
 
 
-def execute(work: Work, network: Network, book: Journal, options: Options, interrupts: Interrupts) -> Finished:
+def execute_run(
+    work: Workload, network: Network, open_journal: Journal, options: Options, interrupts: Interrupts
+) -> RunResult:
     """Do what is left of a run, and give its results from the journal, however it ended."""
-    tally = execution.Tally(total=len(work.steps))
-    learned = book.learned()
-    pace = transport.Pace(options.rate, first=REHEARSAL_RATE if network.rehearsal else FIRST_RATE, learned=learned)
-    running = execution.Execution(
+    tally = execution.RunCounters(total=len(work.steps))
+    learned = open_journal.saved_rate()
+    pace = transport.RateLimiter(
+        options.rate, first_rate=SANDBOX_INITIAL_RATE if network.rehearsal else INITIAL_RATE, learned_rate=learned
+    )
+    running = execution.Executor(
         work=work,
         network=network,
-        journal=book,
-        pace=pace,
-        rules=options.rules(network, len(work.steps)),
-        tally=tally,
-        now=book.now,
+        journal=open_journal,
+        rate_limiter=pace,
+        policy=options.execution_policy(network, len(work.steps)),
+        counters=tally,
+        clock=open_journal.now,
     )
-    with Bar(tally, show=options.progress) as bar:
-        ended = _ended(running, network, options, interrupts, bar, slots=min(options.concurrency, len(work.steps)))
+    with ProgressBar(tally, show=options.progress) as bar:
+        ended = _run_execution(
+            running, network, options, interrupts, bar, slots=min(options.concurrency, len(work.steps))
+        )
     with contextlib.suppress(Exception):  # that it has ended is told below too; its results matter more
-        book.end(work.run, ended.state, now=book.now(), note=str(ended.error or ""))
-        if running.learned:
-            book.learn(running.learned, now=book.now())
-    record = replace(book.run(work.run), state=ended.state)
-    results = Results(run=record, rows=_rows(book, work.run, ended))
+        open_journal.end_run(work.run, ended.state, now=open_journal.now(), note=str(ended.error or ""))
+        if running.learned_rate:
+            open_journal.save_rate(running.learned_rate, now=open_journal.now())
+    record = replace(open_journal.run(work.run), state=ended.state)
+    results = Results(run=record, rows=_load_rows(open_journal, work.run, ended))
     stopped = ended.state is not RunState.FINISHED
-    return Finished(
+    return RunResult(
         results=results,
         error=ended.error,
-        is_resumable=stopped and book.is_open(record),
+        is_resumable=stopped and open_journal.is_resumable(record),
         is_rehearsal=network.rehearsal,
     )
 
 
-def _ended(  # noqa: PLR0913  the parts of one execution, handed on once
-    running: execution.Execution, network: Network, options: Options, interrupts: Interrupts, bar: Bar, *, slots: int
-) -> Ended:
+def _run_execution(  # noqa: PLR0913  the parts of one execution, handed on once
+    active_execution: execution.Executor,
+    network: Network,
+    options: Options,
+    interrupts: Interrupts,
+    bar: ProgressBar,
+    *,
+    slots: int,
+) -> RunOutcome:
     slots = max(1, slots)
 
-    async def main() -> Ended:
+    async def main() -> RunOutcome:
         if interrupts.count:
-            running.stop()
-        async with Client(network, slots=slots, timeout=options.timeout) as client:
-            return await running.execute(client, slots)
+            active_execution.stop()
+        async with Client(network, connections=slots, timeout=options.timeout) as client:
+            return await active_execution.execute(client, slots)
 
     def stop() -> None:
-        running.stop()
-        again = "A second press of the button" if settings.in_kernel() else "Ctrl-C again"
-        bar.say(f"Stopping: requests under way are awaited. {again} gives them up; their rows will be unknown.")
+        active_execution.stop()
+        again = "A second press of the button" if settings.is_in_kernel() else "Ctrl-C again"
+        bar.queue_message(
+            f"Stopping: requests under way are awaited. {again} gives them up; their rows will be unknown."
+        )
 
     try:
-        return run_sync.run(main, interrupts=interrupts, soft_stop=stop, tick=bar.tick)
+        return run_sync.run(main, interrupts=interrupts, soft_stop=stop, tick=bar.redraw)
     except KeyboardInterrupt:
-        return replace(running.ended, state=RunState.INTERRUPTED)
+        return replace(active_execution.run_outcome, state=RunState.INTERRUPTED)
     except Exception as error:  # noqa: BLE001  whatever it is, numbers may have been bought: the results are written
         reason = f"The run stopped at an unexpected error ({type(error).__name__}: {error})."
-        return replace(running.ended, state=RunState.ABORTED, error=RunAborted(reason))
+        return replace(active_execution.run_outcome, state=RunState.ABORTED, error=RunAborted(reason))
 
 
-def _rows(book: Journal, run_id: str, ended: Ended) -> list[RowRecord]:
+def _load_rows(open_journal: Journal, run_id: str, run_outcome: RunOutcome) -> list[RowRecord]:
     """The journal's rows, with what it could not take any more laid over them."""
     return [
-        _overlaid(row, verdict) if row.step_run == run_id and (verdict := ended.unrecorded.get(row.step or 0)) else row
-        for row in book.rows(run_id)
+        _apply_unrecorded(row, verdict)
+        if row.step_run == run_id and (verdict := run_outcome.unrecorded_results.get(row.step or 0))
+        else row
+        for row in open_journal.rows(run_id)
     ]
 
 
-def _overlaid(row: RowRecord, verdict: Verdict) -> RowRecord:
+def _apply_unrecorded(row: RowRecord, verdict: StepResult) -> RowRecord:
     known = {name: getattr(verdict, name) for name in ("error", "fix", "http_status", "answer")}
-    return replace(row, outcome=journal.outcome(verdict.state, row.action), **known)
+    return replace(row, outcome=journal.derive_outcome(verdict.state, row.action), **known)
 
 
-def results_of(run_id: str, place: str | Place | None) -> Results:
+def load_results(run_id: str, location: str | JournalLocation | None) -> Results:
     """The results of any run as they stand now, also of one that another process is at.
 
     Raises:
-        SettingInvalid: no journal there knows the run.
+        ConfigError: no journal there knows the run.
     """
-    record, rows = journal.results_of(settings.journal_place(place), run_id)
+    record, rows = journal.find_results(settings.resolve_journal_location(location), run_id)
     return Results(run=record, rows=rows)
 
 
-def _saved(finished: Finished, output: Path | None, inputs: Sequence[Path]) -> Finished:
-    if output is None:
-        return finished
+def _save_results(run_result: RunResult, requested_path: Path | None, input_paths: Sequence[Path]) -> RunResult:
+    if requested_path is None:
+        return run_result
     try:
-        saved = finished.results.save(output, not_over=inputs)
-    except OutputUnwritable as error:
-        return replace(finished, not_saved=error)
-    return replace(finished, saved=saved, asked=output)
+        saved = run_result.results.save(requested_path, protected_paths=input_paths)
+    except OutputError as error:
+        return replace(run_result, write_error=error)
+    return replace(run_result, output_path=saved, requested_path=requested_path)

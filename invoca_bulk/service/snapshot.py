@@ -6,10 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 from invoca_bulk import planning
-from invoca_bulk.errors import InvocaBulkError, PlatformUnavailable
+from invoca_bulk.errors import InvocaBulkError, PlatformUnavailableError
 from invoca_bulk.execution import outcomes
-from invoca_bulk.planning import Observed
-from invoca_bulk.schema import ADVERTISERS, OPERATIONS, PART_KEY
+from invoca_bulk.planning import PlatformState
+from invoca_bulk.schema import ADVERTISERS, OPERATIONS, SUBRESOURCE_KEY
 from invoca_bulk.transport import run_sync
 from invoca_bulk.transport.client import Client
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from invoca_bulk.config.settings import Network
     from invoca_bulk.planning import Scope
     from invoca_bulk.schema.field_types import Json
-    from invoca_bulk.transport.client import Answer
+    from invoca_bulk.transport.client import Response
 
 _T = TypeVar("_T")
 
-_LIST = OPERATIONS["list"]
+_LIST_OPERATION = OPERATIONS["list"]
 #: Statuses that say that a place does not exist, or is not for this caller.
-_REFUSED = frozenset({403, 404})
-_NOT_FOUND = 404
+_REFUSED_STATUSES = frozenset({403, 404})
+_HTTP_NOT_FOUND = 404
 #: The id of an advertiser that no network has.
-_NOBODY = "invoca-bulk-looks-whether-you-are-there"
+_NONEXISTENT_ID = "invoca-bulk-looks-whether-you-are-there"
 
 
-def observe(scopes: Sequence[Scope], network: Network, options: Options) -> dict[Scope, Observed]:
+def fetch_state(scopes: Sequence[Scope], network: Network, options: Options) -> dict[Scope, PlatformState]:
     """What the platform has: one list for each scope, a few at once.
 
     Args:
@@ -44,14 +44,14 @@ def observe(scopes: Sequence[Scope], network: Network, options: Options) -> dict
         Scope to what it has, in their order; a campaign that the platform refuses is there with the reason.
 
     Raises:
-        NotAuthorized: the platform does not accept the token.
-        PlatformUnavailable: a list could not be read.
+        AuthenticationError: the platform does not accept the token.
+        PlatformUnavailableError: a list could not be read.
     """
-    found = run_sync.run(lambda: _lists(scopes, network, options)) if scopes else {}
+    found = run_sync.run(lambda: _fetch_lists(scopes, network, options)) if scopes else {}
     return {scope: found[scope] for scope in scopes}
 
 
-def check(network: Network, options: Options) -> None:
+def check_connection(network: Network, options: Options) -> None:
     """See that the platform is there, and takes the token: by asking for an advertiser that nobody has.
 
     Whether the network id is right shows with the first list that is read.
@@ -61,36 +61,38 @@ def check(network: Network, options: Options) -> None:
         options: how long to wait for an answer.
 
     Raises:
-        NotAuthorized: the platform does not accept the token.
-        PlatformUnavailable: what answers is not the platform, or nothing does.
+        AuthenticationError: the platform does not accept the token.
+        PlatformUnavailableError: what answers is not the platform, or nothing does.
     """
-    answer = run_sync.run(lambda: _one(network, options))
-    if answer.status != _NOT_FOUND or not isinstance(answer.body, dict) or "errors" not in answer.body:
-        raise PlatformUnavailable(_not_there(network, answer))
+    answer = run_sync.run(lambda: _request_nonexistent(network, options))
+    if answer.status != _HTTP_NOT_FOUND or not isinstance(answer.body, dict) or "errors" not in answer.body:
+        raise PlatformUnavailableError(_unavailable_text(network, answer))
 
 
-async def _one(network: Network, options: Options) -> Answer:
-    async with Client(network, slots=1, timeout=options.timeout) as client:
-        return await client.get(0, (ADVERTISERS.name, _NOBODY))
+async def _request_nonexistent(network: Network, options: Options) -> Response:
+    async with Client(network, connections=1, timeout=options.timeout) as client:
+        return await client.get(0, (ADVERTISERS.name, _NONEXISTENT_ID))
 
 
-async def _lists(scopes: Sequence[Scope], network: Network, options: Options) -> dict[Scope, Observed]:
-    observed: dict[Scope, Observed] = {}
+async def _fetch_lists(scopes: Sequence[Scope], network: Network, options: Options) -> dict[Scope, PlatformState]:
+    observed: dict[Scope, PlatformState] = {}
 
     async def read(slot: int, scope: Scope) -> None:
-        observed[scope] = _observed(await client.get(slot, planning.listed(scope)), scope, network)
+        observed[scope] = _parse_list(await client.get(slot, planning.list_path(scope)), scope, network)
 
     async def complete(slot: int, one: dict[str, Json]) -> None:
-        one.update(_whole(await client.get(slot, (ADVERTISERS.name, str(one[PART_KEY]))), one, network))
+        one.update(
+            _parse_advertiser(await client.get(slot, (ADVERTISERS.name, str(one[SUBRESOURCE_KEY]))), one, network)
+        )
 
     slots = options.concurrency
-    async with Client(network, slots=slots, timeout=options.timeout) as client:
-        await _each(read, scopes, slots)
-        await _each(complete, _incomplete(observed.get((), Observed())), slots)
+    async with Client(network, connections=slots, timeout=options.timeout) as client:
+        await _run_for_each(read, scopes, slots)
+        await _run_for_each(complete, _incomplete_advertisers(observed.get((), PlatformState())), slots)
     return observed
 
 
-async def _each(do: Callable[[int, _T], Awaitable[None]], what: Sequence[_T], slots: int) -> None:
+async def _run_for_each(do: Callable[[int, _T], Awaitable[None]], what: Sequence[_T], slots: int) -> None:
     """Do something with each, so many at once.
 
     Raises:
@@ -113,47 +115,51 @@ async def _each(do: Callable[[int, _T], Awaitable[None]], what: Sequence[_T], sl
         raise failed  # here, since IPython shows no error as usual that has a group in its context
 
 
-def _incomplete(listed: Observed) -> list[dict[str, Json]]:
+def _incomplete_advertisers(listed: PlatformState) -> list[dict[str, Json]]:
     """The advertisers whose users or sites the list does not show; one without an id can be named by no sheet."""
     return [
         one
         for one in listed.objects
-        if isinstance(one, dict) and outcomes.id_of(one) and outcomes.unlisted(ADVERTISERS, one)
+        if isinstance(one, dict) and outcomes.id_of(one) and outcomes.missing_collections(ADVERTISERS, one)
     ]
 
 
-def _whole(answer: Answer, one: Mapping[str, Json], network: Network) -> Mapping[str, Json]:
+def _parse_advertiser(answer: Response, one: Mapping[str, Json], network: Network) -> Mapping[str, Json]:
     """An advertiser that was read by itself.
 
     Raises:
-        PlatformUnavailable: its users or sites are not shown there either, so that writing it would delete them.
+        PlatformUnavailableError: its users or sites are not shown there either, so that writing it would delete them.
     """
-    found = answer.body if answer.status == _LIST.success and isinstance(answer.body, dict) else {}
-    if outcomes.id_of(found) == outcomes.id_of(one) and not outcomes.unlisted(ADVERTISERS, found):
+    found = answer.body if answer.status == _LIST_OPERATION.success_status and isinstance(answer.body, dict) else {}
+    if outcomes.id_of(found) == outcomes.id_of(one) and not outcomes.missing_collections(ADVERTISERS, found):
         return found
-    missing = " and ".join(outcomes.unlisted(ADVERTISERS, one))
+    missing = " and ".join(outcomes.missing_collections(ADVERTISERS, one))
     msg = (
         f"The platform at {network.base_url} does not show the {missing} of advertiser {outcomes.id_of(one)}, so it "
         "cannot be told what an update would remove. Try again later, or ask Invoca's support."
     )
-    raise PlatformUnavailable(msg)
+    raise PlatformUnavailableError(msg)
 
 
-def _observed(answer: Answer, scope: Scope, network: Network) -> Observed:
+def _parse_list(answer: Response, scope: Scope, network: Network) -> PlatformState:
     """What a list of numbers or advertisers says.
 
     Raises:
-        PlatformUnavailable: it is no list, so that what stands at the base URL is not the platform, or not well.
+        PlatformUnavailableError: it is no list, so that what stands at the base URL is not the platform, or not well.
     """
     items = answer.body
-    if answer.status == _LIST.success and isinstance(items, list) and all(isinstance(one, dict) for one in items):
-        return Observed(objects=tuple(items))
-    reason = outcomes.explained(answer, {})
-    if answer.status in _REFUSED and scope:
-        return Observed(refusal=reason.rstrip("."))
-    raise PlatformUnavailable(_not_there(network, answer))
+    if (
+        answer.status == _LIST_OPERATION.success_status
+        and isinstance(items, list)
+        and all(isinstance(one, dict) for one in items)
+    ):
+        return PlatformState(objects=tuple(items))
+    reason = outcomes.describe_error_response(answer, {})
+    if answer.status in _REFUSED_STATUSES and scope:
+        return PlatformState(refusal_reason=reason.rstrip("."))
+    raise PlatformUnavailableError(_unavailable_text(network, answer))
 
 
-def _not_there(network: Network, answer: Answer) -> str:
-    reason = outcomes.explained(answer, {}).rstrip(".")
+def _unavailable_text(network: Network, answer: Response) -> str:
+    reason = outcomes.describe_error_response(answer, {}).rstrip(".")
     return f"What answers at {network.base_url} is not the platform, or not well: {reason}. Check the base URL."

@@ -7,8 +7,8 @@ together; `cells` and `table` turn cells into text; `frames` takes DataFrames, a
 
 from __future__ import annotations
 
-from invoca_bulk.sheets.loader import Source, collector_paused, load, read
-from invoca_bulk.sheets.model import Finding, Sheet
+from invoca_bulk.sheets.loader import Source, gc_paused, load, read
+from invoca_bulk.sheets.model import ReadIssue, Sheet
 from invoca_bulk.sheets.sources import MAX_FILE_BYTES
 
-__all__ = ["MAX_FILE_BYTES", "Finding", "Sheet", "Source", "collector_paused", "load", "read"]
+__all__ = ["MAX_FILE_BYTES", "ReadIssue", "Sheet", "Source", "gc_paused", "load", "read"]

@@ -10,10 +10,10 @@ import threading
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from invoca_bulk.errors import SheetUnreadable
+from invoca_bulk.errors import UnreadableSheetError
 from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.sheets import header_detection
-from invoca_bulk.sheets.csv_safety import restore_csv_text
+from invoca_bulk.sheets.csv_safety import unescape_formula
 from invoca_bulk.sheets.model import Grid
 
 if TYPE_CHECKING:
@@ -23,40 +23,40 @@ if TYPE_CHECKING:
 
 DELIMITERS = (",", ";", "\t", "|")
 #: The header is searched in so many characters.
-_SAMPLE = 1 << 20
-_BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_HEADER_SAMPLE_CHARACTERS = 1 << 20
+_BOM_ENCODINGS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 #: What a file starts with that only pretends to be a spreadsheet.
-_MARKUP = re.compile(r"\s*(?:<(?:!doctype|!--|\?xml|[a-z]+[\s>/:])|mime-version:)", re.IGNORECASE)
-_BINARY = (b"%PDF", b"{\\rtf")
+_MARKUP_START = re.compile(r"\s*(?:<(?:!doctype|!--|\?xml|[a-z]+[\s>/:])|mime-version:)", re.IGNORECASE)
+_BINARY_SIGNATURES = (b"%PDF", b"{\\rtf")
 #: Excel's own first line that names the delimiter; it is no row.
 _SEP_LINE = re.compile(r'"?sep=(.)"?(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
 #: A line after the last one: whatever has swallowed it is an open quote. NUL cannot stand in the text (see `decode`).
-_END = "\0"
+_END_SENTINEL = "\0"
 #: Whether any text of a file can carry the guard against formulas that this package's own CSV files have.
-_GUARDED = re.compile(r"'[=+\-@\t\r]")
+_ESCAPED_FORMULA = re.compile(r"'[=+\-@\t\r]")
 #: So many texts are looked for among the next ones.
-_MOST_SHARED = 100_000
-_FIELD_LIMIT = 2**31 - 1
-_limit_lock = threading.Lock()
+_MAX_INTERNED_TEXTS = 100_000
+_FIELD_SIZE_LIMIT = 2**31 - 1
+_field_size_lock = threading.Lock()
 
 
-def grid(content: bytes | str, among: Sequence[Resource]) -> Grid:
+def read_grid(content: bytes | str, candidates: Sequence[Resource]) -> Grid:
     """The records of a CSV or TSV file; their numbers are the rows that a spreadsheet program shows.
 
     Raises:
-        SheetUnreadable: it is no text, or no table.
+        UnreadableSheetError: it is no text, or no table.
     """
     text = content.removeprefix("\ufeff") if isinstance(content, str) else decode(content)
     if "\0" in text:
-        raise _binary()
-    if _MARKUP.match(text):
-        raise SheetUnreadable(
+        raise _not_a_spreadsheet_error()
+    if _MARKUP_START.match(text):
+        raise UnreadableSheetError(
             "The file is a web page or an XML document, not a spreadsheet, whatever its name says. "
             "Open it in Excel and save it as an Excel workbook (.xlsx)."
         )
     if sep := _SEP_LINE.match(text):
-        return _parse(text[sep.end() :], sep[1])
-    return _parse(text, _delimiter(text[:_SAMPLE], among))
+        return _parse_records(text[sep.end() :], sep[1])
+    return _parse_records(text, _detect_delimiter(text[:_HEADER_SAMPLE_CHARACTERS], candidates))
 
 
 # Encoding
@@ -66,20 +66,20 @@ def decode(data: bytes) -> str:
     """The text of a file: by its byte order mark, else UTF-16 by its zero bytes, else UTF-8, else Windows-1252.
 
     Raises:
-        SheetUnreadable: it is none of these.
+        UnreadableSheetError: it is none of these.
     """
-    if data.startswith(_BINARY):
-        raise _binary()
-    for encoding in _encodings(data):
+    if data.startswith(_BINARY_SIGNATURES):
+        raise _not_a_spreadsheet_error()
+    for encoding in _candidate_encodings(data):
         with contextlib.suppress(UnicodeDecodeError):
             return data.decode(encoding)
-    raise SheetUnreadable(
+    raise UnreadableSheetError(
         "The text of the file is in an unknown encoding. Save it in Excel as 'CSV UTF-8' or as a workbook (.xlsx)."
     )
 
 
-def _encodings(data: bytes) -> tuple[str, ...]:
-    for bom, encoding in _BOMS:
+def _candidate_encodings(data: bytes) -> tuple[str, ...]:
+    for bom, encoding in _BOM_ENCODINGS:
         if data.startswith(bom):
             return (encoding,)
     even, odd = data[:256:2].count(0), data[1:256:2].count(0)
@@ -88,12 +88,12 @@ def _encodings(data: bytes) -> tuple[str, ...]:
     if even and not odd:
         return ("utf-16-be",)
     if even:
-        raise _binary()
+        raise _not_a_spreadsheet_error()
     return ("utf-8", "cp1252")
 
 
-def _binary() -> SheetUnreadable:
-    return SheetUnreadable(
+def _not_a_spreadsheet_error() -> UnreadableSheetError:
+    return UnreadableSheetError(
         "The file is not a spreadsheet. Give an Excel workbook (.xlsx, .xlsm, .xlsb, .xls), "
         "an OpenDocument spreadsheet (.ods), CSV or TSV."
     )
@@ -102,38 +102,38 @@ def _binary() -> SheetUnreadable:
 # Records
 
 
-def _delimiter(sample: str, among: Sequence[Resource]) -> str:
+def _detect_delimiter(sample: str, candidates: Sequence[Resource]) -> str:
     """The delimiter under which the header has most known columns, then most cells."""
-    return max(DELIMITERS, key=lambda one: _score(sample, one, among))
+    return max(DELIMITERS, key=lambda one: _score_delimiter(sample, one, candidates))
 
 
-def _score(sample: str, delimiter: str, among: Sequence[Resource]) -> tuple[int, int]:
-    with _long_fields():
-        best = header_detection.heading(_reader(io.StringIO(sample, newline=""), delimiter), among)
-    return (best.known, len(best.titles)) if best else (0, 0)
+def _score_delimiter(sample: str, delimiter: str, candidates: Sequence[Resource]) -> tuple[int, int]:
+    with _unlimited_field_size():
+        best = header_detection.find_header_row(_record_reader(io.StringIO(sample, newline=""), delimiter), candidates)
+    return (best.known_count, len(best.titles)) if best else (0, 0)
 
 
-def _parse(text: str, delimiter: str) -> Grid:
-    with _long_fields():
-        rows = list(_shared(_reader(chain(_lines(text), [_END]), delimiter)))
+def _parse_records(text: str, delimiter: str) -> Grid:
+    with _unlimited_field_size():
+        rows = list(_intern_texts(_record_reader(chain(_iter_lines(text), [_END_SENTINEL]), delimiter)))
     problems = {}
-    if rows[-1] == [_END]:
+    if rows[-1] == [_END_SENTINEL]:
         rows.pop()
     else:
-        rows[-1][-1] = rows[-1][-1].removesuffix(_END)
+        rows[-1][-1] = rows[-1][-1].removesuffix(_END_SENTINEL)
         problems[len(rows)] = Problem(code="quote_unclosed")
-    if _GUARDED.search(text):
-        rows = [[restore_csv_text(cell) for cell in row] for row in rows]
-    return Grid(name="", rows=rows, problems=problems)
+    if _ESCAPED_FORMULA.search(text):
+        rows = [[unescape_formula(cell) for cell in row] for row in rows]
+    return Grid(name="", rows=rows, row_problems=problems)
 
 
-def _lines(text: str) -> Iterable[str]:
+def _iter_lines(text: str) -> Iterable[str]:
     """The lines of a text with their ends, whichever these are; a StringIO would need four bytes a character."""
     data = io.BytesIO(text.encode("utf-8", "surrogatepass"))
     return io.TextIOWrapper(data, "utf-8", "surrogatepass", newline="")
 
 
-def _shared(rows: Iterable[list[str]]) -> Iterator[list[str]]:
+def _intern_texts(rows: Iterable[list[str]]) -> Iterator[list[str]]:
     """The rows, equal texts being one: it halves the memory, and what is alike is compared at once ever after.
 
     Now and then all are forgotten: texts that come once would else make the search for the others slow.
@@ -141,22 +141,22 @@ def _shared(rows: Iterable[list[str]]) -> Iterator[list[str]]:
     first: dict[str, str] = {}
     for row in rows:
         yield list(map(first.setdefault, row, row))
-        if len(first) > _MOST_SHARED:
+        if len(first) > _MAX_INTERNED_TEXTS:
             first.clear()
 
 
-def _reader(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+def _record_reader(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
     return csv.reader(lines, delimiter=delimiter)
 
 
 @contextlib.contextmanager
-def _long_fields() -> Iterator[None]:
+def _unlimited_field_size() -> Iterator[None]:
     """Let cells of any length through: `table` reports those that are too long, csv would end with an exception.
 
     csv's limit is one for the whole process, so it is put back, and one file is read at a time.
     """
-    with _limit_lock:
-        before = csv.field_size_limit(_FIELD_LIMIT)
+    with _field_size_lock:
+        before = csv.field_size_limit(_FIELD_SIZE_LIMIT)
         try:
             yield
         finally:

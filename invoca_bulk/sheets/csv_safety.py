@@ -9,25 +9,25 @@ The rule, with `'*` standing for any number of apostrophes, none included:
 - read: a text that starts with one `'` or more and then one of the six loses one `'`; all other texts stay.
 
 So a text that has apostrophes of its own gets one more and loses one, `'tis` and `+18055550100` are never touched, and
-`restore_csv_text(safe_csv_text(text)) == text` for every text.
+`unescape_formula(safe_csv_text(text)) == text` for every text.
 """
 
 from __future__ import annotations
 
 import re
 
-_RUNS = re.compile(r"'*[=+\-@\t\r]")
-_GUARDED = re.compile(r"'+[=+\-@\t\r]")
+_FORMULA_START = re.compile(r"'*[=+\-@\t\r]")
+_ESCAPED_FORMULA = re.compile(r"'+[=+\-@\t\r]")
 _PHONE_NUMBER = re.compile(r"\+[0-9]+")
 
 
-def safe_csv_text(text: str) -> str:
+def escape_formula(text: str) -> str:
     """The text as it can stand in a CSV cell without being run as a formula."""
-    if _RUNS.match(text) and not _PHONE_NUMBER.fullmatch(text):
+    if _FORMULA_START.match(text) and not _PHONE_NUMBER.fullmatch(text):
         return f"'{text}"
     return text
 
 
-def restore_csv_text(text: str) -> str:
-    """The text of a CSV cell without the guard: the inverse of `safe_csv_text`."""
-    return text[1:] if _GUARDED.match(text) else text
+def unescape_formula(text: str) -> str:
+    """The text of a CSV cell without the guard: the inverse of `escape_formula`."""
+    return text[1:] if _ESCAPED_FORMULA.match(text) else text

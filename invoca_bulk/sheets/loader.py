@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pandas as pd
 
-from invoca_bulk.errors import SheetUnreadable
+from invoca_bulk.errors import UnreadableSheetError
 from invoca_bulk.sheets import (
     csv_reader,
     dataframes,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 #: What a sheet is read from.
-Source: TypeAlias = sources.Source | pd.DataFrame | Mapping[str, pd.DataFrame]
+Source: TypeAlias = sources.FileSource | pd.DataFrame | Mapping[str, pd.DataFrame]
 
 
 def read(
@@ -53,50 +53,50 @@ def read(
         spelling): a dict of such frames with these keys.
 
     Raises:
-        SheetUnreadable: it cannot be read; the message says why and what to do.
-        SettingInvalid: there is no such resource.
+        UnreadableSheetError: it cannot be read; the message says why and what to do.
+        ConfigError: there is no such resource.
     """
     first, *rest = load(source, sheet=sheet, resource=resource)
     if not rest:
-        return dataframes.carry(first)
-    return {one.resource.name: dataframes.carry(one) for one in (first, *rest)}
+        return dataframes.to_frame(first)
+    return {one.resource.name: dataframes.to_frame(one) for one in (first, *rest)}
 
 
 def load(source: Source, *, sheet: str | None = None, resource: str | None = None) -> tuple[Sheet, ...]:
     """Read a spreadsheet, as `read` does, into records for the stages that follow.
 
     Returns:
-        One sheet or more, in the order of `schema.SHEETS`, no two about the same.
+        One sheet or more, in the order of `schema.SHEET_RESOURCES`, no two about the same.
 
     Raises:
-        SheetUnreadable: it cannot be read; the message starts with the file's name.
-        SettingInvalid: there is no such resource.
+        UnreadableSheetError: it cannot be read; the message starts with the file's name.
+        ConfigError: there is no such resource.
     """
-    among = header_detection.resources(resource)
+    among = header_detection.candidate_resources(resource)
     if isinstance(source, pd.DataFrame):
-        return (dataframes.load(source, among),)
+        return (dataframes.to_sheet(source, among),)
     if isinstance(source, Mapping):
-        return tuple(multi_sheet.of_frames(source, sheet, among))
-    name = sources.name_of(source)
+        return tuple(multi_sheet.sheets_from_frames(source, sheet, among))
+    name = sources.get_file_name(source)
     try:
-        with collector_paused():
-            found = multi_sheet.of_grids(_grids(sources.content_of(source), sheet, among), among)
-    except SheetUnreadable as error:
-        raise SheetUnreadable(f"{name}: {error}" if name else str(error)) from None
-    return tuple(replace(one, source=name, path=sources.path_of(source)) for one in found)
+        with gc_paused():
+            found = multi_sheet.sheets_from_grids(_read_grids(sources.read_content(source), sheet, among), among)
+    except UnreadableSheetError as error:
+        raise UnreadableSheetError(f"{name}: {error}" if name else str(error)) from None
+    return tuple(replace(one, source=name, path=sources.get_file_path(source)) for one in found)
 
 
-def _grids(content: bytes | str, sheet: str | None, among: Sequence[Resource]) -> list[Grid]:
-    found = file_formats.format_of(content) if isinstance(content, bytes) else None
+def _read_grids(content: bytes | str, sheet: str | None, candidates: Sequence[Resource]) -> list[Grid]:
+    found = file_formats.detect_format(content) if isinstance(content, bytes) else None
     if isinstance(content, bytes) and found:
-        return workbook_reader.grids(content, found, sheet)
+        return workbook_reader.read_grids(content, found, sheet)
     if sheet is not None:
-        raise SheetUnreadable("A CSV file has no sheets to choose from. Leave out --sheet (sheet=… in Python).")
-    return [csv_reader.grid(content, among)]
+        raise UnreadableSheetError("A CSV file has no sheets to choose from. Leave out --sheet (sheet=… in Python).")
+    return [csv_reader.read_grid(content, candidates)]
 
 
 @contextlib.contextmanager
-def collector_paused() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Keep Python's garbage collector from walking through millions of new lists and texts, half of the time else."""
     was_on = gc.isenabled()
     gc.disable()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class ReadIssue:
     """What reading found about the sheet, or about a row that it refused; validation turns it into an issue.
 
     What is wrong with a cell is no finding: it stands in the cell's text (`issues.MARKS`).
@@ -46,41 +46,41 @@ class Sheet:
         name: the worksheet's name (a dict's key), where several are read together or a part alone; else empty.
         source: the file's name without its folder; empty for a DataFrame or a file object without a name.
         path: the file, absolute; None where there is none: an analyst's own DataFrame, bytes, a nameless file object.
-        findings: what reading found besides what stands in the cells.
+        read_issues: what reading found besides what stands in the cells.
     """
 
     frame: pd.DataFrame
     resource: Resource
     source: str
     path: Path | None = None
-    findings: tuple[Finding, ...]
+    read_issues: tuple[ReadIssue, ...]
     name: str = ""
-    _distinct: dict[str, tuple[npt.NDArray[np.int64], list[str]]] = field(
+    _encoded_columns: dict[str, tuple[npt.NDArray[np.int64], list[str]]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
-    def distinct(self, header: str) -> tuple[npt.NDArray[np.int64], list[str]]:
+    def encode_column(self, header: str) -> tuple[npt.NDArray[np.int64], list[str]]:
         """A column, found out once: row position to the index of its text (-1: missing), and the distinct texts."""
-        if header not in self._distinct:
+        if header not in self._encoded_columns:
             codes, texts = pd.factorize(self.frame[header].to_numpy(dtype=object))
-            self._distinct[header] = codes, texts.tolist()
-        return self._distinct[header]
+            self._encoded_columns[header] = codes, texts.tolist()
+        return self._encoded_columns[header]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Marks:
+class WorksheetScan:
     """What calamine cannot tell about a worksheet. Rows count from 1, columns from 0.
 
     Attributes:
-        errors: the text of each error cell, such as `#N/A`.
-        formulas: the formula of each cell whose result is not stored, such as `=A1`; empty where that is not stored
-            either.
-        hidden: the numbers of the hidden rows.
+        error_cells: the text of each error cell, such as `#N/A`.
+        uncached_formulas: the formula of each cell whose result is not stored, such as `=A1`; empty where that is not
+            stored either.
+        hidden_rows: the numbers of the hidden rows.
     """
 
-    errors: Mapping[tuple[int, int], str] = field(default_factory=dict)
-    formulas: Mapping[tuple[int, int], str] = field(default_factory=dict)
-    hidden: frozenset[int] = frozenset()
+    error_cells: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    uncached_formulas: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    hidden_rows: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,14 +91,14 @@ class Grid:
         name: the worksheet's name; empty for CSV.
         rows: the cells; the first one is row 1 of the spreadsheet. A blank cell is "". The rows of a worksheet are
             equally long, those of a CSV file need not be.
-        marks: what was found besides the values.
-        problems: what is wrong with a whole row, by its number.
+        scan: what was found besides the values.
+        row_problems: what is wrong with a whole row, by its number.
     """
 
     name: str
     rows: Sequence[Sequence[object]]
-    marks: Marks = field(default_factory=Marks)
-    problems: Mapping[int, Problem] = field(default_factory=dict)
+    scan: WorksheetScan = field(default_factory=WorksheetScan)
+    row_problems: Mapping[int, Problem] = field(default_factory=dict)
 
 
 def column_letters(index: int) -> str:

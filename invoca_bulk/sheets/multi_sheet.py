@@ -8,151 +8,173 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from invoca_bulk.errors import SheetUnreadable
-from invoca_bulk.schema import RESOURCES, SHEETS
+from invoca_bulk.errors import UnreadableSheetError
+from invoca_bulk.schema import RESOURCES, SHEET_RESOURCES
 from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.sheets import dataframes, header_detection, sheet_builder
-from invoca_bulk.sheets.model import Finding, Sheet
+from invoca_bulk.sheets.model import ReadIssue, Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from invoca_bulk.schema import Resource
-    from invoca_bulk.sheets.header_detection import Found
+    from invoca_bulk.sheets.header_detection import WorksheetMatch
     from invoca_bulk.sheets.model import Grid
 
 
 # Worksheets
 
 
-def of_grids(grids: Sequence[Grid], among: Sequence[Resource]) -> list[Sheet]:
+def sheets_from_grids(grids: Sequence[Grid], candidates: Sequence[Resource]) -> list[Sheet]:
     """The tables of a file.
 
     If two worksheets or more have the names of what they hold, these are read; else the one whose headers fit best.
 
     Args:
         grids: the worksheets that come into question, or the one of a CSV file.
-        among: the resources that come into question, with their parts.
+        candidates: the resources that come into question, with their parts.
 
     Raises:
-        SheetUnreadable: none can be read, two have the same name, or two fit equally well.
+        UnreadableSheetError: none can be read, two have the same name, or two fit equally well.
     """
-    named = header_detection.named(grids, among)
+    named = header_detection.match_named_worksheets(grids, candidates)
     if len(named) > 1:
         names = {one.grid.name for one in named}
-        return _by_name(named, [one for one in grids if one.name not in names], among)
-    return _told_apart([_built(header_detection.choose(grids, among))])
+        return _build_named_sheets(named, [one for one in grids if one.name not in names], candidates)
+    return _without_redundant_name([_build_sheet(header_detection.choose_worksheet(grids, candidates))])
 
 
-def _by_name(named: Sequence[Found], others: Sequence[Grid], among: Sequence[Resource]) -> list[Sheet]:
-    sheets = [_built_by_name(one) for one in named]
-    fitting = header_detection.fitting(others, among)
+def _build_named_sheets(
+    matches: Sequence[WorksheetMatch], others: Sequence[Grid], candidates: Sequence[Resource]
+) -> list[Sheet]:
+    sheets = [_build_named_sheet(one) for one in matches]
+    fitting = header_detection.find_readable_worksheets(others, candidates)
     if fitting and all(one.frame.empty for one in sheets):  # a template that was left empty beside the analyst's sheet
-        return _told_apart([_built(header_detection.choose(fitting, among))])
-    read = _told_apart(_filled(sheets))
-    _refuse_repeated(read)
-    return _with_missed(read, [one.grid.name for one in named], header_detection.missed(others, among))
+        return _without_redundant_name([_build_sheet(header_detection.choose_worksheet(fitting, candidates))])
+    read = _without_redundant_name(_without_empty_sheets(sheets))
+    _require_unique_resources(read)
+    return _report_ignored_worksheets(
+        read, [one.grid.name for one in matches], header_detection.find_ignored_worksheets(others, candidates)
+    )
 
 
-def _built_by_name(one: Found) -> Sheet:
-    with _naming(one.grid.name):
-        return _built(one)
+def _build_named_sheet(match: WorksheetMatch) -> Sheet:
+    with _prefix_errors(match.grid.name):
+        return _build_sheet(match)
 
 
-def _built(one: Found) -> Sheet:
-    resource = header_detection.resource_of(one.heading.titles, one.among)
-    frame, findings = sheet_builder.build(sheet_builder.below(one.grid, one.heading), one.grid.marks, resource)
-    return Sheet(frame=frame, resource=resource, source="", findings=tuple(findings), name=one.grid.name)
+def _build_sheet(match: WorksheetMatch) -> Sheet:
+    resource = header_detection.detect_resource(match.header.titles, match.candidates)
+    frame, findings = sheet_builder.build_frame(
+        sheet_builder.extract_table(match.grid, match.header), match.grid.scan, resource
+    )
+    return Sheet(frame=frame, resource=resource, source="", read_issues=tuple(findings), name=match.grid.name)
 
 
-def _refuse_repeated(sheets: Sequence[Sheet]) -> None:
+def _require_unique_resources(sheets: Sequence[Sheet]) -> None:
     seen: dict[str, str] = {}
     for one in sheets:
         if one.resource.name in seen:
-            raise SheetUnreadable(
+            raise UnreadableSheetError(
                 f"The sheets {seen[one.resource.name]!r} and {one.name!r} are both named {one.resource.name}. "
                 "Rename one of them, or say which to read with --sheet (sheet=… in Python)."
             )
         seen[one.resource.name] = one.name
 
 
-def _with_missed(sheets: Sequence[Sheet], read: Sequence[str], missed: Sequence[str]) -> list[Sheet]:
+def _report_ignored_worksheets(sheets: Sequence[Sheet], read: Sequence[str], ignored: Sequence[str]) -> list[Sheet]:
     """The sheets, the first of which tells which worksheets were left out."""
     shown = ", ".join(map(repr, read))
-    problems = [Problem(code="sheet_ignored", details={"value": one, "read": shown}) for one in missed]
+    problems = [Problem(code="sheet_ignored", details={"value": one, "read": shown}) for one in ignored]
     first, *rest = sheets
-    findings = [Finding(row=None, problem=one) for one in problems]
-    return [replace(first, findings=(*first.findings, *findings)), *rest]
+    findings = [ReadIssue(row=None, problem=one) for one in problems]
+    return [replace(first, read_issues=(*first.read_issues, *findings)), *rest]
 
 
 # DataFrames
 
 
-def of_frames(given: Mapping[Any, object], sheet: str | None, among: Sequence[Resource]) -> list[Sheet]:
+def sheets_from_frames(
+    frames_by_key: Mapping[Any, object], sheet: str | None, candidates: Sequence[Resource]
+) -> list[Sheet]:
     """DataFrames by the names of what they hold, as `sheets.read` gives them; those about other resources are left out.
 
     Args:
-        given: name, spelt in any way, to DataFrame.
+        frames_by_key: name, spelt in any way, to DataFrame.
         sheet: the only one to load, by its key; None: all.
-        among: the resources that come into question, with their parts.
+        candidates: the resources that come into question, with their parts.
 
     Raises:
-        SheetUnreadable: a key is not known, two stand for the same, a value is no DataFrame or cannot be used, or there
-            is none that comes into question.
+        UnreadableSheetError: a key is not known, two stand for the same, a value is no DataFrame or cannot be used, or
+            there is none that comes into question.
     """
-    if sheet is not None and sheet not in given:
-        raise SheetUnreadable(f"There is no sheet {sheet!r}. The keys of the dict are: {', '.join(map(repr, given))}.")
-    keys = _keys(given)
-    wanted = [name for name in header_detection.tables(among) if name in keys and sheet in {None, keys[name]}]
+    if sheet is not None and sheet not in frames_by_key:
+        raise UnreadableSheetError(
+            f"There is no sheet {sheet!r}. The keys of the dict are: {', '.join(map(repr, frames_by_key))}."
+        )
+    keys = _keys_by_table_name(frames_by_key)
+    wanted = [
+        name for name in header_detection.resources_by_name(candidates) if name in keys and sheet in {None, keys[name]}
+    ]
     if not wanted:
-        raise SheetUnreadable(f"The dict has no table to read. Give it one of these keys: {_listed(among)}.")
-    return _told_apart(_filled([_loaded(keys[name], given[keys[name]], SHEETS[name]) for name in wanted]))
+        raise UnreadableSheetError(
+            f"The dict has no table to read. Give it one of these keys: {_list_table_names(candidates)}."
+        )
+    return _without_redundant_name(
+        _without_empty_sheets(
+            [_load_frame(keys[name], frames_by_key[keys[name]], SHEET_RESOURCES[name]) for name in wanted]
+        )
+    )
 
 
-def _keys(given: Mapping[Any, object]) -> dict[str, str]:
+def _keys_by_table_name(frames_by_key: Mapping[Any, object]) -> dict[str, str]:
     """The name of each table to the key that stands for it."""
     keys: dict[str, str] = {}
     every = tuple(RESOURCES.values())
-    for key in given:
-        found = header_detection.about(key, every) if isinstance(key, str) else None
+    for key in frames_by_key:
+        found = header_detection.find_resource_by_name(key, every) if isinstance(key, str) else None
         if not isinstance(key, str) or found is None:
-            raise SheetUnreadable(f"{key!r} is no name of a table. Use these as the dict's keys: {_listed(every)}.")
+            raise UnreadableSheetError(
+                f"{key!r} is no name of a table. Use these as the dict's keys: {_list_table_names(every)}."
+            )
         if found.name in keys:
             other = keys[found.name]
-            raise SheetUnreadable(f"The keys {other!r} and {key!r} both stand for {found.name}. Keep one of them.")
+            raise UnreadableSheetError(f"The keys {other!r} and {key!r} both stand for {found.name}. Keep one of them.")
         keys[found.name] = key
     return keys
 
 
-def _listed(among: Sequence[Resource]) -> str:
-    return ", ".join(header_detection.tables(among))
+def _list_table_names(candidates: Sequence[Resource]) -> str:
+    return ", ".join(header_detection.resources_by_name(candidates))
 
 
-def _loaded(key: str, frame: object, resource: Resource) -> Sheet:
-    with _naming(key):
+def _load_frame(key: str, frame: object, resource: Resource) -> Sheet:
+    with _prefix_errors(key):
         if not isinstance(frame, pd.DataFrame):
-            raise SheetUnreadable(f"This is no DataFrame, but of the type {type(frame).__name__}. Give a DataFrame.")
-        return replace(dataframes.load(frame, (resource,)), name=key)
+            raise UnreadableSheetError(
+                f"This is no DataFrame, but of the type {type(frame).__name__}. Give a DataFrame."
+            )
+        return replace(dataframes.to_sheet(frame, (resource,)), name=key)
 
 
 # Both
 
 
-def _filled(sheets: Sequence[Sheet]) -> list[Sheet]:
+def _without_empty_sheets(sheets: Sequence[Sheet]) -> list[Sheet]:
     """Those that have rows; all, if none has."""
     return [one for one in sheets if not one.frame.empty] or list(sheets)
 
 
-def _told_apart(sheets: Sequence[Sheet]) -> list[Sheet]:
+def _without_redundant_name(sheets: Sequence[Sheet]) -> list[Sheet]:
     """The sheets, without the name where nothing has to be told apart; a part's name says what it is."""
     first, *rest = sheets
-    return [*sheets] if rest or first.resource.is_part else [replace(first, name="")]
+    return [*sheets] if rest or first.resource.is_subresource else [replace(first, name="")]
 
 
 @contextlib.contextmanager
-def _naming(name: str) -> Iterator[None]:
+def _prefix_errors(name: str) -> Iterator[None]:
     """Refusals say which of several tables they are about."""
     try:
         yield
-    except SheetUnreadable as error:
-        raise SheetUnreadable(f"Sheet {name!r}: {error}") from None
+    except UnreadableSheetError as error:
+        raise UnreadableSheetError(f"Sheet {name!r}: {error}") from None

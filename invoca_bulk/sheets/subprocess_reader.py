@@ -18,10 +18,10 @@ from typing import Any
 
 #: A dense table of this size fits; more is not asked of a machine that also runs a browser and Excel.
 MEMORY_LIMIT_BYTES = 6 << 30
-TIME_LIMIT_S = 300
+TIME_LIMIT_SECONDS = 300
 
 
-def sheets(data: bytes) -> list[tuple[str, list[list[object]]]]:
+def read_worksheets(data: bytes) -> list[tuple[str, list[list[object]]]]:
     """Name and rows of each worksheet.
 
     Raises:
@@ -29,7 +29,7 @@ def sheets(data: bytes) -> list[tuple[str, list[list[object]]]]:
     """
     command = [sys.executable, "-P", str(Path(__file__))]
     try:
-        done = subprocess.run(command, input=data, capture_output=True, timeout=TIME_LIMIT_S, check=True)  # noqa: S603  our own file
+        done = subprocess.run(command, input=data, capture_output=True, timeout=TIME_LIMIT_SECONDS, check=True)  # noqa: S603  our own file
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
         raise ChildProcessError from None
     answer = pickle.loads(done.stdout)  # noqa: S301  from our own process
@@ -47,7 +47,7 @@ def _limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
 
 
-def _read(data: bytes) -> dict[str, Any]:
+def _read_workbook(data: bytes) -> dict[str, Any]:
     import io  # noqa: PLC0415  in this process only
 
     import python_calamine  # noqa: PLC0415  in this process only
@@ -62,4 +62,4 @@ def _read(data: bytes) -> dict[str, Any]:
 
 if __name__ == "__main__":
     _limit_memory()
-    pickle.dump(_read(sys.stdin.buffer.read()), sys.stdout.buffer)
+    pickle.dump(_read_workbook(sys.stdin.buffer.read()), sys.stdout.buffer)

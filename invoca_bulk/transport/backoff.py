@@ -6,21 +6,21 @@ import contextlib
 import math
 from email.utils import parsedate_to_datetime
 
-from invoca_bulk.config.settings import FIRST_BACKOFF, MAX_BACKOFF
+from invoca_bulk.config.settings import INITIAL_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS
 
 #: Seconds; a platform that asks for more has made a mistake, and the run would seem to hang.
-LONGEST_PAUSE = 600.0
+MAX_RETRY_AFTER_SECONDS = 600.0
 
 
-def backoff(attempt: int, chance: float, first: float = FIRST_BACKOFF) -> float:
+def backoff(attempt: int, jitter: float, first_seconds: float = INITIAL_BACKOFF_SECONDS) -> float:
     """Seconds to wait after a failed attempt.
 
     Args:
         attempt: counts from 1.
-        chance: a random number in [0, 1): without it all requests would come back at the same moment.
-        first: the longest wait after the first attempt, in seconds; it doubles with each one.
+        jitter: a random number in [0, 1): without it all requests would come back at the same moment.
+        first_seconds: the longest wait after the first attempt, in seconds; it doubles with each one.
     """
-    return float(min(MAX_BACKOFF, first * 2 ** (attempt - 1)) * (0.5 + chance / 2))
+    return float(min(MAX_BACKOFF_SECONDS, first_seconds * 2 ** (attempt - 1)) * (0.5 + jitter / 2))
 
 
 def retry_after(header: str | None, now: float) -> float | None:
@@ -30,11 +30,11 @@ def retry_after(header: str | None, now: float) -> float | None:
         header: a number of seconds or an HTTP date.
         now: seconds since the epoch, for the date.
     """
-    seconds = _seconds(header or "", now)
-    return None if seconds is None or not math.isfinite(seconds) else min(max(0.0, seconds), LONGEST_PAUSE)
+    seconds = _parse_seconds(header or "", now)
+    return None if seconds is None or not math.isfinite(seconds) else min(max(0.0, seconds), MAX_RETRY_AFTER_SECONDS)
 
 
-def _seconds(header: str, now: float) -> float | None:
+def _parse_seconds(header: str, now: float) -> float | None:
     with contextlib.suppress(ValueError):
         return float(header)
     with contextlib.suppress(ValueError, OverflowError, TypeError):

@@ -25,18 +25,18 @@ import tenacity
 
 from invoca_bulk import transport
 from invoca_bulk.config.settings import (
-    CONNECT_TIMEOUT,
-    IDLE_CONNECTION,
-    LIST_TIME,
-    MAX_ANSWER_BYTES,
+    CONNECT_TIMEOUT_SECONDS,
+    IDLE_CONNECTION_SECONDS,
+    LIST_TIMEOUT_FACTOR,
     MAX_ATTEMPTS,
     MAX_LIST_BYTES,
+    MAX_RESPONSE_BYTES,
     is_loopback,
 )
-from invoca_bulk.errors import InDoubt, NotAuthorized, NotSent, PlatformUnavailable, SettingInvalid
+from invoca_bulk.errors import AuthenticationError, ConfigError, InDoubtError, NotSentError, PlatformUnavailableError
 from invoca_bulk.schema import RESOURCES
 from invoca_bulk.schema.field_types import id_problem
-from invoca_bulk.schema.issue_catalog import shortened
+from invoca_bulk.schema.issue_catalog import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -45,15 +45,15 @@ if TYPE_CHECKING:
     from invoca_bulk.schema.field_types import Json
 
 
-class _AnswerTooLarge(Exception):
+class _ResponseTooLargeError(Exception):
     """An answer went over its limit."""
 
 
 #: Exceptions after which surely nothing of the request itself has left, even if bytes went to a proxy.
-NOTHING_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+NOT_SENT_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 #: What went wrong, in plain words; the first class that fits, so the most special comes first.
-WORDS: Mapping[type[Exception], str] = {
+ERROR_TEXTS: Mapping[type[Exception], str] = {
     httpx.ConnectTimeout: "the platform could not be reached in time",
     httpx.ConnectError: "the platform could not be reached",
     httpx.PoolTimeout: "no connection became free in time",
@@ -66,29 +66,29 @@ WORDS: Mapping[type[Exception], str] = {
     httpx.UnsupportedProtocol: "the address cannot be used",
     httpx.TooManyRedirects: "the platform redirected the request",
     httpx.TimeoutException: "no answer came in time",
-    _AnswerTooLarge: "the answer is too large to be one",
+    _ResponseTooLargeError: "the answer is too large to be one",
     TimeoutError: "no complete answer came in time",
     Exception: "the request failed in an unexpected way",
 }
 
 #: Leaves of the platform's answers that are secrets: they are dropped as the answer is read, and so never get further.
-_SECRETS = frozenset(
+_SECRET_FIELDS = frozenset(
     field.path.rpartition(".")[2] for one in RESOURCES.values() for field in one.fields if field.secret
 )
-_READ_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
-_UNAUTHORIZED = 401
+_RETRYABLE_READ_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+_HTTP_UNAUTHORIZED = 401
 #: One of these makes 66 MB of a part of 64 KB at most, before the limit is looked at; others, or two, any size.
-_PACKINGS = frozenset({"gzip", "deflate", "identity", ""})
+_CONTENT_ENCODINGS = frozenset({"gzip", "deflate", "identity", ""})
 #: They log answers at DEBUG: headers, or a line that is none, in which the platform may echo the token.
 _LOGGERS = tuple(map(logging.getLogger, ("httpx", "httpcore.http11", "httpcore.proxy")))
 #: So many addresses are kept as they were parsed: a sheet creates in some hundreds of campaigns, again and again.
-_ADDRESSES = 1024
+_URL_CACHE_SIZE = 1024
 #: So many bytes of a plain text are kept.
-_TEXT = 300
+_MAX_TEXT_BYTES = 300
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Response:
     """What the platform said.
 
     Attributes:
@@ -109,7 +109,7 @@ class Client:
 
     Args:
         network: where, and with which token.
-        slots: how many requests may be under way at once.
+        connections: how many requests may be under way at once.
         timeout: seconds to wait for an answer.
         sleep: waits between the tries of a read.
     """
@@ -118,78 +118,78 @@ class Client:
         self,
         network: Network,
         *,
-        slots: int,
+        connections: int,
         timeout: float,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._sleep = sleep
         self._network = network
-        self._base = f"{network.base_url}/api/{network.api_version}/{network.network_id}/"
+        self._base_url = f"{network.base_url}/api/{network.api_version}/{network.network_id}/"
         self._timeout = timeout
-        self._times = httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)).as_dict()
-        self._headers = _headers(network)
-        self._headers_of_json = _headers(network, **{"Content-Type": "application/json"})
-        self._slots = _connections(network, slots, timeout)
-        self._address = functools.lru_cache(maxsize=_ADDRESSES)(lambda parts: httpx.URL(self.url(parts)))
+        self._timeouts = httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT_SECONDS)).as_dict()
+        self._headers = _build_headers(network)
+        self._json_headers = _build_headers(network, **{"Content-Type": "application/json"})
+        self._connections = _open_connections(network, connections, timeout)
+        self._cached_url = functools.lru_cache(maxsize=_URL_CACHE_SIZE)(lambda parts: httpx.URL(self.url(parts)))
 
     async def __aenter__(self) -> Self:
         for logger in _LOGGERS:
-            logger.addFilter(self._hide_in_log)
+            logger.addFilter(self._redact_log_record)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for one in self._slots:
+        for one in self._connections:
             await one.aclose()
         for logger in _LOGGERS:
-            logger.removeFilter(self._hide_in_log)
+            logger.removeFilter(self._redact_log_record)
 
-    def _hide_in_log(self, record: logging.LogRecord) -> bool:
-        told = self._network.secret.hide(record.getMessage().encode(errors="replace"))
+    def _redact_log_record(self, record: logging.LogRecord) -> bool:
+        told = self._network.secret.redact(record.getMessage().encode(errors="replace"))
         record.msg, record.args = told.decode(), ()
         return True
 
-    def url(self, parts: tuple[str, ...]) -> str:
+    def url(self, path: tuple[str, ...]) -> str:
         """The address of an object or a collection.
 
         Args:
-            parts: the path below the network, not yet percent-encoded; ids may hold any character.
+            path: the path below the network, not yet percent-encoded; ids may hold any character.
 
         Raises:
-            SettingInvalid: a part would change the path.
+            ConfigError: a part would change the path.
         """
-        for part in parts:
+        for part in path:
             if not part or id_problem(part):
                 msg = f"The id {part!r} cannot be part of an address."
-                raise SettingInvalid(msg)
-        url = self._base + "/".join(quote(part, safe="") for part in parts) + ".json"
-        if not _stays(url):
-            msg = f"The ids {shortened(repr(parts))} would be changed on their way to the platform."
-            raise SettingInvalid(msg)
+                raise ConfigError(msg)
+        url = self._base_url + "/".join(quote(part, safe="") for part in path) + ".json"
+        if not _is_sent_unchanged(url):
+            msg = f"The ids {truncate(repr(path))} would be changed on their way to the platform."
+            raise ConfigError(msg)
         return url
 
     async def send(  # noqa: PLR0913  one request, and who is told of it; keyword-only
         self,
-        slot: int,
+        connection: int,
         verb: str,
-        parts: tuple[str, ...],
+        path: tuple[str, ...],
         body: Mapping[str, Json] | None = None,
         *,
         on_start: Callable[[], None] = lambda: None,
         on_status: Callable[[int], None] = lambda _: None,
-    ) -> Answer:
+    ) -> Response:
         """Send one request, once.
 
         Args:
-            slot: whose connection to use; a slot has one request under way at a time.
+            connection: whose connection to use; a slot has one request under way at a time.
             verb: the HTTP method.
-            parts: the path below the network.
+            path: the path below the network.
             body: the JSON object.
             on_start: called just before the first byte is sent; it may raise, and then nothing is.
             on_status: called as soon as the status is there, before the body is read.
 
         Raises:
-            NotSent: surely nothing of the request reached the platform.
-            InDoubt: it may have been applied.
+            NotSentError: surely nothing of the request reached the platform.
+            InDoubtError: it may have been applied.
         """
         started = False
 
@@ -200,77 +200,77 @@ class Client:
                 started = True
 
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
-        client = self._slots[slot]
+        client = self._connections[connection]
         # Not by the client, which merges addresses, headers, parameters and cookies anew for each request.
         request = httpx.Request(
             verb,
-            self._address(parts),
-            headers=self._headers if body is None else self._headers_of_json,
+            self._cached_url(path),
+            headers=self._headers if body is None else self._json_headers,
             content=content,
-            extensions={"trace": trace, "timeout": self._times},
+            extensions={"trace": trace, "timeout": self._timeouts},
         )
         status: int | None = None
-        failure: NotSent | InDoubt | None = None
+        failure: NotSentError | InDoubtError | None = None
         try:
             # httpx times each read only; a platform that sends a byte a second would never come to an end.
-            async with asyncio.timeout(self._timeout * (LIST_TIME if verb == "GET" else 1)):
+            async with asyncio.timeout(self._timeout * (LIST_TIMEOUT_FACTOR if verb == "GET" else 1)):
                 response = await client.send(request, stream=True)
                 status = response.status_code
                 on_status(status)
                 try:
-                    content = await _content(response, MAX_LIST_BYTES if verb == "GET" else MAX_ANSWER_BYTES)
+                    content = await _read_content(response, MAX_LIST_BYTES if verb == "GET" else MAX_RESPONSE_BYTES)
                 finally:
                     await response.aclose()
         except Exception as error:  # noqa: BLE001  whatever it is, what counts is whether anything was sent
-            failure = _failure(error, started=started, status=status)
+            failure = _build_call_error(error, started=started, status=status)
             content = b""
         if failure:  # not raised above: its context would lead to the request, and to the token in its headers
             raise failure from None
         wait = transport.retry_after(response.headers.get("Retry-After"), time.time())
-        content = self._network.secret.hide(content)
+        content = self._network.secret.redact(content)
         plain = response.headers.get("Content-Type", "").startswith("text/plain")
-        text = _beginning(content) if plain else ""
-        return Answer(status=response.status_code, body=_parsed(content), text=text, retry_after=wait)
+        text = _text_excerpt(content) if plain else ""
+        return Response(status=response.status_code, body=_parse_json(content), text=text, retry_after=wait)
 
-    async def get(self, slot: int, parts: tuple[str, ...]) -> Answer:
+    async def get(self, connection: int, path: tuple[str, ...]) -> Response:
         """Read something, with retries.
 
         Returns:
             The platform's answer, whatever its status, unless it is one of those below.
 
         Raises:
-            NotAuthorized: the platform does not accept the token.
-            PlatformUnavailable: no trustworthy answer came, after several tries.
+            AuthenticationError: the platform does not accept the token.
+            PlatformUnavailableError: no trustworthy answer came, after several tries.
         """
         try:
             async for attempt in tenacity.AsyncRetrying(
-                retry=tenacity.retry_if_exception_type((NotSent, InDoubt, _TryAgain)),
+                retry=tenacity.retry_if_exception_type((NotSentError, InDoubtError, _RetryReadError)),
                 stop=tenacity.stop_after_attempt(MAX_ATTEMPTS),
-                wait=_wait,
+                wait=_retry_delay,
                 sleep=self._sleep,
                 reraise=True,
             ):
                 with attempt:
-                    answer = await self._read(slot, parts)
-        except (NotSent, InDoubt, _TryAgain) as error:
+                    answer = await self._read_once(connection, path)
+        except (NotSentError, InDoubtError, _RetryReadError) as error:
             msg = f"The platform at {self._network.base_url} could not be read: {error}. Check the base URL."
-            raise PlatformUnavailable(msg) from None
-        if answer.status == _UNAUTHORIZED:
-            raise NotAuthorized(not_authorized(self._network))
+            raise PlatformUnavailableError(msg) from None
+        if answer.status == _HTTP_UNAUTHORIZED:
+            raise AuthenticationError(unauthorized_message(self._network))
         return answer
 
-    async def _read(self, slot: int, parts: tuple[str, ...]) -> Answer:
-        answer = await self.send(slot, "GET", parts)
-        if answer.status in _READ_AGAIN:
-            raise _TryAgain(answer)
+    async def _read_once(self, connection: int, path: tuple[str, ...]) -> Response:
+        answer = await self.send(connection, "GET", path)
+        if answer.status in _RETRYABLE_READ_STATUSES:
+            raise _RetryReadError(answer)
         return answer
 
 
-def _connections(network: Network, slots: int, timeout: float) -> list[httpx.AsyncClient]:
+def _open_connections(network: Network, count: int, timeout: float) -> list[httpx.AsyncClient]:
     """A client for each slot.
 
     Raises:
-        SettingInvalid: the environment names certificates or a proxy that cannot be used; its context is empty, since
+        ConfigError: the environment names certificates or a proxy that cannot be used; its context is empty, since
             the error behind it shows the proxy's password and leads to the token.
     """
     loopback = is_loopback(urlsplit(network.base_url).hostname or "")
@@ -279,11 +279,11 @@ def _connections(network: Network, slots: int, timeout: float) -> list[httpx.Asy
         tls = httpx.create_ssl_context()
         msg = "The proxy that the environment names cannot be used. Correct HTTPS_PROXY or ALL_PROXY, or unset it."
         with contextlib.suppress(ImportError, ValueError, httpx.HTTPError, httpx.InvalidURL):
-            return [_connection(tls, timeout, trust_env=not loopback) for _ in range(slots)]
-    raise SettingInvalid(msg)
+            return [_open_connection(tls, timeout, trust_env=not loopback) for _ in range(count)]
+    raise ConfigError(msg)
 
 
-def _stays(url: str) -> bool:
+def _is_sent_unchanged(url: str) -> bool:
     """Whether an address is sent as it is; httpx refuses one that is very long."""
     try:
         return str(httpx.URL(url)) == url
@@ -291,28 +291,28 @@ def _stays(url: str) -> bool:
         return False
 
 
-def _headers(network: Network, **more: str) -> httpx.Headers:
+def _build_headers(network: Network, **more: str) -> httpx.Headers:
     """The headers of each request; they show the token to nobody who looks at them."""
     told = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "invoca-bulk", **more}
     return httpx.Headers({**told, "Authorization": network.secret.reveal()})
 
 
-def _connection(tls: ssl.SSLContext, timeout: float, *, trust_env: bool) -> httpx.AsyncClient:
+def _open_connection(tls: ssl.SSLContext, timeout: float, *, trust_env: bool) -> httpx.AsyncClient:
     """A client with a single connection. A proxy of the environment cannot reach this machine's own sandbox."""
     return httpx.AsyncClient(
         http2=False,
         follow_redirects=False,
         verify=tls,
         trust_env=trust_env,
-        limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_CONNECTION),
-        timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
+        limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_CONNECTION_SECONDS),
+        timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT_SECONDS)),
     )
 
 
-async def _content(response: httpx.Response, limit: int) -> bytes:
+async def _read_content(response: httpx.Response, limit: int) -> bytes:
     content = bytearray()
     packings = [one.strip().lower() for one in response.headers.get_list("Content-Encoding", split_commas=True)]
-    if len(packings) > 1 or not _PACKINGS.issuperset(packings):
+    if len(packings) > 1 or not _CONTENT_ENCODINGS.issuperset(packings):
         raise httpx.DecodingError("packed in a way that was not asked for")
     # What is not packed is taken as it comes, without the client's layers for packings.
     chunks = response.aiter_bytes() if packings else response.stream
@@ -320,25 +320,25 @@ async def _content(response: httpx.Response, limit: int) -> bytes:
     async for chunk in chunks:
         content += chunk
         if len(content) > limit:
-            raise _AnswerTooLarge
+            raise _ResponseTooLargeError
     return bytes(content)
 
 
-class _TryAgain(Exception):
+class _RetryReadError(Exception):
     """A read got an answer that says to come back."""
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(f"it answered {answer.status}, {MAX_ATTEMPTS} times")
-        self.answer = answer
+    def __init__(self, response: Response) -> None:
+        super().__init__(f"it answered {response.status}, {MAX_ATTEMPTS} times")
+        self.response = response
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
+def _retry_delay(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    asked = error.answer.retry_after if isinstance(error, _TryAgain) else None
+    asked = error.response.retry_after if isinstance(error, _RetryReadError) else None
     return asked if asked is not None else transport.backoff(state.attempt_number, random.random())  # noqa: S311
 
 
-def not_authorized(network: Network) -> str:
+def unauthorized_message(network: Network) -> str:
     """The sentence for a 401."""
     return (
         f"The platform does not accept the token for network {network.network_id} at {network.base_url} (401). "
@@ -346,27 +346,27 @@ def not_authorized(network: Network) -> str:
     )
 
 
-def words(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """What went wrong, in plain words; never the exception's own, which may hold the address."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return "the platform's certificate cannot be verified"
         cause = cause.__cause__ or cause.__context__
-    return next(text for kind, text in WORDS.items() if isinstance(error, kind))
+    return next(text for kind, text in ERROR_TEXTS.items() if isinstance(error, kind))
 
 
-def _failure(error: Exception, *, started: bool, status: int | None) -> NotSent | InDoubt:
-    if status is None and (not started or isinstance(error, NOTHING_LEFT)):
-        return NotSent(words(error))
-    return InDoubt(words(error), status=status)
+def _build_call_error(error: Exception, *, started: bool, status: int | None) -> NotSentError | InDoubtError:
+    if status is None and (not started or isinstance(error, NOT_SENT_ERRORS)):
+        return NotSentError(describe_error(error))
+    return InDoubtError(describe_error(error), status=status)
 
 
-def _parsed(content: bytes) -> Json:
+def _parse_json(content: bytes) -> Json:
     """The JSON value, or None: HTML of whatever stands in front, a cut body, a bomb of brackets."""
     try:
         # Not from the bytes: that would take UTF-16 as well, in which nobody has looked for the token.
-        value = json.loads(content.decode("utf-8-sig"), object_hook=_without_secrets)
+        value = json.loads(content.decode("utf-8-sig"), object_hook=_drop_secrets)
         # Half a surrogate pair, which JSON can name and no database or file can hold, becomes a question mark.
         sound = json.dumps(value, ensure_ascii=False).encode(errors="replace") if b"\\ud" in content.lower() else None
         return value if sound is None else json.loads(sound)
@@ -374,12 +374,12 @@ def _parsed(content: bytes) -> Json:
         return None
 
 
-def _beginning(content: bytes) -> str:
+def _text_excerpt(content: bytes) -> str:
     """The beginning of a plain text; empty for one in which a secret would not be found, or that names one."""
-    if b"\0" in content or any(name.encode() in content for name in _SECRETS):
+    if b"\0" in content or any(name.encode() in content for name in _SECRET_FIELDS):
         return ""
-    return content[:_TEXT].decode(errors="replace").strip()
+    return content[:_MAX_TEXT_BYTES].decode(errors="replace").strip()
 
 
-def _without_secrets(record: dict[str, Json]) -> dict[str, Json]:
-    return {key: value for key, value in record.items() if key not in _SECRETS}
+def _drop_secrets(record: dict[str, Json]) -> dict[str, Json]:
+    return {key: value for key, value in record.items() if key not in _SECRET_FIELDS}

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: Seconds between two looks at the progress and at the interrupts.
-_HEARTBEAT = 0.1
+_POLL_SECONDS = 0.1
 
 
 #: Ctrl-C, the end of a service, a closed terminal, and Ctrl-Break on Windows.
-_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+_SIGNAL_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 class Interrupts:
@@ -37,44 +37,46 @@ class Interrupts:
     def __init__(self) -> None:
         self.count = 0
 
-    def take(self, *_: object) -> None:
+    def handle(self, *_: object) -> None:
         """A signal handler."""
         self.count += 1
 
 
 @contextlib.contextmanager
-def interrupts_held(*, for_good: bool = False) -> Iterator[Interrupts]:
+def defer_interrupts(*, keep_ignoring: bool = False) -> Iterator[Interrupts]:
     """Count interrupts until the end of the block, so that none can fall between a purchase and its record.
 
     In any thread but the main one nothing is changed: no interrupt arrives there.
 
     Args:
-        for_good: ignore them from then on: for a program that has only to tell its results after the block.
+        keep_ignoring: ignore them from then on: for a program that has only to tell its results after the block.
     """
     held = Interrupts()
     before = {}
     if threading.current_thread() is threading.main_thread():
-        asked = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+        asked = [getattr(signal, name) for name in _SIGNAL_NAMES if hasattr(signal, name)]
         # What is ignored already (nohup, a job in the background) stays ignored; None: not installed from Python.
         heeded = [one for one in asked if signal.getsignal(one) not in {signal.SIG_IGN, None}]
-        before = {one: signal.signal(one, held.take) for one in heeded}
+        before = {one: signal.signal(one, held.handle) for one in heeded}
     try:
         yield held
     finally:
         for one, handler in before.items():
-            signal.signal(one, signal.SIG_IGN if for_good else handler)
+            signal.signal(one, signal.SIG_IGN if keep_ignoring else handler)
 
 
-class Background(Generic[T]):
+class BackgroundLoop(Generic[T]):
     """A coroutine in a thread of its own.
 
     Args:
-        main: makes the coroutine; called in the new thread.
+        make_coroutine: makes the coroutine; called in the new thread.
         soft_stop: asks it to come to an end; called in its event loop. None: the first interrupt cancels.
     """
 
-    def __init__(self, main: Callable[[], Coroutine[Any, Any, T]], *, soft_stop: Callable[[], None] | None) -> None:
-        self._main = main
+    def __init__(
+        self, make_coroutine: Callable[[], Coroutine[Any, Any, T]], *, soft_stop: Callable[[], None] | None
+    ) -> None:
+        self._make_coroutine = make_coroutine
         self._soft_stop = soft_stop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[T] | None = None
@@ -82,7 +84,7 @@ class Background(Generic[T]):
         self._result: T
         self._error: BaseException | None = None
 
-    def wait(self, interrupts: Interrupts, tick: Callable[[], None]) -> T:
+    def run_until_complete(self, interrupts: Interrupts, tick: Callable[[], None]) -> T:
         """Run it to its end, and give its result or raise its exception.
 
         Args:
@@ -91,7 +93,7 @@ class Background(Generic[T]):
         """
         threading.Thread(target=self._run, name="invoca-bulk", daemon=True).start()
         answered = 0
-        while not self._ended.wait(_HEARTBEAT):
+        while not self._ended.wait(_POLL_SECONDS):
             self._tick(tick)
             # A third one finds nothing more to cancel; it would only disturb the journal's last commit.
             if self._loop and answered < min(interrupts.count, 2):
@@ -109,7 +111,7 @@ class Background(Generic[T]):
             tick()
 
     def _stop(self, *, softly: bool) -> None:
-        assert self._loop is not None  # noqa: S101  tells mypy what `wait` has looked at
+        assert self._loop is not None  # noqa: S101  tells mypy what `run_until_complete` has looked at
         assert self._task is not None  # noqa: S101  set with the loop
         stop = self._soft_stop if softly and self._soft_stop else self._task.cancel
         with contextlib.suppress(RuntimeError):  # the loop has just ended by itself
@@ -117,7 +119,7 @@ class Background(Generic[T]):
 
     def _run(self) -> None:
         try:
-            self._result = asyncio.run(self._remember())
+            self._result = asyncio.run(self._run_task())
         except asyncio.CancelledError:
             self._error = KeyboardInterrupt()
         except BaseException as error:  # noqa: BLE001  raised again in the caller's thread
@@ -125,14 +127,14 @@ class Background(Generic[T]):
         finally:
             self._ended.set()
 
-    async def _remember(self) -> T:
-        self._task = asyncio.create_task(self._main())
+    async def _run_task(self) -> T:
+        self._task = asyncio.create_task(self._make_coroutine())
         self._loop = asyncio.get_running_loop()
         return await self._task
 
 
 def run(
-    main: Callable[[], Coroutine[Any, Any, T]],
+    make_coroutine: Callable[[], Coroutine[Any, Any, T]],
     *,
     interrupts: Interrupts | None = None,
     soft_stop: Callable[[], None] | None = None,
@@ -141,7 +143,7 @@ def run(
     """Run a coroutine from plain code.
 
     Args:
-        main: makes the coroutine.
+        make_coroutine: makes the coroutine.
         interrupts: those of a block that holds them already; None: they are held until the coroutine has ended.
         soft_stop: what the first interrupt does, called in the coroutine's loop; None: the first one cancels.
         tick: called about ten times a second in the caller's thread.
@@ -149,8 +151,8 @@ def run(
     Raises:
         KeyboardInterrupt: it was interrupted and cancelled.
     """
-    background = Background(main, soft_stop=soft_stop)
+    background = BackgroundLoop(make_coroutine, soft_stop=soft_stop)
     if interrupts is not None:
-        return background.wait(interrupts, tick)
-    with interrupts_held() as held:
-        return background.wait(held, tick)
+        return background.run_until_complete(interrupts, tick)
+    with defer_interrupts() as held:
+        return background.run_until_complete(held, tick)

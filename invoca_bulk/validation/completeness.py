@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from invoca_bulk.schema.field_types import Json
 
 
-def missing(resource: Resource, flat: Mapping[str, Json], *, auto_ids: bool) -> Iterator[Problem]:
+def find_missing_fields(resource: Resource, flat: Mapping[str, Json], *, auto_ids: bool) -> Iterator[Problem]:
     """The required fields that an object does not have.
 
     Args:
@@ -25,16 +25,16 @@ def missing(resource: Resource, flat: Mapping[str, Json], *, auto_ids: bool) -> 
     """
     tree = paths.nest(flat)
     for field in resource.fields:
-        given = auto_ids and field.path == resource.named_by
+        given = auto_ids and field.path == resource.identifier_field
         if Action.CREATE not in field.required_on or not field.is_sent or given:
             continue
         example = f", e.g. {field.example}" if field.example else ""
-        for path in _absent(field.path, tree):
+        for path in _find_absent_paths(field.path, tree):
             details = {"known": path, "action": Action.CREATE, "example": example}
             yield Problem(code="required", column=path, details=details)
 
 
-def placed(resource: Resource, problem: Problem, title: str, verb: str = "add") -> Problem:
+def to_sheet_terms(resource: Resource, problem: Problem, title: str, verb: str = "add") -> Problem:
     """A problem in the words of the sheet.
 
     Args:
@@ -46,12 +46,12 @@ def placed(resource: Resource, problem: Problem, title: str, verb: str = "add") 
     column = problem.column or ""
     if problem.code != "required" or problem.details.get("known") != column:
         return problem
-    one = next((part.one for part in resource.parts if column.startswith(f"{part.name}.")), "")
+    one = next((part.singular for part in resource.subresources if column.startswith(f"{part.name}.")), "")
     action = f"{verb} the {one}" if one else problem.details["action"]
     return replace(problem, details={**problem.details, "known": title, "action": action})
 
 
-def _absent(pattern: str, tree: Mapping[str, Json]) -> Iterator[str]:
+def _find_absent_paths(pattern: str, tree: Mapping[str, Json]) -> Iterator[str]:
     """The paths of a pattern's leaves that are not there; a list without records misses none."""
     parent, mark, rest = pattern.partition(".#.")
     if not mark:
@@ -59,11 +59,11 @@ def _absent(pattern: str, tree: Mapping[str, Json]) -> Iterator[str]:
             yield pattern
         return
     for number, record in enumerate(tree.get(parent) or (), 1):
-        yield from (f"{parent}.{number}.{path}" for path in _absent(rest, record))
+        yield from (f"{parent}.{number}.{path}" for path in _find_absent_paths(rest, record))
 
 
-def not_whole(resource: Resource, flat: Mapping[str, Json]) -> Iterator[tuple[Collection[str], Problem]]:
+def check_whole_object(resource: Resource, flat: Mapping[str, Json]) -> Iterator[tuple[Collection[str], Problem]]:
     """What the rules over whole objects say, each with the patterns of the fields that it came from."""
     for rule in resource.rules:
-        if rule.whole:
+        if rule.needs_whole_object:
             yield from ((rule.fields, one) for one in rule.check(flat))

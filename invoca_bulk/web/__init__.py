@@ -12,17 +12,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from invoca_bulk.web.upload_page import Page
+    from invoca_bulk.web.upload_page import UploadPage
 
 __all__ = ["page"]
 
 
-def page(journal: str | Path | None = None) -> Page:
+def page(journal: str | Path | None = None) -> UploadPage:
     """The upload page in a notebook's cell: from a template to the results, without a line of code.
 
     Args:
@@ -32,11 +32,11 @@ def page(journal: str | Path | None = None) -> Page:
         What shows itself when it is the last thing of a cell.
 
     Raises:
-        SettingInvalid: what it needs is not installed.
+        ConfigError: what it needs is not installed.
     """
     try:
-        from invoca_bulk.web.upload_page import Page  # noqa: PLC0415  ipywidgets is needed here only
+        from invoca_bulk.web.upload_page import UploadPage  # noqa: PLC0415  ipywidgets is needed here only
     except ModuleNotFoundError as error:
         msg = f"The page needs {error.name}. Install it: pip install 'invoca-bulk[notebook]'"
-        raise SettingInvalid(msg) from None
-    return Page(journal)
+        raise ConfigError(msg) from None
+    return UploadPage(journal)

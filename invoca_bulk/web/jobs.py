@@ -19,23 +19,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from invoca_bulk.config.settings import SETTINGS, TOKEN_VARIABLE, own_folder, setting_of
+from invoca_bulk.config.settings import SETTINGS, TOKEN_ENV_VARIABLE, state_dir, to_env_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from invoca_bulk.config.settings import Network, Place
-    from invoca_bulk.journal import Listed
+    from invoca_bulk.config.settings import JournalLocation, Network
+    from invoca_bulk.journal import RunSummary
 
 #: The folder of all jobs, in that of the journals, or in the user's own.
-FOLDER = "page"
-PLAN, RESULTS = "plan.json", "results.xlsx"
-_TOLD, _SAID = "told.json", "said.txt"
-_SAID_AT_MOST = 4000
+JOBS_FOLDER_NAME = "page"
+PLAN_FILE_NAME, RESULTS_FILE_NAME = "plan.json", "results.xlsx"
+_REPORT_FILE_NAME, _LOG_FILE_NAME = "told.json", "said.txt"
+_MAX_LOG_CHARS = 4000
 #: Settings that the page's own flags replace; all others hold for a job too.
-_CHOSEN = ("network_id", "base_url", "api_version", "journal")
+_OVERRIDDEN_SETTINGS = ("network_id", "base_url", "api_version", "journal")
 #: How the command line begins to tell which command comes next.
-_NEXT = re.compile(r"\s*\bNext\b[^:\n]*: ")
+_NEXT_COMMAND_PATTERN = re.compile(r"\s*\bNext\b[^:\n]*: ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,93 +45,112 @@ class Job:
     Attributes:
         folder: its own.
         process: the process.
-        run: the run that goes on; empty: a new one begins.
+        resumed_run_id: the run that goes on; empty: a new one begins.
     """
 
     folder: Path
     process: subprocess.Popen[bytes]
-    run: str = ""
+    resumed_run_id: str = ""
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether the process is over."""
         return self.process.poll() is not None
 
-    def is_at(self, one: Listed) -> bool:
+    def owns(self, run_summary: RunSummary) -> bool:
         """Whether a run that is under way is the job's: by its id, by its output, or by its process."""
-        owner = one.owner
+        owner = run_summary.owner
         mine = owner is not None and (owner.process, owner.host) == (self.process.pid, socket.gethostname())
-        return mine or one.record.run == self.run or Path(one.record.output).parent == self.folder
+        return (
+            mine
+            or run_summary.record.run == self.resumed_run_id
+            or Path(run_summary.record.output).parent == self.folder
+        )
 
-    def tidy(self) -> None:
+    def delete_plan(self) -> None:
         """Remove the plan, and with it the sheet, once the journal has all of it."""
-        (self.folder / PLAN).unlink(missing_ok=True)
+        (self.folder / PLAN_FILE_NAME).unlink(missing_ok=True)
 
     @property
-    def told(self) -> Mapping[str, Any]:
-        """What the process says at its end: `run`, `error` and so on, as `--json` prints them; empty before that."""
+    def json_report(self) -> Mapping[str, Any]:
+        """What the process reports at its end (`run`, `error` and so on), as `--json` prints it; empty before that."""
         with contextlib.suppress(OSError, ValueError):
-            found = json.loads((self.folder / _TOLD).read_text(encoding="utf-8"))
+            found = json.loads((self.folder / _REPORT_FILE_NAME).read_text(encoding="utf-8"))
             return found if isinstance(found, dict) else {}
         return {}
 
     @property
-    def problem(self) -> str:
+    def failure_reason(self) -> str:
         """Why it ended without a run, in the process' own words; without the command that comes next."""
         with contextlib.suppress(OSError):
-            said = (self.folder / _SAID).read_text(encoding="utf-8", errors="replace")
-            return _NEXT.split(str(self.told.get("error") or "") or said[-_SAID_AT_MOST:])[0].strip()
+            said = (self.folder / _LOG_FILE_NAME).read_text(encoding="utf-8", errors="replace")
+            return _NEXT_COMMAND_PATTERN.split(str(self.json_report.get("error") or "") or said[-_MAX_LOG_CHARS:])[
+                0
+            ].strip()
         return ""
 
 
-def new_folder(journals: Place, name: str) -> Path:
+def create_job_folder(journal_location: JournalLocation, source_name: str) -> Path:
     """A folder of its own for a job.
 
     Args:
-        journals: where the journals are.
-        name: what is run, for people who look into it.
+        journal_location: where the journals are.
+        source_name: what is run, for people who look into it.
     """
-    readable = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:40]
-    parent = own_folder(journals).absolute() / FOLDER
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", source_name).strip("-")[:40]
+    parent = state_dir(journal_location).absolute() / JOBS_FOLDER_NAME
     for one in (parent.parent, parent):  # the mode is that of the last part only
         one.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(prefix=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{readable}-", dir=parent))
 
 
-def start(arguments: Sequence[str], network: Network, *, folder: Path, journals: Place, run: str = "") -> Job:
+def start_job(
+    arguments: Sequence[str],
+    network: Network,
+    *,
+    folder: Path,
+    journal_location: JournalLocation,
+    resumed_run_id: str = "",
+) -> Job:
     """Start the command line.
 
     Args:
-        arguments: `run` with the plan's file or `resume` with the run's id, and flags.
+        arguments: `resumed_run_id` with the plan's file or `resume` with the run's id, and flags.
         network: whose token the process gets.
         folder: the job's own, absolute.
-        journals: where the journals are.
-        run: the run that goes on, for the job to know.
+        journal_location: where the journals are.
+        resumed_run_id: the run that goes on, for the job to know.
     """
-    command = [sys.executable, "-m", "invoca_bulk", *arguments, "-o", str(folder / RESULTS), "--json"]
+    command = [sys.executable, "-m", "invoca_bulk", *arguments, "-o", str(folder / RESULTS_FILE_NAME), "--json"]
     command += ["--token-file", "-"]
-    with (folder / _TOLD).open("wb") as told, (folder / _SAID).open("wb") as said:
+    with (folder / _REPORT_FILE_NAME).open("wb") as told, (folder / _LOG_FILE_NAME).open("wb") as said:
         process = subprocess.Popen(  # noqa: S603  our own program
-            command, cwd=folder, env=_environment(journals), stdin=subprocess.PIPE, stdout=told, stderr=said, **_ALONE
+            command,
+            cwd=folder,
+            env=_job_environment(journal_location),
+            stdin=subprocess.PIPE,
+            stdout=told,
+            stderr=said,
+            **_DETACHED_PROCESS_OPTIONS,
         )
     assert process.stdin is not None  # noqa: S101  tells mypy what PIPE gives
     with contextlib.suppress(BrokenPipeError):  # it has ended already, and says why
         process.stdin.write(network.secret.reveal().encode())
         process.stdin.close()
-    return Job(folder=folder, process=process, run=run)
+    return Job(folder=folder, process=process, resumed_run_id=resumed_run_id)
 
 
 #: Out of the kernel's group of processes, which is ended with the kernel.
-_ALONE: Mapping[str, Any] = (
+_DETACHED_PROCESS_OPTIONS: Mapping[str, Any] = (
     {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
     if os.name == "nt"
     else {"start_new_session": True}
 )
 
 
-def _environment(journals: Place) -> dict[str, str]:
+def _job_environment(journal_location: JournalLocation) -> dict[str, str]:
     """That of this process without what the person has chosen on the page, and without a token."""
-    chosen = {TOKEN_VARIABLE, *(SETTINGS[name].variable for name in _CHOSEN)}
+    chosen = {TOKEN_ENV_VARIABLE, *(SETTINGS[name].env_variable for name in _OVERRIDDEN_SETTINGS)}
     kept = {name: value for name, value in os.environ.items() if name not in chosen}
     # Not as a flag, which others can see: the address of a database may hold a password.
-    return kept | {SETTINGS["journal"].variable: setting_of(journals)}
+    return kept | {SETTINGS["journal"].env_variable: to_env_value(journal_location)}

@@ -6,60 +6,64 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.errors import ConfigError
 from invoca_bulk.web import sandbox
 
 if TYPE_CHECKING:
-    from invoca_bulk.config.settings import Network, Place
+    from invoca_bulk.config.settings import JournalLocation, Network
     from invoca_bulk.journal import RunRecord
 
-_SANDBOX = "the sandbox (made-up numbers)"
+_SANDBOX_DISPLAY_NAME = "the sandbox (made-up numbers)"
 
 
-class Places:
+class JournalLocations:
     """The journals that the page looks into, and the network that it has the token of.
 
     Args:
-        journal: where the journals are.
+        user_location: where the journals are.
 
     Attributes:
         network: the network that the page is connected with; None: none.
     """
 
-    def __init__(self, journal: Place) -> None:
-        self._journal = journal
+    def __init__(self, user_location: JournalLocation) -> None:
+        self._user_location = user_location
         self.network: Network | None = None
 
     @property
-    def all(self) -> list[Place]:
+    def all_locations(self) -> list[JournalLocation]:
         """All places with journals: the person's, and the sandbox's."""
-        known = sandbox.known()
-        return [self._journal, *([Path(known.journal)] if known else [])]
+        known = sandbox.get_session()
+        return [self._user_location, *([Path(known.journal)] if known else [])]
 
-    def place(self, of: Network | RunRecord) -> Place:
+    def location_for(self, network_or_run: Network | RunRecord) -> JournalLocation:
         """Where a network's journal is; the sandbox's goes with it."""
-        known = sandbox.known()
-        return Path(known.journal) if known and self.is_sandbox(of) else self._journal
+        known = sandbox.get_session()
+        return Path(known.journal) if known and self.is_sandbox(network_or_run) else self._user_location
 
     @staticmethod
-    def is_sandbox(of: Network | RunRecord) -> bool:
+    def is_sandbox(network_or_run: Network | RunRecord) -> bool:
         """Whether it is the page's own sandbox."""
-        known = sandbox.known()
-        return known is not None and of.base_url == known.base_url
+        known = sandbox.get_session()
+        return known is not None and network_or_run.base_url == known.base_url
 
-    def name(self, of: Network | RunRecord) -> str:
+    def display_name(self, network_or_run: Network | RunRecord) -> str:
         """A network as people call it."""
-        return _SANDBOX if self.is_sandbox(of) else f"network {of.network_id} at {of.base_url}"
+        return (
+            _SANDBOX_DISPLAY_NAME
+            if self.is_sandbox(network_or_run)
+            else f"network {network_or_run.network_id} at {network_or_run.base_url}"
+        )
 
-    def network_of(self, record: RunRecord) -> Network:
+    def network_for_run(self, record: RunRecord) -> Network:
         """The network of a run.
 
         Raises:
-            SettingInvalid: the page does not have its token.
+            ConfigError: the page does not have its token.
         """
-        known, network = sandbox.known(), self.network
+        known, network = sandbox.get_session(), self.network
         if known and self.is_sandbox(record):
-            return known.network(record.api_version)
+            return known.to_network(record.api_version)
         if network and (network.base_url, network.network_id) == (record.base_url, record.network_id):
             return replace(network, api_version=record.api_version)
-        raise SettingInvalid(f"To go on with this run or to undo it, connect with {self.name(record)} first.")
+        raise ConfigError(f"To go on with this run or to undo it, connect with {self.display_name(record)} first.")

@@ -7,7 +7,7 @@ import os
 from jupyter_client.kernelspec import KernelSpecManager
 
 
-class ThisPython(KernelSpecManager):
+class CurrentPythonKernelSpecManager(KernelSpecManager):
     """Knows one kernel, `python3`, which is the Python that runs this program.
 
     A kernel of this name that the user has registered for another Python would be found first, and that Python may not
@@ -19,13 +19,13 @@ class ThisPython(KernelSpecManager):
 
 
 #: A socket's file has a name of 100 characters at most; below their folder Jupyter's names take some 65.
-_SHORT = 35
+_MAX_IPC_FOLDER_CHARS = 35
 
 
-def transport(folder: str) -> str:
+def choose_transport(folder: str) -> str:
     """How kernels are talked to: by files where that can be, since nobody else on the machine can get at those.
 
     Args:
         folder: where the files would be.
     """
-    return "ipc" if os.name != "nt" and len(folder) <= _SHORT else "tcp"
+    return "ipc" if os.name != "nt" and len(folder) <= _MAX_IPC_FOLDER_CHARS else "tcp"

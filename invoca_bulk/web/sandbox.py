@@ -14,13 +14,13 @@ from invoca_bulk.config.settings import Network
 from invoca_bulk.sandbox_server import Sandbox
 
 #: Where a server tells its pages of its sandbox; nothing in it is secret, its token is anybody's.
-VARIABLE = "INVOCA_BULK_PAGE_SANDBOX"
+SANDBOX_VARIABLE = "INVOCA_BULK_PAGE_SANDBOX"
 #: Seconds an answer takes, so that there is something to see.
-_LATENCY = 0.05
+_LATENCY_SECONDS = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rehearsal:
+class SandboxSession:
     """A sandbox that is being served, and the folder of its own journal, which goes with it."""
 
     base_url: str
@@ -28,40 +28,40 @@ class Rehearsal:
     token: str
     journal: str
 
-    def network(self, api_version: str) -> Network:
+    def to_network(self, api_version: str) -> Network:
         """Its network. It is no `rehearsal` to the stages: what is bought there can be resumed and undone."""
         return Network(base_url=self.base_url, network_id=self.network_id, token=self.token, api_version=api_version)
 
 
-def current() -> Rehearsal:
+def get_or_start_session() -> SandboxSession:
     """The server's sandbox, or one that lives as long as this process."""
-    return known() or _own()
+    return get_session() or _own_session()
 
 
-def known() -> Rehearsal | None:
+def get_session() -> SandboxSession | None:
     """The sandbox that there is already; None: nobody has wanted one yet."""
-    if told := os.environ.get(VARIABLE):
-        return Rehearsal(**json.loads(told))
-    return _own() if _own.cache_info().currsize else None
+    if told := os.environ.get(SANDBOX_VARIABLE):
+        return SandboxSession(**json.loads(told))
+    return _own_session() if _own_session.cache_info().currsize else None
 
 
 @functools.cache
-def _own() -> Rehearsal:
-    return served()
+def _own_session() -> SandboxSession:
+    return start_session()
 
 
-def served() -> Rehearsal:
+def start_session() -> SandboxSession:
     """Serve a sandbox until this process ends."""
-    box = Sandbox(open_campaigns=True, latency=_LATENCY)
+    box = Sandbox(open_campaigns=True, latency=_LATENCY_SECONDS)
     folder = tempfile.TemporaryDirectory(prefix="invoca-bulk-rehearsal-")
     box.start()
     atexit.register(folder.cleanup)
     atexit.register(box.stop)
-    return Rehearsal(
+    return SandboxSession(
         base_url=box.base_url, network_id=box.network_id, token=box.token, journal=str(Path(folder.name) / "journal")
     )
 
 
-def told(rehearsal: Rehearsal) -> dict[str, str]:
+def to_environment(session: SandboxSession) -> dict[str, str]:
     """The environment that tells a page of a sandbox."""
-    return {VARIABLE: json.dumps(asdict(rehearsal))}
+    return {SANDBOX_VARIABLE: json.dumps(asdict(session))}

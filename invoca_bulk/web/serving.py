@@ -20,7 +20,7 @@ from voila.app import Voila
 from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
 from voila.voila_identity_provider import VoilaIdentityProvider, VoilaLoginHandler
 
-from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.errors import ConfigError
 from invoca_bulk.web import kernels, sandbox
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 #: Of this package: where Jupyter's programs look for templates and settings.
-_DATA = _HERE / "jupyter"
+_JUPYTER_FOLDER = _HERE / "jupyter"
 _HOST = "127.0.0.1"
-_GONE = (
+_LINK_USED_HTML = (
     "<!doctype html><title>invoca-bulk</title>"
     "<body style='font: 18px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 4rem auto; padding: 0 1rem'>"
     "<h1>invoca-bulk</h1><p>This page opens by its link only, and the link works once. "
@@ -40,7 +40,7 @@ _GONE = (
 )
 
 
-class OneTime(VoilaIdentityProvider):
+class OneTimeTokenProvider(VoilaIdentityProvider):
     """A token that lets one browser in; from then on the browser has a cookie, and the token is another one."""
 
     async def get_user_token(self, handler: Any) -> User | None:  # noqa: ANN401  tornado's handler
@@ -51,26 +51,26 @@ class OneTime(VoilaIdentityProvider):
         return user
 
 
-class _Refused(VoilaLoginHandler):
+class _LoginForbiddenHandler(VoilaLoginHandler):
     """Instead of a form for a token that nobody knows."""
 
     @allow_unauthenticated
     def get(self) -> None:
         """Say how the page is opened."""
         self.set_status(403)
-        self.finish(_GONE)
+        self.finish(_LINK_USED_HTML)
 
     post = get
 
 
-class _Goodbye(VoilaShutdownKernelHandler):
+class _PageClosedHandler(VoilaShutdownKernelHandler):
     """A page that is closed ends its kernel; the browser's message has no place for Jupyter's second cookie."""
 
     def check_xsrf_cookie(self) -> None:
         """The first cookie is asked for all the same, and no other site's page sends it."""
 
 
-class _Server(Voila):
+class _PageServer(Voila):
     """Voilà for this one page: reachable under this machine's own names only, whatever settings lie around."""
 
     def load_config_file(self, *_: object, **__: object) -> None:
@@ -79,49 +79,49 @@ class _Server(Voila):
     def init_handlers(self) -> list[Any]:
         """As Voilà's, but for the one."""
         return [
-            (one[0], _Goodbye, *one[2:]) if one[1] is VoilaShutdownKernelHandler else one
+            (one[0], _PageClosedHandler, *one[2:]) if one[1] is VoilaShutdownKernelHandler else one
             for one in super().init_handlers()
         ]
 
     def init_settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = super().init_settings()
-        settings["identity_provider"].login_handler_class = _Refused
+        settings["identity_provider"].login_handler_class = _LoginForbiddenHandler
         # Another site's page could else be led here by a name of its own that is made to mean this machine.
         return settings | {"allow_remote_access": False, "local_hostnames": ["localhost"]}
 
 
-def serve(*, port: int, open_browser: bool, ready: Callable[[str], None], idle: int = 120) -> None:
+def serve(*, port: int, open_browser: bool, on_ready: Callable[[str], None], idle_seconds: int = 120) -> None:
     """Serve the page until Ctrl-C.
 
     Args:
         port: the port; 0: any free one.
         open_browser: whether to open it.
-        ready: called with its address, which works once.
-        idle: seconds after which a kernel without a page is ended; a run has a process of its own, and goes on.
+        on_ready: called with its address, which works once.
+        idle_seconds: seconds after which a kernel without a page is ended; a run has a process of its own, and goes on.
 
     Raises:
-        SettingInvalid: the port cannot be had.
+        ConfigError: the port cannot be had.
     """
-    port = _free(port)
+    port = _require_free_port(port)
     token = secrets.token_urlsafe(32)
-    os.environ.update(sandbox.told(sandbox.served()))
+    os.environ.update(sandbox.to_environment(sandbox.start_session()))
     # Where Voilà looks for the template; the person's own folders come after it.
-    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(_DATA), os.environ.get("JUPYTER_PATH")]))
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(_JUPYTER_FOLDER), os.environ.get("JUPYTER_PATH")]))
     address = f"http://{_HOST}:{port}/?token={token}"
     asyncio.set_event_loop(asyncio.new_event_loop())
-    server = _Server.instance(config=_config(port, token, idle))
+    server = _PageServer.instance(config=_voila_config(port, token, idle_seconds))
     server.initialize([])
 
     def tell() -> None:
-        ready(address)
+        on_ready(address)
         if open_browser:
-            _open(address)
+            _open_browser(address)
 
     asyncio.get_event_loop().call_later(0, tell)
     server.start()
 
 
-def _open(address: str) -> None:
+def _open_browser(address: str) -> None:
     """Open the browser by way of a file that only the person can read: everybody can read its command line."""
     descriptor, name = tempfile.mkstemp(suffix=".html", dir=_runtime_folder())
     with os.fdopen(descriptor, "w") as page:
@@ -136,7 +136,7 @@ def _runtime_folder() -> str:
     return folder
 
 
-def _config(port: int, token: str, idle: int) -> Config:
+def _voila_config(port: int, token: str, idle_seconds: int) -> Config:
     return Config(
         Voila={
             "ip": _HOST,
@@ -145,7 +145,7 @@ def _config(port: int, token: str, idle: int) -> Config:
             "open_browser": False,
             "notebook_path": str(_HERE / "page.ipynb"),
             "token": token,
-            "identity_provider_class": OneTime,
+            "identity_provider_class": OneTimeTokenProvider,
             "log_level": "ERROR",
             "tornado_settings": {"ws_ping_timeout": 30_000},  # the default is longer than the interval, and warned of
         },
@@ -153,23 +153,23 @@ def _config(port: int, token: str, idle: int) -> Config:
             "template": "invoca-bulk",
             "show_tracebacks": False,
             "file_allowlist": ["^$"],
-            "kernel_spec_manager_class": "invoca_bulk.web.kernels.ThisPython",
+            "kernel_spec_manager_class": "invoca_bulk.web.kernels.CurrentPythonKernelSpecManager",
         },
-        KernelManager={"transport": kernels.transport(tempfile.gettempdir())},
+        KernelManager={"transport": kernels.choose_transport(tempfile.gettempdir())},
         MappingKernelManager={
-            "cull_idle_timeout": idle,
-            "cull_interval": max(1, idle // 2),
+            "cull_idle_timeout": idle_seconds,
+            "cull_interval": max(1, idle_seconds // 2),
             "cull_connected": False,
             "cull_busy": False,
         },
     )
 
 
-def _free(port: int) -> int:
+def _require_free_port(port: int) -> int:
     """The port, or a free one for 0.
 
     Raises:
-        SettingInvalid: it is taken.
+        ConfigError: it is taken.
     """
     try:
         with socket.create_server((_HOST, port)) as listener:
@@ -177,4 +177,4 @@ def _free(port: int) -> int:
             return number
     except (OSError, OverflowError) as error:
         msg = f"The page cannot be served on port {port}: {error}. Choose another one with --port, or 0 for any."
-        raise SettingInvalid(msg) from None
+        raise ConfigError(msg) from None

@@ -15,19 +15,19 @@ import anywidget
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    Heard = Callable[[Mapping[str, Any], list[Any]], None]
+    MessageHandler = Callable[[Mapping[str, Any], list[Any]], None]
 
 _HERE = Path(__file__).parent
 #: Bytes in one message.
-_PIECE = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 
-class Live(anywidget.AnyWidget):
+class PageWidget(anywidget.AnyWidget):
     """The page as the browser shows it.
 
     Args:
-        layout: the HTML of the whole page; elements with `data-region` are its regions.
-        heard: called with each message (`do` says which) and its buffers, in the kernel's main thread.
+        page_html: the HTML of the whole page; elements with `data-region` are its regions.
+        message_handler: called with each message (`do` says which) and its buffers, in the kernel's main thread.
 
     Attributes:
         regions: region to the HTML that it shows.
@@ -36,21 +36,21 @@ class Live(anywidget.AnyWidget):
     _esm = (_HERE / "live.js").read_text(encoding="utf-8")
     _css = (_HERE / "live.css").read_text(encoding="utf-8")
 
-    def __init__(self, layout: str, heard: Heard) -> None:
+    def __init__(self, page_html: str, message_handler: MessageHandler) -> None:
         super().__init__()
-        self._layout = layout
+        self._page_html = page_html
         self.regions: dict[str, str] = {}
-        self._heard = heard
-        self.on_msg(self._receive)
+        self._message_handler = message_handler
+        self.on_msg(self._handle_message)
 
-    def _receive(self, _: object, content: Mapping[str, Any], buffers: list[Any]) -> None:
+    def _handle_message(self, _: object, content: Mapping[str, Any], buffers: list[Any]) -> None:
         if content.get("do") == "hello":
-            self._greet(str(content.get("view", "")))
-        self._heard(content, buffers)
+            self._send_page(str(content.get("view", "")))
+        self._message_handler(content, buffers)
 
-    def _greet(self, view: str) -> None:
+    def _send_page(self, view: str) -> None:
         """A view that has just come gets everything; the others keep what is typed into them."""
-        self.send({"do": "page", "view": view, "html": self._layout})
+        self.send({"do": "page", "view": view, "html": self._page_html})
         for region, html in list(self.regions.items()):
             self.send({"do": "show", "view": view, "region": region, "html": html})
 
@@ -66,15 +66,15 @@ class Live(anywidget.AnyWidget):
             self.regions[region] = html
             self.send({"do": "show", "region": region, "html": html, "focus": focus})
 
-    def more(self, view: str, *, go: bool) -> None:
+    def acknowledge_chunk(self, view: str, *, wants_more: bool) -> None:
         """Ask a view for the next piece of its upload, or end it."""
-        self.send({"do": "more", "view": view, "go": go})
+        self.send({"do": "more", "view": view, "go": wants_more})
 
-    def download(self, view: str, path: Path, name: str) -> None:
+    def send_file(self, view: str, path: Path, name: str) -> None:
         """Hand a file to the browser that a view is in, under a name."""
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         size = path.stat().st_size
         with path.open("rb") as stream:
-            for at in range(0, max(1, size), _PIECE):
-                about = {"do": "piece", "view": view, "name": name, "type": kind, "last": at + _PIECE >= size}
-                self.send(about, buffers=[stream.read(_PIECE)])
+            for at in range(0, max(1, size), _CHUNK_BYTES):
+                about = {"do": "piece", "view": view, "name": name, "type": kind, "last": at + _CHUNK_BYTES >= size}
+                self.send(about, buffers=[stream.read(_CHUNK_BYTES)])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import sqlalchemy as sa
 
 from invoca_bulk.config.settings import lease_seconds
-from invoca_bulk.journal.postgres import engine_of
+from invoca_bulk.journal.postgres import make_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from invoca_bulk.config.settings import Database
 
 #: Seconds for which a worker's lock has to be free: after a restart of the database nobody's is held for a moment.
-_GRACE = 5.0
+_GRACE_SECONDS = 5.0
 
 
-class Alive:
+class Liveness:
     """Tells workers that live from those that have died: each holds a lock in the database while it is connected."""
 
     def __init__(self, database: Database, name: str) -> None:
-        self._engine = engine_of(database)
+        self._engine = make_engine(database)
         self._name = name
         self._connection: sa.Connection | None = None
-        self._silent: dict[str, float] = {}  # worker to since when it holds no lock
+        self._silent_since: dict[str, float] = {}  # worker to since when it holds no lock
 
     def __enter__(self) -> Self:
         return self
@@ -45,38 +45,40 @@ class Alive:
     def renew(self) -> None:
         """Hold the lock, on a connection that is well; somebody who looks at it just now has it for an instant."""
         try:
-            if self._connection and self._holds(self._connection):
+            if self._connection and self._has_lock(self._connection):
                 return
         except sa.exc.SQLAlchemyError:
             self.close()
         self._connection = self._connection or self._engine.connect()
-        if not self._holds(self._connection):
-            self._connection.execute(sa.select(sa.func.pg_try_advisory_lock(_lock(self._name))))
+        if not self._has_lock(self._connection):
+            self._connection.execute(sa.select(sa.func.pg_try_advisory_lock(_lock_id(self._name))))
             self._connection.commit()
 
-    def _holds(self, connection: sa.Connection) -> bool:
+    def _has_lock(self, connection: sa.Connection) -> bool:
         query = sa.text("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted")
         found = connection.execute(query).first()
         connection.commit()
         return found is not None
 
-    def long_silent(self, names: set[str]) -> list[str]:
+    def dead_workers(self, names: set[str]) -> list[str]:
         """Those of some workers that have held no lock for a while: after a restart of the database nobody does."""
         now = time.monotonic()
-        free = {name for name in names if self._is_free(name)}
-        self._silent = {name: self._silent.get(name, now) for name in free}
-        return [name for name, since in self._silent.items() if now - since >= min(_GRACE, lease_seconds())]
+        free = {name for name in names if self._is_unlocked(name)}
+        self._silent_since = {name: self._silent_since.get(name, now) for name in free}
+        return [
+            name for name, since in self._silent_since.items() if now - since >= min(_GRACE_SECONDS, lease_seconds())
+        ]
 
-    def _is_free(self, name: str) -> bool:
-        with self.dead(name) as is_dead:
+    def _is_unlocked(self, name: str) -> bool:
+        with self.claim_if_dead(name) as is_dead:
             return is_dead
 
     @contextlib.contextmanager
-    def dead(self, name: str) -> Iterator[bool]:
+    def claim_if_dead(self, name: str) -> Iterator[bool]:
         """Whether a worker has died; nobody else sees to it until the end of the block."""
         with self._engine.begin() as connection:
-            yield connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(_lock(name)))).scalar_one()
+            yield connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(_lock_id(name)))).scalar_one()
 
 
-def _lock(name: str) -> sa.ColumnElement[int]:
+def _lock_id(name: str) -> sa.ColumnElement[int]:
     return sa.func.hashtextextended(f"invoca-bulk worker {name}", 0)

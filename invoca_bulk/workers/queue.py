@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient
 
-from invoca_bulk.journal.db_retry import PATIENCE
-from invoca_bulk.journal.postgres import one_sentence
+from invoca_bulk.journal.db_retry import RETRY_SECONDS
+from invoca_bulk.journal.postgres import translate_errors
 from invoca_bulk.workers import tasks
-from invoca_bulk.workers.liveness import Alive
-from invoca_bulk.workers.tasks import Finish, Task
+from invoca_bulk.workers.liveness import Liveness
+from invoca_bulk.workers.tasks import FinishStatus, QueuedRun
 
 if TYPE_CHECKING:
     import threading
@@ -31,153 +31,171 @@ if TYPE_CHECKING:
     from dbos import EnqueueOptions, WorkflowStatus
 
     from invoca_bulk.config.settings import Database
-    from invoca_bulk.workers.tasks import Post
+    from invoca_bulk.workers.tasks import Assignment
 
 _T = TypeVar("_T")
 
-_NAME = "invoca-bulk"
+_APP_NAME = "invoca-bulk"
 #: Of what the workflows do with their arguments: workers of another one leave them alone.
-_VERSION = "1"
+_WORKFLOW_VERSION = "1"
 #: Chunks that a worker does at once for each network: the next one is under way when one comes to its end.
-AT_ONCE = 2
+CHUNKS_PER_NETWORK = 2
 #: Seconds between two looks at a queue, and at a chunk that is awaited; so many for each network, where there are many.
-_POLLING, _POLLING_OF_ONE = 0.2, 0.04
+_POLL_SECONDS, _POLL_SECONDS_PER_NETWORK = 0.2, 0.04
 #: Seconds between two looks for workers that have died.
-_ROUND = 1.0
+_ROUND_SECONDS = 1.0
 #: So many looks apart it is looked for runs that nobody hands out.
-_ROUNDS_APART = 15
+_ORPHAN_CHECK_ROUNDS = 15
 #: What PostgreSQL says where waiting for it does not help.
-_FOR_GOOD = (
+_PERMANENT_ERRORS = (
     *("does not exist", "already exists", "authentication failed", "pg_hba.conf", "permission denied"),
     "resolve host",
 )
-_UNDER_WAY = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
+_ACTIVE_STATUSES = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
 #: So many times in a row nothing may come out of handing out what is left, before the run is given up.
-_PATIENCE = 30
+_MAX_IDLE_ROUNDS = 30
 #: Seconds to wait before the rest is handed out again, at most.
-_LONGEST_WAIT = 5.0
-_DEAD = "Workers could not go on with it, though they tried again and again; see what they wrote. Then resume it."
+_MAX_WAIT_SECONDS = 5.0
+_ABORT_REASON = (
+    "Workers could not go on with it, though they tried again and again; see what they wrote. Then resume it."
+)
 
-_posts: Mapping[str, Post] = {}
-_leaving = tasks.Leaving()
+_assignments: Mapping[str, Assignment] = {}
+_shutdown = tasks.Shutdown()
 
 
-def _runs_of(key: str) -> str:
+def _run_queue_name(key: str) -> str:
     """The queue of a network's runs; that of their chunks has the network's key as its name."""
     return f"{key}.runs"
 
 
 @DBOS.workflow(name="conduct", max_recovery_attempts=None)
-def conduct(key: str, run: str, turn: int) -> None:
+def coordinate_run(key: str, run: str, generation: int) -> None:
     """Hand out the steps of a run until none is left, then have it finished.
 
     Args:
         key: of the network.
         run: the run.
-        turn: counts how often it was handed to workers.
+        generation: counts how often it was handed to workers.
     """
     in_vain, before = 0, 0
-    while in_vain < _PATIENCE:
-        some = DBOS.run_step({"name": "left"}, _left, key, run, turn)
-        handles = [DBOS.enqueue_workflow(key, chunk, key, run, turn, one) for one in some]
+    while in_vain < _MAX_IDLE_ROUNDS:
+        some = DBOS.run_step({"name": "left"}, _runnable_chunks, key, run, generation)
+        handles = [DBOS.enqueue_workflow(key, run_chunk, key, run, generation, one) for one in some]
         for one in handles:
-            one.get_result(polling_interval_sec=_POLLING)
-        state = "" if some else DBOS.run_step({"name": "finish"}, _finish, key, run, turn)
-        if state == Finish.ENDED:
+            one.get_result(polling_interval_sec=_POLL_SECONDS)
+        state = "" if some else DBOS.run_step({"name": "finish"}, _finalize_run, key, run, generation)
+        if state == FinishStatus.ENDED:
             return
         count = sum(map(len, some))
-        is_progress = state == Finish.BUSY or count not in {0, before}
+        is_progress = state == FinishStatus.BUSY or count not in {0, before}
         in_vain, before = (0 if is_progress else in_vain + 1), count
         if not some or in_vain:
-            DBOS.sleep(min(_LONGEST_WAIT, _POLLING * 2**in_vain))
-    DBOS.run_step({"name": "give up"}, _give_up, key, run, turn)
+            DBOS.sleep(min(_MAX_WAIT_SECONDS, _POLL_SECONDS * 2**in_vain))
+    DBOS.run_step({"name": "give up"}, _abort_run, key, run, generation)
 
 
 @DBOS.workflow(name="chunk", max_recovery_attempts=None)
-def chunk(key: str, run: str, turn: int, steps: list[int]) -> None:
+def run_chunk(key: str, run: str, generation: int, steps: list[int]) -> None:
     """Do some steps of a run."""
-    task = Task(run=run, turn=turn)
-    _told(run, None, lambda: tasks.do(_posts[key], task, steps, share=AT_ONCE, leaving=_leaving))
+    task = QueuedRun(run=run, generation=generation)
+    _log_errors(
+        run,
+        None,
+        lambda: tasks.process_chunk(
+            _assignments[key], task, steps, concurrent_chunks=CHUNKS_PER_NETWORK, shutdown=_shutdown
+        ),
+    )
 
 
-def _left(key: str, run: str, turn: int) -> list[list[int]]:
-    return _told(run, [], lambda: tasks.left(_posts[key], Task(run=run, turn=turn)))
+def _runnable_chunks(key: str, run: str, generation: int) -> list[list[int]]:
+    return _log_errors(
+        run, [], lambda: tasks.runnable_chunks(_assignments[key], QueuedRun(run=run, generation=generation))
+    )
 
 
-def _finish(key: str, run: str, turn: int) -> str:
-    return _told(run, "", lambda: tasks.finish(_posts[key], Task(run=run, turn=turn), leaving=_leaving).value)
+def _finalize_run(key: str, run: str, generation: int) -> str:
+    return _log_errors(
+        run,
+        "",
+        lambda: (
+            tasks.finalize_run(_assignments[key], QueuedRun(run=run, generation=generation), shutdown=_shutdown).value
+        ),
+    )
 
 
-def _give_up(key: str, run: str, turn: int) -> None:
-    _told(run, None, lambda: tasks.give_up(_posts[key], Task(run=run, turn=turn), _DEAD))
+def _abort_run(key: str, run: str, generation: int) -> None:
+    _log_errors(
+        run, None, lambda: tasks.abort_run(_assignments[key], QueuedRun(run=run, generation=generation), _ABORT_REASON)
+    )
 
 
-def _told(run: str, otherwise: _T, do: Callable[[], _T]) -> _T:
+def _log_errors(run: str, fallback: _T, operation: Callable[[], _T]) -> _T:
     """What goes wrong is written by the worker, and not kept by the queue; what is left is handed out again."""
     try:
-        return do()
+        return operation()
     except Exception as error:  # noqa: BLE001  whatever it is
-        logging.getLogger(_NAME).warning("Run %s: %s: %s", run, type(error).__name__, error)
-        return otherwise
+        logging.getLogger(_APP_NAME).warning("Run %s: %s: %s", run, type(error).__name__, error)
+        return fallback
 
 
 # The client's side
 
 
-def prepare(database: Database, key: str) -> None:
+def create_queues(database: Database, key: str) -> None:
     """Make the queue's tables, and the queues of a network, whether a worker was ever there or not."""
-    _quiet()
-    with one_sentence(database):
-        DBOS.migrate(_url(database))
-        with _client(database) as client:
-            for name, limits in _queues(key).items():
-                client.register_queue(name, on_conflict="never_update", polling_interval_sec=_POLLING, **limits)
+    _silence_dbos_logging()
+    with translate_errors(database):
+        DBOS.migrate(_dbos_url(database))
+        with _open_client(database) as client:
+            for name, limits in _queue_limits(key).items():
+                client.register_queue(name, on_conflict="never_update", polling_interval_sec=_POLL_SECONDS, **limits)
 
 
-def hand_out(database: Database, key: str, task: Task) -> None:
+def enqueue_run(database: Database, key: str, queued_run: QueuedRun) -> None:
     """Have workers do a run; once only, however often this is called for the same turn.
 
     Args:
         database: of the journal.
         key: of the network.
-        task: the run, recorded as one for workers.
+        queued_run: the run, recorded as one for workers.
     """
-    _quiet()
-    with one_sentence(database), _client(database) as client:
-        client.enqueue(_asked(key, task), key, task.run, task.turn)
+    _silence_dbos_logging()
+    with translate_errors(database), _open_client(database) as client:
+        client.enqueue(_enqueue_options(key, queued_run), key, queued_run.run, queued_run.generation)
 
 
 @contextlib.contextmanager
-def _client(database: Database) -> Iterator[DBOSClient]:
-    client = DBOSClient(system_database_url=_url(database), application_name=_NAME)
+def _open_client(database: Database) -> Iterator[DBOSClient]:
+    client = DBOSClient(system_database_url=_dbos_url(database), application_name=_APP_NAME)
     try:
         yield client
     finally:
         client.destroy()
 
 
-def _asked(key: str, task: Task) -> EnqueueOptions:
+def _enqueue_options(key: str, queued_run: QueuedRun) -> EnqueueOptions:
     return {
         "workflow_name": "conduct",
-        "queue_name": _runs_of(key),
-        "workflow_id": _id_of(task),
-        "app_version": _VERSION,
+        "queue_name": _run_queue_name(key),
+        "workflow_id": _workflow_id(queued_run),
+        "app_version": _WORKFLOW_VERSION,
     }
 
 
-def _id_of(task: Task) -> str:
-    return f"{task.run}.{task.turn}"
+def _workflow_id(queued_run: QueuedRun) -> str:
+    return f"{queued_run.run}.{queued_run.generation}"
 
 
-class _Limits(TypedDict, total=False):
+class _QueueLimits(TypedDict, total=False):
     """Of a queue: workflows under way at once, of all workers and of one."""
 
     global_concurrency: int
     worker_concurrency: int
 
 
-def _queues(key: str) -> Mapping[str, _Limits]:
-    return {_runs_of(key): {"global_concurrency": 1}, key: {"worker_concurrency": AT_ONCE}}
+def _queue_limits(key: str) -> Mapping[str, _QueueLimits]:
+    return {_run_queue_name(key): {"global_concurrency": 1}, key: {"worker_concurrency": CHUNKS_PER_NETWORK}}
 
 
 # The worker's side
@@ -187,100 +205,102 @@ class Worker:
     """A process that does what clients hand out, for some networks.
 
     Args:
-        posts: where it works.
+        assignments: where it works.
     """
 
-    def __init__(self, posts: Sequence[Post]) -> None:
-        self._database = posts[0].database
-        self._posts = tasks.posts_by_key(posts)
+    def __init__(self, assignments: Sequence[Assignment]) -> None:
+        self._database = assignments[0].database
+        self._assignments = tasks.assignments_by_key(assignments)
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
-    def serve(self, stopped: threading.Event) -> None:
+    def run(self, stop_event: threading.Event) -> None:
         """Work until it is stopped; then what is under way comes to its end first.
 
         The program has to end then by `os._exit`: threads of the queue would wait for what other workers do now.
         """
-        global _posts  # noqa: PLW0603  the workflows are plain functions, known to the engine by their names
-        _posts = self._posts
-        _quiet()
-        with Alive(self._database, self.name) as alive:
-            with one_sentence(self._database):
-                self._begin(alive, stopped)
+        global _assignments  # noqa: PLW0603  the queue calls workflows by name
+        _assignments = self._assignments
+        _silence_dbos_logging()
+        with Liveness(self._database, self.name) as alive:
+            with translate_errors(self._database):
+                self._connect(alive, stop_event)
             for count in itertools.count():
-                if stopped.wait(_ROUND):
+                if stop_event.wait(_ROUND_SECONDS):
                     break
                 with contextlib.suppress(Exception):  # the database is away; it is looked at again
                     alive.renew()
-                    self._take_over(alive)
-                    if count % _ROUNDS_APART == 0:
-                        self._find_forgotten()
-            _leaving.ask()
-            while not _leaving.is_idle:
-                time.sleep(_POLLING)
+                    self._requeue_from_dead_workers(alive)
+                    if count % _ORPHAN_CHECK_ROUNDS == 0:
+                        self._requeue_orphaned_runs()
+            _shutdown.request()
+            while not _shutdown.is_idle:
+                time.sleep(_POLL_SECONDS)
 
-    def _begin(self, alive: Alive, stopped: threading.Event) -> None:
+    def _connect(self, liveness: Liveness, stop_event: threading.Event) -> None:
         """Be known to the queue, as soon as the database is there: it may just be restarted."""
-        until = time.monotonic() + PATIENCE
-        while not stopped.is_set():
+        until = time.monotonic() + RETRY_SECONDS
+        while not stop_event.is_set():
             try:
-                alive.renew()
+                liveness.renew()
                 self._launch()
             except sa.exc.SQLAlchemyError as error:
-                if time.monotonic() > until or any(one in str(error) for one in _FOR_GOOD):
+                if time.monotonic() > until or any(one in str(error) for one in _PERMANENT_ERRORS):
                     raise
-                logging.getLogger(_NAME).warning("Waiting for PostgreSQL at %s.", self._database)
+                logging.getLogger(_APP_NAME).warning("Waiting for PostgreSQL at %s.", self._database)
                 DBOS.destroy()
-                stopped.wait(_ROUND)
+                stop_event.wait(_ROUND_SECONDS)
             else:
                 return
 
     def _launch(self) -> None:
         DBOS(
             config={
-                "name": _NAME,
-                "system_database_url": _url(self._database),
-                "application_version": _VERSION,
+                "name": _APP_NAME,
+                "system_database_url": _dbos_url(self._database),
+                "application_version": _WORKFLOW_VERSION,
                 "executor_id": self.name,
                 "console_log_level": "CRITICAL",
             }
         )
-        DBOS.listen_queues([name for key in self._posts for name in _queues(key)])
+        DBOS.listen_queues([name for key in self._assignments for name in _queue_limits(key)])
         DBOS.launch()
-        polling = max(_POLLING, _POLLING_OF_ONE * len(self._posts))
-        for key in self._posts:
-            for name, limits in _queues(key).items():
+        polling = max(_POLL_SECONDS, _POLL_SECONDS_PER_NETWORK * len(self._assignments))
+        for key in self._assignments:
+            for name, limits in _queue_limits(key).items():
                 DBOS.register_queue(name, on_conflict="always_update", polling_interval_sec=polling, **limits)
 
-    def _take_over(self, alive: Alive) -> None:
+    def _requeue_from_dead_workers(self, liveness: Liveness) -> None:
         """What workers that have died were at is handed out again."""
-        at = {str(one.executor_id) for one in _pending()} - {self.name}
-        for name in alive.long_silent(at):
-            with alive.dead(name) as is_dead:  # nobody else sees to it now, or has done so since it was listed
-                for one in _pending(name) if is_dead else ():
+        at = {str(one.executor_id) for one in _pending_workflows()} - {self.name}
+        for name in liveness.dead_workers(at):
+            with liveness.claim_if_dead(
+                name
+            ) as is_dead:  # nobody else sees to it now, or has done so since it was listed
+                for one in _pending_workflows(name) if is_dead else ():
                     DBOS.resume_workflow(one.workflow_id, queue_name=one.queue_name)
 
-    def _find_forgotten(self) -> None:
+    def _requeue_orphaned_runs(self) -> None:
         """A run that nothing is handed out of any more: its client was ended too early, or the queue has failed."""
-        for key, post in self._posts.items():
-            task = tasks.handed_out(post)
-            status = DBOS.get_workflow_status(_id_of(task)) if task else None
-            if task is None or (status and status.status in _UNDER_WAY):
+        for key, post in self._assignments.items():
+            task = tasks.find_active_run(post)
+            status = DBOS.get_workflow_status(_workflow_id(task)) if task else None
+            if task is None or (status and status.status in _ACTIVE_STATUSES):
                 continue
-            again = tasks.next_turn(post, task) if status else task
+            again = tasks.requeue_run(post, task) if status else task
             if again:
-                DBOS.enqueue_workflow_with_options(_asked(key, again), key, again.run, again.turn)
+                DBOS.enqueue_workflow_with_options(_enqueue_options(key, again), key, again.run, again.generation)
 
 
-def _pending(executor: str | None = None) -> list[WorkflowStatus]:
+def _pending_workflows(executor: str | None = None) -> list[WorkflowStatus]:
     """What workers are at; all, or one."""
     return DBOS.list_workflows(status="PENDING", executor_id=executor, load_input=False, load_output=False)
 
 
-def _url(database: Database) -> str:
+def _dbos_url(database: Database) -> str:
     """As DBOS takes it."""
     return "postgresql://" + database.reveal().partition("://")[2]
 
 
-def _quiet() -> None:
+def _silence_dbos_logging() -> None:
     """DBOS writes each thing that it does, addresses among them."""
     logging.getLogger("dbos").setLevel(logging.CRITICAL)

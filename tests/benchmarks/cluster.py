@@ -180,10 +180,10 @@ def _handed_out(site: Site, name: str, rows: int, slots: int = SLOTS) -> Done:
 
 def _ended(client: Machine, site: Site) -> Done:
     """The run that a machine has begun last, once it has ended."""
-    _until(lambda: journal.listed(client.place)[-1].record.state is not RunState.RUNNING, pause=1.0)
-    one = journal.listed(client.place)[-1]
+    _until(lambda: journal.list_runs(client.place)[-1].record.state is not RunState.RUNNING, pause=1.0)
+    one = journal.list_runs(client.place)[-1]
     assert one.record.state is RunState.FINISHED, f"{one.record.note}\n{site.complaints}"
-    with journal.reading(client.place, client.network()) as book:
+    with journal.open_readonly(client.place, client.network()) as book:
         assert book
         return Done(run=one.record.run, steps=book.steps(one.record.run))
 
@@ -314,8 +314,8 @@ def _alone(site: Site, rows: int) -> Cost:
         process.wait(timeout=_PATIENCE)
     assert process.returncode == 0, (here.folder / "run-0.err").read_text()
     folder = site.folder / "journal"
-    (one,) = journal.listed(folder)
-    with journal.reading(folder, here.network()) as book:
+    (one,) = journal.list_runs(folder)
+    with journal.open_readonly(folder, here.network()) as book:
         assert book
         done = Done(run=one.record.run, steps=book.steps(one.record.run))
     size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())

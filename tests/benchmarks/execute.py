@@ -47,15 +47,15 @@ def ours(address: str, rows: int, slots: int, *, rehearsal: bool = True) -> tupl
     network = Network(base_url=address, network_id="1234", token="benchmark-token", rehearsal=rehearsal)
     with tempfile.TemporaryDirectory() as folder:
         options = Options(concurrency=slots, progress=False, yes=True, journal=folder)
-        finished = pipeline.run(_requests(rows), network, options)
+        finished = pipeline.run_sheet(_requests(rows), network, options)
         steps = _steps(finished, network, Path(folder))
     assert finished.results.all_done, finished.results.totals
     seconds = max(one.ended_at or 0 for one in steps) - min(one.sent_at or time.time() for one in steps)
     return seconds, {"ended": sorted(one.ended_at or 0 for one in steps)}
 
 
-def _steps(finished: pipeline.Finished, network: Network, folder: Path) -> list[journal.StepRecord]:
-    with journal.reading(journal.place_of(network, folder), network) as book:
+def _steps(finished: pipeline.RunResult, network: Network, folder: Path) -> list[journal.StepRecord]:
+    with journal.open_readonly(journal.location_for(network, folder), network) as book:
         assert book
         return book.steps(finished.results.run.run)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness import Figure, surroundings
 
-from invoca_bulk.cli import VERBS
+from invoca_bulk.cli import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,10 +37,10 @@ def _medians(commands: Mapping[str, Sequence[str]], repeats: int) -> dict[str, f
 
 def start(size: Size) -> Iterator[Figure]:
     """Help, the help of the slowest verb, and the import, which must not bring pandas."""
-    of_verbs = {verb: [*PROGRAM, verb, "--help"] for verb in VERBS}
+    of_verbs = {verb: [*PROGRAM, verb, "--help"] for verb in COMMANDS}
     commands = {"pass": NOTHING, "help": [*PROGRAM, "--help"], "import": IMPORT, **of_verbs}
     took = _medians(commands, size.rows(REPEATS, 1))
-    slowest = max(VERBS, key=took.__getitem__)
+    slowest = max(COMMANDS, key=took.__getitem__)
     for what, name, wanted in (
         ("`invoca-bulk --help`", "help", 1 / 3),
         (f"`invoca-bulk {slowest} --help`, the slowest verb's", slowest, None),

@@ -16,8 +16,8 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from invoca_bulk.cli import HELP, VERBS
-from invoca_bulk.cli.group import group
+from invoca_bulk.cli import COMMANDS, HELP
+from invoca_bulk.cli.group import command_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -313,7 +313,7 @@ def test_usage_and_unreadable_files_are_exit_2(cli: Any, arguments: list[str], e
     assert "Traceback" not in ran.err
 
 
-@pytest.mark.parametrize("verb", [[], *([verb] for verb in VERBS)], ids=str)
+@pytest.mark.parametrize("verb", [[], *([verb] for verb in COMMANDS)], ids=str)
 def test_help(cli: Any, verb: list[str]) -> None:
     """Every verb explains itself."""
     ran = cli(*verb, "--help")
@@ -424,8 +424,10 @@ def test_unknown_rows_have_no_next_command(cli: Any, environment: dict[str, str]
 
 def test_the_help_is_there_without_click_and_complete() -> None:
     """The help that is shown without loading anything names every verb, and every option that the program has."""
-    assert {flag for option in group.params for flag in (*option.opts, "-h, --help") if flag not in HELP} == set()
-    assert [line.split()[0] for line in HELP.split("Commands:\n")[1].splitlines()] == list(VERBS)
+    assert {
+        flag for option in command_group.params for flag in (*option.opts, "-h, --help") if flag not in HELP
+    } == set()
+    assert [line.split()[0] for line in HELP.split("Commands:\n")[1].splitlines()] == list(COMMANDS)
     assert all(len(line) <= 80 for line in HELP.splitlines())
 
 

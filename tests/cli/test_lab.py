@@ -122,4 +122,4 @@ def test_all_notebooks_travel_in_the_wheel() -> None:
     build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
     included = build["targets"]["wheel"]["force-include"]
     assert included == {f"notebooks/{name}": f"invoca_bulk/notebooks/{name}" for name in NAMES}
-    assert [one.name for one in lab.notebooks()] == NAMES
+    assert [one.name for one in lab.list_notebooks()] == NAMES

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from invoca_bulk.cli import connection_options
-from invoca_bulk.config.options import NESTED, Choices
+from invoca_bulk.config.options import NESTED_MODES, PlanOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,15 +129,15 @@ def test_files_of_a_plan(cli: Any, environment: dict[str, str], edit: Path, tmp_
 
 def test_ways_are_total() -> None:
     """--nested offers every way that there is, the usual one first."""
-    assert connection_options._NESTED == NESTED  # noqa: SLF001  the table itself
-    assert NESTED[0] == Choices().nested
+    assert connection_options._NESTED_MODES == NESTED_MODES  # noqa: SLF001  the table itself
+    assert NESTED_MODES[0] == PlanOptions().nested
 
 
 @pytest.mark.parametrize("flags", [("-o", "plan.txt"), ("--save", "plan.xlsx"), ("--sandbox", "--save", "plan.json")])
 def test_names_are_looked_at_first(cli: Any, environment: dict[str, str], edit: Path, box: Any, flags: Any) -> None:
     """What cannot be written is refused before the platform is asked for anything."""
     ran = cli("plan", edit, *flags, **environment)
-    assert (ran.code, box.store.requests) == (2, 0)
+    assert (ran.code, box.store.request_count) == (2, 0)
     assert "Traceback" not in ran.err
 
 

@@ -16,7 +16,7 @@ import pytest
 from invoca_bulk.config import settings
 from invoca_bulk.config.options import Options
 from invoca_bulk.config.settings import Network, Token
-from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.errors import ConfigError
 
 SECRET = "s3cret-t0ken"
 
@@ -51,13 +51,13 @@ def test_without_a_token_and_anybody_to_ask_it_is_refused(text: str | None, monk
     """The sentence says where it can come from."""
     if text is not None:
         monkeypatch.setenv("INVOCA_API_TOKEN", text)
-    with pytest.raises(SettingInvalid, match=r"There is no token\. Set the environment variable INVOCA_API_TOKEN"):
+    with pytest.raises(ConfigError, match=r"There is no token\. Set the environment variable INVOCA_API_TOKEN"):
         Network(network_id="1")
 
 
 def test_nobody_is_asked_for_a_token_in_vain() -> None:
     """Everything else is looked at first."""
-    with pytest.raises(SettingInvalid, match="network id"):
+    with pytest.raises(ConfigError, match="network id"):
         Network(network_id="no id")
 
 
@@ -92,7 +92,7 @@ def _read(terminal: int, until: str = "") -> str:
 @pytest.mark.parametrize("wrong", [{"network_id": "no id"}, {"base_url": "http://elsewhere"}, {"api_version": "1"}])
 def test_no_frame_of_a_refusal_holds_the_token(token: str, wrong: dict[str, str]) -> None:
     """A traceback with the variables of each frame, as error reports and IPython's Verbose mode have them."""
-    with pytest.raises(SettingInvalid) as refused:
+    with pytest.raises(ConfigError) as refused:
         Network(**({"network_id": "1"} | wrong), token=token)  # type: ignore[arg-type]
     frames = traceback.TracebackException.from_exception(refused.value, capture_locals=True).stack[1:]
     assert frames
@@ -102,7 +102,7 @@ def test_no_frame_of_a_refusal_holds_the_token(token: str, wrong: dict[str, str]
 @pytest.mark.parametrize("text", ["", "  ", "two words", "tab\tinside", "nül", "line\nbreak"])
 def test_token_that_cannot_be_one_is_refused(text: str) -> None:
     """A token that would break the header is refused before anything is sent, and not shown."""
-    with pytest.raises(SettingInvalid) as refused:
+    with pytest.raises(ConfigError) as refused:
         Token(text)
     assert not text.strip() or text not in str(refused.value)
 
@@ -141,7 +141,7 @@ def test_base_url_that_is_taken(url: str) -> None:
 )
 def test_base_url_that_is_refused(url: str) -> None:
     """A base URL that would show the token on the way, or is none, is refused; a password in it is not repeated."""
-    with pytest.raises(SettingInvalid) as refused:
+    with pytest.raises(ConfigError) as refused:
         Network(network_id="1", token=SECRET, base_url=url)
     assert "password" not in str(refused.value)
 
@@ -149,42 +149,42 @@ def test_base_url_that_is_refused(url: str) -> None:
 @pytest.mark.parametrize("network_id", ["", "..", "1/2", "a b", "1?x", "\uff11\uff12"])
 def test_network_id_that_would_change_the_path_is_refused(network_id: str) -> None:
     """A network id is letters and digits."""
-    with pytest.raises(SettingInvalid, match="network id"):
+    with pytest.raises(ConfigError, match="network id"):
         Network(network_id=network_id, token=SECRET)
 
 
 def test_unknown_version_is_refused_with_the_known_ones() -> None:
     """The message lists the versions to choose from."""
-    with pytest.raises(SettingInvalid, match=r"2017-09-01.*2026-02-01"):
+    with pytest.raises(ConfigError, match=r"2017-09-01.*2026-02-01"):
         Network(network_id="1", token=SECRET, api_version="2020-01-01")
 
 
 @pytest.mark.parametrize(("name", "value"), [("concurrency", 0), ("rate", 0), ("timeout", -1), ("rate", float("nan"))])
 def test_number_below_the_minimum_is_refused(name: str, value: float) -> None:
     """The message names the flag and the minimum."""
-    with pytest.raises(SettingInvalid, match=f"--{name} is .* at least"):
-        settings.checked_number(name, value)
+    with pytest.raises(ConfigError, match=f"--{name} is .* at least"):
+        settings.validate_number(name, value)
 
 
 @pytest.mark.parametrize("text", ["postgresql+psycopg://u:hush-hush@h/d", "mysql://u:hush-hush@h/d"])
 def test_a_journal_at_another_address_is_refused(text: str) -> None:
     """It is never taken for a folder, with the password in its name."""
-    with pytest.raises(SettingInvalid, match="postgresql://") as refused:
-        settings.journal_place(text)
+    with pytest.raises(ConfigError, match="postgresql://") as refused:
+        settings.resolve_journal_location(text)
     assert "hush" not in str(refused.value)
-    assert str(settings.journal_place("POSTGRESQL://u:hush-hush@h/d")) == "postgresql://u@h/d"
+    assert str(settings.resolve_journal_location("POSTGRESQL://u:hush-hush@h/d")) == "postgresql://u@h/d"
 
 
 def test_detach_goes_with_cluster() -> None:
     """Alone it would be passed over, and the numbers bought in the foreground."""
-    with pytest.raises(SettingInvalid, match="--cluster"):
+    with pytest.raises(ConfigError, match="--cluster"):
         Options(detach=True)
 
 
 def test_journal_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As given, else from the environment, else in the user's state directory."""
-    assert settings.journal_place("here") == Path("here")
+    assert settings.resolve_journal_location("here") == Path("here")
     monkeypatch.setenv("INVOCA_JOURNAL", str(tmp_path))
-    assert settings.journal_place(None) == tmp_path
+    assert settings.resolve_journal_location(None) == tmp_path
     monkeypatch.delenv("INVOCA_JOURNAL")
-    assert settings.journal_place(None).parts[-2:] == ("invoca-bulk", "journal")
+    assert settings.resolve_journal_location(None).parts[-2:] == ("invoca-bulk", "journal")

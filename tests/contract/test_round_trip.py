@@ -152,9 +152,9 @@ def test_a_read_is_unchanged(odd: Any, reply: Any, tmp_path: Path, read: Any, ve
     file = tmp_path / f"export{ending}"
     done = export.export(RESOURCES[name], network, Options(), campaigns=campaigns, output=file)
     assert done.notes == ()
-    report = pipeline.check(file, api_version=version)
+    report = pipeline.validate_sheet(file, api_version=version)
     assert report.issues.empty
-    plan = pipeline.make_plan(report.checked, network, Options())
+    plan = pipeline.fetch_and_build_plan(report.validated_book, network, Options())
     assert (plan.steps, plan.changes, plan.removals) == ((), (), ())
     assert {row.action for row in plan.rows} == {"unchanged"}
     assert len(odd.paths) == 2

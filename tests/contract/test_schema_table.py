@@ -124,10 +124,10 @@ def test_json_types(resource: Resource, facts: Facts) -> None:
 
 
 def _first(resource: Resource, path: str, samples: tuple[str, ...]) -> object:
-    kind = resource.by_path[path].kind
+    kind = resource.by_path[path].field_type
     for sample in samples:
         try:
-            return kind.read(sample).value
+            return kind.parse_cell(sample).value
         except ValueError:
             continue
     raise AssertionError(path)
@@ -135,7 +135,7 @@ def _first(resource: Resource, path: str, samples: tuple[str, ...]) -> object:
 
 def test_media_types() -> None:
     """The 27 media types are spelt as documented, without the soft hyphen of the published list."""
-    assert list(PROMO_NUMBERS.by_path["media_type"].kind.choices) == MEDIA_TYPES
+    assert list(PROMO_NUMBERS.by_path["media_type"].field_type.choices) == MEDIA_TYPES
     assert len(MEDIA_TYPES) == 27
 
 
@@ -149,7 +149,7 @@ CHOICES = {
 @pytest.mark.parametrize(("path", "resource", "choices"), [(path, *row) for path, row in CHOICES.items()], ids=CHOICES)
 def test_choices(path: str, resource: Resource, choices: list[str]) -> None:
     """The closed sets are those of the documentation."""
-    assert list(resource.by_path[path].kind.choices) == choices
+    assert list(resource.by_path[path].field_type.choices) == choices
 
 
 REQUIRED = {
@@ -187,7 +187,10 @@ def test_secrets() -> None:
 def test_read_names() -> None:
     """A user's phone number is the one field that is read under another name."""
     renamed = {
-        field.path: field.read_as for one in (ADVERTISERS, PROMO_NUMBERS) for field in one.fields if field.read_as
+        field.path: field.response_name
+        for one in (ADVERTISERS, PROMO_NUMBERS)
+        for field in one.fields
+        if field.response_name
     }
     assert renamed == {"users.#.contact_phone_number": "phone_number"}
 
@@ -217,16 +220,16 @@ SCOPES = {
 @pytest.mark.parametrize(("values", "parts"), SCOPES.values(), ids=SCOPES)
 def test_scopes(values: dict[str, str], parts: tuple[str, ...]) -> None:
     """The addresses above a promo number are the documented ones."""
-    assert PROMO_NUMBERS.scope(values) == parts
+    assert PROMO_NUMBERS.scope_for(values) == parts
 
 
 def test_collections() -> None:
     """Numbers go by their own id from 2018-05-01 on, and by number always; advertisers by their id."""
-    numbers = {(one.name, one.key, one.since) for one in PROMO_NUMBERS.collections}
+    numbers = {(one.name, one.identifier_field, one.since) for one in PROMO_NUMBERS.collections}
     assert numbers == {
         ("promo_numbers", "promo_number", "2017-09-01"),
         ("promo_numbers_by_id", "id_from_network", "2018-05-01"),
     }
-    assert [(one.name, one.key, one.since) for one in ADVERTISERS.collections] == [
+    assert [(one.name, one.identifier_field, one.since) for one in ADVERTISERS.collections] == [
         ("advertisers", "id_from_network", "2017-09-01")
     ]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from invoca_bulk.sandbox_server import Issued
+    from invoca_bulk.sandbox_server import LedgerEntry
     from tests.crash.ways import Row
 
 _OUTCOMES = {"created", "unchanged", "rejected", "failed", "unknown", "not_sent"}
@@ -84,7 +84,7 @@ class Figures:
         return not (self.duplicates or self.lost or self.problems)
 
 
-def check(sheets: Sequence[Asked], ledger: Iterable[Issued], journal: Path | None = None) -> Figures:
+def check(sheets: Sequence[Asked], ledger: Iterable[LedgerEntry], journal: Path | None = None) -> Figures:
     """Compare.
 
     Args:
@@ -108,7 +108,7 @@ def check(sheets: Sequence[Asked], ledger: Iterable[Issued], journal: Path | Non
     )
 
 
-def _issued(one: Issued) -> Request:
+def _issued(one: LedgerEntry) -> Request:
     own_id = one.own_id or ""
     return Request(
         advertiser=one.campaign.advertiser_id,
@@ -166,7 +166,7 @@ def _of_results(wanted: Sequence[Request], results: Sequence[Row], issued: Mappi
 # The journal
 
 
-def _of_journal(path: Path, ledger: Iterable[Issued], sheets: Sequence[Asked]) -> Iterator[str]:
+def _of_journal(path: Path, ledger: Iterable[LedgerEntry], sheets: Sequence[Asked]) -> Iterator[str]:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as book:
         book.row_factory = sqlite3.Row
         if (said := book.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
@@ -179,7 +179,7 @@ def _of_journal(path: Path, ledger: Iterable[Issued], sheets: Sequence[Asked]) -
     yield from _of_rows(rows, steps, sheets)
 
 
-def _of_steps(steps: Sequence[Mapping[str, Any]], ledger: Iterable[Issued]) -> Iterator[str]:
+def _of_steps(steps: Sequence[Mapping[str, Any]], ledger: Iterable[LedgerEntry]) -> Iterator[str]:
     """Each number that was issued is on one step, or a step that is open has asked for the same."""
     made = {one.number: (_place_of(one), dict(one.body)) for one in ledger}
     done = [(str(json.loads(one["answer"])["promo_number"]), one) for one in steps if one["state"] == "done"]
@@ -202,7 +202,7 @@ def _of_steps(steps: Sequence[Mapping[str, Any]], ledger: Iterable[Issued]) -> I
     )
 
 
-def _place_of(one: Issued) -> tuple[str, ...]:
+def _place_of(one: LedgerEntry) -> tuple[str, ...]:
     campaign = one.campaign
     place = ("advertisers", campaign.advertiser_id, "advertiser_campaigns", campaign.campaign_id)
     return (*place, "affiliates", campaign.affiliate_id, "affiliate_campaigns") if campaign.affiliate_id else place

@@ -92,7 +92,7 @@ def plant(point: str, nth: int) -> None:
     killer = Killer(point, nth)
     for name in _WHOLE:
         _wrap_commit(killer, name, lambda name, _: [name])
-    _wrap_commit(killer, "apply", lambda _, changes: [_CHANGES[one.before, one.after] for one in changes])
+    _wrap_commit(killer, "apply", lambda _, changes: [_CHANGES[one.from_state, one.to_state] for one in changes])
     sa.event.listen(sa.Engine, "commit", lambda _: killer.at(*killer.inside))
     _heed_tables(killer)
     _wrap_requests(killer)

@@ -48,13 +48,13 @@ def _no_sync(_: Job) -> None:
 def _marks(job: Job) -> None:
     """Each `sent` is told to a file before its commit begins, so that a trace of system calls shows the moment."""
     marks = os.open(str(job["marks"]), os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-    original = Journal.apply
+    original = Journal.apply_transitions
 
     @functools.wraps(original)
     def apply(book: Journal, changes: Any) -> None:
         changes = list(changes)
         for one in changes:
-            if (one.before, one.after) == (State.PENDING, State.SENT):
+            if (one.from_state, one.to_state) == (State.PENDING, State.SENT):
                 os.write(marks, f"sent {one.step}\n".encode())
         original(book, changes)
 
@@ -63,7 +63,7 @@ def _marks(job: Job) -> None:
 
 def _full_disk(job: Job) -> None:
     """No file grows by more than `room` bytes once the run has begun, as if the disk were full."""
-    original = Journal.begin
+    original = Journal.start_run
 
     @functools.wraps(original)
     def begin(book: Journal, *args: Any, **options: Any) -> str:

@@ -1,9 +1,9 @@
 """The child process that runs a sheet and may be killed: `python runner.py JOB.json`, or a warm process that forks.
 
 A job is a dict of JSON values:
-    verb: a key of `VERBS`.
+    verb: a key of `COMMANDS`.
     sheet, output, report, log, journal: paths.
-    network: the arguments of `Network`.
+    network: the arguments of `SandboxNetwork`.
     options: those of `Options`.
     run: for `resume` and `results`; None: the latest one.
     kill: point and how often it has to be reached, as for `kills.plant`.
@@ -35,21 +35,21 @@ from tests.crash import kills, loop, patches
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from invoca_bulk.service.pipeline import Finished
+    from invoca_bulk.service.pipeline import RunResult
 
     Job = Mapping[str, Any]
 
 
 def _run(job: Job) -> dict[str, Any]:
-    return _told(pipeline.run(Path(job["sheet"]), _network(job), _options(job), output=Path(job["output"])))
+    return _told(pipeline.run_sheet(Path(job["sheet"]), _network(job), _options(job), output=Path(job["output"])))
 
 
 def _resume(job: Job) -> dict[str, Any]:
-    return _told(pipeline.resume(job.get("run"), _network(job), _options(job), output=Path(job["output"])))
+    return _told(pipeline.resume_run(job.get("run"), _network(job), _options(job), output=Path(job["output"])))
 
 
 def _results(job: Job) -> dict[str, Any]:
-    results = pipeline.results_of(job["run"], job["journal"])
+    results = pipeline.load_results(job["run"], job["journal"])
     return {"run": results.run.run, "state": results.run.state, "saved": str(results.save(job["output"]))}
 
 
@@ -61,12 +61,12 @@ def _options(job: Job) -> Options:
     return Options(**{"yes": True, "progress": False, "journal": job["journal"], **job["options"]})
 
 
-def _told(finished: Finished) -> dict[str, Any]:
+def _told(finished: RunResult) -> dict[str, Any]:
     return {
         "run": finished.results.run.run,
         "state": finished.results.run.state,
         "code": finished.exit_code,
-        "saved": str(finished.saved) if finished.saved else None,
+        "saved": str(finished.output_path) if finished.output_path else None,
         "is_resumable": finished.is_resumable,
         "totals": finished.results.totals,
         "text": " ".join(finished.notes),
@@ -81,7 +81,7 @@ def work(job: Job) -> None:
     point, nth = job.get("kill") or ("", 0)
     kills.plant(point, nth)
     if job["quick"]:
-        pipeline.FIRST_RATE = pipeline.REHEARSAL_RATE  # type: ignore[attr-defined]  # no limit has to be found here
+        pipeline.INITIAL_RATE = pipeline.SANDBOX_INITIAL_RATE  # type: ignore[attr-defined]  # no limit has to be found here
     for name in job.get("patch", ()):
         patches.PATCHES[name](job)
     try:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from invoca_bulk.sandbox_server import CampaignKey, Issued
+from invoca_bulk.sandbox_server import CampaignKey, LedgerEntry
 from tests.crash import checker
 from tests.crash.checker import Asked
 
@@ -16,16 +16,16 @@ def _row(about: str) -> dict[str, str]:
     return {**place, "affiliate_id_from_network": "", "description": about}
 
 
-def _issued(number: str, about: str = "x") -> Issued:
+def _issued(number: str, about: str = "x") -> LedgerEntry:
     campaign = CampaignKey(network_id="1", advertiser_id="A", campaign_id="C")
-    return Issued(campaign=campaign, number=number, own_id=None, body={"description": about}, sequence=1)
+    return LedgerEntry(campaign=campaign, number=number, own_id=None, body={"description": about}, request_number=1)
 
 
 def _result(about: str, status: str = "created", number: str = "") -> dict[str, str]:
     return {**_row(about), "result_status": status, "promo_number": number}
 
 
-def _checked(results: list[dict[str, str]], *issued: Issued) -> checker.Figures:
+def _checked(results: list[dict[str, str]], *issued: LedgerEntry) -> checker.Figures:
     rows = [_row(one["description"]) for one in results]
     return checker.check([Asked(rows=rows, results=results)], issued)
 

@@ -94,7 +94,7 @@ def test_a_row_is_absent_or_whole(on: Callable[..., Any], tmp_path: Path) -> Non
         moved = sum(state != "pending" for state, _, _ in states) + len(done)
         assert moved >= steps  # a longer log knows as much as a shorter one
         steps = moved
-        with journal.opened(folder, where) as book:
+        with journal.open_for_writing(folder, where) as book:
             assert len(book.runs()) == bool(states)
     assert steps == 9 + 8  # nine were sent, and eight of them answered
 

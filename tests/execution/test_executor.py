@@ -10,10 +10,15 @@ import pytest
 from invoca_bulk import journal
 from invoca_bulk.config.options import Options
 from invoca_bulk.config.settings import Network
-from invoca_bulk.errors import NotAuthorized, NotConfirmed, PlatformUnavailable, SheetInvalid
+from invoca_bulk.errors import (
+    AuthenticationError,
+    ConfirmationRequiredError,
+    InvalidSheetError,
+    PlatformUnavailableError,
+)
 from invoca_bulk.sandbox_server import Sandbox
 from invoca_bulk.service import pipeline
-from invoca_bulk.service.pipeline import network_of
+from invoca_bulk.service.pipeline import resolve_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,19 +26,19 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from invoca_bulk.service.pipeline import Finished
+    from invoca_bulk.service.pipeline import RunResult
 
     Requests = Callable[..., pd.DataFrame]
 
 TOKEN = "the-secret-token"
 
 
-def _run(frame: pd.DataFrame, network: Any, **options: Any) -> Finished:
+def _run(frame: pd.DataFrame, network: Any, **options: Any) -> RunResult:
     chosen = Options(**{"yes": True, "progress": False, "concurrency": 1, "first_backoff": 0.01} | options)
-    return pipeline.run(frame, network, chosen)
+    return pipeline.run_sheet(frame, network, chosen)
 
 
-def _outcomes(finished: Finished) -> list[str]:
+def _outcomes(finished: RunResult) -> list[str]:
     return list(finished.results.frame["result_status"])
 
 
@@ -122,7 +127,7 @@ def test_a_platform_that_always_refuses_ends_as_failed(
 ) -> None:
     """After a bounded number of tries a row that surely was not created has failed, and says so."""
     monkeypatch.setattr(
-        "invoca_bulk.execution.outcomes.retry_policy.MAX_REFUSALS", 3
+        "invoca_bulk.execution.outcomes.retry_policy.MAX_THROTTLED_ATTEMPTS", 3
     )  # each one makes the next wait longer
     odd.replies.extend([reply(429, {}, Retry_After="0")] * 3)
     finished = _run(requests_frame(2), odd.network())
@@ -136,7 +141,7 @@ def test_a_wrong_token_stops_the_run_at_once(odd: Any, reply: Any, requests_fram
     odd.replies.extend([reply(201, created), reply(401, {}), reply(201, created)])
     finished = _run(requests_frame(5), odd.network())
     assert _outcomes(finished) == ["created", "not_sent", "not_sent", "not_sent", "not_sent"]
-    assert isinstance(finished.error, NotAuthorized)
+    assert isinstance(finished.error, AuthenticationError)
     assert finished.exit_code == 3
     assert len(odd.posts) == 2
 
@@ -168,7 +173,7 @@ def test_requests_in_flight_are_bounded(network: Any, box: Any, requests_frame: 
     """Never more requests at once than asked for; each slot has one connection."""
     finished = _run(requests_frame(30), network, concurrency=3)
     assert finished.exit_code == 0
-    assert len({one.sequence for one in box.store.ledger}) == 30
+    assert len({one.request_number for one in box.store.ledger}) == 30
 
 
 def test_a_journal_that_breaks_stops_the_run(odd: Any, requests_frame: Requests, tmp_path: Path) -> None:
@@ -230,7 +235,7 @@ def test_one_number_is_never_on_two_rows(odd: Any, reply: Any, requests_frame: R
 def test_a_listing_that_is_none_blames_no_row(odd: Any, reply: Any, requests_frame: Requests, listing: Any) -> None:
     """What answers is not the platform: one sentence about the base URL, and nothing is sent."""
     odd.reads.append(reply(200, listing))
-    with pytest.raises(PlatformUnavailable, match="is not the platform"):
+    with pytest.raises(PlatformUnavailableError, match="is not the platform"):
         _run(requests_frame(2), odd.network())
     assert odd.posts == []
 
@@ -274,7 +279,7 @@ def test_a_row_that_is_not_done_says_why(odd: Any, reply: Any, requests_frame: R
 def test_the_same_sheet_is_not_bought_twice(network: Any, box: Any, requests_frame: Requests) -> None:
     """A sheet that was run before is refused with the run's id, until `again` says that it is meant."""
     first = _run(requests_frame(2), network)
-    with pytest.raises(NotConfirmed, match=first.results.run.run):
+    with pytest.raises(ConfirmationRequiredError, match=first.results.run.run):
         _run(requests_frame(2), network)
     assert len(box.store.ledger) == 2
     _run(requests_frame(2), network, again=True)
@@ -290,9 +295,9 @@ def test_a_run_that_sent_nothing_stands_in_nobodys_way(odd: Any, reply: Any, req
 
 def test_a_rehearsal_is_never_taken_for_the_real_run(box: Any, requests_frame: Requests) -> None:
     """Results of a sandbox on a real network are refused before it is even asked."""
-    results = _run(requests_frame(2), network_of(box)).results.frame
+    results = _run(requests_frame(2), resolve_network(box)).results.frame
     real = Network(network_id="1234", token=TOKEN, base_url="https://invoca.invalid")
-    with pytest.raises(SheetInvalid, match="rehearsal"):
+    with pytest.raises(InvalidSheetError, match="rehearsal"):
         _run(results, real)
 
 
@@ -301,7 +306,7 @@ def test_the_cap_of_the_environment_holds_for_the_library(
 ) -> None:
     """INVOCA_MAX_NEW_NUMBERS is a guard for every door."""
     monkeypatch.setenv("INVOCA_MAX_NEW_NUMBERS", "1")
-    with pytest.raises(NotConfirmed, match="cap is 1"):
+    with pytest.raises(ConfirmationRequiredError, match="cap is 1"):
         _run(requests_frame(2), network)
     assert box.store.ledger == []
 
@@ -326,7 +331,7 @@ def test_a_sheet_with_own_ids_buys_once(box: Any, network: Any, requests_frame: 
     frame = requests_frame(2, id_from_network=["mine-1", "mine-2"], action=action)
     first = _run(frame, network)
     if action:
-        with pytest.raises(NotConfirmed, match=first.results.run.run):
+        with pytest.raises(ConfirmationRequiredError, match=first.results.run.run):
             _run(frame, network)
     else:
         assert _outcomes(_run(frame, network)) == ["unchanged", "unchanged"]

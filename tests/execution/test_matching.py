@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invoca_bulk.execution.matching import Doubted, Settled, settle
+from invoca_bulk.execution.matching import MatchResult, PendingRequest, match_requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from invoca_bulk.execution.matching import Undecided
+    from invoca_bulk.execution.matching import Ambiguity
 
     Body = Mapping[str, Any]
 
@@ -40,22 +40,22 @@ def shown(last: int, body: Body, **more: Any) -> dict[str, Any]:
     return {**known, **echo, **more}
 
 
-def doubts(*bodies: Body, baseline: frozenset[str] = OLD, first: int = 0) -> list[Doubted[int]]:
+def doubts(*bodies: Body, baseline: frozenset[str] = OLD, first: int = 0) -> list[PendingRequest[int]]:
     """Steps of one run, numbered from `first`, on the rows 2 and following."""
     return [
-        Doubted(step=step, body=body, baseline=baseline, name=f"row {step + 2}")
+        PendingRequest(key=step, body=body, baseline=baseline, label=f"row {step + 2}")
         for step, body in enumerate(bodies, first)
     ]
 
 
-def summary(settled: Settled[int]) -> tuple[dict[int, int], list[int], list[int]]:
+def summary(settled: MatchResult[int]) -> tuple[dict[int, int], list[int], list[int]]:
     """The ids of the numbers found, the absent steps, and the open ones."""
-    return {step: one["id"] for step, one in settled.found.items()}, list(settled.absent), list(settled.open)
+    return {step: one["id"] for step, one in settled.matched.items()}, list(settled.not_found), list(settled.ambiguous)
 
 
 def test_nothing_in_doubt() -> None:
     """Where nothing is in doubt, nothing has to be explained."""
-    assert settle([], [shown(1, RADIO)], set()) == Settled()
+    assert match_requests([], [shown(1, RADIO)], set()) == MatchResult()
 
 
 @pytest.mark.parametrize(
@@ -135,10 +135,10 @@ def test_nothing_in_doubt() -> None:
 )
 def test_one_run(steps: list[Body], listed: list[Body], expected: Any) -> None:
     """Found and absent is what is so in every way to account for the numbers; all else is open."""
-    settled = settle(doubts(*steps), [shown(0, PRESS, promo_number="8330000000"), *listed], set())
+    settled = match_requests(doubts(*steps), [shown(0, PRESS, promo_number="8330000000"), *listed], set())
     assert summary(settled) == expected
-    taken = {one["promo_number"] for one in settled.found.values()}
-    assert list(settled.unexplained) == [
+    taken = {one["promo_number"] for one in settled.matched.values()}
+    assert list(settled.unattributed) == [
         one["promo_number"] for one in listed if one["promo_number"] and one["promo_number"] not in taken
     ]
 
@@ -164,7 +164,7 @@ def test_one_run(steps: list[Body], listed: list[Body], expected: Any) -> None:
 )
 def test_forms(body: Body, echo: Body) -> None:
     """How the platform writes a value is of no account."""
-    assert settle(doubts(body), [shown(1, body, **echo)], set()).found
+    assert match_requests(doubts(body), [shown(1, body, **echo)], set()).matched
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,8 @@ def test_forms(body: Body, echo: Body) -> None:
 )
 def test_other_values(body: Body, echo: Body) -> None:
     """A number that shows another value than was sent is not the step's, and no step is called absent beside it."""
-    settled = settle(doubts(body), [shown(1, body, **echo)], set())
-    assert (settled.found, settled.absent, list(settled.open)) == ({}, (), [0])
+    settled = match_requests(doubts(body), [shown(1, body, **echo)], set())
+    assert (settled.matched, settled.not_found, list(settled.ambiguous)) == ({}, (), [0])
 
 
 def _hours(*days: str) -> Body:
@@ -189,7 +189,7 @@ def _hours(*days: str) -> Body:
 
 def test_schedules() -> None:
     """Schedules are the same in any order, and one more is another list, not a default that came on top."""
-    settled = settle(
+    settled = match_requests(
         doubts(_hours("Monday"), _hours("Monday", "Friday")), [shown(1, _hours("Friday", "Monday"))], set()
     )
     assert summary(settled) == ({1: 1}, [0], [])
@@ -206,13 +206,13 @@ def test_numbers_in_any_form(form: str) -> None:
             number(last) if plain else f"({number(last)[:3]}) {number(last)[3:6]}\u2010{number(last)[6:]}"
             for last in (1, 2)
         ]
-        settled = settle(doubts(RADIO, baseline=frozenset(known[:1])), listed, set(known[1:]))
-        assert (summary(settled), settled.unexplained) == (({0: 3}, [], []), ())
+        settled = match_requests(doubts(RADIO, baseline=frozenset(known[:1])), listed, set(known[1:]))
+        assert (summary(settled), settled.unattributed) == (({0: 3}, [], []), ())
 
 
 def test_a_number_listed_twice_is_one() -> None:
     """A list that repeats an entry does not make it two numbers."""
-    assert summary(settle(doubts(RADIO, RADIO), [shown(1, RADIO), shown(1, RADIO)], set())) == ({0: 1}, [1], [])
+    assert summary(match_requests(doubts(RADIO, RADIO), [shown(1, RADIO), shown(1, RADIO)], set())) == ({0: 1}, [1], [])
 
 
 # Several runs
@@ -250,14 +250,14 @@ NEW = OLD | {number(1)}
 def test_two_runs(older: list[Body], newer: list[Body], listed: list[Body], expected: Any) -> None:
     """What a run found when it began is not its own; equal requests of two runs are served the older first."""
     steps = [*doubts(*older), *doubts(*newer, baseline=NEW, first=9)]
-    assert summary(settle(steps, listed, set())) == expected
+    assert summary(match_requests(steps, listed, set())) == expected
 
 
 # Reasons
 
 
-def _only(settled: Settled[int]) -> Undecided[int]:
-    reasons = set(settled.open.values())
+def _only(settled: MatchResult[int]) -> Ambiguity[int]:
+    reasons = set(settled.ambiguous.values())
     assert len(reasons) == 1
     return reasons.pop()
 
@@ -288,26 +288,27 @@ SOMEBODY = "so somebody else creates"
 )
 def test_reasons(steps: list[Body], count: int, body: Body, error: str) -> None:
     """A reason names the numbers and the rows that they may belong to, and what to do."""
-    why = _only(settle(doubts(*steps), [shown(last, body) for last in range(count)], set()))
+    why = _only(match_requests(doubts(*steps), [shown(last, body) for last in range(count)], set()))
     assert why.error.startswith("It may have been created: since the run began, its campaign got 8335550000")
     assert error in why.error
     assert why.fix.startswith("Look the campaign's new numbers up on the platform.")
-    assert why.steps == tuple(range(len(steps)))
+    assert why.candidate_keys == tuple(range(len(steps)))
 
 
 def test_reasons_count_rows_without_a_name() -> None:
     """Steps that the caller gives no names are counted."""
-    steps = [Doubted(step=("run", step), body=body, baseline=OLD) for step, body in enumerate((BOSTON, SALEM))]
-    settled = settle(steps, [shown(1, RADIO)], set())
-    assert "but 2 rows may have asked" in settled.open["run", 1].error
-    assert settled.open["run", 0].numbers == (number(1),)
+    steps = [PendingRequest(key=("run", step), body=body, baseline=OLD) for step, body in enumerate((BOSTON, SALEM))]
+    settled = match_requests(steps, [shown(1, RADIO)], set())
+    assert "but 2 rows may have asked" in settled.ambiguous["run", 1].error
+    assert settled.ambiguous["run", 0].candidate_numbers == (number(1),)
 
 
 def test_equal_names_are_told_once() -> None:
     """The rows of a quantity share one name."""
-    steps = [Doubted(step=step, body=RADIO, baseline=OLD, name="row 2") for step in range(3)]
+    steps = [PendingRequest(key=step, body=RADIO, baseline=OLD, label="row 2") for step in range(3)]
     assert (
-        "more than row 2 can account for" in _only(settle(steps, [shown(one, RADIO) for one in range(4)], set())).error
+        "more than row 2 can account for"
+        in _only(match_requests(steps, [shown(one, RADIO) for one in range(4)], set())).error
     )
 
 
@@ -325,7 +326,7 @@ def test_what_the_platform_lists(platform: Any) -> None:
         platform("POST", path, body).json() for body in (RADIO, RADIO, BOSTON, other, PRESS, RADIO)
     )
     steps = doubts(RADIO, other, PRESS, BOSTON, other, baseline=frozenset({before["promo_number"]}))
-    settled = settle(steps, platform("GET", path).json(), {answered["promo_number"]})
+    settled = match_requests(steps, platform("GET", path).json(), {answered["promo_number"]})
     assert summary(settled) == ({1: second["id"], 2: third["id"]}, [4], [0, 3])
 
 
@@ -356,7 +357,7 @@ class World:
     """What really happened, and what is seen of it."""
 
     steps: list[Truth]
-    doubted: list[Doubted[int]]
+    doubted: list[PendingRequest[int]]
     listed: list[Body]
     explained: set[str]
     #: Number to the step that it really comes from; foreign ones are not here.
@@ -386,7 +387,9 @@ def worlds(draw: st.DrawFn, *, foreign: bool = False) -> World:
     baselines = frozenset(olds), frozenset(olds | befores)
     return World(
         steps=steps,
-        doubted=[Doubted(step=step, body=one.body, baseline=baselines[one.run]) for step, one in enumerate(steps)],
+        doubted=[
+            PendingRequest(key=step, body=one.body, baseline=baselines[one.run]) for step, one in enumerate(steps)
+        ],
         listed=[
             shown(last, body, custom_data={**defaults, **body.get("custom_data", {})})
             for last, (_, body, _) in numbered
@@ -396,15 +399,15 @@ def worlds(draw: st.DrawFn, *, foreign: bool = False) -> World:
     )
 
 
-def _check_against_truth(world: World, settled: Settled[int]) -> None:
+def _check_against_truth(world: World, settled: MatchResult[int]) -> None:
     bodies, landed = world.bodies, Counter(world.bodies[step] for step in world.origin.values())
-    found = {step: one["promo_number"] for step, one in settled.found.items()}
-    assert sorted([*found, *settled.absent, *settled.open]) == list(range(len(world.steps)))
+    found = {step: one["promo_number"] for step, one in settled.matched.items()}
+    assert sorted([*found, *settled.not_found, *settled.ambiguous]) == list(range(len(world.steps)))
     assert len(set(found.values())) == len(found)
     for step, one in found.items():
         assert bodies[world.origin[one]] == bodies[step]
         assert one not in world.doubted[step].baseline
-    for body, absent in Counter(bodies[step] for step in settled.absent).items():
+    for body, absent in Counter(bodies[step] for step in settled.not_found).items():
         assert absent <= Counter(bodies.values())[body] - landed[body]
 
 
@@ -412,23 +415,23 @@ def _check_against_truth(world: World, settled: Settled[int]) -> None:
 @given(world=worlds())
 def test_what_is_settled_is_so(world: World) -> None:
     """Where nobody else creates, what is found or absent really is, up to the interchange of equal requests."""
-    settled = settle(world.doubted, world.listed, world.explained)
+    settled = match_requests(world.doubted, world.listed, world.explained)
     _check_against_truth(world, settled)
-    assert len(settled.unexplained) == len(world.origin) - len(settled.found)
+    assert len(settled.unattributed) == len(world.origin) - len(settled.matched)
 
 
 @settings(max_examples=200, deadline=None)
 @given(world=worlds(foreign=True))
 def test_nothing_is_taken_from_others(world: World) -> None:
     """A number that somebody else asked for with other values goes to no row, and beside it nothing wrong is told."""
-    _check_against_truth(world, settle(world.doubted, world.listed, world.explained))
+    _check_against_truth(world, match_requests(world.doubted, world.listed, world.explained))
 
 
 def _flat(body: Body) -> dict[str, Any]:
     return {key: value for key, value in body.items() if key != "custom_data"} | dict(body.get("custom_data", {}))
 
 
-def _fits(world: World, one: Body, doubt: Doubted[int]) -> bool:
+def _fits(world: World, one: Body, doubt: PendingRequest[int]) -> bool:
     compared = {key for other in world.listed for key in _flat(other)}
     asked = {key: value for key, value in _flat(doubt.body).items() if key in compared}
     return one["promo_number"] not in doubt.baseline and asked.items() <= _flat(one).items()
@@ -438,7 +441,7 @@ def _ways(world: World) -> Iterator[dict[str, int]]:
     """Every way to give each unexplained number a step of its own."""
     known = world.explained | {one for one in map(number, range(20)) if all(one in it.baseline for it in world.doubted)}
     numbers = [one for one in world.listed if one["promo_number"] not in known]
-    fitting = [[it.step for it in world.doubted if _fits(world, one, it)] for one in numbers]
+    fitting = [[it.key for it in world.doubted if _fits(world, one, it)] for one in numbers]
     for chosen in product(*fitting):
         if len(set(chosen)) == len(chosen):
             yield {one["promo_number"]: step for one, step in zip(numbers, chosen, strict=True)}
@@ -448,7 +451,7 @@ def _ways(world: World) -> Iterator[dict[str, int]]:
 @given(world=worlds())
 def test_what_can_be_settled_is(world: World) -> None:
     """A number that comes from one request in every way is found, and only what depends on the way is open."""
-    settled = settle(world.doubted, world.listed, world.explained)
+    settled = match_requests(world.doubted, world.listed, world.explained)
     if not world.steps:
         return
     bodies, requests = world.bodies, dict[str, set[str]]()
@@ -457,8 +460,8 @@ def test_what_can_be_settled_is(world: World) -> None:
             requests.setdefault(one, set()).add(bodies[step])
     sure = {one: next(iter(some)) for one, some in requests.items() if len(some) == 1}
     contested = set().union(*(some for some in requests.values() if len(some) > 1))
-    assert {one["promo_number"]: bodies[step] for step, one in settled.found.items()} == sure
-    assert {bodies[step] for step in settled.open} <= contested
+    assert {one["promo_number"]: bodies[step] for step, one in settled.matched.items()} == sure
+    assert {bodies[step] for step in settled.ambiguous} <= contested
 
 
 # Size
@@ -482,5 +485,5 @@ def test_thousands(body: Callable[[int], Body]) -> None:
     count = 3000
     steps, baseline = [body(step) for step in range(count)], frozenset(number(last) for last in range(9000, 10_000))
     listed = [shown(last, one) for last, one in enumerate(steps) if last % 3]
-    settled = settle(doubts(*steps, baseline=baseline), listed, set())
-    assert len(settled.found) + len(settled.absent) + len(settled.open) == count
+    settled = match_requests(doubts(*steps, baseline=baseline), listed, set())
+    assert len(settled.matched) + len(settled.not_found) + len(settled.ambiguous) == count

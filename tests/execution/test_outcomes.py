@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from invoca_bulk.config.settings import MAX_ATTEMPTS, MAX_REFUSALS
-from invoca_bulk.errors import InDoubt, NotSent
+from invoca_bulk.config.settings import MAX_ATTEMPTS, MAX_THROTTLED_ATTEMPTS
+from invoca_bulk.errors import InDoubtError, NotSentError
 from invoca_bulk.execution import outcomes
-from invoca_bulk.execution.outcomes import Verdict
+from invoca_bulk.execution.outcomes import StepResult
 from invoca_bulk.journal import State
 from invoca_bulk.planning import Step
 from invoca_bulk.schema import OPERATIONS, RESOURCES, Action
-from invoca_bulk.transport.client import Answer
+from invoca_bulk.transport.client import Response
 
 NUMBER = {"id": 1, "promo_number": "8055550100"}
 
@@ -39,8 +39,10 @@ REFUSALS = (400, 403, 404, 405, 413, 415, 422)
 NOT_NOW = (401, 425, 429)
 
 
-def _of(step: Step, status: int, body: Any = None, *, doubted: bool = False, wait: float | None = None) -> Verdict:
-    return outcomes.of_answer(Answer(status=status, body=body, retry_after=wait), step, {}, doubted=doubted)
+def _of(step: Step, status: int, body: Any = None, *, doubted: bool = False, wait: float | None = None) -> StepResult:
+    return outcomes.classify_response(
+        Response(status=status, body=body, retry_after=wait), step, {}, was_in_doubt=doubted
+    )
 
 
 def _state(status: int, body: object = None) -> State:
@@ -82,10 +84,10 @@ def test_not_now_is_pending(status: int) -> None:
 def test_unauthorized_stops_the_run() -> None:
     """A wrong token is wrong for all rows; the step was surely not applied."""
     verdict = _of(BUY, 401)
-    assert (verdict.state, verdict.stop) == (State.PENDING, True)
+    assert (verdict.state, verdict.aborts_run) == (State.PENDING, True)
 
 
-@pytest.mark.parametrize("status", sorted(set(range(200, 600)) - set(outcomes.ONCE.states)))
+@pytest.mark.parametrize("status", sorted(set(range(200, 600)) - set(outcomes.NON_IDEMPOTENT_POLICY.states_by_status)))
 def test_everything_else_is_in_doubt(status: int) -> None:
     """Whatever is not in the table may have been applied."""
     assert _state(status, NUMBER) is State.IN_DOUBT
@@ -93,8 +95,8 @@ def test_everything_else_is_in_doubt(status: int) -> None:
 
 def test_failures() -> None:
     """What surely was not sent may be sent again; all else is in doubt, with the status where it was seen."""
-    assert outcomes.of_failure(NotSent("x"), BUY).state is State.PENDING
-    doubt = outcomes.of_failure(InDoubt("x", status=201), BUY)
+    assert outcomes.classify_failure(NotSentError("x"), BUY).state is State.PENDING
+    doubt = outcomes.classify_failure(InDoubtError("x", status=201), BUY)
     assert (doubt.state, doubt.http_status) == (State.IN_DOUBT, 201)
 
 
@@ -122,7 +124,7 @@ def test_failures() -> None:
 def test_reason_is_kept_in_the_sheets_words(status: int, body: object, text: str) -> None:
     """Field errors come by column title, a 500's handle is kept, and there is always a reason."""
     titles = {"description": "Text", "local_center.tn_prefix": "Area code"}
-    assert text in outcomes.of_answer(Answer(status=status, body=body), BUY, titles).error
+    assert text in outcomes.classify_response(Response(status=status, body=body), BUY, titles).error
 
 
 def test_errors_of_users_name_the_user() -> None:
@@ -135,7 +137,7 @@ def test_errors_of_users_name_the_user() -> None:
         "name": ["is taken"],
     }
     titles = {"users.1.contact_phone_number": "Phone 1", "name": "Advertiser"}
-    error = outcomes.of_answer(Answer(status=403, body={"errors": errors}), step, titles).error
+    error = outcomes.classify_response(Response(status=403, body={"errors": errors}), step, titles).error
     assert error == (
         "Phone 1 (U-1): is odd; users.2.role (U-2): is odd; users.3.role: none; sites.1.name: is long; "
         "Advertiser: is taken"
@@ -166,8 +168,8 @@ def test_not_now_of_what_may_be_repeated(name: str) -> None:
     """What was refused unprocessed may be sent again, except where nobody is let in."""
     verdicts_of = {status: _of(STEPS[name], status, wait=3.0) for status in NOT_NOW}
     assert {one.state for one in verdicts_of.values()} == {State.PENDING}
-    assert {status: one.stop for status, one in verdicts_of.items()} == {401: True, 425: False, 429: False}
-    assert verdicts_of[429].wait == 3.0
+    assert {status: one.aborts_run for status, one in verdicts_of.items()} == {401: True, 425: False, 429: False}
+    assert verdicts_of[429].retry_after == 3.0
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -175,15 +177,15 @@ def test_everything_else_of_what_may_be_repeated_is_in_doubt(name: str) -> None:
     """Whatever is not in the table may have been applied."""
     step = STEPS[name]
     known = {200, 201, *REFUSALS, *NOT_NOW, *({204} if step.action is Action.DELETE else ())}
-    assert set(outcomes.way_of(step).states) == known
+    assert set(outcomes.response_policy_for(step).states_by_status) == known
     assert {_of(step, status, {"id": 1}).state for status in set(range(200, 600)) - known} == {State.IN_DOUBT}
 
 
 def test_only_what_is_bought_is_never_repeated() -> None:
     """Another request for a number buys another number; all the rest comes to the same when it is done twice."""
-    assert not outcomes.way_of(BUY).again
-    assert not outcomes.way_of(_step("advertisers", Action.CREATE, once=True)).again
-    assert all(outcomes.way_of(one).again for one in STEPS.values())
+    assert not outcomes.response_policy_for(BUY).retryable
+    assert not outcomes.response_policy_for(_step("advertisers", Action.CREATE, once=True)).retryable
+    assert all(outcomes.response_policy_for(one).retryable for one in STEPS.values())
 
 
 @pytest.mark.parametrize("body", [None, [], "x", True], ids=repr)
@@ -229,10 +231,10 @@ def test_gone(name: str, doubted: Any) -> None:
     assert expected is not State.DONE or (verdict.error, verdict.fix, verdict.answer) == ("", "", None)
 
 
-def _after(step: Step, status: int, *, attempts: int = 1, doubted: bool = False) -> Verdict:
-    done = {"message": "x", "id_from_network": "x", **({} if step.once else NUMBER)}
-    earlier = Verdict(state=State.SENT, doubt="it broke off") if doubted else Verdict(state=State.PENDING)
-    return outcomes.after(_of(step, status, done, doubted=doubted), step, attempts, earlier)
+def _after(step: Step, status: int, *, attempts: int = 1, doubted: bool = False) -> StepResult:
+    done = {"message": "x", "id_from_network": "x", **({} if step.non_idempotent else NUMBER)}
+    earlier = StepResult(state=State.SENT, doubt_reason="it broke off") if doubted else StepResult(state=State.PENDING)
+    return outcomes.apply_retry_policy(_of(step, status, done, doubted=doubted), step, attempts, earlier)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +246,7 @@ def _after(step: Step, status: int, *, attempts: int = 1, doubted: bool = False)
         (429, True, 2, State.SENT),
         (500, False, MAX_ATTEMPTS, State.IN_DOUBT),
         (500, True, MAX_ATTEMPTS, State.IN_DOUBT),
-        (429, False, MAX_REFUSALS, State.FAILED),
+        (429, False, MAX_THROTTLED_ATTEMPTS, State.FAILED),
         (429, True, MAX_ATTEMPTS, State.IN_DOUBT),
         (401, False, 1, State.PENDING),
         (401, True, 2, State.IN_DOUBT),
@@ -269,7 +271,7 @@ def test_what_an_update_comes_to(status: int, doubted: Any, attempts: int, state
     [
         (500, 1, State.IN_DOUBT),
         (429, 1, State.PENDING),
-        (429, MAX_REFUSALS, State.FAILED),
+        (429, MAX_THROTTLED_ATTEMPTS, State.FAILED),
         (403, 1, State.REJECTED),
         (201, 1, State.IN_DOUBT),
     ],
@@ -286,7 +288,7 @@ def test_words_fit_the_action(name: str) -> None:
     past = {"create": "created", "update": "updated", "move": "moved", "delete": "deleted"}[step.action]
     verdict = _of(step, 502)
     assert verdict.error.startswith(f"It may have been {past}: ")
-    assert f"looking at the {RESOURCES[step.resource].one} again" in verdict.fix
+    assert f"looking at the {RESOURCES[step.resource].singular} again" in verdict.fix
     assert "is harmless" in verdict.fix
     assert "never sent again" in _of(BUY, 502).fix
 

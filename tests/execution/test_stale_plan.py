@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from invoca_bulk.planning import Plan
+    from invoca_bulk.planning import PlanData
 
 OPTIONS: dict[str, Any] = {"progress": False, "concurrency": 1, "first_backoff": 0.01}
 PATH = "advertisers/A-7"
@@ -65,25 +65,25 @@ class Desk:
     def export(self) -> dict[str, Any]:
         return dict(export.export(ADVERTISERS, self._network, Options(**OPTIONS)).frames)
 
-    def plan(self, frames: Any, **choices: Any) -> Plan:
-        report = pipeline.check(frames, api_version=self._network.api_version)
+    def plan(self, frames: Any, **choices: Any) -> PlanData:
+        report = pipeline.validate_sheet(frames, api_version=self._network.api_version)
         assert report.ok, report.errors.to_string()
-        made = pipeline.make_plan(report.checked, self._network, Options(**OPTIONS, **choices))
+        made = pipeline.fetch_and_build_plan(report.validated_book, self._network, Options(**OPTIONS, **choices))
         assert "error" not in set(made.issues["level"]), made.issues.to_string()
         return made
 
-    def do(self, plan: Plan) -> list[Any]:
+    def do(self, plan: PlanData) -> list[Any]:
         """The results' rows of what is changed, once the plan was carried out."""
-        with journal.opened(self._folder, self._network) as book:
-            work = execution.of_plan(book.begin(plan, self._network, now=time.time()), plan)
-            finished = pipeline.execute(work, self._network, book, Options(**OPTIONS), self._held)
+        with journal.open_for_writing(self._folder, self._network) as book:
+            work = execution.workload_from_plan(book.start_run(plan, self._network, now=time.time()), plan)
+            finished = pipeline.execute_run(work, self._network, book, Options(**OPTIONS), self._held)
         return [row for row in finished.results.rows if row.outcome != "unchanged"]
 
 
 @pytest.fixture
 def desk(platform: Any, sandbox: Any, tmp_path: Path) -> Iterator[Desk]:
     network = Network(base_url=sandbox.base_url, network_id=platform.network_id, token=sandbox.token)
-    with run_sync.interrupts_held() as held:
+    with run_sync.defer_interrupts() as held:
         made = Desk(platform, network, tmp_path / "journal", held)
         made.write(ACME)
         yield made

@@ -18,9 +18,9 @@ import pandas as pd
 import pytest
 
 from invoca_bulk import execution, journal, transport
-from invoca_bulk.config.options import Options, Rules
+from invoca_bulk.config.options import ExecutionPolicy, Options
 from invoca_bulk.config.settings import Network
-from invoca_bulk.planning import Observed, Plan, PlannedRow, PlannedSheet, Step
+from invoca_bulk.planning import PlanData, PlannedRow, PlannedSheet, PlatformState, Step
 from invoca_bulk.schema import OPERATIONS, Action
 from invoca_bulk.service import pipeline
 from invoca_bulk.transport import run_sync
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from invoca_bulk.service.pipeline import Finished
+    from invoca_bulk.service.pipeline import RunResult
 
 C1 = ("advertisers", "A-1", "advertiser_campaigns", "C-1", "promo_numbers")
 C2 = (*C1[:3], "C-2", "promo_numbers")
@@ -58,8 +58,8 @@ BUY = _step(Action.CREATE, body={"description": "d"}, once=True)
 BY_ID = (*C1[:4], "promo_numbers_by_id", "mine")
 
 
-def _plan(*steps: Step, observed: dict[Any, Observed] | None = None) -> Plan:
-    return Plan(
+def _plan(*steps: Step, observed: dict[Any, PlatformState] | None = None) -> PlanData:
+    return PlanData(
         resource="+".join(dict.fromkeys(one.resource for one in steps)),
         source="x.csv",
         sheets=(PlannedSheet(name="", resource=steps[0].resource, headers=("description",)),),
@@ -69,7 +69,7 @@ def _plan(*steps: Step, observed: dict[Any, Observed] | None = None) -> Plan:
         changes=(),
         removals=(),
         issues=pd.DataFrame(),
-        observed=observed or {},
+        platform_state=observed or {},
         fingerprint="f" * 64,
     )
 
@@ -81,12 +81,12 @@ class Runner:
     folder: Path
     held: run_sync.Interrupts
 
-    def __call__(self, network: Network, *steps: Step, observed: Any = None, **options: Any) -> Finished:
+    def __call__(self, network: Network, *steps: Step, observed: Any = None, **options: Any) -> RunResult:
         chosen = Options(**{"progress": False, "concurrency": 1, "first_backoff": 0.01} | options)
-        with journal.opened(self.folder, network) as book:
+        with journal.open_for_writing(self.folder, network) as book:
             plan = _plan(*steps, observed=observed)
-            work = execution.of_plan(book.begin(plan, network, now=time.time()), plan)
-            return pipeline.execute(work, network, book, chosen, self.held)
+            work = execution.workload_from_plan(book.start_run(plan, network, now=time.time()), plan)
+            return pipeline.execute_run(work, network, book, chosen, self.held)
 
     def steps(self, network: Network) -> list[dict[str, Any]]:
         """The steps as any other process reads them."""
@@ -98,11 +98,11 @@ class Runner:
 
 @pytest.fixture
 def runner(tmp_path: Path) -> Iterator[Runner]:
-    with run_sync.interrupts_held() as held:
+    with run_sync.defer_interrupts() as held:
         yield Runner(folder=tmp_path / "journal", held=held)
 
 
-def _outcomes(finished: Finished) -> list[str]:
+def _outcomes(finished: RunResult) -> list[str]:
     return [row.outcome.value for row in finished.results.rows]
 
 
@@ -181,7 +181,9 @@ def test_tries_that_are_used_up(  # noqa: PLR0917  fixtures and the table's colu
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It has failed only if no attempt can have done anything; else nobody can tell, and once more does no harm."""
-    monkeypatch.setattr("invoca_bulk.execution.outcomes.retry_policy.MAX_REFUSALS", 3 if outcome == "failed" else 6)
+    monkeypatch.setattr(
+        "invoca_bulk.execution.outcomes.retry_policy.MAX_THROTTLED_ATTEMPTS", 3 if outcome == "failed" else 6
+    )
     odd.replies.extend(map(answer, statuses))
     finished = runner(odd.network(), UPDATE, _step(Action.UPDATE, number=1))
     assert _outcomes(finished) == [outcome, "updated"]
@@ -205,7 +207,7 @@ def test_a_refusal_is_not_repeated(odd: Any, reply: Any, runner: Runner) -> None
 def test_an_update_keeps_its_number(odd: Any, reply: Any, runner: Runner) -> None:
     """That a number was there before speaks against a purchase only."""
     odd.replies.append(reply(200, MOVED))
-    finished = runner(odd.network(), UPDATE, observed={C1[:4]: Observed(objects=({"promo_number": NUMBER},))})
+    finished = runner(odd.network(), UPDATE, observed={C1[:4]: PlatformState(objects=({"promo_number": NUMBER},))})
     assert _outcomes(finished) == ["updated"]
 
 
@@ -451,7 +453,7 @@ def test_what_needs_another_step_waits_for_it(  # noqa: PLR0917  fixtures and th
     odd: Any, reply: Any, runner: Runner, status: int, error: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A number of an advertiser that could not be created is not bought; the numbers of others are."""
-    monkeypatch.setattr("invoca_bulk.execution.outcomes.retry_policy.MAX_REFUSALS", 3)
+    monkeypatch.setattr("invoca_bulk.execution.outcomes.retry_policy.MAX_THROTTLED_ATTEMPTS", 3)
     odd.replies.extend([reply(status, {}, Retry_After="0")] * {403: 1, 429: 3, 500: 6}[status])
     finished = runner(
         odd.network(),
@@ -501,7 +503,7 @@ def test_an_interrupt_between_two_attempts(odd: Any, reply: Any, runner: Runner,
     class Interrupting(list[Any]):
         def append(self, request: Any) -> None:
             super().append(request)
-            runner.held.take()
+            runner.held.handle()
 
     odd.requests = Interrupting()
     odd.replies.append(reply(status, {}))
@@ -517,8 +519,8 @@ def test_a_change_that_is_given_up_is_unknown(odd: Any, raw_reply: Any, runner: 
     class Interrupting(list[Any]):
         def append(self, request: Any) -> None:
             super().append(request)
-            runner.held.take()
-            runner.held.take()
+            runner.held.handle()
+            runner.held.handle()
 
     odd.requests = Interrupting()
     odd.replies.append(raw_reply(status=200, stall=True))
@@ -546,7 +548,7 @@ def test_a_change_whose_process_is_killed_is_unknown(odd: Any, reply: Any, raw_r
         process.send_signal(signal.SIGKILL)
     (step,) = Runner(folder=tmp_path / "journal", held=run_sync.Interrupts()).steps(odd.network())
     assert (step["state"], step["attempt"], step["once"]) == ("sent", 1, 0)
-    _, (row,) = journal.results_of(tmp_path / "journal", step["run"])
+    _, (row,) = journal.find_results(tmp_path / "journal", step["run"])
     assert row.outcome == "unknown"
 
 
@@ -828,19 +830,24 @@ def test_progress_counts_steps_by_their_outcome(odd: Any, reply: Any, tmp_path: 
     """Each step is counted once, when it has come to its end; those that are held back are counted too."""
     odd.replies.extend([reply(500, {}), reply(200, MOVED), reply(403, {})])
     steps = (UPDATE, _step(Action.CREATE, "advertisers", number=1), _step(Action.UPDATE, number=2, phase=1, needs=1))
-    tally = execution.Tally(total=3)
+    tally = execution.RunCounters(total=3)
     network = odd.network()
 
-    async def main(book: journal.Journal, plan: Plan) -> None:
-        run = book.begin(plan, network, now=0.0)
-        rules = Rules(first_backoff=0.01, settle=0.01)
-        work = execution.of_plan(run, plan)
-        running = execution.Execution(
-            work=work, network=network, journal=book, pace=transport.Pace(None), rules=rules, tally=tally
+    async def main(book: journal.Journal, plan: PlanData) -> None:
+        run = book.start_run(plan, network, now=0.0)
+        rules = ExecutionPolicy(first_backoff_seconds=0.01, settle_seconds=0.01)
+        work = execution.workload_from_plan(run, plan)
+        running = execution.Executor(
+            work=work,
+            network=network,
+            journal=book,
+            rate_limiter=transport.RateLimiter(None),
+            policy=rules,
+            counters=tally,
         )
-        async with Client(network, slots=1, timeout=10) as client:
+        async with Client(network, connections=1, timeout=10) as client:
             await running.execute(client, 1)
 
-    with journal.opened(tmp_path / "journal", network) as book:
+    with journal.open_for_writing(tmp_path / "journal", network) as book:
         asyncio.run(main(book, _plan(*steps)))
     assert dict(tally.outcomes) == {"updated": 1, "rejected": 1, "not_sent": 1}

@@ -16,9 +16,9 @@ import pytest
 
 from invoca_bulk import journal
 from invoca_bulk.config.settings import Network
-from invoca_bulk.errors import JournalHeld, RunAborted, SettingInvalid
-from invoca_bulk.journal import ENDS_AS, NEXT, Change, RunState, State
-from invoca_bulk.planning import Observed, Plan, PlannedRow, PlannedSheet, Step
+from invoca_bulk.errors import ConfigError, JournalLockedError, RunAborted
+from invoca_bulk.journal import OUTCOME_IF_STOPPED, TRANSITIONS, RunState, State, StepTransition
+from invoca_bulk.planning import PlanData, PlannedRow, PlannedSheet, PlatformState, Step
 from invoca_bulk.schema import Action
 from invoca_bulk.schema.result_columns import Outcome
 
@@ -32,11 +32,11 @@ SCOPE = ("advertisers", "A-1", "advertiser_campaigns", "C-1")
 
 def _step(number: int, **more: Any) -> Step:
     path = (*SCOPE, "promo_numbers")
-    about = {"resource": "promo_numbers", "action": Action.CREATE, "verb": "POST", "path": path, "once": True}
+    about = {"resource": "promo_numbers", "action": Action.CREATE, "verb": "POST", "path": path, "non_idempotent": True}
     return Step(**{"number": number, "body": {"description": f"é {number}"}, **about, **more})
 
 
-def _plan(*steps: Step, rows: tuple[PlannedRow, ...] = ()) -> Plan:
+def _plan(*steps: Step, rows: tuple[PlannedRow, ...] = ()) -> PlanData:
     steps = steps or (_step(0), _step(1))
     asked = rows or (
         *(PlannedRow(row=one.number + 2, cells=("A-1", f"é {one.number}"), step=one.number) for one in steps),
@@ -50,7 +50,7 @@ def _plan(*steps: Step, rows: tuple[PlannedRow, ...] = ()) -> Plan:
         ),
     )
     headers = ("advertiser_id_from_network", "description")
-    return Plan(
+    return PlanData(
         resource="promo_numbers",
         source="requests.csv",
         sheets=(PlannedSheet(name="", resource="promo_numbers", headers=headers),),
@@ -60,33 +60,33 @@ def _plan(*steps: Step, rows: tuple[PlannedRow, ...] = ()) -> Plan:
         changes=(),
         removals=(),
         issues=pd.DataFrame(),
-        observed={SCOPE: Observed(objects=({"promo_number": "8005550100"},))},
+        platform_state={SCOPE: PlatformState(objects=({"promo_number": "8005550100"},))},
         fingerprint="f" * 64,
     )
 
 
-def _go(run: str, step: int, *states: State) -> list[Change]:
-    return [Change(run=run, step=step, before=a, after=b) for a, b in pairwise(states)]
+def _go(run: str, step: int, *states: State) -> list[StepTransition]:
+    return [StepTransition(run=run, step=step, from_state=a, to_state=b) for a, b in pairwise(states)]
 
 
 def test_a_run_comes_back_as_it_was_written(tmp_path: Path) -> None:
     """Rows, headers and outcomes are read back in the sheet's order, texts unchanged."""
-    with journal.opened(tmp_path, NETWORK) as book:
-        run = book.begin(_plan(), NETWORK, now=1000.0)
-        book.apply(
+    with journal.open_for_writing(tmp_path, NETWORK) as book:
+        run = book.start_run(_plan(), NETWORK, now=1000.0)
+        book.apply_transitions(
             [
                 *_go(run, 0, State.PENDING, State.SENT),
-                Change(
+                StepTransition(
                     run=run,
                     step=0,
-                    before=State.SENT,
-                    after=State.DONE,
+                    from_state=State.SENT,
+                    to_state=State.DONE,
                     values={"http_status": 201, "answer": {"promo_number": "8055550100"}, "ended_at": 1001.5},
                 ),
             ]
         )
-        book.end(run, RunState.FINISHED, now=1002.0)
-    with journal.opened(tmp_path, NETWORK) as book:
+        book.end_run(run, RunState.FINISHED, now=1002.0)
+    with journal.open_for_writing(tmp_path, NETWORK) as book:
         rows, record = book.rows(run), book.run(run)
     assert [row.outcome for row in rows] == ["created", "not_sent", "invalid"]
     assert [row.row for row in rows] == [2, 3, 4]
@@ -100,46 +100,48 @@ def test_a_run_comes_back_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("state", [state for state in State if state is not State.DONE])
 def test_every_state_has_an_outcome(state: State) -> None:
     """Wherever a run ends, each row has exactly one outcome."""
-    assert ENDS_AS[state] in Outcome
+    assert OUTCOME_IF_STOPPED[state] in Outcome
 
 
 def test_the_table_of_states_is_total() -> None:
     """Every state says what may follow, and `sent` never goes back unseen."""
-    assert set(NEXT) == set(State)
-    assert NEXT[State.IN_DOUBT] == {State.DONE, State.ABSENT, State.SENT}
+    assert set(TRANSITIONS) == set(State)
+    assert TRANSITIONS[State.IN_DOUBT] == {State.DONE, State.ABSENT, State.SENT}
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [(a, b) for a in State for b in State if b not in NEXT[a] and a is not b],
+    [(a, b) for a in State for b in State if b not in TRANSITIONS[a] and a is not b],
 )
 def test_illegal_changes_are_impossible(tmp_path: Path, before: State, after: State) -> None:
     """A step cannot go from in doubt to pending, nor from done to anything."""
-    with journal.opened(tmp_path, NETWORK) as book:
-        run = book.begin(_plan(), NETWORK, now=0.0)
+    with journal.open_for_writing(tmp_path, NETWORK) as book:
+        run = book.start_run(_plan(), NETWORK, now=0.0)
         with pytest.raises(ValueError, match="cannot go"):
-            book.apply([Change(run=run, step=0, before=before, after=after)])
+            book.apply_transitions([StepTransition(run=run, step=0, from_state=before, to_state=after)])
 
 
 def test_a_step_is_sent_by_one_only(tmp_path: Path) -> None:
     """Exactly one row must change when a step is sent; the second sender stops, and its whole commit is undone."""
-    with journal.opened(tmp_path, NETWORK) as book:
-        run = book.begin(_plan(), NETWORK, now=0.0)
-        book.apply(_go(run, 0, State.PENDING, State.SENT))
+    with journal.open_for_writing(tmp_path, NETWORK) as book:
+        run = book.start_run(_plan(), NETWORK, now=0.0)
+        book.apply_transitions(_go(run, 0, State.PENDING, State.SENT))
         with pytest.raises(RunAborted, match="somebody else"):
-            book.apply([*_go(run, 1, State.PENDING, State.SENT), *_go(run, 0, State.PENDING, State.SENT)])
+            book.apply_transitions([*_go(run, 1, State.PENDING, State.SENT), *_go(run, 0, State.PENDING, State.SENT)])
         assert [row.attempts for row in book.rows(run)] == [1, 0, 0]
 
 
 def test_attempts_are_counted(tmp_path: Path) -> None:
     """A step that is sent has one attempt more, unless the sender counts; one that stays as it is has no more."""
-    with journal.opened(tmp_path, NETWORK) as book:
-        run = book.begin(_plan(), NETWORK, now=0.0)
-        told = Change(run=run, step=0, before=State.PENDING, after=State.PENDING, values={"error": "held back"})
-        book.apply([told, *_go(run, 1, State.PENDING, State.SENT, State.SENT)])
+    with journal.open_for_writing(tmp_path, NETWORK) as book:
+        run = book.start_run(_plan(), NETWORK, now=0.0)
+        told = StepTransition(
+            run=run, step=0, from_state=State.PENDING, to_state=State.PENDING, values={"error": "held back"}
+        )
+        book.apply_transitions([told, *_go(run, 1, State.PENDING, State.SENT, State.SENT)])
         assert [row.attempts for row in book.rows(run)] == [0, 1, 0]
-        sent = Change(run=run, step=1, before=State.SENT, after=State.SENT, values={"attempt": 4})
-        book.apply([sent, *_go(run, 0, State.PENDING, State.SENT, State.PENDING, State.SENT)])
+        sent = StepTransition(run=run, step=1, from_state=State.SENT, to_state=State.SENT, values={"attempt": 4})
+        book.apply_transitions([sent, *_go(run, 0, State.PENDING, State.SENT, State.PENDING, State.SENT)])
         assert [row.attempts for row in book.rows(run)] == [2, 4, 0]
         assert book.rows(run)[0].error == "held back"
 
@@ -162,9 +164,9 @@ def test_attempts_are_counted(tmp_path: Path) -> None:
 def test_a_row_says_what_it_asked_for(tmp_path: Path, asked: str, action: Action, outcome: str) -> None:
     """One step does several rows, a user's removal among them; each has its own outcome, else that of the step."""
     row = PlannedRow(sheet=2, row=7, cells=(), action=asked, step=0)
-    with journal.opened(tmp_path, NETWORK) as book:
-        run = book.begin(_plan(_step(0, action=action), rows=(row,)), NETWORK, now=0.0)
-        book.apply(_go(run, 0, State.PENDING, State.SENT, State.DONE))
+    with journal.open_for_writing(tmp_path, NETWORK) as book:
+        run = book.start_run(_plan(_step(0, action=action), rows=(row,)), NETWORK, now=0.0)
+        book.apply_transitions(_go(run, 0, State.PENDING, State.SENT, State.DONE))
         (record,) = book.rows(run)
     assert (record.outcome, record.sheet, record.row) == (outcome, 2, 7)
     assert record.action == asked or action
@@ -183,8 +185,8 @@ def test_a_step_is_kept_whole(tmp_path: Path) -> None:
         before={"promo_number": "8005550100"},
         destination=("advertisers", "A-2", "promo_numbers"),
     )
-    with journal.opened(tmp_path, NETWORK) as book:
-        book.begin(_plan(step, _step(1, body=None)), NETWORK, now=0.0)
+    with journal.open_for_writing(tmp_path, NETWORK) as book:
+        book.start_run(_plan(step, _step(1, body=None)), NETWORK, now=0.0)
     reader = sqlite3.connect(journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234"))
     reader.row_factory = sqlite3.Row
     kept, bare = (dict(one) for one in reader.execute("SELECT * FROM steps ORDER BY step"))
@@ -200,7 +202,7 @@ def test_a_step_is_kept_whole(tmp_path: Path) -> None:
     assert [json.loads(kept[name]) for name in columns] == [
         list(step.path),
         step.patch,
-        step.before,
+        step.snapshot,
         list(step.destination),
     ]
     assert (bare["body"], bare["patch"], bare["before"], bare["needs"], bare["once"]) == (None, None, None, None, 1)
@@ -220,9 +222,9 @@ def test_a_step_is_kept_whole(tmp_path: Path) -> None:
 def test_purchases_are_what_cannot_be_repeated(tmp_path: Path, once: Any, state: State, told: list[str]) -> None:
     """A step counts as a purchase if it may have bought something; what may be repeated never does."""
     states = [] if state is State.PENDING else [State.SENT] if state is State.SENT else [State.SENT, state]
-    with journal.opened(tmp_path, NETWORK) as book:
-        run = book.begin(_plan(_step(0, once=once)), NETWORK, now=0.0)
-        book.apply(_go(run, 0, State.PENDING, *states))
+    with journal.open_for_writing(tmp_path, NETWORK) as book:
+        run = book.start_run(_plan(_step(0, once=once)), NETWORK, now=0.0)
+        book.apply_transitions(_go(run, 0, State.PENDING, *states))
         assert [one.outcome for one in book.purchases([_step(0).path])] == told
         assert book.purchases([("advertisers", "other", "promo_numbers")]) == []
 
@@ -248,17 +250,17 @@ OTHERS = {
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_journal_of_another_version_is_left_alone(tmp_path: Path, name: str) -> None:
     """It is refused in one sentence that names the way out, for writing and for reading, and nothing in it changes."""
-    with journal.opened(tmp_path, NETWORK) as book:
-        run = book.begin(_plan(), NETWORK, now=0.0)
+    with journal.open_for_writing(tmp_path, NETWORK) as book:
+        run = book.start_run(_plan(), NETWORK, now=0.0)
     path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
     before = _changed(path, *OTHERS[name])
     with (
-        pytest.raises(SettingInvalid, match=r"another version of this program.*--journal"),
-        journal.opened(tmp_path, NETWORK),
+        pytest.raises(ConfigError, match=r"another version of this program.*--journal"),
+        journal.open_for_writing(tmp_path, NETWORK),
     ):
         pytest.fail("opened")
-    with pytest.raises(SettingInvalid, match="another version"):
-        journal.results_of(tmp_path, run)
+    with pytest.raises(ConfigError, match="another version"):
+        journal.find_results(tmp_path, run)
     assert path.read_bytes() == before
 
 
@@ -266,23 +268,23 @@ def test_a_process_killed_while_it_made_the_tables_locks_nobody_out(tmp_path: Pa
     """A file that has only the empty table of the version is a new one; one with a version is completed."""
     path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
     _changed(path, "CREATE TABLE version (version INTEGER NOT NULL)")
-    with journal.opened(tmp_path, NETWORK) as book:
-        book.begin(_plan(), NETWORK, now=0.0)
+    with journal.open_for_writing(tmp_path, NETWORK) as book:
+        book.start_run(_plan(), NETWORK, now=0.0)
     _changed(path, "DROP TABLE baselines")
-    with journal.opened(tmp_path, NETWORK) as book:
-        book.begin(_plan(), NETWORK, now=1.0)
+    with journal.open_for_writing(tmp_path, NETWORK) as book:
+        book.start_run(_plan(), NETWORK, now=1.0)
 
 
 def test_results_are_found_among_several_journals(tmp_path: Path) -> None:
     """A run is read from whichever journal of the folder has it, whatever else lies there."""
     (tmp_path / "a.sqlite").write_bytes(b"")
     (tmp_path / "b.sqlite").write_bytes(b"no database at all")
-    with journal.opened(tmp_path, NETWORK) as book:
-        run = book.begin(_plan(), NETWORK, now=0.0)
-    record, rows = journal.results_of(tmp_path, run)
+    with journal.open_for_writing(tmp_path, NETWORK) as book:
+        run = book.start_run(_plan(), NETWORK, now=0.0)
+    record, rows = journal.find_results(tmp_path, run)
     assert (record.run, len(rows)) == (run, 3)
-    with pytest.raises(SettingInvalid, match="result_run"):
-        journal.results_of(tmp_path, "20200101-000000-aaaaaa")
+    with pytest.raises(ConfigError, match="result_run"):
+        journal.find_results(tmp_path, "20200101-000000-aaaaaa")
 
 
 def test_settings_of_the_database(tmp_path: Path) -> None:
@@ -297,8 +299,8 @@ def test_settings_of_the_database(tmp_path: Path) -> None:
 def test_files_are_the_users_own(tmp_path: Path) -> None:
     """Nobody else can read the journal, its log or its folder."""
     folder = tmp_path / "state" / "journal"
-    with journal.opened(folder, NETWORK) as book:
-        book.begin(_plan(), NETWORK, now=0.0)
+    with journal.open_for_writing(folder, NETWORK) as book:
+        book.start_run(_plan(), NETWORK, now=0.0)
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert len(modes) >= 4
@@ -307,8 +309,8 @@ def test_files_are_the_users_own(tmp_path: Path) -> None:
 
 def test_no_token_in_the_journal(tmp_path: Path) -> None:
     """The token is in none of the journal's files."""
-    with journal.opened(tmp_path, NETWORK) as book:
-        book.begin(_plan(), NETWORK, now=0.0)
+    with journal.open_for_writing(tmp_path, NETWORK) as book:
+        book.start_run(_plan(), NETWORK, now=0.0)
         assert all(b"the-secret-token" not in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
 
 
@@ -348,11 +350,11 @@ def test_the_second_owner_is_told_who_and_since_when(tmp_path: Path, holder: Cal
     """One run at a time for a network; another network's goes on beside it."""
     process = holder("1234")
     with (
-        pytest.raises(JournalHeld, match=rf"process {process.pid} on .*, since 20.* UTC"),
-        journal.opened(tmp_path, NETWORK),
+        pytest.raises(JournalLockedError, match=rf"process {process.pid} on .*, since 20.* UTC"),
+        journal.open_for_writing(tmp_path, NETWORK),
     ):
         pytest.fail("opened")
-    with journal.opened(tmp_path, Network(base_url="http://127.0.0.1:1", network_id="99", token="x")):
+    with journal.open_for_writing(tmp_path, Network(base_url="http://127.0.0.1:1", network_id="99", token="x")):
         pass
 
 
@@ -361,18 +363,18 @@ def test_a_killed_owner_holds_nothing(tmp_path: Path, holder: Callable[..., Any]
     process = holder("1234")
     process.kill()
     process.wait()
-    with journal.opened(tmp_path, NETWORK) as book:
-        book.begin(_plan(), NETWORK, now=0.0)
+    with journal.open_for_writing(tmp_path, NETWORK) as book:
+        book.start_run(_plan(), NETWORK, now=0.0)
 
 
 def test_others_read_while_a_run_writes(tmp_path: Path) -> None:
     """A reader sees committed changes while the owner holds the journal."""
-    with journal.opened(tmp_path, NETWORK) as book:
-        run = book.begin(_plan(), NETWORK, now=0.0)
+    with journal.open_for_writing(tmp_path, NETWORK) as book:
+        run = book.start_run(_plan(), NETWORK, now=0.0)
         path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
         reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         try:
-            book.apply(_go(run, 0, State.PENDING, State.SENT))
+            book.apply_transitions(_go(run, 0, State.PENDING, State.SENT))
             assert reader.execute("SELECT state FROM steps ORDER BY step").fetchall() == [("sent",), ("pending",)]
         finally:
             reader.close()
@@ -381,7 +383,7 @@ def test_others_read_while_a_run_writes(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
     """The message names the folder and the flag."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(SettingInvalid, match="--journal"), journal.opened(tmp_path / "file", NETWORK):
+    with pytest.raises(ConfigError, match="--journal"), journal.open_for_writing(tmp_path / "file", NETWORK):
         pytest.fail("opened")
 
 
@@ -402,28 +404,30 @@ def test_a_journal_is_the_users_alone(tmp_path: Path) -> None:
     path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
     path.touch(mode=0o666)
     path.chmod(0o666)
-    with journal.opened(tmp_path, NETWORK):
+    with journal.open_for_writing(tmp_path, NETWORK):
         assert {one.stat().st_mode & 0o777 for one in tmp_path.iterdir()} == {0o600}
     other = tmp_path / "elsewhere"
     path.rename(other)
     path.symlink_to(other)
-    with pytest.raises(SettingInvalid, match="--journal"), journal.opened(tmp_path, NETWORK):
+    with pytest.raises(ConfigError, match="--journal"), journal.open_for_writing(tmp_path, NETWORK):
         pytest.fail("opened")
 
 
 def test_changes_share_a_commit_and_keep_each_steps_order(tmp_path: Path) -> None:
     """A batch of many steps: each one's changes are made in their order, and a note adds nothing to its outcome."""
-    with journal.opened(tmp_path, NETWORK) as book:
-        run = book.begin(_plan(), NETWORK, now=0.0)
+    with journal.open_for_writing(tmp_path, NETWORK) as book:
+        run = book.start_run(_plan(), NETWORK, now=0.0)
         sent = [
-            Change(run=run, step=step, before=State.PENDING, after=State.SENT, values={"sent_at": 1.0, "attempt": 1})
+            StepTransition(
+                run=run, step=step, from_state=State.PENDING, to_state=State.SENT, values={"sent_at": 1.0, "attempt": 1}
+            )
             for step in (0, 1)
         ]
-        note = Change(run=run, step=0, before=State.SENT, after=State.SENT, values={"http_status": 201})
-        kept = Change(run=run, step=1, before=State.SENT, after=State.SENT, values={"http_status": 202})
+        note = StepTransition(run=run, step=0, from_state=State.SENT, to_state=State.SENT, values={"http_status": 201})
+        kept = StepTransition(run=run, step=1, from_state=State.SENT, to_state=State.SENT, values={"http_status": 202})
         told = {"http_status": 201, "answer": {"promo_number": "8055550100"}}
-        done = Change(run=run, step=0, before=State.SENT, after=State.DONE, values=told)
-        book.apply([*sent, note, kept, done])
+        done = StepTransition(run=run, step=0, from_state=State.SENT, to_state=State.DONE, values=told)
+        book.apply_transitions([*sent, note, kept, done])
         first, second = book.steps(run)
     assert (first.state, first.attempt, first.http_status, first.answer) == (State.DONE, 1, 201, told["answer"])
     assert (second.state, second.attempt, second.http_status) == (State.SENT, 1, 202)
@@ -431,9 +435,9 @@ def test_changes_share_a_commit_and_keep_each_steps_order(tmp_path: Path) -> Non
 
 def test_one_change_that_cannot_be_made_undoes_its_commit(tmp_path: Path) -> None:
     """A step that is not where it must be: nothing of the batch is made, whatever statement it shares."""
-    with journal.opened(tmp_path, NETWORK) as book:
-        run = book.begin(_plan(), NETWORK, now=0.0)
-        book.apply(_go(run, 1, State.PENDING, State.SENT))
+    with journal.open_for_writing(tmp_path, NETWORK) as book:
+        run = book.start_run(_plan(), NETWORK, now=0.0)
+        book.apply_transitions(_go(run, 1, State.PENDING, State.SENT))
         with pytest.raises(RunAborted, match="changed by somebody else"):
-            book.apply([*_go(run, 0, State.PENDING, State.SENT), *_go(run, 1, State.PENDING, State.SENT)])
+            book.apply_transitions([*_go(run, 0, State.PENDING, State.SENT), *_go(run, 1, State.PENDING, State.SENT)])
         assert [one.state for one in book.steps(run)] == [State.PENDING, State.SENT]

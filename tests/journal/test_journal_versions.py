@@ -14,7 +14,7 @@ import pytest
 
 from invoca_bulk import journal
 from invoca_bulk.config.settings import Network
-from invoca_bulk.errors import JournalHeld, SettingInvalid
+from invoca_bulk.errors import ConfigError, JournalLockedError
 from invoca_bulk.journal import RunState, State, db_schema
 
 if TYPE_CHECKING:
@@ -126,34 +126,36 @@ def _check_all_is_there(book: Any) -> None:
         (0, None, "i2"),
     ]
     assert (record.source, record.fingerprint, record.started_at) == ("requests.csv", "f" * 64, 1000.0)
-    assert (record.workers, record.stopping) == (None, False)
+    assert (record.worker_options, record.is_stop_requested) == (None, False)
     assert book.baselines(RUN) == {tuple(PATH[:-1]): ["8005550100"]}
-    assert book.learned() == 7.5
+    assert book.saved_rate() == 7.5
 
 
 def test_an_older_journal_is_brought_up_when_it_is_written(old: Path) -> None:
     """All that was in it is there, what the killed process had sent is in doubt, and the run can go on."""
-    with journal.opened(old.parent, NETWORK) as book:
+    with journal.open_for_writing(old.parent, NETWORK) as book:
         _check_all_is_there(book)
         assert [one.state for one in book.steps(RUN)] == [State.DONE, State.IN_DOUBT, State.PENDING]
-        unfinished = book.unfinished("f" * 64)
+        unfinished = book.find_unfinished_run("f" * 64)
         assert unfinished is not None
         assert (unfinished.run, unfinished.state) == (RUN, RunState.INTERRUPTED)
-        assert [one.number for one in book.purchases([PATH])] == ["8055550100", ""]
-        book.go_on(RUN)
-        sent = journal.Change(run=RUN, step=2, before=State.PENDING, after=State.SENT, values={"owner": ""})
-        book.apply([sent])
-    assert _looked(old, "SELECT version FROM version") == [(journal.VERSION,)]
+        assert [one.promo_number for one in book.purchases([PATH])] == ["8055550100", ""]
+        book.resume_run(RUN)
+        sent = journal.StepTransition(
+            run=RUN, step=2, from_state=State.PENDING, to_state=State.SENT, values={"owner": ""}
+        )
+        book.apply_transitions([sent])
+    assert _looked(old, "SELECT version FROM version") == [(journal.SCHEMA_VERSION,)]
     assert _looked(old, "SELECT workers, stopping FROM runs") == [(None, 0)]
-    with journal.opened(old.parent, NETWORK) as book:  # and once more, as one of this version
+    with journal.open_for_writing(old.parent, NETWORK) as book:  # and once more, as one of this version
         assert [one.state for one in book.steps(RUN)] == [State.DONE, State.IN_DOUBT, State.IN_DOUBT]
 
 
 def test_an_older_journal_has_the_shape_of_a_new_one(old: Path, tmp_path: Path) -> None:
     """The same tables, columns and indexes, whichever way a journal came to this version."""
-    with journal.opened(old.parent, NETWORK):
+    with journal.open_for_writing(old.parent, NETWORK):
         pass
-    with journal.opened(tmp_path / "new", NETWORK):
+    with journal.open_for_writing(tmp_path / "new", NETWORK):
         pass
     new = tmp_path / "new" / old.name
     shapes = []
@@ -168,25 +170,25 @@ def test_an_older_journal_has_the_shape_of_a_new_one(old: Path, tmp_path: Path) 
 def test_an_older_journal_is_brought_up_when_it_is_looked_at(old: Path, look: str) -> None:
     """Nobody holds it, so whoever asks for its runs sees them; what was under way stays so until it is written."""
     if look == "listed":
-        (listed,) = journal.listed(old.parent)
+        (listed,) = journal.list_runs(old.parent)
         assert (listed.record.run, listed.state, dict(listed.totals)) == (
             RUN,
             "interrupted",
             {"created": 1, "unknown": 1, "not_sent": 1, "invalid": 1},
         )
     elif look == "results_of":
-        record, rows = journal.results_of(old.parent, RUN)
+        record, rows = journal.find_results(old.parent, RUN)
         assert (record.run, len(rows)) == (RUN, 4)
     elif look == "run_of":
-        assert journal.run_of(old.parent, RUN).state is RunState.INTERRUPTED
+        assert journal.find_run(old.parent, RUN).state is RunState.INTERRUPTED
     elif look == "find":
-        assert journal.find(old.parent, RUN) is not None
-    with journal.reading(old.parent, NETWORK) as book:
+        assert journal.find_run_summary(old.parent, RUN) is not None
+    with journal.open_readonly(old.parent, NETWORK) as book:
         assert book is not None
         _check_all_is_there(book)
         assert [one.state for one in book.steps(RUN)] == [State.DONE, State.SENT, State.PENDING]
-    assert _looked(old, "SELECT version FROM version") == [(journal.VERSION,)]
-    assert journal.foreign(old.parent) == []
+    assert _looked(old, "SELECT version FROM version") == [(journal.SCHEMA_VERSION,)]
+    assert journal.list_incompatible_journals(old.parent) == []
 
 
 # Cut short
@@ -196,16 +198,16 @@ def test_an_older_journal_is_brought_up_when_it_is_looked_at(old: Path, look: st
 def test_a_migration_that_fails_changes_nothing(old: Path, monkeypatch: pytest.MonkeyPatch, door: str) -> None:
     """Half of the columns were added when it failed: they are gone again, and the next time it comes to its end."""
     before = _content(old)
-    added = db_schema._ADDED[3]  # noqa: SLF001  one more, which is there already
-    monkeypatch.setattr(db_schema, "_ADDED", {3: (*added, added[0])})
+    added = db_schema._ADDED_COLUMNS[3]  # noqa: SLF001  one more, which is there already
+    monkeypatch.setattr(db_schema, "_ADDED_COLUMNS", {3: (*added, added[0])})
     if door == "opened":
-        with pytest.raises(SettingInvalid, match="duplicate column"), journal.opened(old.parent, NETWORK):
+        with pytest.raises(ConfigError, match="duplicate column"), journal.open_for_writing(old.parent, NETWORK):
             pytest.fail("opened")
     else:
-        assert journal.listed(old.parent) == []
+        assert journal.list_runs(old.parent) == []
     assert _content(old) == before
     monkeypatch.undo()
-    with journal.opened(old.parent, NETWORK) as book:
+    with journal.open_for_writing(old.parent, NETWORK) as book:
         _check_all_is_there(book)
 
 
@@ -233,7 +235,7 @@ def test_a_process_killed_in_a_migration_leaves_the_old_journal(old: Path, at: s
     killed = subprocess.run([sys.executable, "-c", KILLED, str(old.parent), at], check=False, timeout=100)
     assert killed.returncode == -signal.SIGKILL
     assert _content(old) == before
-    with journal.opened(old.parent, NETWORK) as book:
+    with journal.open_for_writing(old.parent, NETWORK) as book:
         _check_all_is_there(book)
         assert [one.state for one in book.steps(RUN)] == [State.DONE, State.IN_DOUBT, State.PENDING]
 
@@ -275,22 +277,22 @@ def test_a_reader_leaves_an_older_journal_to_its_holder(
     """A run of the older version is at it: its tables are not touched under its hands; afterwards they are."""
     process = hold(old)
     before, data = _content(old), old.read_bytes()
-    assert journal.listed(old.parent) == []
-    assert len(journal.foreign(old.parent)) == 1
-    with pytest.raises(SettingInvalid, match="another version of this program"):
-        journal.results_of(old.parent, RUN)
-    with pytest.raises(JournalHeld), journal.opened(old.parent, NETWORK):
+    assert journal.list_runs(old.parent) == []
+    assert len(journal.list_incompatible_journals(old.parent)) == 1
+    with pytest.raises(ConfigError, match="another version of this program"):
+        journal.find_results(old.parent, RUN)
+    with pytest.raises(JournalLockedError), journal.open_for_writing(old.parent, NETWORK):
         pytest.fail("opened")
     assert (_content(old), old.read_bytes()) == (before, data)
     process.kill()
     process.wait()
-    assert [one.record.run for one in journal.listed(old.parent)] == [RUN]
+    assert [one.record.run for one in journal.list_runs(old.parent)] == [RUN]
 
 
 # Newer ones
 
 
-@pytest.mark.parametrize("version", [1, 2, journal.VERSION + 1, 1000])
+@pytest.mark.parametrize("version", [1, 2, journal.SCHEMA_VERSION + 1, 1000])
 def test_a_journal_that_cannot_be_brought_up_is_left_byte_for_byte(old: Path, version: int) -> None:
     """One sentence says that another version wrote it, and what to do; not a byte of it changes."""
     with contextlib.closing(sqlite3.connect(old)) as db, db:
@@ -300,15 +302,15 @@ def test_a_journal_that_cannot_be_brought_up_is_left_byte_for_byte(old: Path, ve
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     before = old.read_bytes()
     told = r"^The journal .*another version of this program; it was left as it is\. Name another folder with --journal"
-    with pytest.raises(db_schema.OtherVersion, match=told), journal.opened(old.parent, NETWORK):
+    with pytest.raises(db_schema.IncompatibleVersion, match=told), journal.open_for_writing(old.parent, NETWORK):
         pytest.fail("opened")
-    with pytest.raises(db_schema.OtherVersion), journal.reading(old.parent, NETWORK):
+    with pytest.raises(db_schema.IncompatibleVersion), journal.open_readonly(old.parent, NETWORK):
         pytest.fail("read")
-    assert journal.listed(old.parent) == []
-    assert journal.find(old.parent, RUN) is None
-    with pytest.raises(SettingInvalid, match="cannot be read"):
-        journal.results_of(old.parent, RUN)
-    assert [one.path for one in journal.foreign(old.parent)] == [old]
+    assert journal.list_runs(old.parent) == []
+    assert journal.find_run_summary(old.parent, RUN) is None
+    with pytest.raises(ConfigError, match="cannot be read"):
+        journal.find_results(old.parent, RUN)
+    assert [one.path for one in journal.list_incompatible_journals(old.parent)] == [old]
     assert old.read_bytes() == before
 
 
@@ -322,5 +324,5 @@ def test_the_columns_that_are_added_are_those_that_version_3_lacks(old: Path) ->
         for column in table.columns
         if column.name not in has[table.name]
     }
-    assert lacks == set(db_schema._ADDED[3])  # noqa: SLF001
+    assert lacks == set(db_schema._ADDED_COLUMNS[3])  # noqa: SLF001
     assert all(column.nullable or column.server_default is not None for column in lacks)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invoca_bulk import planning, sheets, validation
-from invoca_bulk.config.options import Choices
-from invoca_bulk.planning import Observed, merge
+from invoca_bulk.config.options import PlanOptions
+from invoca_bulk.planning import PlatformState, merge
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, DEFAULT_API_VERSION, Action
 from invoca_bulk.schema.result_columns import Outcome
 from tests.examples import (
@@ -30,7 +30,7 @@ from tests.examples import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from invoca_bulk.planning import Plan
+    from invoca_bulk.planning import PlanData
 
 each_shape = pytest.mark.parametrize("shape", list(SHAPES))
 EMAIL, NOTIFIED = "email_settings.1.email_address", "email_settings.1.use_for_notifications"
@@ -66,34 +66,36 @@ def there(own_id: str = "A-1", **more: Any) -> dict[str, Any]:
     } | more
 
 
-def plan(source: Any, *objects: Mapping[str, Any], version: str = DEFAULT_API_VERSION, **choices: Any) -> Plan:
+def plan(source: Any, *objects: Mapping[str, Any], version: str = DEFAULT_API_VERSION, **choices: Any) -> PlanData:
     """The plan of sheets, where the platform has these advertisers."""
-    chosen = Choices(**choices)
+    chosen = PlanOptions(**choices)
     loaded = sheets.load(source, resource=None if isinstance(source, dict) else "advertisers")
     checked = validation.validate(loaded, version=version, auto_ids=chosen.auto_ids)
-    return planning.make(checked, {scope: Observed(objects=objects) for scope in planning.needed(checked)}, chosen)
+    return planning.build_plan(
+        checked, {scope: PlatformState(objects=objects) for scope in planning.required_scopes(checked)}, chosen
+    )
 
 
-def only(made: Plan) -> planning.Step:
+def only(made: PlanData) -> planning.Step:
     (step,) = made.steps
     return step
 
 
-def actions(made: Plan) -> list[tuple[str, int, str]]:
+def actions(made: PlanData) -> list[tuple[str, int, str]]:
     return [(made.sheets[row.sheet].name, row.row, row.action) for row in made.rows]
 
 
-def told(made: Plan) -> list[tuple[str, int, str, str, str, str]]:
+def told(made: PlanData) -> list[tuple[str, int, str, str, str, str]]:
     """The changes: sheet, row, column, whose, old, new."""
     return [(made.sheets[one.sheet].name, one.row, one.column, one.part, one.old, one.new) for one in made.changes]
 
 
-def errors(made: Plan) -> list[tuple[str, int, str, str]]:
+def errors(made: PlanData) -> list[tuple[str, int, str, str]]:
     found = made.issues[made.issues["level"] == "error"]
     return list(zip(found["sheet"], map(int, found["row"]), found["column"], found["code"], strict=True))
 
 
-def body_of(made: Plan) -> dict[str, Any]:
+def body_of(made: PlanData) -> dict[str, Any]:
     return dict(only(made).body or {})
 
 
@@ -165,8 +167,14 @@ def test_create(shape: str) -> None:
     one = advertiser(users=[user(role="Manager"), user("U-2", action="remove")], sites=[site("2"), site("1")])
     made = plan(SHAPES[shape](one))
     step = only(made)
-    assert (step.verb, step.path, step.own_id, step.once, step.phase) == ("POST", ("advertisers",), "A-1", False, 0)
-    assert (step.patch, step.before) == (None, None)
+    assert (step.verb, step.path, step.own_id, step.non_idempotent, step.phase) == (
+        "POST",
+        ("advertisers",),
+        "A-1",
+        False,
+        0,
+    )
+    assert (step.patch, step.snapshot) == (None, None)
     assert step.body == {
         "id_from_network": "A-1",
         "name": "Business A-1",
@@ -189,7 +197,7 @@ def test_create(shape: str) -> None:
     }
     for path, part, new in cells:
         assert (*place(shape, [one], 0, path), part, "", new) in told(made)
-    assert {row.about for row in made.rows} == {"Business A-1 (A-1)"}
+    assert {row.object_label for row in made.rows} == {"Business A-1 (A-1)"}
 
 
 def test_rows_of_a_create() -> None:
@@ -209,11 +217,11 @@ def test_update(shape: str) -> None:
     one = {"id_from_network": "A-1", "web_integration_phone_number": "805-555-0101"}
     made = plan(SHAPES[shape](one), there(), there("A-2"))
     step = only(made)
-    assert (step.verb, step.path, step.own_id, step.once) == ("PUT", ("advertisers", "A-1"), "A-1", False)
-    assert step.before == there()
+    assert (step.verb, step.path, step.own_id, step.non_idempotent) == ("PUT", ("advertisers", "A-1"), "A-1", False)
+    assert step.snapshot == there()
     assert step.body == sent(web_integration_phone_number="8055550101")
     assert told(made) == [("", 2, "web_integration_phone_number", "", "8004377950", "8055550101")]
-    assert made.rows[0].about == "Business A-1 (A-1)"
+    assert made.rows[0].object_label == "Business A-1 (A-1)"
 
 
 @each_shape
@@ -224,9 +232,9 @@ def test_the_patch_makes_the_body(shape: str) -> None:
     )
     step = only(plan(SHAPES[shape](one), there()))
     assert step.patch is not None
-    merged = merge.apply(ADVERTISERS, step.patch, there(), DEFAULT_API_VERSION)
+    merged = merge.merge_patch(ADVERTISERS, step.patch, there(), DEFAULT_API_VERSION)
     assert merged.body == step.body
-    assert not merge.apply(ADVERTISERS, step.patch, merged.body, DEFAULT_API_VERSION).is_change
+    assert not merge.merge_patch(ADVERTISERS, step.patch, merged.body, DEFAULT_API_VERSION).has_changes
 
 
 @each_shape
@@ -253,7 +261,7 @@ def test_parts(shape: str) -> None:
     assert (*place(shape, [one], 0, f"users.2.{NOTIFIED}"), "user Chris Dean U-3 (U-3)", "", "TRUE") in found
     assert not [one for one in found if "U-1" in one[3]]
     (removal,) = made.removals
-    assert (removal.what, removal.of) == ("user Chris Dean U-1 (U-1)", "Business A-1 (A-1)")
+    assert (removal.part, removal.advertiser) == ("user Chris Dean U-1 (U-1)", "Business A-1 (A-1)")
     sheet, row, _ = place(shape, [one], 0, "users.3.action")
     assert (made.sheets[removal.sheet].name, removal.row) == (sheet, row)
 
@@ -292,7 +300,7 @@ def test_two_rows_of_one_user() -> None:
     assert [(row, column) for _, row, column, *_ in told(made)] == [(2, "first_name"), (3, "role")]
 
 
-def warnings(made: Plan) -> list[tuple[str, int, str, str]]:
+def warnings(made: PlanData) -> list[tuple[str, int, str, str]]:
     found = made.issues[made.issues["level"] == "warning"]
     return list(zip(found["sheet"], map(int, found["row"]), found["column"], found["code"], strict=True))
 
@@ -381,7 +389,7 @@ def test_replace_when_it_is_allowed(shape: str) -> None:
     assert [one["id_from_network"] for one in body["users"]] == ["U-3", "U-1"]
     assert body["users"][1] == sent()["users"][0]
     assert [one["id_from_network"] for one in body["sites"]] == ["7"]
-    assert {(one.what, one.row) for one in made.removals} == {
+    assert {(one.part, one.row) for one in made.removals} == {
         ("site Site 315 (315)", 2),
         ("site 996", 2),
         ("user Chris Dean U-2 (U-2)", 2),
@@ -395,7 +403,7 @@ def test_replace_with_all_there_is() -> None:
     asked = advertiser(sites=[site("315"), site("996", action="remove")], users=[user("U-1"), user("U-2")])
     made = plan(numbered(asked), there(), nested="replace")
     assert errors(made) == []
-    assert [one.what for one in made.removals] == ["site 996"]
+    assert [one.part for one in made.removals] == ["site 996"]
     both = advertiser(sites=[site("315"), site("996", action="remove")], users=[user("U-1")])
     made = plan(numbered(both), there(), nested="replace")
     assert "would lose user Chris Dean U-2 (U-2)." in made.rows[0].error
@@ -692,9 +700,9 @@ def test_auto_ids(shape: str) -> None:
     """Where the network gives ids, an advertiser without one is created, once, and known by its name."""
     made = plan(SHAPES[shape](advertiser("", name="Smith")).assign(name="Smith"), there(), auto_ids=True)
     step = only(made)
-    assert (step.action, step.own_id, step.once) == (Action.CREATE, "", True)
+    assert (step.action, step.own_id, step.non_idempotent) == (Action.CREATE, "", True)
     assert "id_from_network" not in (step.body or {})
-    assert {row.about for row in made.rows} == {"Smith"}
+    assert {row.object_label for row in made.rows} == {"Smith"}
     made = plan(SHAPES[shape](advertiser("")).assign(name="Business A-1"), there(), auto_ids=True)
     assert [code for *_, code in errors(made)] == ["name_taken"]
     assert "'A-1'" in made.rows[0].error
@@ -725,14 +733,18 @@ def test_results_as_input() -> None:
         frames, advertisers=["rejected", "updated"], sites=["unchanged"], users=["rejected", "updated"]
     )
     made = plan(frames, there(), there("A-2"))
-    assert [(made.sheets[row.sheet].name, row.row, row.action, row.carried) for row in made.rows] == [
+    assert [(made.sheets[row.sheet].name, row.row, row.action, row.from_results) for row in made.rows] == [
         ("advertisers", 2, "update", False),
         ("advertisers", 3, "unchanged", True),
         ("sites", 2, "unchanged", True),
         ("users", 2, "update", False),
         ("users", 3, "unchanged", True),
     ]
-    assert [row.outcome for row in made.rows if row.carried] == [Outcome.UPDATED, Outcome.UNCHANGED, Outcome.UPDATED]
+    assert [row.outcome for row in made.rows if row.from_results] == [
+        Outcome.UPDATED,
+        Outcome.UNCHANGED,
+        Outcome.UPDATED,
+    ]
 
 
 def test_a_done_row_beside_one_with_errors() -> None:
@@ -744,7 +756,7 @@ def test_a_done_row_beside_one_with_errors() -> None:
         users=["rejected"],
     )
     made = plan(frames, there())
-    assert [(row.outcome, row.carried) for row in made.rows] == [
+    assert [(row.outcome, row.from_results) for row in made.rows] == [
         (Outcome.UPDATED, True),
         (Outcome.UNCHANGED, True),
         (Outcome.INVALID, False),
@@ -760,7 +772,7 @@ def test_a_done_row_beside_one_with_errors() -> None:
     assert errors(made) == [("users", 2, "first_name", "required")]
 
 
-def done_and_left(**choices: Any) -> Plan:
+def done_and_left(**choices: Any) -> PlanData:
     """A run did the advertiser, its sites and the removal of U-1, and not U-2; others have changed it since."""
     frames = book(
         advertiser(
@@ -785,7 +797,7 @@ def test_done_rows_are_not_done_again() -> None:
     assert body_of(made) == sent(users=[sent()["users"][0], sent()["users"][1] | {"first_name": "Jim"}])
     assert told(made) == [("users", 3, "first_name", "user Jim Dean U-2 (U-2)", "Chris", "Jim")]
     assert made.removals == ()
-    assert [row.action for row in made.rows if not row.carried] == ["update"]
+    assert [row.action for row in made.rows if not row.from_results] == ["update"]
 
 
 def test_done_rows_are_members_of_a_set() -> None:
@@ -808,7 +820,7 @@ def test_every_step_has_a_row(nested: str) -> None:
         users=["failed"],
     )
     made = plan(frames, there(), nested=nested, allow_removals=True)
-    assert [row.action for row in made.rows if not row.carried] == ["unchanged" if nested == "merge" else "update"]
+    assert [row.action for row in made.rows if not row.from_results] == ["unchanged" if nested == "merge" else "update"]
     assert {row.step for row in made.rows if row.step is not None} == set(range(len(made.steps)))
     assert len(made.removals) == (0 if nested == "merge" else 2)
 
@@ -852,7 +864,7 @@ def test_delete() -> None:
         ("delete", 3, None)
     ]
     assert {action for _, row, action in actions(made) if row == 2} == {"delete"}
-    assert made.rows[0].about == "Business A-1 (A-1)"
+    assert made.rows[0].object_label == "Business A-1 (A-1)"
 
 
 # Three shapes, one plan
@@ -908,7 +920,9 @@ def test_the_three_shapes_give_the_same_plan(given_: dict[str, Any], nested: str
         assert sorted((one.part, one.old, one.new) for one in other.changes) == sorted(
             (one.part, one.old, one.new) for one in first.changes
         )
-        assert [(one.what, one.of) for one in other.removals] == [(one.what, one.of) for one in first.removals]
+        assert [(one.part, one.advertiser) for one in other.removals] == [
+            (one.part, one.advertiser) for one in first.removals
+        ]
     for made in plans:
         assert all((row.step is None) == (row.outcome is not None) for row in made.rows)
         assert all(row.error and row.fix for row in made.rows if row.outcome is Outcome.INVALID)
@@ -951,4 +965,4 @@ def test_sheets_of_another_resource() -> None:
     frames["advertisers"]["result_status"] = "created"
     made = plan({name: frame for name, frame in frames.items() if len(frame)})
     assert [row.action for row in made.rows] == ["unchanged", "create"]
-    assert only(made).needs is None
+    assert only(made).depends_on is None

@@ -70,10 +70,10 @@ def part(
     return {"collection": collection, "id": part_id, "remove": remove, "values": values or {}}
 
 
-def apply(change: dict[str, Any], current: Any, version: str = VERSION) -> merge.Merged:
+def apply(change: dict[str, Any], current: Any, version: str = VERSION) -> merge.MergeResult:
     """The body without the id, which is in the address."""
     before = copy.deepcopy((change, current))
-    merged = merge.apply(ADVERTISERS, change, current, version)
+    merged = merge.merge_patch(ADVERTISERS, change, current, version)
     assert (change, current) == before
     return merged
 
@@ -83,7 +83,7 @@ def body(**more: Any) -> dict[str, Any]:
     return {name: value for name, value in {**ADVERTISER, **more}.items() if name != "id_from_network"}
 
 
-def told(merged: merge.Merged) -> list[Any]:
+def told(merged: merge.MergeResult) -> list[Any]:
     return [(one.part, one.path, one.old, one.new) for one in merged.changes]
 
 
@@ -92,7 +92,7 @@ def told(merged: merge.Merged) -> list[Any]:
 
 def test_written() -> None:
     """What is read is sent back whole: under the names for writing, phone numbers as digits, no token, no read-only."""
-    assert merge.written(ADVERTISERS, read(), VERSION) == ADVERTISER
+    assert merge.to_writable(ADVERTISERS, read(), VERSION) == ADVERTISER
 
 
 @pytest.mark.parametrize("version", API_VERSIONS)
@@ -139,7 +139,7 @@ def test_nothing_there(values: dict[str, Any]) -> None:
 @pytest.mark.parametrize("asked", [None, "Approved"], ids=["cleared", "default-asked"])
 def test_defaults(name: str, there: str | None, asked: str | None) -> None:
     """No value is the platform's default: to ask for either of the two where the other is, changes nothing."""
-    assert not apply(patch({name: asked}), read(**{name: there})).is_change
+    assert not apply(patch({name: asked}), read(**{name: there})).has_changes
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_one_value(values: dict[str, Any], differs: dict[str, Any]) -> None:
     merged = apply(patch(values), read())
     ((path, new),) = values.items()
     assert merged.body == body(**differs)
-    assert told(merged) == [(None, path, dict(payloads.leaves(ADVERTISER)).get(path), new)]
+    assert told(merged) == [(None, path, dict(payloads.flatten_object(ADVERTISER)).get(path), new)]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_one_value(values: dict[str, Any], differs: dict[str, Any]) -> None:
 def test_nothing_to_do(change: dict[str, Any]) -> None:
     """What the platform has already is no change, and everything would be sent back."""
     merged = apply(change, read())
-    assert not merged.is_change
+    assert not merged.has_changes
     assert merged.body == body()
 
 
@@ -193,7 +193,7 @@ def test_a_flag_that_is_not_shown_is_false() -> None:
     current = read()
     del current["users"][0]["notify_on_budgets"]
     flag = {value: apply(patch({}, part("users", "U-1", {"notify_on_budgets": value})), current) for value in (0, 1)}
-    assert not flag[0].is_change
+    assert not flag[0].has_changes
     assert told(flag[1]) == [(("users", "U-1"), "notify_on_budgets", None, True)]
 
 
@@ -218,8 +218,8 @@ def test_parts_are_merged() -> None:
     users = [user(1), user(3, first_name="Ann"), {"id_from_network": "U-9", "first_name": "Ann"}]
     assert merged.body == body(sites=sites, users=users)
     assert merged.removed == (
-        merge.Removed(collection="sites", id="996", name="two"),
-        merge.Removed(collection="users", id="U-2", name="Jim Williams 2"),
+        merge.RemovedPart(collection="sites", id="996", name="two"),
+        merge.RemovedPart(collection="users", id="U-2", name="Jim Williams 2"),
     )
     assert merged.added == (("sites", "7"), ("users", "U-9"))
     assert told(merged) == [
@@ -359,7 +359,7 @@ def test_a_flag_without_an_address_is_not_dropped() -> None:
     """A flag for an address that is nowhere is sent, so that the platform's refusal tells; it is never just lost."""
     merged = apply(patch({}, part("users", "U-1", emails(used_3=True))), read(users=[user(1, email_settings=AB)]))
     assert merged.body["users"][0]["email_settings"] == [*AB, {"use_for_notifications": True}]
-    assert merged.is_change
+    assert merged.has_changes
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,9 @@ def test_a_flag_without_an_address_is_not_dropped() -> None:
 def test_a_bound_patch_means_what_the_plan_showed(values: dict[str, Any], now: list[str], after: list[str]) -> None:
     """When the addresses have changed since the plan, a bound patch still means those that it meant."""
     planned = read(users=[user(1, email_settings=AB)])
-    change = merge.bound(ADVERTISERS, patch({}, part("users", "U-1", values), part("users", "U-9")), planned, VERSION)
+    change = merge.bind_entries(
+        ADVERTISERS, patch({}, part("users", "U-1", values), part("users", "U-9")), planned, VERSION
+    )
     merged = apply(change, read(users=[user(1, email_settings=addresses(*now))]))
     assert [one["email_address"] for one in merged.body["users"][0]["email_settings"]] == after
 
@@ -409,8 +411,8 @@ def test_create() -> None:
     assert all(one.old is None for one in merged.changes)
     assert len(merged.changes) == 7
     assert merged.added == (("sites", "1"), ("users", "U"))
-    assert merged.is_change
-    assert merge.bound(ADVERTISERS, change, None, VERSION)["values"] == values
+    assert merged.has_changes
+    assert merge.bind_entries(ADVERTISERS, change, None, VERSION)["values"] == values
 
 
 def test_create_without_parts() -> None:
@@ -425,7 +427,7 @@ def test_a_promo_number() -> None:
     """A promo number is merged in the same way, without what only chose it and without its ids."""
     current = {"id": 5, "id_from_network": "5", "promo_number": "8004377950", "description": "old", "promo_type": None}
     change = patch({"description": "new", "local_center.tn_prefix": "805", "hours_of_operation.open_24_7": True})
-    merged = merge.apply(PROMO_NUMBERS, change, current, "2026-02-01")
+    merged = merge.merge_patch(PROMO_NUMBERS, change, current, "2026-02-01")
     assert merged.body == {"description": "new", "hours_of_operation": {"open_24_7": True}}
     assert [(one.path, one.old, one.new) for one in merged.changes] == [
         ("description", "old", "new"),
@@ -520,11 +522,11 @@ def by_id(advertiser: Any, collection: str) -> dict[str, Any]:
 @settings(deadline=None)
 def test_an_empty_patch_changes_nothing(current: dict[str, Any], version: str) -> None:
     """Nothing asked for: nothing changes, and every part is in the body; what is written is its own written form."""
-    merged = merge.apply(ADVERTISERS, patch(), current, version)
-    written = merge.written(ADVERTISERS, current, version)
-    assert not merged.is_change
+    merged = merge.merge_patch(ADVERTISERS, patch(), current, version)
+    written = merge.to_writable(ADVERTISERS, current, version)
+    assert not merged.has_changes
     assert {**merged.body, "id_from_network": "A-1"} == written
-    assert merge.written(ADVERTISERS, written, version) == written
+    assert merge.to_writable(ADVERTISERS, written, version) == written
     assert (written == {name: value for name, value in current.items() if value != {}}) is (
         version < "2026-02-01" or not current["users"]
     )
@@ -534,8 +536,8 @@ def test_an_empty_patch_changes_nothing(current: dict[str, Any], version: str) -
 @settings(deadline=None)
 def test_only_what_is_named_is_lost(current: dict[str, Any], change: dict[str, Any], version: str) -> None:
     """Whatever the patch: parts that it does not name are sent as they were, in their order, or told as removed."""
-    merged = merge.apply(ADVERTISERS, change, current, version)
-    old = merge.written(ADVERTISERS, current, version)
+    merged = merge.merge_patch(ADVERTISERS, change, current, version)
+    old = merge.to_writable(ADVERTISERS, current, version)
     for collection in ("users", "sites"):
         there, after = by_id(old, collection), by_id(merged.body, collection)
         named = {one["id"] for one in change["parts"] if one["collection"] == collection}
@@ -552,21 +554,21 @@ def test_only_what_is_named_is_lost(current: dict[str, Any], change: dict[str, A
 @settings(deadline=None)
 def test_twice_is_once(current: dict[str, Any], change: dict[str, Any], version: str) -> None:
     """Applied to what it came to, a bound patch changes nothing: an update whose answer was lost can be repeated."""
-    once_bound = merge.bound(ADVERTISERS, change, current, version)
-    once = merge.apply(ADVERTISERS, once_bound, current, version)
-    assert once == merge.apply(ADVERTISERS, change, current, version)
-    twice = merge.apply(ADVERTISERS, once_bound, once.body, version)
-    assert not twice.is_change
-    assert merge.written(ADVERTISERS, twice.body, version) == merge.written(ADVERTISERS, once.body, version)
+    once_bound = merge.bind_entries(ADVERTISERS, change, current, version)
+    once = merge.merge_patch(ADVERTISERS, once_bound, current, version)
+    assert once == merge.merge_patch(ADVERTISERS, change, current, version)
+    twice = merge.merge_patch(ADVERTISERS, once_bound, once.body, version)
+    assert not twice.has_changes
+    assert merge.to_writable(ADVERTISERS, twice.body, version) == merge.to_writable(ADVERTISERS, once.body, version)
 
 
 @given(current=OBJECTS, change=PATCHES, version=VERSIONS)
 @settings(deadline=None)
 def test_a_change_is_a_difference(current: dict[str, Any], change: dict[str, Any], version: str) -> None:
     """There is a change exactly when the body differs from the one of an empty patch."""
-    merged = merge.apply(ADVERTISERS, change, current, version)
-    unchanged = merge.apply(ADVERTISERS, patch(), current, version)
-    assert merged.is_change is (sets_by_id(merged.body) != sets_by_id(unchanged.body))
+    merged = merge.merge_patch(ADVERTISERS, change, current, version)
+    unchanged = merge.merge_patch(ADVERTISERS, patch(), current, version)
+    assert merged.has_changes is (sets_by_id(merged.body) != sets_by_id(unchanged.body))
 
 
 def sets_by_id(sent: Any) -> dict[str, Any]:
@@ -580,16 +582,18 @@ def test_one_leaf(current: dict[str, Any], data: st.DataObject, version: str) ->
     """One value that differs is exactly one change, and all other leaves of the body are the same."""
     number = data.draw(st.integers(0, len(current["users"]) - 1))
     one = current["users"][number]
-    old = merge.apply(ADVERTISERS, patch(), current, version).body
-    own = [path for path, _ in payloads.leaves(old["users"][number]) if path != "id_from_network"]
+    old = merge.merge_patch(ADVERTISERS, patch(), current, version).body
+    own = [path for path, _ in payloads.flatten_object(old["users"][number]) if path != "id_from_network"]
     path = data.draw(st.sampled_from(own))
-    kind = ADVERTISERS.by_path[f"users.#.{payloads.paths.pattern(path)}"].kind
-    before = dict(payloads.leaves(one))[path]
+    kind = ADVERTISERS.by_path[f"users.#.{payloads.paths.to_pattern(path)}"].field_type
+    before = dict(payloads.flatten_object(one))[path]
     new = not before if kind is BOOLEAN else "Member" if before == "Super" else OTHER.get(kind.name, "Super")
-    merged = merge.apply(ADVERTISERS, patch({}, part("users", one["id_from_network"], {path: new})), current, version)
+    merged = merge.merge_patch(
+        ADVERTISERS, patch({}, part("users", one["id_from_network"], {path: new})), current, version
+    )
     assert told(merged) == [(("users", one["id_from_network"]), path, before, new)]
-    expected = dict(payloads.leaves(old)) | {f"users.{number + 1}.{path}": new}
-    assert dict(payloads.leaves(merged.body)) == expected
+    expected = dict(payloads.flatten_object(old)) | {f"users.{number + 1}.{path}": new}
+    assert dict(payloads.flatten_object(merged.body)) == expected
 
 
 #: Name of a kind to a value that no generated user has.
@@ -604,18 +608,18 @@ def test_the_platform_takes_it(platform: Callable[..., Any], version: str) -> No
     """What is read can be changed in one place and written in every version; all else is read back as it was."""
     assert platform("POST", "advertisers", ADVERTISER, VERSION).status_code == 201
     before = platform("GET", "advertisers/A-1", version=version).json()
-    nothing = merge.apply(ADVERTISERS, patch(), before, version)
+    nothing = merge.merge_patch(ADVERTISERS, patch(), before, version)
     answer = platform("PUT", "advertisers/A-1", nothing.body, version)
     assert (answer.status_code, answer.json()) == (200, before)
     change = patch({"custom_data.channel": None}, part("users", "U-2", {"role": "Super", **emails(_2=None)}))
-    merged = merge.apply(ADVERTISERS, change, before, version)
+    merged = merge.merge_patch(ADVERTISERS, change, before, version)
     assert platform("PUT", "advertisers/A-1", merged.body, version).status_code == 200
     after = platform("GET", "advertisers/A-1", version=version).json()
     expected = copy.deepcopy(before)
     expected["users"][1] |= {"role": "Super", "email_settings": expected["users"][1]["email_settings"][:1]}
     del expected["custom_data"]["channel"]
     assert after == expected
-    assert not merge.apply(ADVERTISERS, change, after, version).is_change
+    assert not merge.merge_patch(ADVERTISERS, change, after, version).has_changes
 
 
 @given(data=st.data(), version=VERSIONS)
@@ -625,12 +629,14 @@ def test_any_advertiser_over_http(sandbox: Any, http: Any, data: st.DataObject, 
     network_id = "merging"
     sandbox.store.add_network(network_id, empty=True)
     url = f"/api/{version}/{network_id}/advertisers"
-    sent = merge.written(ADVERTISERS, data.draw(OBJECTS), version)
+    sent = merge.to_writable(ADVERTISERS, data.draw(OBJECTS), version)
     assert http.post(f"{url}.json", json=sent).status_code == 201
     before = http.get(f"{url}/A-1.json").json()
-    assert http.put(f"{url}/A-1.json", json=merge.apply(ADVERTISERS, patch(), before, version).body).json() == before
+    assert (
+        http.put(f"{url}/A-1.json", json=merge.merge_patch(ADVERTISERS, patch(), before, version).body).json() == before
+    )
     change = patch({}, part("sites", "300", {"name": "changed"}))
-    after = http.put(f"{url}/A-1.json", json=merge.apply(ADVERTISERS, change, before, version).body).json()
+    after = http.put(f"{url}/A-1.json", json=merge.merge_patch(ADVERTISERS, change, before, version).body).json()
     sites = {one["id_from_network"]: one for one in before["sites"]} | {
         "300": {"id_from_network": "300", "name": "changed"}
     }

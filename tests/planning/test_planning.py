@@ -10,39 +10,39 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invoca_bulk import planning, sheets, validation
-from invoca_bulk.planning import Observed
+from invoca_bulk.planning import PlatformState
 from invoca_bulk.schema import DEFAULT_API_VERSION, Action
-from invoca_bulk.schema.issue_catalog import CATALOGUE, ISSUE_COLUMNS
-from invoca_bulk.schema.result_columns import DONE, Outcome
+from invoca_bulk.schema.issue_catalog import ISSUE_COLUMNS, ISSUE_TYPES
+from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES, Outcome
 from tests.examples import GOOD, frame_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from invoca_bulk.planning import Plan, Scope
-    from invoca_bulk.validation import Checked
+    from invoca_bulk.planning import PlanData, Scope
+    from invoca_bulk.validation import ValidatedBook
 
 CAMPAIGN: Scope = ("advertisers", "A-1", "advertiser_campaigns", "C-1")
 AFFILIATE = (*CAMPAIGN, "affiliates", "F-1", "affiliate_campaigns")
 OWN = "id_from_network"
 
 
-def check(*rows: Mapping[str, Any]) -> Checked:
+def check(*rows: Mapping[str, Any]) -> ValidatedBook:
     return validation.validate(sheets.load(frame_of(*rows), resource="promo_numbers"), version=DEFAULT_API_VERSION)
 
 
-def plan_of(checked: Checked, observed: Mapping[Scope, Observed] | None = None) -> Plan:
+def plan_of(checked: ValidatedBook, observed: Mapping[Scope, PlatformState] | None = None) -> PlanData:
     """The plan, with nothing on the platform where a test does not say otherwise."""
-    empty = {scope: Observed() for scope in planning.needed(checked)}
-    return planning.make(checked, empty | dict(observed or {}))
+    empty = {scope: PlatformState() for scope in planning.required_scopes(checked)}
+    return planning.build_plan(checked, empty | dict(observed or {}))
 
 
-def errors_of(made: Plan) -> pd.DataFrame:
+def errors_of(made: PlanData) -> pd.DataFrame:
     """The issues that keep rows from being sent."""
     return made.issues[made.issues["level"] == "error"]
 
 
-def plan(*rows: Mapping[str, Any], observed: Mapping[Scope, Observed] | None = None) -> Plan:
+def plan(*rows: Mapping[str, Any], observed: Mapping[Scope, PlatformState] | None = None) -> PlanData:
     return plan_of(check(*rows), observed)
 
 
@@ -64,7 +64,7 @@ def plan(*rows: Mapping[str, Any], observed: Mapping[Scope, Observed] | None = N
 )
 def test_needed(rows: list[dict[str, str]], scopes: list[Scope]) -> None:
     """The platform is asked about the places where something is to be created, and no others."""
-    assert planning.needed(check(*rows)) == scopes
+    assert planning.required_scopes(check(*rows)) == scopes
 
 
 # Steps
@@ -141,26 +141,26 @@ def test_quantity(quantity: str, cells: list[str]) -> None:
     assert [row.step for row in made.rows] == list(range(len(cells)))
     assert {row.row for row in made.rows} == {2}
     assert {row.cells[-1] for row in made.rows} == {"n"}
-    assert made.new_numbers == len(made.steps) == len(cells)
+    assert made.new_number_count == len(made.steps) == len(cells)
 
 
 def test_quantity_of_a_row_without_steps() -> None:
     """A row that is not sent keeps its quantity, so that its correction buys what was asked for."""
     made = plan({"quantity": "3", "description": ""}, {"quantity": "5", "result_status": "unknown"})
     assert [row.cells[made.sheets[0].headers.index("quantity")] for row in made.rows] == ["3", "5"]
-    assert made.new_numbers == 0
+    assert made.new_number_count == 0
 
 
 # Rows without a step
 
 
-@pytest.mark.parametrize("outcome", [*sorted(DONE), Outcome.UNKNOWN])
+@pytest.mark.parametrize("outcome", [*sorted(SUCCESS_OUTCOMES), Outcome.UNKNOWN])
 @pytest.mark.parametrize("change", [str, str.upper, " {} ".format])
 def test_carried(outcome: Outcome, change: Any) -> None:
     """What an earlier run made of a row stands, whatever its cells hold."""
     made = plan({"Result Status": change(outcome.value), "description": "", "media_type": "#N/A"})
     (row,) = made.rows
-    assert (row.outcome, row.carried, row.step, row.error) == (outcome, True, None, "")
+    assert (row.outcome, row.from_results, row.step, row.error) == (outcome, True, None, "")
     assert row.cells[:4] == ("A-1", "C-1", "", "#N/A")
     assert made.steps == ()
 
@@ -169,7 +169,7 @@ def test_invalid_row() -> None:
     """A row with errors says all of them and what to do about each; its warnings are not among them."""
     made = plan({"media_type": "Online Display", "local_center.zipcode": "2134", "description": " x"})
     (row,) = made.rows
-    assert (row.outcome, row.carried, row.step) == (Outcome.INVALID, False, None)
+    assert (row.outcome, row.from_results, row.step) == (Outcome.INVALID, False, None)
     assert row.error == (
         "media_type: 'Online Display' is not one of the values of 'media_type'. | "
         "local_center.zipcode: '2134' is not a zip code; Excel drops the zero at the start."
@@ -203,7 +203,7 @@ def test_bad_header() -> None:
 def test_no_rows() -> None:
     """A sheet without rows is a plan without steps."""
     made = plan()
-    assert (made.rows, made.steps, made.new_numbers) == ((), (), 0)
+    assert (made.rows, made.steps, made.new_number_count) == ((), (), 0)
 
 
 # What the platform's state speaks against
@@ -213,8 +213,8 @@ def number(own_id: Any, **more: Any) -> dict[str, Any]:
     return {"id": 21, "id_from_network": own_id, "promo_number": "8005550100"} | more
 
 
-THERE: dict[Scope, Observed] = {CAMPAIGN: Observed(objects=(number("4531"), number("X")))}
-GONE: dict[Scope, Observed] = {CAMPAIGN: Observed(refusal="Could not find C-1 (RecordNotFound, 404)")}
+THERE: dict[Scope, PlatformState] = {CAMPAIGN: PlatformState(objects=(number("4531"), number("X")))}
+GONE: dict[Scope, PlatformState] = {CAMPAIGN: PlatformState(refusal_reason="Could not find C-1 (RecordNotFound, 404)")}
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ GONE: dict[Scope, Observed] = {CAMPAIGN: Observed(refusal="Could not find C-1 (R
         pytest.param({OWN: "X"}, GONE, "campaign_not_found", "", "", "Could not find", id="no-campaign-for-an-own-id"),
         pytest.param(
             {},
-            {CAMPAIGN: Observed(refusal="It is gone.")},
+            {CAMPAIGN: PlatformState(refusal_reason="It is gone.")},
             "campaign_not_found",
             "",
             "",
@@ -237,11 +237,17 @@ GONE: dict[Scope, Observed] = {CAMPAIGN: Observed(refusal="Could not find C-1 (R
             id="one-full-stop",
         ),
         pytest.param(
-            {}, {CAMPAIGN: Observed(refusal="{} %s {0}")}, "campaign_not_found", "", "", "{} %s {0}.", id="braces"
+            {},
+            {CAMPAIGN: PlatformState(refusal_reason="{} %s {0}")},
+            "campaign_not_found",
+            "",
+            "",
+            "{} %s {0}.",
+            id="braces",
         ),
         pytest.param(
             {OWN: "{}", "action": "create"},
-            {CAMPAIGN: Observed(objects=(number("{}"),))},
+            {CAMPAIGN: PlatformState(objects=(number("{}"),))},
             "own_id_exists",
             OWN,
             "{}",
@@ -251,7 +257,7 @@ GONE: dict[Scope, Observed] = {CAMPAIGN: Observed(refusal="Could not find C-1 (R
     ],
 )
 def test_refused_by_state(
-    *, row: dict[str, str], observed: dict[Scope, Observed], code: str, column: str, value: str, text: str
+    *, row: dict[str, str], observed: dict[Scope, PlatformState], code: str, column: str, value: str, text: str
 ) -> None:
     """A row that the platform's state speaks against is invalid, with the reason beside the other issues."""
     made = plan({"description": " x"} | row, {"affiliate_id_from_network": "F-1"}, observed=observed)
@@ -262,7 +268,7 @@ def test_refused_by_state(
     assert text in issue["message"]
     assert issue["message"].endswith(".")
     assert not issue["message"].endswith("..")
-    assert issue["fix"] == CATALOGUE[code].fix
+    assert issue["fix"] == ISSUE_TYPES[code].fix
     assert (made.rows[0].outcome, made.rows[0].error) == (Outcome.INVALID, issue["message"])
     assert made.rows[0].fix == issue["fix"]
     assert [one.row for one in made.rows if one.step is not None] == [3]
@@ -279,7 +285,7 @@ def test_refused_by_state(
 )
 def test_own_id_is_free(existing: dict[str, Any]) -> None:
     """Another number of the campaign is no reason not to create one."""
-    assert len(plan({OWN: "X"}, {}, observed={CAMPAIGN: Observed(objects=(existing,))}).steps) == 2
+    assert len(plan({OWN: "X"}, {}, observed={CAMPAIGN: PlatformState(objects=(existing,))}).steps) == 2
 
 
 def test_own_id_of_another_campaign() -> None:
@@ -333,7 +339,7 @@ FINGERPRINT = plan({"notes": "n"}).fingerprint
         pytest.param(plan({"advertiser_id_from_network": "A-1C-1", "notes": "n"}), False, id="moved-between-cells"),
     ],
 )
-def test_fingerprint(other: Plan, same: bool) -> None:  # noqa: FBT001  a column of the table
+def test_fingerprint(other: PlanData, same: bool) -> None:  # noqa: FBT001  a column of the table
     """The same content has the same fingerprint, and any other content another."""
     assert (other.fingerprint == FINGERPRINT) is same
 
@@ -374,14 +380,14 @@ ROWS = st.fixed_dictionaries(
 
 
 #: The second of them has no description, which no update can do without.
-FEW: dict[Scope, Observed] = {
-    CAMPAIGN: Observed(
+FEW: dict[Scope, PlatformState] = {
+    CAMPAIGN: PlatformState(
         objects=(
             number("X", description="Other", media_type="Online: Display", custom_data={"a": "1"}),
             number("4531", promo_number="8005550101", media_type="Online: Display"),
         )
     ),
-    AFFILIATE: Observed(refusal="Could not find F-1"),
+    AFFILIATE: PlatformState(refusal_reason="Could not find F-1"),
 }
 
 
@@ -403,7 +409,7 @@ def test_every_row_has_its_place(rows: list[dict[str, str]]) -> None:
     own_ids = [(step.path, step.own_id) for step in creates if step.own_id]
     assert len(own_ids) == len(set(own_ids))
     assert not {((*CAMPAIGN, "promo_numbers_by_id"), one) for one in ("X", "4531")} & set(own_ids)
-    touched = [step.before["promo_number"] for step in made.steps if step.before]
+    touched = [step.snapshot["promo_number"] for step in made.steps if step.snapshot]
     assert len(touched) == len(set(touched))
     assert all(step.body and {"description", "media_type"} <= step.body.keys() for step in creates)
     by_row = {row.step: row for row in made.rows}

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from invoca_bulk import planning, sheets, validation
-from invoca_bulk.planning import Observed
+from invoca_bulk.planning import PlatformState
 from invoca_bulk.schema import API_VERSIONS, DEFAULT_API_VERSION, Action
 from invoca_bulk.schema.result_columns import Outcome
 from tests.examples import OF_THE_PLAN_OF_NUMBERS, advertiser, book, frame_of, site
@@ -17,7 +17,7 @@ from tests.examples import OF_THE_PLAN_OF_NUMBERS, advertiser, book, frame_of, s
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from invoca_bulk.planning import Plan, PlannedRow, Scope, Step
+    from invoca_bulk.planning import PlanData, PlannedRow, Scope, Step
 
 OLDEST, NEWEST = API_VERSIONS[0], API_VERSIONS[-1]
 CAMPAIGN: Scope = ("advertisers", "A-1", "advertiser_campaigns", "C-1")
@@ -43,37 +43,39 @@ THERE = {
 SAME = {NUMBER: "8005550100", "description": "Spring sale", "media_type": "Online: Display"}
 
 
-def observed_of(*objects: Mapping[str, Any], scope: Scope = CAMPAIGN) -> dict[Scope, Observed]:
-    return {scope: Observed(objects=objects)}
+def observed_of(*objects: Mapping[str, Any], scope: Scope = CAMPAIGN) -> dict[Scope, PlatformState]:
+    return {scope: PlatformState(objects=objects)}
 
 
-def plan_of(source: Any, observed: Mapping[Scope, Observed] | None = None, version: str = DEFAULT_API_VERSION) -> Plan:
+def plan_of(
+    source: Any, observed: Mapping[Scope, PlatformState] | None = None, version: str = DEFAULT_API_VERSION
+) -> PlanData:
     """The plan; a campaign of which nothing is said has no numbers."""
     checked = validation.validate(sheets.load(source), version=version)
-    empty = {scope: Observed() for scope in planning.needed(checked)}
-    return planning.make(checked, empty | dict(observed or observed_of(THERE)))
+    empty = {scope: PlatformState() for scope in planning.required_scopes(checked)}
+    return planning.build_plan(checked, empty | dict(observed or observed_of(THERE)))
 
 
 def plan(
-    *rows: Mapping[str, Any], observed: Mapping[Scope, Observed] | None = None, version: str = DEFAULT_API_VERSION
-) -> Plan:
+    *rows: Mapping[str, Any], observed: Mapping[Scope, PlatformState] | None = None, version: str = DEFAULT_API_VERSION
+) -> PlanData:
     """The plan of rows that say nothing but what is said of them, and their campaign."""
     blank = {"advertiser_id_from_network": "A-1", "advertiser_campaign_id_from_network": "C-1"}
     return plan_of(frame_of(*rows, base=blank), observed, version)
 
 
-def only(made: Plan) -> tuple[PlannedRow, Step | None]:
+def only(made: PlanData) -> tuple[PlannedRow, Step | None]:
     """The one row of a plan, and its step."""
     (row,) = made.rows
     assert len(made.steps) == (row.step is not None)
     return row, made.steps[0] if made.steps else None
 
 
-def changes(made: Plan) -> list[tuple[str, str, str]]:
+def changes(made: PlanData) -> list[tuple[str, str, str]]:
     return [(one.column, one.old, one.new) for one in made.changes]
 
 
-def errors(made: Plan) -> list[tuple[int, str, str]]:
+def errors(made: PlanData) -> list[tuple[int, str, str]]:
     found = made.issues[made.issues["level"] == "error"]
     return [
         (int(row), column, code) for row, column, code in zip(found["row"], found["column"], found["code"], strict=True)
@@ -123,9 +125,9 @@ def test_action(row: dict[str, str], action: str) -> None:
     phase = 2 if action == "delete" else 1
     assert step is None or (step.action == action and step.resource == "promo_numbers" and step.phase == phase)
     assert action in {"unchanged", "delete"} or made.changes
-    assert action == "create" or found.about == "8005550100"
-    assert found.found is None or found.found["promo_number"] == "8005550100"
-    assert (found.found is not None) is (action == "unchanged" and found.about == "8005550100")
+    assert action == "create" or found.object_label == "8005550100"
+    assert found.assigned_values is None or found.assigned_values["promo_number"] == "8005550100"
+    assert (found.assigned_values is not None) is (action == "unchanged" and found.object_label == "8005550100")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +157,7 @@ def test_address(row: dict[str, str], verb: str, address: tuple[str, ...]) -> No
     """A number is addressed by what the row names it by, and may be asked for twice without harm."""
     _, step = only(plan(row))
     assert step is not None
-    assert (step.verb, step.path, step.once, step.before) == (verb, address, False, THERE)
+    assert (step.verb, step.path, step.non_idempotent, step.snapshot) == (verb, address, False, THERE)
     assert (step.body is None) is (verb == "DELETE")
 
 
@@ -360,7 +362,7 @@ def test_rules_hold_for_what_an_update_comes_to(
     """What a row and the platform come to together is judged before it is sent, and the field named."""
     made = plan({NUMBER: "8005550100"} | row, observed=observed_of(THERE | there), version=NEWEST)
     assert errors(made) == [(2, column, code)]
-    assert made.rows[0].about == "8005550100"
+    assert made.rows[0].object_label == "8005550100"
     assert made.steps == ()
 
 
@@ -373,7 +375,7 @@ def test_what_was_wrong_before_may_stay() -> None:
 # Refusals
 
 
-NOWHERE = Observed(refusal="Could not find C-2.")
+NOWHERE = PlatformState(refusal_reason="Could not find C-2.")
 
 
 REFUSALS = [
@@ -434,7 +436,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("row", "observed", "column", "code", "text"), REFUSALS)
-def test_refused(row: dict[str, str], observed: dict[Scope, Observed], column: str, code: str, text: str) -> None:
+def test_refused(row: dict[str, str], observed: dict[Scope, PlatformState], column: str, code: str, text: str) -> None:
     """What the platform's state speaks against is refused in its cell, with a reason and what to do about it."""
     made = plan(row, observed=observed_of(THERE) | observed)
     assert errors(made) == [(2, column, code)]
@@ -443,7 +445,7 @@ def test_refused(row: dict[str, str], observed: dict[Scope, Observed], column: s
     assert text in found.error
     assert found.fix.endswith(".")
     assert "remove the row if" in found.fix or not code.endswith("not_found") or code == "campaign_not_found"
-    assert found.about == (row.get(NUMBER) or row[OWN])
+    assert found.object_label == (row.get(NUMBER) or row[OWN])
 
 
 def test_every_code_is_found() -> None:
@@ -547,14 +549,14 @@ def with_advertisers(*advertisers: Mapping[str, Any], **row: str) -> dict[str, p
     return book(*advertisers) | {"promo_numbers": frame_of(row)}
 
 
-GONE = {CAMPAIGN: Observed(refusal="Could not find A-1")}
+GONE = {CAMPAIGN: PlatformState(refusal_reason="Could not find A-1")}
 
 
 def test_numbers_of_an_advertiser_that_the_book_creates() -> None:
     """They wait for it: its step comes first, and without it they are not sent."""
     made = plan_of(with_advertisers(advertiser("A-0", sites=[site("9")]), advertiser("A-1")), GONE)
     assert made.resource == "advertisers+promo_numbers"
-    assert [(step.resource, step.action, step.phase, step.needs) for step in made.steps] == [
+    assert [(step.resource, step.action, step.phase, step.depends_on) for step in made.steps] == [
         ("advertisers", "create", 0, None),
         ("advertisers", "create", 0, None),
         ("promo_numbers", "create", 1, 1),
@@ -565,8 +567,8 @@ def test_numbers_of_an_advertiser_that_the_book_creates() -> None:
 def test_numbers_of_an_advertiser_that_exists() -> None:
     """They need no step before them."""
     there = {"id_from_network": "A-1", "name": "X", "sites": [{"id_from_network": "1"}], "users": []}
-    made = plan_of(with_advertisers(advertiser("A-1")), {(): Observed(objects=(there,))})
-    assert [(step.resource, step.action, step.needs) for step in made.steps] == [
+    made = plan_of(with_advertisers(advertiser("A-1")), {(): PlatformState(objects=(there,))})
+    assert [(step.resource, step.action, step.depends_on) for step in made.steps] == [
         ("advertisers", "update", None),
         ("promo_numbers", "create", None),
     ]
@@ -597,7 +599,7 @@ def test_existing_numbers_of_an_advertiser_that_the_book_creates() -> None:
 
 
 BOTH_THERE = {
-    (): Observed(
+    (): PlatformState(
         objects=tuple(
             {"id_from_network": own_id, "name": own_id, "sites": [], "users": []} for own_id in ("A-1", "A-2")
         )
@@ -632,9 +634,9 @@ def test_quantity() -> None:
     """A quantity of 3 is three steps, told once, and three rows."""
     made = plan({"quantity": "3", "description": "d", "media_type": "Online: Display"})
     assert [row.action for row in made.rows] == ["create"] * 3
-    assert [step.once for step in made.steps] == [True] * 3
+    assert [step.non_idempotent for step in made.steps] == [True] * 3
     assert changes(made) == [("description", "", "d"), ("media_type", "", "Online: Display")]
-    assert made.new_numbers == 3
+    assert made.new_number_count == 3
 
 
 def test_results_as_input() -> None:
@@ -655,7 +657,7 @@ def test_results_as_input() -> None:
         blank | {"result_status": "unknown", "description": "f"},
         {NUMBER: "8005550101", "action": "delete", "result_status": "deleted"},
     )
-    assert [(row.row, row.action, row.outcome, row.carried) for row in made.rows] == [
+    assert [(row.row, row.action, row.outcome, row.from_results) for row in made.rows] == [
         (2, "unchanged", Outcome.CREATED, True),
         (3, "create", None, False),
         (4, "create", None, False),
@@ -698,8 +700,8 @@ def test_lists_that_are_needed() -> None:
         sheets.load(frame_of({NUMBER: "8005550100", **TO_OTHER}, {NUMBER: "8005550101"}, {TO_ADVERTISER: "A-1"})),
         version=DEFAULT_API_VERSION,
     )
-    assert planning.needed(checked) == [CAMPAIGN, OTHER]
-    assert planning.listed(CAMPAIGN) == (*CAMPAIGN, "promo_numbers")
+    assert planning.required_scopes(checked) == [CAMPAIGN, OTHER]
+    assert planning.list_path(CAMPAIGN) == (*CAMPAIGN, "promo_numbers")
 
 
 def test_nobody_reads_what_is_not_asked_for() -> None:
@@ -707,8 +709,8 @@ def test_nobody_reads_what_is_not_asked_for() -> None:
     checked = validation.validate(
         sheets.load(frame_of({"quantity": "0"}, {"result_status": "created"})), version=OLDEST
     )
-    assert planning.needed(checked) == []
-    assert planning.make(checked, {}).steps == ()
+    assert planning.required_scopes(checked) == []
+    assert planning.build_plan(checked, {}).steps == ()
 
 
 def test_fingerprint_is_of_the_sheets() -> None:

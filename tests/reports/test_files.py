@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoca_bulk.errors import OutputUnwritable
+from invoca_bulk.errors import OutputError
 from invoca_bulk.reports import files
-from invoca_bulk.sheets.csv_safety import restore_csv_text
+from invoca_bulk.sheets.csv_safety import unescape_formula
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +85,7 @@ def test_mode(places: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "raised"),
     [
-        pytest.param(disk_full(), OutputUnwritable, id="disk-full"),
+        pytest.param(disk_full(), OutputError, id="disk-full"),
         pytest.param(ValueError("a bug"), ValueError, id="other-error"),
         pytest.param(KeyboardInterrupt(), KeyboardInterrupt, id="interrupted"),
     ],
@@ -118,7 +118,7 @@ def _link(places: Path) -> Path:
 )
 def test_refused(places: Path, make: Callable[[Path], Path], words: str) -> None:
     """A place that is no good is refused with a sentence that says what is wrong and one that says what to do."""
-    with pytest.raises(OutputUnwritable, match=words) as refused:
+    with pytest.raises(OutputError, match=words) as refused:
         files.write_file(make(places), hello)
     assert str(refused.value).count(". ") == 1
     assert str(refused.value).endswith(".")
@@ -148,16 +148,16 @@ def test_never_over_the_input(places: Path, other_name: Callable[[Path], Path]) 
     """The input is never overwritten, under whatever name it is given."""
     source = places / "asked" / "in.csv"
     source.write_bytes(b"input")
-    with pytest.raises(OutputUnwritable, match="input"):
-        files.write_file(other_name(source), hello, not_over=[source])
+    with pytest.raises(OutputError, match="input"):
+        files.write_file(other_name(source), hello, protected_paths=[source])
     assert source.read_bytes() == b"input"
 
 
 def test_missing_input_is_guarded_too(places: Path) -> None:
     """An input that is not there (any more) does not come back as an output."""
     source = places / "asked" / "in.csv"
-    with pytest.raises(OutputUnwritable, match="input"):
-        files.write_file(_roundabout(source), hello, not_over=[source])
+    with pytest.raises(OutputError, match="input"):
+        files.write_file(_roundabout(source), hello, protected_paths=[source])
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_elsewhere(places: Path, asked: str, removed: tuple[str, ...], used: str
     (places / "asked" / "taken-2.csv").write_bytes(b"earlier results")
     for name in removed:
         (places / name).rmdir()
-    written = files.write_or_elsewhere(places / asked, hello)
+    written = files.write_with_fallback(places / asked, hello)
     assert written.resolve() == (places / used).resolve()
     assert written.read_bytes() == b"hello"
     assert (places / "asked" / "taken-2.csv").read_bytes() == b"earlier results"
@@ -184,7 +184,7 @@ def test_elsewhere(places: Path, asked: str, removed: tuple[str, ...], used: str
 @pytest.mark.parametrize(("failures", "used"), [(1, "home"), (2, "current"), (3, "temporary")])
 def test_full_disks(places: Path, failures: int, used: str) -> None:
     """Where one disk is full, the next place is tried, and the file there is whole."""
-    written = files.write_or_elsewhere(places / "asked" / "out.csv", failing(disk_full(), failures))
+    written = files.write_with_fallback(places / "asked" / "out.csv", failing(disk_full(), failures))
     assert written.resolve() == (places / used / "out.csv").resolve()
     assert written.read_bytes() == b"hello"
     assert len([path for path in places.rglob("*") if path.is_file()]) == 1
@@ -192,7 +192,7 @@ def test_full_disks(places: Path, failures: int, used: str) -> None:
 
 def test_impossible_name(places: Path) -> None:
     """A name that no folder takes is replaced by a plain one; the kind of file stays."""
-    written = files.write_or_elsewhere(places / "asked" / f"{'x' * 300}.csv", hello)
+    written = files.write_with_fallback(places / "asked" / f"{'x' * 300}.csv", hello)
     assert written.parent == places / "temporary"
     assert written.suffix == ".csv"
 
@@ -201,22 +201,22 @@ def test_input_as_output_goes_elsewhere(places: Path) -> None:
     """Results that were meant for the input's own name stand beside it."""
     source = places / "asked" / "in.csv"
     source.write_bytes(b"input")
-    assert files.write_or_elsewhere(source, hello, not_over=[source]) == source.with_stem("in-2")
+    assert files.write_with_fallback(source, hello, protected_paths=[source]) == source.with_stem("in-2")
     assert source.read_bytes() == b"input"
 
 
 def test_nowhere(places: Path) -> None:
     """When no place takes the file, the message is about the one that was asked for."""
-    with pytest.raises(OutputUnwritable, match=r"asked.*disk is full.*No other folder"):
-        files.write_or_elsewhere(places / "asked" / "out.csv", failing(disk_full()))
+    with pytest.raises(OutputError, match=r"asked.*disk is full.*No other folder"):
+        files.write_with_fallback(places / "asked" / "out.csv", failing(disk_full()))
     assert [path for path in places.rglob("*") if path.is_file()] == []
 
 
-@pytest.mark.parametrize("error", [ValueError("a bug"), OutputUnwritable("too many rows"), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [ValueError("a bug"), OutputError("too many rows"), KeyboardInterrupt()])
 def test_error_in_the_content(places: Path, error: BaseException) -> None:
     """An error of the content itself is not tried again elsewhere."""
     with pytest.raises(type(error)):
-        files.write_or_elsewhere(places / "asked" / "out.csv", failing(error, times=1))
+        files.write_with_fallback(places / "asked" / "out.csv", failing(error, times=1))
     assert [path for path in places.rglob("*") if path.is_file()] == []
 
 
@@ -231,7 +231,7 @@ def test_csv_round_trip(rows: list[tuple[str, str]]) -> None:
         stream.seek(0)
         with io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
             read = list(csv.reader(text))
-    assert [[restore_csv_text(cell) for cell in row] for row in read] == [["a", "b"], *map(list, rows)]
+    assert [[unescape_formula(cell) for cell in row] for row in read] == [["a", "b"], *map(list, rows)]
 
 
 def test_csv_form(places: Path) -> None:

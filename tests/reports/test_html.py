@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invoca_bulk.reports import html as displays
-from invoca_bulk.reports.html import MAX_SHOWN, STYLE, Bar, Frames
-from invoca_bulk.reports.html.markup import CLASSES
+from invoca_bulk.reports.html import MAX_ROWS_SHOWN, STYLE_SHEET, ChartBar, FrameDict
+from invoca_bulk.reports.html.markup import CSS_CLASSES
 from invoca_bulk.reports.xlsx import Cell, Style
 from tests.html_page import Page
 
@@ -32,7 +32,7 @@ BAD = Cell(text="Online Display", style=Style.ERROR, note="It is no media type. 
 @given(st.text())
 def test_a_text_comes_back_as_it_was(text: str) -> None:
     """Between tags and in attributes; only what no page can hold is replaced, one sign by one."""
-    made = displays.text(text)
+    made = displays.escape_text(text)
     assert not re.search(r"[<>\"']", made)
     back = html.unescape(made)
     assert [one for one, other in zip(text, back, strict=True) if other not in {one, "\ufffd"}] == []
@@ -48,14 +48,14 @@ def test_no_text_gets_out_of_its_cell(text: str) -> None:
     """In headers, cells, notes, captions, sentences, counts and charts alike."""
     cell = Cell(text=text, style=Style.ERROR, note=text)
     parts = (
-        displays.table([text, cell], [[text, cell]], caption=text, notes=text, rest=text, total=900),
-        displays.sentences(text, [text] * 300, Style.ERROR, rest=text),
-        displays.counts({text: 1}, {text: Style.OK}),
-        displays.chart([Bar(word=text, count=1)], title=text),
-        displays.meanings([(Bar(word=text, count=1), text)]),
+        displays.table([text, cell], [[text, cell]], caption=text, notes_title=text, overflow_note=text, total=900),
+        displays.bullet_list(text, [text] * 300, Style.ERROR, overflow_note=text),
+        displays.badges({text: 1}, {text: Style.OK}),
+        displays.chart([ChartBar(label=text, count=1)], title=text),
+        displays.legend([(ChartBar(label=text, count=1), text)]),
         displays.heading(text, text),
     )
-    page = displays.block(*parts)
+    page = displays.container(*parts)
     page.encode()
     parsed = Page(page)
     assert {name for name, _ in parsed.tags} & {"script", "img", "a", "link", "iframe"} == set()
@@ -90,7 +90,7 @@ def test_columns_that_say_nothing_are_left_out() -> None:
 def test_nothing_is_made_of_nothing() -> None:
     """No empty tables, lists or charts."""
     made = [displays.table(["row"], [], caption="Rows"), displays.table(["row"], [[""]], caption="Rows")]
-    made += [displays.sentences("Title", []), displays.counts({}, {}), displays.chart([]), displays.meanings([])]
+    made += [displays.bullet_list("Title", []), displays.badges({}, {}), displays.chart([]), displays.legend([])]
     assert set(made) == {""}
 
 
@@ -103,11 +103,13 @@ def test_so_many_rows_and_no_more() -> None:
             asked.append(number)
             yield [str(number)]
 
-    table = displays.table(["row"], rows(), caption="Rows", total=9214, rest="all are in the workbook: `report.save()`")
+    table = displays.table(
+        ["row"], rows(), caption="Rows", total=9214, overflow_note="all are in the workbook: `report.save()`"
+    )
     page = Page(table)
-    assert len(page.of("tr")) == MAX_SHOWN + 1
+    assert len(page.of("tr")) == MAX_ROWS_SHOWN + 1
     assert "200 of 9,214 rows shown; all are in the workbook: report.save() ." in page.text
-    assert len(asked) == MAX_SHOWN
+    assert len(asked) == MAX_ROWS_SHOWN
 
 
 def test_a_table_counts_its_rows_where_it_is_not_told() -> None:
@@ -135,9 +137,9 @@ def test_a_table_is_reached_by_keyboard_and_named() -> None:
 # Charts
 
 BARS = [
-    Bar(word="created", count=9214, style=Style.OK),
-    Bar(word="invalid", count=1, style=Style.ERROR),
-    Bar(word="not_sent", count=785, style=Style.WARNING),
+    ChartBar(label="created", count=9214, style=Style.OK),
+    ChartBar(label="invalid", count=1, style=Style.ERROR),
+    ChartBar(label="not_sent", count=785, style=Style.WARNING),
 ]
 
 
@@ -170,7 +172,7 @@ def test_a_chart_in_characters_is_aligned() -> None:
 )
 def test_shares(counts: tuple[int, ...], shares: str) -> None:
     """Never 0% of something, nor 100% of what is not all."""
-    text = displays.chart_text([Bar(word="x", count=one) for one in counts])
+    text = displays.chart_text([ChartBar(label="x", count=one) for one in counts])
     assert "".join(line.split()[-1] for line in text.splitlines()) == shares
 
 
@@ -180,7 +182,7 @@ _VARIABLE = re.compile(r"--(ib-[a-z-]+): (#[0-9a-f]{6})")
 
 
 def _themes() -> dict[str, dict[str, str]]:
-    blocks = [dict(_VARIABLE.findall(one)) for one in re.findall(r"\{([^{}]*--ib[^{}]*)\}", STYLE)]
+    blocks = [dict(_VARIABLE.findall(one)) for one in re.findall(r"\{([^{}]*--ib[^{}]*)\}", STYLE_SHEET)]
     named = [one for one in blocks if one]
     return dict(zip(["light", "dark", "dark of the system"], named, strict=True))
 
@@ -216,22 +218,24 @@ def test_both_ways_to_be_dark_are_the_same() -> None:
     themes = _themes()
     assert themes["dark"] == themes["dark of the system"]
     assert themes["dark"].keys() == themes["light"].keys()
-    assert 'body[data-jp-theme-light="false"] .invoca-bulk' in STYLE
-    assert "@media (prefers-color-scheme: dark) { body:not([data-jp-theme-light]) .invoca-bulk" in STYLE
+    assert 'body[data-jp-theme-light="false"] .invoca-bulk' in STYLE_SHEET
+    assert "@media (prefers-color-scheme: dark) { body:not([data-jp-theme-light]) .invoca-bulk" in STYLE_SHEET
 
 
 def test_the_style_stays_in_its_place() -> None:
     """Every rule is below our own class, and nothing is loaded from anywhere."""
-    rules = re.sub(r"@media [^{]*\{|/\*.*?\*/", "", STYLE)
+    rules = re.sub(r"@media [^{]*\{|/\*.*?\*/", "", STYLE_SHEET)
     selectors = [one.strip(" }\n") for one in re.findall(r"([^{}]+)\{", rules)]
     assert [one for group in selectors for one in group.split(",") if ".invoca-bulk.invoca-bulk" not in one] == []
-    assert not re.search(r"url\(|@import|@font-face|https?:|<", STYLE)
+    assert not re.search(r"url\(|@import|@font-face|https?:|<", STYLE_SHEET)
 
 
 def test_every_style_has_its_class() -> None:
     """The table is total, and a class that it names is in the style sheet."""
-    assert set(CLASSES) == set(Style)
-    assert [one for one in CLASSES.values() if one and f".{one} " not in STYLE and f".{one} {{" not in STYLE] == []
+    assert set(CSS_CLASSES) == set(Style)
+    assert [
+        one for one in CSS_CLASSES.values() if one and f".{one} " not in STYLE_SHEET and f".{one} {{" not in STYLE_SHEET
+    ] == []
 
 
 # Several frames
@@ -239,11 +243,11 @@ def test_every_style_has_its_class() -> None:
 
 def test_frames_are_a_dict() -> None:
     """Equal to one, picklable, and copied like one; a notebook shows each under its name."""
-    frames = Frames({"users": pd.DataFrame({"name": ["<b>Jim</b>"]}), "sites": pd.DataFrame({"id": ["1", "2"]})})
+    frames = FrameDict({"users": pd.DataFrame({"name": ["<b>Jim</b>"]}), "sites": pd.DataFrame({"id": ["1", "2"]})})
     again: Any = pickle.loads(pickle.dumps(frames))  # noqa: S301  it was made here
     assert isinstance(again, dict)
     assert list(again) == ["users", "sites"]
-    assert Frames({"a": 1}) == {"a": 1}  # type: ignore[dict-item]  # equality does not depend on the values
+    assert FrameDict({"a": 1}) == {"a": 1}  # type: ignore[dict-item]  # equality does not depend on the values
     page = frames._repr_html_()
     assert "<strong>users</strong>" in page
     assert "2 rows" in page

@@ -15,7 +15,7 @@ import pytest
 
 import invoca_bulk as ib
 from invoca_bulk import planning
-from invoca_bulk.errors import NotConfirmed, OutputUnwritable, PlanUnusable
+from invoca_bulk.errors import ConfirmationRequiredError, OutputError, PlanError
 from invoca_bulk.planning import PlannedRow, Step, plan_diff
 from invoca_bulk.reports import plan_file
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from invoca_bulk.config.settings import Network
-    from invoca_bulk.reports.plan_report import Preview
+    from invoca_bulk.reports.plan_report import Plan
     from invoca_bulk.sandbox_server import Sandbox
 
 NUMBER = {
@@ -61,7 +61,7 @@ def http(box: Sandbox) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def edit(http: httpx.Client, network: Network) -> Preview:
+def edit(http: httpx.Client, network: Network) -> Plan:
     """A plan that changes one field of Acme."""
     del http
     return ib.plan(pd.DataFrame([EDIT]), network)
@@ -81,34 +81,34 @@ def again(path: Any, network: Network, **options: Any) -> Any:
 
 def test_forms_are_total() -> None:
     """A step is kept with all that it has; an attribute that is added has to be given its form."""
-    assert set(plan_file._STEP) == {one.name for one in dataclasses.fields(Step)}  # noqa: SLF001  the table itself
-    assert set(plan_file._ROW) < {one.name for one in dataclasses.fields(PlannedRow)}  # noqa: SLF001
+    assert set(plan_file._STEP_SCHEMA) == {one.name for one in dataclasses.fields(Step)}  # noqa: SLF001  the table itself
+    assert set(plan_file._ROW_SCHEMA) < {one.name for one in dataclasses.fields(PlannedRow)}  # noqa: SLF001
 
 
 @pytest.mark.parametrize("text", ["x", "", "\ud800", "a\0b", "=1+1", "#ROW! x", "ü\u2028"])
 def test_round_trip(network: Network, tmp_path: Path, text: str) -> None:
     """What is kept is read again as it was, whatever the cells hold, and is still the same sheet."""
     made = ib.plan(pd.DataFrame([NUMBER | {"notes": text}, NUMBER | {"id_from_network": "X", "notes": ""}]), network)
-    back = plan_file.read(made.keep(tmp_path / "plan.json"))
-    assert back.steps == made.plan.steps
-    assert planning.fingerprint_of(back.sheets) == made.plan.fingerprint
+    back = plan_file.read_saved_plan(made.keep(tmp_path / "plan.json"))
+    assert back.steps == made.data.steps
+    assert planning.fingerprint_sheets(back.sheets) == made.data.fingerprint
     assert [one.frame.index.to_list() for one in back.sheets] == [[2, 3]]
     assert (back.choices, back.made_at) == (made.options.choices, made.made_at)
-    assert plan_diff.differences(back, made.plan) == []
+    assert plan_diff.diff_plans(back, made.data) == []
 
 
 def test_several_sheets(network: Network, http: httpx.Client, tmp_path: Path) -> None:
     """A workbook of several sheets is kept with all of them."""
     del http
     frames = {"advertisers": pd.DataFrame([EDIT]), "promo_numbers": pd.DataFrame([NUMBER])}
-    back = plan_file.read(ib.plan(frames, network).keep(tmp_path / "plan.json"))
+    back = plan_file.read_saved_plan(ib.plan(frames, network).keep(tmp_path / "plan.json"))
     assert [(one.name, one.resource.name) for one in back.sheets] == [
         ("advertisers", "advertisers"),
         ("promo_numbers", "promo_numbers"),
     ]
 
 
-def test_the_file_is_the_users_own(edit: Preview, tmp_path: Path, box: Sandbox) -> None:
+def test_the_file_is_the_users_own(edit: Plan, tmp_path: Path, box: Sandbox) -> None:
     """Only the user can read it, nothing is ever written over, and the token is not in it."""
     paths = [edit.keep(tmp_path / "plan.json") for _ in range(3)]
     assert [one.name for one in paths] == ["plan.json", "plan-2.json", "plan-3.json"]
@@ -117,9 +117,9 @@ def test_the_file_is_the_users_own(edit: Preview, tmp_path: Path, box: Sandbox) 
 
 
 @pytest.mark.parametrize("name", ["plan.xlsx", "plan", "nowhere/plan.json"])
-def test_names_that_cannot_be_written(edit: Preview, tmp_path: Path, name: str) -> None:
+def test_names_that_cannot_be_written(edit: Plan, tmp_path: Path, name: str) -> None:
     """The name has to say what it is, and the folder has to be there."""
-    with pytest.raises(OutputUnwritable):
+    with pytest.raises(OutputError):
         edit.keep(tmp_path / name)
 
 
@@ -128,27 +128,27 @@ def test_a_sheet_is_no_plan(tmp_path: Path) -> None:
     pd.DataFrame([NUMBER]).to_csv(tmp_path / "plan.json", index=False)
     os.mkfifo(tmp_path / "pipe")
     for source in (tmp_path / "plan.json", tmp_path / "pipe", tmp_path, tmp_path / "missing", "\0", pd.DataFrame()):
-        assert plan_file.opened(source) is None
+        assert plan_file.read_if_saved_plan(source) is None
 
 
-def test_a_plan_is_told_by_its_content(edit: Preview, tmp_path: Path) -> None:
+def test_a_plan_is_told_by_its_content(edit: Plan, tmp_path: Path) -> None:
     """A kept plan that was renamed, or written anew by an editor, is one all the same."""
     path = edit.keep(tmp_path / "plan.json")
     path.rename(tmp_path / "plan.csv")
     (tmp_path / "pretty").write_text(json.dumps(json.loads((tmp_path / "plan.csv").read_text()), indent=2), "utf-8-sig")
     for name in ("plan.csv", "pretty"):
-        assert (found := plan_file.opened(str(tmp_path / name)))
-        assert found.steps == edit.plan.steps
+        assert (found := plan_file.read_if_saved_plan(str(tmp_path / name)))
+        assert found.steps == edit.data.steps
 
 
 @pytest.mark.parametrize("part", [0.01, 0.5, 0.999])
-def test_a_truncated_file(edit: Preview, tmp_path: Path, part: float) -> None:
+def test_a_truncated_file(edit: Plan, tmp_path: Path, part: float) -> None:
     """A file that was cut off is refused as such."""
     path = edit.keep(tmp_path / "plan.json")
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * part)])
-    with pytest.raises(PlanUnusable, match=r"plan\.json is damaged"):
-        plan_file.opened(path)
+    with pytest.raises(PlanError, match=r"plan\.json is damaged"):
+        plan_file.read_if_saved_plan(path)
 
 
 @pytest.mark.parametrize(
@@ -168,8 +168,8 @@ def test_other_files(tmp_path: Path, content: str, reason: str) -> None:
     """Whatever else it is, one sentence says so, and a second what to do."""
     path = tmp_path / "plan.json"
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
-    with pytest.raises(PlanUnusable, match=reason) as refused:
-        plan_file.read(path)
+    with pytest.raises(PlanError, match=reason) as refused:
+        plan_file.read_saved_plan(path)
     assert str(refused.value).count(". ") == 1
 
 
@@ -193,17 +193,17 @@ def _with(content: Any, place: tuple[Any, ...], value: Any) -> Any:
     return changed
 
 
-def test_tampered_types(edit: Preview, tmp_path: Path) -> None:
+def test_tampered_types(edit: Plan, tmp_path: Path) -> None:
     """A value of a type that has no business there is refused, wherever it stands."""
     good = json.loads(edit.keep(tmp_path / "plan.json").read_text())
     for place in filter(None, _places(good)):
         (tmp_path / "bad.json").write_text(json.dumps(_with(good, place, 1.5)))
-        with pytest.raises(PlanUnusable):
-            plan_file.read(tmp_path / "bad.json")
+        with pytest.raises(PlanError):
+            plan_file.read_saved_plan(tmp_path / "bad.json")
 
 
 @pytest.mark.parametrize("bad", [{"x": 1}, [[1]], [], "\0", None, True, -1, 10**30], ids=str)
-def test_tampered_values(edit: Preview, tmp_path: Path, bad: Any) -> None:
+def test_tampered_values(edit: Plan, tmp_path: Path, bad: Any) -> None:
     """Whatever stands anywhere, bodies included: the file is refused, or its differences are told."""
     good = json.loads(edit.keep(tmp_path / "plan.json").read_text())
     every = [*filter(None, _places(good)), *((*("steps", 0, name), key) for name in ("body", "before") for key in ACME)]
@@ -211,8 +211,8 @@ def test_tampered_values(edit: Preview, tmp_path: Path, bad: Any) -> None:
     for place in every:
         (tmp_path / "bad.json").write_text(json.dumps(_with(good, place, bad)))
         try:
-            plan_diff.differences(plan_file.read(tmp_path / "bad.json"), edit.plan)
-        except PlanUnusable:
+            plan_diff.diff_plans(plan_file.read_saved_plan(tmp_path / "bad.json"), edit.data)
+        except PlanError:
             told += 1
     assert told > len(every) / 2
 
@@ -228,14 +228,14 @@ def test_tampered_values(edit: Preview, tmp_path: Path, bad: Any) -> None:
         pytest.param({"resource": "promo_number"}, id="no-such-resource"),
     ],
 )
-def test_sheets_that_do_not_fit_together(edit: Preview, tmp_path: Path, edited: dict[str, Any]) -> None:
+def test_sheets_that_do_not_fit_together(edit: Plan, tmp_path: Path, edited: dict[str, Any]) -> None:
     """Rows, cells and headers have to agree."""
     path = edit.keep(tmp_path / "plan.json")
     content = json.loads(path.read_text())
     content["sheets"][0] |= edited
     path.write_text(json.dumps(content))
-    with pytest.raises(PlanUnusable, match="has been changed"):
-        plan_file.read(path)
+    with pytest.raises(PlanError, match="has been changed"):
+        plan_file.read_saved_plan(path)
 
 
 # Running it
@@ -243,7 +243,7 @@ def test_sheets_that_do_not_fit_together(edit: Preview, tmp_path: Path, edited: 
 
 @pytest.mark.parametrize("as_file", [True, False], ids=["file", "preview"])
 def test_it_does_what_it_says(
-    edit: Preview,
+    edit: Plan,
     network: Network,
     http: httpx.Client,
     tmp_path: Path,
@@ -264,16 +264,16 @@ def test_its_choices_hold(http: httpx.Client, network: Network, tmp_path: Path) 
     )
     made = ib.plan(frame, network, nested="replace", allow_removals=True)
     path = made.keep(tmp_path / "plan.json")
-    with pytest.raises(NotConfirmed, match=r"Acme \(A-1\): user Jim Williams \(U-2\)"):
+    with pytest.raises(ConfirmationRequiredError, match=r"Acme \(A-1\): user Jim Williams \(U-2\)"):
         again(path, network, yes=False)
     again(path, network)
     assert [one["id_from_network"] for one in acme(http)["users"]] == ["U-1"]
 
 
 @pytest.mark.parametrize("given", [{"nested": "merge"}, {"auto_ids": False}, {"sheet": "x"}], ids=str)
-def test_what_it_has_settled_is_not_given_again(edit: Preview, network: Network, given: dict[str, Any]) -> None:
+def test_what_it_has_settled_is_not_given_again(edit: Plan, network: Network, given: dict[str, Any]) -> None:
     """A choice beside a kept plan could only contradict it."""
-    with pytest.raises(PlanUnusable, match=f"--{next(iter(given)).replace('_', '-')}"):
+    with pytest.raises(PlanError, match=f"--{next(iter(given)).replace('_', '-')}"):
         ib.run(edit, network, **given)
 
 
@@ -285,9 +285,9 @@ def test_what_it_has_settled_is_not_given_again(edit: Preview, network: Network,
         pytest.param({"api_version": "2019-05-01"}, "2019-05-01", id="version"),
     ],
 )
-def test_another_network(edit: Preview, network: Network, tmp_path: Path, other: dict[str, Any], shown: str) -> None:
+def test_another_network(edit: Plan, network: Network, tmp_path: Path, other: dict[str, Any], shown: str) -> None:
     """A plan is for one network and one version; both are named, and nobody is asked for anything."""
-    with pytest.raises(PlanUnusable) as refused:
+    with pytest.raises(PlanError) as refused:
         again(edit.keep(tmp_path / "plan.json"), dataclasses.replace(network, **other))
     assert shown in str(refused.value)
     assert f"network 1234 at {network.base_url} (API version 2022-08-01)" in str(refused.value)
@@ -305,13 +305,13 @@ CHANGED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", CHANGED)
-def test_changed_since(edit: Preview, network: Network, http: httpx.Client, tmp_path: Path, name: str) -> None:
+def test_changed_since(edit: Plan, network: Network, http: httpx.Client, tmp_path: Path, name: str) -> None:
     """What has changed is told with the object's name, old and new; nothing is sent."""
     more, sentence = CHANGED[name]
     path = edit.keep(tmp_path / "plan.json")
     http.put("advertisers/A-1.json", json=ACME | more).raise_for_status()
     before = acme(http)
-    with pytest.raises(PlanUnusable, match="the platform has changed since") as refused:
+    with pytest.raises(PlanError, match="the platform has changed since") as refused:
         again(path, network)
     assert sentence in str(refused.value)
     assert refused.value.exit_code == 2
@@ -319,14 +319,14 @@ def test_changed_since(edit: Preview, network: Network, http: httpx.Client, tmp_
 
 
 @pytest.mark.parametrize("status", ["create", "refused"])
-def test_gone_since(edit: Preview, network: Network, http: httpx.Client, tmp_path: Path, status: str) -> None:
+def test_gone_since(edit: Plan, network: Network, http: httpx.Client, tmp_path: Path, status: str) -> None:
     """An advertiser that was deleted since is not created anew by the plan that was to change it."""
     whole = {**EDIT, "name": "Acme", "sites.1.id_from_network": "901"} if status == "create" else EDIT
     made = ib.plan(pd.DataFrame([whole]), network)
     assert made.counts == edit.counts
     path = made.keep(tmp_path / "plan.json")
     http.delete("advertisers/A-1.json").raise_for_status()
-    with pytest.raises(PlanUnusable, match=rf"row 2 \(Acme \(A-1\)\): update in the plan, {status} now"):
+    with pytest.raises(PlanError, match=rf"row 2 \(Acme \(A-1\)\): update in the plan, {status} now"):
         again(path, network)
     assert http.get("advertisers/A-1.json").status_code == 404
 
@@ -345,9 +345,14 @@ def test_a_number_changed_since(network: Network, http: httpx.Client, tmp_path: 
     made = ib.plan(pd.DataFrame([NUMBER | {"promo_number": number, "description": "Autumn sale"}]), network)
     path = made.keep(tmp_path / "plan.json")
     buy(http)
-    assert plan_diff.differences(plan_file.read(path), ib.plan(made.checked.sheets[0].sheet.frame, network).plan) == []
+    assert (
+        plan_diff.diff_plans(
+            plan_file.read_saved_plan(path), ib.plan(made.validated_book.sheets[0].sheet.frame, network).data
+        )
+        == []
+    )
     http.put(f"{NUMBERS}/{number}.json", json={"description": "Sale", "media_type": "Online: Display"})
-    with pytest.raises(PlanUnusable, match=f"promo number {number}: description was 'Spring sale' and is 'Sale' now"):
+    with pytest.raises(PlanError, match=f"promo number {number}: description was 'Spring sale' and is 'Sale' now"):
         again(path, network)
 
 
@@ -365,7 +370,7 @@ def test_a_kept_plan_buys_once(network: Network, tmp_path: Path, box: Sandbox) -
     path = ib.plan(frame, network).keep(tmp_path / "plan.json")
     again(path, network)
     for source in (path, frame):
-        with pytest.raises(NotConfirmed, match="done already"):
+        with pytest.raises(ConfirmationRequiredError, match="done already"):
             again(source, network)
     assert len(box.store.ledger) == 2
     again(path, network, again=True)
@@ -392,11 +397,11 @@ def test_rows_with_errors_are_not_sent(network: Network, tmp_path: Path, box: Sa
     ],
 )
 def test_what_was_written_into_it_is_never_sent(
-    edit: Preview, network: Network, tmp_path: Path, place: tuple[Any, ...], value: Any
+    edit: Plan, network: Network, tmp_path: Path, place: tuple[Any, ...], value: Any
 ) -> None:
     """The file's own steps are compared, not sent: one that was changed by hand is refused."""
     path = edit.keep(tmp_path / "plan.json")
     path.write_text(json.dumps(_with(json.loads(path.read_text()), place, value)))
-    with pytest.raises(PlanUnusable):
+    with pytest.raises(PlanError):
         again(path, network)
-    assert ib.plan(pd.DataFrame([EDIT]), network).plan.steps == edit.plan.steps
+    assert ib.plan(pd.DataFrame([EDIT]), network).data.steps == edit.data.steps

@@ -12,20 +12,20 @@ import pandas as pd
 import pytest
 
 import invoca_bulk as ib
-from invoca_bulk.config.options import NESTED
-from invoca_bulk.errors import OutputUnwritable, SheetInvalid
+from invoca_bulk.config.options import NESTED_MODES
+from invoca_bulk.errors import InvalidSheetError, OutputError
 from invoca_bulk.planning import REFUSED, UNCHANGED
 from invoca_bulk.reports import plan_report
-from invoca_bulk.reports.plan_report import ACTIONS, BLANK
+from invoca_bulk.reports.plan_report import ACTION_STYLES, BLANK
 from invoca_bulk.reports.xlsx import FORMATS, Style
-from invoca_bulk.schema import REMOVE, Action
+from invoca_bulk.schema import REMOVE_ACTION, Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from invoca_bulk.config.settings import Network
-    from invoca_bulk.reports.plan_report import Preview
+    from invoca_bulk.reports.plan_report import Plan
     from invoca_bulk.sandbox_server import Sandbox
 
 NUMBER = {
@@ -91,7 +91,7 @@ def world(put: Callable[..., None]) -> dict[str, pd.DataFrame]:
 
 
 @pytest.fixture
-def made(world: dict[str, pd.DataFrame], network: Network) -> Preview:
+def made(world: dict[str, pd.DataFrame], network: Network) -> Plan:
     return ib.plan(world, network)
 
 
@@ -100,10 +100,10 @@ def made(world: dict[str, pd.DataFrame], network: Network) -> Preview:
 
 def test_actions_are_total() -> None:
     """Each thing that a plan says of a row has its place in the counts, and its colour."""
-    assert set(ACTIONS) == {*Action, REMOVE, UNCHANGED, REFUSED}
+    assert set(ACTION_STYLES) == {*Action, REMOVE_ACTION, UNCHANGED, REFUSED}
 
 
-def test_rows(made: Preview) -> None:
+def test_rows(made: Plan) -> None:
     """Each row says what is done with it and to what; a quantity is written out."""
     frame = made.rows
     assert list(frame.columns) == ["sheet", "row", "action", "object", "error", "fix"]
@@ -123,7 +123,7 @@ def test_rows(made: Preview) -> None:
     assert refused["fix"]
 
 
-def test_changes(made: Preview) -> None:
+def test_changes(made: Plan) -> None:
     """Each field that changes stands with what it was and what it will be; of equal rows once."""
     frame = made.changes
     assert list(frame.columns) == ["sheet", "row", "action", "object", "part", "column", "old", "new"]
@@ -138,19 +138,19 @@ def test_changes(made: Preview) -> None:
     ]
 
 
-def test_removals(made: Preview) -> None:
+def test_removals(made: Plan) -> None:
     """Each user that goes is named, with the advertiser that loses it."""
     assert made.removals.to_dict("records") == [
         {"sheet": "users", "row": 3, "what": "user Jim Williams (U-2)", "of": "Acme (A-1)"}
     ]
 
 
-def test_counts(made: Preview) -> None:
+def test_counts(made: Plan) -> None:
     """The sentence counts every row once, and the requests; an advertiser with its users is one."""
     assert made.counts == {"create": 4, "update": 2, "delete": 1, "remove": 1, "unchanged": 1, "refused": 1}
     assert made.summary == "10 rows: 4 create, 2 update, 1 delete, 1 remove, 1 unchanged, 1 refused; 6 requests."
     assert made.summary in repr(made)
-    assert made.numbers == {"A-100 / C-100": 3, "A-100 / C-100 / F-1": 1}
+    assert made.new_numbers_by_campaign == {"A-100 / C-100": 3, "A-100 / C-100 / F-1": 1}
 
 
 @pytest.mark.parametrize(
@@ -177,14 +177,14 @@ def test_results_of_a_rehearsal_are_refused(box: Sandbox) -> None:
     """Made-up numbers do not pass for done ones, in a plan as little as in a run."""
     results = ib.run(pd.DataFrame([NUMBER]), box, progress=False)
     elsewhere = ib.Network(network_id="1", token="t", base_url="https://other.invalid")
-    with pytest.raises(SheetInvalid, match="rehearsal"):
+    with pytest.raises(InvalidSheetError, match="rehearsal"):
         ib.plan(results, elsewhere)
 
 
 # In a terminal
 
 
-def test_lines(made: Preview) -> None:
+def test_lines(made: Plan) -> None:
     """Counts, what cannot be undone by place and name, the changes with old and new, and what is refused."""
     assert made.lines() == [
         made.summary,
@@ -259,7 +259,7 @@ def looks(row: Any) -> list[tuple[str, Style]]:
     ]
 
 
-def test_workbook(made: Preview, tmp_path: Path) -> None:
+def test_workbook(made: Plan, tmp_path: Path) -> None:
     """A line a change, old beside new, coloured as people read them; the header stays in sight and has filters."""
     page = openpyxl.load_workbook(made.save(tmp_path / "plan.xlsx"))["plan"]
     header = [cell.value for cell in page[1]]
@@ -281,7 +281,7 @@ def test_workbook(made: Preview, tmp_path: Path) -> None:
     assert lines[9:11] == [created, created]
 
 
-def test_summary_page(made: Preview, tmp_path: Path) -> None:
+def test_summary_page(made: Plan, tmp_path: Path) -> None:
     """The second page says where, how, how much, and what cannot be undone."""
     page = openpyxl.load_workbook(made.save(tmp_path / "plan.xlsx"))["summary"]
     told = [(first, second) for first, second in page.iter_rows(values_only=True) if first]
@@ -300,10 +300,10 @@ def test_summary_page(made: Preview, tmp_path: Path) -> None:
 
 def test_ways_are_total() -> None:
     """The summary can tell each way to treat users and sites."""
-    assert set(plan_report._NESTED) == set(NESTED)  # noqa: SLF001  the table itself
+    assert set(plan_report._NESTED_HELP) == set(NESTED_MODES)  # noqa: SLF001  the table itself
 
 
-def test_csv(made: Preview, tmp_path: Path) -> None:
+def test_csv(made: Plan, tmp_path: Path) -> None:
     """CSV has the lines of the first page, all equally long."""
     frame = pd.read_csv(made.save(tmp_path / "plan.csv"), dtype=str, keep_default_na=False)
     assert list(frame["action"]).count("create") == 6
@@ -323,15 +323,15 @@ def test_the_sheet_is_never_overwritten(network: Network, tmp_path: Path) -> Non
     pd.DataFrame([NUMBER]).to_csv(tmp_path / "sheet.csv", index=False)
     made = ib.plan(tmp_path / "sheet.csv", network)
     before = (tmp_path / "sheet.csv").read_bytes()
-    with pytest.raises(OutputUnwritable, match="never overwritten"):
+    with pytest.raises(OutputError, match="never overwritten"):
         made.save(tmp_path / "sheet.csv")
     assert (tmp_path / "sheet.csv").read_bytes() == before
 
 
-def test_more_lines_than_a_worksheet_holds(made: Preview, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_lines_than_a_worksheet_holds(made: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said, with the way out: CSV."""
     monkeypatch.setattr("invoca_bulk.reports.xlsx.MAX_ROWS", 5)
-    with pytest.raises(OutputUnwritable, match=r"Write it as \.csv"):
+    with pytest.raises(OutputError, match=r"Write it as \.csv"):
         made.save(tmp_path / "plan.xlsx")
     assert made.save(tmp_path / "plan.csv").exists()
 
@@ -339,7 +339,7 @@ def test_more_lines_than_a_worksheet_holds(made: Preview, tmp_path: Path, monkey
 # For programs
 
 
-def test_json(made: Preview) -> None:
+def test_json(made: Plan) -> None:
     """Everything is in it: counts, what cannot be undone, and each row with its changes."""
     told = json.loads(json.dumps(made.to_json()))
     assert told["counts"] == made.counts
@@ -362,7 +362,7 @@ def test_hostile_texts(network: Network, tmp_path: Path, text: str) -> None:
     assert made.keep(tmp_path / "plan.json").exists()
 
 
-def test_no_secret_gets_out(made: Preview, box: Sandbox, tmp_path: Path) -> None:
+def test_no_secret_gets_out(made: Plan, box: Sandbox, tmp_path: Path) -> None:
     """Neither our token nor one of the platform's is in anything that a plan shows or writes."""
     advertisers = box.store.networks[box.network_id].advertisers.values()
     secrets = {vars(one)["values"]["oauth_refresh_token"] for one in advertisers} | {box.token}
@@ -383,10 +383,10 @@ def test_a_thousand_advertisers_are_one_list(box: Sandbox, network: Network) -> 
     for number in range(1000):
         box.store.add_advertiser(f"A-{number}")
     frame = pd.DataFrame({"id_from_network": [f"A-{number}" for number in range(1000)]})
-    before = box.store.requests
+    before = box.store.request_count
     made = ib.plan(frame.assign(web_integration_phone_number="8005550100"), network)
     assert made.counts == {"update": 1000}
-    assert box.store.requests - before <= 2
+    assert box.store.request_count - before <= 2
 
 
 def test_a_thousand_numbers_are_a_list_a_campaign(box: Sandbox, network: Network, http: httpx.Client) -> None:
@@ -398,7 +398,7 @@ def test_a_thousand_numbers_are_a_list_a_campaign(box: Sandbox, network: Network
         answer = http.post(f"advertisers/A-100/advertiser_campaigns/{campaign}/promo_numbers.json", json=body)
         row = NUMBER | {"advertiser_campaign_id_from_network": campaign, "description": "new"}
         rows.append(row | {"promo_number": answer.json()["promo_number"]})
-    before = box.store.requests
+    before = box.store.request_count
     made = ib.plan(pd.DataFrame(rows), network)
     assert made.counts == {"update": 1000}
-    assert box.store.requests - before <= 21
+    assert box.store.request_count - before <= 21

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import invoca_bulk as ib
-from invoca_bulk.errors import NotConfirmed, SheetInvalid
+from invoca_bulk.errors import ConfirmationRequiredError, InvalidSheetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,7 @@ def test_an_own_id_that_exists_is_refused_by_the_plan(box: Any, requests_frame: 
     """The platform is asked first; the row that insists on `create` is `invalid`, and names the number with the id."""
     first = ib.run(requests_frame(1, id_from_network="mine"), box, progress=False)
     frame = requests_frame(2, id_from_network=["mine", "other"], action="create")
-    with pytest.raises(SheetInvalid, match=first["promo_number"].iloc[0]):
+    with pytest.raises(InvalidSheetError, match=first["promo_number"].iloc[0]):
         ib.run(frame, box, progress=False)
     assert len(box.store.ledger) == 1
     results = ib.run(frame, box, progress=False, skip_invalid=True)
@@ -98,7 +98,7 @@ def test_a_campaign_that_does_not_exist_is_refused_by_the_plan(requests_frame: R
         frame = requests_frame(
             2, advertiser_id_from_network="A-100", advertiser_campaign_id_from_network=["C-100", "C-9"]
         )
-        with pytest.raises(SheetInvalid, match="does not know where this row goes"):
+        with pytest.raises(InvalidSheetError, match="does not know where this row goes"):
             ib.run(frame, box, progress=False)
         assert box.store.ledger == []
 
@@ -155,10 +155,10 @@ def test_csv_is_safe_and_comes_back(box: Any, requests_frame: Requests, tmp_path
 
 def test_numbers_of_a_real_network_are_confirmed(network: Any, box: Any, requests_frame: Requests) -> None:
     """Without a yes, and with nobody to ask, nothing is bought; with it everything is."""
-    with pytest.raises(NotConfirmed, match="the sheet buys 3 promo numbers on network 1234"):
+    with pytest.raises(ConfirmationRequiredError, match="the sheet buys 3 promo numbers on network 1234"):
         ib.run(requests_frame(3), network, confirm=None, progress=False)
     asked: list[str] = []
-    with pytest.raises(NotConfirmed, match="not confirmed"):
+    with pytest.raises(ConfirmationRequiredError, match="not confirmed"):
         ib.run(requests_frame(3), network, confirm=lambda text: bool(asked.append(text)), progress=False)
     assert "costs money" in asked[0]
     assert box.store.ledger == []

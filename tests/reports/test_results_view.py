@@ -12,7 +12,7 @@ import pytest
 
 import invoca_bulk as ib
 from invoca_bulk.reports import results_view
-from invoca_bulk.reports.html import MAX_SHOWN
+from invoca_bulk.reports.html import MAX_ROWS_SHOWN
 from invoca_bulk.sandbox_server import Sandbox
 from invoca_bulk.schema.result_columns import OUTCOME_HELP, Outcome
 from tests.examples import GOOD, frame_of
@@ -68,7 +68,7 @@ def test_a_report_of_many_issues_shows_errors_first() -> None:
     """Two hundred rows, and where the others are."""
     rows = [{"description": f" {number}"} for number in range(300)]
     page = page_of(ib.validate(frame_of(*rows, {"quantity": "0"})))
-    assert rows_of(page) == MAX_SHOWN
+    assert rows_of(page) == MAX_ROWS_SHOWN
     assert '200 of 301 rows shown; all are in the workbook: report.save("annotated.xlsx") .' in page.text
     assert page.text.index("✗ Error quantity") < page.text.index("▲ Warning description")
 
@@ -169,7 +169,7 @@ def test_every_outcome_is_explained(outcome: Outcome) -> None:
     assert meaning in page_of(view).text
     assert meaning in repr(view)
     assert (advice.split("`")[0].strip() in page_of(view).text) is (advice != "Nothing.")
-    assert outcome in results_view.STYLES
+    assert outcome in results_view.OUTCOME_STYLES
 
 
 def test_rows_that_no_run_has_seen_are_counted_apart() -> None:

@@ -11,46 +11,46 @@ import pytest
 from openpyxl.utils import get_column_letter
 
 from invoca_bulk import sheets
-from invoca_bulk.errors import OutputUnwritable
+from invoca_bulk.errors import OutputError
 from invoca_bulk.reports import templates
-from invoca_bulk.reports.xlsx import Cell, text_of
+from invoca_bulk.reports.xlsx import Cell, cell_text
 from invoca_bulk.schema import (
     ADVERTISERS,
     API_VERSIONS,
     DEFAULT_API_VERSION,
     PROMO_NUMBERS,
     RESOURCES,
-    SHEETS,
+    SHEET_RESOURCES,
     Action,
     Role,
     paths,
 )
-from invoca_bulk.sheets.csv_safety import restore_csv_text
+from invoca_bulk.sheets.csv_safety import unescape_formula
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from openpyxl.worksheet.worksheet import Worksheet
 
-    from invoca_bulk.reports.xlsx import Page
+    from invoca_bulk.reports.xlsx import WorksheetSpec
     from invoca_bulk.schema import Field, Resource, Rule
     from invoca_bulk.schema.issue_catalog import Problem
 
 COMMITTED = Path(__file__).parents[2] / "templates"
 
 every_resource = pytest.mark.parametrize("resource", RESOURCES.values(), ids=list(RESOURCES))
-every_sheet = pytest.mark.parametrize("sheet", SHEETS.values(), ids=list(SHEETS))
+every_sheet = pytest.mark.parametrize("sheet", SHEET_RESOURCES.values(), ids=list(SHEET_RESOURCES))
 every_version = pytest.mark.parametrize("version", API_VERSIONS)
 
 
-def page(sheet: Resource, version: str = DEFAULT_API_VERSION) -> Page:
+def page(sheet: Resource, version: str = DEFAULT_API_VERSION) -> WorksheetSpec:
     """The page of a resource or a part."""
-    [whole] = [one for one in RESOURCES.values() if sheet in (one, *one.parts)]
-    return next(one for one in templates.template(whole, version=version) if one.name == sheet.name)
+    [whole] = [one for one in RESOURCES.values() if sheet in (one, *one.subresources)]
+    return next(one for one in templates.build_template(whole, version=version) if one.name == sheet.name)
 
 
 def header(sheet: Resource, version: str = DEFAULT_API_VERSION) -> list[str]:
-    return [text_of(cell) for cell in page(sheet, version).header]
+    return [cell_text(cell) for cell in page(sheet, version).header]
 
 
 def opened(resource: Resource, folder: Path, **options: Any) -> openpyxl.Workbook:
@@ -61,10 +61,10 @@ def opened(resource: Resource, folder: Path, **options: Any) -> openpyxl.Workboo
 @every_version
 def test_columns(sheet: Resource, version: str) -> None:
     """A sheet has the columns that can be filled in and that the version knows, once, in the table's order."""
-    columns = [sheet.column(title) for title in header(sheet, version)]
+    columns = [sheet.column_for(title) for title in header(sheet, version)]
     fields = [column.field for column in columns if column]
     assert len(fields) == len(columns) == len(set(header(sheet, version)))
-    assert all(one.known_in(version) and one.role != Role.RESULT for one in fields)
+    assert all(one.is_known_in(version) and one.role != Role.RESULT for one in fields)
     assert not any(one.read_only or one.secret for one in fields)
     order = [sheet.fields.index(one) for one in fields]
     assert order == sorted(order)
@@ -96,7 +96,7 @@ def test_columns_of_promo_numbers() -> None:
 
 def test_columns_of_advertisers() -> None:
     """The sheets of advertisers, as an analyst finds them; only the users' flags are left out here."""
-    sites, users = ADVERTISERS.parts
+    sites, users = ADVERTISERS.subresources
     assert header(ADVERTISERS) == [
         "action",
         "id_from_network",
@@ -124,17 +124,17 @@ def test_version_decides() -> None:
     """Columns that a version does not know are not in its template."""
     assert "id_from_network" not in header(PROMO_NUMBERS, "2017-09-01")
     assert "promo_number_looks_like" not in header(PROMO_NUMBERS, "2026-02-01")
-    assert "notify_on_performance_notifications" not in header(ADVERTISERS.parts[1], "2026-02-01")
+    assert "notify_on_performance_notifications" not in header(ADVERTISERS.subresources[1], "2026-02-01")
 
 
 def values_of(sheet: Resource, titles: Sequence[str], row: Sequence[str | Cell]) -> dict[str, Any]:
     """What the cells of an example mean; none is cleaned on the way."""
     values: dict[str, Any] = {}
     for title, cell in zip(titles, row, strict=True):
-        column = sheet.column(title)
+        column = sheet.column_for(title)
         assert column
-        if text_of(cell):
-            reading = column.field.kind.read(text_of(cell))
+        if cell_text(cell):
+            reading = column.field.field_type.parse_cell(cell_text(cell))
             assert reading.warning is None
             values[column.path] = reading.value
     return values
@@ -142,7 +142,9 @@ def values_of(sheet: Resource, titles: Sequence[str], row: Sequence[str | Cell])
 
 def broken(rules: Iterable[Rule], values: dict[str, Any]) -> list[Problem]:
     """What the rules find, each of which sees its own fields only."""
-    seen = [({path: one for path, one in values.items() if paths.pattern(path) in rule.fields}, rule) for rule in rules]
+    seen = [
+        ({path: one for path, one in values.items() if paths.to_pattern(path) in rule.fields}, rule) for rule in rules
+    ]
     return [problem for own, rule in seen for problem in rule.check(own)]
 
 
@@ -152,12 +154,12 @@ def test_examples_are_valid(sheet: Resource, version: str) -> None:
     """Every example row is one that validation takes without a word."""
     titles = header(sheet, version)
     required = {
-        title for title in titles if (column := sheet.column(title)) and Action.CREATE in column.field.required_on
+        title for title in titles if (column := sheet.column_for(title)) and Action.CREATE in column.field.required_on
     }
     for row in page(sheet, version).rows:
         values = values_of(sheet, titles, row)
         assert required <= values.keys()
-        assert broken([rule for rule in sheet.rules if not rule.whole], values) == []
+        assert broken([rule for rule in sheet.rules if not rule.needs_whole_object], values) == []
 
 
 @every_resource
@@ -180,7 +182,9 @@ def test_examples_belong_together(tmp_path: Path) -> None:
 
 def test_examples_show_every_way() -> None:
     """The examples show a toll-free number and each way to ask for a local one."""
-    rows = [dict(zip(header(PROMO_NUMBERS), row, strict=True)) for row in templates.template(PROMO_NUMBERS)[0].rows]
+    rows = [
+        dict(zip(header(PROMO_NUMBERS), row, strict=True)) for row in templates.build_template(PROMO_NUMBERS)[0].rows
+    ]
     ways = {name for row in rows for name in row if name.startswith("local_center.") and row[name]}
     assert ways == {f"local_center.{name}" for name in ("tn_prefix", "zipcode", "city", "state")}
     assert any(not any(row[name] for name in ways) for row in rows)
@@ -189,8 +193,8 @@ def test_examples_show_every_way() -> None:
 def test_without_examples() -> None:
     """A template without examples has the headers only."""
     for resource in RESOURCES.values():
-        *tables, _ = templates.template(resource, examples=False)
-        assert [list(one.rows) for one in tables] == [[]] * (1 + len(resource.parts))
+        *tables, _ = templates.build_template(resource, examples=False)
+        assert [list(one.rows) for one in tables] == [[]] * (1 + len(resource.subresources))
 
 
 @every_sheet
@@ -198,7 +202,7 @@ def test_header_notes(sheet: Resource) -> None:
     """Each header has a note that says whether it is required and what it means, and the colour says the first too."""
     for cell in page(sheet).header:
         assert isinstance(cell, Cell)
-        column = sheet.column(cell.text)
+        column = sheet.column_for(cell.text)
         assert column
         required = Action.CREATE in column.field.required_on
         assert cell.note.startswith("Required." if required else "Optional.")
@@ -210,7 +214,7 @@ def is_dropdown(rule: Any, field: Field, lists: Worksheet) -> None:
     assert rule.type == "list"
     cells = lists[rule.formula1.split("!")[1].replace("$", "")]
     cells = cells if isinstance(cells, tuple) else ((cells,),)
-    assert tuple(one.value for (one,) in cells) == field.kind.choices
+    assert tuple(one.value for (one,) in cells) == field.field_type.choices
     assert (rule.errorStyle == "warning") == field.clearable  # [] can be typed where it means something
 
 
@@ -218,12 +222,12 @@ def is_dropdown(rule: Any, field: Field, lists: Worksheet) -> None:
 def test_dropdowns(resource: Resource, tmp_path: Path) -> None:
     """Each column with a closed set of values has a dropdown with all of them, on many rows."""
     book = opened(resource, tmp_path)
-    for one in (resource, *resource.parts):
+    for one in (resource, *resource.subresources):
         rules = {str(rule.sqref): rule for rule in book[one.name].data_validations.dataValidation}
         for number, title in enumerate(header(one), 1):
-            column = one.column(title)
+            column = one.column_for(title)
             assert column
-            if column.field.kind.choices:
+            if column.field.field_type.choices:
                 letter = get_column_letter(number)
                 is_dropdown(rules[f"{letter}2:{letter}10001"], column.field, book["lists"])
     assert book["lists"].sheet_state == "hidden"
@@ -242,7 +246,7 @@ def test_limits(tmp_path: Path) -> None:
 def test_looks(resource: Resource, tmp_path: Path) -> None:
     """The sheets to fill in come first, their headers stay in sight, and all of their cells are text."""
     book = opened(resource, tmp_path)
-    names = [one.name for one in (resource, *resource.parts)]
+    names = [one.name for one in (resource, *resource.subresources)]
     assert book.sheetnames == [*names, "instructions", "lists"]
     for name in names:
         sheet = book[name]
@@ -256,9 +260,9 @@ def test_looks(resource: Resource, tmp_path: Path) -> None:
 def test_instructions(resource: Resource, tmp_path: Path) -> None:
     """The instructions name every column of each sheet with its help, what blank and [] mean, and the next commands."""
     rows = [[str(cell.value or "") for cell in row] for row in opened(resource, tmp_path)["instructions"]]
-    for one in (resource, *resource.parts):
+    for one in (resource, *resource.subresources):
         for title in header(one):
-            column = one.column(title)
+            column = one.column_for(title)
             assert column
             required = "required" if Action.CREATE in column.field.required_on else ""
             assert [title, required, column.field.help] in [[row[0], row[1], row[4]] for row in rows]
@@ -283,8 +287,8 @@ def test_instructions(resource: Resource, tmp_path: Path) -> None:
 )
 def test_instructions_of_advertisers(words: str) -> None:
     """The instructions say how three sheets work together, what an update keeps, and how to see it beforehand."""
-    page = templates.template(ADVERTISERS)[-1]
-    assert words in "\n".join(text_of(cell) for row in [page.header, *page.rows] for cell in row[:1])
+    page = templates.build_template(ADVERTISERS)[-1]
+    assert words in "\n".join(cell_text(cell) for row in [page.header, *page.rows] for cell in row[:1])
 
 
 @pytest.mark.parametrize(
@@ -292,27 +296,27 @@ def test_instructions_of_advertisers(words: str) -> None:
 )
 def test_titles_of_the_instructions(title: str) -> None:
     """The titles that the instructions give as examples are known."""
-    assert title in templates.ABOUT["advertisers"].rows
-    assert ADVERTISERS.column(title)
+    assert title in templates.TEMPLATE_TEXTS["advertisers"].rows_help
+    assert ADVERTISERS.column_for(title)
 
 
 def test_every_resource_is_explained() -> None:
     """No resource lacks its lines in the instructions."""
-    assert templates.ABOUT.keys() == RESOURCES.keys()
+    assert templates.TEMPLATE_TEXTS.keys() == RESOURCES.keys()
 
 
 def written(path: Path) -> list[list[str]]:
     """The rows of a CSV file, as Excel reads it."""
     assert path.read_bytes().startswith(b"\xef\xbb\xbf")
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        return [[restore_csv_text(cell) for cell in row] for row in csv.reader(stream)]
+        return [[unescape_formula(cell) for cell in row] for row in csv.reader(stream)]
 
 
 def test_csv(tmp_path: Path) -> None:
     """A CSV template has the header and the examples."""
     first, *rows = written(templates.write_template(PROMO_NUMBERS, tmp_path / "template.CSV"))
     assert first == header(PROMO_NUMBERS)
-    assert rows == [[text_of(cell) for cell in row] for row in page(PROMO_NUMBERS).rows]
+    assert rows == [[cell_text(cell) for cell in row] for row in page(PROMO_NUMBERS).rows]
 
 
 def test_csv_of_advertisers(tmp_path: Path) -> None:
@@ -320,7 +324,8 @@ def test_csv_of_advertisers(tmp_path: Path) -> None:
     first, *rows = written(templates.write_template(ADVERTISERS, tmp_path / "template.csv"))
     own = header(ADVERTISERS)
     parts = {
-        one.name: [title for title in header(one) if title != "advertiser_id_from_network"] for one in ADVERTISERS.parts
+        one.name: [title for title in header(one) if title != "advertiser_id_from_network"]
+        for one in ADVERTISERS.subresources
     }
     assert first == own + [f"{name}.{number}.{title}" for name in parts for number in (1, 2) for title in parts[name]]
     for title in (
@@ -333,7 +338,7 @@ def test_csv_of_advertisers(tmp_path: Path) -> None:
     for row, example in zip(rows, ADVERTISERS.examples, strict=True):
         cells = dict(zip(first, row, strict=True))
         assert {title: cells[title] for title in example} == example
-        for part in ADVERTISERS.parts:
+        for part in ADVERTISERS.subresources:
             children = [one for one in part.examples if one["advertiser_id_from_network"] == example["id_from_network"]]
             for number, child in enumerate(children, 1):
                 assert {
@@ -354,7 +359,7 @@ def test_csv_without_examples(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["template.xls", "template.txt", "template"])
 def test_other_endings(tmp_path: Path, name: str) -> None:
     """A name that says no format is refused, and nothing is written."""
-    with pytest.raises(OutputUnwritable, match=r"\.xlsx or \.csv"):
+    with pytest.raises(OutputError, match=r"\.xlsx or \.csv"):
         templates.write_template(PROMO_NUMBERS, tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from invoca_bulk import sheets, validation
-from invoca_bulk.errors import OutputUnwritable
+from invoca_bulk.errors import OutputError
 from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.reports.xlsx import FORMATS, Style
 from invoca_bulk.schema import DEFAULT_API_VERSION
@@ -102,7 +102,7 @@ def test_sheet_is_a_copy(report: Report) -> None:
     sheet = sheet_of(report)
     sheet["description"] = "changed"
     assert sheet_of(report)["description"].iloc[0] == "Spring sale"
-    assert COLUMNS[0] not in report.checked.sheets[0].sheet.frame.columns
+    assert COLUMNS[0] not in report.validated_book.sheets[0].sheet.frame.columns
 
 
 def test_annotated_again(report: Report) -> None:
@@ -117,23 +117,23 @@ def test_annotated_again(report: Report) -> None:
 
 def test_lines(report: Report) -> None:
     """Lines say where, what and what to do; what did not fit is counted."""
-    assert report.lines(2) == [
+    assert report.issue_lines(2) == [
         f"  row 2, media_type: {CHOICE}",
         f"  row 2, local_center.zipcode: {ZERO_LOST}",
         "  … and 1 more",
     ]
-    assert len(report.lines(3)) == 3
-    assert report.lines(3, "warning")[:2] == [
+    assert len(report.issue_lines(3)) == 3
+    assert report.issue_lines(3, "warning")[:2] == [
         "  header, notes: The column 'notes' is not known; it is carried through to the results and not sent.",
         "  row 3: The rows 3, 4 are identical; each of them buys a number.",
     ]
-    assert report_of(frame_of({})).lines(5) == []
+    assert report_of(frame_of({})).issue_lines(5) == []
 
 
 def test_lines_about_the_sheet() -> None:
     """What is about no row and no column is said of the sheet."""
     text = "\n".join([",".join(GOOD), ",".join(GOOD.values()), "", "A,C,d,Online: Display"])
-    assert report_of(text.encode()).lines(1, "warning") == ["  sheet: 1 blank row(s) were skipped."]
+    assert report_of(text.encode()).issue_lines(1, "warning") == ["  sheet: 1 blank row(s) were skipped."]
 
 
 def test_repr(report: Report) -> None:
@@ -314,8 +314,8 @@ def test_what_a_workbook_cannot_hold_is_refused_at_once(
     report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sheet beyond Excel's rows says so before a minute of writing, and goes to CSV."""
-    monkeypatch.setattr("invoca_bulk.reports.xlsx.MAX_ROWS", len(report.checked.sheets[0].sheet.frame))
-    with pytest.raises(OutputUnwritable, match=r"The sheet has 4 rows .*too many for a workbook. Use a name with .csv"):
+    monkeypatch.setattr("invoca_bulk.reports.xlsx.MAX_ROWS", len(report.validated_book.sheets[0].sheet.frame))
+    with pytest.raises(OutputError, match=r"The sheet has 4 rows .*too many for a workbook. Use a name with .csv"):
         report.save(tmp_path / "annotated.xlsx")
     assert list(tmp_path.iterdir()) == []
     assert report.save(tmp_path / "annotated.csv").exists()
@@ -333,7 +333,7 @@ def test_csv(report: Report, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["annotated", "annotated.xls", "annotated.txt"])
 def test_other_formats(report: Report, name: str, tmp_path: Path) -> None:
     """A format that cannot be written is refused, and no file appears."""
-    with pytest.raises(OutputUnwritable, match=r"\.xlsx or \.csv"):
+    with pytest.raises(OutputError, match=r"\.xlsx or \.csv"):
         report.save(tmp_path / name)
     assert not list(tmp_path.glob("annotated*"))
 
@@ -342,8 +342,8 @@ def test_not_over_the_input(report: Report, tmp_path: Path) -> None:
     """The annotated sheet never replaces the file that was checked."""
     path = report.save(tmp_path / "requests.xlsx")
     before = path.read_bytes()
-    with pytest.raises(OutputUnwritable):
-        report.save(path, not_over=[path])
+    with pytest.raises(OutputError):
+        report.save(path, protected_paths=[path])
     assert path.read_bytes() == before
 
 
@@ -387,11 +387,11 @@ def test_sheets(several: Report) -> None:
 
 def test_lines_of_several(several: Report) -> None:
     """Lines say which sheet they are about."""
-    (line,) = several.lines(5)
+    (line,) = several.issue_lines(5)
     assert line.startswith(f"  users row 2, contact_phone_number: {BAD_USER}")
     frames = book_of() | {"users": book_of()["users"].assign(notes="x")}
     report = Report(validation.validate(sheets.load(frames), version=DEFAULT_API_VERSION))
-    assert report.lines(5, "warning")[0].startswith("  users header, notes: ")
+    assert report.issue_lines(5, "warning")[0].startswith("  users header, notes: ")
 
 
 def test_workbook_of_several(several: Report, tmp_path: Path) -> None:
@@ -412,10 +412,12 @@ def test_several_read_again(several: Report, tmp_path: Path) -> None:
     path = several.save(tmp_path / "annotated.xlsx")
     again = Report(validation.validate(sheets.load(path), version=DEFAULT_API_VERSION))
     pd.testing.assert_frame_equal(again.issues, several.issues)
-    assert [one.sheet.name for one in again.checked.sheets] == [one.sheet.name for one in several.checked.sheets]
+    assert [one.sheet.name for one in again.validated_book.sheets] == [
+        one.sheet.name for one in several.validated_book.sheets
+    ]
 
 
 def test_several_need_a_workbook(several: Report, tmp_path: Path) -> None:
     """A CSV file holds one table; several are refused, with what to do."""
-    with pytest.raises(OutputUnwritable, match=r"\.xlsx"):
+    with pytest.raises(OutputError, match=r"\.xlsx"):
         several.save(tmp_path / "annotated.csv")

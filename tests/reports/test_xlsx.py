@@ -17,9 +17,9 @@ import python_calamine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoca_bulk.errors import OutputUnwritable
+from invoca_bulk.errors import OutputError
 from invoca_bulk.reports import xlsx
-from invoca_bulk.reports.xlsx import Cell, Choices, Limits, Page, Style
+from invoca_bulk.reports.xlsx import Cell, Dropdown, IntegerRange, Style, WorksheetSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
 
 
-def page(*rows: Sequence[str | Cell], **changes: Any) -> Page:
-    return Page(**({"name": "sheet", "header": ["a", "b"], "rows": rows} | changes))
+def page(*rows: Sequence[str | Cell], **changes: Any) -> WorksheetSpec:
+    return WorksheetSpec(**({"name": "sheet", "header": ["a", "b"], "rows": rows} | changes))
 
 
-def written(*pages: Page) -> bytes:
+def written(*pages: WorksheetSpec) -> bytes:
     stream = io.BytesIO()
-    xlsx.write(stream, pages)
+    xlsx.write_workbook(stream, pages)
     return stream.getvalue()
 
 
-def opened(*pages: Page) -> openpyxl.Workbook:
+def opened(*pages: WorksheetSpec) -> openpyxl.Workbook:
     return openpyxl.load_workbook(io.BytesIO(written(*pages)))
 
 
-def first(*pages: Page) -> Worksheet:
+def first(*pages: WorksheetSpec) -> Worksheet:
     return opened(*pages).worksheets[0]
 
 
-def texts(*pages: Page) -> list[list[Any]]:
+def texts(*pages: WorksheetSpec) -> list[list[Any]]:
     """The first sheet's cells as calamine reads them."""
     return python_calamine.load_workbook(io.BytesIO(written(*pages))).get_sheet_by_index(0).to_python()
 
@@ -121,9 +121,9 @@ def test_long_text(text: str, kept: str) -> None:
         assert value == text
     else:
         assert value.startswith("#TOO_LONG! " + kept[:16_000])
-        assert value.endswith(xlsx.CUT_MARK)
+        assert value.endswith(xlsx.TRUNCATION_MARK)
         assert len(value.encode("utf-16-le")) <= 2 * 32_767
-    assert sheet["B2"].comment.text == kept + xlsx.CUT_MARK * (len(text) > len(kept))
+    assert sheet["B2"].comment.text == kept + xlsx.TRUNCATION_MARK * (len(text) > len(kept))
 
 
 @pytest.mark.parametrize("style", Style)
@@ -161,7 +161,7 @@ def test_too_many_notes() -> None:
     notes = [cell.comment.text for cells in sheet for cell in cells if cell.comment]
     assert len(notes) == xlsx.MAX_NOTES == 5_000
     assert set(notes[:-1]) == {"wrong"}
-    assert notes[-1] == f"wrong\n\n{xlsx.NOTES_END}"
+    assert notes[-1] == f"wrong\n\n{xlsx.NOTES_LIMIT_TEXT}"
     assert sheet["J502"].fill.fgColor.rgb == "FFFFC7CE"
 
 
@@ -193,7 +193,7 @@ def test_empty_cells_are_text() -> None:
 def test_dropdowns() -> None:
     """A dropdown can be longer than Excel's 255 characters: it takes its choices from a hidden sheet."""
     many = tuple(f"a choice with a long text, number {number}" for number in range(100))
-    choices = {0: Choices(values=many), 1: Choices(values=("TRUE", "FALSE"), strict=False)}
+    choices = {0: Dropdown(values=many), 1: Dropdown(values=("TRUE", "FALSE"), strict=False)}
     book = opened(page(["x", "y"], choices=choices), page(["z"], name="other", choices={2: choices[1]}))
     lists = book["lists"]
     assert book.sheetnames == ["sheet", "other", "lists"]
@@ -213,7 +213,7 @@ def test_no_lists_sheet() -> None:
 
 def test_limits() -> None:
     """Whole numbers are checked by a formula that reads texts, since all cells are texts."""
-    (check,) = first(page(limits={1: Limits(minimum=1, maximum=10_000)})).data_validations.dataValidation
+    (check,) = first(page(limits={1: IntegerRange(minimum=1, maximum=10_000)})).data_validations.dataValidation
     assert (str(check.sqref), check.type, check.allowBlank) == ("B2:B10001", "custom", True)
     assert check.formula1 == "IFERROR(AND(VALUE(B2)=INT(VALUE(B2)),VALUE(B2)>=1,VALUE(B2)<=10000),FALSE)"
     assert check.error == "Type a whole number from 1 to 10,000."
@@ -239,7 +239,7 @@ def test_sheet_names(names: list[str], allowed: list[str]) -> None:
 
 def test_page_named_lists() -> None:
     """A page of the user's may have the name of the hidden sheet."""
-    book = opened(page(name="Lists", choices={0: Choices(values=("x",))}))
+    book = opened(page(name="Lists", choices={0: Dropdown(values=("x",))}))
     assert book.sheetnames == ["Lists", "lists 2"]
     assert book["Lists"].data_validations.dataValidation[0].formula1 == "'lists 2'!$A$2:$A$2"
 
@@ -267,19 +267,19 @@ def test_rows_are_streamed() -> None:
 
 def test_same_bytes() -> None:
     """The same pages give the same bytes."""
-    one = page(["x", Cell(text="y", note="z")], choices={0: Choices(values=("x",))})
+    one = page(["x", Cell(text="y", note="z")], choices={0: Dropdown(values=("x",))})
     assert written(one) == written(one)
 
 
 def test_too_many_columns() -> None:
     """More columns than a worksheet has are refused, with the way out, and not silently dropped."""
-    with pytest.raises(OutputUnwritable, match=r"16,384 columns.*\.csv"):
+    with pytest.raises(OutputError, match=r"16,384 columns.*\.csv"):
         written(page(["x"] * 16_385))
 
 
 def test_too_many_rows() -> None:
     """More rows than a worksheet has are refused, and not silently dropped."""
-    with pytest.raises(OutputUnwritable, match="1,048,576 rows"):
+    with pytest.raises(OutputError, match="1,048,576 rows"):
         written(page(rows=([] for _ in range(xlsx.MAX_ROWS))))
 
 
@@ -292,7 +292,7 @@ def test_failure_leaves_no_trace(temporary: Path) -> None:
 
     stream = io.BytesIO()
     with pytest.raises(ValueError, match="a bug"):
-        xlsx.write(stream, [page(), page(rows=rows(), name="other")])
+        xlsx.write_workbook(stream, [page(), page(rows=rows(), name="other")])
     assert stream.getvalue() == b""
     assert list(temporary.iterdir()) == []
 
@@ -322,6 +322,6 @@ def test_temporary_files_gone() -> None:
 
     stream = io.BytesIO()
     with pytest.raises(OSError, match="invoca-bulk-"):
-        xlsx.write(stream, [page(rows=rows())])
+        xlsx.write_workbook(stream, [page(rows=rows())])
     assert stream.getvalue() == b""
     gc.collect()  # nothing that was left open complains

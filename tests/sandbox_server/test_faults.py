@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from invoca_bulk.errors import SettingInvalid
-from invoca_bulk.sandbox_server import ALL, KINDS, Faults, Sandbox, parse
+from invoca_bulk.errors import ConfigError
+from invoca_bulk.sandbox_server import FAULT_NAMES, FAULT_TYPES, Faults, Sandbox, parse_faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,7 +94,7 @@ SEEN = {
 
 def test_every_kind_is_here() -> None:
     """No kind goes untested."""
-    assert set(SEEN) == set(KINDS) == set(ALL)
+    assert set(SEEN) == set(FAULT_TYPES) == set(FAULT_NAMES)
 
 
 @pytest.mark.parametrize(("kind", "seen", "issued"), [(kind, *what) for kind, what in SEEN.items()], ids=SEEN)
@@ -162,7 +162,9 @@ def test_slow_and_stall_take_their_time_and_hold_up_nobody(shared: Client) -> No
     shared.box.faults.change(stall=0.1, slow=0.1)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.endswith("_after") and kind != "429_retry_after"])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in FAULT_TYPES if kind.endswith("_after") and kind != "429_retry_after"]
+)
 def test_until_the_settle_delay_is_over_there_is_no_number(kind: str) -> None:
     """The client has its reply, and neither the ledger nor a read by the own id knows of a number yet."""
     with serving(Faults(script=[kind], settle_delay=60, stall=0.01)) as client:
@@ -268,7 +270,7 @@ def test_a_limit_that_changes() -> None:
 
 
 def fates(faults: Faults, count: int = 300) -> list[str]:
-    return [faults.next("POST").help for _ in range(count)]
+    return [faults.next_fault("POST").help for _ in range(count)]
 
 
 def test_the_same_seed_repeats() -> None:
@@ -276,10 +278,10 @@ def test_the_same_seed_repeats() -> None:
     first = fates(Faults(rate=0.2, seed=7))
     assert fates(Faults(rate=0.2, seed=7)) == first
     assert fates(Faults(rate=0.2, seed=8)) != first
-    sound = KINDS | {"none": Faults().next("POST")}
+    sound = FAULT_TYPES | {"none": Faults().next_fault("POST")}
     assert 30 <= sum(one != sound["none"].help for one in first) <= 90
     mixed = Faults(rate=0.2, seed=7)
-    assert [mixed.next("GET") for _ in range(9)] == [sound["none"]] * 9
+    assert [mixed.next_fault("GET") for _ in range(9)] == [sound["none"]] * 9
     assert fates(mixed) == first, "what does not match does not count"
 
 
@@ -287,7 +289,7 @@ def test_the_same_seed_repeats_over_http() -> None:
     """Two sandboxes with one seed issue the same numbers and fail the same requests."""
     runs = []
     for _ in range(2):
-        with serving(parse("40%,kinds=drop_before+drop_after+429+cut", seed=3), seed=3) as client:
+        with serving(parse_faults("40%,kinds=drop_before+drop_after+429+cut", seed=3), seed=3) as client:
             runs.append(([client.seen() for _ in range(40)], client.issued, client.box.faults.counts))
     assert runs[0] == runs[1]
     assert set(runs[0][2]) == {"drop_before", "drop_after", "429", "cut"}
@@ -308,7 +310,7 @@ def test_the_script_goes_first() -> None:
         client.box.faults.script.extend(["drop_after"])
         assert client.seen() == DROPPED
     plain, scripted = Faults(rate=0.5), Faults(rate=0.5, script=["429"])
-    scripted.next("POST")
+    scripted.next_fault("POST")
     assert fates(plain) == fates(scripted)
 
 
@@ -343,7 +345,7 @@ def test_changes_from_another_thread() -> None:
     flipping = threading.Thread(target=flip)
     flipping.start()
     try:
-        assert set(fates(faults, 2000)) <= {KINDS["429"].help, Faults().next("POST").help}
+        assert set(fates(faults, 2000)) <= {FAULT_TYPES["429"].help, Faults().next_fault("POST").help}
     finally:
         over.set()
         flipping.join()
@@ -352,7 +354,7 @@ def test_changes_from_another_thread() -> None:
 def test_off_by_default() -> None:
     """Without faults every request is served, nothing is counted, and they can be switched on and off again."""
     with serving() as client:
-        assert not client.box.faults.on
+        assert not client.box.faults.is_active
         assert [client.seen() for _ in range(5)] == [201] * 5
         client.box.faults.rate = 1.0
         client.box.faults.kinds = ["503_before"]
@@ -378,7 +380,7 @@ TEXTS = {
 @pytest.mark.parametrize(("text", "wanted"), TEXTS.values(), ids=TEXTS)
 def test_text(text: str, wanted: dict[str, Any]) -> None:
     """The text form says what the settings say, and settings go through JSON and back."""
-    settings = parse(text, seed=9).settings()
+    settings = parse_faults(text, seed=9).settings()
     assert {name: settings[name] for name in wanted} == {
         name: pytest.approx(value) if isinstance(value, float) else value for name, value in wanted.items()
     }
@@ -407,20 +409,20 @@ WRONG = {
 @pytest.mark.parametrize(("text", "message"), WRONG.values(), ids=WRONG)
 def test_wrong_text(text: str, message: str) -> None:
     """What cannot be understood is refused, with what is known."""
-    with pytest.raises(SettingInvalid, match=message):
+    with pytest.raises(ConfigError, match=message):
         Sandbox(faults=text)
 
 
 def test_wrong_settings() -> None:
     """A wrong setting is refused wherever it is set, and nothing of the same change is taken over."""
     faults = Faults()
-    with pytest.raises(SettingInvalid, match="no fault 'rates'"):
+    with pytest.raises(ConfigError, match="no fault 'rates'"):
         faults.change(stall=5, rates=1)
-    with pytest.raises(SettingInvalid, match="as rate"):
+    with pytest.raises(ConfigError, match="as rate"):
         faults.change(stall=5, rate=True)
-    with pytest.raises(SettingInvalid, match="as rate"):
+    with pytest.raises(ConfigError, match="as rate"):
         faults.rate = 2
-    with pytest.raises(SettingInvalid, match="as faults"):
+    with pytest.raises(ConfigError, match="as faults"):
         Sandbox(faults=0.2)
     assert faults.stall == 1.0
 

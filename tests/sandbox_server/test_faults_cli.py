@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from invoca_bulk.sandbox_server import KINDS
+from invoca_bulk.sandbox_server import FAULT_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,5 +78,5 @@ def test_wrong_faults(cli: Callable[..., Any]) -> None:
 def test_help_lists_the_kinds(cli: Callable[..., Any]) -> None:
     """The help names every kind and what it does."""
     help_text = cli("sandbox", "--help").out
-    for name, kind in KINDS.items():
+    for name, kind in FAULT_TYPES.items():
         assert re.search(rf"{name} +{re.escape(kind.help)}", help_text)

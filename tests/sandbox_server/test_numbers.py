@@ -8,14 +8,14 @@ import phonenumbers
 import pytest
 from phonenumbers import PhoneNumberType
 
-from invoca_bulk.sandbox_server.area_codes import serving, zip_state
-from invoca_bulk.sandbox_server.number_pool import TOLL_FREE, NumberPool
+from invoca_bulk.sandbox_server.area_codes import area_codes_for, state_of_zip_code
+from invoca_bulk.sandbox_server.number_pool import TOLL_FREE_CODES, NumberPool
 from invoca_bulk.schema.regions import STATES
 
 
 def _take(count: int, **body: Any) -> list[str]:
     pool = NumberPool(0)
-    numbers = [pool.take(body) for _ in range(count)]
+    numbers = [pool.allocate(body) for _ in range(count)]
     assert None not in numbers
     return [number for number in numbers if number]
 
@@ -28,7 +28,7 @@ def test_toll_free() -> None:
     """Without a local center numbers are toll-free, valid and all different."""
     numbers = _take(20_000)
     assert len(set(numbers)) == 20_000
-    assert {number[:3] for number in numbers} == set(TOLL_FREE)
+    assert {number[:3] for number in numbers} == set(TOLL_FREE_CODES)
     assert all(_valid(number) for number in numbers[::97])
     kinds = {phonenumbers.number_type(phonenumbers.parse(f"+1{number}")) for number in numbers[::97]}
     assert kinds == {PhoneNumberType.TOLL_FREE}
@@ -46,7 +46,7 @@ def test_local_numbers_are_plausible() -> None:
 def test_seeds() -> None:
     """The same seed gives the same numbers, another seed others."""
     pools = [NumberPool(seed) for seed in (1, 1, 2)]
-    first, again, other = ([pool.take({}) for _ in range(20)] for pool in pools)
+    first, again, other = ([pool.allocate({}) for _ in range(20)] for pool in pools)
     assert first == again != other
 
 
@@ -64,7 +64,7 @@ CENTERS = {
 @pytest.mark.parametrize(("center", "some"), CENTERS.values(), ids=CENTERS)
 def test_places(center: dict[str, str], some: set[str]) -> None:
     """A place is served by area codes of its city or, without one of its own, of its state."""
-    assert serving(center) & some
+    assert area_codes_for(center) & some
     assert _valid(_take(1, local_center=center)[0])
 
 
@@ -82,7 +82,7 @@ ZIPS |= {"99501": "AK", "09012": "", "00000": "", "96201": "", "H2X 1Y4": "QC", 
 @pytest.mark.parametrize(("zip_code", "state"), ZIPS.items(), ids=ZIPS)
 def test_zip_codes(zip_code: str, state: str) -> None:
     """A zip code leads to its state; one that is not in use, or the military's, to none."""
-    assert zip_state(zip_code) == state
+    assert state_of_zip_code(zip_code) == state
 
 
 LIMITS = {
@@ -96,7 +96,7 @@ LIMITS = {
 @pytest.mark.parametrize(("body", "starts"), LIMITS.values(), ids=LIMITS)
 def test_whitelist(body: dict[str, Any], starts: str | None) -> None:
     """The whitelist limits the area codes of a local center; nothing left means no number."""
-    number = NumberPool(0).take(body)
+    number = NumberPool(0).allocate(body)
     assert number is None if starts is None else number and number.startswith(starts)
 
 

@@ -33,7 +33,7 @@ def test_every_post_issues_another_number(platform: Any) -> None:
     assert [one.number for one in ledger] == numbers
     key = CampaignKey(network_id=platform.network_id, advertiser_id="A-100", campaign_id="C-100")
     assert all((one.campaign, one.own_id, dict(one.body)) == (key, None, BODY) for one in ledger)
-    assert [one.sequence for one in ledger] == sorted({one.sequence for one in ledger})
+    assert [one.request_number for one in ledger] == sorted({one.request_number for one in ledger})
 
 
 def test_an_own_id_is_taken_once(platform: Any) -> None:

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invoca_bulk.errors import SettingInvalid
-from invoca_bulk.sandbox_server import CampaignKey, Sandbox, run
+from invoca_bulk.errors import ConfigError
+from invoca_bulk.sandbox_server import CampaignKey, Sandbox, serve_forever
 from invoca_bulk.schema import RESOURCES
 
 BODY = {"description": "d", "media_type": "Online: Display"}
@@ -122,7 +122,7 @@ def test_many_at_once(platform: Any) -> None:
     assert {one["promo_number"] for one in platform("GET", NUMBERS).json()} == numbers
     issued = [one for one in platform.store.ledger if one.campaign.network_id == platform.network_id]
     assert {one.number for one in issued} == numbers
-    assert len({one.sequence for one in issued}) == 256
+    assert len({one.request_number for one in issued}) == 256
 
 
 def test_any_text_can_be_answered(platform: Any) -> None:
@@ -136,7 +136,7 @@ def test_any_text_can_be_answered(platform: Any) -> None:
 
 def test_a_crash_has_a_handle(platform: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """An internal error answers 500 with the handle that is in the log."""
-    monkeypatch.setattr(platform.store, "pool", None)
+    monkeypatch.setattr(platform.store, "number_pool", None)
     with caplog.at_level(logging.ERROR):
         answer = platform("POST", NUMBERS, BODY)
     assert answer.status_code == 500
@@ -148,10 +148,10 @@ def test_a_crash_has_a_handle(platform: Any, monkeypatch: pytest.MonkeyPatch, ca
 
 def test_requests_are_counted(platform: Any) -> None:
     """`store.requests` counts every request, refused ones too."""
-    before = platform.store.requests
+    before = platform.store.request_count
     for path in ("advertisers", "nothing"):
         platform("GET", path)
-    assert platform.store.requests == before + 2
+    assert platform.store.request_count == before + 2
 
 
 def test_start_and_stop() -> None:
@@ -179,7 +179,7 @@ def test_stop_does_not_wait() -> None:
         slow.start()
         stack.callback(slow.join)
         stack.enter_context(socket.create_connection(("127.0.0.1", int(sandbox.base_url.rsplit(":", 1)[1]))))
-        while not sandbox.store.requests:
+        while not sandbox.store.request_count:
             time.sleep(0.01)
         start = time.monotonic()
         sandbox.stop()
@@ -202,7 +202,7 @@ def test_latency() -> None:
 
 def test_a_taken_port() -> None:
     """A port that is in use is the user's to change."""
-    with Sandbox() as sandbox, pytest.raises(SettingInvalid, match="Choose another port"):
+    with Sandbox() as sandbox, pytest.raises(ConfigError, match="Choose another port"):
         Sandbox(port=int(sandbox.base_url.rsplit(":", 1)[1])).start()
 
 
@@ -218,7 +218,7 @@ def test_layers() -> None:
 
     with Sandbox(layers=(refuse,)) as sandbox:
         assert httpx.get(sandbox.base_url).status_code == 503
-    assert sandbox.store.requests == 0
+    assert sandbox.store.request_count == 0
 
 
 def test_run_until_interrupted() -> None:
@@ -229,7 +229,7 @@ def test_run_until_interrupted() -> None:
         urls.append(httpx.get(sandbox.base_url).status_code)
         raise KeyboardInterrupt
 
-    run(Sandbox(), ready=interrupt)
+    serve_forever(Sandbox(), on_ready=interrupt)
     assert urls == [404]
 
 

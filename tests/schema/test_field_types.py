@@ -11,33 +11,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, field_types
-from invoca_bulk.schema.issue_catalog import MARKS, Refused, problem_of_mark
+from invoca_bulk.schema.issue_catalog import ISSUE_CODE_BY_MARKER, ParseError, parse_marker
 from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from invoca_bulk.schema.field_types import Kind
+    from invoca_bulk.schema.field_types import FieldType
     from invoca_bulk.schema.issue_catalog import Problem
 
-QUANTITY = PROMO_NUMBERS.by_path["quantity"].kind
-RADIUS = PROMO_NUMBERS.by_path["local_number_preferences.search_radius_miles"].kind
-MEDIA_TYPE = PROMO_NUMBERS.by_path["media_type"].kind
-ACTION = PROMO_NUMBERS.by_path["action"].kind
-DAY = PROMO_NUMBERS.by_path["hours_of_operation.schedules.#.day_of_week"].kind
-ROLE = ADVERTISERS.by_path["users.#.role"].kind
+QUANTITY = PROMO_NUMBERS.by_path["quantity"].field_type
+RADIUS = PROMO_NUMBERS.by_path["local_number_preferences.search_radius_miles"].field_type
+MEDIA_TYPE = PROMO_NUMBERS.by_path["media_type"].field_type
+ACTION = PROMO_NUMBERS.by_path["action"].field_type
+DAY = PROMO_NUMBERS.by_path["hours_of_operation.schedules.#.day_of_week"].field_type
+ROLE = ADVERTISERS.by_path["users.#.role"].field_type
 
 #: Every kind that the table uses, once, named by the first field that has it.
 KINDS = dict(
     {
-        id(field.kind): (f"{resource.name}-{field.path}", field.kind)
+        id(field.field_type): (f"{resource.name}-{field.path}", field.field_type)
         for resource in RESOURCES.values()
         for field in resource.fields
     }.values()
 )
 
 
-def each_of(named: dict[str, Kind]) -> pytest.MarkDecorator:
+def each_of(named: dict[str, FieldType]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("kind", [pytest.param(kind, id=name) for name, kind in named.items()])
 
 
@@ -75,22 +75,22 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def values_of(kind: Kind) -> st.SearchStrategy[Any]:
+def values_of(kind: FieldType) -> st.SearchStrategy[Any]:
     """A kind without values here fails loudly: each needs its round trip."""
     if kind.choices and kind is not field_types.BOOLEAN:
         return st.sampled_from(kind.choices)
-    return VALUES[kind.name].filter(lambda value: kind.show(value) != field_types.CLEAR)
+    return VALUES[kind.name].filter(lambda value: kind.to_text(value) != field_types.CLEAR)
 
 
 #: What a spreadsheet, a web page or a hand adds to a value.
 NOISE = st.sampled_from([" ", "  ", "\u00a0", "\u00ad", "\u200b", "-", "\u2010", "_", ".0", ",", "(", "\n", "'", ""])
 
 
-def texts_of(kind: Kind) -> st.SearchStrategy[str]:
+def texts_of(kind: FieldType) -> st.SearchStrategy[str]:
     """Texts that are nearly values, and any text at all."""
 
     def noisy(value: Any, noise: str, place: int, change: Callable[[str], str]) -> str:
-        text = change(kind.show(value))
+        text = change(kind.to_text(value))
         at = place % (len(text) + 1)
         return f"{text[:at]}{noise}{text[at:]}"
 
@@ -101,10 +101,10 @@ def texts_of(kind: Kind) -> st.SearchStrategy[str]:
 @each_kind
 @given(data=st.data())
 @quick
-def test_round_trip(kind: Kind, data: st.DataObject) -> None:
+def test_round_trip(kind: FieldType, data: st.DataObject) -> None:
     """A value that is shown and read again is the same value, with nothing cleaned on the way."""
     value = data.draw(values_of(kind))
-    reading = kind.read(kind.show(value))
+    reading = kind.parse_cell(kind.to_text(value))
     assert reading.value == value
     assert type(reading.value) is type(value)
     assert reading.warning is None or reading.warning.code == "digits_ignored"
@@ -113,22 +113,22 @@ def test_round_trip(kind: Kind, data: st.DataObject) -> None:
 @each_kind
 @given(data=st.data())
 @quick
-def test_json(kind: Kind, data: st.DataObject) -> None:
+def test_json(kind: FieldType, data: st.DataObject) -> None:
     """The platform's check of a JSON value takes all that reading gives."""
-    assert kind.problem(data.draw(values_of(kind))) is None
+    assert kind.find_problem(data.draw(values_of(kind))) is None
 
 
 @each_kind
 @given(data=st.data())
 @quick
-def test_reading_settles(kind: Kind, data: st.DataObject) -> None:
+def test_reading_settles(kind: FieldType, data: st.DataObject) -> None:
     """What was cleaned once needs no more cleaning."""
     try:
-        value = kind.read(data.draw(texts_of(kind))).value
-    except Refused:
+        value = kind.parse_cell(data.draw(texts_of(kind))).value
+    except ParseError:
         return
     if value not in (None, []):
-        again = kind.read(kind.show(value))
+        again = kind.parse_cell(kind.to_text(value))
         assert again.value == value
         assert again.warning is None or again.warning.code == "digits_ignored"
 
@@ -136,21 +136,21 @@ def test_reading_settles(kind: Kind, data: st.DataObject) -> None:
 @each_of({name: kind for name, kind in KINDS.items() if kind not in (field_types.BOOLEAN, field_types.AREA_CODES)})
 @given(data=st.data())
 @quick
-def test_nothing_is_changed_silently(kind: Kind, data: st.DataObject) -> None:
+def test_nothing_is_changed_silently(kind: FieldType, data: st.DataObject) -> None:
     """A value that differs from its cell comes with a warning; `yes` for TRUE and `805,212` are other spellings."""
     text = data.draw(texts_of(kind))
     try:
-        reading = kind.read(text)
-    except Refused:
+        reading = kind.parse_cell(text)
+    except ParseError:
         return
-    if reading.value is not None and kind.show(reading.value) != text:
+    if reading.value is not None and kind.to_text(reading.value) != text:
         assert reading.warning is not None
 
 
-def refusal(kind: Kind, text: str) -> Problem | None:
+def refusal(kind: FieldType, text: str) -> Problem | None:
     try:
-        kind.read(text)
-    except Refused as refused:
+        kind.parse_cell(text)
+    except ParseError as refused:
         return refused.problem
     return None
 
@@ -195,7 +195,7 @@ def test_hostile(text: str) -> None:
 # What is read, and as what
 
 
-def read(kind: Kind, text: str, value: Any, *, warned: bool = False) -> Any:
+def read(kind: FieldType, text: str, value: Any, *, warned: bool = False) -> Any:
     return pytest.param(kind, text, value, warned, id=f"{kind.name}-{text!a}")
 
 
@@ -274,9 +274,9 @@ def read(kind: Kind, text: str, value: Any, *, warned: bool = False) -> Any:
         read(field_types.LOOKS_LIKE, "805619", "805619", warned=True),
     ],
 )
-def test_read(kind: Kind, text: str, value: Any, warned: bool) -> None:  # noqa: FBT001  a column of the table
+def test_read(kind: FieldType, text: str, value: Any, warned: bool) -> None:  # noqa: FBT001  a column of the table
     """Each text means what an analyst meant by it, and a warning says what was cleaned."""
-    reading = kind.read(text)
+    reading = kind.parse_cell(text)
     assert reading.value == value
     assert type(reading.value) is type(value)
     assert (reading.warning is not None) == warned
@@ -294,9 +294,9 @@ def test_read(kind: Kind, text: str, value: Any, warned: bool) -> None:  # noqa:
         pytest.param(DAY, "monday", "Monday", id="case"),
     ],
 )
-def test_both_are_shown(kind: Kind, text: str, clean: str) -> None:
+def test_both_are_shown(kind: FieldType, text: str, clean: str) -> None:
     """The warning of a cleaning shows the cell's text and what became of it."""
-    warning = kind.read(text).warning
+    warning = kind.parse_cell(text).warning
     assert warning is not None
     assert warning.level == "warning"
     assert warning.message == f"{text!r} is read as {clean!r}."
@@ -307,15 +307,15 @@ def test_both_are_shown(kind: Kind, text: str, clean: str) -> None:
     "kind",
     [field_types.TEXT, field_types.ID, field_types.BOOLEAN, field_types.AREA_CODE, field_types.AREA_CODES, QUANTITY],
 )
-def test_clear(kind: Kind, text: str) -> None:
+def test_clear(kind: FieldType, text: str) -> None:
     """`[]` is null for a single value and an empty list for a list."""
-    assert kind.read(text) == field_types.Reading(value=[] if kind is field_types.AREA_CODES else None)
+    assert kind.parse_cell(text) == field_types.ParsedValue(value=[] if kind is field_types.AREA_CODES else None)
 
 
 # What is refused, and with which fix
 
 
-def refuse(kind: Kind, text: str, code: str, fix: str = "") -> Any:
+def refuse(kind: FieldType, text: str, code: str, fix: str = "") -> Any:
     return pytest.param(kind, text, code, fix, id=f"{kind.name}-{ascii(text)[:40]}")
 
 
@@ -411,7 +411,7 @@ RANGE = "Type a whole number from 1 to 10,000."
         refuse(field_types.LOOKS_LIKE, "805-61", "not_digits"),
     ],
 )
-def test_refused(kind: Kind, text: str, code: str, fix: str) -> None:
+def test_refused(kind: FieldType, text: str, code: str, fix: str) -> None:
     """Each text that means nothing is refused with its code, and what to type instead where that is known."""
     problem = refusal(kind, text)
     assert problem is not None
@@ -462,20 +462,20 @@ CLOSED = each_of({name: kind for name, kind in KINDS.items() if kind.choices and
 
 
 @CLOSED
-def test_choices_differ(kind: Kind) -> None:
+def test_choices_differ(kind: FieldType) -> None:
     """No two choices differ in case, spaces and dashes only, so that cleaning never guesses."""
-    assert [kind.read(choice.upper().replace(" ", "")).value for choice in kind.choices] == list(kind.choices)
+    assert [kind.parse_cell(choice.upper().replace(" ", "")).value for choice in kind.choices] == list(kind.choices)
 
 
 @CLOSED
 @given(text=st.text())
-def test_suggestion(kind: Kind, text: str) -> None:
+def test_suggestion(kind: FieldType, text: str) -> None:
     """What is suggested can be pasted, or is a sentence."""
-    suggested = field_types.suggestion(text, kind.choices)
+    suggested = field_types.suggest_choice(text, kind.choices)
     assert suggested in kind.choices or suggested.endswith(".")
 
 
-MEDIA = PROMO_NUMBERS.by_path["media_type"].kind
+MEDIA = PROMO_NUMBERS.by_path["media_type"].field_type
 
 
 @pytest.mark.parametrize(
@@ -493,7 +493,7 @@ MEDIA = PROMO_NUMBERS.by_path["media_type"].kind
 )
 def test_suggestion_by_words(text: str, suggested: str) -> None:
     """A word of a choice suggests the choices that hold it, as long as they are few."""
-    found = field_types.suggestion(text, MEDIA.choices)
+    found = field_types.suggest_choice(text, MEDIA.choices)
     assert found == suggested or (found.endswith(".") and found.startswith(suggested) and "Choose" in suggested)
 
 
@@ -531,9 +531,9 @@ def test_suggestion_by_words(text: str, suggested: str) -> None:
         pytest.param(field_types.PHONE, "805-555-0100", False, id="phone-dashes"),
     ],
 )
-def test_problem(kind: Kind, value: Any, allowed: bool) -> None:  # noqa: FBT001  a column of the table
+def test_problem(kind: FieldType, value: Any, allowed: bool) -> None:  # noqa: FBT001  a column of the table
     """A JSON value is taken as it is or objected to in a sentence; nothing is cleaned."""
-    problem = kind.problem(value)
+    problem = kind.find_problem(value)
     assert (problem is None) == allowed
     assert problem is None or problem.message.endswith(".")
 
@@ -551,26 +551,28 @@ def test_problem(kind: Kind, value: Any, allowed: bool) -> None:  # noqa: FBT001
 )
 def test_plain(text: str, plain: str) -> None:
     """What nobody sees is taken off, and nothing else."""
-    assert field_types.plain(text) == plain
+    assert field_types.normalize_text(text) == plain
 
 
 @pytest.mark.parametrize("kind", [field_types.TEXT, field_types.ID], ids=lambda kind: kind.name)
 @given(data=st.data())
-def test_as_is(kind: Kind, data: st.DataObject) -> None:
+def test_as_is(kind: FieldType, data: st.DataObject) -> None:
     """A text of a form that is taken as it is would be read as itself, without a warning."""
-    assert kind.as_is is not None
-    text = data.draw(st.from_regex(kind.as_is, fullmatch=True) | st.sampled_from(["0", "a" * 1_000, "A  b", "N/A"]))
-    assert kind.as_is.fullmatch(text)
-    assert kind.read(text) == field_types.Reading(value=text)
-    assert not problem_of_mark(text)
-    assert field_types.plain(text)
+    assert kind.passthrough_pattern is not None
+    text = data.draw(
+        st.from_regex(kind.passthrough_pattern, fullmatch=True) | st.sampled_from(["0", "a" * 1_000, "A  b", "N/A"])
+    )
+    assert kind.passthrough_pattern.fullmatch(text)
+    assert kind.parse_cell(text) == field_types.ParsedValue(value=text)
+    assert not parse_marker(text)
+    assert field_types.normalize_text(text)
     assert text not in SPREADSHEET_ERRORS
 
 
 def test_what_is_not_taken_as_it_is() -> None:
     """Marks, errors of a spreadsheet, what clears, and what has to be cleaned or refused are always read."""
     doubtful = (
-        *MARKS,
+        *ISSUE_CODE_BY_MARKER,
         *SPREADSHEET_ERRORS,
         "",
         " ",
@@ -588,7 +590,7 @@ def test_what_is_not_taken_as_it_is() -> None:
         one
         for one in doubtful
         for kind in (field_types.TEXT, field_types.ID)
-        if kind.as_is and kind.as_is.fullmatch(one)
+        if kind.passthrough_pattern and kind.passthrough_pattern.fullmatch(one)
     ] == []
 
 
@@ -599,4 +601,4 @@ def test_plain_is_the_same_the_short_way(text: str) -> None:
         dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
     )
     dashed = visible.translate(dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-"))
-    assert field_types.plain(text) == re.sub(r"\s+", " ", dashed).strip()
+    assert field_types.normalize_text(text) == re.sub(r"\s+", " ", dashed).strip()

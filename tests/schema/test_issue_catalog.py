@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invoca_bulk.schema.issue_catalog import (
-    CATALOGUE,
-    MARKS,
+    ISSUE_CODE_BY_MARKER,
+    ISSUE_TYPES,
+    ParseError,
     Problem,
-    Refused,
-    Whole,
-    marked,
-    problem_of_mark,
-    shortened,
+    Unshortened,
+    add_marker,
+    parse_marker,
+    truncate,
 )
 
-CODES = [pytest.param(code, id=code) for code in CATALOGUE]
+CODES = [pytest.param(code, id=code) for code in ISSUE_TYPES]
 
 
 def places(text: str) -> set[str]:
@@ -30,7 +30,7 @@ def places(text: str) -> set[str]:
 @pytest.mark.parametrize("code", CODES)
 def test_wording(code: str) -> None:
     """A message is a sentence of its own, a fix is one too or the value to type, and only warnings need none."""
-    one = CATALOGUE[code]
+    one = ISSUE_TYPES[code]
     assert re.fullmatch(r"[a-z_]+", code)
     assert re.match(r"[A-Z{\[]|[a-z]+_", one.message)  # or it starts with a column's name
     assert one.message.endswith((".", "{reason}"))  # the reason of email-validator is a sentence
@@ -42,14 +42,14 @@ def test_wording(code: str) -> None:
 @pytest.mark.parametrize("code", CODES)
 def test_places(code: str) -> None:
     """The places of a text are plain names, so that no detail is looked into."""
-    assert all(name.isidentifier() for name in places(CATALOGUE[code].message) | places(CATALOGUE[code].fix))
+    assert all(name.isidentifier() for name in places(ISSUE_TYPES[code].message) | places(ISSUE_TYPES[code].fix))
 
 
 @given(value=st.text(), other=st.text())
 def test_details_are_text(value: str, other: str) -> None:
     """Whatever a cell holds stands in the sentence as it is, braces and percent signs too."""
     problem = Problem(code="cell_cleaned", details={"value": value, "clean": other})
-    assert problem.message == f"{shortened(value)!r} is read as {shortened(other)!r}."
+    assert problem.message == f"{truncate(value)!r} is read as {truncate(other)!r}."
 
 
 @pytest.mark.parametrize(
@@ -87,14 +87,14 @@ def test_long_details_are_shortened() -> None:
 def test_what_would_be_lost_is_named_whole() -> None:
     """A detail that says so is not shortened: each user who would be lost is named, however many there are."""
     names = ", ".join(f"user {number}" for number in range(150))
-    problem = Problem(code="would_be_removed", details={"what": Whole(names)})
+    problem = Problem(code="would_be_removed", details={"what": Unshortened(names)})
     assert problem.message.endswith(f"would lose {names}.")
 
 
 @given(text=st.text(), limit=st.integers(1, 200))
 def test_shortened(text: str, limit: int) -> None:
     """A text within the limit stays; a longer one is cut to it, and says so."""
-    short = shortened(text, limit)
+    short = truncate(text, limit)
     assert short == text or (len(short) == limit and short == f"{text[: limit - 1]}…")
     assert (short == text) == (len(text) <= limit) or text[limit - 1 :] == "…"
 
@@ -114,25 +114,27 @@ def test_mistakes_are_loud(problem: Problem) -> None:
 
 def test_refused() -> None:
     """A refusal carries its problem, and its text is the message."""
-    refused = Refused("not_a_boolean", value="maybe")
+    refused = ParseError("not_a_boolean", value="maybe")
     assert str(refused) == refused.problem.message == "'maybe' is neither yes nor no."
     assert (refused.problem.level, refused.problem.column) == ("error", None)
     assert refused.problem.fix == "Type TRUE or FALSE."
 
 
-@given(code=st.sampled_from(sorted(MARKS.values())), text=st.text())
+@given(code=st.sampled_from(sorted(ISSUE_CODE_BY_MARKER.values())), text=st.text())
 def test_marks(code: str, text: str) -> None:
     """A marked text tells its problem, keeps what there was, and is not marked twice; no mark begins another."""
-    shown = marked(code, text)
-    problem = problem_of_mark(shown)
+    shown = add_marker(code, text)
+    problem = parse_marker(shown)
     assert problem is not None
     assert problem.code == code
     assert shown.endswith(text)
-    assert marked(code, shown) == shown
-    assert not any(other != mark and other.startswith(mark) for mark in MARKS for other in MARKS)
+    assert add_marker(code, shown) == shown
+    assert not any(
+        other != mark and other.startswith(mark) for mark in ISSUE_CODE_BY_MARKER for other in ISSUE_CODE_BY_MARKER
+    )
 
 
 @given(text=st.text(st.characters(exclude_characters="#")))
 def test_no_mark(text: str) -> None:
     """A text without a mark has no problem of one."""
-    assert problem_of_mark(text) is None
+    assert parse_marker(text) is None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from invoca_bulk.schema import paths
 
-NAMES = st.from_regex("[a-z_]{1,6}", fullmatch=True).filter(lambda name: name != paths.FREE_PARENT)
+NAMES = st.from_regex("[a-z_]{1,6}", fullmatch=True).filter(lambda name: name != paths.CUSTOM_DATA)
 LEAVES = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text(), max_size=3)
 RECORDS = st.recursive(
     LEAVES,
@@ -21,7 +21,7 @@ RECORDS = st.recursive(
     max_leaves=8,
 )
 TREES = st.builds(
-    lambda tree, custom: tree | ({paths.FREE_PARENT: custom} if custom else {}),
+    lambda tree, custom: tree | ({paths.CUSTOM_DATA: custom} if custom else {}),
     st.dictionaries(NAMES, RECORDS, max_size=4),
     st.dictionaries(st.text(min_size=1), st.text(), max_size=3),
 )
@@ -51,7 +51,7 @@ def test_round_trip(tree: dict[str, Any]) -> None:
 def test_parts(path: str, parts: list[str], pattern: str) -> None:
     """A path has its parts and its pattern; a key below custom_data is one part, whatever it holds."""
     assert paths.split(path) == parts
-    assert paths.pattern(path) == pattern
+    assert paths.to_pattern(path) == pattern
 
 
 @pytest.mark.parametrize(

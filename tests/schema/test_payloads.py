@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, PROMO_NUMBERS, SHEETS, payloads
-from invoca_bulk.schema.issue_catalog import MARKS, MAX_CELL_CHARACTERS
+from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, PROMO_NUMBERS, SHEET_RESOURCES, payloads
+from invoca_bulk.schema.issue_catalog import ISSUE_CODE_BY_MARKER, MAX_CELL_CHARACTERS
 
-USERS = SHEETS["users"]
+USERS = SHEET_RESOURCES["users"]
 VERSION = "2022-08-01"
 
 ANSWER: dict[str, Any] = {
@@ -104,21 +104,21 @@ def value(resource: Any, path: str, given: Any, meant: Any, name: str) -> Any:
 )
 def test_canonical(field: Any, given: Any, meant: Any) -> None:
     """A value of the platform gets the form that a sheet would send; one that no sheet could ask for stays."""
-    assert payloads.canonical(field, given) == meant
-    assert type(payloads.canonical(field, given)) is type(meant)
+    assert payloads.normalize_value(field, given) == meant
+    assert type(payloads.normalize_value(field, given)) is type(meant)
 
 
 @pytest.mark.parametrize("version", UNKNOWN)
 def test_texts(version: str) -> None:
     """An object becomes cells: numbered, under the names it is written under, no secret, nothing the version lacks."""
-    cells = payloads.texts(ADVERTISERS, ANSWER, version)
+    cells = payloads.to_cell_texts(ADVERTISERS, ANSWER, version)
     assert cells.texts == {path: text for path, text in CELLS.items() if path not in UNKNOWN[version]}
-    assert cells.left_out == ()
+    assert cells.unrepresentable == ()
 
 
 def test_texts_of_a_part() -> None:
     """A user has the same cells on a sheet of its own, without the number."""
-    cells = payloads.texts(USERS, ANSWER["users"][0], VERSION)
+    cells = payloads.to_cell_texts(USERS, ANSWER["users"][0], VERSION)
     prefix = "users.1."
     assert cells.texts == {path.removeprefix(prefix): text for path, text in CELLS.items() if path.startswith(prefix)}
 
@@ -128,11 +128,11 @@ def test_texts_of_a_number(version: str) -> None:
     """A promo number has its number and the platform's ids; an own id and hours only in the versions that have them."""
     hours = {"time_zone": "UTC", "schedules": [{"day_of_week": "Monday", "open_time": "08:00", "close_time": "17:00"}]}
     answer = {"id": 5, "id_from_network": "own", "promo_number": "8004377950", "hours_of_operation": hours}
-    cells = payloads.texts(PROMO_NUMBERS, answer, version)
+    cells = payloads.to_cell_texts(PROMO_NUMBERS, answer, version)
     assert {"id": "5", "promo_number": "8004377950"}.items() <= cells.texts.items()
     assert (cells.texts.get("id_from_network") == "own") is (version >= "2018-05-01")
     assert ("hours_of_operation.schedules.1.open_time" in cells.texts) is (version >= "2026-02-01")
-    assert cells.left_out == ()
+    assert cells.unrepresentable == ()
 
 
 @pytest.mark.parametrize(
@@ -149,16 +149,16 @@ def test_texts_of_a_number(version: str) -> None:
         pytest.param("custom_data.channel", {"a": "b"}, id="object"),
         pytest.param("custom_data. channel", "x", id="key-with-a-space"),
         pytest.param("custom_data.", "x", id="key-without-a-name"),
-        *(pytest.param("name", f"{mark} x", id=mark) for mark in MARKS),
+        *(pytest.param("name", f"{mark} x", id=mark) for mark in ISSUE_CODE_BY_MARKER),
         *(pytest.param("name", f" {error}", id=error) for error in sorted(payloads.SPREADSHEET_ERRORS)),
     ],
 )
 def test_left_out(path: str, held: Any) -> None:
     """What would be read as something else, or refused, gets no cell, and is told."""
     parent, dot, key = path.partition(".")
-    cells = payloads.texts(ADVERTISERS, {parent: {key: held} if dot else held}, VERSION)
+    cells = payloads.to_cell_texts(ADVERTISERS, {parent: {key: held} if dot else held}, VERSION)
     assert cells.texts == {}
-    assert cells.left_out == ((path, held),)
+    assert cells.unrepresentable == ((path, held),)
 
 
 JSON = st.recursive(
@@ -169,7 +169,7 @@ JSON = st.recursive(
 #: Fields that an answer holds at its top, and what else they can hold.
 TOP = [
     (resource, field)
-    for resource in (ADVERTISERS, PROMO_NUMBERS, *ADVERTISERS.parts)
+    for resource in (ADVERTISERS, PROMO_NUMBERS, *ADVERTISERS.subresources)
     for field in resource.fields
     if field.is_sent and "." not in field.path
 ]
@@ -180,10 +180,10 @@ TOP = [
 def test_every_value_is_shown_or_told(where: Any, held: Any, key: str) -> None:
     """Whatever an answer holds: a cell that reads back as the same value, or a mention; a blank one needs neither."""
     resource, field = where
-    cells = payloads.texts(resource, {field.path: held, "custom_data": {key: "x"}}, field.since)
-    meant = payloads.canonical(field, held)
+    cells = payloads.to_cell_texts(resource, {field.path: held, "custom_data": {key: "x"}}, field.since)
+    meant = payloads.normalize_value(field, held)
     if field.path in cells.texts:
-        assert field.kind.read(cells.texts[field.path]).value == meant
+        assert field.field_type.parse_cell(cells.texts[field.path]).value == meant
     elif not isinstance(held, dict | list):
-        assert ((field.path, held) in cells.left_out) is (meant is not None)
-    assert payloads.canonical(field, meant) == meant
+        assert ((field.path, held) in cells.unrepresentable) is (meant is not None)
+    assert payloads.normalize_value(field, meant) == meant

@@ -24,20 +24,22 @@ from invoca_bulk.schema import (
     OPERATIONS,
     PROMO_NUMBERS,
     RESOURCES,
-    SHEETS,
+    SHEET_RESOURCES,
     Action,
     Role,
     paths,
     regions,
 )
 from invoca_bulk.schema.model import fold_header
-from invoca_bulk.schema.result_columns import DONE, OUTCOME_HELP, OUTPUT_FIELDS, Outcome, outcome_of
+from invoca_bulk.schema.result_columns import OUTCOME_HELP, OUTPUT_FIELDS, SUCCESS_OUTCOMES, Outcome, parse_outcome
 
 if TYPE_CHECKING:
     from invoca_bulk.schema import Field, Resource
 
-each_resource = pytest.mark.parametrize("resource", [pytest.param(one, id=name) for name, one in SHEETS.items()])
-FIELDS = [(resource, field) for resource in SHEETS.values() for field in resource.fields]
+each_resource = pytest.mark.parametrize(
+    "resource", [pytest.param(one, id=name) for name, one in SHEET_RESOURCES.items()]
+)
+FIELDS = [(resource, field) for resource in SHEET_RESOURCES.values() for field in resource.fields]
 each_field = pytest.mark.parametrize(
     ("resource", "field"), [pytest.param(*pair, id=f"{pair[0].name}-{pair[1].path}") for pair in FIELDS]
 )
@@ -50,9 +52,9 @@ def test_default(resource: Resource, field: Field) -> None:
     """A default that counts is one that the field's help names, and a value of its kind."""
     if field.default is not None:
         assert resource.name in {"advertisers", "users"}
-        shown = field.kind.show(field.default)
+        shown = field.field_type.to_text(field.default)
         assert f"the platform's default is {shown}." in field.help
-        assert field.kind.read(shown).value == field.default
+        assert field.field_type.parse_cell(shown).value == field.default
 
 
 @each_resource
@@ -68,14 +70,14 @@ def test_field(resource: Resource, field: Field) -> None:
     """A field's versions exist, its help is a sentence, and what only the platform sets is never asked for."""
     assert field.since in API_VERSIONS
     assert field.until is None or field.until in API_VERSIONS
-    assert field.known_in(field.since)
+    assert field.is_known_in(field.since)
     assert field.help.endswith(".")
     assert not (field.read_only and field.required_on)
     # A list within a record shrinks that way: [] in the second address takes it away.
-    in_list = field.path.count("#") > (0 if resource.is_part else 1)
+    in_list = field.path.count("#") > (0 if resource.is_subresource else 1)
     assert in_list or not (field.required_on and field.clearable), "[] in a required cell would send nothing for it"
     assert field.role is Role.BODY or not field.clearable or field in OUTPUT_FIELDS
-    assert resource.by_path[paths.pattern(field.path)] is field
+    assert resource.by_path[paths.to_pattern(field.path)] is field
 
 
 @each_resource
@@ -88,54 +90,60 @@ def test_rules_name_fields(resource: Resource) -> None:
 def test_what_a_rule_only_asks_for_does_not_matter_to_it(resource: Resource) -> None:
     """Of the fields that a rule lists as `given`, True says as much as a value: what it finds is the same."""
     for rule in resource.rules:
-        assert set(rule.given) <= set(rule.fields)
+        assert set(rule.presence_only) <= set(rule.fields)
         for names in chain.from_iterable(combinations(rule.fields, many) for many in (1, 2, 3)):
-            for texts in product(*([*resource.by_path[name].kind.choices[:4], "7"] for name in names)):
+            for texts in product(*([*resource.by_path[name].field_type.choices[:4], "7"] for name in names)):
                 values = {name.replace("#", "1"): text for name, text in zip(names, texts, strict=True)}
                 values |= {"quantity": 7} if "quantity" in values else {}
-                seen = {path: paths.pattern(path) in rule.given or value for path, value in values.items()}
+                seen = {path: paths.to_pattern(path) in rule.presence_only or value for path, value in values.items()}
                 assert list(rule.check(seen)) == list(rule.check(values))
 
 
 @each_resource
 def test_scopes_and_collections_name_fields(resource: Resource) -> None:
     """The places of an address are ids of its path, and collections are keyed by fields."""
-    parts = chain.from_iterable(resource.scopes)
+    parts = chain.from_iterable(resource.path_templates)
     named = {name for part in parts for _, name, _, _ in Formatter().parse(part) if name}
     assert named == {field.path for field in resource.fields if field.role is Role.PATH}
-    assert {one.key for one in resource.collections} <= resource.by_path.keys()
+    assert {one.identifier_field for one in resource.collections} <= resource.by_path.keys()
     assert {one.since for one in resource.collections} <= set(API_VERSIONS)
 
 
 def test_parts_have_the_fields_of_the_whole() -> None:
     """What a user is on a sheet of its own is what it is in the columns of its advertiser."""
     for whole in RESOURCES.values():
-        for part in whole.parts:
+        for part in whole.subresources:
             of_whole = {
-                one.path.removeprefix(f"{part.name}.#."): (one.kind, one.required_on, one.since, one.until, one.role)
+                one.path.removeprefix(f"{part.name}.#."): (
+                    one.field_type,
+                    one.required_on,
+                    one.since,
+                    one.until,
+                    one.role,
+                )
                 for one in whole.fields
                 if one.path.startswith(f"{part.name}.#.")
             }
             own = {
-                one.path: (one.kind, one.required_on, one.since, one.until, one.role)
+                one.path: (one.field_type, one.required_on, one.since, one.until, one.role)
                 for one in part.fields
                 if one.role not in {Role.PARENT, Role.RESULT}
             }
             assert own == of_whole
             assert [one.role for one in part.fields].count(Role.PARENT) == 1
-            assert part.is_part
-            assert not whole.is_part
+            assert part.is_subresource
+            assert not whole.is_subresource
 
 
 def test_sheets_stand_in_the_order_of_the_work() -> None:
     """Advertisers come first, with what is within them, and then what needs them."""
-    assert list(SHEETS) == ["advertisers", "sites", "users", "promo_numbers"]
+    assert list(SHEET_RESOURCES) == ["advertisers", "sites", "users", "promo_numbers"]
 
 
 @each_resource
 def test_objects_are_named_by_a_field(resource: Resource) -> None:
     """What rows name their object by can be read from a sheet."""
-    assert resource.named_by in resource.by_path
+    assert resource.identifier_field in resource.by_path
 
 
 def test_every_action_has_its_verb() -> None:
@@ -153,9 +161,9 @@ def test_versions_are_in_order() -> None:
 @pytest.mark.parametrize("version", [pytest.param(one, id=one) for one in API_VERSIONS])
 def test_examples(version: str) -> None:
     """The template's own rows are good, in every version, and nothing in them needs cleaning."""
-    frames = {name: pd.DataFrame(list(one.examples)).fillna("") for name, one in SHEETS.items()}
+    frames = {name: pd.DataFrame(list(one.examples)).fillna("") for name, one in SHEET_RESOURCES.items()}
     checked = validation.validate(sheets.load(frames), version=version)
-    assert len(checked.sheets) == len(SHEETS)
+    assert len(checked.sheets) == len(SHEET_RESOURCES)
     assert checked.issues.empty, checked.issues["message"].to_list()
 
 
@@ -171,8 +179,8 @@ def test_examples(version: str) -> None:
 def test_known_in(since: str, until: str | None, known: set[str], words: str) -> None:
     """A field is known from its first to its last version, both included, and says so in words."""
     field = replace(PROMO_NUMBERS.by_path["description"], since=since, until=until)
-    assert {version for version in API_VERSIONS if field.known_in(version)} == known
-    assert field.which_versions == words
+    assert {version for version in API_VERSIONS if field.is_known_in(version)} == known
+    assert field.versions_text == words
 
 
 def test_places() -> None:
@@ -219,7 +227,7 @@ def test_spelling(
     """
     resource, path, title = named
     header = f"{around}{spelt(title.replace('#', str(number)), separators, upper)}{around}"
-    column = SHEETS[resource].column(header)
+    column = SHEET_RESOURCES[resource].column_for(header)
     assert column is not None
     assert column.field.path == path
     left_out = path.count("#") - title.count("#")
@@ -231,7 +239,7 @@ def test_spelling(
 def test_header_without_numbers(named: tuple[str, str, str], separators: list[str]) -> None:
     """Where rows repeat their object, a user or a site each, no number is needed: `users.first_name` is the first."""
     resource, path, title = named
-    column = SHEETS[resource].column(spelt(title.replace(".#", ""), separators, [False]))
+    column = SHEET_RESOURCES[resource].column_for(spelt(title.replace(".#", ""), separators, [False]))
     assert column is not None
     assert column.path == path.replace("#", "1")
 
@@ -302,14 +310,16 @@ def test_header_without_numbers(named: tuple[str, str, str], separators: list[st
         pytest.param(ADVERTISERS, "Users Phone", "users.1.contact_phone_number", id="phone-of-the-first"),
         pytest.param(ADVERTISERS, "email", None, id="whose-email"),
         pytest.param(ADVERTISERS, "sites.pid", "sites.1.id_from_network", id="pid"),
-        pytest.param(SHEETS["users"], "Email", "email_settings.1.email_address", id="email-on-its-own-sheet"),
-        pytest.param(SHEETS["users"], "phone", "contact_phone_number", id="phone-on-its-own-sheet"),
-        pytest.param(SHEETS["users"], "phone_number", "contact_phone_number", id="phone-as-it-is-read"),
-        pytest.param(SHEETS["users"], "advertiser_id", "advertiser_id_from_network", id="parent"),
-        pytest.param(SHEETS["users"], "user_id", "id_from_network", id="user-id"),
-        pytest.param(SHEETS["users"], "users.1.first_name", None, id="path-of-the-whole-on-the-sheet-of-a-part"),
-        pytest.param(SHEETS["sites"], "PID", "id_from_network", id="pid-on-its-own-sheet"),
-        pytest.param(SHEETS["sites"], "first_name", None, id="of-another-part"),
+        pytest.param(SHEET_RESOURCES["users"], "Email", "email_settings.1.email_address", id="email-on-its-own-sheet"),
+        pytest.param(SHEET_RESOURCES["users"], "phone", "contact_phone_number", id="phone-on-its-own-sheet"),
+        pytest.param(SHEET_RESOURCES["users"], "phone_number", "contact_phone_number", id="phone-as-it-is-read"),
+        pytest.param(SHEET_RESOURCES["users"], "advertiser_id", "advertiser_id_from_network", id="parent"),
+        pytest.param(SHEET_RESOURCES["users"], "user_id", "id_from_network", id="user-id"),
+        pytest.param(
+            SHEET_RESOURCES["users"], "users.1.first_name", None, id="path-of-the-whole-on-the-sheet-of-a-part"
+        ),
+        pytest.param(SHEET_RESOURCES["sites"], "PID", "id_from_network", id="pid-on-its-own-sheet"),
+        pytest.param(SHEET_RESOURCES["sites"], "first_name", None, id="of-another-part"),
         pytest.param(ADVERTISERS, "users.-1.first_name", None, id="number-negative"),
         pytest.param(ADVERTISERS, "users.1.name", None, id="no-such-leaf"),
         pytest.param(PROMO_NUMBERS, "", None, id="empty"),
@@ -322,16 +332,16 @@ def test_header_without_numbers(named: tuple[str, str, str], separators: list[st
 )
 def test_header(resource: Resource, header: str, path: str | None) -> None:
     """Each of these headers names its column, or none."""
-    column = resource.column(header)
+    column = resource.column_for(header)
     assert (column.path if column else None) == path
 
 
 @given(header=st.text() | st.text(alphabet="custom_data.users#*19 "))
 def test_any_header(header: str) -> None:
     """No header breaks the search, and the path that it finds belongs to the field."""
-    for resource in SHEETS.values():
-        column = resource.column(header)
-        assert column is None or resource.by_path[paths.pattern(column.path)] is column.field
+    for resource in SHEET_RESOURCES.values():
+        column = resource.column_for(header)
+        assert column is None or resource.by_path[paths.to_pattern(column.path)] is column.field
 
 
 # Scopes
@@ -358,14 +368,14 @@ IDS = {"advertiser_id_from_network": "A{0}/..", "advertiser_campaign_id_from_net
 )
 def test_scope(values: dict[str, str], scope: tuple[str, ...]) -> None:
     """The ids of a row fill the address as they are, each in a part of its own."""
-    assert PROMO_NUMBERS.scope(values) == scope
+    assert PROMO_NUMBERS.scope_for(values) == scope
 
 
 @pytest.mark.parametrize("missing", IDS)
 def test_scope_without_ids(missing: str) -> None:
     """A row without an id has no address, rather than half a one."""
     with pytest.raises(KeyError):
-        PROMO_NUMBERS.scope({name: value for name, value in IDS.items() if name != missing})
+        PROMO_NUMBERS.scope_for({name: value for name, value in IDS.items() if name != missing})
 
 
 # Outcomes
@@ -384,13 +394,13 @@ def test_scope_without_ids(missing: str) -> None:
 )
 def test_outcome_of(text: str, outcome: Outcome | None) -> None:
     """A status is known again although a spreadsheet or a hand has touched it."""
-    assert outcome_of(text) is outcome
+    assert parse_outcome(text) is outcome
 
 
 def test_outcomes_are_explained() -> None:
     """Every outcome has its meaning and what to do; only done ones and unknown are never sent again."""
     assert OUTCOME_HELP.keys() == set(Outcome)
-    assert set(Outcome) - DONE == {
+    assert set(Outcome) - SUCCESS_OUTCOMES == {
         Outcome.INVALID,
         Outcome.REJECTED,
         Outcome.FAILED,

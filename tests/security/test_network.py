@@ -16,9 +16,9 @@ import pytest
 
 import invoca_bulk as ib
 from invoca_bulk import cli
-from invoca_bulk.cli.group import group
+from invoca_bulk.cli.group import command_group
 from invoca_bulk.config.settings import SETTINGS, Network
-from invoca_bulk.errors import InDoubt, InvocaBulkError, NotSent, SettingInvalid
+from invoca_bulk.errors import ConfigError, InDoubtError, InvocaBulkError, NotSentError
 from invoca_bulk.reports.validation_report import RowsInvalid
 from invoca_bulk.transport import client
 from invoca_bulk.transport.client import Client
@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 
 def send(network: Network, verb: str = "POST", *parts: str) -> Any:
     async def once() -> Any:
-        async with Client(network, slots=1, timeout=5) as one:
+        async with Client(network, connections=1, timeout=5) as one:
             body = {"description": "x"} if verb in {"POST", "PUT"} else None
             return await one.send(0, verb, parts or ("promo_numbers",), body)
 
@@ -78,7 +78,7 @@ def send(network: Network, verb: str = "POST", *parts: str) -> Any:
 )
 def test_a_place_that_only_looks_like_one_is_refused(url: str) -> None:
     """Plain HTTP goes to this machine and nowhere else; a name that could be read in two ways goes nowhere."""
-    with pytest.raises(SettingInvalid, match="base URL"):
+    with pytest.raises(ConfigError, match="base URL"):
         Network(network_id="1", token="t", base_url=url)
 
 
@@ -107,7 +107,7 @@ def test_a_certificate_that_cannot_be_verified_ends_it(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     server = secure(certificate)
-    with pytest.raises(NotSent, match="certificate cannot be verified"):
+    with pytest.raises(NotSentError, match="certificate cannot be verified"):
         send(server.network())
     assert server.heard == []
 
@@ -122,7 +122,7 @@ def test_a_certificate_can_be_added(secure: Any, monkeypatch: pytest.MonkeyPatch
 
 def test_there_is_no_switch() -> None:
     """Neither a setting nor a flag of any verb is about verification, and none takes the token."""
-    verbs = [group.get_command(click.Context(group), verb) for verb in cli.VERBS]
+    verbs = [command_group.get_command(click.Context(command_group), verb) for verb in cli.COMMANDS]
     flags = {flag for verb in verbs if verb for one in verb.params for flag in one.opts}
     assert "--base-url" in flags
     words = ("verif", "insecure", "tls", "ssl", "cert", "trust", "redirect")
@@ -221,15 +221,15 @@ def test_an_id_of_the_platform_cannot_change_it_either(odd: Any, reply: Any, own
 @pytest.mark.parametrize("network_id", [".", "..", "%2e%2e", "1/..", "1\\2", "1#", "1\u2028", "1\x00", "\u0661", "1;2"])
 def test_a_network_id_is_letters_and_digits(network_id: str) -> None:
     """It is part of every address."""
-    with pytest.raises(SettingInvalid, match="network id"):
+    with pytest.raises(ConfigError, match="network id"):
         Network(network_id=network_id, token="t")
 
 
 def test_an_address_that_is_too_long_is_refused(requests_frame: Callable[..., pd.DataFrame]) -> None:
     """What httpx would not take is refused in our own words before a request is made."""
     del requests_frame
-    with pytest.raises(SettingInvalid, match="changed on their way") as refused:
-        Client(Network(network_id="1", token="t"), slots=0, timeout=1).url(("\U0001f600" * 1000,) * 6)
+    with pytest.raises(ConfigError, match="changed on their way") as refused:
+        Client(Network(network_id="1", token="t"), connections=0, timeout=1).url(("\U0001f600" * 1000,) * 6)
     assert len(str(refused.value)) < 300
 
 
@@ -260,7 +260,7 @@ def test_an_answer_packed_as_nobody_asked_is_not_unpacked(odd: Any, raw_reply: A
     packed = raw_reply(status=201, body=body, headers={"Content-Encoding": encoding})
     odd.replies.append(packed)
     odd.reads.append(packed)
-    with pytest.raises(InDoubt, match="could not be unpacked") as doubt:
+    with pytest.raises(InDoubtError, match="could not be unpacked") as doubt:
         send(odd.network(), verb)
     assert doubt.value.status == 201
     assert odd.headers[0]["Accept-Encoding"] == "gzip, deflate"
@@ -271,7 +271,7 @@ def test_two_headers_are_as_two_packings(wire: Any) -> None:
     body = _deflated(b" " * 10**7, 2)
     headers = f"Content-Encoding: gzip\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
     wire.said = b"HTTP/1.1 201 Created\r\n" + headers.encode() + body
-    with pytest.raises(InDoubt, match="could not be unpacked"):
+    with pytest.raises(InDoubtError, match="could not be unpacked"):
         send(wire.network())
 
 
@@ -303,7 +303,7 @@ def test_an_answer_without_an_end_is_cut_off(
             yield one
 
     wire.said = endless()
-    with pytest.raises(InDoubt, match="too large") as doubt:
+    with pytest.raises(InDoubtError, match="too large") as doubt:
         send(wire.network(), verb)
     assert doubt.value.status == 200
     assert len(sent) < 5_000
@@ -319,7 +319,7 @@ def test_an_answer_without_an_end_is_cut_off(
 def test_headers_without_an_end_are_cut_off(wire: Any, header: bytes) -> None:
     """The limit that httpcore has for headers holds: it may not be raised, or lost with another transport."""
     wire.said = (b"HTTP/1.1 200 OK\r\n" if not at else header % at for at in range(100_000))
-    with pytest.raises(InDoubt, match="broke"):
+    with pytest.raises(InDoubtError, match="broke"):
         send(wire.network())
 
 

@@ -17,7 +17,7 @@ import pytest
 
 import invoca_bulk as ib
 from invoca_bulk import sheets
-from invoca_bulk.errors import SheetUnreadable
+from invoca_bulk.errors import UnreadableSheetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,7 +48,7 @@ def test_a_bomb_in_many_parts_is_refused(workbook: Workbook) -> None:
     parts: Mapping[str, Any] = {f"xl/media/{number}.xml": lambda _: bytes(20_000_000) for number in range(5)}
     data = workbook(ROWS, parts)
     assert len(data) < 200_000
-    with pytest.raises(SheetUnreadable, match="unpacks to 100 MB"):
+    with pytest.raises(UnreadableSheetError, match="unpacks to 100 MB"):
         sheets.load(data)
 
 
@@ -86,7 +86,7 @@ def test_two_parts_of_one_name_cannot_hide_one(workbook: Workbook, name: str, fi
         archive.writestr(name, *contents.values())
     try:
         assert cells(file.getvalue()) == [["a", "b", "1"]]
-    except SheetUnreadable as refused:
+    except UnreadableSheetError as refused:
         assert "50 million cells" in str(refused) or "damaged" in str(refused)  # noqa: PT017  either is well
 
 
@@ -95,7 +95,7 @@ def test_another_encoding_cannot_hide_a_cell_far_away(workbook: Workbook, encodi
     """A worksheet whose bytes cannot be searched is not read either."""
     far = row('<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>')
     data = workbook(ROWS, {SHEET: lambda old: far(old).decode().replace("UTF-8", "UTF-16").encode(encoding)})
-    with pytest.raises(SheetUnreadable):
+    with pytest.raises(UnreadableSheetError):
         sheets.load(data)
 
 
@@ -169,7 +169,7 @@ def test_no_spelling_hides_a_cell_far_away(workbook: Workbook, trick: str) -> No
     good = workbook(ROWS)
     with zipfile.ZipFile(io.BytesIO(good)) as archive:
         other = archive.read(SHEET)
-    with pytest.raises(SheetUnreadable, match="damaged"):
+    with pytest.raises(UnreadableSheetError, match="damaged"):
         sheets.load(workbook(ROWS, {_GOOD: lambda _: other, **TRICKS[trick]}))
 
 
@@ -183,7 +183,7 @@ def test_many_sheets_have_no_more_cells_than_one(workbook: Workbook) -> None:
     parts: Mapping[str, Any] = {f"xl/worksheets/many{one}.xml": lambda _: far for one in numbers}
     data = workbook(ROWS, {**parts, _RELATIONS: _before_end(related), _BOOK: _before_end(named)})
     assert len(data) < 50_000
-    with pytest.raises(SheetUnreadable, match="more than 50 million cells"):
+    with pytest.raises(UnreadableSheetError, match="more than 50 million cells"):
         sheets.load(data)
 
 
@@ -191,7 +191,7 @@ def test_many_sheets_have_no_more_cells_than_one(workbook: Workbook) -> None:
 def test_an_escaped_reference_cannot_hide_a_cell_far_away(workbook: Workbook, reference: str) -> None:
     """However a cell's place is spelt, it does not make a table of 17,000 million cells."""
     data = workbook(ROWS, {SHEET: row(f'<row r="3"><c r="{reference}"><v>1</v></c></row>')})
-    with pytest.raises(SheetUnreadable):
+    with pytest.raises(UnreadableSheetError):
         sheets.load(data)
 
 
@@ -249,7 +249,7 @@ def test_entities_are_not_resolved(workbook: Workbook, odd: Any, part: str, edit
     tracemalloc.start()
     try:
         found = repr(cells(data))
-    except SheetUnreadable as refused:
+    except UnreadableSheetError as refused:
         found = str(refused)
     finally:
         peak = tracemalloc.get_traced_memory()[1]
@@ -277,7 +277,7 @@ def test_entities_of_open_document_are_not_resolved(odd: Any, entity: str) -> No
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
         archive.writestr("content.xml", content)
-    with pytest.raises(SheetUnreadable, match="damaged"):
+    with pytest.raises(UnreadableSheetError, match="damaged"):
         sheets.load(file.getvalue())
     assert odd.paths == []
 

@@ -18,7 +18,7 @@ import pytest
 import invoca_bulk as ib
 from invoca_bulk.config.options import Options
 from invoca_bulk.config.settings import Network, Token
-from invoca_bulk.errors import InvocaBulkError, SettingInvalid
+from invoca_bulk.errors import ConfigError, InvocaBulkError
 from invoca_bulk.transport.client import Client
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def post(network: Network, timeout: float = 5) -> Any:
     async def send() -> Any:
-        async with Client(network, slots=1, timeout=timeout) as client:
+        async with Client(network, connections=1, timeout=timeout) as client:
             return await client.send(0, "POST", ("promo_numbers",), {"description": "x"})
 
     return asyncio.run(send())
@@ -152,8 +152,8 @@ def test_an_exception_leads_nowhere(odd: Any, raw_reply: Any, secret: str, fail:
 def test_a_broken_environment_leads_nowhere(monkeypatch: pytest.MonkeyPatch, secret: str, variable: str) -> None:
     """A proxy or a file of certificates that cannot be used is named by its variable; its password is not shown."""
     monkeypatch.setenv(variable, "nonsense://user:proxy-password@127.0.0.1:1")
-    with pytest.raises(SettingInvalid, match=variable) as failed:
-        Client(Network(network_id="1", token=secret), slots=1, timeout=1)
+    with pytest.raises(ConfigError, match=variable) as failed:
+        Client(Network(network_id="1", token=secret), connections=1, timeout=1)
     assert [*_chain(failed.value)] == [failed.value]
     assert secret not in _shown(failed.value)
     assert "proxy-password" not in str(failed.value)
@@ -169,8 +169,14 @@ def test_no_record_shows_it(box: Any, requests_frame: Requests, made: str, show:
     token = "the-secret-token"
     network = Network(base_url=box.base_url, network_id=box.network_id, token=token)
     preview = ib.plan(requests_frame(1), network)
-    client = Client(network, slots=1, timeout=1)
-    records = {"network": network, "client": client, "options": Options(), "preview": preview, "kept": preview.kept}
+    client = Client(network, connections=1, timeout=1)
+    records = {
+        "network": network,
+        "client": client,
+        "options": Options(),
+        "preview": preview,
+        "kept": preview.saved_plan,
+    }
     assert token not in show(records[made])
 
 
@@ -184,7 +190,7 @@ def test_a_network_is_not_packed(secret: str, pack: Callable[[Any], object]) -> 
 def test_a_client_is_not_pickled(secret: str) -> None:
     """The header is in it."""
     with pytest.raises(TypeError, match="token"):
-        pickle.dumps(Client(Network(network_id="1", token=secret), slots=1, timeout=1))
+        pickle.dumps(Client(Network(network_id="1", token=secret), connections=1, timeout=1))
 
 
 # Answers
@@ -219,7 +225,7 @@ def test_an_echo_is_blotted_out(odd: Any, raw_reply: Any, secret: str, case: str
 @pytest.mark.parametrize("text", ['quo"te-token', "back\\slash-token"])
 def test_a_token_that_could_not_be_found_again_is_refused(text: str) -> None:
     """No token has a quote or a backslash; JSON would spell it in a way in which it is not looked for."""
-    with pytest.raises(SettingInvalid):
+    with pytest.raises(ConfigError):
         Token(text)
 
 

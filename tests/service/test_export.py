@@ -13,26 +13,26 @@ import pytest
 import invoca_bulk as ib
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import (
-    NotAuthorized,
-    OutputUnwritable,
-    PlatformUnavailable,
-    SettingInvalid,
-    SheetInvalid,
-    SheetUnreadable,
+    AuthenticationError,
+    ConfigError,
+    InvalidSheetError,
+    OutputError,
+    PlatformUnavailableError,
+    UnreadableSheetError,
 )
 from invoca_bulk.planning import merge
 from invoca_bulk.reports import templates
-from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, PROMO_NUMBERS, SHEETS, payloads
+from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, PROMO_NUMBERS, SHEET_RESOURCES, payloads
 from invoca_bulk.service import export as exporting
 from invoca_bulk.service import pipeline
-from invoca_bulk.service.pipeline import network_of
+from invoca_bulk.service.pipeline import resolve_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from invoca_bulk.config.settings import Network
-    from invoca_bulk.planning import Plan
+    from invoca_bulk.planning import PlanData
 
 CAMPAIGN = {"advertiser_id_from_network": "A-100", "advertiser_campaign_id_from_network": "C-100"}
 AFFILIATE = {
@@ -85,7 +85,7 @@ def user(**more: Any) -> dict[str, Any]:
 
 def exported(resource: Any, objects: list[Any], version: str = "2022-08-01", **more: Any) -> Any:
     """The tables of objects as the platform gave them."""
-    rows, _ = exporting.rows_of(resource, objects, version, given={} if resource is ADVERTISERS else CAMPAIGN)
+    rows, _ = exporting.to_rows(resource, objects, version, address_cells={} if resource is ADVERTISERS else CAMPAIGN)
     return exporting.tables.Tables(resource, rows, version, **{"for_migration": False, **more})
 
 
@@ -93,7 +93,7 @@ def exported(resource: Any, objects: list[Any], version: str = "2022-08-01", **m
 
 
 @pytest.mark.parametrize("version", API_VERSIONS)
-@pytest.mark.parametrize("name", SHEETS)
+@pytest.mark.parametrize("name", SHEET_RESOURCES)
 def test_columns(name: str, version: str) -> None:
     """The columns are the template's, filled or not, one for each custom data key, and what a number can be asked."""
     keyed = {**ADVERTISER, "custom_data": {"store": "1", "a.b": "2"}}
@@ -101,8 +101,10 @@ def test_columns(name: str, version: str) -> None:
     if name != "promo_numbers":
         objects, resource = ([keyed, advertiser(id_from_network="A-2", name="B", custom_data={"c": "3"})], ADVERTISERS)
     keys = {"promo_numbers": ["store", "a.b"], "advertisers": ["store", "a.b", "c"]}.get(name, [])
-    template = [one for one in templates.page_columns(SHEETS[name], version) if not one.startswith("custom_data.")]
-    frame = exported(resource, objects, version).frames()[name]
+    template = [
+        one for one in templates.template_columns(SHEET_RESOURCES[name], version) if not one.startswith("custom_data.")
+    ]
+    frame = exported(resource, objects, version).to_frames()[name]
     is_number = name == "promo_numbers"
     moves = [f"destination_{one}" for one in AFFILIATE] if is_number and version >= "2022-08-01" else []
     asked = ["action"] * (is_number and "action" not in template)
@@ -118,11 +120,11 @@ def test_numbered_columns() -> None:
     """There are as many numbers as are in use, those of one record side by side, and one at least."""
     two = [{"email_address": f"{name}@example.com", "use_for_notifications": True} for name in "ab"]
     users = exported(ADVERTISERS, [advertiser(users=[user(), user(id_from_network="U-2", email_settings=two)])])
-    names = [name for name in users.frames()["users"] if name.startswith("email_settings.")]
+    names = [name for name in users.to_frames()["users"] if name.startswith("email_settings.")]
     assert names == [
         f"email_settings.{number}.{name}" for number in (1, 2) for name in ("email_address", "use_for_notifications")
     ]
-    none = exported(ADVERTISERS, [advertiser(users=[])]).frames()["users"]
+    none = exported(ADVERTISERS, [advertiser(users=[])]).to_frames()["users"]
     assert none.empty
     assert "email_settings.1.email_address" in none
 
@@ -131,7 +133,9 @@ def test_hours() -> None:
     """Hours of operation, which no template has, come as far as they are in use."""
     days = [{"day_of_week": day, "open_time": "08:00", "close_time": "17:00"} for day in ("Monday", "Friday")]
     hours = {"open_24_7": False, "time_zone": "UTC", "schedules": days}
-    frame = exported(PROMO_NUMBERS, [{**NUMBER, "hours_of_operation": hours}], "2026-02-01").frames()["promo_numbers"]
+    frame = exported(PROMO_NUMBERS, [{**NUMBER, "hours_of_operation": hours}], "2026-02-01").to_frames()[
+        "promo_numbers"
+    ]
     row = {name: frame.loc[2, name] for name in frame if name.startswith("hours_of_operation.")}
     assert row == {
         "hours_of_operation.open_24_7": "FALSE",
@@ -148,7 +152,7 @@ def test_hours() -> None:
 
 def test_cells() -> None:
     """Values have the form that a sheet would send; what only the platform sets, and secrets, are left out."""
-    frames = exported(ADVERTISERS, [ADVERTISER]).frames()
+    frames = exported(ADVERTISERS, [ADVERTISER]).to_frames()
     rows = {name: {one: text for one, text in frame.iloc[0].items() if text} for name, frame in frames.items()}
     assert rows == {
         "advertisers": {
@@ -176,10 +180,10 @@ def test_cells() -> None:
 def test_flat() -> None:
     """As CSV, advertisers are one table with numbered columns, in the order of the template's own."""
     other = advertiser(id_from_network="A-2", name="B", users=[], sites=ADVERTISER["sites"][:1])
-    (page,) = exported(ADVERTISERS, [ADVERTISER, other]).pages(flat=True)
+    (page,) = exported(ADVERTISERS, [ADVERTISER, other]).to_worksheets(flat_values=True)
     columns = list(page.header)
     assert columns[: columns.index("sites.1.action")] == list(
-        exported(ADVERTISERS, [ADVERTISER]).frames()["advertisers"]
+        exported(ADVERTISERS, [ADVERTISER]).to_frames()["advertisers"]
     )
     starts = list(dict.fromkeys(".".join(one.split(".")[:2]) for one in columns if one.startswith(("sites", "users"))))
     assert starts == ["sites.1", "sites.2", "users.1"]
@@ -296,10 +300,10 @@ ODD_NUMBERS = {
 }
 
 
-def planned(source: Any, network: Network) -> Plan:
-    report = pipeline.check(source, api_version=network.api_version)
+def planned(source: Any, network: Network) -> PlanData:
+    report = pipeline.validate_sheet(source, api_version=network.api_version)
     assert report.ok, report.errors.to_string()
-    return pipeline.make_plan(report.checked, network, Options())
+    return pipeline.fetch_and_build_plan(report.validated_book, network, Options())
 
 
 class Trip:
@@ -314,7 +318,7 @@ class Trip:
         self._odd.reads.extend(self._reply(200, list(objects)) for _ in range(3))
         campaigns = None if resource is ADVERTISERS else [CAMPAIGN]
         done = exporting.export(resource, self.network, Options(), campaigns=campaigns, output=self.file)
-        assert (done.complete, done.saved) == (True, self.file)
+        assert (done.is_complete, done.output_path) == (True, self.file)
         return done
 
     def check(self, done: Any, case: Odd) -> dict[str, Any]:
@@ -347,8 +351,8 @@ def test_odd_advertisers(trip: Trip, case: Odd) -> None:
     """What no cell can hold is blank and told, plans as unchanged, and an edit of another cell writes it back."""
     there = advertiser(**case.has)
     body = trip.check(trip.export(ADVERTISERS, there), case)
-    before = dict(payloads.leaves(merge.written(ADVERTISERS, there, "2026-02-01")))
-    after = {"id_from_network": "A-1", **dict(payloads.leaves(body))}
+    before = dict(payloads.flatten_object(merge.to_writable(ADVERTISERS, there, "2026-02-01")))
+    after = {"id_from_network": "A-1", **dict(payloads.flatten_object(body))}
     assert set(before) == set(after)
     assert [after[path] for path in before if after[path] != before[path]] == ["edited"]
 
@@ -397,10 +401,10 @@ def test_numbers_without_names() -> None:
         {**NUMBER, "promo_number": "8001234568"},
         {**NUMBER, "id_from_network": "4531 "},
     ]
-    rows, losses = exporting.rows_of(PROMO_NUMBERS, objects, "2022-08-01", given=CAMPAIGN)
+    rows, losses = exporting.to_rows(PROMO_NUMBERS, objects, "2022-08-01", address_cells=CAMPAIGN)
     names = [(row["promo_number"], row.get("id_from_network")) for row in rows]
     assert names == [("8001234568", None), ("8001234567", None)]
-    assert [(one.code, one.about, one.column) for one in losses] == [
+    assert [(one.code, one.object_label, one.column) for one in losses] == [
         ("unnamed", "id 21", ""),
         ("repeated", "8001234568", "id_from_network"),
         ("repeated", "8001234567", "id_from_network"),
@@ -460,16 +464,16 @@ BODY = {"media_type": "Online: Display"}
 
 @pytest.fixture
 def target(filled: Any, sandbox: Any) -> Network:
-    network: Network = network_of(sandbox)
+    network: Network = resolve_network(sandbox)
     return type(network)(base_url=network.base_url, network_id=filled.network_id, token=network.token)
 
 
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 def test_campaigns(target: Network, filled: Any, tmp_path: Path, source: Callable[[Path], Any]) -> None:
     """Campaigns come from a file, a frame or dicts, whatever else stands there; each is asked for once."""
-    before = filled.store.requests
+    before = filled.store.request_count
     frame = ib.export("promo_numbers", target, campaigns=source(tmp_path))
-    assert filled.store.requests == before + 2
+    assert filled.store.request_count == before + 2
     assert isinstance(frame, pd.DataFrame)
     assert list(frame["description"]) == ["C-100", "F-1"]
     names = [*AFFILIATE]
@@ -478,35 +482,39 @@ def test_campaigns(target: Network, filled: Any, tmp_path: Path, source: Callabl
 
 def test_advertisers_are_one_request(target: Network, filled: Any) -> None:
     """All advertisers of a network are one request."""
-    before = filled.store.requests
+    before = filled.store.request_count
     frames = ib.export("advertisers", target)
-    assert filled.store.requests == before + 1
+    assert filled.store.request_count == before + 1
     assert list(frames) == ["advertisers", "sites", "users"]
     assert [len(frame) for frame in frames.values()] == [3, 3, 0]
 
 
 UNUSABLE: dict[str, tuple[Any, type[Exception], str]] = {
-    "nothing": (None, SettingInvalid, "not said which campaigns are meant, and the platform has no list of them"),
-    "no rows": ([], SettingInvalid, "no row that names a campaign"),
-    "an empty sheet": (pd.DataFrame(columns=[*CAMPAIGN]), SettingInvalid, "no row that names a campaign"),
-    "no dicts": (["C-1"], SettingInvalid, "has to hold dicts with the keys advertiser_id_from_network"),
-    "other columns": (pd.DataFrame({"colour": ["red"]}), SheetUnreadable, "No header row was found"),
+    "nothing": (None, ConfigError, "not said which campaigns are meant, and the platform has no list of them"),
+    "no rows": ([], ConfigError, "no row that names a campaign"),
+    "an empty sheet": (pd.DataFrame(columns=[*CAMPAIGN]), ConfigError, "no row that names a campaign"),
+    "no dicts": (["C-1"], ConfigError, "has to hold dicts with the keys advertiser_id_from_network"),
+    "other columns": (pd.DataFrame({"colour": ["red"]}), UnreadableSheetError, "No header row was found"),
     "no campaign": (
         [{"advertiser_id_from_network": "A-1"}],
-        SheetInvalid,
+        InvalidSheetError,
         r"header, advertiser_campaign_id_from_network: The required column .* is missing\. Add",
     ),
-    "a blank": ([CAMPAIGN, CAMPAIGN | {"advertiser_id_from_network": ""}], SheetInvalid, "row 3, .* is required"),
+    "a blank": ([CAMPAIGN, CAMPAIGN | {"advertiser_id_from_network": ""}], InvalidSheetError, "row 3, .* is required"),
     "no id": (
         [CAMPAIGN | {"advertiser_campaign_id_from_network": ".."}],
-        SheetInvalid,
+        InvalidSheetError,
         r"row 2, .*: '\.\.' cannot be used as an id",
     ),
-    "an error": ([CAMPAIGN | {"advertiser_campaign_id_from_network": "#N/A"}], SheetInvalid, "row 2, .* error #N/A"),
-    "many": ([CAMPAIGN | {"advertiser_id_from_network": ".."}] * 9, SheetInvalid, "… and 4 more"),
+    "an error": (
+        [CAMPAIGN | {"advertiser_campaign_id_from_network": "#N/A"}],
+        InvalidSheetError,
+        "row 2, .* error #N/A",
+    ),
+    "many": ([CAMPAIGN | {"advertiser_id_from_network": ".."}] * 9, InvalidSheetError, "… and 4 more"),
     "too long a row": (
         b"advertiser_id_from_network,advertiser_campaign_id_from_network\nA,C\nA,C,D\n",
-        SheetInvalid,
+        InvalidSheetError,
         "row 3: The row has 3 cells",
     ),
 }
@@ -515,17 +523,17 @@ UNUSABLE: dict[str, tuple[Any, type[Exception], str]] = {
 @pytest.mark.parametrize(("source", "error", "words"), UNUSABLE.values(), ids=UNUSABLE)
 def test_unusable_campaigns(target: Network, filled: Any, source: Any, error: type[Exception], words: str) -> None:
     """What does not name campaigns is refused with the reason before anything is asked for."""
-    before = filled.store.requests
+    before = filled.store.request_count
     with pytest.raises(error, match=words):
         ib.export("promo_numbers", target, campaigns=source)
-    assert filled.store.requests == before
+    assert filled.store.request_count == before
 
 
 def test_a_refused_campaign(target: Network, filled: Any) -> None:
     """A campaign that the platform does not know is told, and the others are exported."""
     unknown = CAMPAIGN | {"advertiser_campaign_id_from_network": "C-9"}
     done = exporting.export(PROMO_NUMBERS, target, Options(), campaigns=[unknown, CAMPAIGN])
-    assert not done.complete
+    assert not done.is_complete
     (note,) = done.notes
     assert note.startswith("The numbers of A-100 / C-9 are missing: Could not find campaign")
     assert note.endswith("Check the ids of the advertiser, campaign and affiliate.")
@@ -563,12 +571,12 @@ def test_library_with_a_sandbox() -> None:
 
 
 REFUSED: dict[str, tuple[tuple[str, str], dict[str, Any], type[Exception], str]] = {
-    "resource": (("campaigns", ""), {}, SettingInvalid, "Choose one of advertisers, promo_numbers"),
-    "campaigns of advertisers": (("advertisers", ""), {"campaigns": [CAMPAIGN]}, SettingInvalid, "all advertisers"),
-    "ending": (("advertisers", "x.ods"), {}, OutputUnwritable, "does not end in .xlsx or .csv"),
-    "folder": (("advertisers", "no/x.csv"), {}, OutputUnwritable, "does not exist"),
-    "version": (("advertisers", ""), {"api_version": "2020-01-01"}, SettingInvalid, "API version"),
-    "concurrency": (("advertisers", ""), {"concurrency": 0}, SettingInvalid, "at least 1"),
+    "resource": (("campaigns", ""), {}, ConfigError, "Choose one of advertisers, promo_numbers"),
+    "campaigns of advertisers": (("advertisers", ""), {"campaigns": [CAMPAIGN]}, ConfigError, "all advertisers"),
+    "ending": (("advertisers", "x.ods"), {}, OutputError, "does not end in .xlsx or .csv"),
+    "folder": (("advertisers", "no/x.csv"), {}, OutputError, "does not exist"),
+    "version": (("advertisers", ""), {"api_version": "2020-01-01"}, ConfigError, "API version"),
+    "concurrency": (("advertisers", ""), {"concurrency": 0}, ConfigError, "at least 1"),
 }
 
 
@@ -576,23 +584,23 @@ REFUSED: dict[str, tuple[tuple[str, str], dict[str, Any], type[Exception], str]]
 def test_library_refuses(target: Network, filled: Any, tmp_path: Path, case: Any) -> None:
     """What cannot be done is refused before anything is asked for."""
     (resource, name), more, error, words = case
-    before = filled.store.requests
+    before = filled.store.request_count
     with pytest.raises(error, match=words):
         ib.export(resource, target, tmp_path / name if name else None, **more)
-    assert filled.store.requests == before
+    assert filled.store.request_count == before
 
 
 def test_no_platform(odd: Any, reply: Any) -> None:
     """What answers with something else than a list is not taken for a platform without advertisers."""
     odd.reads.append(reply(200, {"advertisers": []}))
-    with pytest.raises(PlatformUnavailable, match="is not the platform"):
+    with pytest.raises(PlatformUnavailableError, match="is not the platform"):
         ib.export("advertisers", odd.network())
 
 
 def test_not_authorized(target: Network) -> None:
     """A wrong token is told as everywhere."""
     wrong = type(target)(base_url=target.base_url, network_id=target.network_id, token="another-token")
-    with pytest.raises(NotAuthorized):
+    with pytest.raises(AuthenticationError):
         ib.export("advertisers", wrong)
 
 

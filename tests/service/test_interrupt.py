@@ -98,7 +98,7 @@ def test_a_burst_of_interrupts_loses_nothing(tmp_path: Path, requests_frame: Cal
 
 def test_interrupts_are_held_until_the_results_are_there() -> None:
     """From the first request to the written file no interrupt is raised; they are counted, and handled by the run."""
-    with run_sync.interrupts_held() as held:
+    with run_sync.defer_interrupts() as held:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
         assert held.count == 2
@@ -130,7 +130,7 @@ def test_only_the_second_interrupt_cancels() -> None:
             await asyncio.sleep(0.5)
             seen.append("closed")
 
-    with run_sync.interrupts_held() as held:
+    with run_sync.defer_interrupts() as held:
 
         def press() -> None:
             held.count += held.count < 5

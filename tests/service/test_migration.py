@@ -64,7 +64,7 @@ NUMBERS: list[tuple[dict[str, str], bool, dict[str, Any]]] = [
 
 
 def path(campaign: dict[str, str], *, own: bool = False) -> str:
-    return "/".join([*PROMO_NUMBERS.scope(campaign), "promo_numbers_by_id" if own else "promo_numbers"])
+    return "/".join([*PROMO_NUMBERS.scope_for(campaign), "promo_numbers_by_id" if own else "promo_numbers"])
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def networks() -> Iterator[tuple[Sandbox, Network, Network]]:
     with Sandbox(network_id=OLD) as box:
         box.store.networks[OLD].campaigns.clear()
         for one in ("A-100", "A-200", "A-300"):
-            box.store.networks[OLD].remove(one)
+            box.store.networks[OLD].remove_advertiser(one)
         box.store.add_network(NEW, empty=True)
         old, new = (Network(base_url=box.base_url, network_id=one, token=box.token) for one in (OLD, NEW))
         fill(box)
@@ -86,7 +86,9 @@ def fill(box: Sandbox) -> None:
             assert http.post("advertisers.json", json=one).status_code == 201
         box.store.add_affiliate("A/1", "C 1", "F-1", network_id=OLD)
         for campaign, own, body in NUMBERS:
-            address = "/".join(part.replace("/", "%2F").replace(" ", "%20") for part in PROMO_NUMBERS.scope(campaign))
+            address = "/".join(
+                part.replace("/", "%2F").replace(" ", "%20") for part in PROMO_NUMBERS.scope_for(campaign)
+            )
             collection = "promo_numbers_by_id" if own else "promo_numbers"
             assert http.post(f"{address}/{collection}.json", json=body).status_code == 201
 
@@ -184,12 +186,12 @@ def test_both_at_once(networks: Any, tmp_path: Path) -> None:
 def test_area_codes(number: str, area_code: str, is_told: bool) -> None:  # noqa: FBT001  a table's column
     """A local number asks for its own area code; a toll-free one, and one that no local center can name, for none."""
     answer = {"promo_number": number, "description": "d", "media_type": "Online: Display", "id_from_network": "12"}
-    (row,), losses = export.rows_of(PROMO_NUMBERS, [answer], "2022-08-01", given=CAMPAIGN, for_migration=True)
+    (row,), losses = export.to_rows(PROMO_NUMBERS, [answer], "2022-08-01", address_cells=CAMPAIGN, for_migration=True)
     assert row.get("local_center.tn_prefix", "") == area_code
     assert row["source_promo_number"] == number
     assert "promo_number" not in row
     assert row["id_from_network"] == "12"
-    assert [(one.code, one.about) for one in losses] == [("no_area_code", number)] * is_told
+    assert [(one.code, one.object_label) for one in losses] == [("no_area_code", number)] * is_told
 
 
 def test_a_number_of_another_network_is_never_created(networks: Any) -> None:

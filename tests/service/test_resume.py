@@ -19,7 +19,7 @@ from invoca_bulk import api, journal
 from invoca_bulk.config import settings
 from invoca_bulk.config.options import Options
 from invoca_bulk.config.settings import Network
-from invoca_bulk.errors import JournalHeld, NotConfirmed, RunAborted, SettingInvalid
+from invoca_bulk.errors import ConfigError, ConfirmationRequiredError, JournalLockedError, RunAborted
 from invoca_bulk.service import pipeline
 from invoca_bulk.transport import run_sync
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from invoca_bulk.sandbox_server import Sandbox
-    from invoca_bulk.service.pipeline import Finished
+    from invoca_bulk.service.pipeline import RunResult
 
     Requests = Callable[..., pd.DataFrame]
 
@@ -41,19 +41,19 @@ def _options(**options: Any) -> Options:
     return Options(**{**usual, "say": lambda _: None, **options})
 
 
-def _run(source: Any, network: Any, **options: Any) -> Finished:
-    return pipeline.run(source, network, _options(**options))
+def _run(source: Any, network: Any, **options: Any) -> RunResult:
+    return pipeline.run_sheet(source, network, _options(**options))
 
 
-def _resume(network: Any, run: str | None = None, **options: Any) -> Finished:
-    return pipeline.resume(run, network, _options(**options))
+def _resume(network: Any, run: str | None = None, **options: Any) -> RunResult:
+    return pipeline.resume_run(run, network, _options(**options))
 
 
-def _counts(finished: Finished) -> dict[str, int]:
+def _counts(finished: RunResult) -> dict[str, int]:
     return dict(Counter(finished.results.frame["result_status"]))
 
 
-def _numbers(finished: Finished) -> list[str]:
+def _numbers(finished: RunResult) -> list[str]:
     return sorted(filter(None, finished.results.frame["promo_number"]))
 
 
@@ -61,7 +61,7 @@ def _issued(box: Sandbox) -> list[str]:
     return sorted(one.number for one in box.store.ledger)
 
 
-def _interrupted(frame: pd.DataFrame, network: Network, box: Sandbox, after: int, **options: Any) -> Finished:
+def _interrupted(frame: pd.DataFrame, network: Network, box: Sandbox, after: int, **options: Any) -> RunResult:
     """A run that is stopped softly once so many numbers were issued; a limit gives the time for it."""
     box.faults.change(limit=50)
     with contextlib.ExitStack() as stack:
@@ -70,7 +70,7 @@ def _interrupted(frame: pd.DataFrame, network: Network, box: Sandbox, after: int
         def stopped(main: Any, *, interrupts: Any, soft_stop: Any, tick: Any) -> Any:
             def look() -> None:
                 if len(box.store.ledger) >= after and not interrupts.count:
-                    interrupts.take()
+                    interrupts.handle()
                 tick()
 
             return original(main, interrupts=interrupts, soft_stop=soft_stop, tick=look)
@@ -106,7 +106,7 @@ def test_resume_takes_the_latest_run_that_is_open(box: Any, network: Any, reques
     first = _interrupted(requests_frame(20), network, box, after=3)
     finished = _resume(network)
     assert (finished.results.run.run, _counts(finished)) == (first.results.run.run, {"created": 20})
-    with pytest.raises(SettingInvalid, match="Nothing is left to do"):
+    with pytest.raises(ConfigError, match="Nothing is left to do"):
         _resume(network)
     assert len(_issued(box)) == 20
 
@@ -121,7 +121,7 @@ def test_again_starts_anew_and_closes_what_was_interrupted(
     second = _run(frame, network, again=True)
     assert _counts(second) == {"created": 20}
     assert len(_issued(box)) == before + 20
-    assert [one.state for one in journal.listed(tmp_path / "journal")] == ["closed", "finished"]
+    assert [one.state for one in journal.list_runs(tmp_path / "journal")] == ["closed", "finished"]
     old = _resume(network, first.results.run.run)
     assert len(_issued(box)) == before + 20
     left = old.results.frame[old.results.frame["result_status"] == "not_sent"]
@@ -143,7 +143,7 @@ def test_other_choices_do_not_go_on(box: Any, network: Any, requests_frame: Requ
     frame = requests_frame(20)
     first = _interrupted(frame, network, box, after=3)
     before = len(_issued(box))
-    with pytest.raises(NotConfirmed, match=f"(?s){first.results.run.run}.*other choices.*--again"):
+    with pytest.raises(ConfirmationRequiredError, match=f"(?s){first.results.run.run}.*other choices.*--again"):
         _run(frame, network, nested="replace")
     assert len(_issued(box)) == before
 
@@ -153,7 +153,7 @@ def test_the_cap_holds_for_what_is_left(box: Any, network: Any, requests_frame: 
     frame = requests_frame(20)
     first = _interrupted(frame, network, box, after=3)
     left = _counts(first)["not_sent"]
-    with pytest.raises(NotConfirmed, match="cap"):
+    with pytest.raises(ConfirmationRequiredError, match="cap"):
         _run(frame, network, max_new_numbers=left - 1)
     assert _counts(_run(frame, network, max_new_numbers=left)) == {"created": 20}
 
@@ -162,7 +162,7 @@ def test_a_run_of_another_network_is_not_resumed(box: Any, network: Any, request
     """A run goes on where it began."""
     first = _interrupted(requests_frame(20), network, box, after=3)
     other = Network(base_url=network.base_url, network_id="999", token=TOKEN)
-    with pytest.raises(SettingInvalid, match=r"1234.*999"):
+    with pytest.raises(ConfigError, match=r"1234.*999"):
         _resume(other, first.results.run.run)
 
 
@@ -206,7 +206,7 @@ def test_columns_in_another_order_are_the_same_rows(box: Any, network: Any, requ
     frame = requests_frame(3)
     _run(frame, network)
     other = frame[frame.columns[::-1]].assign(**{"my notes": "x"})
-    with pytest.raises(NotConfirmed, match="done already"):
+    with pytest.raises(ConfirmationRequiredError, match="done already"):
         _run(other, network)
     assert len(_issued(box)) == 3
 
@@ -214,7 +214,9 @@ def test_columns_in_another_order_are_the_same_rows(box: Any, network: Any, requ
 def test_a_finished_sheet_is_refused_with_its_results(network: Any, requests_frame: Requests) -> None:
     """Nothing is left: the run is named, and the command that writes its results."""
     first = _run(requests_frame(2), network)
-    with pytest.raises(NotConfirmed, match=rf"(?s)rows 2-3 were done.*2 created.*results {first.results.run.run} -o"):
+    with pytest.raises(
+        ConfirmationRequiredError, match=rf"(?s)rows 2-3 were done.*2 created.*results {first.results.run.run} -o"
+    ):
         _run(requests_frame(2), network)
 
 
@@ -231,7 +233,7 @@ def versions(request: pytest.FixtureRequest, network: Any) -> Network:
 @pytest.mark.parametrize("same", [False, True], ids=["distinct", "identical"])
 def test_what_was_created_is_found(box: Any, versions: Network, requests_frame: Requests, kind: str, same: Any) -> None:
     """A number whose answer was lost is found, and stands on its row."""
-    box.faults.change(script=[None, kind, None, kind])
+    box.faults.update(script=[None, kind, None, kind])
     ids = {} if versions.api_version < "2018" else {"id_from_network": [f"x{at}" for at in range(6)]}
     frame = requests_frame(6, **({"description": "The same"} if same else {}), **ids)
     finished = _run(frame, versions)
@@ -247,7 +249,7 @@ def test_what_was_created_is_found(box: Any, versions: Network, requests_frame: 
 def test_what_was_not_created_is_absent(box: Any, versions: Network, requests_frame: Requests, kind: str) -> None:
     """With an own id it is sent again by itself; without one it stays unknown until --resend-absent says so."""
     own = versions.api_version > "2018"
-    box.faults.change(script=[None, kind])
+    box.faults.update(script=[None, kind])
     frame = requests_frame(3, **({"id_from_network": ["a", "b", "c"]} if own else {}))
     finished = _run(frame, versions)
     assert _counts(finished) == ({"created": 3} if own else {"created": 2, "unknown": 1})
@@ -263,7 +265,7 @@ def test_what_was_not_created_is_absent(box: Any, versions: Network, requests_fr
 
 def test_a_request_that_arrives_late_is_not_bought_twice(box: Any, network: Any, requests_frame: Requests) -> None:
     """What the platform does after the connection broke is seen, since nothing is judged before the settle time."""
-    box.faults.change(script=["drop_after"], settle_delay=0.5)
+    box.faults.update(script=["drop_after"], settle_delay=0.5)
     finished = _run(requests_frame(3), network, settle=1.0, resend_absent=True)
     assert _counts(finished) == {"created": 3}
     assert _numbers(finished) == _issued(box)
@@ -271,7 +273,7 @@ def test_a_request_that_arrives_late_is_not_bought_twice(box: Any, network: Any,
 
 def test_ids_of_our_own_settle_a_sheet_without_any(box: Any, network: Any, requests_frame: Requests) -> None:
     """--assign-ids: equal rows, lost before and after, all end up bought once."""
-    box.faults.change(script=["drop_before", "drop_after", "500_before", "cut"])
+    box.faults.update(script=["drop_before", "drop_after", "500_before", "cut"])
     finished = _run(requests_frame(6, description="The same"), network, assign_ids=True)
     assert _counts(finished) == {"created": 6}
     assert _numbers(finished) == _issued(box)
@@ -281,25 +283,25 @@ def test_ids_of_our_own_settle_a_sheet_without_any(box: Any, network: Any, reque
 def test_ids_of_our_own_need_a_version_that_knows_them(network: Any, requests_frame: Requests) -> None:
     """The version is named, and nothing is sent."""
     old = Network(base_url=network.base_url, network_id="1234", token=TOKEN, api_version="2017-09-01")
-    with pytest.raises(SettingInvalid, match="2018-05-01"):
+    with pytest.raises(ConfigError, match="2018-05-01"):
         _run(requests_frame(1), old, assign_ids=True)
 
 
 def test_somebody_else_creates_there(box: Any, network: Any, requests_frame: Requests) -> None:
     """A number that nobody can account for leaves the row unknown, and says so."""
-    box.faults.change(script=["drop_before"])
+    box.faults.update(script=["drop_before"])
     frame = requests_frame(1)
-    original = pipeline.make_plan
+    original = pipeline.fetch_and_build_plan
 
     def planned(*given: Any) -> Any:
         plan = original(*given)
         _post(network, frame.iloc[0]["description"] + " of somebody else")
-        box.faults.change(script=["drop_before"])
+        box.faults.update(script=["drop_before"])
         return plan
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "make_plan", planned)
-        box.faults.change(script=[])
+        patch.setattr(pipeline, "fetch_and_build_plan", planned)
+        box.faults.update(script=[])
         finished = _run(frame, network)
     assert _counts(finished) == {"unknown": 1}
     assert box.store.ledger[0].number[-4:] in finished.results.frame["result_error"].iloc[0]
@@ -315,14 +317,18 @@ def _post(network: Network, description: str) -> None:
 
 def test_unknown_rows_of_a_results_file_are_settled(box: Any, network: Any, requests_frame: Requests) -> None:
     """A row that could not be told is settled through its `result_run`, and never simply created anew."""
-    box.faults.change(script=["drop_after"], list_lag=1.0)
+    box.faults.update(script=["drop_after"], list_lag=1.0)
     first = _run(requests_frame(3), network, settle=0.05)
     assert _counts(first)["unknown"] == 1
-    box.faults.change(list_lag=0.0)
-    with journal.opened(settings.journal_place(None), network) as book:  # as if it had been killed before it looked
+    box.faults.update(list_lag=0.0)
+    with journal.open_for_writing(
+        settings.resolve_journal_location(None), network
+    ) as book:  # as if it had been killed before it looked
         (absent,) = book.steps(first.results.run.run, journal.State.ABSENT)
         key = {"run": absent.run, "step": absent.step.number}
-        book.apply([journal.Change(**key, before=journal.State.ABSENT, after=journal.State.SENT)])
+        book.apply_transitions(
+            [journal.StepTransition(**key, from_state=journal.State.ABSENT, to_state=journal.State.SENT)]
+        )
     second = _run(first.results.frame, network)
     assert _counts(second) == {"created": 3}
     assert _numbers(second) == _issued(box)
@@ -343,13 +349,13 @@ def test_a_run_that_only_fails_stops(odd: Any, reply: Any, requests_frame: Reque
 @pytest.mark.parametrize("bad", ["0", "-1", "x", "5.5%", "%"])
 def test_a_limit_of_failures_that_is_none(bad: str) -> None:
     """One sentence that shows both forms."""
-    with pytest.raises(SettingInvalid, match="20 or 5%"):
+    with pytest.raises(ConfigError, match="20 or 5%"):
         _options(max_failures=bad)
 
 
 def test_a_platform_that_only_fails_is_left_alone(box: Any, network: Any, requests_frame: Requests) -> None:
     """After five failures in a row nothing is created until a probe finds it well again."""
-    box.faults.change(script=["500_before"] * 5)
+    box.faults.update(script=["500_before"] * 5)
     finished = _run(requests_frame(8), network, concurrency=1, resend_absent=True)
     assert _counts(finished) == {"created": 8}
     assert len(_issued(box)) == 8
@@ -357,11 +363,11 @@ def test_a_platform_that_only_fails_is_left_alone(box: Any, network: Any, reques
 
 def test_the_rate_that_was_found_is_remembered(box: Any, network: Any, requests_frame: Requests) -> None:
     """The next run begins with it."""
-    box.faults.change(limit=20)
+    box.faults.update(limit=20)
     finished = _run(requests_frame(60), network, concurrency=8)
     assert _counts(finished) == {"created": 60}
-    with journal.opened(settings.journal_place(None), network) as book:
-        learned = book.learned()
+    with journal.open_for_writing(settings.resolve_journal_location(None), network) as book:
+        learned = book.saved_rate()
     assert learned is not None
     assert 5 < learned < 40
 
@@ -393,7 +399,7 @@ def test_a_killed_run_goes_on_and_is_told_of(
     requests_frame(40).to_csv(sheet, index=False)
     process = subprocess.Popen(_script(network, sheet))
     _until(lambda: len(box.store.ledger) >= 2)
-    with pytest.raises(JournalHeld, match=f"process {process.pid}"):
+    with pytest.raises(JournalLockedError, match=f"process {process.pid}"):
         _run(sheet, network)
     listed = cli("runs")
     assert "running" in listed.out
@@ -403,7 +409,7 @@ def test_a_killed_run_goes_on_and_is_told_of(
     assert "interrupted" in listed.out
     assert "Next: invoca-bulk resume sandbox-" in listed.out
     folder = tmp_path / "journal"
-    assert journal.run_of(folder, journal.listed(folder)[0].record.run).state == "interrupted"
+    assert journal.find_run(folder, journal.list_runs(folder)[0].record.run).state == "interrupted"
     finished = _run(sheet, network)
     assert _counts(finished) == {"created": 40}
     assert _numbers(finished) == _issued(box)
@@ -441,10 +447,10 @@ def test_what_was_undone_can_be_bought_again(box: Any, network: Any, requests_fr
 
 def test_what_comes_late_is_found_before_it_is_sent_again(box: Any, network: Any, requests_frame: Requests) -> None:
     """A number that appears after the settle time is found by a later `resume`, with or without --resend-absent."""
-    box.faults.change(script=["drop_after"], list_lag=60.0)
+    box.faults.update(script=["drop_after"], list_lag=60.0)
     first = _run(requests_frame(3), network)
     assert _counts(first) == {"created": 2, "unknown": 1}
-    box.faults.change(list_lag=0.0)
+    box.faults.update(list_lag=0.0)
     assert _counts(_resume(network, first.results.run.run, resend_absent=True)) == {"created": 3}
     assert len(_issued(box)) == 3
 
@@ -465,17 +471,17 @@ def test_an_old_run_does_not_undo_a_later_one(box: Any, network: Any, requests_f
     """Updates that were not sent, and were done by the results file, are not done again over what came after."""
     places = ["advertiser_id_from_network", "advertiser_campaign_id_from_network", "promo_number"]
     numbers = _run(requests_frame(12), network).results.frame[places]
-    box.faults.change(limit=20)
+    box.faults.update(limit=20)
     first = _interrupted_updates(numbers.assign(description="A"), network)
-    box.faults.change(limit=None)
+    box.faults.update(limit=None)
     _run(first.results.frame, network)
     assert _counts(_run(numbers.assign(description="C"), network)) == {"updated": 12}
     _resume(network, first.results.run.run)
     campaign = next(one for key, one in box.store.networks["1234"].campaigns.items() if key.campaign_id == "C-1")
-    assert {one.answer(network.api_version)["description"] for one in campaign.numbers.values()} == {"C"}
+    assert {one.to_json(network.api_version)["description"] for one in campaign.numbers.values()} == {"C"}
 
 
-def _interrupted_updates(frame: pd.DataFrame, network: Network) -> Finished:
+def _interrupted_updates(frame: pd.DataFrame, network: Network) -> RunResult:
     original = run_sync.run
 
     def stopped(main: Any, **told: Any) -> Any:
@@ -485,7 +491,7 @@ def _interrupted_updates(frame: pd.DataFrame, network: Network) -> Finished:
 
         def look() -> None:
             if time.monotonic() > end and not told["interrupts"].count:
-                told["interrupts"].take()
+                told["interrupts"].handle()
 
         return original(main, **{**told, "tick": look})
 
@@ -507,7 +513,7 @@ def test_a_resumed_update_of_what_has_changed_is_refused(box: Any, network: Any,
     finished = _resume(network, first.results.run.run)
     assert _counts(finished) == {"updated": 11, "rejected": 1}
     assert "changed since the plan" in finished.results.frame["result_error"].iloc[-1]
-    assert last.answer(network.api_version)["description"] == "By hand"
+    assert last.to_json(network.api_version)["description"] == "By hand"
 
 
 @pytest.mark.parametrize("then", [["429", None], ["503_before", None], ["drop_before", None]], ids=str)
@@ -517,10 +523,10 @@ def test_a_delete_in_doubt_stays_so_until_it_is_told(
     """A delete that was done and not answered is `deleted` in the end, whatever the attempts after it came to."""
     places = ["advertiser_id_from_network", "advertiser_campaign_id_from_network", "promo_number"]
     numbers = _run(requests_frame(1), network).results.frame[places]
-    box.faults.change(script=["drop_after", *["500_before"] * 5])
+    box.faults.update(script=["drop_after", *["500_before"] * 5])
     first = _run(numbers.assign(action="delete"), network, concurrency=1)
     assert _counts(first) == {"unknown": 1}
-    box.faults.change(script=then)
+    box.faults.update(script=then)
     assert _counts(_resume(network, first.results.run.run)) == {"deleted": 1}
 
 
@@ -537,7 +543,7 @@ def test_one_number_is_never_on_two_rows_of_a_sheet(box: Any, network: Any, requ
 
 def test_an_unknown_row_by_itself_gets_no_other_rows_number(box: Any, network: Any, requests_frame: Requests) -> None:
     """Equal rows of which one is unknown, in a file of its own: it is not told the number of another."""
-    box.faults.change(script=[None, "drop_before"])
+    box.faults.update(script=[None, "drop_before"])
     first = _run(requests_frame(3, description="The same"), network, concurrency=1)
     alone = first.results.frame.query("result_status == 'unknown'")
     assert _counts(_run(alone, network)) == {"unknown": 1}
@@ -545,9 +551,9 @@ def test_an_unknown_row_by_itself_gets_no_other_rows_number(box: Any, network: A
 
 def test_a_number_that_was_typed_in_settles_its_row(box: Any, network: Any, requests_frame: Requests) -> None:
     """The user has looked it up: the run that was in doubt is told, and nothing is left to send again."""
-    box.faults.change(script=["drop_after"], list_lag=60.0)
+    box.faults.update(script=["drop_after"], list_lag=60.0)
     first = _run(requests_frame(1), network)
-    box.faults.change(list_lag=0.0)
+    box.faults.update(list_lag=0.0)
     typed = first.results.frame.assign(promo_number=_issued(box)[0])
     assert _counts(_run(typed, network)) == {"unchanged": 1}
     again = _resume(network, first.results.run.run, resend_absent=True, resend_unknown=True)
@@ -559,19 +565,19 @@ def test_what_cannot_be_told_can_be_sent_again_when_the_user_says_so(
     box: Any, network: Any, requests_frame: Requests
 ) -> None:
     """--resend-unknown: the way out when somebody else creates in the same campaign."""
-    box.faults.change(script=["drop_before"])
+    box.faults.update(script=["drop_before"])
     frame = requests_frame(2)
-    original = pipeline.make_plan
+    original = pipeline.fetch_and_build_plan
 
     def planned(*given: Any) -> Any:
         plan = original(*given)
         _post(network, "Of somebody else")
-        box.faults.change(script=["drop_before"])
+        box.faults.update(script=["drop_before"])
         return plan
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "make_plan", planned)
-        box.faults.change(script=[])
+        patch.setattr(pipeline, "fetch_and_build_plan", planned)
+        box.faults.update(script=[])
         first = _run(frame, network, concurrency=1)
     assert _counts(first) == {"created": 1, "unknown": 1}
     assert "--resend-unknown" in first.results.frame["result_fix"].iloc[0]
@@ -584,7 +590,7 @@ def test_a_clock_that_was_set_back_gives_no_number_twice(
     box: Any, network: Any, requests_frame: Requests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two equal rows, one of them lost, and a run that began by a clock ahead of time."""
-    box.faults.change(script=[None, "drop_before"])
+    box.faults.update(script=[None, "drop_before"])
     real = time.time
     with monkeypatch.context() as patch:
         patch.setattr("invoca_bulk.journal.store.time.time", lambda: real() + 1000 if not box.store.ledger else real())
@@ -598,7 +604,7 @@ def test_a_clock_that_was_set_back_gives_no_number_twice(
 def test_a_number_of_another_row_settles_nothing(box: Any, network: Any, requests_frame: Requests) -> None:
     """A number that the campaign had before the run is not taken for the one of a row in doubt, even if it is alike."""
     old = _run(requests_frame(1, description="The same"), network, again=True).results.frame
-    box.faults.change(script=["drop_after"], settle_delay=2.0)
+    box.faults.update(script=["drop_after"], settle_delay=2.0)
     places = ["advertiser_id_from_network", "advertiser_campaign_id_from_network", "description", "media_type"]
     sheet = pd.concat([old[[*places, "promo_number"]], requests_frame(1, description="The same")], ignore_index=True)
     first = _run(sheet.fillna(""), network, again=True, settle=0.1)
@@ -611,7 +617,7 @@ def test_a_number_of_another_row_settles_nothing(box: Any, network: Any, request
 
 def test_one_consent_buys_one_number(box: Any, network: Any, requests_frame: Requests) -> None:
     """--resend-absent sends a row once more, and not again each time that its answer is lost."""
-    box.faults.change(script=["drop_before", *["drop_after"] * 8], list_lag=60.0)
+    box.faults.update(script=["drop_before", *["drop_after"] * 8], list_lag=60.0)
     finished = _run(requests_frame(1), network, resend_absent=True)
     assert _counts(finished) == {"unknown": 1}
     assert len(_issued(box)) == 1
@@ -620,12 +626,12 @@ def test_one_consent_buys_one_number(box: Any, network: Any, requests_frame: Req
 @pytest.mark.parametrize("refused", ["429", "500_before"])
 def test_doubt_outlives_a_refusal_for_now(box: Any, network: Any, requests_frame: Requests, refused: str) -> None:
     """A row that was not found, and whose second request was only put off, is still looked for before a third."""
-    box.faults.change(script=["drop_after"], list_lag=60.0)
+    box.faults.update(script=["drop_after"], list_lag=60.0)
     first = _run(requests_frame(1), network)
-    box.faults.change(script=[refused] * 30)
+    box.faults.update(script=[refused] * 30)
     again = _resume(network, first.results.run.run, resend_absent=True)
     assert _counts(again) == {"unknown": 1}
-    box.faults.change(script=[], list_lag=0.0)
+    box.faults.update(script=[], list_lag=0.0)
     assert _counts(_resume(network, first.results.run.run, resend_absent=True)) == {"created": 1}
     assert len(_issued(box)) == 1
 
@@ -653,9 +659,9 @@ def test_a_rehearsal_goes_on_and_is_taken_back(box: Any, requests_frame: Request
     The same sheet can be rehearsed again and again.
     """
     frame = requests_frame(20)
-    first = _interrupted(frame, pipeline.network_of(box), box, after=3)
+    first = _interrupted(frame, pipeline.resolve_network(box), box, after=3)
     with pytest.warns(UserWarning, match="interrupted") as told:
-        api._told(first, _options())  # noqa: SLF001  what `ib.run` does with it
+        api._present_result(first, _options())  # noqa: SLF001  what `ib.run` does with it
     assert f'(while its sandbox is there): ib.resume("{first.results.run.run}", network)' in str(told[0].message)
     finished = ib.resume(None, box, progress=False)
     assert isinstance(finished, pd.DataFrame)

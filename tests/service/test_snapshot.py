@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from invoca_bulk.config.options import Options
-from invoca_bulk.errors import PlatformUnavailable
+from invoca_bulk.errors import PlatformUnavailableError
 from invoca_bulk.service import snapshot
 
 WHOLE: dict[str, Any] = {"id": 1, "id_from_network": "A-1", "name": "Acme", "sites": [], "users": []}
@@ -23,7 +23,7 @@ HALVES: dict[str, dict[str, Any]] = {
 
 
 def _observed(odd: Any) -> list[Any]:
-    return list(snapshot.observe([()], odd.network(), Options(concurrency=2))[()].objects)
+    return list(snapshot.fetch_state([()], odd.network(), Options(concurrency=2))[()].objects)
 
 
 @pytest.mark.parametrize("name", HALVES)
@@ -50,5 +50,7 @@ def test_a_whole_list_is_one_request(odd: Any, reply: Any) -> None:
 def test_what_cannot_be_seen_is_not_planned(odd: Any, reply: Any, status: int, answer: Any) -> None:
     """Without its users nobody can tell what an update would take away."""
     odd.reads.extend([reply(200, [HALVES["no users"]]), reply(status, answer)])
-    with pytest.raises(PlatformUnavailable, match="does not show the users of advertiser A-1, so it cannot be told"):
+    with pytest.raises(
+        PlatformUnavailableError, match="does not show the users of advertiser A-1, so it cannot be told"
+    ):
         _observed(odd)

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 import invoca_bulk as ib
 from invoca_bulk import journal, planning, validation
-from invoca_bulk.config.settings import Network, journal_place
+from invoca_bulk.config.settings import Network, resolve_journal_location
 from invoca_bulk.planning import Step, merge
 from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, Action
 from invoca_bulk.service.undo import undo_sheets
-from invoca_bulk.service.undo.changes import Done
-from invoca_bulk.service.undo.undo_rows import Reversal, reversal
+from invoca_bulk.service.undo.changes import AppliedChange
+from invoca_bulk.service.undo.undo_rows import Reversal, build_reversal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,7 +138,7 @@ class Stage:
 
 def path(campaign: dict[str, str], number: str = "", *, by_id: bool = False) -> str:
     collection = "promo_numbers_by_id" if by_id else "promo_numbers"
-    return "/".join([*PROMO_NUMBERS.scope(campaign), collection, *([number] if number else [])])
+    return "/".join([*PROMO_NUMBERS.scope_for(campaign), collection, *([number] if number else [])])
 
 
 def _comparable(advertiser: dict[str, Any]) -> dict[str, Any]:
@@ -378,26 +378,26 @@ def test_any_advertiser_goes_back(before: dict[str, Any], now: dict[str, Any]) -
         verb="PUT",
         path=("advertisers", "A-1"),
         body=sent,
-        before=before,
+        snapshot=before,
     )
-    done = Done(step=step, left=now, scope=(), origin=())
-    back = reversal(done, now, VERSION)
+    done = AppliedChange(step=step, resulting_object=now, scope=(), origin_scope=())
+    back = build_reversal(done, now, VERSION)
     assert isinstance(back, Reversal)
-    assert back.is_change == (_written(before) != _written(now))
-    choices = undo_sheets.choices([back])
-    checked = validation.validate(undo_sheets.loaded([back], choices, VERSION), version=VERSION)
-    plan = planning.make(checked, {(): planning.Observed(objects=(now,))}, choices)
+    assert back.has_changes == (_written(before) != _written(now))
+    choices = undo_sheets.choose_plan_options([back])
+    checked = validation.validate(undo_sheets.to_sheets([back], choices, VERSION), version=VERSION)
+    plan = planning.build_plan(checked, {(): planning.PlatformState(objects=(now,))}, choices)
     assert not (plan.issues["level"] == "error").any(), plan.issues
     if plan.steps:
         body = {name: value for name, value in (plan.steps[0].body or {}).items() if value is not None}
         body["custom_data"] = {key: one for key, one in body.get("custom_data", {}).items() if one is not None}
         assert _in_order(body) == _written(before)
     else:
-        assert not back.is_change or _same_but_for_order(before, now)
+        assert not back.has_changes or _same_but_for_order(before, now)
 
 
 def _written(one: dict[str, Any]) -> dict[str, Any]:
-    form = merge.written(ADVERTISERS, one, VERSION)
+    form = merge.to_writable(ADVERTISERS, one, VERSION)
     form.pop("id_from_network")
     return _in_order({"custom_data": {}, **form})
 
@@ -439,7 +439,7 @@ def moved_on(stage: Stage, _: str) -> None:
 
 def bought(run: str) -> list[str]:
     """The numbers that a run has bought."""
-    rows = journal.results_of(journal_place(None), run)[1]
+    rows = journal.find_results(resolve_journal_location(None), run)[1]
     return [one.answer["promo_number"] for one in rows if one.action == "create" and one.answer.get("promo_number")]
 
 
@@ -648,14 +648,16 @@ def test_what_the_run_has_not_sent_is_not_its_to_put_back() -> None:
     """What somebody changed between the run's plan and its request stays, though the journal shows it as a change."""
     before = PLAIN | {"promo_number": "8055550100", "promo_type": "Local"}
     left = before | {"description": "New", "promo_type": "Mobile"}
-    scope = PROMO_NUMBERS.scope(CAMPAIGN)
+    scope = PROMO_NUMBERS.scope_for(CAMPAIGN)
     body = {"description": "New", "media_type": PLAIN["media_type"]}
     where = {"verb": "PUT", "path": (*scope, "promo_numbers", "8055550100")}
-    step = Step(number=0, resource="promo_numbers", action=Action.UPDATE, body=body, before=before, **where)
-    back = reversal(Done(step=step, left=left, scope=scope, origin=scope), left, VERSION)
+    step = Step(number=0, resource="promo_numbers", action=Action.UPDATE, body=body, snapshot=before, **where)
+    back = build_reversal(
+        AppliedChange(step=step, resulting_object=left, scope=scope, origin_scope=scope), left, VERSION
+    )
     assert isinstance(back, Reversal)
     named = CAMPAIGN | {"promo_number": "8055550100", "action": "update"}
-    assert back.row(whole=False) == named | {"description": "Spring sale"}
+    assert back.to_row(all_parts=False) == named | {"description": "Spring sale"}
 
 
 def test_a_move_that_has_no_way_back(stage: Stage) -> None:
@@ -676,7 +678,7 @@ def test_an_advertiser_stays_for_its_numbers(box: Sandbox, network: Network) -> 
     }
     run = ib.run(sheets, network, yes=True, progress=False)["promo_numbers"].attrs["run"]
     undo = ib.undo(run, network)
-    assert [(one.resource, one.phase) for one in sorted(undo.plan.steps, key=lambda one: one.phase)] == [
+    assert [(one.resource, one.phase) for one in sorted(undo.data.steps, key=lambda one: one.phase)] == [
         ("promo_numbers", 2),
         ("promo_numbers", 2),
         ("advertisers", 3),
@@ -687,8 +689,8 @@ def test_an_advertiser_stays_for_its_numbers(box: Sandbox, network: Network) -> 
     box.store.networks[box.network_id].campaigns[campaign.key].numbers.popitem()
     undo = ib.undo(run, network)
     assert undo.counts == {"delete": 1}
-    assert [one.action for one in undo.stays] == ["create", "create"]
-    assert "so the advertiser has to stay" in undo.stays[0].error
+    assert [one.action for one in undo.not_undone_items] == ["create", "create"]
+    assert "so the advertiser has to stay" in undo.not_undone_items[0].error
 
 
 # Which run
@@ -722,7 +724,7 @@ def test_an_undo_can_be_undone(stage: Stage) -> None:
     after = stage.state()
     numbers = bought(run)
     again = stage.undo(stage.run(stage.undo(run)))
-    assert (list(again.not_undone["object"]), again.plan.source[:7]) == (numbers, "undo of")
+    assert (list(again.not_undone["object"]), again.data.source[:7]) == (numbers, "undo of")
     stage.run(again)
     for some in after["numbers"].values():
         some[:] = [one for one in some if one["promo_number"] not in numbers]
@@ -743,7 +745,7 @@ def test_a_run_that_is_not_at_its_end(stage: Stage) -> None:
     """What was sent of an interrupted run can be taken back; it is told that the rest would still be sent."""
     run = stage.run(pd.DataFrame([CAMPAIGN | PLAIN, OTHER | PLAIN]))
     file = journal.journal_file(
-        journal_place(None), base_url=stage.network.base_url, network_id=stage.network.network_id
+        resolve_journal_location(None), base_url=stage.network.base_url, network_id=stage.network.network_id
     )
     with sqlite3.connect(file) as database:
         database.execute("UPDATE steps SET state = 'pending', answer = NULL WHERE step = 1")

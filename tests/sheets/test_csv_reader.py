@@ -15,7 +15,7 @@ def load(source: Any, **options: Any) -> sheets.Sheet:
 
 
 def found(loaded: sheets.Sheet) -> list[tuple[int | None, str]]:
-    return [(one.row, one.problem.code) for one in loaded.findings]
+    return [(one.row, one.problem.code) for one in loaded.read_issues]
 
 
 def test_a_row_with_more_cells_than_the_header_is_marked_and_shifts_nothing() -> None:
@@ -23,7 +23,7 @@ def test_a_row_with_more_cells_than_the_header_is_marked_and_shifts_nothing() ->
     loaded = load(b"description,media_type\nSmith, Jones,Online: Display\nplain,Online: Email\n")
     assert loaded.frame.to_numpy().tolist() == [["#ROW! Smith", " Jones"], ["plain", "Online: Email"]]
     assert found(loaded) == [(2, "row_too_long")]
-    assert loaded.findings[0].problem.message == "The row has 3 cells, but the header has 2."
+    assert loaded.read_issues[0].problem.message == "The row has 3 cells, but the header has 2."
 
 
 def test_the_mark_of_a_row_stands_in_the_first_column_that_is_sent() -> None:
@@ -38,7 +38,7 @@ def test_blank_cells_beyond_the_header_are_no_error(row: str) -> None:
     """Delimiters at the end of a row say nothing."""
     loaded = load(f"description,media_type\n{row}\n".encode())
     assert loaded.frame.to_numpy().tolist() == [["a", "b"]]
-    assert not loaded.findings
+    assert not loaded.read_issues
 
 
 def test_a_short_row_is_filled_with_blanks() -> None:
@@ -52,7 +52,7 @@ def test_row_numbers_are_those_of_the_spreadsheet() -> None:
     loaded = load(b'sep=;\r\n\r\ndescription;media_type\r\n"a\r\nb";x\r\n\r\n;;\r\nc;y\r\n\r\n')
     assert loaded.frame.index.tolist() == [3, 6]
     assert loaded.frame["description"].tolist() == ["a\r\nb", "c"]
-    assert loaded.findings[0].problem.details == {"count": 2}
+    assert loaded.read_issues[0].problem.details == {"count": 2}
 
 
 def test_the_sep_line_names_the_delimiter() -> None:
@@ -79,7 +79,7 @@ def test_titles_above_the_header_are_skipped() -> None:
     loaded = load(b"Requests for May\n\nName,,\ndescription,media_type,quantity\na,b,1\n")
     assert loaded.frame.columns.tolist() == ["description", "media_type", "quantity"]
     assert loaded.frame.index.tolist() == [5]
-    assert not loaded.findings
+    assert not loaded.read_issues
 
 
 def test_a_header_alone_is_a_sheet_without_rows() -> None:
@@ -93,7 +93,7 @@ def test_a_cell_over_the_limit_is_cut_and_marked() -> None:
     """A cell of more than 131,072 characters is cut and says so, and the other rows are read."""
     loaded = load(b"description,media_type\n" + b"x" * 131_073 + b",b\n" + b"y" * 131_072 + b",c\n")
     assert loaded.frame["description"].tolist() == ["#TOO_LONG! " + "x" * 131_061, "y" * 131_072]
-    assert not loaded.findings
+    assert not loaded.read_issues
 
 
 @pytest.mark.parametrize("title", ["notes", "result_error"])
@@ -114,7 +114,7 @@ def test_an_unclosed_quote_is_an_error_of_its_row(length: int) -> None:
 
 def test_an_unclosed_quote_in_the_header_is_refused() -> None:
     """A header that swallows its rows is no header."""
-    with pytest.raises(errors.SheetUnreadable, match=r"Row 1, the header: A quote is opened"):
+    with pytest.raises(errors.UnreadableSheetError, match=r"Row 1, the header: A quote is opened"):
         load(b'description,media_type,"notes\na,b,c\n')
 
 

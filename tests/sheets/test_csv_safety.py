@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoca_bulk.sheets.csv_safety import restore_csv_text, safe_csv_text
+from invoca_bulk.sheets.csv_safety import escape_formula, unescape_formula
 
 TEXTS = st.text(alphabet=st.sampled_from("'=+-@\t\r\n 1a")) | st.text()
 
@@ -14,13 +14,13 @@ TEXTS = st.text(alphabet=st.sampled_from("'=+-@\t\r\n 1a")) | st.text()
 @given(text=TEXTS)
 def test_round_trip(text: str) -> None:
     """Every text comes back exactly as it was."""
-    assert restore_csv_text(safe_csv_text(text)) == text
+    assert unescape_formula(escape_formula(text)) == text
 
 
 @given(text=TEXTS)
 def test_nothing_runs(text: str) -> None:
     """What is written never starts like a formula, except `+` with digits."""
-    written = safe_csv_text(text)
+    written = escape_formula(text)
     assert not written.startswith(("=", "+", "-", "@", "\t", "\r")) or (written[0] == "+" and written[1:].isdecimal())
 
 
@@ -46,9 +46,9 @@ def test_nothing_runs(text: str) -> None:
 )
 def test_rule(text: str, written: str) -> None:
     """The rule of the module's docstring, case by case."""
-    assert safe_csv_text(text) == written
+    assert escape_formula(text) == written
 
 
 def test_foreign_apostrophe() -> None:
     """A phone number that someone has guarded by hand loses its apostrophe."""
-    assert restore_csv_text("'+18055550100") == "+18055550100"
+    assert unescape_formula("'+18055550100") == "+18055550100"

@@ -25,7 +25,7 @@ def load(source: Any, **options: Any) -> sheets.Sheet:
 
 
 def codes(loaded: sheets.Sheet) -> list[tuple[int | None, str]]:
-    return [(one.row, one.problem.code) for one in loaded.findings]
+    return [(one.row, one.problem.code) for one in loaded.read_issues]
 
 
 class Media(enum.StrEnum):
@@ -75,7 +75,7 @@ def test_every_value_of_an_analyst_becomes_text(case: str) -> None:
     frame = pd.DataFrame({"description": ["x", "x"], "media_type": pd.Series(["x", value], dtype=object)})
     loaded = load(frame)
     assert loaded.frame["media_type"].tolist() == ["x", text]
-    assert not loaded.findings
+    assert not loaded.read_issues
 
 
 COLUMNS = {
@@ -152,7 +152,9 @@ def test_a_value_without_a_text_is_refused_in_a_sentence(case: str) -> None:
     """Whatever a cell of a DataFrame holds, it has a text or the message says what it is."""
     value, what = NO_TEXT[case]
     frame = pd.DataFrame({"description": pd.Series(["x", value], dtype=object)})
-    with pytest.raises(errors.SheetUnreadable, match=f"The column 'description' holds {what}, which has no text form"):
+    with pytest.raises(
+        errors.UnreadableSheetError, match=f"The column 'description' holds {what}, which has no text form"
+    ):
         load(frame)
 
 
@@ -188,7 +190,7 @@ BAD = {
 def test_a_frame_that_cannot_be_used_is_refused(case: str) -> None:
     """A DataFrame without usable titles, rows or values is refused with one sentence and what to do."""
     frame, message = BAD[case]
-    with pytest.raises(errors.SheetUnreadable, match=message):
+    with pytest.raises(errors.UnreadableSheetError, match=message):
         load(frame)
 
 
@@ -279,7 +281,7 @@ def test_attrs_that_do_not_fit_are_ignored(case: str) -> None:
     frame = pd.DataFrame({"description": ["a"]})
     frame.attrs["invoca_bulk"] = JUNK[case]
     loaded = load(frame)
-    assert (loaded.source, loaded.path, loaded.findings) == ("", None, ())
+    assert (loaded.source, loaded.path, loaded.read_issues) == ("", None, ())
 
 
 def test_why_a_row_was_refused_travels_with_its_number() -> None:
@@ -315,7 +317,7 @@ def test_a_secret_is_never_kept(title: str) -> None:
     frame = pd.DataFrame([{"id_from_network": "A-1", "name": "X", title: "556588585858"}])
     (sheet,) = sheets.load(frame, resource="advertisers")
     assert "556588585858" not in sheet.frame.to_csv()
-    assert "secret_dropped" in {one.problem.code for one in sheet.findings}
+    assert "secret_dropped" in {one.problem.code for one in sheet.read_issues}
 
 
 TITLES = st.sampled_from(["description", "media_type", " quantity", "campaign", "token", "oauth_token", ""])
@@ -331,13 +333,13 @@ def test_a_frame_of_texts_is_the_same_the_short_way(data: st.DataObject, titles:
     long_way = text.astype(object)
     try:
         expected = load(long_way)
-    except errors.SheetUnreadable as error:
-        with pytest.raises(errors.SheetUnreadable, match=re.escape(str(error))):
+    except errors.UnreadableSheetError as error:
+        with pytest.raises(errors.UnreadableSheetError, match=re.escape(str(error))):
             load(text)
         return
     loaded = load(text)
     pd.testing.assert_frame_equal(loaded.frame, expected.frame)
-    assert loaded.findings == expected.findings
+    assert loaded.read_issues == expected.read_issues
     assert loaded.frame.attrs == {}
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invoca_bulk import sheets
-from invoca_bulk.sheets.csv_safety import safe_csv_text
+from invoca_bulk.sheets.csv_safety import escape_formula
 
 HEADER = ["advertiser_id_from_network", "description", "media_type", "local_center.zipcode"]
 ROWS = [
@@ -36,7 +36,7 @@ def load(source: Any, **options: Any) -> sheets.Sheet:
 
 def same_sheet(loaded: sheets.Sheet) -> None:
     pd.testing.assert_frame_equal(loaded.frame, EXPECTED)
-    assert [(one.problem.code, one.problem.details) for one in loaded.findings] == [("blank_rows", {"count": 1})]
+    assert [(one.problem.code, one.problem.details) for one in loaded.read_issues] == [("blank_rows", {"count": 1})]
     assert loaded.resource.name == "promo_numbers"
 
 
@@ -131,7 +131,7 @@ _texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0
 def test_any_table_survives_any_dialect(make: Any, delimiter: str, end: str, rows: list[list[str]], data: Any) -> None:
     """Any table of texts, written as CSV in any dialect and guarded against formulas, is read as the same texts."""
     encoding = data.draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
-    written = [[safe_csv_text(text) for text in row] for row in rows]
+    written = [[escape_formula(text) for text in row] for row in rows]
     dialect = {"delimiter": DELIMITERS[delimiter], "end": ENDS[end], "encoding": encoding}
     content = make.csv([["description", "media_type"], *written], **dialect)
     filled = {number: row for number, row in enumerate(rows, 2) if "".join(row).strip()}

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from invoca_bulk import errors, sheets
-from invoca_bulk.schema import SHEETS
+from invoca_bulk.schema import SHEET_RESOURCES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ def told(loaded: tuple[Sheet, ...]) -> list[tuple[str, str, int]]:
 def ignored(loaded: tuple[Sheet, ...]) -> list[object]:
     """The worksheets that the first sheet says were left out; the others say nothing."""
     first, *rest = (
-        [one.problem.details["value"] for one in sheet.findings if one.problem.code == "sheet_ignored"]
+        [one.problem.details["value"] for one in sheet.read_issues if one.problem.code == "sheet_ignored"]
         for sheet in loaded
     )
     assert not any(rest)
@@ -131,7 +131,7 @@ def test_what_is_asked_for_is_read_alone(make: Any, case: str) -> None:
 
 def test_what_was_left_out_is_told_in_a_sentence(make: Any) -> None:
     """The warning names the sheet, what was read instead, and how to read it."""
-    finding = sheets.load(make.book(**TWO, May=NUMBERS))[0].findings[-1]
+    finding = sheets.load(make.book(**TWO, May=NUMBERS))[0].read_issues[-1]
     assert (finding.row, finding.problem.level) == (None, "warning")
     assert finding.problem.message == (
         "The sheet 'May' is left out; of this workbook these are read: 'advertisers', 'users'."
@@ -147,8 +147,8 @@ def test_each_table_keeps_its_own_rows_and_findings(make: Any, tmp_path: Path) -
     advertisers, loaded = sheets.load(path)
     assert loaded.frame.index.tolist() == [3, 5]
     assert loaded.frame["id_from_network"].tolist() == ["#N/A", "#FORMULA! =1+1"]
-    assert [one.problem.code for one in loaded.findings] == ["blank_rows"]
-    assert advertisers.findings == ()
+    assert [one.problem.code for one in loaded.read_issues] == ["blank_rows"]
+    assert advertisers.read_issues == ()
     assert {(one.source, one.path) for one in (advertisers, loaded)} == {("May.xlsx", path)}
 
 
@@ -192,7 +192,7 @@ def test_a_workbook_that_cannot_be_read_is_refused_in_two_sentences(make: Any, c
 
 
 def refused(source: Any, **options: Any) -> str:
-    with pytest.raises(errors.SheetUnreadable) as caught:
+    with pytest.raises(errors.UnreadableSheetError) as caught:
         sheets.load(source, **options)
     message = str(caught.value)
     assert len(re.findall(r"[.!](?: |$)", message)) >= 2, "says what is wrong, and what to do"
@@ -230,7 +230,7 @@ def test_a_dict_of_frames_is_read_like_a_workbook(case: str) -> None:
     assert told(sheets.load({name: frame(rows) for name, rows in tables.items()}, **options)) == expected
 
 
-_KEYS = ", ".join(SHEETS)
+_KEYS = ", ".join(SHEET_RESOURCES)
 NO_DICTS: dict[str, Any] = {
     "another key": ({"campaigns": frame(NUMBERS)}, {}, f"'campaigns' is no name of a table.*: {_KEYS}"),
     "a key that is no text": ({1: frame(NUMBERS)}, {}, f"1 is no name of a table.*: {_KEYS}"),
@@ -282,7 +282,7 @@ def test_one_table_is_a_frame(make: Any) -> None:
 
 
 def codes(loaded: tuple[Sheet, ...]) -> list[list[str]]:
-    return [[finding.problem.code for finding in one.findings] for one in loaded]
+    return [[finding.problem.code for finding in one.read_issues] for one in loaded]
 
 
 def test_what_was_found_survives_work_in_pandas(tables: dict[str, pd.DataFrame]) -> None:

@@ -29,7 +29,7 @@ def load(source: Any, **options: Any) -> sheets.Sheet:
 
 
 def refused(source: Any, **options: Any) -> str:
-    with pytest.raises(errors.SheetUnreadable) as caught:
+    with pytest.raises(errors.UnreadableSheetError) as caught:
         load(source, **options)
     message = str(caught.value)
     assert len(re.findall(r"[.!](?: |$)", message)) >= 2, "says what is wrong, and what to do"
@@ -320,7 +320,7 @@ def test_two_sheets_that_fit_equally_well_are_named() -> None:
 
 def test_an_unknown_resource_is_refused() -> None:
     """A resource that does not exist is a wrong setting; the message names those that do."""
-    with pytest.raises(errors.SettingInvalid, match="advertisers, promo_numbers"):
+    with pytest.raises(errors.ConfigError, match="advertisers, promo_numbers"):
         load(b"", resource="campaigns")
 
 
@@ -347,5 +347,5 @@ def test_a_damaged_workbook_is_read_or_refused(make: Any, data: st.DataObject) -
             damaged[at] = data.draw(st.sampled_from(b'0129AZae"<>/= \0\xff'))
         return bytes(damaged)
 
-    with contextlib.suppress(errors.SheetUnreadable):
+    with contextlib.suppress(errors.UnreadableSheetError):
         load(make.repacked(make.xlsx([HEADER, ["a", "#N/A", 1], ["b", "=1+1", 2]]), {SHEET_XML: damage}))

@@ -18,7 +18,7 @@ def load(source: Any, **options: Any) -> sheets.Sheet:
 
 
 def found(loaded: sheets.Sheet) -> list[tuple[int | None, str]]:
-    return [(one.row, one.problem.code) for one in loaded.findings]
+    return [(one.row, one.problem.code) for one in loaded.read_issues]
 
 
 def cell(number_format: str, value: float) -> Any:
@@ -57,7 +57,7 @@ def test_every_cell_arrives_as_text(make: Any, case: str) -> None:
     value, text = VALUES[case]
     loaded = load(make.xlsx([HEADER, [value, "Online: Email"]]))
     assert loaded.frame["description"].tolist() == [text]
-    assert not loaded.findings
+    assert not loaded.read_issues
 
 
 UNTOUCHED = {
@@ -121,7 +121,7 @@ def test_text_that_looks_like_markup_is_text(make: Any) -> None:
     text = '<c r="XFD9" t="e"><v>#N/A</v></c> t="e" r="A1" <row hidden="1">'
     loaded = load(make.xlsx([HEADER, [text]]))
     assert loaded.frame["description"].tolist() == [text]
-    assert not loaded.findings
+    assert not loaded.read_issues
 
 
 def _hide(sheet: Any) -> None:
@@ -133,7 +133,7 @@ def test_hidden_rows_are_read_and_counted(make: Any) -> None:
     """Hidden rows are read like any other; only those that hold something are counted."""
     loaded = load(make.xlsx([HEADER, ["a"], [""], ["b"], ["c"]], edit=_hide))
     assert loaded.frame["description"].tolist() == ["a", "b", "c"]
-    assert {one.problem.code: one.problem.details["count"] for one in loaded.findings} == {
+    assert {one.problem.code: one.problem.details["count"] for one in loaded.read_issues} == {
         "blank_rows": 1,
         "hidden_rows": 2,
     }

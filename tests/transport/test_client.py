@@ -14,34 +14,41 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invoca_bulk.config.settings import MAX_ATTEMPTS, Network
-from invoca_bulk.errors import InDoubt, InvocaBulkError, NotAuthorized, NotSent, PlatformUnavailable, SettingInvalid
+from invoca_bulk.errors import (
+    AuthenticationError,
+    ConfigError,
+    InDoubtError,
+    InvocaBulkError,
+    NotSentError,
+    PlatformUnavailableError,
+)
 from invoca_bulk.transport import client as module
 from invoca_bulk.transport.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from invoca_bulk.transport.client import Answer
+    from invoca_bulk.transport.client import Response
 
 HERE = Network(base_url="http://127.0.0.1:9", network_id="1234", token="t")
 
 
-def _post(network: Network, **more: Any) -> Answer:
-    async def post() -> Answer:
-        async with Client(network, slots=1, timeout=more.pop("timeout", 5)) as client:
+def _post(network: Network, **more: Any) -> Response:
+    async def post() -> Response:
+        async with Client(network, connections=1, timeout=more.pop("timeout", 5)) as client:
             return await client.send(0, "POST", ("promo_numbers",), {"description": "x"}, **more)
 
     return asyncio.run(post())
 
 
-def _get(network: Network, waits: list[float]) -> Answer:
+def _get(network: Network, waits: list[float]) -> Response:
     """Read without really waiting; the waits are noted."""
 
     async def wait(seconds: float) -> None:
         waits.append(seconds)
 
-    async def get() -> Answer:
-        async with Client(network, slots=1, timeout=5, sleep=wait) as client:
+    async def get() -> Response:
+        async with Client(network, connections=1, timeout=5, sleep=wait) as client:
             return await client.get(0, ("advertisers",))
 
     return asyncio.run(get())
@@ -50,10 +57,10 @@ def _get(network: Network, waits: list[float]) -> Answer:
 @given(st.text(min_size=1))
 def test_any_id_is_one_part_of_the_path(text: str) -> None:
     """An id of any characters arrives as itself, or is refused; it never reaches another object."""
-    client = Client(HERE, slots=0, timeout=1)
+    client = Client(HERE, connections=0, timeout=1)
     try:
         url = client.url(("advertisers", text))
-    except SettingInvalid:
+    except ConfigError:
         assert text in {".", ".."} or any(
             ord(char) < 32 or 127 <= ord(char) < 160 or 0xD800 <= ord(char) < 0xE000 for char in text
         )
@@ -66,8 +73,8 @@ def test_any_id_is_one_part_of_the_path(text: str) -> None:
 @pytest.mark.parametrize("part", ["..", ".", "", "a\x00b", "a\nb"])
 def test_id_that_would_change_the_path_is_refused(part: str) -> None:
     """HTTP clients collapse `/a/../b`, even percent-encoded."""
-    with pytest.raises(SettingInvalid):
-        Client(HERE, slots=0, timeout=1).url(("advertisers", part, "advertiser_campaigns"))
+    with pytest.raises(ConfigError):
+        Client(HERE, connections=0, timeout=1).url(("advertisers", part, "advertiser_campaigns"))
 
 
 def test_every_exception_of_httpx_has_words() -> None:
@@ -75,7 +82,7 @@ def test_every_exception_of_httpx_has_words() -> None:
     kinds = [kind for _, kind in inspect.getmembers(httpx, inspect.isclass) if issubclass(kind, httpx.RequestError)]
     general = {httpx.RequestError, httpx.TransportError}
     assert len(kinds) > 10
-    unnamed = {kind for kind in kinds if not issubclass(kind, tuple(set(module.WORDS) - {Exception}))}
+    unnamed = {kind for kind in kinds if not issubclass(kind, tuple(set(module.ERROR_TEXTS) - {Exception}))}
     assert unnamed <= general
 
 
@@ -84,14 +91,14 @@ def test_refused_connection_is_surely_not_sent() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    with pytest.raises(NotSent, match="could not be reached"):
+    with pytest.raises(NotSentError, match="could not be reached"):
         _post(Network(base_url=f"http://127.0.0.1:{port}", network_id="1", token="t"))
 
 
 def test_dropped_connection_is_in_doubt(odd: Any, raw_reply: Any) -> None:
     """The platform read the request and closed: it may have been applied."""
     odd.replies.append(raw_reply(status=None))
-    with pytest.raises(InDoubt, match="broke"):
+    with pytest.raises(InDoubtError, match="broke"):
         _post(odd.network())
     assert len(odd.posts) == 1
 
@@ -99,7 +106,7 @@ def test_dropped_connection_is_in_doubt(odd: Any, raw_reply: Any) -> None:
 def test_stall_is_in_doubt(odd: Any, raw_reply: Any) -> None:
     """No answer in time proves nothing."""
     odd.replies.append(raw_reply(status=None, stall=True))
-    with pytest.raises(InDoubt, match="in time"):
+    with pytest.raises(InDoubtError, match="in time"):
         _post(odd.network(), timeout=0.2)
 
 
@@ -107,7 +114,7 @@ def test_cut_body_is_in_doubt_with_its_status(odd: Any, raw_reply: Any) -> None:
     """A 201 with a broken body has certainly created a number; the status is told before the body is read."""
     odd.replies.append(raw_reply(status=201, body=b'{"id": 1', promised=500))
     seen: list[int] = []
-    with pytest.raises(InDoubt) as doubt:
+    with pytest.raises(InDoubtError) as doubt:
         _post(odd.network(), on_status=seen.append)
     assert (doubt.value.status, seen) == (201, [201])
 
@@ -115,14 +122,14 @@ def test_cut_body_is_in_doubt_with_its_status(odd: Any, raw_reply: Any) -> None:
 def test_garbled_encoding_is_in_doubt(odd: Any, raw_reply: Any) -> None:
     """A body that cannot be unpacked is no answer."""
     odd.replies.append(raw_reply(status=201, body=b"no gzip", headers={"Content-Encoding": "gzip"}))
-    with pytest.raises(InDoubt, match="unpacked"):
+    with pytest.raises(InDoubtError, match="unpacked"):
         _post(odd.network())
 
 
 def test_answer_has_a_size_cap(odd: Any, raw_reply: Any) -> None:
     """A small compressed answer that unpacks to a huge one is cut off."""
     odd.replies.append(raw_reply(status=201, body=gzip.compress(b" " * 10**7), headers={"Content-Encoding": "gzip"}))
-    with pytest.raises(InDoubt, match="too large"):
+    with pytest.raises(InDoubtError, match="too large"):
         _post(odd.network())
 
 
@@ -170,14 +177,14 @@ def test_read_is_tried_again(odd: Any, raw_reply: Any, reply: Callable[..., Any]
 def test_read_gives_up_with_a_sentence(odd: Any, reply: Callable[..., Any]) -> None:
     """A platform that stays broken is told as such, after a bounded number of tries."""
     odd.reads.extend([reply(500, {})] * 20)
-    with pytest.raises(PlatformUnavailable, match="could not be read: it answered 500"):
+    with pytest.raises(PlatformUnavailableError, match="could not be read: it answered 500"):
         _get(odd.network(), [])
     assert len(odd.reads) == 20 - MAX_ATTEMPTS
 
 
 def test_read_with_a_wrong_token(box: Any) -> None:
     """A 401 says what to check."""
-    with pytest.raises(NotAuthorized, match="token"):
+    with pytest.raises(AuthenticationError, match="token"):
         _get(Network(base_url=box.base_url, network_id=box.network_id, token="wrong"), [])
 
 
@@ -194,7 +201,7 @@ def test_no_error_holds_the_token(odd: Any, raw_reply: Any) -> None:
 def test_a_dripping_answer_comes_to_an_end(odd: Any, raw_reply: Any) -> None:
     """A byte now and then never times out by itself; the whole exchange has its time."""
     odd.replies.append(raw_reply(status=201, body=b"x" * 40, drip=0.1))
-    with pytest.raises(InDoubt, match="in time") as doubt:
+    with pytest.raises(InDoubtError, match="in time") as doubt:
         _post(odd.network(), timeout=0.6)
     assert doubt.value.status == 201
 
@@ -202,5 +209,5 @@ def test_a_dripping_answer_comes_to_an_end(odd: Any, raw_reply: Any) -> None:
 def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy of the environment that httpx cannot speak to is a setting to correct, not a traceback."""
     monkeypatch.setenv("ALL_PROXY", "nonsense://127.0.0.1:1")
-    with pytest.raises(SettingInvalid, match="proxy"):
-        Client(Network(network_id="1", token="t"), slots=1, timeout=1)
+    with pytest.raises(ConfigError, match="proxy"):
+        Client(Network(network_id="1", token="t"), connections=1, timeout=1)

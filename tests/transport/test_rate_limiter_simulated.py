@@ -131,7 +131,9 @@ class Run:
 class Simulation:
     """Slots that take rows, wait for their place one at a time, send, and after a refusal back off and come again."""
 
-    def __init__(self, allows: Allows, pace: transport.Pace, *, latency: float, retry_after: float | None) -> None:
+    def __init__(
+        self, allows: Allows, pace: transport.RateLimiter, *, latency: float, retry_after: float | None
+    ) -> None:
         self.run = Run()
         self._allows = allows
         self._pace = pace
@@ -180,12 +182,12 @@ class Simulation:
     def _succeed(self, now: float, attempt: int) -> None:
         self.run.good.append(now)
         self.run.attempts = max(self.run.attempts, attempt)
-        self._pace.answered(now)
+        self._pace.record_success(now)
         self._next(now)
 
     def _fail(self, now: float, attempt: int) -> None:
         self.run.refused.append(now)
-        self._pace.refused(now)
+        self._pace.record_rejection(now)
         if self._retry_after is not None:
             self._pace.pause(self._retry_after, now)
         self._later(now + transport.backoff(attempt, self._chance.random()), "_want", attempt + 1)
@@ -193,14 +195,14 @@ class Simulation:
 
 def simulate(
     allows: Allows,
-    pace: transport.Pace | None = None,
+    pace: transport.RateLimiter | None = None,
     *,
     rows: int = 2000,
     slots: int = 8,
     latency: float = 0.2,
     retry_after: float | None = None,
 ) -> Run:
-    return Simulation(allows, pace or transport.Pace(), latency=latency, retry_after=retry_after).go(rows, slots)
+    return Simulation(allows, pace or transport.RateLimiter(), latency=latency, retry_after=retry_after).go(rows, slots)
 
 
 EVERY_LOAD = pytest.mark.parametrize(("slots", "latency"), [(8, 0.0), (8, 0.2), (64, 0.0), (64, 0.2)])
@@ -218,13 +220,13 @@ EVERY_LOAD = pytest.mark.parametrize(("slots", "latency"), [(8, 0.0), (8, 0.2), 
 )
 def test_hidden_limit_of_10(platform: Any, slower: float, refused: int, slots: int, latency: float) -> None:
     """2,000 rows under a hidden limit of 10/s take hardly longer than they must, with few refusals."""
-    pace = transport.Pace()
+    pace = transport.RateLimiter()
     run = simulate(platform(at(10)), pace, slots=slots, latency=latency)
     assert run.seconds <= 200 * slower
     assert len(run.refused) <= refused
     assert run.attempts <= MAX_ATTEMPTS
-    assert pace.learned is not None
-    assert 8.5 <= pace.learned <= 10.1
+    assert pace.learned_rate is not None
+    assert 8.5 <= pace.learned_rate <= 10.1
 
 
 @pytest.mark.parametrize(("slots", "latency"), [(8, 0.0), (64, 0.0), (64, 0.2)])
@@ -240,9 +242,9 @@ def test_hidden_limit_of_50(platform: Any, settled: float, slots: int, latency: 
 @pytest.mark.parametrize("platform", [bucket, fixed, sliding, strict])
 def test_a_learned_rate_is_used_at_once(platform: Any) -> None:
     """What one run has learned spares the next one the search."""
-    earlier = transport.Pace()
+    earlier = transport.RateLimiter()
     simulate(platform(at(10)), earlier)
-    run = simulate(platform(at(10)), transport.Pace(learned=earlier.learned), rows=300)
+    run = simulate(platform(at(10)), transport.RateLimiter(learned_rate=earlier.learned_rate), rows=300)
     assert len(run.refused) <= 5
     assert run.seconds <= 300 / 10 * 1.1
 
@@ -280,16 +282,16 @@ def test_retry_after(platform: Any, slower: float, seconds: float) -> None:
 @pytest.mark.parametrize(("slots", "latency"), [(8, 0.05), (8, 4.0), (64, 0.2), (64, 4.0)])
 def test_without_a_limit_the_slots_are(slots: int, latency: float) -> None:
     """Where nothing is refused, the requests in flight are what limits, and the rate does not grow beyond use."""
-    pace = transport.Pace()
+    pace = transport.RateLimiter()
     run = simulate(lambda _: True, pace, slots=slots, latency=latency, rows=5000)
     assert pace.rate <= max(10, slots / latency) * 4
     assert run.seconds <= 5000 / (slots / latency) * 1.1 + 4
-    assert pace.learned is None
+    assert pace.learned_rate is None
 
 
 def test_a_cap_below_the_limit_is_never_refused() -> None:
     """Under a cap that the platform can take nothing is refused, and the cap is used up."""
-    run = simulate(strict(at(10)), transport.Pace(5), rows=500)
+    run = simulate(strict(at(10)), transport.RateLimiter(5), rows=500)
     assert not run.refused
     assert run.seconds == pytest.approx(100, abs=1)
 
@@ -345,28 +347,28 @@ def _outcomes(share: float, seed: int) -> Iterator[bool]:
 @pytest.mark.parametrize("seed", range(5))
 def test_breaker_under_random_faults(seed: int) -> None:
     """With a fifth of 2,000 requests in doubt the breaker opens a few times at most, and costs seconds."""
-    breaker, outcomes, now, opened = transport.Breaker(), _outcomes(0.2, seed), 0.0, 0
+    breaker, outcomes, now, opened = transport.CircuitBreaker(), _outcomes(0.2, seed), 0.0, 0
     for _ in range(2000):
-        breaker.succeeded() if next(outcomes) else breaker.failed(now)
+        breaker.record_success() if next(outcomes) else breaker.record_failure(now)
         now += 0.05
         while breaker.is_open:
             opened += 1
-            now += breaker.probe_in(now)
-            breaker.probed(ok=next(outcomes), now=now)
+            now += breaker.seconds_until_probe(now)
+            breaker.record_probe(ok=next(outcomes), now=now)
     assert opened <= 6
     assert now <= 2000 * 0.05 + 20
 
 
 def test_breaker_in_an_outage() -> None:
     """While everything fails for five minutes hardly anything is created, and half a minute later all goes on."""
-    breaker, now, failed = transport.Breaker(), 0.0, 0
+    breaker, now, failed = transport.CircuitBreaker(), 0.0, 0
     while breaker.is_open or now < 300:
         if breaker.is_open:
-            now += breaker.probe_in(now)
-            breaker.probed(ok=now >= 300, now=now)
+            now += breaker.seconds_until_probe(now)
+            breaker.record_probe(ok=now >= 300, now=now)
         else:
             failed += 1
-            breaker.failed(now)
+            breaker.record_failure(now)
     assert failed == 5
     assert now <= 330
-    assert breaker.open_for(now) < transport.GIVE_UP
+    assert breaker.seconds_open(now) < transport.GIVE_UP_SECONDS

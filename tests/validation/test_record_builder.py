@@ -11,16 +11,16 @@ import pytest
 
 import invoca_bulk as ib
 from invoca_bulk import planning, sheets, validation
-from invoca_bulk.planning import Observed
-from invoca_bulk.schema import ADVERTISERS, DEFAULT_API_VERSION, SHEETS, Action
-from invoca_bulk.schema.issue_catalog import CATALOGUE
+from invoca_bulk.planning import PlatformState
+from invoca_bulk.schema import ADVERTISERS, DEFAULT_API_VERSION, SHEET_RESOURCES, Action
+from invoca_bulk.schema.issue_catalog import ISSUE_TYPES
 from tests.examples import OF_RECORDS, SHAPES, advertiser, book, numbered, place, repeated, site, user, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from invoca_bulk.validation import Checked, Record
+    from invoca_bulk.validation import Record, ValidatedBook
 
 each_shape = pytest.mark.parametrize("shape", list(SHAPES))
 #: A shape, and whether it is a frame or a file.
@@ -30,15 +30,15 @@ SOURCES = [
 each_source = pytest.mark.parametrize(("shape", "ending"), SOURCES, ids=[f"{one}{ending}" for one, ending in SOURCES])
 
 
-def check(source: Any, *, auto_ids: bool = False, version: str = DEFAULT_API_VERSION) -> Checked:
+def check(source: Any, *, auto_ids: bool = False, version: str = DEFAULT_API_VERSION) -> ValidatedBook:
     return validation.validate(sheets.load(source, resource="advertisers"), version=version, auto_ids=auto_ids)
 
 
-def codes(checked: Checked) -> list[str]:
+def codes(checked: ValidatedBook) -> list[str]:
     return checked.issues["code"].to_list()
 
 
-def places(checked: Checked, code: str) -> list[tuple[str, int | None, str]]:
+def places(checked: ValidatedBook, code: str) -> list[tuple[str, int | None, str]]:
     found = checked.issues[checked.issues["code"] == code]
     rows = [None if row is pd.NA else int(row) for row in found["row"]]
     return list(zip(found["sheet"], rows, found["column"], strict=True))
@@ -46,7 +46,7 @@ def places(checked: Checked, code: str) -> list[tuple[str, int | None, str]]:
 
 def said(record: Record) -> tuple[Any, ...]:
     """What a record says, apart from where it stands."""
-    parts = [(part.collection, part.id, part.remove, dict(part.fields)) for part in record.parts]
+    parts = [(part.collection, part.id, part.is_removal, dict(part.fields)) for part in record.subrecords]
     return record.id, record.action, dict(record.fields), parts
 
 
@@ -139,13 +139,13 @@ def test_flat(shape: str) -> None:
     """A record as one object: parts numbered from 1 in their order, without what is cleared or taken away."""
     one = advertiser("A-1", approval_status="[]", sites=[site("1", action="remove"), site("2")], users=[])
     (record,) = check(SHAPES[shape](one)).records
-    assert record.flat() == {
+    assert record.flat_values() == {
         "id_from_network": "A-1",
         "name": "Business A-1",
         "sites.1.id_from_network": "2",
         "sites.1.name": "Site 2",
     }
-    assert record.tree()["sites"] == [{"id_from_network": "2", "name": "Site 2"}]
+    assert record.to_json()["sites"] == [{"id_from_network": "2", "name": "Site 2"}]
 
 
 @each_shape
@@ -153,9 +153,9 @@ def test_every_value_has_its_cell(shape: str) -> None:
     """For each value of a record it is known on which sheet, in which row and under which title it stands."""
     checked = check(SHAPES[shape](*TWO))
     for at, record in enumerate(checked.records):
-        for path in record.flat():
-            where, own_path = validation.record_cell(record, path)
-            one = checked.sheets[where.sheet]
+        for path in record.flat_values():
+            where, own_path = validation.locate_cell(record, path)
+            one = checked.sheets[where.sheet_index]
             found = (one.sheet.name, int(one.sheet.frame.index[where.position]), one.title(own_path))
             assert found == place(shape, TWO, at, path)
 
@@ -174,7 +174,7 @@ def test_rows_of_an_advertiser_need_not_stand_together() -> None:
     """Which rows belong together is told by the id, not by their order; that of the parts is the rows'."""
     frame = repeated(*TWO).iloc[[4, 2, 0, 3, 1]]
     by_id = {record.id: record for record in check(frame.reset_index(drop=True)).records}
-    assert [(part.collection, part.id) for part in by_id["A-1"].parts] == [
+    assert [(part.collection, part.id) for part in by_id["A-1"].subrecords] == [
         ("sites", "00315"),
         ("sites", "996"),
         ("users", "U-1"),
@@ -195,7 +195,7 @@ def test_numbers_give_the_order_and_not_the_columns() -> None:
         ]
     )
     (record,) = check(frame).records
-    assert [part.id for part in record.parts] == ["1", "2", "3"]
+    assert [part.id for part in record.subrecords] == ["1", "2", "3"]
 
 
 def test_headers_of_the_wild() -> None:
@@ -211,7 +211,7 @@ def test_headers_of_the_wild() -> None:
         }
     )
     assert [said(one) for one in flat.records] == [said(one) for one in two.records]
-    assert flat.records[0].parts[0].fields == {
+    assert flat.records[0].subrecords[0].fields == {
         "id_from_network": "U-1",
         EMAIL: "a@example.com",
         "contact_phone_number": "8055550100",
@@ -226,9 +226,9 @@ def test_numbered_columns_beside_sheets() -> None:
         **{"users.1.id_from_network": "U-1", "users.1.first_name": "Al"}
     )
     (record,) = check(frames).records
-    assert [(part.collection, part.id) for part in record.parts] == [("sites", "315"), ("users", "U-1")]
-    assert record.parts[1].fields["first_name"] == "Al"
-    assert record.parts[1].fields["contact_phone_number"] == "8055550100"
+    assert [(part.collection, part.id) for part in record.subrecords] == [("sites", "315"), ("users", "U-1")]
+    assert record.subrecords[1].fields["first_name"] == "Al"
+    assert record.subrecords[1].fields["contact_phone_number"] == "8055550100"
 
 
 # What is wrong, where it is
@@ -468,7 +468,7 @@ def test_sentences(one: Case, shape: str) -> None:
 def test_one_error_holds_back_the_whole_advertiser(one: Case, shape: str) -> None:
     """Of an advertiser with an error nothing is sent, and each of its rows says which row has it."""
     checked = check(SHAPES[shape](*one.given, advertiser("A-9", sites=[site("9")], users=[])), auto_ids=one.auto_ids)
-    made = planning.make(checked, {(): Observed()})
+    made = planning.build_plan(checked, {(): PlatformState()})
     good = [row for row in made.rows if "A-9" in row.cells]
     assert [row.action for row in good] == ["create"] * len(good)
     bad = [row for row in made.rows if row not in good]
@@ -585,7 +585,7 @@ def test_bad_header_of_any_sheet_blocks_all() -> None:
     checked = check(frames)
     assert places(checked, "column_misspelt") == [("users", None, "lst_name")]
     assert all(one.invalid.all() for one in checked.sheets)
-    made = planning.make(checked, {(): Observed()})
+    made = planning.build_plan(checked, {(): PlatformState()})
     assert {row.error.partition(".")[0] for row in made.rows} == {
         "lst_name: The column 'lst_name' is not known, but it looks like 'last_name'"
     }
@@ -593,10 +593,13 @@ def test_bad_header_of_any_sheet_blocks_all() -> None:
 
 def test_examples_of_the_template() -> None:
     """The template's own rows are read as they are meant: each site and user with its advertiser."""
-    frames = {name: pd.DataFrame(list(SHEETS[name].examples)).fillna("") for name in ("advertisers", "sites", "users")}
+    frames = {
+        name: pd.DataFrame(list(SHEET_RESOURCES[name].examples)).fillna("")
+        for name in ("advertisers", "sites", "users")
+    }
     checked = check(frames)
     assert codes(checked) == []
-    assert [(one.id, [part.id for part in one.parts]) for one in checked.records] == [
+    assert [(one.id, [part.id for part in one.subrecords]) for one in checked.records] == [
         ("A-500", ["5001", "5002", "U-5001", "U-5002"]),
         ("A-501", ["5011", "U-5011"]),
     ]
@@ -686,10 +689,10 @@ def test_rows_done_earlier(statuses: list[str], pending: int) -> None:
     own = {"id_from_network": "A-1"} if done[0] else fields
     assert [said(one)[2:] for one in checked.records] == [(own, expected)] * pending
     for record in checked.records:
-        assert [part.done for part in record.parts] == done
-        assert set(record.flat()) >= {"id_from_network"}
-        assert len(list(record.numbered())) == done.count(False)
-        assert not any(done[place.position] for place in record.places[: done.count(False)])
+        assert [part.is_done for part in record.subrecords] == done
+        assert set(record.flat_values()) >= {"id_from_network"}
+        assert len(list(record.numbered_subrecords())) == done.count(False)
+        assert not any(done[place.position] for place in record.row_refs[: done.count(False)])
 
 
 @each_shape
@@ -713,7 +716,9 @@ def test_what_a_done_row_took_away_is_no_part(shape: str) -> None:
     assert codes(checked) == []
     (record,) = checked.records
     found = {
-        part.id: (part.remove, part.done, dict(part.fields)) for part in record.parts if part.collection == "users"
+        part.id: (part.is_removal, part.is_done, dict(part.fields))
+        for part in record.subrecords
+        if part.collection == "users"
     }
     assert found == {
         "U-1": (False, False, {"id_from_network": "U-1", "role": "Member"}),
@@ -778,7 +783,7 @@ def test_auto_ids(shape: str) -> None:
         frame["name"] = frame["name"].mask(frame["name"] == "").ffill()
     checked = check(frame, auto_ids=True)
     assert codes(checked) == []
-    assert [(one.id, one.fields["name"], [part.id for part in one.parts]) for one in checked.records] == [
+    assert [(one.id, one.fields["name"], [part.id for part in one.subrecords]) for one in checked.records] == [
         ("", "Smith", ["315", "U-1"]),
         ("", "Jones", ["315", "U-1"]),
         ("A-3", "Business A-3", ["315", "U-1"]),
@@ -813,13 +818,13 @@ def test_library(tmp_path: Path) -> None:
     assert list(frames) == ["advertisers", "sites", "users"]
     first, second = ib.validate(path), ib.validate(frames)
     pd.testing.assert_frame_equal(first.issues, second.issues)
-    assert [said(one) for one in first.checked.records] == [said(one) for one in second.checked.records]
+    assert [said(one) for one in first.validated_book.records] == [said(one) for one in second.validated_book.records]
 
 
 def test_every_advertiser_code_is_in_the_catalogue() -> None:
     """The list of codes that this file answers for has no code that is gone."""
-    assert set(CATALOGUE) >= OF_RECORDS
-    assert ADVERTISERS.parts
+    assert set(ISSUE_TYPES) >= OF_RECORDS
+    assert ADVERTISERS.subresources
 
 
 @pytest.mark.parametrize(

@@ -29,36 +29,43 @@ from invoca_bulk.schema import (
     Resource,
     Rule,
 )
-from invoca_bulk.schema.field_types import Kind, Reading
-from invoca_bulk.schema.issue_catalog import CATALOGUE, ISSUE_COLUMNS, MARKS, MAX_CELL_CHARACTERS, Problem, Refused
+from invoca_bulk.schema.field_types import FieldType, ParsedValue
+from invoca_bulk.schema.issue_catalog import (
+    ISSUE_CODE_BY_MARKER,
+    ISSUE_COLUMNS,
+    ISSUE_TYPES,
+    MAX_CELL_CHARACTERS,
+    ParseError,
+    Problem,
+)
 from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
-from invoca_bulk.schema.result_columns import DONE, Outcome
+from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES, Outcome
 from tests.examples import GOOD, OF_RECORDS, OF_THE_PLAN, frame_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from invoca_bulk.validation import Checked
+    from invoca_bulk.validation import ValidatedBook
 
 OLDEST, NEWEST = API_VERSIONS[0], API_VERSIONS[-1]
 
 ADVERTISER = {"id_from_network": "A-1", "name": "Smith & Sons"}
 
 
-def check(source: Any, *, version: str = DEFAULT_API_VERSION, resource: str = "promo_numbers") -> Checked:
+def check(source: Any, *, version: str = DEFAULT_API_VERSION, resource: str = "promo_numbers") -> ValidatedBook:
     return validation.validate(sheets.load(source, resource=resource), version=version)
 
 
-def check_rows(*rows: Mapping[str, Any], version: str = DEFAULT_API_VERSION) -> Checked:
+def check_rows(*rows: Mapping[str, Any], version: str = DEFAULT_API_VERSION) -> ValidatedBook:
     return check(frame_of(*rows), version=version)
 
 
-def codes(checked: Checked) -> list[str]:
+def codes(checked: ValidatedBook) -> list[str]:
     return checked.issues["code"].to_list()
 
 
-def places(checked: Checked, code: str) -> list[tuple[int | None, str]]:
+def places(checked: ValidatedBook, code: str) -> list[tuple[int | None, str]]:
     found = checked.issues[checked.issues["code"] == code]
     return [(None if row is pd.NA else row, column) for row, column in zip(found["row"], found["column"], strict=True)]
 
@@ -437,7 +444,7 @@ def test_issue(one: Case) -> None:
     assert set(codes(checked)) == {one.code, *one.also}
     assert places(checked, one.code) == one.at
     assert found["value"].iloc[0] == one.value
-    assert set(found["level"]) == {CATALOGUE[one.code].level}
+    assert set(found["level"]) == {ISSUE_TYPES[one.code].level}
     assert one.text in f"{found['message'].iloc[0]} {found['fix'].iloc[0]}"
 
 
@@ -458,8 +465,8 @@ def test_every_code_is_found() -> None:
     Those of several sheets and those of the platform's state are held by `test_records` and the tests of the plan,
     those of an undo (`undo_…`) by `test_undoing`.
     """
-    of_undo = {code for code in CATALOGUE if code.startswith("undo_")}
-    assert codes_of(CASES) | OF_RECORDS | OF_THE_PLAN | of_undo == set(CATALOGUE)
+    of_undo = {code for code in ISSUE_TYPES if code.startswith("undo_")}
+    assert codes_of(CASES) | OF_RECORDS | OF_THE_PLAN | of_undo == set(ISSUE_TYPES)
     assert not codes_of(CASES) & (OF_RECORDS | OF_THE_PLAN | of_undo)
 
 
@@ -653,7 +660,7 @@ def read(source: Any) -> pd.DataFrame:
     return frame
 
 
-def start_of(checked: Checked) -> list[list[str]]:
+def start_of(checked: ValidatedBook) -> list[list[str]]:
     """The cells of the required columns; Excel takes no more than 32,767 characters of each."""
     return [[text[:30_000] for text in row] for row in checked.sheets[0].sheet.frame[list(GOOD)].to_numpy()]
 
@@ -711,12 +718,12 @@ def test_a_row_of_shifted_cells_has_one_issue() -> None:
     assert len(checked.issues) == 2
 
 
-@pytest.mark.parametrize("mark", MARKS)
+@pytest.mark.parametrize("mark", ISSUE_CODE_BY_MARKER)
 def test_marks_of_every_spelling(mark: str) -> None:
     """A mark is one in any case, with anything behind it and whatever nobody sees before it, and never sent."""
     for text in (mark, f"{mark} x", f"{mark}x", f"\u200b {mark.lower()}\u00a0{{}} x", f"{mark} {mark} x"):
         checked = check_rows({"description": text})
-        assert codes(checked) == [MARKS[mark]]
+        assert codes(checked) == [ISSUE_CODE_BY_MARKER[mark]]
         assert "description" not in checked.sheets[0].values(0)
     assert codes(check_rows({"description": f"see {mark}", "result_error": mark})) == []
 
@@ -740,7 +747,7 @@ def test_no_error_values(text: str) -> None:
     assert checked.sheets[0].values(0)["description"] == text
 
 
-CLEARABLE = [field.path for field in PROMO_NUMBERS.fields if field.clearable and field.known_in(DEFAULT_API_VERSION)]
+CLEARABLE = [field.path for field in PROMO_NUMBERS.fields if field.clearable and field.is_known_in(DEFAULT_API_VERSION)]
 
 
 @pytest.mark.parametrize("path", [path for path in CLEARABLE if PROMO_NUMBERS.by_path[path].role == "body"])
@@ -843,7 +850,7 @@ def test_identical_rows(rows: list[dict[str, str]], named: str | None) -> None:
 def test_earlier_outcomes(outcome: Outcome) -> None:
     """Rows that an earlier run did are left alone, unknown ones are never sent again, all others are tried."""
     checked = check_rows({"result_status": outcome.value, "result_run": "R"})
-    settled = outcome in DONE or outcome is Outcome.UNKNOWN
+    settled = outcome in SUCCESS_OUTCOMES or outcome is Outcome.UNKNOWN
     assert checked.sheets[0].pending.tolist() == [not settled]
     assert codes(checked) == (["unsettled_row"] if outcome is Outcome.UNKNOWN else [])
 
@@ -885,30 +892,30 @@ class Counted:
     def __init__(self) -> None:
         self.read: list[str] = []
         self.judged: list[tuple[Any, ...]] = []
-        kind = Kind(name="counted", parse=self.parse)
+        kind = FieldType(name="counted", parse=self.parse)
         self.resource = Resource(
             name="counted",
-            one="counted thing",
-            fields=tuple(Field(path=path, kind=kind, help="Counted.") for path in ("a", "b")),
+            singular="counted thing",
+            fields=tuple(Field(path=path, field_type=kind, help="Counted.") for path in ("a", "b")),
             rules=(Rule(fields=("a", "b"), check=self.judge),),
-            scopes=((),),
-            collections=(Collection(name="counted", key="a"),),
-            named_by="number",  # that no sheet has, so that no rows are compared
+            path_templates=((),),
+            collections=(Collection(name="counted", identifier_field="a"),),
+            identifier_field="number",  # that no sheet has, so that no rows are compared
         )
 
-    def parse(self, text: str) -> Reading:
+    def parse(self, text: str) -> ParsedValue:
         self.read.append(text)
         if text == "bad":
-            raise Refused("not_a_boolean", value=text)
-        return Reading(value=text)
+            raise ParseError("not_a_boolean", value=text)
+        return ParsedValue(value=text)
 
     def judge(self, values: Mapping[str, Any]) -> Iterator[Problem]:
         self.judged.append(tuple(values.items()))
         if values == {"a": "1", "b": "2"}:
             yield Problem(code="not_digits", column="b", details={"value": "12"})
 
-    def check(self, frame: pd.DataFrame) -> Checked:
-        sheet = sheets.Sheet(frame=frame, resource=self.resource, source="", findings=())
+    def check(self, frame: pd.DataFrame) -> ValidatedBook:
+        sheet = sheets.Sheet(frame=frame, resource=self.resource, source="", read_issues=())
         return validation.validate([sheet], version=DEFAULT_API_VERSION)
 
 
@@ -963,7 +970,7 @@ def test_rows_do_not_disturb_each_other(rows: list[dict[str, str]]) -> None:
     """Apart from what compares rows, a row has the same issues in a sheet as alone."""
     among = {"duplicate_own_id", "identical_rows"}
 
-    def issues(checked: Checked, row: int) -> list[tuple[str, ...]]:
+    def issues(checked: ValidatedBook, row: int) -> list[tuple[str, ...]]:
         found = checked.issues[(checked.issues["row"] == row).fillna(value=False) & ~checked.issues["code"].isin(among)]
         return [tuple(one) for one in found[list(ISSUE_COLUMNS[2:])].to_numpy()]
 
@@ -999,7 +1006,7 @@ def test_any_sheet(columns: dict[str, list[str]]) -> None:
     for _, row, column, level, code, _, message, fix in checked.issues.to_numpy():
         assert row is pd.NA or row in checked.sheets[0].sheet.frame.index
         assert column in headers
-        assert CATALOGUE[code].level == level
+        assert ISSUE_TYPES[code].level == level
         assert message
         assert fix or level == "warning"
 
@@ -1091,7 +1098,7 @@ def test_a_column_like_a_known_one_that_is_there_is_carried() -> None:
 def test_creates(row: dict[str, str], creates: bool, found: list[str]) -> None:  # noqa: FBT001  a column of the table
     """A row is counted as a purchase where it certainly is one, and only then needs description and media type."""
     checked = check_rows(row)
-    assert checked.sheets[0].creates.tolist() == [creates]
+    assert checked.sheets[0].is_create.tolist() == [creates]
     assert codes(checked) == found
     bare = check_rows(row | {"description": "", "media_type": ""})
     assert codes(bare).count("required") == (2 if creates else 0)

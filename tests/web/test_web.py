@@ -22,13 +22,13 @@ import pytest
 import invoca_bulk as ib
 from invoca_bulk import journal
 from invoca_bulk.config.options import Options
-from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.errors import ConfigError
 from invoca_bulk.reports import plan_file
 from invoca_bulk.schema.result_columns import Outcome
 from invoca_bulk.service import pipeline
 from invoca_bulk.web import jobs
-from invoca_bulk.web.run_progress import Meter
-from invoca_bulk.web.upload_page import Page
+from invoca_bulk.web.run_progress import ProgressMeter
+from invoca_bulk.web.upload_page import UploadPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,12 +53,12 @@ def begun(tmp_path: Path, box: Sandbox, network: Network, requests_frame: Any) -
     started: list[Job] = []
 
     def begin(rows: int, *flags: str) -> Job:
-        folder = jobs.new_folder(tmp_path / "journal", "a sheet.xlsx")
-        plan = pipeline.preview(requests_frame(rows), network, Options())
-        file = plan_file.write(plan.kept, folder / jobs.PLAN)
+        folder = jobs.create_job_folder(tmp_path / "journal", "a sheet.xlsx")
+        plan = pipeline.plan_sheet(requests_frame(rows), network, Options())
+        file = plan_file.write_saved_plan(plan.saved_plan, folder / jobs.PLAN_FILE_NAME)
         where = ("--network-id", network.network_id, "--base-url", box.base_url, "--settle", "0.1", *flags)
         arguments = ["run", str(file), "--yes", *where]
-        started.append(jobs.start(arguments, network, folder=folder, journals=tmp_path / "journal"))
+        started.append(jobs.start_job(arguments, network, folder=folder, journal_location=tmp_path / "journal"))
         return started[-1]
 
     yield begin
@@ -71,8 +71,8 @@ def test_a_job_is_the_command_lines_run(begun: Callable[..., Job], box: Sandbox)
     """Its results, and what it says at its end, are those of `invoca-bulk run`."""
     job = begun(5)
     job.process.wait(timeout=60)
-    assert job.told["totals"] == {"created": 5}
-    written = pd.read_excel(job.folder / jobs.RESULTS, dtype=str, engine="calamine")
+    assert job.json_report["totals"] == {"created": 5}
+    written = pd.read_excel(job.folder / jobs.RESULTS_FILE_NAME, dtype=str, engine="calamine")
     assert sorted(written["promo_number"]) == sorted(one.number for one in box.store.ledger)
 
 
@@ -95,8 +95,8 @@ def test_a_run_that_does_not_begin_says_why(begun: Callable[..., Job], box: Sand
     """What was planned is not what would be done now: the sentence is there, and nothing was sent."""
     job = begun(3, "--max-new-numbers", "2")
     job.process.wait(timeout=60)
-    assert "the cap is 2" in job.problem
-    assert "run" not in job.told
+    assert "the cap is 2" in job.failure_reason
+    assert "run" not in job.json_report
     assert len(box.store.ledger) == 0
 
 
@@ -105,16 +105,16 @@ def test_it_is_seen_and_stopped_from_outside(begun: Callable[..., Job], box: San
     job = begun(200, "--rate", "40")
     folder = tmp_path / "journal"
     _until(lambda: len(box.store.ledger) >= 3)
-    (one,) = journal.running(folder)
+    (one,) = journal.list_active_runs(folder)
     assert one.owner
     assert one.owner.process == job.process.pid
     assert sum(one.totals.values()) == 200
-    assert journal.stop(folder, one.record.run) == ""
+    assert journal.request_stop(folder, one.record.run) == ""
     job.process.wait(timeout=60)
-    assert (job.told["state"], job.told["exit_code"]) == ("interrupted", 4)
-    assert job.told["totals"]["created"] == len(box.store.ledger) < 200
-    assert journal.running(folder) == []
-    assert journal.stop(folder, one.record.run) == "It is not under way any more."
+    assert (job.json_report["state"], job.json_report["exit_code"]) == ("interrupted", 4)
+    assert job.json_report["totals"]["created"] == len(box.store.ledger) < 200
+    assert journal.list_active_runs(folder) == []
+    assert journal.request_stop(folder, one.record.run) == "It is not under way any more."
 
 
 def test_a_killed_run_is_not_running(begun: Callable[..., Job], box: Sandbox, tmp_path: Path) -> None:
@@ -123,9 +123,9 @@ def test_a_killed_run_is_not_running(begun: Callable[..., Job], box: Sandbox, tm
     _until(lambda: len(box.store.ledger) >= 3)
     job.process.kill()
     job.process.wait()
-    assert journal.running(tmp_path / "journal") == []
-    run = journal.listed(tmp_path / "journal")[0].record.run
-    assert journal.stop(tmp_path / "journal", run) == "It is not under way any more."
+    assert journal.list_active_runs(tmp_path / "journal") == []
+    run = journal.list_runs(tmp_path / "journal")[0].record.run
+    assert journal.request_stop(tmp_path / "journal", run) == "It is not under way any more."
 
 
 @pytest.mark.parametrize(
@@ -144,9 +144,9 @@ def test_what_cannot_be_stopped_is_said(
     person = Person()
     person.does("hello")
     person.sees("stop", "Stop")
-    person.does("stop", run=journal.running(tmp_path / "journal")[0].record.run)
+    person.does("stop", run=journal.list_active_runs(tmp_path / "journal")[0].record.run)
     person.sees("stop", sentence)
-    assert not job.ended
+    assert not job.has_ended
 
 
 def test_a_run_in_a_thread_says_that_no_signal_stops_it(tmp_path: Path, box: Sandbox, requests_frame: Any) -> None:
@@ -155,9 +155,9 @@ def test_a_run_in_a_thread_says_that_no_signal_stops_it(tmp_path: Path, box: San
     options = {"yes": True, "progress": False, "rate": 20.0, "settle": 0.1}
     thread = threading.Thread(target=ib.run, args=(requests_frame(10), network), kwargs=options)
     thread.start()
-    _until(lambda: journal.running(tmp_path / "journal"))
-    assert "has to stop it itself" in journal.stop(
-        tmp_path / "journal", journal.running(tmp_path / "journal")[0].record.run
+    _until(lambda: journal.list_active_runs(tmp_path / "journal"))
+    assert "has to stop it itself" in journal.request_stop(
+        tmp_path / "journal", journal.list_active_runs(tmp_path / "journal")[0].record.run
     )
     thread.join(60)
     assert len(box.store.ledger) == 10
@@ -175,8 +175,8 @@ def test_a_job_outlives_who_has_started_it(tmp_path: Path, box: Sandbox, request
     os.killpg(process.pid, 9)
     process.wait()
     assert len(box.store.ledger) < 60
-    _until(lambda: len(box.store.ledger) == 60 and not journal.running(tmp_path / "journal"))
-    assert journal.listed(tmp_path / "journal")[0].state == "finished"
+    _until(lambda: len(box.store.ledger) == 60 and not journal.list_active_runs(tmp_path / "journal"))
+    assert journal.list_runs(tmp_path / "journal")[0].state == "finished"
 
 
 _STARTER = """
@@ -207,16 +207,16 @@ time.sleep(60)
 )
 def test_progress(seen: list[tuple[float, int, int, int]], expected: tuple[Any, ...]) -> None:
     """Rows with an outcome, of all, at what rate, and how many seconds are left."""
-    meter = Meter()
+    meter = ProgressMeter()
     for now, created, not_sent, unknown in seen:
         totals = {Outcome.CREATED: created, Outcome.NOT_SENT: not_sent, Outcome.UNKNOWN: unknown}
-        last = meter.read(Counter(totals), now)
-    assert (last.ended, last.total, last.rate, last.left) == expected
+        last = meter.measure(Counter(totals), now)
+    assert (last.completed, last.total, last.rate, last.eta_seconds) == expected
 
 
 def test_the_widget_keeps_nothing() -> None:
     """Widget state goes into the notebook's file; it holds the page's code, and nothing of the person."""
-    state = Page().widget.get_state()
+    state = UploadPage().widget.get_state()
     texts = {name for name, value in state.items() if isinstance(value, str) and len(value) > 100}
     assert texts == {"_esm", "_css"}
 
@@ -299,7 +299,7 @@ def test_what_can_be_done_follows_the_connection(tmp_path: Path, box: Sandbox, r
     person.sees("results", "Plan to undo this run")
     person.does("leave")
     person.sees("results", "connect with network")
-    person.does("undo", run=journal.listed(tmp_path / "journal")[0].record.run)  # from a view that is behind
+    person.does("undo", run=journal.list_runs(tmp_path / "journal")[0].record.run)  # from a view that is behind
     person.sees("results", 'role="alert"')
     person.connects(box)
     person.sees("results", "Plan to undo this run")
@@ -428,8 +428,8 @@ def test_a_port_that_is_taken_is_a_sentence(cli: Callable[..., Any], box: Sandbo
 
 def test_an_unknown_run_cannot_be_stopped(tmp_path: Path) -> None:
     """A sentence, no process."""
-    with pytest.raises(SettingInvalid, match="No journal"):
-        journal.stop(tmp_path, "nobody")
+    with pytest.raises(ConfigError, match="No journal"):
+        journal.request_stop(tmp_path, "nobody")
 
 
 def test_the_page_has_a_word_for_terminals() -> None:

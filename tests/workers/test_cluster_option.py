@@ -60,7 +60,7 @@ def test_a_run_whose_client_was_killed_before_it_was_handed_out(
     """It is recorded and in no queue; the next worker that looks finds it, and does it once."""
     client = machine("client")
     with monkeypatch.context() as patch:
-        patch.setattr("invoca_bulk.workers.client.hand_out", lambda *_: None)
+        patch.setattr("invoca_bulk.workers.client.enqueue_run", lambda *_: None)
         chosen = {
             "journal": client.place,
             "cluster": True,
@@ -70,12 +70,12 @@ def test_a_run_whose_client_was_killed_before_it_was_handed_out(
             "settle": 1.0,
         }
         frame = ib.run(sheet(client.folder, 20), client.network(), **chosen)
-    assert journal.listed(client.place)[0].record.state == "running"
+    assert journal.list_runs(client.place)[0].record.state == "running"
     machine("one").worker()
     machine("two").worker()
-    until(lambda: journal.listed(client.place)[0].record.state == "finished")
+    until(lambda: journal.list_runs(client.place)[0].record.state == "finished")
     assert len(box.store.ledger) == 20
-    assert journal.listed(client.place)[0].record.run == frame.attrs["run"]
+    assert journal.list_runs(client.place)[0].record.run == frame.attrs["run"]
 
 
 def test_the_queues_own_history_may_be_dropped(machine: Callable[..., Machine], box: Sandbox) -> None:
@@ -104,7 +104,7 @@ def test_a_client_that_is_closed_ends_nothing(machine: Callable[..., Machine], b
     until(lambda: len(box.store.ledger) >= 5)
     follower.kill()
     place = client.place
-    until(lambda: journal.listed(place)[0].record.state == "finished")
+    until(lambda: journal.list_runs(place)[0].record.state == "finished")
     assert len(box.store.ledger) == 60
     frame = ib.read(client.folder / "requests.csv")
     network = client.network()

@@ -18,8 +18,8 @@ from killing import Crew, moments
 from machines import NETWORK_ID, TOKEN
 from postgres import Postgres, engine
 
-from invoca_bulk.journal.postgres import schema_of
-from invoca_bulk.sandbox_server import KINDS as ALL_KINDS
+from invoca_bulk.journal.postgres import schema_name
+from invoca_bulk.sandbox_server import FAULT_TYPES as ALL_KINDS
 from invoca_bulk.sandbox_server import Sandbox
 from tests.crash import checker, ways
 from tests.crash.checker import Asked
@@ -73,7 +73,7 @@ class Run:
 
     @property
     def schema(self) -> str:
-        return schema_of(base_url=self.client.base_url, network_id=NETWORK_ID)
+        return schema_name(base_url=self.client.base_url, network_id=NETWORK_ID)
 
     @property
     def is_under_way(self) -> bool:

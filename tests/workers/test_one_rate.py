@@ -8,7 +8,7 @@ from machines import until
 from test_cluster_option import sheet
 
 from invoca_bulk import journal
-from invoca_bulk.transport import Pace
+from invoca_bulk.transport import RateLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +28,8 @@ def test_a_hidden_limit_is_shared(machine: Callable[..., Machine], box: Sandbox)
     rows = 1400
     told = client.call("run", sheet(client.folder, rows), "--yes", "--cluster", "--detach")
     assert told.returncode == 0, told.stderr
-    until(lambda: journal.listed(client.place)[0].record.state == "finished", seconds=240)
-    record, found = journal.results_of(client.place, journal.listed(client.place)[0].record.run)
+    until(lambda: journal.list_runs(client.place)[0].record.state == "finished", seconds=240)
+    record, found = journal.find_results(client.place, journal.list_runs(client.place)[0].record.run)
     ended = sorted(row.ended_at or 0.0 for row in found)
     steady = ended[len(ended) // 3 :]
     assert record.state == "finished"
@@ -42,18 +42,18 @@ def test_a_hidden_limit_is_shared(machine: Callable[..., Machine], box: Sandbox)
 
 
 def _learned(client: Machine) -> float | None:
-    with journal.reading(client.place, client.network()) as book:
-        return book.learned() if book else None
+    with journal.open_readonly(client.place, client.network()) as book:
+        return book.saved_rate() if book else None
 
 
 def test_a_pace_goes_on_in_another_process() -> None:
     """What a rate finder has found survives the way through the database: it decides the same from then on."""
-    one, now = Pace(first=10.0), 0.0
+    one, now = RateLimiter(first_rate=10.0), 0.0
     for number in range(400):
         now += one.reserve(now)
-        (one.refused if number % 37 == 36 else one.answered)(now)
-        other = Pace.from_json(one.to_json())
+        (one.record_rejection if number % 37 == 36 else one.record_success)(now)
+        other = RateLimiter.from_json(one.to_json())
         assert other.to_json() == one.to_json()
-        assert [Pace.from_json(other.to_json()).reserve(now) for _ in range(2)] == [other.reserve(now)] * 2
+        assert [RateLimiter.from_json(other.to_json()).reserve(now) for _ in range(2)] == [other.reserve(now)] * 2
     one.pause(5.0, now)
-    assert Pace.from_json(one.to_json()).reserve(now) >= 5.0
+    assert RateLimiter.from_json(one.to_json()).reserve(now) >= 5.0

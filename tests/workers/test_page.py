@@ -43,6 +43,6 @@ def test_a_run_of_the_page_is_in_the_teams_history(
     person.does("run", values={"confirmed": "2"})
     person.sees("results", "finished")
     assert len(box.store.ledger) == 5
-    assert [sum(one.totals.values()) for one in journal.listed(Database(database))] == [3, 2]
+    assert [sum(one.totals.values()) for one in journal.list_runs(Database(database))] == [3, 2]
     assert "2 created" in other.call("runs").stdout
     assert list(tmp_path.rglob("results.xlsx"))

@@ -24,13 +24,13 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 import invoca_bulk as ib
 from invoca_bulk import journal
 from invoca_bulk.config.settings import Database, Network
-from invoca_bulk.errors import JournalHeld, PlaceLost, RunAborted, SettingInvalid
-from invoca_bulk.journal import Change, RunState, State, db_retry, leases
+from invoca_bulk.errors import ConfigError, JournalLockedError, LeaseLostError, RunAborted
+from invoca_bulk.journal import RunState, State, StepTransition, db_retry, leases
 from invoca_bulk.journal import postgres as shared
-from invoca_bulk.planning import Observed, Plan, PlannedRow, PlannedSheet, Step
+from invoca_bulk.planning import PlanData, PlannedRow, PlannedSheet, PlatformState, Step
 from invoca_bulk.schema import Action
 from invoca_bulk.schema.result_columns import Outcome
-from invoca_bulk.transport import Pace
+from invoca_bulk.transport import RateLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,16 +46,16 @@ PATH = (*SCOPE, "promo_numbers")
 
 
 def _step(number: int, **more: Any) -> Step:
-    about = {"resource": "promo_numbers", "action": Action.CREATE, "verb": "POST", "path": PATH, "once": True}
+    about = {"resource": "promo_numbers", "action": Action.CREATE, "verb": "POST", "path": PATH, "non_idempotent": True}
     return Step(**{"number": number, "body": {"description": f"é {number}"}, **about, **more})
 
 
-def _plan(*steps: Step, rows: tuple[PlannedRow, ...] = ()) -> Plan:
+def _plan(*steps: Step, rows: tuple[PlannedRow, ...] = ()) -> PlanData:
     steps = steps or (_step(0), _step(1))
     refused = PlannedRow(row=99, cells=("A-1", ""), outcome=Outcome.INVALID, error="blank", fix="fill in")
     asked = [PlannedRow(row=one.number + 2, cells=("A-1", f"é {one.number}"), step=one.number) for one in steps]
     headers = ("advertiser_id_from_network", "description")
-    return Plan(
+    return PlanData(
         resource="promo_numbers",
         source="requests.csv",
         sheets=(PlannedSheet(name="", resource="promo_numbers", headers=headers),),
@@ -65,17 +65,17 @@ def _plan(*steps: Step, rows: tuple[PlannedRow, ...] = ()) -> Plan:
         changes=(),
         removals=(),
         issues=pd.DataFrame(),
-        observed={SCOPE: Observed(objects=({"promo_number": "8005550100"},))},
+        platform_state={SCOPE: PlatformState(objects=({"promo_number": "8005550100"},))},
         fingerprint="f" * 64,
     )
 
 
-def _go(run: str, step: int, *states: State, **values: Any) -> list[Change]:
-    return [Change(run=run, step=step, before=a, after=b, values=values) for a, b in pairwise(states)]
+def _go(run: str, step: int, *states: State, **values: Any) -> list[StepTransition]:
+    return [StepTransition(run=run, step=step, from_state=a, to_state=b, values=values) for a, b in pairwise(states)]
 
 
 def _sent(book: Any, run: str, step: int) -> None:
-    book.apply(_go(run, step, State.PENDING, State.SENT, owner=book.owner, sent_at=book.now()))
+    book.apply_transitions(_go(run, step, State.PENDING, State.SENT, owner=book.owner_id, sent_at=book.now()))
 
 
 def _ask(url: str, statement: str, *, commit: bool = False) -> list[sa.Row[Any]]:
@@ -86,7 +86,7 @@ def _ask(url: str, statement: str, *, commit: bool = False) -> list[sa.Row[Any]]
 
 
 def _table(name: str, network: Network = NETWORK) -> str:
-    return f"{shared.schema_of(base_url=network.base_url, network_id=network.network_id)}.{name}"
+    return f"{shared.schema_name(base_url=network.base_url, network_id=network.network_id)}.{name}"
 
 
 @pytest.fixture(autouse=True)
@@ -105,37 +105,40 @@ def place(database: str) -> Database:
 
 def test_a_run_comes_back_as_it_was_written(place: Database) -> None:
     """Begin, apply, end: rows, steps, totals and baselines are read back as from a file."""
-    with journal.opened(place, NETWORK) as book:
-        run = book.begin(_plan(), NETWORK, now=1000.0)
+    with journal.open_for_writing(place, NETWORK) as book:
+        run = book.start_run(_plan(), NETWORK, now=1000.0)
         done = {"http_status": 201, "answer": {"promo_number": "8055550100"}, "ended_at": 1001.5}
-        book.apply([*_go(run, 0, State.PENDING, State.SENT), *_go(run, 0, State.SENT, State.DONE, **done)])
-        book.learn(7.5, now=1001.0)
-        book.end(run, RunState.FINISHED, now=1002.0)
-    with journal.opened(place, NETWORK) as book:
+        book.apply_transitions([*_go(run, 0, State.PENDING, State.SENT), *_go(run, 0, State.SENT, State.DONE, **done)])
+        book.save_rate(7.5, now=1001.0)
+        book.end_run(run, RunState.FINISHED, now=1002.0)
+    with journal.open_for_writing(place, NETWORK) as book:
         rows, record = book.rows(run), book.run(run)
         assert book.baselines(run) == {SCOPE: ["8005550100"]}
-        assert book.learned() == 7.5
+        assert book.saved_rate() == 7.5
         assert [one.state for one in book.steps(run)] == [State.DONE, State.PENDING]
-        assert [one.number for one in book.purchases([PATH])] == ["8055550100"]
+        assert [one.promo_number for one in book.purchases([PATH])] == ["8055550100"]
         assert book.known_numbers(0.0, []) == {"8055550100"}
     assert [row.outcome for row in rows] == ["created", "not_sent", "invalid"]
     assert (rows[0].cells, rows[0].answer, rows[0].attempts) == (("A-1", "é 0"), {"promo_number": "8055550100"}, 1)
     assert (record.state, record.started_at, record.ended_at) == (RunState.FINISHED, 1000.0, 1002.0)
-    (listed,) = journal.listed(place)
+    (listed,) = journal.list_runs(place)
     assert (listed.record.run, dict(listed.totals)) == (run, {"created": 1, "not_sent": 1, "invalid": 1})
-    assert (listed.held, listed.owner) == (False, None)
-    assert journal.results_of(place, run)[1] == rows
-    with pytest.raises(SettingInvalid, match="result_run"):
-        journal.results_of(place, "20200101-000000-aaaaaa")
+    assert (listed.is_in_use, listed.owner) == (False, None)
+    assert journal.find_results(place, run)[1] == rows
+    with pytest.raises(ConfigError, match="result_run"):
+        journal.find_results(place, "20200101-000000-aaaaaa")
 
 
 def test_a_step_is_sent_by_one_only(place: Database) -> None:
     """Exactly one row must change when a step is sent; of two owners the second stops, and its commit is undone."""
-    with journal.opened(place, NETWORK, alone=False) as one, journal.opened(place, NETWORK, alone=False) as two:
-        run = one.begin(_plan(), NETWORK, now=0.0)
+    with (
+        journal.open_for_writing(place, NETWORK, exclusive=False) as one,
+        journal.open_for_writing(place, NETWORK, exclusive=False) as two,
+    ):
+        run = one.start_run(_plan(), NETWORK, now=0.0)
         _sent(one, run, 0)
         with pytest.raises(RunAborted, match="somebody else"):
-            two.apply([*_go(run, 1, State.PENDING, State.SENT), *_go(run, 0, State.PENDING, State.SENT)])
+            two.apply_transitions([*_go(run, 1, State.PENDING, State.SENT), *_go(run, 0, State.PENDING, State.SENT)])
         assert [row.attempts for row in two.rows(run)] == [1, 0, 0]
         assert [step.state for step in one.steps(run)] == [State.SENT, State.PENDING]
 
@@ -143,8 +146,11 @@ def test_a_step_is_sent_by_one_only(place: Database) -> None:
 def test_two_processes_send_each_step_once(place: Database) -> None:
     """Two owners try all steps of a run at the same moment, one by one: each step is had by one of them."""
     plan = _plan(*(_step(number) for number in range(40)))
-    with journal.opened(place, NETWORK, alone=False) as one, journal.opened(place, NETWORK, alone=False) as two:
-        run = one.begin(plan, NETWORK, now=0.0)
+    with (
+        journal.open_for_writing(place, NETWORK, exclusive=False) as one,
+        journal.open_for_writing(place, NETWORK, exclusive=False) as two,
+    ):
+        run = one.start_run(plan, NETWORK, now=0.0)
         start = threading.Barrier(2)
 
         def take(book: Any) -> int:
@@ -167,20 +173,23 @@ def test_two_processes_send_each_step_once(place: Database) -> None:
 def test_the_second_is_told_who_has_it(place: Database) -> None:
     """One run at a time for a network: host, process and since when; another network's goes on beside it."""
     who = rf"process {os.getpid()} on {socket.gethostname()}, since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC"
-    with journal.opened(place, NETWORK):
+    with journal.open_for_writing(place, NETWORK):
         for alone in (True, False):
-            with pytest.raises(JournalHeld, match=who), journal.opened(place, NETWORK, alone=alone):
+            with (
+                pytest.raises(JournalLockedError, match=who),
+                journal.open_for_writing(place, NETWORK, exclusive=alone),
+            ):
                 pytest.fail("opened")
-        with journal.opened(place, Network(base_url=NETWORK.base_url, network_id="99", token="x")):
+        with journal.open_for_writing(place, Network(base_url=NETWORK.base_url, network_id="99", token="x")):
             pass
     with (
-        journal.opened(place, NETWORK, alone=False),
-        journal.opened(place, NETWORK, alone=False),
-        pytest.raises(JournalHeld, match=who),
-        journal.opened(place, NETWORK),
+        journal.open_for_writing(place, NETWORK, exclusive=False),
+        journal.open_for_writing(place, NETWORK, exclusive=False),
+        pytest.raises(JournalLockedError, match=who),
+        journal.open_for_writing(place, NETWORK),
     ):
         pytest.fail("opened")
-    with journal.opened(place, NETWORK):
+    with journal.open_for_writing(place, NETWORK):
         pass
 
 
@@ -239,8 +248,8 @@ def child(database: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 def _begun(place: Database, *steps: Step) -> str:
-    with journal.opened(place, NETWORK) as book:
-        return book.begin(_plan(*steps), NETWORK, now=0.0)
+    with journal.open_for_writing(place, NETWORK) as book:
+        return book.start_run(_plan(*steps), NETWORK, now=0.0)
 
 
 @pytest.mark.parametrize("alone", [True, False])
@@ -252,25 +261,28 @@ def test_what_a_killed_owner_had_sent_is_in_doubt_after_its_lease(
     process = child(run, 600, alone=alone)
     process.kill()
     process.wait()
-    with pytest.raises(JournalHeld, match=f"process {process.pid} on "), journal.opened(place, NETWORK):
+    with (
+        pytest.raises(JournalLockedError, match=f"process {process.pid} on "),
+        journal.open_for_writing(place, NETWORK),
+    ):
         pytest.fail("opened")
-    (listed,) = journal.listed(place)
-    assert (listed.held, listed.owner and listed.owner.process, listed.state) == (True, process.pid, "running")
-    with journal.reading(place, NETWORK) as book:
+    (listed,) = journal.list_runs(place)
+    assert (listed.is_in_use, listed.owner and listed.owner.process, listed.state) == (True, process.pid, "running")
+    with journal.open_readonly(place, NETWORK) as book:
         assert book is not None
         assert [(one.state, one.ended_at) for one in book.steps(run)] == [(State.SENT, None), (State.PENDING, None)]
     _ask(database, f"UPDATE {_table('owners')} SET until = extract(epoch from now()) - 0.001", commit=True)  # noqa: S608
-    (listed,) = journal.listed(place)
-    assert (listed.held, listed.owner, listed.state) == (False, None, "interrupted")
+    (listed,) = journal.list_runs(place)
+    assert (listed.is_in_use, listed.owner, listed.state) == (False, None, "interrupted")
     until(lambda: _is_up_for(database, 2))  # after a start of the server, everybody has the time of a lease
-    with journal.opened(place, NETWORK) as book:
+    with journal.open_for_writing(place, NETWORK) as book:
         first, second = book.steps(run)
         assert (first.state, second.state) == (State.IN_DOUBT, State.PENDING)
         assert first.sent_at is not None
         assert first.ended_at is not None
         assert first.sent_at <= first.ended_at <= book.now()
         assert book.run(run).state is RunState.INTERRUPTED
-        assert [one.step.number for one in book.doubted()] == [0]
+        assert [one.step.number for one in book.unresolved_purchases()] == [0]
 
 
 def _is_up_for(database: str, seconds: float) -> bool:
@@ -289,9 +301,9 @@ def test_a_silent_owner_is_dead_when_its_lease_has_ended(
 
     def take() -> bool:
         try:
-            with journal.opened(place, NETWORK) as book:
+            with journal.open_for_writing(place, NETWORK) as book:
                 return book.steps(run)[0].state is State.IN_DOUBT
-        except JournalHeld:
+        except JournalLockedError:
             return False
 
     until(take)
@@ -301,13 +313,15 @@ def test_a_living_owners_steps_stay_sent(place: Database, child: Callable[..., s
     """Others come, die and go; what a living process has sent is its own."""
     run = _begun(place, _step(0), _step(1), _step(2))
     process = child(run, 600, alone=False)
-    with journal.opened(place, NETWORK, alone=False) as two:
+    with journal.open_for_writing(place, NETWORK, exclusive=False) as two:
         assert two.steps(run)[0].state is State.SENT
         _sent(two, run, 1)
-        with journal.opened(place, NETWORK, alone=False) as three:
+        with journal.open_for_writing(place, NETWORK, exclusive=False) as three:
             assert [one.state for one in three.steps(run)] == [State.SENT, State.SENT, State.PENDING]
         assert [one.state for one in two.steps(run)] == [State.SENT, State.SENT, State.PENDING]
-    with journal.reading(place, NETWORK) as book:  # the second has gone, and nobody will say what became of its own
+    with journal.open_readonly(
+        place, NETWORK
+    ) as book:  # the second has gone, and nobody will say what became of its own
         assert book is not None
         assert [one.state for one in book.steps(run)] == [State.SENT, State.IN_DOUBT, State.PENDING]
     out, _ = process.communicate("go\n", timeout=100)
@@ -324,10 +338,10 @@ def test_who_was_taken_for_dead_can_do_nothing_more(
 
     def take() -> bool:
         try:
-            with journal.opened(place, NETWORK) as book:
+            with journal.open_for_writing(place, NETWORK) as book:
                 found = book.steps(run)[0]
                 return (found.state, book.run(run).state) == (State.IN_DOUBT, RunState.INTERRUPTED)
-        except JournalHeld:
+        except JournalLockedError:
             return False
 
     until(take)
@@ -337,7 +351,7 @@ def test_who_was_taken_for_dead_can_do_nothing_more(
     assert (may_send, still, end) == ("False", "False", "end")
     assert told.startswith("lost: This process was silent for more than 2 s")
     assert process.returncode == 0
-    with journal.reading(place, NETWORK) as book:
+    with journal.open_readonly(place, NETWORK) as book:
         assert book is not None
         assert (book.steps(run)[0].state, book.steps(run)[0].answer) == (State.IN_DOUBT, None)
 
@@ -346,28 +360,28 @@ def test_who_was_taken_for_dead_can_do_nothing_more(
 def test_whoever_slept_is_not_sure_of_its_place(monkeypatch: pytest.MonkeyPatch, clock: str) -> None:
     """By whichever clock: one stops while a laptop sleeps, the other can be set."""
     lease = leases.Lease(engine("postgresql://invoca@127.0.0.1:1/none"))
-    assert not lease.is_sure  # it was never had
-    with lease.renewing():
+    assert not lease.is_valid  # it was never had
+    with lease.record_renewal():
         pass
-    assert lease.is_sure
+    assert lease.is_valid
     where = leases.time if clock == "time" else leases
     later = getattr(where, clock)() + 1.6  # of the 2 s
     monkeypatch.setattr(where, clock, lambda: later)
-    assert not lease.is_sure
+    assert not lease.is_valid
 
 
 def test_a_run_that_goes_on_has_the_rate_that_it_is_given_then(place: Database) -> None:
     """A cap of before does not outlive the run's interruption: `resume --rate` says another one, or none."""
-    with journal.opened(place, NETWORK) as book:
-        run = book.begin(_plan(), NETWORK, now=0.0)
+    with journal.open_for_writing(place, NETWORK) as book:
+        run = book.start_run(_plan(), NETWORK, now=0.0)
         for cap, most in ((1.0, 60.0), (100.0, 5.0)):
-            paces = book.paces(run, Pace(cap, first=cap))
+            paces = book.shared_rate_limiter(run, RateLimiter(cap, first_rate=cap))
             assert paces is not None
-            waits = paces.change(lambda pace, now: [pace.reserve(now) for _ in range(20)])
+            waits = paces.update(lambda pace, now: [pace.reserve(now) for _ in range(20)])
             paces.close()
             assert max(waits) < most
-            book.end(run, RunState.INTERRUPTED, now=1.0)
-            book.go_on(run)
+            book.end_run(run, RunState.INTERRUPTED, now=1.0)
+            book.resume_run(run)
 
 
 # Commits that are cut
@@ -418,26 +432,26 @@ def test_a_commit_that_is_cut_is_made_once(
         _ask(database, f"SELECT pg_terminate_backend({pid}, 10000)", commit=True)
 
     cutting = _Cut(monkeypatch, when, cut)
-    with journal.opened(Database(database), NETWORK) as book:
+    with journal.open_for_writing(Database(database), NETWORK) as book:
         cutting.next()
-        run = book.begin(_plan(), NETWORK, now=1.0)
+        run = book.start_run(_plan(), NETWORK, now=1.0)
         assert [one.run for one in book.runs()] == [run]
         cutting.next()
-        book.apply(_go(run, 0, State.PENDING, State.SENT))
+        book.apply_transitions(_go(run, 0, State.PENDING, State.SENT))
         (first, second) = book.steps(run)
         assert (first.state, first.attempt, second.state) == (State.SENT, 1, State.PENDING)
         cutting.next(2 if how == "backend" else 1)  # twice in a row, too
-        book.apply(_go(run, 1, State.PENDING, State.SENT))
-        book.apply(_go(run, 0, State.SENT, State.DONE, answer={"promo_number": "8055550100"}))
+        book.apply_transitions(_go(run, 1, State.PENDING, State.SENT))
+        book.apply_transitions(_go(run, 0, State.SENT, State.DONE, answer={"promo_number": "8055550100"}))
         assert [(one.state, one.attempt) for one in book.steps(run)] == [(State.DONE, 1), (State.SENT, 1)]
-        assert book.may_send
+        assert book.is_lease_valid
     assert cutting.count == (4 if how == "backend" else 3)
 
 
 def test_a_commit_cut_between_its_statements_is_made_once(place: Database, database: str) -> None:
     """Half of its statements were done when the backend died: none of them counts, and all are done again."""
-    with journal.opened(place, NETWORK) as book:
-        run = book.begin(_plan(), NETWORK, now=1.0)
+    with journal.open_for_writing(place, NETWORK) as book:
+        run = book.start_run(_plan(), NETWORK, now=1.0)
         done: list[str] = []
 
         def cut(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -450,7 +464,7 @@ def test_a_commit_cut_between_its_statements_is_made_once(place: Database, datab
         sa.event.listen(connections, "after_cursor_execute", cut)
         try:
             note = _go(run, 1, State.PENDING, State.PENDING, error="held back")
-            book.apply([*_go(run, 0, State.PENDING, State.SENT), *note])
+            book.apply_transitions([*_go(run, 0, State.PENDING, State.SENT), *note])
         finally:
             sa.event.remove(connections, "after_cursor_execute", cut)
         updates = [one for one in done if one.startswith("UPDATE steps")]
@@ -470,13 +484,13 @@ def test_a_commit_whose_owner_was_buried_meanwhile_is_refused(
         _ask(database, f"SELECT pg_terminate_backend({pid}, 10000)", commit=True)
         _ask(database, f"DELETE FROM {_table('owners')}", commit=True)  # as `_bury` does  # noqa: S608
 
-    with journal.opened(place, NETWORK) as book:
-        run = book.begin(_plan(), NETWORK, now=1.0)
+    with journal.open_for_writing(place, NETWORK) as book:
+        run = book.start_run(_plan(), NETWORK, now=1.0)
         cutting = _Cut(monkeypatch, "before", cut)
         cutting.next()
-        with pytest.raises(PlaceLost, match="others have taken over"):
-            book.apply(_go(run, 0, State.PENDING, State.SENT))
-        assert not book.may_send
+        with pytest.raises(LeaseLostError, match="others have taken over"):
+            book.apply_transitions(_go(run, 0, State.PENDING, State.SENT))
+        assert not book.is_lease_valid
         assert book.steps(run)[0].state is State.PENDING
 
 
@@ -491,7 +505,7 @@ def test_a_database_that_may_forget_commits_is_refused(place: Database, database
     """`synchronous_commit = off` could forget that a number was bought; nothing is made there."""
     _ask(database, f"ALTER DATABASE {database.rpartition('/')[2]} SET synchronous_commit = off", commit=True)
     told = r"^PostgreSQL has synchronous_commit = off: .* Set synchronous_commit = on .*then try again\.$"
-    with pytest.raises(SettingInvalid, match=told), journal.opened(place, NETWORK):
+    with pytest.raises(ConfigError, match=told), journal.open_for_writing(place, NETWORK):
         pytest.fail("opened")
     assert _schemas(database) == []
 
@@ -503,7 +517,7 @@ def test_a_server_that_may_forget_everything_is_refused() -> None:
         _ask(url, "ALTER SYSTEM SET fsync = off", commit=True)
         server.restart()
         told = "^PostgreSQL has fsync = off: .* Set fsync = on"
-        with pytest.raises(SettingInvalid, match=told), journal.opened(Database(url), NETWORK):
+        with pytest.raises(ConfigError, match=told), journal.open_for_writing(Database(url), NETWORK):
             pytest.fail("opened")
         assert _schemas(url) == []
 
@@ -533,16 +547,16 @@ def test_a_journal_of_another_version_is_left_alone(place: Database, database: s
     before = _dump(database)
     for alone in (True, False):
         with (
-            pytest.raises(SettingInvalid, match="another version of this program; it was left as it is"),
-            journal.opened(place, NETWORK, alone=alone),
+            pytest.raises(ConfigError, match="another version of this program; it was left as it is"),
+            journal.open_for_writing(place, NETWORK, exclusive=alone),
         ):
             pytest.fail("opened")
-    with pytest.raises(SettingInvalid, match="another version"), journal.reading(place, NETWORK):
+    with pytest.raises(ConfigError, match="another version"), journal.open_readonly(place, NETWORK):
         pytest.fail("read")
-    with pytest.raises(SettingInvalid, match="another version"):
-        journal.results_of(place, run)
-    assert journal.listed(place) == []
-    assert len(journal.foreign(place)) == 1
+    with pytest.raises(ConfigError, match="another version"):
+        journal.find_results(place, run)
+    assert journal.list_runs(place) == []
+    assert len(journal.list_incompatible_journals(place)) == 1
     assert _dump(database) == before
 
 
@@ -555,13 +569,13 @@ def test_ten_make_the_same_new_journal_at_once(place: Database, database: str) -
 
     def look() -> None:
         while not made.is_set():
-            with journal.reading(place, NETWORK) as book:
+            with journal.open_readonly(place, NETWORK) as book:
                 assert book is None or len(book.runs()) <= 10
 
     def come(number: int) -> str:
         start.wait()
-        with journal.opened(place, NETWORK, alone=False) as book:
-            return book.begin(_plan(), NETWORK, now=float(number))
+        with journal.open_for_writing(place, NETWORK, exclusive=False) as book:
+            return book.start_run(_plan(), NETWORK, now=float(number))
 
     with ThreadPoolExecutor(11) as threads:
         reader = threads.submit(look)
@@ -570,33 +584,33 @@ def test_ten_make_the_same_new_journal_at_once(place: Database, database: str) -
         finally:
             made.set()
         reader.result()
-    assert sorted(one.record.run for one in journal.listed(place)) == sorted(runs)
+    assert sorted(one.record.run for one in journal.list_runs(place)) == sorted(runs)
     assert len(_schemas(database)) == 1
-    assert _ask(database, f"SELECT version FROM {_table('version')}") == [(journal.VERSION,)]  # noqa: S608
+    assert _ask(database, f"SELECT version FROM {_table('version')}") == [(journal.SCHEMA_VERSION,)]  # noqa: S608
 
 
 def test_a_process_killed_while_it_made_the_tables_locks_nobody_out(place: Database, database: str) -> None:
     """The schema is there, or the version too, and the tables are not: the next one makes them."""
     schema = _table("").rstrip(".")
     _ask(database, f"CREATE SCHEMA {schema}", commit=True)
-    assert journal.listed(place) == []
-    with journal.reading(place, NETWORK) as book:
+    assert journal.list_runs(place) == []
+    with journal.open_readonly(place, NETWORK) as book:
         assert book is None
-    with journal.opened(place, NETWORK) as book:
-        book.begin(_plan(), NETWORK, now=0.0)
+    with journal.open_for_writing(place, NETWORK) as book:
+        book.start_run(_plan(), NETWORK, now=0.0)
     _ask(database, f"DROP SCHEMA {schema} CASCADE; CREATE SCHEMA {schema}", commit=True)
     _ask(database, f"CREATE TABLE {schema}.version (version INTEGER NOT NULL)", commit=True)
-    _ask(database, f"INSERT INTO {schema}.version VALUES ({journal.VERSION})", commit=True)  # noqa: S608
-    assert journal.listed(place) == []
-    with journal.opened(place, NETWORK) as book:
-        book.begin(_plan(), NETWORK, now=0.0)
+    _ask(database, f"INSERT INTO {schema}.version VALUES ({journal.SCHEMA_VERSION})", commit=True)  # noqa: S608
+    assert journal.list_runs(place) == []
+    with journal.open_for_writing(place, NETWORK) as book:
+        book.start_run(_plan(), NETWORK, now=0.0)
 
 
 def test_networks_have_schemas_of_their_own() -> None:
     """Different base URLs and networks never share a journal, however similar their names; each name is one."""
     pairs = [("https://a.b", "1"), ("https://a.b", "11"), ("https://a-b", "1"), ("http://a.b", "1")]
     pairs += [("https://a.b:1", "1"), ("https://" + "long." * 40 + "b", "1"), ("https://" + "long." * 40 + "b", "2")]
-    names = {shared.schema_of(base_url=url, network_id=one) for url, one in pairs}
+    names = {shared.schema_name(base_url=url, network_id=one) for url, one in pairs}
     assert len(names) == len(pairs)
     assert all(len(name) <= 63 and name.isidentifier() for name in names)  # longer ones are cut by PostgreSQL
 
@@ -614,19 +628,19 @@ def _shows(text: str, secret: str) -> bool:
 @pytest.mark.parametrize("secret", ["the-secret", *SECRETS])
 def test_a_password_is_shown_to_nobody(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The address is in messages, the password is not, whatever is in it; and the server is not there."""
-    monkeypatch.setattr(db_retry, "PATIENCE", 0.1)
+    monkeypatch.setattr(db_retry, "RETRY_SECONDS", 0.1)
     said: list[str] = []
     try:
         place = Database(f"postgresql://user:{secret}@127.0.0.1:1/journals")
-    except SettingInvalid as error:  # an address that cannot be read for certain may be refused
+    except ConfigError as error:  # an address that cannot be read for certain may be refused
         said.append(str(error))
         place = None
     if place is None:
         assert not _shows(said[0], secret)
         return
     said += [str(place), repr(place), f"{place}"]
-    for ask in (lambda: journal.listed(place), lambda: journal.opened(place, NETWORK).__enter__()):
-        with pytest.raises(SettingInvalid) as refused:
+    for ask in (lambda: journal.list_runs(place), lambda: journal.open_for_writing(place, NETWORK).__enter__()):
+        with pytest.raises(ConfigError) as refused:
             ask()
         error: BaseException | None = refused.value
         assert "127.0.0.1" in str(error)
@@ -639,11 +653,11 @@ def test_a_password_is_shown_to_nobody(secret: str, monkeypatch: pytest.MonkeyPa
 
 def test_a_password_in_the_query_is_hidden_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may stand there as well."""
-    monkeypatch.setattr(db_retry, "PATIENCE", 0.1)
+    monkeypatch.setattr(db_retry, "RETRY_SECONDS", 0.1)
     place = Database("postgresql://127.0.0.1:1/journals?user=someone&password=the-secret")
     assert place.has_password
-    with pytest.raises(SettingInvalid) as refused:
-        journal.listed(place)
+    with pytest.raises(ConfigError) as refused:
+        journal.list_runs(place)
     assert not _shows(f"{place} {place!r} {refused.value}", "the-secret")
 
 
@@ -680,19 +694,24 @@ def test_odd_texts_come_back_in_what_is_json(place: Database, name: str) -> None
     """Cells, bodies, answers and baselines are JSON: whatever a sheet or the platform has comes back as it was."""
     text = ODD[name]
     step = _step(0, body={"description": text}, patch={"values": {text: [text]}}, before={"promo_number": text})
-    rows = (PlannedRow(row=2, cells=("A-1", text), step=0), PlannedRow(row=3, cells=(text,), found={"name": text}))
-    with journal.opened(place, NETWORK) as book:
-        rows = (rows[0], PlannedRow(row=3, cells=(text,), found={"name": text}, outcome=Outcome.UNCHANGED))
-        run = book.begin(_plan(step, rows=rows), NETWORK, now=0.0)
-        book.apply(_go(run, 0, State.PENDING, State.SENT))
-        book.apply(_go(run, 0, State.SENT, State.DONE, answer={"promo_number": "8055550100", "description": text}))
-    _, (first, second) = journal.results_of(place, run)
+    rows = (
+        PlannedRow(row=2, cells=("A-1", text), step=0),
+        PlannedRow(row=3, cells=(text,), assigned_values={"name": text}),
+    )
+    with journal.open_for_writing(place, NETWORK) as book:
+        rows = (rows[0], PlannedRow(row=3, cells=(text,), assigned_values={"name": text}, outcome=Outcome.UNCHANGED))
+        run = book.start_run(_plan(step, rows=rows), NETWORK, now=0.0)
+        book.apply_transitions(_go(run, 0, State.PENDING, State.SENT))
+        book.apply_transitions(
+            _go(run, 0, State.SENT, State.DONE, answer={"promo_number": "8055550100", "description": text})
+        )
+    _, (first, second) = journal.find_results(place, run)
     assert (first.cells, first.answer["description"], second.cells) == (("A-1", text), text, (text,))
     assert second.answer == {"name": text}
-    with journal.reading(place, NETWORK) as book:
+    with journal.open_readonly(place, NETWORK) as book:
         assert book is not None
         (kept,) = book.steps(run)
-        assert (kept.step.body, kept.step.patch, kept.step.before) == (step.body, step.patch, step.before)
+        assert (kept.step.body, kept.step.patch, kept.step.snapshot) == (step.body, step.patch, step.snapshot)
         assert book.known_numbers(0.0, [run]) == {"8055550100"}
         assert len(book.purchases([PATH])) == 1
 
@@ -702,12 +721,12 @@ def test_odd_texts_come_back_in_what_is_text(place: Database, name: str) -> None
     """Errors, fixes and notes, as from a file; NUL, which PostgreSQL has no form for, may leave a mark."""
     text = ODD[name]
     rows = (PlannedRow(row=2, cells=("",), step=0), PlannedRow(row=3, cells=("",), outcome=Outcome.INVALID, error=text))
-    with journal.opened(place, NETWORK) as book:
-        run = book.begin(_plan(_step(0), rows=rows), NETWORK, now=0.0)
-        book.apply(_go(run, 0, State.PENDING, State.SENT))
-        book.apply(_go(run, 0, State.SENT, State.FAILED, error=text, fix=text))
-        book.end(run, RunState.ABORTED, now=1.0, note=text)
-    record, (first, second) = journal.results_of(place, run)
+    with journal.open_for_writing(place, NETWORK) as book:
+        run = book.start_run(_plan(_step(0), rows=rows), NETWORK, now=0.0)
+        book.apply_transitions(_go(run, 0, State.PENDING, State.SENT))
+        book.apply_transitions(_go(run, 0, State.SENT, State.FAILED, error=text, fix=text))
+        book.end_run(run, RunState.ABORTED, now=1.0, note=text)
+    record, (first, second) = journal.find_results(place, run)
     for found in (first.error, first.fix, second.error, record.note):
         assert found == text or (name == "NUL" and found.startswith("a") and found.endswith("b"))
 
@@ -735,6 +754,6 @@ def test_a_sheet_of_odd_cells_is_run_as_from_a_file(box: Sandbox, place: Databas
     counts = Counter(came[1]["result_status"])
     assert counts["created"] >= len(texts)
     assert len(box.store.ledger) == 2 * counts["created"]
-    again = journal.results_of(place, came[1].attrs["run"])[1]
+    again = journal.find_results(place, came[1].attrs["run"])[1]
     assert [row.outcome for row in again] == came[1]["result_status"].tolist()
     assert json.dumps([row.cells for row in again])

@@ -22,7 +22,7 @@ import invoca_bulk as ib
 from invoca_bulk import journal
 from invoca_bulk.config.settings import Network
 from invoca_bulk.journal import RunState, State
-from invoca_bulk.journal.postgres import schema_of
+from invoca_bulk.journal.postgres import schema_name
 from invoca_bulk.sandbox_server import Sandbox
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def handed_out(path: Path, client: Machine, network: Network | None = None, **op
 
 
 def state_of(one: Machine, run: str) -> str:
-    found = journal.find(one.place, run)
+    found = journal.find_run_summary(one.place, run)
     return found.state if found else ""
 
 
@@ -111,9 +111,9 @@ def test_an_interrupted_run_goes_on_elsewhere(machine: Callable[..., Machine], b
     first.kill()
     first.wait()
     place = other.place
-    until(lambda: not journal.listed(place)[0].held)  # its lease has ended
-    (listed,) = journal.listed(place)
-    assert (listed.state, listed.is_open) == ("interrupted", True)
+    until(lambda: not journal.list_runs(place)[0].is_in_use)  # its lease has ended
+    (listed,) = journal.list_runs(place)
+    assert (listed.state, listed.is_resumable) == ("interrupted", True)
     again = other.call("run", sheet(other.folder, rows), "-o", "results.csv", "--yes")
     assert again.returncode == 0, again.stderr
     assert f"Run {listed.record.run} of requests.csv" in again.stderr
@@ -144,7 +144,7 @@ def test_everything_is_seen_and_undone_from_another_machine(machine: Callable[..
     assert undone.returncode == 0, undone.stderr
     assert _there(box) == 0
     assert set(pd.read_csv(other.folder / "undone.csv", dtype=str)["result_status"]) == {"deleted"}
-    assert [one.state for one in journal.listed(one.place)] == ["finished", "finished"]
+    assert [one.state for one in journal.list_runs(one.place)] == ["finished", "finished"]
 
 
 def _there(box: Sandbox) -> int:
@@ -233,8 +233,8 @@ def test_the_same_sheet_started_twice_at_once(
             made.append(_the_one_of(told, errors))
         until(lambda: not _running(worker, networks))
     assert bought(box) == wanted
-    assert sorted(one.record.run for one in journal.listed(worker.place)) == sorted(made)
-    assert {one.state for one in journal.listed(worker.place)} == {"finished"}
+    assert sorted(one.record.run for one in journal.list_runs(worker.place)) == sorted(made)
+    assert {one.state for one in journal.list_runs(worker.place)} == {"finished"}
     assert set(errors) <= {"JournalHeld", "NotConfirmed"}
     print(errors)  # noqa: T201  the figures are worth seeing
 
@@ -254,7 +254,7 @@ def _the_one_of(told: list[dict[str, Any]], errors: Counter[str]) -> str:
 
 def _running(one: Machine, networks: list[str]) -> int:
     """Runs that workers are at; in one query, since it is asked all the time."""
-    names = [schema_of(base_url=one.base_url, network_id=network_id) for network_id in networks]
+    names = [schema_name(base_url=one.base_url, network_id=network_id) for network_id in networks]
     each = " UNION ALL ".join(f"SELECT state FROM {name}.runs" for name in names)  # noqa: S608  names of our own
     with engine(one.database).connect() as db:
         return db.execute(sa.text(f"SELECT count(*) FROM ({each}) a WHERE state = 'running'")).scalar_one()  # noqa: S608
@@ -277,15 +277,15 @@ def test_a_run_at_the_workers_is_stopped_and_resumed_from_elsewhere(
     stopped = other.call("stop", run)
     assert (stopped.returncode, stopped.stderr) == (0, "")
     until(lambda: state_of(other, run) == "interrupted")
-    until(lambda: not journal.listed(other.place)[0].held)
+    until(lambda: not journal.list_runs(other.place)[0].is_in_use)
     sent = len(box.store.ledger)
     assert sent < rows
-    with journal.reading(other.place, other.network()) as book:
+    with journal.open_readonly(other.place, other.network()) as book:
         assert book is not None
         states = Counter(one.state for one in book.steps(run))
         assert (book.run(run).state, book.run(run).note) == (RunState.INTERRUPTED, "")
     assert states == {State.DONE: sent, State.PENDING: rows - sent}
-    assert journal.stop(client.place, run) == "It is not under way any more."
+    assert journal.request_stop(client.place, run) == "It is not under way any more."
     resumed = other.call("resume", run, "--cluster", "--rate", "50", "-o", "there.csv")
     assert resumed.returncode == 0, resumed.stderr
     results = pd.read_csv(other.folder / "there.csv", dtype=str)
@@ -300,7 +300,7 @@ def test_a_run_for_workers_that_nobody_is_at_is_stopped(machine: Callable[..., M
     """There is no worker: the run ends at once, and one that comes later leaves it alone, until it is resumed."""
     client, other = machine("client"), machine("other")
     run = handed_out(sheet(client.folder, 5), client)
-    assert journal.stop(other.place, run) == ""
+    assert journal.request_stop(other.place, run) == ""
     assert state_of(other, run) == "interrupted"
     other.worker()
     resumed = client.call("resume", run, "-o", "results.csv")  # and without workers
@@ -327,13 +327,13 @@ def test_networks_side_by_side(machine: Callable[..., Machine], box: Sandbox) ->
         until(lambda: [state_of(worker, run) for run in runs] == ["finished", "aborted"])
         assert bought(box) == once_each(12)
         assert bought(second) == Counter()
-        record = journal.run_of(worker.place, runs[1])
+        record = journal.find_run(worker.place, runs[1])
         assert "token" in record.note
         assert f"process {worker.started[0].pid} on {socket.gethostname()}" in record.note  # whose token it is
         assert "4712" in record.note or second.base_url in record.note
-        listed = {one.record.run: one for one in journal.listed(one.place)}
+        listed = {one.record.run: one for one in journal.list_runs(one.place)}
         assert dict(listed[runs[1]].totals) == {"not_sent": 12}
-        assert listed[runs[1]].is_open
+        assert listed[runs[1]].is_resumable
         _check_nothing_is_told(worker.database, [worker, one, other], wrong, theirs)
         # Whoever has the right token goes on with it.
         again = other.call("resume", runs[1], "-o", "again.csv")

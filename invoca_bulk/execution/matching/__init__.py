@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from invoca_bulk.execution.matching.match import settle
-from invoca_bulk.execution.matching.model import Doubted, Settled, Undecided
+from invoca_bulk.execution.matching.match import match_requests
+from invoca_bulk.execution.matching.model import Ambiguity, MatchResult, PendingRequest
 
-__all__ = ["Doubted", "Settled", "Undecided", "settle"]
+__all__ = ["Ambiguity", "MatchResult", "PendingRequest", "match_requests"]

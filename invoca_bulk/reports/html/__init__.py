@@ -7,41 +7,41 @@ below a notebook's cell.
 
 from __future__ import annotations
 
-from invoca_bulk.reports.html.charts import Bar, chart, chart_text, meanings
-from invoca_bulk.reports.html.display import Both, note, show
-from invoca_bulk.reports.html.frame_dict import Frames
+from invoca_bulk.reports.html.charts import ChartBar, chart, chart_text, legend
+from invoca_bulk.reports.html.display import RichText, display_below, display_notices
+from invoca_bulk.reports.html.frame_dict import FrameDict
 from invoca_bulk.reports.html.markup import (
-    MAX_SHOWN,
+    MAX_ROWS_SHOWN,
     Html,
-    attention,
-    block,
-    counts,
+    badges,
+    bullet_list,
+    container,
+    escape_text,
     heading,
-    prose,
-    sentences,
+    notices,
+    render_backticks,
     table,
-    text,
 )
-from invoca_bulk.reports.html.style import STYLE
+from invoca_bulk.reports.html.style import STYLE_SHEET
 
 __all__ = [
-    "MAX_SHOWN",
-    "STYLE",
-    "Bar",
-    "Both",
-    "Frames",
+    "MAX_ROWS_SHOWN",
+    "STYLE_SHEET",
+    "ChartBar",
+    "FrameDict",
     "Html",
-    "attention",
-    "block",
+    "RichText",
+    "badges",
+    "bullet_list",
     "chart",
     "chart_text",
-    "counts",
+    "container",
+    "display_below",
+    "display_notices",
+    "escape_text",
     "heading",
-    "meanings",
-    "note",
-    "prose",
-    "sentences",
-    "show",
+    "legend",
+    "notices",
+    "render_backticks",
     "table",
-    "text",
 ]

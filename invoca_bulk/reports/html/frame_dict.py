@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoca_bulk.reports.html.markup import block, heading
+from invoca_bulk.reports.html.markup import container, heading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,17 +14,17 @@ else:
     _Dict = dict
 
 
-class Frames(_Dict):
+class FrameDict(_Dict):
     """Frames by the name of what they hold: a dict in every respect, but for how a notebook shows it."""
 
     def _repr_html_(self) -> str:
         """Each frame as pandas shows it, under its name."""
         parts = (
-            f"{block(heading(name, _rows(len(frame))))}{frame.to_html(max_rows=10, notebook=True)}"
+            f"{container(heading(name, _row_count_text(len(frame))))}{frame.to_html(max_rows=10, notebook=True)}"
             for name, frame in self.items()
         )
         return "".join(parts)
 
 
-def _rows(count: int) -> str:
+def _row_count_text(count: int) -> str:
     return f"{count:,} row{'' if count == 1 else 's'}"

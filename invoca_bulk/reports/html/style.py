@@ -7,21 +7,21 @@ least 4.5 to 1, which `test_displays` reckons from this text.
 
 from __future__ import annotations
 
-_LIGHT = """
+_LIGHT_THEME = """
   color-scheme: light;
   --ib-back: #ffffff; --ib-text: #1f2328; --ib-muted: #59636e; --ib-line: #c9d1d9; --ib-head: #eef1f4;
   --ib-ok-back: #d5f2dc; --ib-ok-text: #0b5223; --ib-ok-bar: #2c8a47;
   --ib-warning-back: #fdeeb5; --ib-warning-text: #614600; --ib-warning-bar: #b98a00;
   --ib-error-back: #ffd9dc; --ib-error-text: #8c0a1b; --ib-error-bar: #cf2f41;
 """
-_DARK = """
+_DARK_THEME = """
   color-scheme: dark;
   --ib-back: #111418; --ib-text: #e3e8ee; --ib-muted: #9aa5b1; --ib-line: #3c454f; --ib-head: #222930;
   --ib-ok-back: #113a20; --ib-ok-text: #9fe6b4; --ib-ok-bar: #3fa45c;
   --ib-warning-back: #3f3204; --ib-warning-text: #f5d773; --ib-warning-bar: #c99b1d;
   --ib-error-back: #4c151c; --ib-error-text: #ffb9c0; --ib-error-bar: #e0525f;
 """
-_RULES = """
+_CSS_RULES = """
 & { background: var(--ib-back); color: var(--ib-text); font: 13px/1.45 system-ui, sans-serif; text-align: left;
   padding: 4px 8px; max-width: 100%; box-sizing: border-box; overflow-wrap: break-word; }
 & p, & ul { margin: 6px 0; color: inherit; font-size: inherit; line-height: inherit; }
@@ -64,15 +64,15 @@ _RULES = """
 """
 
 
-def _style() -> str:
+def _build_style_sheet() -> str:
     here = ".invoca-bulk.invoca-bulk"
     return (
-        f"{here} {{{_LIGHT}}}\n"
-        f'body[data-jp-theme-light="false"] {here} {{{_DARK}}}\n'
-        f"@media (prefers-color-scheme: dark) {{ body:not([data-jp-theme-light]) {here} {{{_DARK}}} }}"
-        f"{_RULES.replace('&', here)}"
+        f"{here} {{{_LIGHT_THEME}}}\n"
+        f'body[data-jp-theme-light="false"] {here} {{{_DARK_THEME}}}\n'
+        f"@media (prefers-color-scheme: dark) {{ body:not([data-jp-theme-light]) {here} {{{_DARK_THEME}}} }}"
+        f"{_CSS_RULES.replace('&', here)}"
     )
 
 
-#: For a `<style>` element; `markup.block` has it in each display.
-STYLE = _style()
+#: For a `<style>` element; `markup.container` has it in each display.
+STYLE_SHEET = _build_style_sheet()

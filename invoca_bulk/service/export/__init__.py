@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from invoca_bulk.errors import SettingInvalid
+from invoca_bulk.errors import ConfigError
 from invoca_bulk.reports import save
 from invoca_bulk.service import snapshot
 from invoca_bulk.service.export import campaigns as places
 from invoca_bulk.service.export import export_tables, omissions
-from invoca_bulk.service.export.object_rows import rows_of
+from invoca_bulk.service.export.object_rows import to_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
 
     from invoca_bulk.config.options import Options
     from invoca_bulk.config.settings import Network
-    from invoca_bulk.planning import Observed, Scope
+    from invoca_bulk.planning import PlatformState, Scope
     from invoca_bulk.schema import Resource
-    from invoca_bulk.service.export.campaigns import Campaigns
-    from invoca_bulk.service.export.object_rows import Loss, Row
+    from invoca_bulk.service.export.campaigns import CampaignSource
+    from invoca_bulk.service.export.object_rows import OmittedValue, Row
 
-__all__ = ["Exported", "export", "rows_of", "tables"]
+__all__ = ["ExportResult", "export", "tables", "to_rows"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exported:
+class ExportResult:
     """What an export came to.
 
     Attributes:
         frames: the sheets by the name of what they hold: `promo_numbers`, or `advertisers`, `sites` and `users`. Texts
             (blank: ""), the index `row` (int64) the row numbers of the file.
         notes: what the sheets do not tell, and why; one sentence or two each.
-        complete: whether every campaign could be read.
-        saved: the file; None: none was asked for.
+        is_complete: whether every campaign could be read.
+        output_path: the file; None: none was asked for.
     """
 
     frames: Mapping[str, pd.DataFrame]
     notes: tuple[str, ...]
-    complete: bool
-    saved: Path | None
+    is_complete: bool
+    output_path: Path | None
 
 
 def export(  # noqa: PLR0913  what is wanted, from where, and in which form
@@ -56,10 +56,10 @@ def export(  # noqa: PLR0913  what is wanted, from where, and in which form
     network: Network,
     options: Options,
     *,
-    campaigns: Campaigns | None = None,
+    campaigns: CampaignSource | None = None,
     for_migration: bool = False,
     output: Path | None = None,
-) -> Exported:
+) -> ExportResult:
     """Read all advertisers, or the promo numbers of some campaigns, into sheets; one request for each list.
 
     Args:
@@ -72,45 +72,51 @@ def export(  # noqa: PLR0913  what is wanted, from where, and in which form
 
     Raises:
         UserError: the campaigns or the file cannot be used; nothing was read.
-        NotAuthorized: the platform does not accept the token.
-        PlatformUnavailable: its state could not be read.
+        AuthenticationError: the platform does not accept the token.
+        PlatformUnavailableError: its state could not be read.
     """
-    wanted = _wanted(resource, campaigns)
-    target = None if output is None else save.prepared(output, rows=0, columns=0)
-    observed = snapshot.observe(list(wanted), network, options)
-    found, losses = _read(resource, wanted, observed, network.api_version, for_migration=for_migration)
-    tell = export_tables.Tables(resource, found, network.api_version, for_migration=for_migration)
-    refused = [omissions.refused(wanted[scope], one.refusal) for scope, one in observed.items() if one.refusal]
-    return Exported(
-        frames=tell.frames(),
-        notes=(*refused, *omissions.sentences(losses, for_migration=for_migration)),
-        complete=not refused,
-        saved=None if target is None else save.save(target, partial(tell.pages, flat=target.suffix.lower() == ".csv")),
+    wanted = _requested_scopes(resource, campaigns)
+    target = None if output is None else save.resolve_output(output, rows=0, columns=0)
+    observed = snapshot.fetch_state(list(wanted), network, options)
+    found, losses = _collect_rows(resource, wanted, observed, network.api_version, for_migration=for_migration)
+    tell = export_tables.ExportTables(resource, found, network.api_version, for_migration=for_migration)
+    refused = [
+        omissions.format_unreadable_campaign(wanted[scope], one.refusal_reason)
+        for scope, one in observed.items()
+        if one.refusal_reason
+    ]
+    return ExportResult(
+        frames=tell.to_frames(),
+        notes=(*refused, *omissions.format_omissions(losses, for_migration=for_migration)),
+        is_complete=not refused,
+        output_path=None
+        if target is None
+        else save.save_worksheets(target, partial(tell.to_worksheets, flat=target.suffix.lower() == ".csv")),
     )
 
 
-def _wanted(resource: Resource, campaigns: Campaigns | None) -> dict[Scope, dict[str, str]]:
+def _requested_scopes(resource: Resource, campaigns: CampaignSource | None) -> dict[Scope, dict[str, str]]:
     """The lists to read, each with the cells that its rows begin with."""
-    if all(resource.scopes):
-        return places.read(campaigns)
+    if all(resource.path_templates):
+        return places.read_scopes(campaigns)
     if campaigns is not None:
-        raise SettingInvalid(
+        raise ConfigError(
             f"Campaigns have promo numbers, and no {resource.name}. Leave them out: all {resource.name} are exported."
         )
     return {(): {}}
 
 
-def _read(
+def _collect_rows(
     resource: Resource,
     wanted: Mapping[Scope, Mapping[str, str]],
-    observed: Mapping[Scope, Observed],
+    observed: Mapping[Scope, PlatformState],
     version: str,
     *,
     for_migration: bool,
-) -> tuple[list[Row], list[Loss]]:
+) -> tuple[list[Row], list[OmittedValue]]:
     rows, losses = [], []
     for scope, one in observed.items():
-        own, lost = rows_of(resource, one.objects, version, given=wanted[scope], for_migration=for_migration)
+        own, lost = to_rows(resource, one.objects, version, address_cells=wanted[scope], for_migration=for_migration)
         rows += own
         losses += lost
     return rows, losses

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from invoca_bulk.reports import templates
-from invoca_bulk.reports.xlsx import Page
-from invoca_bulk.schema import SHEETS, Role, paths
+from invoca_bulk.reports.xlsx import WorksheetSpec
+from invoca_bulk.schema import SHEET_RESOURCES, Role, paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from invoca_bulk.schema import Field, Resource
     from invoca_bulk.service.export.object_rows import Row
 
-_FIRST_ROW = 2
+_FIRST_DATA_ROW = 2
 _SOURCE = "source_promo_number"
 
 
-class Tables:
+class ExportTables:
     """The rows of an export as tables.
 
     Args:
@@ -33,55 +33,57 @@ class Tables:
     def __init__(self, resource: Resource, rows: Sequence[Row], version: str, *, for_migration: bool) -> None:
         self._resource = resource
         self._version = version
-        self._own = [_without_parts(resource, row) for row in rows]
-        self._parts = {part.name: [_parts_of(part, row) for row in rows] for part in resource.parts}
-        self._named_by = _SOURCE if for_migration and _SOURCE in resource.by_path else resource.named_by
+        self._object_rows = [_without_parts(resource, row) for row in rows]
+        self._part_rows = {part.name: [_split_part_rows(part, row) for row in rows] for part in resource.subresources}
+        self._identifier_field = _SOURCE if for_migration and _SOURCE in resource.by_path else resource.identifier_field
 
-    def frames(self) -> dict[str, pd.DataFrame]:
+    def to_frames(self) -> dict[str, pd.DataFrame]:
         """A frame for the resource and for each of its parts, by their names."""
-        own = {self._resource.name: _frame(self._columns(), self._own)}
-        return own | {part.name: self._part_frame(part) for part in self._resource.parts}
+        own = {self._resource.name: _to_frame(self._object_columns(), self._object_rows)}
+        return own | {part.name: self._part_frame(part) for part in self._resource.subresources}
 
-    def pages(self, *, flat: bool) -> list[Page]:
+    def to_worksheets(self, *, flat: bool) -> list[WorksheetSpec]:
         """The worksheets of a workbook; `flat`: one only, with numbered columns for the parts."""
         if flat:
-            frame = self._flat()
-            return [Page(name=self._resource.name, header=list(frame.columns), rows=_lists(frame))]
-        return [_page(SHEETS[name], frame) for name, frame in self.frames().items()]
+            frame = self._flat_frame()
+            return [WorksheetSpec(name=self._resource.name, header=list(frame.columns), rows=_to_lists(frame))]
+        return [_to_worksheet(SHEET_RESOURCES[name], frame) for name, frame in self.to_frames().items()]
 
-    def _columns(self) -> list[str]:
-        return _columns(self._resource, self._version, self._own, self._named_by)
+    def _object_columns(self) -> list[str]:
+        return _used_columns(self._resource, self._version, self._object_rows, self._identifier_field)
 
     def _part_columns(self, part: Resource) -> list[str]:
-        rows = [row for of_one in self._parts[part.name] for row in of_one]
-        return _columns(part, self._version, rows, part.named_by)
+        rows = [row for of_one in self._part_rows[part.name] for row in of_one]
+        return _used_columns(part, self._version, rows, part.identifier_field)
 
     def _part_frame(self, part: Resource) -> pd.DataFrame:
         (parent,) = (one.path for one in part.fields if one.role is Role.PARENT)
-        named = zip(self._own, self._parts[part.name], strict=True)
-        rows = [{parent: own[self._resource.named_by], **row} for own, of_one in named for row in of_one]
-        return _frame(self._part_columns(part), rows)
+        named = zip(self._object_rows, self._part_rows[part.name], strict=True)
+        rows = [{parent: own[self._resource.identifier_field], **row} for own, of_one in named for row in of_one]
+        return _to_frame(self._part_columns(part), rows)
 
-    def _flat(self) -> pd.DataFrame:
-        columns, rows = self._columns(), [dict(row) for row in self._own]
-        for part in self._resource.parts:
-            most = max(map(len, self._parts[part.name]), default=0)
+    def _flat_frame(self) -> pd.DataFrame:
+        columns, rows = self._object_columns(), [dict(row) for row in self._object_rows]
+        for part in self._resource.subresources:
+            most = max(map(len, self._part_rows[part.name]), default=0)
             own = [
-                path for path in self._part_columns(part) if part.by_path[paths.pattern(path)].role is not Role.PARENT
+                path
+                for path in self._part_columns(part)
+                if part.by_path[paths.to_pattern(path)].role is not Role.PARENT
             ]
             columns += [f"{part.name}.{number}.{path}" for number in range(1, max(most, 1) + 1) for path in own]
-            for row, of_one in zip(rows, self._parts[part.name], strict=True):
+            for row, of_one in zip(rows, self._part_rows[part.name], strict=True):
                 for number, one in enumerate(of_one, 1):
                     row.update({f"{part.name}.{number}.{path}": text for path, text in one.items()})
-        return _frame(columns, rows)
+        return _to_frame(columns, rows)
 
 
 def _without_parts(resource: Resource, row: Row) -> Row:
-    elsewhere = tuple(f"{part.name}." for part in resource.parts)
+    elsewhere = tuple(f"{part.name}." for part in resource.subresources)
     return {path: text for path, text in row.items() if not path.startswith(elsewhere)} if elsewhere else row
 
 
-def _parts_of(part: Resource, row: Row) -> list[Row]:
+def _split_part_rows(part: Resource, row: Row) -> list[Row]:
     """The rows of an object's parts, in the order of their numbers."""
     found: dict[int, Row] = {}
     for path, text in row.items():
@@ -92,25 +94,29 @@ def _parts_of(part: Resource, row: Row) -> list[Row]:
     return [found[number] for number in sorted(found)]
 
 
-def _columns(resource: Resource, version: str, rows: Iterable[Row], named_by: str) -> list[str]:
+def _used_columns(resource: Resource, version: str, rows: Iterable[Row], named_by: str) -> list[str]:
     """The template's columns and those in use: one for each key of custom data, as many numbers as there are."""
-    template = [path for path, one in templates.page_columns(resource, version).items() if not one.path.endswith("*")]
-    if named_by == resource.named_by:  # what exists can be deleted or moved; what is meant for another network cannot
-        template += [one.path for one in resource.fields if _is_asked_of_existing(one, version)]
+    template = [
+        path for path, one in templates.template_columns(resource, version).items() if not one.path.endswith("*")
+    ]
+    if (
+        named_by == resource.identifier_field
+    ):  # what exists can be deleted or moved; what is meant for another network cannot
+        template += [one.path for one in resource.fields if _is_only_for_existing(one, version)]
     used = [path for row in rows for path in row]
-    return sorted(dict.fromkeys([*template, named_by, *used]), key=_rank(resource))
+    return sorted(dict.fromkeys([*template, named_by, *used]), key=_column_sort_key(resource))
 
 
-def _is_asked_of_existing(one: Field, version: str) -> bool:
-    return one.path == "action" or (not one.on_create and one.known_in(version))
+def _is_only_for_existing(one: Field, version: str) -> bool:
+    return one.path == "action" or (not one.applies_on_create and one.is_known_in(version))
 
 
-def _rank(resource: Resource) -> Callable[[str], tuple[int, int, int]]:
+def _column_sort_key(resource: Resource) -> Callable[[str], tuple[int, int, int]]:
     """A column's place: that of its field in the table; the fields of one record of a list stay together."""
     order = {one.path: at for at, one in enumerate(resource.fields)}
 
     def rank(path: str) -> tuple[int, int, int]:
-        pattern = paths.pattern(path)
+        pattern = paths.to_pattern(path)
         parent, mark, _ = pattern.partition("#")
         if not mark:
             return order[pattern], 0, 0
@@ -120,15 +126,15 @@ def _rank(resource: Resource) -> Callable[[str], tuple[int, int, int]]:
     return rank
 
 
-def _frame(columns: Sequence[str], rows: Sequence[Row]) -> pd.DataFrame:
-    index = pd.RangeIndex(_FIRST_ROW, _FIRST_ROW + len(rows)).astype("int64").rename("row")
+def _to_frame(columns: Sequence[str], rows: Sequence[Row]) -> pd.DataFrame:
+    index = pd.RangeIndex(_FIRST_DATA_ROW, _FIRST_DATA_ROW + len(rows)).astype("int64").rename("row")
     return pd.DataFrame({path: [row.get(path, "") for row in rows] for path in columns}, index=index, dtype=str)
 
 
-def _page(resource: Resource, frame: pd.DataFrame) -> Page:
-    columns = {path: resource.by_path[paths.pattern(path)] for path in frame.columns}
-    return templates.page(resource, columns, _lists(frame))
+def _to_worksheet(resource: Resource, frame: pd.DataFrame) -> WorksheetSpec:
+    columns = {path: resource.by_path[paths.to_pattern(path)] for path in frame.columns}
+    return templates.build_worksheet(resource, columns, _to_lists(frame))
 
 
-def _lists(frame: pd.DataFrame) -> list[list[str]]:
+def _to_lists(frame: pd.DataFrame) -> list[list[str]]:
     return list(map(list, zip(*(frame[path] for path in frame.columns), strict=True)))

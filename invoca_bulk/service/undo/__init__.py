@@ -8,6 +8,6 @@ so that an object becomes again what it was, `rows` makes the rows, `preview` is
 from __future__ import annotations
 
 from invoca_bulk.service.undo.undo_planner import undo
-from invoca_bulk.service.undo.undo_report import NotUndone, Undo, run_undone
+from invoca_bulk.service.undo.undo_report import NotUndone, Undo, undone_run_id
 
-__all__ = ["NotUndone", "Undo", "run_undone", "undo"]
+__all__ = ["NotUndone", "Undo", "undo", "undone_run_id"]

@@ -8,37 +8,37 @@ from typing import TYPE_CHECKING
 from invoca_bulk.execution import outcomes
 from invoca_bulk.journal import State
 from invoca_bulk.planning import merge, plan_diff
-from invoca_bulk.schema import ADVERTISERS, PART_KEY, PROMO_NUMBERS, RESOURCES, Action, payloads
-from invoca_bulk.schema.issue_catalog import Problem, Whole
-from invoca_bulk.validation import national
+from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, SUBRESOURCE_KEY, Action, payloads
+from invoca_bulk.schema.issue_catalog import Problem, Unshortened
+from invoca_bulk.validation import strip_country_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from invoca_bulk.journal import StepRecord
-    from invoca_bulk.planning import Observed, Scope, Step
+    from invoca_bulk.planning import PlatformState, Scope, Step
     from invoca_bulk.schema import Resource
     from invoca_bulk.schema.field_types import Json
 
 _NUMBER = "promo_number"
-_UNKNOWN = frozenset({State.SENT, State.IN_DOUBT, State.ABSENT})
+_UNKNOWN_STATES = frozenset({State.SENT, State.IN_DOUBT, State.ABSENT})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
+class AppliedChange:
     """An object that the run has made, changed or moved.
 
     Attributes:
         step: what was done.
-        left: the object as the platform answered.
+        resulting_object: the object as the platform answered.
         scope: where the run has left it.
-        origin: where it was before; None: there was none.
+        origin_scope: where it was before; None: there was none.
     """
 
     step: Step
-    left: Mapping[str, Json]
+    resulting_object: Mapping[str, Json]
     scope: Scope
-    origin: Scope | None
+    origin_scope: Scope | None
 
     @property
     def resource(self) -> Resource:
@@ -46,32 +46,32 @@ class Done:
         return RESOURCES[self.step.resource]
 
 
-def told_apart(record: StepRecord) -> Done | Problem | None:
+def classify_step(record: StepRecord) -> AppliedChange | Problem | None:
     """What a step has done, or why that cannot be taken back; None: it has done nothing."""
     step = record.step
-    if record.state in _UNKNOWN:
+    if record.state in _UNKNOWN_STATES:
         details = {"text": record.error.rstrip(".") or "its answer was not recorded", "run": record.run}
         return Problem(code="undo_unknown", details=details)
     if record.state is not State.DONE:
         return None
     if step.action is Action.DELETE:
-        return Problem(code="undo_deleted", details={"part": RESOURCES[step.resource].one})
-    if not _is_whole(record):
-        return Problem(code="undo_unseen", details={"part": RESOURCES[step.resource].one})
-    scope, origin = _places(step)
-    return Done(step=step, left=record.answer, scope=scope, origin=origin)
+        return Problem(code="undo_deleted", details={"part": RESOURCES[step.resource].singular})
+    if not _has_both_states(record):
+        return Problem(code="undo_unseen", details={"part": RESOURCES[step.resource].singular})
+    scope, origin = _find_scopes(step)
+    return AppliedChange(step=step, resulting_object=record.answer, scope=scope, origin_scope=origin)
 
 
-def _is_whole(record: StepRecord) -> bool:
+def _has_both_states(record: StepRecord) -> bool:
     """Whether the journal has both states of the object, so that it can be said what the step has changed."""
     step, answer = record.step, record.answer
-    known = step.action is Action.CREATE or isinstance(step.before, dict)
+    known = step.action is Action.CREATE or isinstance(step.snapshot, dict)
     if step.resource == PROMO_NUMBERS.name:
         return known and bool(outcomes.number_of(answer))
-    return known and bool(outcomes.id_of(answer)) and not outcomes.unlisted(ADVERTISERS, answer)
+    return known and bool(outcomes.id_of(answer)) and not outcomes.missing_collections(ADVERTISERS, answer)
 
 
-def _places(step: Step) -> tuple[Scope, Scope | None]:
+def _find_scopes(step: Step) -> tuple[Scope, Scope | None]:
     """Where a step has left its object, and where that was before; advertisers are all in the scope without parts."""
     if step.action is Action.CREATE:
         return step.path[:-1], None
@@ -79,45 +79,47 @@ def _places(step: Step) -> tuple[Scope, Scope | None]:
     return (step.destination[:-1] if step.action is Action.MOVE else here), here
 
 
-class Now:
+class CurrentState:
     """What the platform has now.
 
     Args:
-        observed: each scope that objects of the run are or were in.
+        platform_state: each scope that objects of the run are or were in.
         version: the API version that it was read with.
     """
 
-    def __init__(self, observed: Mapping[Scope, Observed], version: str) -> None:
-        self.observed = observed
+    def __init__(self, observed: Mapping[Scope, PlatformState], version: str) -> None:
+        self.platform_state = observed
         self.version = version
-        self._known: dict[Scope, dict[str, Mapping[str, Json]]] = {}
+        self._objects_by_scope: dict[Scope, dict[str, Mapping[str, Json]]] = {}
 
-    def find(self, done: Done, scope: Scope) -> Mapping[str, Json] | None:
+    def find(self, done: AppliedChange, scope: Scope) -> Mapping[str, Json] | None:
         """An object of the run as it is now, if it is in a scope."""
-        if scope not in self._known:
-            self._known[scope] = {_name(done.resource, one): one for one in self.observed[scope].objects}
-        return self._known[scope].get(_name(done.resource, done.left))
+        if scope not in self._objects_by_scope:
+            self._objects_by_scope[scope] = {
+                _object_key(done.resource, one): one for one in self.platform_state[scope].objects
+            }
+        return self._objects_by_scope[scope].get(_object_key(done.resource, done.resulting_object))
 
 
-def _name(resource: Resource, one: Mapping[str, Json]) -> str:
+def _object_key(resource: Resource, one: Mapping[str, Json]) -> str:
     """What tells an object from the others of its scope."""
     if resource is PROMO_NUMBERS:
-        return national(str(payloads.canonical(resource.by_path[_NUMBER], one.get(_NUMBER))))
-    return str(one.get(PART_KEY))
+        return strip_country_code(str(payloads.normalize_value(resource.by_path[_NUMBER], one.get(_NUMBER))))
+    return str(one.get(SUBRESOURCE_KEY))
 
 
-def is_back(done: Done, now: Now) -> bool:
+def is_restored(done: AppliedChange, now: CurrentState) -> bool:
     """Whether the object is what it was before the run already.
 
     A number that is not there any more may be anywhere: that does not mean that it was deleted.
     """
-    if done.origin is None:
+    if done.origin_scope is None:
         return done.resource is ADVERTISERS and now.find(done, done.scope) is None
-    one, before = now.find(done, done.origin), done.step.before or {}
-    return one is not None and _form(done, one, now.version) == _form(done, before, now.version)
+    one, before = now.find(done, done.origin_scope), done.step.snapshot or {}
+    return one is not None and _comparable_form(done, one, now.version) == _comparable_form(done, before, now.version)
 
 
-def problem(done: Done, one: Mapping[str, Json] | None, now: Now) -> Problem | None:
+def find_conflict(done: AppliedChange, one: Mapping[str, Json] | None, now: CurrentState) -> Problem | None:
     """Why an object is left alone: it is not any more what the run has left.
 
     Args:
@@ -125,33 +127,35 @@ def problem(done: Done, one: Mapping[str, Json] | None, now: Now) -> Problem | N
         one: as it is now; None: it is not there.
         now: what else the platform has.
     """
-    if refusal := now.observed[done.scope].refusal:
+    if refusal := now.platform_state[done.scope].refusal_reason:
         return Problem(code="campaign_not_found", details={"text": refusal.rstrip(".")})
     if one is None:
-        return Problem(code="undo_gone", details={"part": done.resource.one})
-    left, is_now = (_form(done, it, now.version) for it in (done.left, one))
+        return Problem(code="undo_gone", details={"part": done.resource.singular})
+    left, is_now = (_comparable_form(done, it, now.version) for it in (done.resulting_object, one))
     if left == is_now:
         return None
-    changes = plan_diff.changes(done.resource, left, is_now)
-    return Problem(code="undo_changed", details={"part": done.resource.one, "what": Whole("; ".join(changes))})
+    changes = plan_diff.diff_objects(done.resource, left, is_now)
+    return Problem(
+        code="undo_changed", details={"part": done.resource.singular, "what": Unshortened("; ".join(changes))}
+    )
 
 
-def _form(done: Done, one: Mapping[str, Json], version: str) -> dict[str, Json]:
+def _comparable_form(done: AppliedChange, one: Mapping[str, Json], version: str) -> dict[str, Json]:
     """An object as two readings of it are compared: what can be written, in one form, and what order means nothing."""
     resource = done.resource
-    form = merge.written(resource, one, version)
+    form = merge.to_writable(resource, one, version)
     if resource is PROMO_NUMBERS:
-        form.pop(PART_KEY, None)  # a move gives it another one
+        form.pop(SUBRESOURCE_KEY, None)  # a move gives it another one
     if done.step.action is not Action.MOVE and one.get("id") not in (None, ""):
         form["id"] = str(one["id"])  # of a number that was given up and had again it is another one
-    for part in resource.parts:
+    for part in resource.subresources:
         form[part.name] = _sorted_parts(form[part.name], first_counts=part.name == "sites")
     return form
 
 
 def _sorted_parts(parts: list[dict[str, Json]], *, first_counts: bool) -> list[dict[str, Json]]:
     first, rest = (parts[:1], parts[1:]) if first_counts else ([], parts)
-    return [_with_sorted_lists(one) for one in [*first, *sorted(rest, key=lambda one: str(one.get(PART_KEY)))]]
+    return [_with_sorted_lists(one) for one in [*first, *sorted(rest, key=lambda one: str(one.get(SUBRESOURCE_KEY)))]]
 
 
 def _with_sorted_lists(part: Mapping[str, Json]) -> dict[str, Json]:

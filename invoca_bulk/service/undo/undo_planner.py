@@ -12,18 +12,18 @@ from invoca_bulk.schema import ADVERTISERS, Action
 from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.service import preconditions, snapshot
 from invoca_bulk.service.undo import changes, undo_notes, undo_rows, undo_sheets
-from invoca_bulk.service.undo.undo_report import NotUndone, Undo, source_of
+from invoca_bulk.service.undo.undo_report import NotUndone, Undo, undo_source_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from invoca_bulk.config.options import Choices, Options
+    from invoca_bulk.config.options import Options, PlanOptions
     from invoca_bulk.config.settings import Network
     from invoca_bulk.journal import RowRecord, RunRecord, StepRecord
-    from invoca_bulk.planning import Plan, Scope, Step
-    from invoca_bulk.service.undo.changes import Done, Now
+    from invoca_bulk.planning import PlanData, Scope, Step
+    from invoca_bulk.service.undo.changes import AppliedChange, CurrentState
     from invoca_bulk.service.undo.undo_rows import Reversal
-    from invoca_bulk.validation import Checked
+    from invoca_bulk.validation import ValidatedBook
 
 
 def undo(run: str, network: Network, options: Options) -> Undo:
@@ -38,17 +38,17 @@ def undo(run: str, network: Network, options: Options) -> Undo:
         UserError: the run is not known, or is another network's.
         RunAborted: the platform's state could not be read.
     """
-    place = journal.place_of(network, options.journal)
-    record = journal.run_of(place, run)
-    preconditions.refuse_other_run(record, network)
+    place = journal.location_for(network, options.journal)
+    record = journal.find_run(place, run)
+    preconditions.require_run_network(record, network)
     network = replace(network, api_version=record.api_version)
-    with journal.reading(place, network) as book:
+    with journal.open_readonly(place, network) as book:
         assert book is not None  # noqa: S101  tells mypy that `run_of` has found the run there
-        making = _Making(record, book.steps(run), book.rows(run))
-    return making.undo(network, options)
+        making = _UndoBuilder(record, book.steps(run), book.rows(run))
+    return making.build(network, options)
 
 
-class _Making:
+class _UndoBuilder:
     """The undo of one run while it is made.
 
     Args:
@@ -58,128 +58,136 @@ class _Making:
     """
 
     def __init__(self, record: RunRecord, steps: Sequence[StepRecord], rows: Sequence[RowRecord]) -> None:
-        self._record = record
-        self._steps = {one.step.number: one for one in steps}
-        self._first_rows = {row.step: row for row in reversed(rows) if row.step_run == record.run}
-        self._stays: dict[int, NotUndone] = {}
-        self._back = 0
-        self._idle = 0
+        self._run_record = record
+        self._step_records = {one.step.number: one for one in steps}
+        self._first_row_by_step = {row.step: row for row in reversed(rows) if row.step_run == record.run}
+        self._not_undone: dict[int, NotUndone] = {}
+        self._already_restored_count = 0
+        self._unchanged_count = 0
 
-    def undo(self, network: Network, options: Options) -> Undo:
+    def build(self, network: Network, options: Options) -> Undo:
         """Look at the platform, and plan; what the plan would refuse is told and left out, and the rest planned."""
-        done = list(self._done())
-        observed = snapshot.observe(_scopes(done), network, options)
-        found = self._reversals(done, changes.Now(observed, network.api_version))
+        done = list(self._find_applied_changes())
+        observed = snapshot.fetch_state(_affected_scopes(done), network, options)
+        found = self._build_reversals(done, changes.CurrentState(observed, network.api_version))
         while True:
-            found = self._without_needed(found)
-            choices = undo_sheets.choices(found)
-            checked = self._checked(found, choices)
-            plan = planning.make(checked, observed, choices)
-            refused = self._refused(plan, found, choices)
+            found = self._drop_needed_advertisers(found)
+            choices = undo_sheets.choose_plan_options(found)
+            checked = self._validate_sheets(found, choices)
+            plan = planning.build_plan(checked, observed, choices)
+            refused = self._collect_refused_steps(plan, found, choices)
             if not refused:
                 break
-            found = [one for one in found if one.done.step.number not in refused]
-        idle = {"back": self._back, "idle": self._idle}
-        told = undo_notes.nothing_to_do(self._record, [*self._steps.values()], **idle)
+            found = [one for one in found if one.applied_change.step.number not in refused]
+        no_op_notes = undo_notes.no_op_notes(
+            self._run_record,
+            [*self._step_records.values()],
+            already_restored=self._already_restored_count,
+            unchanged=self._unchanged_count,
+        )
         return Undo(
-            plan=plan,
-            checked=checked,
+            data=plan,
+            validated_book=checked,
             network=network,
             options=replace(options, **vars(choices)),
-            run=self._record.run,
-            stays=tuple(self._stays[number] for number in sorted(self._stays)),
-            notes=(*undo_notes.lost(found), *told),
+            run=self._run_record.run,
+            not_undone_items=tuple(self._not_undone[number] for number in sorted(self._not_undone)),
+            notes=(*undo_notes.irreversible_notes(found), *no_op_notes),
         )
 
     # What there is to take back
 
-    def _done(self) -> Iterator[Done]:
-        for record in self._steps.values():
-            one = changes.told_apart(record)
+    def _find_applied_changes(self) -> Iterator[AppliedChange]:
+        for record in self._step_records.values():
+            one = changes.classify_step(record)
             if isinstance(one, Problem):
-                self._leave(record.step, one)
+                self._skip_step(record.step, one)
             elif one:
                 yield one
 
-    def _reversals(self, done: Iterable[Done], now: Now) -> list[Reversal]:
+    def _build_reversals(self, done: Iterable[AppliedChange], now: CurrentState) -> list[Reversal]:
         found = []
         for one in done:
-            if changes.is_back(one, now):
-                self._back += 1
+            if changes.is_restored(one, now):
+                self._already_restored_count += 1
                 continue
-            made = self._reversal(one, now)
+            made = self._build_reversal(one, now)
             if isinstance(made, Problem):
-                self._leave(one.step, made, about=undo_rows.about(one))
-            elif made.is_change:
+                self._skip_step(one.step, made, object_label=undo_rows.object_label(one))
+            elif made.has_changes:
                 found.append(made)
             else:
-                self._idle += 1
+                self._unchanged_count += 1
         return found
 
     @staticmethod
-    def _reversal(done: Done, now: Now) -> Reversal | Problem:
+    def _build_reversal(done: AppliedChange, now: CurrentState) -> Reversal | Problem:
         one = now.find(done, done.scope)
-        problem = changes.problem(done, one, now)
-        return problem or undo_rows.reversal(done, one or {}, now.version)
+        problem = changes.find_conflict(done, one, now)
+        return problem or undo_rows.build_reversal(done, one or {}, now.version)
 
-    def _without_needed(self, found: Iterable[Reversal]) -> list[Reversal]:
+    def _drop_needed_advertisers(self, found: Iterable[Reversal]) -> list[Reversal]:
         """Without the advertisers that are needed by numbers which stay."""
-        needed = {self._steps[number].step.needs for number in self._stays}
+        needed = {self._step_records[number].step.depends_on for number in self._not_undone}
         kept = []
         for one in found:
-            if one.done.step.number in needed:
-                self._leave(one.done.step, Problem(code="undo_needed"), about=undo_rows.about(one.done))
+            if one.applied_change.step.number in needed:
+                self._skip_step(
+                    one.applied_change.step,
+                    Problem(code="undo_needed"),
+                    object_label=undo_rows.object_label(one.applied_change),
+                )
             else:
                 kept.append(one)
         return kept
 
     # The plan
 
-    def _checked(self, found: Sequence[Reversal], choices: Choices) -> Checked:
-        loaded = undo_sheets.loaded(found, choices, self._record.api_version)
-        named = [replace(one, source=source_of(self._record.run)) for one in loaded]
-        return validation.validate(named, version=self._record.api_version)
+    def _validate_sheets(self, found: Sequence[Reversal], choices: PlanOptions) -> ValidatedBook:
+        loaded = undo_sheets.to_sheets(found, choices, self._run_record.api_version)
+        named = [replace(one, source=undo_source_name(self._run_record.run)) for one in loaded]
+        return validation.validate(named, version=self._run_record.api_version)
 
-    def _refused(self, plan: Plan, found: Sequence[Reversal], choices: Choices) -> set[int]:
+    def _collect_refused_steps(self, plan: PlanData, found: Sequence[Reversal], choices: PlanOptions) -> set[int]:
         """The steps of the rows that the plan refuses, each told."""
         about = {one.name: one.resource for one in plan.sheets}
         errors = plan.issues[plan.issues["level"] == "error"].dropna(subset="row")
-        whose = undo_sheets.owners(found, choices)
+        whose = undo_sheets.reversal_by_row(found, choices)
         refused = set()
         for name, row, *told in zip(*(errors[name] for name in ("sheet", "row", "message", "fix")), strict=True):
-            one = whose[about[name], int(row)].done
+            one = whose[about[name], int(row)].applied_change
             refused.add(one.step.number)
-            self._tell(one.step, *told, about=undo_rows.about(one))
+            self._add_not_undone(one.step, *told, object_label=undo_rows.object_label(one))
         return refused
 
     # What stays
 
-    def _leave(self, step: Step, problem: Problem, *, about: str = "") -> None:
-        self._tell(step, problem.message, problem.fix, about=about)
+    def _skip_step(self, step: Step, problem: Problem, *, object_label: str = "") -> None:
+        self._add_not_undone(step, problem.message, problem.fix, object_label=object_label)
 
-    def _tell(self, step: Step, error: str, fix: str, *, about: str) -> None:
-        row = self._first_rows[step.number]
-        self._stays[step.number] = NotUndone(
+    def _add_not_undone(self, step: Step, error: str, fix: str, *, object_label: str) -> None:
+        row = self._first_row_by_step[step.number]
+        self._not_undone[step.number] = NotUndone(
             step=step.number,
-            sheet=self._record.sheets[row.sheet].name,
+            sheet=self._run_record.sheets[row.sheet].name,
             row=row.row,
             action=step.action.value,
-            about=about or _about(step),
+            object_label=object_label or _object_label(step),
             error=error,
             fix=fix,
         )
 
 
-def _scopes(done: Iterable[Done]) -> list[Scope]:
+def _affected_scopes(done: Iterable[AppliedChange]) -> list[Scope]:
     """Where the objects of the run are and were, each once."""
-    places = (place for one in done for place in (one.scope, one.origin) if place is not None)
+    places = (place for one in done for place in (one.scope, one.origin_scope) if place is not None)
     return list(dict.fromkeys(places))
 
 
-def _about(step: Step) -> str:
+def _object_label(step: Step) -> str:
     """An object as people call it, where the journal has no state of it that the run has left."""
-    before = step.before or step.body or {}
+    before = step.snapshot or step.body or {}
     if step.resource == ADVERTISERS.name:
-        return " ".join(filter(None, (merge.called(before), f"({step.own_id})" if step.own_id else "")))
+        return " ".join(filter(None, (merge.display_name(before), f"({step.own_id})" if step.own_id else "")))
     name = step.own_id if step.action is Action.CREATE else step.path[-1]
     return outcomes.number_of(before) or name

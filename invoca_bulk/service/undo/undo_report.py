@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from invoca_bulk.reports import html, plan_report, save
-from invoca_bulk.reports.plan_report import Preview
-from invoca_bulk.reports.xlsx import Cell, Page, Style
+from invoca_bulk.reports.plan_report import Plan
+from invoca_bulk.reports.xlsx import Cell, Style, WorksheetSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from invoca_bulk.schema.field_types import Json
 
 #: Stands before the run's id as the name of the sheet that an undo makes.
-_SOURCE = "undo of "
+_SOURCE_PREFIX = "undo of "
 _COLUMNS = ("sheet", "row", "action", "object", "error", "fix")
 #: So many of what is not taken back are shown in a terminal.
-_SHOWN = 20
-_SENTENCES = 90.0
+_MAX_SHOWN = 20
+_SENTENCE_COLUMN_WIDTH = 90.0
 
 
-def source_of(run: str) -> str:
+def undo_source_name(run: str) -> str:
     """The name of the sheet that undoes a run, for the lists of runs and the results."""
-    return f"{_SOURCE}{run}"
+    return f"{_SOURCE_PREFIX}{run}"
 
 
-def run_undone(source: str) -> str:
+def undone_run_id(source: str) -> str:
     """The run that a sheet with this name undoes; empty: it undoes none."""
-    return source.removeprefix(_SOURCE) if source.startswith(_SOURCE) else ""
+    return source.removeprefix(_SOURCE_PREFIX) if source.startswith(_SOURCE_PREFIX) else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class NotUndone:
         sheet: the sheet of its first row in the run; empty where one was read.
         row: the number of that row.
         action: what the run did: `create`, `update`, `move` or `delete`.
-        about: the object; empty when it is not known.
+        object_label: the object; empty when it is not known.
         error: why it stays.
         fix: what to do about it.
     """
@@ -56,28 +56,28 @@ class NotUndone:
     sheet: str
     row: int
     action: str
-    about: str
+    object_label: str
     error: str
     fix: str
 
     @property
-    def place(self) -> str:
+    def row_label(self) -> str:
         """The row as the analyst sees it."""
         return f"{self.sheet} row {self.row}".strip()
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class Undo(Preview):
+class Undo(Plan):
     """What takes a run back; `ib.run` does it. An object goes back whole or stays, and what stays is told.
 
     Attributes:
         run: the run's id.
-        stays: what is not taken back.
+        not_undone_items: what is not taken back.
         notes: sentences on what no undo brings back, and on what there is nothing to do about.
     """
 
     run: str
-    stays: tuple[NotUndone, ...]
+    not_undone_items: tuple[NotUndone, ...]
     notes: tuple[str, ...]
 
     @property
@@ -85,45 +85,53 @@ class Undo(Preview):
         """What of the run stays, a row each object: `sheet`, `row` (int64) and `action` are those of the run; `object`,
         `error`, `fix`.
         """  # noqa: D205  the columns are the summary
-        records = [(one.sheet, one.row, one.action, one.about, one.error, one.fix) for one in self.stays]
+        records = [
+            (one.sheet, one.row, one.action, one.object_label, one.error, one.fix) for one in self.not_undone_items
+        ]
         kinds = {name: "int64" if name == "row" else "str" for name in _COLUMNS}
         return pd.DataFrame(records, columns=list(_COLUMNS)).astype(kinds)
 
     @property
     def ok(self) -> bool:
         """Whether all that the run has done is taken back."""
-        return super().ok and not self.stays
+        return super().ok and not self.not_undone_items
 
     @property
     def summary(self) -> str:
         """What would be done, in a sentence."""
-        stays = f" {len(self.stays):,} not undone." if self.stays else ""
+        stays = f" {len(self.not_undone_items):,} not undone." if self.not_undone_items else ""
         return f"Undo of run {self.run}: {super().summary}{stays}"
 
     def lines(self) -> list[str]:
         """The lines of any plan, what no undo brings back, and what is not undone, by its row in the run."""
         shown = [
-            f"  {one.place}, {one.action} {one.about}".rstrip() + f": {one.error} {one.fix}"
-            for one in self.stays[:_SHOWN]
+            f"  {one.row_label}, {one.action} {one.object_label}".rstrip() + f": {one.error} {one.fix}"
+            for one in self.not_undone_items[:_MAX_SHOWN]
         ]
-        more = [f"  … and {len(self.stays) - _SHOWN:,} more"] if len(self.stays) > _SHOWN else []
+        more = (
+            [f"  … and {len(self.not_undone_items) - _MAX_SHOWN:,} more"]
+            if len(self.not_undone_items) > _MAX_SHOWN
+            else []
+        )
         return [*super().lines(), *self.notes, *(["Not undone:", *shown, *more] if shown else [])]
 
-    def html(self, rest: str = 'all are in the workbook: `plan.save("undo.xlsx")`') -> Iterator[Html]:
+    def html_parts(self, overflow_note: str = 'all are in the workbook: `plan.save("undo.xlsx")`') -> Iterator[Html]:
         """The parts of any plan's display, what no undo brings back, and what stays as it is."""
-        yield from super().html(rest)
-        yield html.sentences("What no undo brings back", self.notes, Style.WARNING)
-        page = _stays_page(self)
+        yield from super().html_parts(overflow_note)
+        yield html.bullet_list("What no undo brings back", self.notes, Style.WARNING)
+        page = _not_undone_worksheet(self)
         caption = "Not undone (the rows are those of the run)"
-        yield html.table(page.header, page.rows, caption=caption, total=len(self.stays), rest=rest)
+        yield html.table(
+            page.header, page.rows, caption=caption, total=len(self.not_undone_items), overflow_note=overflow_note
+        )
 
     def save(self, path: str | Path) -> Path:
         """Write the plan as any other; `.xlsx` has a page more: what is not undone. A file that is there is replaced.
 
         Raises:
-            OutputUnwritable: it cannot be written there, or has more lines than an `.xlsx` holds.
+            OutputError: it cannot be written there, or has more lines than an `.xlsx` holds.
         """
-        return save.save(path, partial(_pages, self))
+        return save.save_worksheets(path, partial(_worksheets, self))
 
     def to_json(self, *, detailed: bool = False) -> dict[str, Json]:
         """The plan for programs: as any other, with `run`, `not_undone` and `notes`."""
@@ -131,18 +139,23 @@ class Undo(Preview):
         return told | super().to_json(detailed=detailed)
 
 
-def _pages(undo: Undo) -> list[Page]:
-    page = _stays_page(undo)
+def _worksheets(undo: Undo) -> list[WorksheetSpec]:
+    page = _not_undone_worksheet(undo)
     page = replace(page, rows=chain(page.rows, (["", "", "", "", note, ""] for note in undo.notes)))
-    return [*plan_report.pages(undo), *([page] if undo.stays or undo.notes else [])]
+    return [*plan_report.build_worksheets(undo), *([page] if undo.not_undone_items or undo.notes else [])]
 
 
-def _stays_page(undo: Undo) -> Page:
+def _not_undone_worksheet(undo: Undo) -> WorksheetSpec:
     header = ["sheet", "row", "action", "object", "reason", "fix"]
-    return Page(name="not undone", header=header, rows=_lines(undo), widths={4: _SENTENCES, 5: _SENTENCES})
+    return WorksheetSpec(
+        name="not undone",
+        header=header,
+        rows=_not_undone_rows(undo),
+        widths={4: _SENTENCE_COLUMN_WIDTH, 5: _SENTENCE_COLUMN_WIDTH},
+    )
 
 
-def _lines(undo: Undo) -> Iterator[Sequence[str | Cell]]:
-    for one in undo.stays:
+def _not_undone_rows(undo: Undo) -> Iterator[Sequence[str | Cell]]:
+    for one in undo.not_undone_items:
         reason = Cell(text=one.error, style=Style.ERROR)
-        yield [one.sheet, str(one.row), Cell(text=one.action, style=Style.ERROR), one.about, reason, one.fix]
+        yield [one.sheet, str(one.row), Cell(text=one.action, style=Style.ERROR), one.object_label, reason, one.fix]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from invoca_bulk import sheets
-from invoca_bulk.config.options import Choices
+from invoca_bulk.config.options import PlanOptions
 from invoca_bulk.schema import PROMO_NUMBERS, RESOURCES
 from invoca_bulk.service.export import export_tables
 
@@ -19,44 +19,50 @@ if TYPE_CHECKING:
     from invoca_bulk.sheets import Sheet
 
 _MERGE, _REPLACE = "merge", "replace"
-_FIRST_ROW = 2
+_FIRST_DATA_ROW = 2
 
 
-def choices(found: Sequence[Reversal]) -> Choices:
+def choose_plan_options(found: Sequence[Reversal]) -> PlanOptions:
     """`merge`, so that the sheet has nothing but what changes; `replace`, where only that brings the order back.
 
     Under `replace` the sheet names all users and sites, so that it takes away none but those that it says.
     """
-    return Choices(nested=_MERGE if all(one.in_order for one in found) else _REPLACE)
+    return PlanOptions(nested=_MERGE if all(one.keeps_order for one in found) else _REPLACE)
 
 
-def loaded(found: Sequence[Reversal], wanted: Choices, version: str) -> tuple[Sheet, ...]:
+def to_sheets(found: Sequence[Reversal], plan_options: PlanOptions, version: str) -> tuple[Sheet, ...]:
     """The sheets, their rows in the order of the run; none to do: one without rows."""
     frames: dict[str, pd.DataFrame] = {}
     for resource in RESOURCES.values():
-        rows = [one.row(whole=_is_whole(wanted)) for one in found if one.done.resource is resource]
+        rows = [
+            one.to_row(all_parts=_names_all_parts(plan_options))
+            for one in found
+            if one.applied_change.resource is resource
+        ]
         if rows:
-            frames |= export_tables.Tables(resource, rows, version, for_migration=False).frames()
+            frames |= export_tables.ExportTables(resource, rows, version, for_migration=False).to_frames()
     filled = {name: _without_blank_columns(frame) for name, frame in frames.items() if len(frame)}
-    return sheets.load(filled or export_tables.Tables(PROMO_NUMBERS, [], version, for_migration=False).frames())
+    return sheets.load(
+        filled or export_tables.ExportTables(PROMO_NUMBERS, [], version, for_migration=False).to_frames()
+    )
 
 
-def owners(found: Sequence[Reversal], wanted: Choices) -> dict[tuple[str, int], Reversal]:
+def reversal_by_row(found: Sequence[Reversal], plan_options: PlanOptions) -> dict[tuple[str, int], Reversal]:
     """What a sheet is about and the number of a row, to whose row it is."""
     owned: dict[str, list[Reversal]] = {}
     for one in found:
-        owned.setdefault(one.done.resource.name, []).append(one)
-        for part in one.done.resource.parts:
-            owned.setdefault(part.name, []).extend([one] * _count(one, part, wanted))
-    return {(name, row): one for name, some in owned.items() for row, one in enumerate(some, _FIRST_ROW)}
+        owned.setdefault(one.applied_change.resource.name, []).append(one)
+        for part in one.applied_change.resource.subresources:
+            owned.setdefault(part.name, []).extend([one] * _count_part_rows(one, part, plan_options))
+    return {(name, row): one for name, some in owned.items() for row, one in enumerate(some, _FIRST_DATA_ROW)}
 
 
-def _count(one: Reversal, part: Resource, wanted: Choices) -> int:
-    some = one.sets[part.name].parts if part.name in one.sets else ()
-    return sum(_is_whole(wanted) or it.is_changed for it in some)
+def _count_part_rows(one: Reversal, part: Resource, wanted: PlanOptions) -> int:
+    some = one.part_restores[part.name].parts if part.name in one.part_restores else ()
+    return sum(_names_all_parts(wanted) or it.is_changed for it in some)
 
 
-def _is_whole(wanted: Choices) -> bool:
+def _names_all_parts(wanted: PlanOptions) -> bool:
     return wanted.nested == _REPLACE
 
 
