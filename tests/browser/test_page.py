@@ -269,7 +269,7 @@ def test_the_browsers_command_line_does_not_show_the_link(tmp_path: Path) -> Non
     opener.chmod(0o755)
     code = (
         f"import os; os.environ['BROWSER'] = {str(opener)!r} + ' %s'\n"
-        "from invoca_bulk.web.serving import serve; serve(port=0, open_browser=True, ready=print)"
+        "from invoca_bulk.web.serving import serve; serve(port=0, open_browser=True, on_ready=print)"
     )
     with served(["-c", code], r"http://\S+", tmp_path) as server:
         deadline = time.monotonic() + 30
@@ -292,7 +292,9 @@ def test_it_listens_on_this_machine_only(app: Server) -> None:
 
 def test_a_kernel_without_a_page_is_ended(tmp_path: Path, browser: Browser, watch: Watch) -> None:
     """A browser that has crashed says no goodbye; its kernel is found to be idle and alone, and ended."""
-    code = "from invoca_bulk.web.serving import serve; serve(port=0, open_browser=False, ready=print, idle=2)"
+    code = (
+        "from invoca_bulk.web.serving import serve; serve(port=0, open_browser=False, on_ready=print, idle_seconds=2)"
+    )
     with served(["-c", code], r"http://\S+", tmp_path) as server:
         page = watch.over(browser.new_page())
         page.goto(server.link)

@@ -192,7 +192,7 @@ class Network:
             kill = waiting.pop(0) if waiting else None
             job = self.job(rows, name, verb, kill=kill if isinstance(kill, tuple) else None)
             report = self.done(job, outside=kill if isinstance(kill, float) else None)
-            is_first = report is not None and report.get("refused") == "SettingInvalid"  # nothing to resume yet
+            is_first = report is not None and report.get("refused") == "ConfigError"  # nothing to resume yet
             can_resume = self.way.verb == "run" and not is_first
             verb = "resume" if can_resume and luck.random() < 0.5 else ""
         assert report is not None
@@ -205,9 +205,9 @@ class Network:
         self.sheets.append(Asked(rows=rows, results=results, run=told.get("run", "")))
 
     def _is_the_end(self, report: Mapping[str, Any] | None, *, has_more: bool) -> bool:
-        if report is None or report.get("refused") == "SettingInvalid":
+        if report is None or report.get("refused") == "ConfigError":
             return False
-        if report.get("refused") == "NotConfirmed":
+        if report.get("refused") == "ConfirmationRequiredError":
             return True  # all its rows were done by a run whose results were not written
         assert report.get("state") == "finished", report
         return not (report.get("is_resumable") and has_more)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: When, of each of the journal's transactions; `inside`: all is written, and not committed yet.
 MOMENTS = ("before", "inside", "after")
 #: Methods of the journal that write in a transaction of their own.
-_WHOLE = ("take_over", "begin", "go_on", "end", "learn")
+_WHOLE = ("recover_from_crash", "start_run", "resume_run", "end_run", "save_rate")
 #: What a step goes from and to, to the name of that commit; `anew`: what was not found earlier is looked for again.
 _CHANGES = {
     (State.PENDING, State.SENT): "sent",
@@ -92,7 +92,9 @@ def plant(point: str, nth: int) -> None:
     killer = Killer(point, nth)
     for name in _WHOLE:
         _wrap_commit(killer, name, lambda name, _: [name])
-    _wrap_commit(killer, "apply", lambda _, changes: [_CHANGES[one.from_state, one.to_state] for one in changes])
+    _wrap_commit(
+        killer, "apply_transitions", lambda _, changes: [_CHANGES[one.from_state, one.to_state] for one in changes]
+    )
     sa.event.listen(sa.Engine, "commit", lambda _: killer.at(*killer.inside))
     _heed_tables(killer)
     _wrap_requests(killer)

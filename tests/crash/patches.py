@@ -30,7 +30,7 @@ def _pending_after_a_kill(_: Job) -> None:
             running = sa.update(RUNS).where(RUNS.c.state == RunState.RUNNING)
             book._connection.execute(running.values(state=RunState.INTERRUPTED))  # noqa: SLF001  as above
 
-    kills.replaced(Journal, "take_over", take_over)
+    kills.replaced(Journal, "recover_from_crash", take_over)
 
 
 def _no_sync(_: Job) -> None:
@@ -58,7 +58,7 @@ def _marks(job: Job) -> None:
                 os.write(marks, f"sent {one.step}\n".encode())
         original(book, changes)
 
-    kills.replaced(Journal, "apply", apply)
+    kills.replaced(Journal, "apply_transitions", apply)
 
 
 def _full_disk(job: Job) -> None:
@@ -72,7 +72,7 @@ def _full_disk(job: Job) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest + job["room"], resource.RLIM_INFINITY))
         return run
 
-    kills.replaced(Journal, "begin", begin)
+    kills.replaced(Journal, "start_run", begin)
 
 
 PATCHES: Mapping[str, Callable[[Job], None]] = {

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 ROWS = 12
 #: Commits that come only where a request is in doubt and then not found, was refused for now, or a limit was met.
-_NEEDS = {"settled": "doubt", "again": "doubt", "anew": "doubt", "back": "refusal", "learn": "refusal"}
+_NEEDS = {"settled": "doubt", "again": "doubt", "anew": "doubt", "back": "refusal", "save_rate": "refusal"}
 #: Points that a first process does not come to, or where it has nothing to do yet, to where it dies.
 _FIRST: Mapping[str, Kill] = {
-    "take_over": ("post body after", 3),
-    "go_on": ("post body after", 3),
+    "recover_from_crash": ("post body after", 3),
+    "resume_run": ("post body after", 3),
     "anew": ("again before", 1),
 }
 

@@ -44,10 +44,10 @@ def test_the_same_sheet_started_twice_at_once(on: Callable[..., Any]) -> None:
             refused = [one for one in reports if "refused" in one]
             told.update(one["refused"] for one in refused)
             assert len(refused) == 1, reports
-            assert refused[0]["refused"] == "NotConfirmed" or (
+            assert refused[0]["refused"] == "ConfirmationRequiredError" or (
                 "Another run works on this network: process " in refused[0]["text"] and refused[0]["code"] == 3
             )
             assert len(network.ledger) == _ROWS
             assert Counter(one.body["description"] for one in network.ledger).most_common(1)[0][1] == 1
     print(told)  # noqa: T201  the figures are worth seeing
-    assert told["JournalHeld"] >= _ROUNDS * _PAIRS * 0.9
+    assert told["JournalLockedError"] >= _ROUNDS * _PAIRS * 0.9

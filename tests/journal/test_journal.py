@@ -178,7 +178,7 @@ def test_a_step_is_kept_whole(tmp_path: Path) -> None:
         0,
         action=Action.MOVE,
         verb="PUT",
-        once=False,
+        non_idempotent=False,
         phase=1,
         needs=3,
         patch={"nested": "merge", "values": {"name": None}, "parts": []},
@@ -223,7 +223,7 @@ def test_purchases_are_what_cannot_be_repeated(tmp_path: Path, once: Any, state:
     """A step counts as a purchase if it may have bought something; what may be repeated never does."""
     states = [] if state is State.PENDING else [State.SENT] if state is State.SENT else [State.SENT, state]
     with journal.open_for_writing(tmp_path, NETWORK) as book:
-        run = book.start_run(_plan(_step(0, once=once)), NETWORK, now=0.0)
+        run = book.start_run(_plan(_step(0, non_idempotent=once)), NETWORK, now=0.0)
         book.apply_transitions(_go(run, 0, State.PENDING, *states))
         assert [one.outcome for one in book.purchases([_step(0).path])] == told
         assert book.purchases([("advertisers", "other", "promo_numbers")]) == []
@@ -321,7 +321,7 @@ from pathlib import Path
 from invoca_bulk import journal
 from invoca_bulk.config.settings import Network
 network = Network(base_url="http://127.0.0.1:1", network_id=sys.argv[2], token="x")
-with journal.opened(Path(sys.argv[1]), network):
+with journal.open_for_writing(Path(sys.argv[1]), network):
     print("held", flush=True)
     sys.stdin.read()
 """

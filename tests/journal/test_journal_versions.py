@@ -223,7 +223,7 @@ def look(connection, cursor, statement, *_):
     if statement.strip().startswith(at):
         os.kill(os.getpid(), signal.SIGKILL)
 network = Network(base_url="http://127.0.0.1:1", network_id="1234", token="x")
-with journal.opened(Path(sys.argv[1]), network):
+with journal.open_for_writing(Path(sys.argv[1]), network):
     pass
 """
 

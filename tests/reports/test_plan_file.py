@@ -81,8 +81,10 @@ def again(path: Any, network: Network, **options: Any) -> Any:
 
 def test_forms_are_total() -> None:
     """A step is kept with all that it has; an attribute that is added has to be given its form."""
-    assert set(plan_file._STEP_SCHEMA) == {one.name for one in dataclasses.fields(Step)}  # noqa: SLF001  the table itself
-    assert set(plan_file._ROW_SCHEMA) < {one.name for one in dataclasses.fields(PlannedRow)}  # noqa: SLF001
+    assert set(plan_file._to_attributes(plan_file._STEP_SCHEMA)) == {field.name for field in dataclasses.fields(Step)}  # noqa: SLF001  the table itself
+    assert set(plan_file._to_attributes(plan_file._ROW_SCHEMA)) < {
+        field.name for field in dataclasses.fields(PlannedRow)
+    }  # noqa: SLF001
 
 
 @pytest.mark.parametrize("text", ["x", "", "\ud800", "a\0b", "=1+1", "#ROW! x", "ü\u2028"])

@@ -178,7 +178,7 @@ def test_header() -> None:
 
 def test_plain_page() -> None:
     """A page that is no table has neither, takes the widths that it is given, and rows longer than its header."""
-    sheet = first(page(["x", "y", "z"], header=["title"], table=False, widths={0: 70}))
+    sheet = first(page(["x", "y", "z"], header=["title"], is_table=False, widths={0: 70}))
     assert (sheet.freeze_panes, sheet.auto_filter.ref) == (None, None)
     assert sheet.column_dimensions["A"].width == pytest.approx(70, abs=1)
     assert sheet["C2"].value == "z"
@@ -194,7 +194,7 @@ def test_dropdowns() -> None:
     """A dropdown can be longer than Excel's 255 characters: it takes its choices from a hidden sheet."""
     many = tuple(f"a choice with a long text, number {number}" for number in range(100))
     choices = {0: Dropdown(values=many), 1: Dropdown(values=("TRUE", "FALSE"), strict=False)}
-    book = opened(page(["x", "y"], choices=choices), page(["z"], name="other", choices={2: choices[1]}))
+    book = opened(page(["x", "y"], dropdowns=choices), page(["z"], name="other", dropdowns={2: choices[1]}))
     lists = book["lists"]
     assert book.sheetnames == ["sheet", "other", "lists"]
     assert [sheet.sheet_state for sheet in book] == ["visible", "visible", "hidden"]
@@ -213,7 +213,7 @@ def test_no_lists_sheet() -> None:
 
 def test_limits() -> None:
     """Whole numbers are checked by a formula that reads texts, since all cells are texts."""
-    (check,) = first(page(limits={1: IntegerRange(minimum=1, maximum=10_000)})).data_validations.dataValidation
+    (check,) = first(page(integer_ranges={1: IntegerRange(minimum=1, maximum=10_000)})).data_validations.dataValidation
     assert (str(check.sqref), check.type, check.allowBlank) == ("B2:B10001", "custom", True)
     assert check.formula1 == "IFERROR(AND(VALUE(B2)=INT(VALUE(B2)),VALUE(B2)>=1,VALUE(B2)<=10000),FALSE)"
     assert check.error == "Type a whole number from 1 to 10,000."
@@ -239,7 +239,7 @@ def test_sheet_names(names: list[str], allowed: list[str]) -> None:
 
 def test_page_named_lists() -> None:
     """A page of the user's may have the name of the hidden sheet."""
-    book = opened(page(name="Lists", choices={0: Dropdown(values=("x",))}))
+    book = opened(page(name="Lists", dropdowns={0: Dropdown(values=("x",))}))
     assert book.sheetnames == ["Lists", "lists 2"]
     assert book["Lists"].data_validations.dataValidation[0].formula1 == "'lists 2'!$A$2:$A$2"
 
@@ -267,7 +267,7 @@ def test_rows_are_streamed() -> None:
 
 def test_same_bytes() -> None:
     """The same pages give the same bytes."""
-    one = page(["x", Cell(text="y", note="z")], choices={0: Dropdown(values=("x",))})
+    one = page(["x", Cell(text="y", note="z")], dropdowns={0: Dropdown(values=("x",))})
     assert written(one) == written(one)
 
 

@@ -182,15 +182,18 @@ def test_a_job_outlives_who_has_started_it(tmp_path: Path, box: Sandbox, request
 _STARTER = """
 import time
 from pathlib import Path
-from invoca_bulk import kept, pipeline
+from invoca_bulk.reports import plan_file
+from invoca_bulk.service import pipeline
 from invoca_bulk.web import jobs
 from invoca_bulk.config.options import Options
 from invoca_bulk.config.settings import Network
 network = Network(base_url="{url}", network_id="{id}", token="{token}")
-folder = jobs.new_folder(Path("journal"), "sheet.csv")
-plan = kept.write(pipeline.preview("sheet.csv", network, Options()).kept, folder / jobs.PLAN)
+folder = jobs.create_job_folder(Path("journal"), "sheet.csv")
+plan = plan_file.write_saved_plan(
+    pipeline.plan_sheet("sheet.csv", network, Options()).saved_plan, folder / jobs.PLAN_FILE_NAME
+)
 where = ["--network-id", "{id}", "--base-url", "{url}", "--rate", "30", "--settle", "0.1"]
-jobs.start(["run", str(plan), "--yes", *where], network, folder=folder, journals=Path("journal"))
+jobs.start_job(["run", str(plan), "--yes", *where], network, folder=folder, journal_location=Path("journal"))
 time.sleep(60)
 """
 

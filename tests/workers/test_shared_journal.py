@@ -199,28 +199,28 @@ def test_the_second_is_told_who_has_it(place: Database) -> None:
 CHILD = """
 import json, sys
 from invoca_bulk import journal
-from invoca_bulk.errors import PlaceLost
-from invoca_bulk.journal import Change, State
+from invoca_bulk.errors import LeaseLostError
+from invoca_bulk.journal import State, StepTransition
 from invoca_bulk.config.settings import Database, Network
 import os
 network = Network(base_url="http://127.0.0.1:1", network_id="1234", token="x")
 run = sys.argv[1]
 try:
-    with journal.opened(Database(os.environ["INVOCA_JOURNAL"]), network, alone=sys.argv[2] == "alone") as book:
+    with journal.open_for_writing(Database(os.environ["INVOCA_JOURNAL"]), network, exclusive=sys.argv[2] == "alone") as book:
         if sys.argv[2] == "alone":
-            book.go_on(run)
-        values = {"owner": book.owner, "sent_at": book.now()}
-        book.apply([Change(run=run, step=0, before=State.PENDING, after=State.SENT, values=values)])
-        print("sent", book.may_send, flush=True)
+            book.resume_run(run)
+        values = {"owner": book.owner_id, "sent_at": book.now()}
+        book.apply_transitions([StepTransition(run=run, step=0, from_state=State.PENDING, to_state=State.SENT, values=values)])
+        print("sent", book.is_lease_valid, flush=True)
         sys.stdin.readline()
-        print(book.may_send, flush=True)
+        print(book.is_lease_valid, flush=True)
         done = {"answer": {"promo_number": "8055550199"}, "http_status": 201}
         try:
-            book.apply([Change(run=run, step=0, before=State.SENT, after=State.DONE, values=done)])
+            book.apply_transitions([StepTransition(run=run, step=0, from_state=State.SENT, to_state=State.DONE, values=done)])
             print("committed", flush=True)
-        except PlaceLost as error:
+        except LeaseLostError as error:
             print("lost:", error, flush=True)
-        print(book.may_send, flush=True)
+        print(book.is_lease_valid, flush=True)
 finally:
     print("end", flush=True)
 """

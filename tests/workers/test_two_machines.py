@@ -235,7 +235,7 @@ def test_the_same_sheet_started_twice_at_once(
     assert bought(box) == wanted
     assert sorted(one.record.run for one in journal.list_runs(worker.place)) == sorted(made)
     assert {one.state for one in journal.list_runs(worker.place)} == {"finished"}
-    assert set(errors) <= {"JournalHeld", "NotConfirmed"}
+    assert set(errors) <= {"JournalLockedError", "ConfirmationRequiredError"}
     print(errors)  # noqa: T201  the figures are worth seeing
 
 
