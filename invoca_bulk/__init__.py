@@ -14,30 +14,87 @@ from __future__ import annotations
 
 import importlib
 
-TYPE_CHECKING = False  # `typing` itself takes half as long as Python's own start
+TYPE_CHECKING = False  # importing `typing` takes half as long as Python's own start
 if TYPE_CHECKING:
     from typing import Any
 
-    from invoca_bulk.api import Network, export, plan, read, resume, run, sandbox, template, undo, validate, view
-    from invoca_bulk.errors import InvocaBulkError, RunAborted, UserError
+    from invoca_bulk.api import (
+        Network,
+        Options,
+        export,
+        plan,
+        read,
+        results,
+        resume,
+        run,
+        runs,
+        sandbox,
+        template,
+        undo,
+        validate,
+        view,
+    )
+    from invoca_bulk.errors import (
+        AuthenticationError,
+        ConfigError,
+        ConfirmationRequiredError,
+        InDoubtError,
+        InvalidSheetError,
+        InvocaBulkError,
+        JournalLockedError,
+        LeaseLostError,
+        NotSentError,
+        OutputError,
+        PlanError,
+        PlatformUnavailableError,
+        RequestFailedError,
+        RunAborted,
+        StepConflictError,
+        TooManyFailuresError,
+        UnreadableSheetError,
+        UserError,
+    )
     from invoca_bulk.reports.plan_report import Plan
-    from invoca_bulk.reports.validation_report import Report
+    from invoca_bulk.reports.results_view import ResultsView
+    from invoca_bulk.reports.validation_report import Report, RowsInvalid
+    from invoca_bulk.service.undo import Undo
     from invoca_bulk.web import page
 
 #: Public name to the module that has it.
 _PUBLIC = {
+    "AuthenticationError": "errors",
+    "ConfigError": "errors",
+    "ConfirmationRequiredError": "errors",
+    "InDoubtError": "errors",
+    "InvalidSheetError": "errors",
     "InvocaBulkError": "errors",
+    "JournalLockedError": "errors",
+    "LeaseLostError": "errors",
     "Network": "api",
+    "NotSentError": "errors",
+    "Options": "api",
+    "OutputError": "errors",
     "Plan": "reports.plan_report",
+    "PlanError": "errors",
+    "PlatformUnavailableError": "errors",
     "Report": "reports.validation_report",
+    "RequestFailedError": "errors",
+    "ResultsView": "reports.results_view",
+    "RowsInvalid": "reports.validation_report",
     "RunAborted": "errors",
+    "StepConflictError": "errors",
+    "TooManyFailuresError": "errors",
+    "Undo": "service.undo",
+    "UnreadableSheetError": "errors",
     "UserError": "errors",
     "export": "api",
     "page": "web",
     "plan": "api",
     "read": "api",
+    "results": "api",
     "resume": "api",
     "run": "api",
+    "runs": "api",
     "sandbox": "api",
     "template": "api",
     "undo": "api",
@@ -46,18 +103,39 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "AuthenticationError",
+    "ConfigError",
+    "ConfirmationRequiredError",
+    "InDoubtError",
+    "InvalidSheetError",
     "InvocaBulkError",
+    "JournalLockedError",
+    "LeaseLostError",
     "Network",
+    "NotSentError",
+    "Options",
+    "OutputError",
     "Plan",
+    "PlanError",
+    "PlatformUnavailableError",
     "Report",
+    "RequestFailedError",
+    "ResultsView",
+    "RowsInvalid",
     "RunAborted",
+    "StepConflictError",
+    "TooManyFailuresError",
+    "Undo",
+    "UnreadableSheetError",
     "UserError",
     "export",
     "page",
     "plan",
     "read",
+    "results",
     "resume",
     "run",
+    "runs",
     "sandbox",
     "template",
     "undo",

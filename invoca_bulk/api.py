@@ -1,372 +1,704 @@
-"""The library's door: DataFrames in, DataFrames out."""
+"""The library: DataFrames in, DataFrames out."""
 
 from __future__ import annotations
 
+import difflib
+import functools
+import inspect
 import warnings
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+import pandas as pd
+
+from invoca_bulk import journal as journals
 from invoca_bulk import sheets
+from invoca_bulk.config.environment import can_prompt, is_in_kernel
+from invoca_bulk.config.journal_location import resolve_journal_location
+from invoca_bulk.config.network import Network, resolve_network
 from invoca_bulk.config.options import Options
-from invoca_bulk.config.settings import Network, can_prompt, is_in_kernel
-from invoca_bulk.errors import ConfigError
+from invoca_bulk.errors import ConfigError, OutputError
 from invoca_bulk.journal import RunState
 from invoca_bulk.reports import html, plan_file, results_view, templates
 from invoca_bulk.reports.plan_report import Plan
+from invoca_bulk.reports.results import format_time
 from invoca_bulk.sandbox_server import Sandbox
 from invoca_bulk.schema import DEFAULT_API_VERSION, RESOURCES
-from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES
-from invoca_bulk.service import export as exporting
-from invoca_bulk.service import pipeline
-from invoca_bulk.service import undo as undoing
+from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES, Outcome
+from invoca_bulk.service import plan as planner
+from invoca_bulk.service import resume as resumption
+from invoca_bulk.service import run as runner
+from invoca_bulk.service import undo as undo_service
+from invoca_bulk.service.export import export as export_resource
+from invoca_bulk.service.run_result import load_results
+from invoca_bulk.wording import use_wording
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    import pandas as pd
-
+    from invoca_bulk.config.journal_location import JournalLocation
+    from invoca_bulk.config.network import SandboxLike
     from invoca_bulk.reports.results_view import ResultsView
     from invoca_bulk.reports.validation_report import Report
+    from invoca_bulk.sandbox_server import Faults
     from invoca_bulk.schema import Resource
     from invoca_bulk.service.export.campaigns import CampaignSource
-    from invoca_bulk.service.pipeline import RunResult
+    from invoca_bulk.service.plan import Source
+    from invoca_bulk.service.run_result import RunResult
     from invoca_bulk.service.undo import Undo
+    from invoca_bulk.wording import Remedy
 
-__all__ = ["Network", "export", "plan", "read", "resume", "run", "sandbox", "template", "undo", "validate", "view"]
+__all__ = [
+    "Network",
+    "Options",
+    "export",
+    "plan",
+    "read",
+    "results",
+    "resume",
+    "run",
+    "runs",
+    "sandbox",
+    "template",
+    "undo",
+    "validate",
+    "view",
+]
+
+_Parameters = ParamSpec("_Parameters")
+_Return = TypeVar("_Return")
+#: Remedies that are functions of this module; the others are commands.
+_FUNCTION_ACTIONS = frozenset({"plan", "results", "resume", "run", "runs", "sandbox", "undo"})
+_NETWORK_ACTIONS = frozenset({"resume", "undo"})
+_RUN_COLUMNS = ("run", "state", "started", "ended", "file", "network_id", "base_url")
 
 
+def _python_words(remedy: Remedy) -> str:
+    """A remedy as a call, or as its keyword arguments."""
+    arguments = [name if "=" in name else f"{name}=True" for name in remedy.options]
+    if remedy.action == "option":
+        return ", ".join(arguments)
+    if remedy.action not in _FUNCTION_ACTIONS:
+        return f"invoca-bulk {remedy.action} {remedy.run}".rstrip() + " (in a terminal)"
+    run_id = [f'"{remedy.run}"'] if remedy.run else []
+    network = ["network"] if remedy.action in _NETWORK_ACTIONS else []
+    first = [*run_id, *network] if remedy.action == "undo" else [*network, *run_id]
+    return f"ib.{remedy.action}({', '.join([*first, *(text for text in arguments if text != 'output=results.xlsx')])})"
+
+
+use_wording(_python_words, unless_set=True)
+
+
+def _explain_unknown_arguments(function: Callable[_Parameters, _Return]) -> Callable[_Parameters, _Return]:
+    """A misspelt keyword argument is a TypeError that names the nearest one; Python does so from 3.13 on."""
+    known = list(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def checked(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Return:
+        for name in kwargs:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                msg = f"{function.__name__}() got an unexpected keyword argument {name!r}.{hint}"
+                raise TypeError(msg)
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def _to_options(arguments: Mapping[str, Any], **more: Any) -> Options:  # noqa: ANN401  options of all types
+    """The options among a function's arguments."""
+    names = {field.name for field in fields(Options)}
+    return Options(**{name: value for name, value in arguments.items() if name in names} | more)
+
+
+@_explain_unknown_arguments
 def read(
-    source: sheets.Source, *, sheet: str | None = None, resource: str | None = None
+    source: Source, *, sheet: str | None = None, resource: str | None = None
 ) -> pd.DataFrame | dict[str, pd.DataFrame]:
-    """Read a spreadsheet, CSV file or DataFrame into a frame of texts.
+    """Read a spreadsheet, CSV file or DataFrame into a DataFrame of texts.
 
     Args:
-        source: a path, an open file, a DataFrame, or a dict of DataFrames with the keys below. The content decides
-            about the format, not the extension.
-        sheet: the worksheet; None: all that are named as below, or else the one whose headers fit.
-        resource: `promo_numbers` or `advertisers`; None: told from the headers.
+        source: a path, an open file, a DataFrame, or a dict of DataFrames with the keys below. The content determines
+            the format, not the file extension.
+        sheet: the worksheet. None: all that are named as below, or else the one whose headers match.
+        resource: `promo_numbers` or `advertisers`. None: decided by the headers.
 
     Returns:
-        A frame of text cells (blank: ""), its columns under the titles of the sheet, its index `row` (int64) the row
-        numbers that the spreadsheet shows. What was noticed on the way is in `attrs` and comes up in `validate`.
+        A frame of text cells (blank: ""), columns as the sheet's titles, indexed by spreadsheet row number (`row`,
+        int64; the first data row is 2). A row is a row of the sheet. What was noticed while reading is in `attrs` and
+        is reported by `validate`.
         Of a workbook with two or more worksheets named `advertisers`, `sites`, `users` or `promo_numbers` (in any
-        spelling): a dict of such frames with these keys. A dict can be changed and validated like a frame.
+        spelling): a dict of such frames with these keys. You can change it and validate it like a frame.
 
     Raises:
-        UserError: it cannot be read; the message says why and what to do.
+        UserError: the source cannot be read; the message says why and what to do.
+
+    Example:
+        >>> sheet = ib.read("requests.csv")
+        >>> sheet.loc[2, "description"]
+        'Radio'
     """
     frames = sheets.read(source, sheet=sheet, resource=resource)
     return html.FrameDict(frames) if isinstance(frames, dict) else frames
 
 
+@_explain_unknown_arguments
 def validate(
-    source: pipeline.Source,
+    source: Source,
     *,
     api_version: str = DEFAULT_API_VERSION,
     sheet: str | None = None,
     resource: str | None = None,
-    auto_ids: bool = False,
+    auto_ids: bool = Options.auto_ids,
 ) -> Report:
-    """Check every row at once; nothing is sent.
+    """Check every row; nothing is sent.
 
     Args:
-        source: what `read` gave, or anything that `read` takes.
-        api_version: the version of the API that the rows are meant for.
+        source: the result of `read`, or anything that `read` takes.
+        api_version: the API version that the rows are for.
         sheet: as for `read`.
         resource: as for `read`.
-        auto_ids: whether the network gives ids to advertisers that come without one.
+        auto_ids: whether the network assigns ids to advertisers that come without one.
 
     Returns:
-        The report: `.issues` and `.sheet` (frames, or dicts of them), `.ok`, `.save("annotated.xlsx")`.
+        The report: `.ok`, `.issues` and `.sheet` (frames, or dicts of them), `.to_excel("annotated.xlsx")`.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the source cannot be read.
+
+    Example:
+        >>> report = ib.validate("requests.csv")
+        >>> report.ok
+        True
     """
-    return pipeline.validate_sheet(source, api_version=api_version, sheet=sheet, resource=resource, auto_ids=auto_ids)
+    return planner.validate_sheet(source, api_version=api_version, sheet=sheet, resource=resource, auto_ids=auto_ids)
 
 
-def plan(
-    source: pipeline.Source | Report,
-    network: Network | pipeline.SandboxLike,
+@_explain_unknown_arguments
+def plan(  # noqa: PLR0913  keyword-only
+    source: Source | Report,
+    network: Network | SandboxLike,
     *,
     sheet: str | None = None,
     resource: str | None = None,
-    **options: Any,  # noqa: ANN401  the fields of `options.Options`
+    nested: str = Options.nested,
+    allow_removals: bool = Options.allow_removals,
+    auto_ids: bool = Options.auto_ids,
+    again: bool = Options.again,
+    concurrency: int = Options.concurrency,
+    timeout: float = Options.timeout,
+    journal: str | JournalLocation | None = Options.journal,
 ) -> Plan:
-    """Look at the platform and say for each row what a run would do; nothing is sent.
+    """Read the platform's state and say for each row what a run would do; nothing is sent.
 
     Args:
-        source: what `read` or `validate` gave, or anything that `read` takes. Rows with errors are refused in the plan.
+        source: the result of `read` or `validate`, or anything that `read` takes. Rows with errors are refused in the
+            plan.
         network: a `Network`, or the sandbox of `with ib.sandbox() as network`.
         sheet: as for `read`.
         resource: as for `read`.
-        options: `nested`, `allow_removals`, `auto_ids`, `concurrency`, `timeout`; `invoca_bulk.config.options.Options`
-            explains them.
+        nested: `merge`: users and sites that the sheet does not mention stay; `replace`: they are removed.
+        allow_removals: let `replace` remove users and sites.
+        auto_ids: whether the network assigns ids to advertisers that come without one.
+        again: plan to buy again what earlier runs have bought.
+        concurrency: maximum number of requests in flight.
+        timeout: seconds to wait for a response.
+        journal: where the journals are: a folder, or `postgresql://…`. None: `INVOCA_JOURNAL`, or your user state
+            directory.
 
     Returns:
-        The plan: `.rows`, `.changes` (old and new), `.removals` and `.issues` (frames), `.summary`, `.ok`,
-        `.save("plan.xlsx")`, `.keep("plan.json")`. `run` takes it, and its kept file.
+        The plan: `.rows`, `.changes` (old and new values), `.removals` and `.issues` (frames), `.summary`, `.ok`,
+        `.save("plan.json")`, `.to_excel("plan.xlsx")`. `run` takes it, or the path of its saved file.
 
     Raises:
-        UserError: the user can fix it.
+        UserError: you can fix it.
         RunAborted: the platform's state could not be read.
+
+    Example:
+        >>> plan = ib.plan("requests.csv", network)
+        >>> plan.summary
+        '1 row: 1 create; 1 request.'
     """
-    target = pipeline.resolve_network(network)
-    return pipeline.plan_sheet(source, target, Options(**options), sheet=sheet, resource=resource)
+    options = _to_options(locals())
+    return planner.plan_sheet(source, resolve_network(network), options, sheet=sheet, resource=resource)
 
 
-def run(
-    source: pipeline.Source | Report | Plan,
-    network: Network | pipeline.SandboxLike,
+@_explain_unknown_arguments
+def run(  # noqa: PLR0913  keyword-only
+    source: Source | Report | Plan,
+    network: Network | SandboxLike,
     *,
     output: str | Path | None = None,
     sheet: str | None = None,
     resource: str | None = None,
-    **options: Any,  # noqa: ANN401  the fields of `options.Options`
+    skip_invalid: bool = Options.skip_invalid,
+    nested: str = Options.nested,
+    allow_removals: bool = Options.allow_removals,
+    auto_ids: bool = Options.auto_ids,
+    yes: bool = Options.yes,
+    again: bool = Options.again,
+    assign_ids: bool = Options.assign_ids,
+    resend_absent: bool = Options.resend_absent,
+    resend_unknown: bool = Options.resend_unknown,
+    doubt_refusals: bool = Options.doubt_refusals,
+    max_new_numbers: int | None = Options.max_new_numbers,
+    max_failures: int | str | None = Options.max_failures,
+    settle: float | None = Options.settle,
+    concurrency: int = Options.concurrency,
+    rate: float | None = Options.rate,
+    timeout: float = Options.timeout,
+    journal: str | JournalLocation | None = Options.journal,
+    progress: bool = Options.progress,
+    cluster: bool = Options.cluster,
+    detach: bool = Options.detach,
+    confirm: Callable[[str], bool] | None = None,
 ) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """Validate, plan and run a sheet; every number is requested once.
 
+    In a notebook the outcomes and warnings appear below the cell (not with `progress=False`). The stop button or Ctrl-C
+    sends nothing more and waits for the requests in flight; a second press abandons them.
+
     Args:
-        source: what `read` or `validate` gave, or anything that `read` takes; or what `plan` gave, or the path of a
-            plan that was kept. A plan is run only if the platform has not changed since.
+        source: the result of `read`, `validate` or `plan`, anything that `read` takes, or the path of a saved plan. A
+            plan is run only if the platform has not changed since it was made.
         network: a `Network`, or the sandbox of `with ib.sandbox() as network`.
-        output: write the results to this `.xlsx` or `.csv` too.
+        output: also write the results to this `.xlsx` or `.csv` file. An existing file is never overwritten.
         sheet: as for `read`.
         resource: as for `read`.
-        options: `nested`, `allow_removals`, `auto_ids`, `skip_invalid`, `yes`, `again`, `max_new_numbers`,
-            `concurrency`, `rate`, `timeout`, `journal`, `progress`, `cluster`, `detach`;
-            `invoca_bulk.config.options.Options` explains them.
+        skip_invalid: send the valid rows although others have errors.
+        nested: `merge`: users and sites that the sheet does not mention stay; `replace`: they are removed.
+        allow_removals: let `replace` remove users and sites.
+        auto_ids: whether the network assigns ids to advertisers that come without one.
+        yes: do not ask before something that cannot be undone.
+        again: start over instead of resuming an interrupted run, and buy again what earlier runs have bought.
+        assign_ids: give each new number that has no `id_from_network` one, so that it can be looked up by it.
+        resend_absent: send creates again that got no response and that the platform does not list.
+        resend_unknown: send creates again whose outcome could not be determined; check the platform first.
+        doubt_refusals: after a 429, check whether the number was created before retrying.
+        max_new_numbers: refuse to buy more numbers than this. None: `INVOCA_MAX_NEW_NUMBERS`, or no limit.
+        max_failures: stop after this many failed rows: a number, or a share such as `"5%"`. None: never.
+        settle: seconds to wait before looking up a request that got no response. None: `INVOCA_SETTLE`, or 120.
+        concurrency: maximum number of requests in flight.
+        rate: maximum requests per second. None: no client-side limit.
+        timeout: seconds to wait for a response.
+        journal: as for `plan`.
+        progress: show a progress bar.
+        cluster: let workers execute the run, and follow it; needs a journal on PostgreSQL. The stop button then only
+            stops following; the frame contains what is done so far.
+        detach: with `cluster`: do not follow the run.
+        confirm: asks the question before something that cannot be undone and returns the answer. None: you are asked in
+            a terminal or notebook.
 
     Returns:
-        The sheet, with what the platform assigned (`promo_number`, `id`, `id_from_network`, `object_url`) and the
-        `result_` columns; all cells are texts, the index `row` is the spreadsheet's row number. `attrs["run"]` is the
-        run's id, `attrs["output"]` the file that was written. Of several sheets: a dict of such frames, with the keys
-        of `read`.
-
-    In a notebook the outcomes are shown below the cell (not with `progress=False`), and the warnings as sentences. The
-    stop button, or Ctrl-C, sends nothing more and awaits what is under way; a second press gives that up too. With
-    `cluster=True` workers do the run, and the stop button only ends the looking on: the frame holds what is done till
-    then.
+        The sheet with what the platform assigned (`promo_number`, `id`, `id_from_network`, `object_url`) and the
+        `result_` columns. All cells are texts, indexed by spreadsheet row number (`row`, int64). `attrs["run"]` is the
+        id of the run, `attrs["output"]` the file that was written. Of several sheets: a dict of such frames with the
+        keys of `read`.
 
     Warns:
-        UserWarning: the run was interrupted or aborted, with the line that goes on; or the results had to go to another
-            place. The frame holds what is known.
+        UserWarning: the run was interrupted or aborted, with the call that resumes it; or the results were written to
+            another file than `output`. The frame contains what is known.
 
     Raises:
-        UserError: the user can fix it; nothing was sent.
-        RunAborted: the platform's state could not be read, or the journal is held by another process.
+        UserError: you can fix it; nothing was sent.
+        RunAborted: the platform's state could not be read, or another process holds the journal; nothing was sent.
+
+    Example:
+        >>> results = ib.run("requests.csv", network, yes=True)
+        >>> results.loc[2, "result_status"]
+        'created'
     """
-    chosen = Options(**({"confirm": _prompt_yes_no if can_prompt() else None} | options))
-    target = Path(output) if output is not None else None
-    made = source.saved_plan if isinstance(source, Plan) else plan_file.read_if_saved_plan(source)
-    if made:
-        given = {"sheet": sheet, "resource": resource}
-        plan_file.reject_plan_options([*options, *(name for name, value in given.items() if value is not None)])
-    where = pipeline.resolve_network(network)
-    finished = pipeline.run_sheet(made or source, where, chosen, output=target, sheet=sheet, resource=resource)
-    return _present_result(finished, chosen)
+    options = _to_options(locals(), confirm=confirm or (_ask if can_prompt() else None))
+    saved_plan = source.saved_plan if isinstance(source, Plan) else plan_file.read_if_saved_plan(source)
+    if saved_plan:
+        arguments = {**vars(options.plan_options), "sheet": sheet, "resource": resource}
+        defaults = {**vars(Options().plan_options), "sheet": None, "resource": None}
+        plan_file.reject_plan_options([name for name in arguments if arguments[name] != defaults[name]])
+    run_result = runner.run_sheet(
+        saved_plan or source,
+        resolve_network(network),
+        options,
+        output=Path(output) if output is not None else None,
+        sheet=sheet,
+        resource=resource,
+    )
+    return _present_result(run_result, options)
 
 
-def resume(
-    run: str | None,
-    network: Network | pipeline.SandboxLike,
+@_explain_unknown_arguments
+def resume(  # noqa: PLR0913  keyword-only
+    network: Network | SandboxLike,
+    run: str | None = None,
     *,
     output: str | Path | None = None,
-    **options: Any,  # noqa: ANN401  the fields of `options.Options`
+    resend_absent: bool = Options.resend_absent,
+    resend_unknown: bool = Options.resend_unknown,
+    doubt_refusals: bool = Options.doubt_refusals,
+    max_new_numbers: int | None = Options.max_new_numbers,
+    max_failures: int | str | None = Options.max_failures,
+    settle: float | None = Options.settle,
+    concurrency: int = Options.concurrency,
+    rate: float | None = Options.rate,
+    timeout: float = Options.timeout,
+    journal: str | JournalLocation | None = Options.journal,
+    progress: bool = Options.progress,
+    cluster: bool = Options.cluster,
+    detach: bool = Options.detach,
 ) -> pd.DataFrame | dict[str, pd.DataFrame]:
-    """Do what is left of a run that was interrupted, and look up what became of its requests in doubt.
+    """Do what is left of a run that was interrupted, and look up its requests in doubt.
 
     Args:
-        run: the run's id; None: the latest one of the network of which something is left.
         network: the run's network.
-        output: as for `run`; None: where the run's results were to go.
-        options: as for `run`, and `resend_absent`, `resend_unknown`; what the run itself has settled stays.
+        run: the id of the run (`result_run` of its results). None: the latest one of the network that can be resumed.
+        output: as for `run`. None: the file that the run was started with.
+        resend_absent: as for `run`, like the following ones.
+        resend_unknown: as for `run`.
+        doubt_refusals: as for `run`.
+        max_new_numbers: as for `run`.
+        max_failures: as for `run`.
+        settle: as for `run`.
+        concurrency: as for `run`.
+        rate: as for `run`.
+        timeout: as for `run`.
+        journal: as for `plan`.
+        progress: as for `run`.
+        cluster: as for `run`.
+        detach: as for `run`.
 
     Returns:
-        All rows of the run, as `run` gives them.
+        All rows of the run, as `run` returns them.
 
     Warns:
         UserWarning: as `run`.
 
     Raises:
-        UserError: the run is not known, or is another network's; nothing was sent.
-        RunAborted: the journal is held by another process.
+        UserError: the run is unknown, or belongs to another network; nothing was sent.
+        RunAborted: another process holds the journal; nothing was sent.
+
+    Example:
+        >>> ib.resume(network)  # doctest: +IGNORE_EXCEPTION_DETAIL
+        Traceback (most recent call last):
+        invoca_bulk.errors.ConfigError: There is no run to resume. List all runs: ib.runs()
     """
-    target, chosen = Path(output) if output is not None else None, Options(**options)
-    return _present_result(pipeline.resume_run(run, pipeline.resolve_network(network), chosen, output=target), chosen)
+    options = _to_options(locals())
+    output_path = Path(output) if output is not None else None
+    run_result = resumption.resume_run(run, resolve_network(network), options, output=output_path)
+    return _present_result(run_result, options)
 
 
 def _present_result(run_result: RunResult, options: Options) -> pd.DataFrame | dict[str, pd.DataFrame]:
-    """The frame of what a run came to; what has to be told besides is shown below a cell, or comes as warnings."""
-    notes = [*run_result.notes, *_resume_instructions(run_result, options)]
-    told = {"run": run_result.results.run.run, "output": str(run_result.output_path or "")}
-    frame = run_result.results.frame
-    for one in frame.values() if isinstance(frame, dict) else [frame]:
-        one.attrs.update(told)
+    """The frame of a run; notes appear below a cell, or as warnings."""
+    notes = [*run_result.notes, *_next_step(run_result)]
+    attributes = {"run": run_result.results.run.run, "output": str(run_result.output_path or "")}
+    frame_or_frames = run_result.results.frame
+    for frame in _each_frame(frame_or_frames):
+        frame.attrs.update(attributes)
     if is_in_kernel() and options.progress:
-        html.display_below(results_view.view(frame).to_rich_text(notes))
+        html.display_below(results_view.view(frame_or_frames).to_rich_text(notes))
     else:
-        _show_or_warn(notes, stacklevel=4)
-    return frame
+        _show_notes(notes, stacklevel=5)
+    return frame_or_frames
 
 
-def _show_or_warn(notes: Sequence[str], stacklevel: int = 3) -> None:
-    """Tell what has to be looked at, while the frames are returned all the same.
+def _each_frame(frames: pd.DataFrame | dict[str, pd.DataFrame]) -> Iterable[pd.DataFrame]:
+    return frames.values() if isinstance(frames, dict) else [frames]
 
-    As warnings; below a cell as sentences, since a warning there stands between a file's name and a line of code.
+
+def _show_notes(notes: Sequence[str], stacklevel: int = 4) -> None:
+    """Show notes, while the frames are returned.
+
+    As warnings; below a cell as sentences, since there a warning stands between a file name and a line of code.
     """
     if is_in_kernel():
         html.display_notices(notes)
     else:
-        for one in notes:
-            warnings.warn(one, stacklevel=stacklevel)
+        for note in notes:
+            warnings.warn(note, stacklevel=stacklevel)
 
 
-def _resume_instructions(run_result: RunResult, options: Options) -> list[str]:
-    """Of a run that was stopped: how much is left, and the line that does it."""
-    totals, run = run_result.results.totals, run_result.results.run
-    if run.state is RunState.FINISHED:
+def _next_step(run_result: RunResult) -> list[str]:
+    """For a run that was stopped: how much is left, and the call that does it."""
+    totals, record = run_result.results.totals, run_result.results.run
+    if record.state is RunState.FINISHED or run_result.is_detached:
         return []
     done = sum(count for outcome, count in totals.items() if outcome in SUCCESS_OUTCOMES)
-    if run_result.is_detached:
-        return []  # nobody wanted to be told more
+    total = sum(totals.values())
     if run_result.is_running:
-        state = f"Run {run.run} is at the workers: {done:,} of {sum(totals.values()):,} rows are done."
-        return [f'{state} To follow it: ib.resume("{run.run}", network, cluster=True)']
-    state = f"Run {run.run} was {run.state}: {done:,} rows are done, {sum(totals.values()) - done:,} are left."
+        follow = f'ib.resume(network, "{record.run}", cluster=True)'
+        return [f"Workers execute run {record.run}: {done:,} of {total:,} rows are done. To follow it: {follow}"]
+    summary = f"Run {record.run} was {record.state}: {done:,} rows are done, {total - done:,} are left."
     if not run_result.is_resumable:
-        return [state]
-    journal = f", journal={str(options.journal)!r}" if options.journal else ""
-    while_there = " (while its sandbox is there)" if run_result.is_rehearsal else ""
-    return [f'{state} To go on{while_there}: ib.resume("{run.run}", network{journal})']
+        return [summary]
+    condition = " (while its sandbox is running)" if run_result.is_rehearsal else ""
+    return [f'{summary} To resume it{condition}: ib.resume(network, "{record.run}")']
 
 
-def undo(run: str, network: Network | pipeline.SandboxLike, **options: Any) -> Undo:  # noqa: ANN401  the fields of `options.Options`
-    """Plan to take a run back; nothing is sent before `ib.run(ib.undo(run, network), network)`.
+@_explain_unknown_arguments
+def undo(
+    run: str,
+    network: Network | SandboxLike,
+    *,
+    concurrency: int = Options.concurrency,
+    timeout: float = Options.timeout,
+    journal: str | JournalLocation | None = Options.journal,
+) -> Undo:
+    """Plan to undo a run; nothing is sent before you run the plan: `ib.run(ib.undo(run, network), network)`.
 
-    Numbers and advertisers that the run created are deleted. What it changed or moved goes back to what it was, with
-    users and sites, unless it has changed since. What a number cost is not given back, and what the run deleted stays
-    deleted.
+    Numbers and advertisers that the run created are deleted. What it changed or moved is restored, users and sites
+    included, unless it has changed since. What a number cost is not refunded, and what the run deleted stays deleted.
 
     Args:
-        run: the run's id: `result_run` of its results.
+        run: the id of the run: `result_run` of its results.
         network: the run's network; the API version is that of the run.
-        options: `journal` (the folder that the run was given), `concurrency`, `timeout`;
-            `invoca_bulk.config.options.Options` explains them. What a plan depends on (`nested` and
-            such) the undo chooses.
+        concurrency: maximum number of requests in flight.
+        timeout: seconds to wait for a response.
+        journal: as for `plan`.
 
     Returns:
-        A plan like that of `plan`, for review and for `run`, with `.not_undone` (a frame: what stays as it is, by its
-        row in the run, and why) and `.notes` (sentences on what no undo brings back).
+        A plan like that of `plan`, for review and for `run`, with `.not_undone` (a frame: what stays, by its row in the
+        run, and why) and `.notes` (sentences on what cannot be undone).
 
     Raises:
-        UserError: the run is not known, or is another network's.
+        UserError: the run is unknown, or belongs to another network.
         RunAborted: the platform's state could not be read.
+
+    Example:
+        >>> run_id = ib.run("requests.csv", network, yes=True).attrs["run"]
+        >>> ib.undo(run_id, network).counts
+        {'delete': 1}
     """
-    return undoing.undo(run, pipeline.resolve_network(network), Options(**options))
+    return undo_service.undo(run, resolve_network(network), _to_options(locals()))
 
 
-def _prompt_yes_no(question: str) -> bool:
+def _ask(question: str) -> bool:
     return input(f"{question} [y/N] ").strip().casefold() in {"y", "yes"}
 
 
-def export(  # noqa: PLR0913  what is wanted, from where, and in which form
+@_explain_unknown_arguments
+def export(  # noqa: PLR0913  keyword-only
     resource: str,
-    network: Network | pipeline.SandboxLike,
-    path: str | Path | None = None,
+    network: Network | SandboxLike,
     *,
+    output: str | Path | None = None,
     campaigns: CampaignSource | None = None,
     for_migration: bool = False,
     api_version: str | None = None,
-    **options: Any,  # noqa: ANN401  fields of `options.Options`
+    concurrency: int = Options.concurrency,
+    timeout: float = Options.timeout,
 ) -> pd.DataFrame | dict[str, pd.DataFrame]:
-    """Read what the platform has, in the template's shape: unedited it plans as all unchanged. Nothing is changed.
+    """Read what the platform has, in the template's columns. Unedited, it plans as all unchanged. Nothing is changed.
 
     Args:
-        resource: `advertisers`, all of them with their sites and users, or `promo_numbers`, those of some campaigns.
+        resource: `advertisers`, all of them with their sites and users; or `promo_numbers`, those of some campaigns.
         network: a `Network`, or the sandbox of `with ib.sandbox() as network`.
-        path: write it to this `.xlsx` or `.csv` too; a file that is there already is left alone. As `.csv`, advertisers
-            have their sites and users in numbered columns.
-        campaigns: of promo numbers, where they are: anything that `read` takes, or a list of dicts, with the columns
-            `advertiser_id_from_network`, `advertiser_campaign_id_from_network` and, for the numbers of an affiliate,
-            `affiliate_id_from_network`. All other columns are passed over, and each campaign is read once.
+        output: also write it to this `.xlsx` or `.csv` file. An existing file is never overwritten. In a `.csv` file,
+            advertisers have their sites and users in numbered columns.
+        campaigns: the campaigns whose promo numbers to read: anything that `read` takes, or a list of dicts, with the
+            columns `advertiser_id_from_network`, `advertiser_campaign_id_from_network` and, for an affiliate's numbers,
+            `affiliate_id_from_network`. Other columns are ignored, and each campaign is read once.
         for_migration: make it create the same in another network: the number of each row becomes its
             `source_promo_number`, and a local one asks for a number with the same area code.
-        api_version: the version of the API; None: that of the `Network`.
-        options: `concurrency` and `timeout`; `invoca_bulk.config.options.Options` explains them.
+        api_version: the API version. None: that of the `Network`.
+        concurrency: maximum number of requests in flight.
+        timeout: seconds to wait for a response.
 
     Returns:
-        Frames of texts (blank: ""), the index `row` (int64) the row numbers of the file; a row is one object. Of promo
+        Frames of texts (blank: ""), indexed by the row numbers of the file (`row`, int64); a row is an object. Of promo
         numbers one frame; of advertisers a dict with the keys `advertisers`, `sites` and `users`. `attrs["output"]` is
         the file that was written.
 
     Warns:
-        UserWarning: a campaign could not be read, or something has no place in a sheet; each says what and why.
+        UserWarning: a campaign could not be read, or a value has no place in a sheet; each says what and why.
 
     Raises:
-        UserError: the user can fix it; nothing was read.
+        UserError: you can fix it; nothing was read.
         RunAborted: the platform's state could not be read.
+
+    Example:
+        >>> frames = ib.export("advertisers", network)
+        >>> list(frames)
+        ['advertisers', 'sites', 'users']
     """
-    target = pipeline.resolve_network(network)
-    exported = exporting.export(
-        _find_resource(resource),
+    target = resolve_network(network)
+    result = export_resource(
+        _resource_by_name(resource),
         target if api_version is None else replace(target, api_version=api_version),
-        Options(**options),
+        _to_options(locals()),
         campaigns=campaigns,
         for_migration=for_migration,
-        output=None if path is None else Path(path),
+        output=None if output is None else Path(output),
     )
-    _show_or_warn(exported.notes)
-    for one in exported.frames.values():
-        one.attrs["output"] = str(exported.output_path or "")
-    frames = html.FrameDict(exported.frames)
+    _show_notes(result.notes)
+    for frame in result.frames.values():
+        frame.attrs["output"] = str(result.output_path or "")
+    frames = html.FrameDict(result.frames)
     return frames if len(frames) > 1 else frames[resource]
 
 
-def view(results: pd.DataFrame | dict[str, pd.DataFrame]) -> ResultsView:
-    """Results to be looked at: a chart, what each outcome means, and the rows, those that are not done first.
+@_explain_unknown_arguments
+def runs(*, journal: str | JournalLocation | None = Options.journal) -> pd.DataFrame:
+    """All runs in the journals, oldest first. Runs on a sandbox of this process are not recorded.
 
     Args:
-        results: what `run` or `resume` returned, or what `read` gave of a results file.
+        journal: as for `plan`.
 
     Returns:
-        Something that a notebook shows, and that `print` prints: the chart in characters, without the rows.
+        A row for each run: `run` (its id), `state` (`running`, `finished`, `interrupted`, `aborted` or `closed`: later
+        runs have taken over the rest), `started` and `ended` (UTC, ISO 8601; blank: not yet), `file`, `network_id`,
+        `base_url` (texts), the number of rows with each outcome (int64), and `can_be_resumed` (bool).
 
     Raises:
-        UserError: these are no results.
+        UserError: the journals cannot be read.
+
+    Example:
+        >>> ib.runs().columns[:2].tolist()
+        ['run', 'state']
+    """
+    rows = []
+    for summary in journals.list_runs(resolve_journal_location(journal)):
+        record = summary.record
+        texts = (
+            record.run,
+            summary.state,
+            format_time(record.started_at),
+            format_time(record.ended_at),
+            record.source,
+            record.network_id,
+            record.base_url,
+        )
+        counts = [summary.totals.get(outcome, 0) for outcome in Outcome]
+        rows.append((*texts, *counts, summary.is_resumable and not summary.is_in_use))
+    columns = [*_RUN_COLUMNS, *(outcome.value for outcome in Outcome), "can_be_resumed"]
+    dtypes = dict.fromkeys(_RUN_COLUMNS, "str") | {outcome.value: "int64" for outcome in Outcome}
+    return pd.DataFrame(rows, columns=columns).astype({**dtypes, "can_be_resumed": "bool"})
+
+
+@_explain_unknown_arguments
+def results(
+    run: str, *, journal: str | JournalLocation | None = Options.journal
+) -> pd.DataFrame | dict[str, pd.DataFrame]:
+    """The results of a run as the journal has them, at any time, even while another process executes it.
+
+    Args:
+        run: the id of the run.
+        journal: as for `plan`.
+
+    Returns:
+        All rows of the run, as `run` returns them.
+
+    Raises:
+        UserError: no journal there knows the run.
+
+    Example:
+        >>> ib.results("no-such-run")  # doctest: +IGNORE_EXCEPTION_DETAIL
+        Traceback (most recent call last):
+        invoca_bulk.errors.ConfigError: No journal knows the run
+    """
+    frame_or_frames = load_results(run, journal).frame
+    for frame in _each_frame(frame_or_frames):
+        frame.attrs.update(run=run, output="")
+    return frame_or_frames
+
+
+@_explain_unknown_arguments
+def view(results: pd.DataFrame | dict[str, pd.DataFrame]) -> ResultsView:
+    """Results to look at: a chart, what each outcome means, and the rows, those that are not done first.
+
+    Args:
+        results: the result of `run`, `resume` or `results`, or what `read` returns for a results file.
+
+    Returns:
+        An object that a notebook displays and `print` prints (the chart in characters, without the rows), with
+        `.to_excel("results.xlsx")`.
+
+    Raises:
+        UserError: the frame is not a results frame.
+
+    Example:
+        >>> ib.view(ib.run("requests.csv", network, yes=True)).summary
+        '1 of 1 row is done.'
     """
     return results_view.view(results)
 
 
-def template(resource: str, path: str | Path, *, api_version: str = DEFAULT_API_VERSION) -> Path:
+@_explain_unknown_arguments
+def template(resource: str, output: str | Path, *, api_version: str = DEFAULT_API_VERSION, force: bool = False) -> Path:
     """Write a template to fill in: `.xlsx` with dropdowns and notes, or `.csv`.
 
     Args:
-        resource: `promo_numbers`, or `advertisers` (with sheets for their sites and users; as `.csv` all in one).
-        path: where to; a file that is there already is replaced.
-        api_version: the version of the API whose columns it has.
+        resource: `promo_numbers`, or `advertisers` (with worksheets for their sites and users; as `.csv` all in one).
+        output: the file to write.
+        api_version: the API version whose columns it has.
+        force: overwrite an existing file.
 
     Returns:
         The path.
 
     Raises:
-        UserError: the resource is not known, or the file cannot be written.
+        UserError: the resource is unknown, or the file exists or cannot be written.
+
+    Example:
+        >>> ib.template("promo_numbers", "new.xlsx").name
+        'new.xlsx'
     """
-    return templates.write_template(_find_resource(resource), Path(path), version=api_version)
+    path = Path(output)
+    if path.exists() and not force:
+        raise OutputError(f"{path} exists. Choose another name, or overwrite it with force=True.")
+    return templates.write_template(_resource_by_name(resource), path, version=api_version)
 
 
-def _find_resource(name: str) -> Resource:
+def _resource_by_name(name: str) -> Resource:
     if name not in RESOURCES:
-        msg = f"{name!r} is no resource. Choose one of {', '.join(RESOURCES)}."
+        msg = f"Unknown resource {name!r}. Choose one of {', '.join(RESOURCES)}."
         raise ConfigError(msg)
     return RESOURCES[name]
 
 
-def sandbox(**options: Any) -> Sandbox:  # noqa: ANN401  the arguments of `Sandbox`
-    """A stand-in platform on this machine: `with ib.sandbox() as network: ib.run(sheet, network)`.
+@_explain_unknown_arguments
+def sandbox(  # noqa: PLR0913  keyword-only
+    *,
+    port: int = Sandbox.port,
+    network_id: str = Sandbox.network_id,
+    token: str = Sandbox.token,
+    open_campaigns: bool = Sandbox.open_campaigns,
+    latency: float = Sandbox.latency,
+    auto_ids: bool = Sandbox.auto_ids,
+    repeat_updates: bool = Sandbox.repeat_updates,
+    seed: int = Sandbox.seed,
+    faults: str | Faults = "",
+) -> Sandbox:
+    """A stand-in platform on this machine that issues made-up numbers.
 
     Args:
-        options: `network_id`, `token`, `open_campaigns` and the others of `invoca_bulk.sandbox_server.Sandbox`.
+        port: the port. 0: any free one.
+        network_id: the id of its network.
+        token: the token that it accepts.
+        open_campaigns: create any campaign or affiliate on first use instead of answering 404.
+        latency: seconds that each response takes.
+        auto_ids: assign an id to an advertiser that comes without one.
+        repeat_updates: let a second POST with an `id_from_network` that is taken update the number; else it is refused.
+        seed: the same seed gives the same numbers.
+        faults: what goes wrong: text such as `20%` or `drop_after=5%,429=10%,limit=10`, or `Faults`.
+
+    Returns:
+        The sandbox, a context manager that serves while it is open.
+
+    Example:
+        >>> with ib.sandbox(open_campaigns=True) as network:
+        ...     results = ib.run("requests.csv", network)
+        >>> results.loc[2, "result_status"]
+        'created'
     """
-    return Sandbox(**options)
+    return Sandbox(
+        port=port,
+        network_id=network_id,
+        token=token,
+        open_campaigns=open_campaigns,
+        latency=latency,
+        auto_ids=auto_ids,
+        repeat_updates=repeat_updates,
+        seed=seed,
+        faults=faults,
+    )

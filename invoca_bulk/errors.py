@@ -1,33 +1,48 @@
 """Every exception that this package raises on purpose.
 
-InvocaBulkError                      exit code
-├── UserError                          2   the user can fix it; nothing was sent
-│   ├── UnreadableSheetError                    the file cannot be read as a spreadsheet
-│   ├── InvalidSheetError                       the sheet has errors (annotation.RowsInvalid: its rows have)
-│   ├── ConfigError                     a flag, variable or argument is wrong
-│   ├── PlanError                       a kept plan cannot be read, or is not what would be done now
-│   ├── ConfirmationRequiredError                       what cannot be undone was not confirmed, or is over the cap
-│   └── OutputError                   a file cannot be written where it was asked for
-├── RunAborted                         3   the run cannot go on
-│   ├── AuthenticationError                      the platform does not accept the token
-│   ├── JournalLockedError                        another process runs on this network
-│   └── PlatformUnavailableError                the platform's state could not be read
-└── RequestFailedError                         -   one call got no answer (never leaves `execution`)
-    ├── NotSentError                            surely nothing reached the platform
-    └── InDoubtError                            something may have been applied
+InvocaBulkError                        exit code
+├── UserError                            2   the user can fix it; nothing was sent
+│   ├── UnreadableSheetError                 a file cannot be read as a spreadsheet
+│   ├── InvalidSheetError                    a sheet has errors
+│   │   └── RowsInvalid                      its rows have errors (reports.validation_report)
+│   ├── ConfigError                          a flag, an environment variable or an argument is invalid
+│   ├── PlanError                            a saved plan cannot be read, or is out of date
+│   ├── ConfirmationRequiredError            something that cannot be undone was not confirmed, or is over the cap
+│   └── OutputError                          a file cannot be written
+├── RunAborted                           3   the run cannot continue
+│   ├── AuthenticationError                  the platform does not accept the token
+│   ├── TooManyFailuresError                 more steps failed than the user allows
+│   ├── JournalLockedError                   another process runs on this network
+│   ├── StepConflictError                    another process has changed a step
+│   ├── LeaseLostError                       this process counts as dead, and others have taken over
+│   └── PlatformUnavailableError             the platform's state could not be read
+└── RequestFailedError                   3   a request got no reliable response (never leaves `execution`)
+    ├── NotSentError                         nothing reached the platform
+    └── InDoubtError                         the platform may have applied the request
 """
 
 from __future__ import annotations
 
+from invoca_bulk.wording import word
+
 
 class InvocaBulkError(Exception):
-    """The root: catch it to catch all that this package raises.
+    """The base class: catch it to catch everything that this package raises.
 
     Attributes:
         exit_code: what the command line exits with when this error ends it.
     """
 
     exit_code = 3
+
+    @property
+    def text(self) -> str:
+        """The message as the core wrote it, with remedies as values: what the journal stores."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        """The message with its remedies as the door words them: commands, calls or buttons."""
+        return word(self.text)
 
 
 class UserError(InvocaBulkError):
@@ -41,27 +56,27 @@ class UnreadableSheetError(UserError):
 
 
 class InvalidSheetError(UserError):
-    """A sheet has errors; where its rows have them, `annotation.RowsInvalid` carries the report."""
+    """A sheet has errors; where its rows have them, `RowsInvalid` carries the report."""
 
 
 class ConfigError(UserError):
-    """A flag, an environment variable or an argument has a value that cannot be used."""
+    """A flag, an environment variable or an argument has an invalid value."""
 
 
 class PlanError(UserError):
-    """A kept plan cannot be read, is for another network, or the platform has changed since it was made."""
+    """A saved plan cannot be read, is for another network, or is out of date."""
 
 
 class ConfirmationRequiredError(UserError):
-    """What cannot be undone was not confirmed, or would be over the cap."""
+    """Something that cannot be undone was not confirmed, or is over the cap."""
 
 
 class OutputError(UserError):
-    """A file cannot be written where it was asked for."""
+    """A file cannot be written."""
 
 
 class RunAborted(InvocaBulkError):
-    """The run cannot go on; what was done is in the journal and in the results."""
+    """The run cannot continue; what was done is in the journal and in the results."""
 
 
 class AuthenticationError(RunAborted):
@@ -69,7 +84,7 @@ class AuthenticationError(RunAborted):
 
 
 class TooManyFailuresError(RunAborted):
-    """More steps were not done than the user wants to see."""
+    """More steps failed than the user allows."""
 
 
 class JournalLockedError(RunAborted):
@@ -77,30 +92,30 @@ class JournalLockedError(RunAborted):
 
 
 class StepConflictError(RunAborted):
-    """A step is not where it must be in the journal: somebody else has it."""
+    """A step is not in the expected state in the journal: another process has changed it."""
 
 
 class LeaseLostError(RunAborted):
-    """This process is taken for a dead one, and others do what it was doing."""
+    """This process counts as dead, and others have taken over its work."""
 
 
 class PlatformUnavailableError(RunAborted):
-    """The platform's state could not be read, so no plan can be made."""
+    """The platform's state could not be read, so there can be no plan."""
 
 
 class RequestFailedError(InvocaBulkError):
-    """One call got no trustworthy answer."""
+    """A request got no reliable response."""
 
 
 class NotSentError(RequestFailedError):
-    """Surely nothing of the request reached the platform."""
+    """Nothing of the request reached the platform."""
 
 
 class InDoubtError(RequestFailedError):
     """The platform may have applied the request.
 
     Attributes:
-        status: the HTTP status, where the headers had arrived; else None.
+        status: the HTTP status, if the headers had arrived; else None.
     """
 
     def __init__(self, message: str, *, status: int | None = None) -> None:

@@ -161,7 +161,7 @@ class Trip:
         for scope in scopes:
             found = export.to_rows(resource, self.list(scope).objects, self.version, address_cells=_address(scope))
             rows += found[0]
-        return export.tables.Tables(resource, rows, self.version, for_migration=False)
+        return export.export_tables.ExportTables(resource, rows, self.version, for_migration=False)
 
     def plan(self, source: Any) -> PlanData:
         checked = validation.validate(sheets.load(source), version=self.version)

@@ -1,11 +1,10 @@
-"""Refuse before touching: what is looked at between the plan and the first request."""
+"""Refuse before touching: the checks between the plan and the first request."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from invoca_bulk.config.settings import Database
 from invoca_bulk.errors import ConfigError, ConfirmationRequiredError, InvalidSheetError, PlanError
 from invoca_bulk.journal import SANDBOX_RUN_PREFIX
 from invoca_bulk.planning import plan_diff
@@ -13,13 +12,14 @@ from invoca_bulk.reports import save
 from invoca_bulk.reports.validation_report import RowsInvalid
 from invoca_bulk.schema import SHEET_RESOURCES, Action
 from invoca_bulk.schema.result_columns import Outcome
+from invoca_bulk.wording import count_of, join_limited, limit_lines, option, plural_of, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from invoca_bulk.config.options import Options, PlanOptions
-    from invoca_bulk.config.settings import JournalLocation, Network
+    from invoca_bulk.config.network import Network
+    from invoca_bulk.config.options import Options
     from invoca_bulk.journal import RowRecord, RunRecord
     from invoca_bulk.planning import PlanData, PlannedRow, PlannedSheet, SavedPlan
     from invoca_bulk.reports.validation_report import Report
@@ -31,214 +31,208 @@ _MAX_RANGES_SHOWN = 10
 
 
 def reject_invalid_rows(report: Report, *, skip: bool) -> None:
-    """Send nothing of a sheet with errors; of one with a bad header not even when rows may be skipped.
+    """Send nothing of a sheet with errors. If the header has errors, invalid rows cannot be skipped either.
 
     Raises:
         RowsInvalid: with the report.
     """
     errors = report.errors
-    losses = bool((errors["code"] == "would_be_removed").any())
-    in_header = bool(errors["row"].isna().any())
-    if errors.empty or (skip and not in_header):
+    would_remove = bool((errors["code"] == "would_be_removed").any())
+    has_header_errors = bool(errors["row"].isna().any())
+    if errors.empty or (skip and not has_header_errors):
         return
-    rows = len(errors[["sheet", "row"]].drop_duplicates())
-    what = "the header has errors" if in_header else f"{rows:,} row{'s have' if rows > 1 else ' has'} errors"
-    way_out = "" if in_header else ", or send the other rows with --skip-invalid (skip_invalid=True)"
-    text = "\n".join(
-        [
-            f"Nothing was sent: {what}. Correct the sheet{way_out}.",
-            *report.issue_lines(len(errors) if losses else _MAX_ERRORS_SHOWN),
-        ]
-    )
-    raise RowsInvalid(text, report)
+    if has_header_errors:
+        summary = "Nothing was sent: the header has errors. Correct the sheet."
+    else:
+        rows = len(errors[["sheet", "row"]].drop_duplicates())
+        skip_option = option("skip_invalid")
+        summary = (
+            f"Nothing was sent: {count_of(rows, 'row')} {plural_of(rows, 'has', 'have')} errors. Correct the sheet, or "
+            f"send the other rows with {skip_option}."
+        )
+    lines = report.issue_lines(len(errors) if would_remove else _MAX_ERRORS_SHOWN)
+    raise RowsInvalid("\n".join([summary, *lines]), report)
 
 
 def reject_sandbox_results(report: Report, network: Network) -> None:
-    """The numbers of a rehearsal are made up; on a real network its results would pass for done.
+    """The numbers of a rehearsal are made up; on a real network its rows would count as done.
 
     Raises:
-        InvalidSheetError: the sheet holds results of a sandbox.
+        InvalidSheetError: the sheet contains results of a sandbox.
     """
-    runs = {text for one in report.validated_book.sheets for text in one.distinct_texts("result_run")}
-    if not network.is_test_network and any(text.startswith(SANDBOX_RUN_PREFIX) for text in runs):
+    runs = {run for sheet in report.validated_book.sheets for run in sheet.distinct_texts("result_run")}
+    if not network.is_test_network and any(run.startswith(SANDBOX_RUN_PREFIX) for run in runs):
         msg = "Nothing was sent: these are the results of a rehearsal, with made-up numbers. Run the original sheet."
         raise InvalidSheetError(msg)
 
 
 def require_plan_network(saved_plan: SavedPlan, network: Network) -> None:
-    """A plan says what one network needs, and nothing about any other.
+    """A plan is valid for one network only.
 
     Raises:
-        PlanError: the kept plan was made for another one.
+        PlanError: the saved plan was made for another network or API version.
     """
-    made_for = (saved_plan.network_id, saved_plan.base_url, saved_plan.api_version)
-    given = (network.network_id, network.base_url, network.api_version)
-    if made_for != given:
-        shown = ("network {} at {} (API version {})".format(*one) for one in (made_for, given))
-        msg = "Nothing was sent: the plan was made for {}, and this run is for {}. Give the same, or plan again."
-        raise PlanError(msg.format(*shown))
+    planned = (saved_plan.network_id, saved_plan.base_url, saved_plan.api_version)
+    requested = (network.network_id, network.base_url, network.api_version)
+    if planned != requested:
+        texts = ("network {} at {} (API version {})".format(*target) for target in (planned, requested))
+        msg = "Nothing was sent: the plan was made for {}, but this run is for {}. Use the same network, or plan again."
+        raise PlanError(msg.format(*texts))
 
 
 def require_unchanged_plan(saved_plan: SavedPlan, plan: PlanData) -> None:
-    """Do what was looked at, or nothing.
+    """Do what was reviewed, or nothing.
 
     Raises:
-        PlanError: the same sheet would be done in another way now.
+        PlanError: the same sheet would now be done differently.
     """
-    if found := plan_diff.diff_plans(saved_plan, plan):
-        more = [f"… and {len(found) - _MAX_CHANGES_SHOWN:,} more"] if len(found) > _MAX_CHANGES_SHOWN else []
+    if differences := plan_diff.diff_plans(saved_plan, plan):
         msg = f"Nothing was sent: the platform has changed since the plan was made ({saved_plan.made_at}). Plan again."
-        raise PlanError("\n  ".join([msg, *found[:_MAX_CHANGES_SHOWN], *more]))
+        raise PlanError("\n  ".join([msg, *limit_lines(differences, _MAX_CHANGES_SHOWN, "… and {:,} more")]))
 
 
 def require_run_network(record: RunRecord, network: Network) -> None:
-    """A run goes on where it began.
+    """A run continues on the network where it started.
 
     Raises:
-        ConfigError: the network given is another one.
+        ConfigError: another network was passed.
     """
-    began, given = (record.network_id, record.base_url), (network.network_id, network.base_url)
-    if began != given:
-        msg = "Nothing was sent: run {} is one of network {} at {}, and {} at {} was given."
-        raise ConfigError(msg.format(record.run, *began, *given))
+    started, requested = (record.network_id, record.base_url), (network.network_id, network.base_url)
+    if started != requested:
+        msg = "Nothing was sent: run {} belongs to network {} at {}, but the network passed is {} at {}."
+        raise ConfigError(msg.format(record.run, *started, *requested))
 
 
 def require_same_plan_options(record: RunRecord, network: Network, options: Options) -> None:
-    """A run that was interrupted goes on as it began, or not at all.
+    """An interrupted run continues with the options it started with, or not at all.
 
     Raises:
-        ConfirmationRequiredError: this one is wanted in another way.
+        ConfirmationRequiredError: the options differ.
     """
-    began = (record.api_version, record.choices)
-    if began != (network.api_version, options.choices):
+    if (record.api_version, record.choices) != (network.api_version, options.plan_options):
+        plan_options = ", ".join(f"{name}={value}" for name, value in vars(record.choices).items())
         msg = (
-            f"Nothing was sent: run {record.run} of this sheet was interrupted, and it was begun with other choices "
-            f"(API version {record.api_version}, {_format_plan_options(record.choices)}). Let it go on: "
-            f"invoca-bulk resume {record.run}. To start anew: --again (again=True)."
+            f"Nothing was sent: run {record.run} of this sheet was interrupted, and it was started with other options "
+            f"(API version {record.api_version}, {plan_options}). To continue it: {remedy('resume', run=record.run)}. "
+            f"To start over: {option('again')}."
         )
         raise ConfirmationRequiredError(msg)
 
 
-def _format_plan_options(choices: PlanOptions) -> str:
-    return ", ".join(f"{name}={value}" for name, value in vars(choices).items())
-
-
-def reject_already_bought(plan: PlanData, options: Options) -> str:
-    """The same content again would buy the same numbers again; updates and deletes may be repeated freely.
+def reject_already_bought(plan: PlanData) -> str:
+    """The same content run again would buy the same numbers again; updates and deletes may be repeated freely.
 
     Returns:
-        A sentence that names the rows that earlier runs have done, while others are left; empty: there are none.
+        A sentence that names the rows that earlier runs have done, if other rows are left; empty: there are none.
 
     Raises:
-        ConfirmationRequiredError: nothing is left to do, and `again` was not given.
+        ConfirmationRequiredError: nothing is left to do, and `again` is not set.
     """
-    done = [row for row in plan.rows if row.prior_purchase and not row.from_results]
-    if not done:
+    done_rows = [row for row in plan.rows if row.prior_purchase and not row.from_results]
+    if not done_rows:
         return ""
-    runs = list(dict.fromkeys(row.prior_purchase.run for row in done if row.prior_purchase))
-    counts = Counter(row.outcome.value for row in done if row.outcome)
-    told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-    again = "To buy their numbers once more: --again (again=True)."
-    by = f"run{'s' if len(runs) > 1 else ''} {', '.join(runs)}"
-    if plan.steps or Outcome.UNKNOWN in counts:
-        return f"{_format_rows(plan, done)} done already by {by} ({told}); their outcome is shown. {again}"
-    journal = f" --journal {options.journal}" if options.journal and not _has_password(options.journal) else ""
-    commands = [f"  invoca-bulk results {run} -o results.xlsx{journal}" for run in runs]
-    told = "\n".join(
-        [
-            f"Nothing was sent: {_format_rows(plan, done).lower()} done already by {by} ({told}). The results:",
-            *commands,
-            again,
-        ]
+    runs = list(dict.fromkeys(row.prior_purchase.run for row in done_rows if row.prior_purchase))
+    counts = Counter(row.outcome.value for row in done_rows if row.outcome)
+    totals = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
+    rows = (
+        f"{plural_of(len(done_rows), 'Row')} {_format_rows(plan, done_rows)} {plural_of(len(done_rows), 'was', 'were')}"
     )
-    raise ConfirmationRequiredError(told)
-
-
-def _has_password(place: str | JournalLocation) -> bool:
-    """Whether a place of journals cannot be named in a command; the environment has it."""
-    return isinstance(place, Database) and place.has_password
+    done_by = f"done already by {plural_of(len(runs), 'run')} {', '.join(runs)} ({totals})"
+    again = f"To buy their numbers again: {option('again')}."
+    if plan.steps or Outcome.UNKNOWN in counts:
+        return f"{rows} {done_by}; their outcome is shown. {again}"
+    lines = [
+        f"Nothing was sent: {rows[0].lower()}{rows[1:]} {done_by}. The results:",
+        *(f"  {remedy('results', 'output=results.xlsx', run=run)}" for run in runs),
+        again,
+    ]
+    raise ConfirmationRequiredError("\n".join(lines))
 
 
 def _format_rows(plan: PlanData, rows: Sequence[PlannedRow]) -> str:
-    """`Rows 2-61 and 64 were`, by sheet where there are several."""
-    by_sheet: dict[int, set[int]] = {}
+    """`2-61, 64`, by sheet if there are several."""
+    numbers_by_sheet: dict[int, set[int]] = {}
     for row in rows:
-        by_sheet.setdefault(row.sheet, set()).add(row.row)
-    texts = [f"{plan.sheets[sheet].name} {_format_ranges(sorted(some))}".strip() for sheet, some in by_sheet.items()]
-    many = len(rows) > 1
-    return f"Row{'s' if many else ''} {'; '.join(texts)} {'were' if many else 'was'}"
+        numbers_by_sheet.setdefault(row.sheet, set()).add(row.row)
+    return "; ".join(
+        f"{plan.sheets[sheet].name} {_format_ranges(sorted(numbers))}".strip()
+        for sheet, numbers in numbers_by_sheet.items()
+    )
 
 
 def _format_ranges(numbers: Sequence[int]) -> str:
-    """`2-61, 64`; at most a few."""
-    spans: list[list[int]] = []
+    """`2-61, 64`, limited in length."""
+    ranges: list[list[int]] = []
     for number in numbers:
-        if spans and number == spans[-1][1] + 1:
-            spans[-1][1] = number
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
         else:
-            spans.append([number, number])
-    texts = [f"{first}-{last}" if last > first else str(first) for first, last in spans]
-    more = f" and {len(texts) - _MAX_RANGES_SHOWN:,} more" if len(texts) > _MAX_RANGES_SHOWN else ""
-    return ", ".join(texts[:_MAX_RANGES_SHOWN]) + more
+            ranges.append([number, number])
+    texts = [f"{first}-{last}" if last > first else str(first) for first, last in ranges]
+    return join_limited(texts, _MAX_RANGES_SHOWN)
 
 
 def resolve_output_path(
     output: Path | None, sheets: Sequence[PlannedSheet], rows: Sequence[PlannedRow | RowRecord]
 ) -> Path | None:
-    """Where the results will go, if they are wanted in a file.
+    """The path of the results file; None: no file is wanted.
 
     Raises:
-        OutputError: nothing can be written there.
+        OutputError: the file cannot be written there.
     """
     if output is None:
         return None
-    counts = Counter(row.sheet for row in rows)
-    columns = (len(one.headers) + len(SHEET_RESOURCES[one.resource].fields) for one in sheets)
-    most = {"rows": max(counts.values(), default=0), "columns": max(columns)}  # at most: what is assigned, and results
-    return save.resolve_output(output, table_count=len(sheets), **most)
+    row_counts = Counter(row.sheet for row in rows)
+    # The most columns that the results can have: the sheet's own, and all that the platform and the run add.
+    column_counts = (len(sheet.headers) + len(SHEET_RESOURCES[sheet.resource].fields) for sheet in sheets)
+    return save.resolve_output(
+        output,
+        table_count=len(sheets),
+        rows=max(row_counts.values(), default=0),
+        columns=max(column_counts),
+    )
 
 
 def enforce_cap(new_number_count: int, options: Options) -> None:
-    """Buy no more than the user has allowed.
+    """Buy no more numbers than the user has allowed.
 
     Raises:
-        ConfirmationRequiredError: it would be more.
+        ConfirmationRequiredError: there would be more.
     """
     cap = options.max_new_numbers
     if cap is not None and new_number_count > cap:
         msg = (
             f"Nothing was sent: the sheet buys {new_number_count:,} numbers, and the cap is {cap:,}. "
-            "Raise --max-new-numbers (max_new_numbers=…) if that is meant."
+            f"If that is intended, raise {option('max_new_numbers=…')}."
         )
         raise ConfirmationRequiredError(msg)
 
 
 def confirm_irreversible(plan: PlanData, network: Network, options: Options) -> None:
-    """Count what cannot be undone, hold it against the cap, and have it confirmed.
+    """Count what cannot be undone, enforce the cap, and ask for confirmation.
 
     Raises:
-        ConfirmationRequiredError: over the cap, refused, or nobody could be asked.
+        ConfirmationRequiredError: over the cap, declined, or nobody can be asked.
     """
-    new = plan.new_number_count
-    enforce_cap(new, options)
-    done = plan.irreversible
-    if not done or options.yes or network.rehearsal:
+    enforce_cap(plan.new_number_count, options)
+    irreversible = plan.irreversible
+    if not irreversible or options.yes or network.rehearsal:
         return
-    what = f"{' and '.join(done)} on network {network.network_id} at {network.base_url}"
-    named = _list_losses(plan)
+    effects = f"{' and '.join(irreversible)} on network {network.network_id} at {network.base_url}"
+    losses = _list_losses(plan)
     if options.confirm is None:
-        msg = f"Nothing was sent: the sheet {what}, which cannot be undone.{named} Confirm it with --yes (yes=True)."
+        msg = f"Nothing was sent: the sheet {effects}, which cannot be undone.{losses} To confirm: {option('yes')}."
         raise ConfirmationRequiredError(msg)
-    money = "It costs money and" if new else "It"
-    if not options.confirm(f"This {what}.{named} {money} cannot be undone. Go on?"):
-        msg = "Nothing was sent: not confirmed."
-        raise ConfirmationRequiredError(msg)
+    cost = "It costs money and" if plan.new_number_count else "It"
+    if not options.confirm(f"This {effects}.{losses} {cost} cannot be undone. Continue?"):
+        raise ConfirmationRequiredError("Nothing was sent: not confirmed.")
 
 
 def _list_losses(plan: PlanData) -> str:
-    """What is deleted or taken away, by name."""
+    """The names of what is deleted or removed, a line each."""
     deleted = dict.fromkeys(row.object_label for row in plan.rows if row.action == Action.DELETE)
-    lost = [*(f"\n  deletes {one}" for one in deleted), *(f"\n  {one.advertiser}: {one.part}" for one in plan.removals)]
-    shown = lost[:_MAX_REMOVALS_SHOWN]
-    more = len(lost) - len(shown)
-    return "".join(shown) + (f"\n  … and {more:,} more" if more > 0 else "") + ("\n" if shown else "")
+    lines = [
+        *(f"  deletes {label}" for label in deleted),
+        *(f"  {removal.advertiser}: {removal.part}" for removal in plan.removals),
+    ]
+    return "".join(f"\n{line}" for line in limit_lines(lines, _MAX_REMOVALS_SHOWN)) + ("\n" if lines else "")

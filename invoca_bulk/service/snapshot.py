@@ -1,8 +1,9 @@
-"""The platform's lists: what plan and export know of its state."""
+"""The platform's state, as plan and export read it: its lists of advertisers and promo numbers."""
 
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
 from invoca_bulk import planning
@@ -16,8 +17,8 @@ from invoca_bulk.transport.client import Client
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from invoca_bulk.config.network import Network
     from invoca_bulk.config.options import Options
-    from invoca_bulk.config.settings import Network
     from invoca_bulk.planning import Scope
     from invoca_bulk.schema.field_types import Json
     from invoca_bulk.transport.client import Response
@@ -25,48 +26,48 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _LIST_OPERATION = OPERATIONS["list"]
-#: Statuses that say that a place does not exist, or is not for this caller.
-_REFUSED_STATUSES = frozenset({403, 404})
-_HTTP_NOT_FOUND = 404
+#: The statuses of a campaign that does not exist, or that this token may not read.
+_REFUSED_STATUSES = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 #: The id of an advertiser that no network has.
 _NONEXISTENT_ID = "invoca-bulk-looks-whether-you-are-there"
 
 
 def fetch_state(scopes: Sequence[Scope], network: Network, options: Options) -> dict[Scope, PlatformState]:
-    """What the platform has: one list for each scope, a few at once.
+    """Read one list for each scope, several at once.
 
     Args:
-        scopes: the scopes, each once; the one without parts is that of the advertisers.
-        network: where.
-        options: how many requests at once, and how long to wait for an answer.
+        scopes: the scopes, each once; the empty one is that of the advertisers.
+        network: the network to read.
+        options: concurrency and timeout.
 
     Returns:
-        Scope to what it has, in their order; a campaign that the platform refuses is there with the reason.
+        Scope to state, in the order of the scopes. A campaign that the platform refuses has the reason.
 
     Raises:
         AuthenticationError: the platform does not accept the token.
         PlatformUnavailableError: a list could not be read.
     """
-    found = run_sync.run(lambda: _fetch_lists(scopes, network, options)) if scopes else {}
-    return {scope: found[scope] for scope in scopes}
+    state_by_scope = run_sync.run(lambda: _fetch_lists(scopes, network, options)) if scopes else {}
+    return {scope: state_by_scope[scope] for scope in scopes}
 
 
 def check_connection(network: Network, options: Options) -> None:
-    """See that the platform is there, and takes the token: by asking for an advertiser that nobody has.
+    """Check that the platform responds and accepts the token, by asking for an advertiser that does not exist.
 
-    Whether the network id is right shows with the first list that is read.
+    A wrong network id shows only when the first list is read.
 
     Args:
-        network: where.
-        options: how long to wait for an answer.
+        network: the network to check.
+        options: the timeout.
 
     Raises:
         AuthenticationError: the platform does not accept the token.
-        PlatformUnavailableError: what answers is not the platform, or nothing does.
+        PlatformUnavailableError: nothing responds, or something that is not the platform.
     """
-    answer = run_sync.run(lambda: _request_nonexistent(network, options))
-    if answer.status != _HTTP_NOT_FOUND or not isinstance(answer.body, dict) or "errors" not in answer.body:
-        raise PlatformUnavailableError(_unavailable_text(network, answer))
+    response = run_sync.run(lambda: _request_nonexistent(network, options))
+    is_platform = isinstance(response.body, dict) and "errors" in response.body
+    if response.status != HTTPStatus.NOT_FOUND or not is_platform:
+        raise PlatformUnavailableError(_unavailable_text(network, response))
 
 
 async def _request_nonexistent(network: Network, options: Options) -> Response:
@@ -75,91 +76,92 @@ async def _request_nonexistent(network: Network, options: Options) -> Response:
 
 
 async def _fetch_lists(scopes: Sequence[Scope], network: Network, options: Options) -> dict[Scope, PlatformState]:
-    observed: dict[Scope, PlatformState] = {}
+    state_by_scope: dict[Scope, PlatformState] = {}
 
-    async def read(slot: int, scope: Scope) -> None:
-        observed[scope] = _parse_list(await client.get(slot, planning.list_path(scope)), scope, network)
+    async def read_list(connection: int, scope: Scope) -> None:
+        response = await client.get(connection, planning.list_path(scope))
+        state_by_scope[scope] = _parse_list(response, scope, network)
 
-    async def complete(slot: int, one: dict[str, Json]) -> None:
-        one.update(
-            _parse_advertiser(await client.get(slot, (ADVERTISERS.name, str(one[SUBRESOURCE_KEY]))), one, network)
-        )
+    async def complete(connection: int, advertiser: dict[str, Json]) -> None:
+        response = await client.get(connection, (ADVERTISERS.name, str(advertiser[SUBRESOURCE_KEY])))
+        advertiser.update(_parse_advertiser(response, advertiser, network))
 
-    slots = options.concurrency
-    async with Client(network, connections=slots, timeout=options.timeout) as client:
-        await _run_for_each(read, scopes, slots)
-        await _run_for_each(complete, _incomplete_advertisers(observed.get((), PlatformState())), slots)
-    return observed
+    connections = options.concurrency
+    async with Client(network, connections=connections, timeout=options.timeout) as client:
+        await _run_for_each(read_list, scopes, connections)
+        advertisers = state_by_scope.get((), PlatformState())
+        await _run_for_each(complete, _incomplete_advertisers(advertisers), connections)
+    return state_by_scope
 
 
-async def _run_for_each(do: Callable[[int, _T], Awaitable[None]], what: Sequence[_T], slots: int) -> None:
-    """Do something with each, so many at once.
+async def _run_for_each(operation: Callable[[int, _T], Awaitable[None]], items: Sequence[_T], connections: int) -> None:
+    """Run an operation for each item, one at a time on each connection.
 
     Raises:
-        InvocaBulkError: the first one that was raised.
+        InvocaBulkError: the first one that an operation raised.
     """
-    waiting = iter(what)
+    queue = iter(items)
 
-    async def work(slot: int) -> None:
-        for one in waiting:
-            await do(slot, one)
+    async def work(connection: int) -> None:
+        for item in queue:
+            await operation(connection, item)
 
-    failed: BaseException | None = None
+    first_error: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as group:
-            for slot in range(min(slots, len(what))):
-                group.create_task(work(slot))
+            for connection in range(min(connections, len(items))):
+                group.create_task(work(connection))
     except* InvocaBulkError as errors:
-        failed = errors.exceptions[0]
-    if failed:
-        raise failed  # here, since IPython shows no error as usual that has a group in its context
+        first_error = errors.exceptions[0]
+    if first_error:
+        raise first_error  # outside of `except*`: IPython displays an error with a group in its context differently
 
 
 def _incomplete_advertisers(listed: PlatformState) -> list[dict[str, Json]]:
-    """The advertisers whose users or sites the list does not show; one without an id can be named by no sheet."""
+    """The advertisers that the list shows without users or sites; not those without an id, which no sheet can name."""
     return [
-        one
-        for one in listed.objects
-        if isinstance(one, dict) and outcomes.id_of(one) and outcomes.missing_collections(ADVERTISERS, one)
+        advertiser
+        for advertiser in listed.objects
+        if isinstance(advertiser, dict)
+        and outcomes.id_of(advertiser)
+        and outcomes.missing_collections(ADVERTISERS, advertiser)
     ]
 
 
-def _parse_advertiser(answer: Response, one: Mapping[str, Json], network: Network) -> Mapping[str, Json]:
-    """An advertiser that was read by itself.
+def _parse_advertiser(response: Response, listed: Mapping[str, Json], network: Network) -> Mapping[str, Json]:
+    """An advertiser that was read on its own.
 
     Raises:
-        PlatformUnavailableError: its users or sites are not shown there either, so that writing it would delete them.
+        PlatformUnavailableError: the response does not show its users or sites either; writing it would delete them.
     """
-    found = answer.body if answer.status == _LIST_OPERATION.success_status and isinstance(answer.body, dict) else {}
-    if outcomes.id_of(found) == outcomes.id_of(one) and not outcomes.missing_collections(ADVERTISERS, found):
-        return found
-    missing = " and ".join(outcomes.missing_collections(ADVERTISERS, one))
+    is_success = response.status == _LIST_OPERATION.success_status
+    advertiser = response.body if is_success and isinstance(response.body, dict) else {}
+    is_same = outcomes.id_of(advertiser) == outcomes.id_of(listed)
+    if is_same and not outcomes.missing_collections(ADVERTISERS, advertiser):
+        return advertiser
+    missing = " and ".join(outcomes.missing_collections(ADVERTISERS, listed))
     msg = (
-        f"The platform at {network.base_url} does not show the {missing} of advertiser {outcomes.id_of(one)}, so it "
-        "cannot be told what an update would remove. Try again later, or ask Invoca's support."
+        f"The platform at {network.base_url} does not show the {missing} of advertiser {outcomes.id_of(listed)}, so "
+        "what an update would remove is unknown. Try again later, or ask Invoca's support."
     )
     raise PlatformUnavailableError(msg)
 
 
-def _parse_list(answer: Response, scope: Scope, network: Network) -> PlatformState:
-    """What a list of numbers or advertisers says.
+def _parse_list(response: Response, scope: Scope, network: Network) -> PlatformState:
+    """The state that a list of promo numbers or advertisers shows.
 
     Raises:
-        PlatformUnavailableError: it is no list, so that what stands at the base URL is not the platform, or not well.
+        PlatformUnavailableError: it is not a list, so the base URL is not the platform's, or the platform is down.
     """
-    items = answer.body
-    if (
-        answer.status == _LIST_OPERATION.success_status
-        and isinstance(items, list)
-        and all(isinstance(one, dict) for one in items)
-    ):
+    items = response.body
+    is_success = response.status == _LIST_OPERATION.success_status
+    if is_success and isinstance(items, list) and all(isinstance(item, dict) for item in items):
         return PlatformState(objects=tuple(items))
-    reason = outcomes.describe_error_response(answer, {})
-    if answer.status in _REFUSED_STATUSES and scope:
-        return PlatformState(refusal_reason=reason.rstrip("."))
-    raise PlatformUnavailableError(_unavailable_text(network, answer))
+    if response.status in _REFUSED_STATUSES and scope:
+        return PlatformState(refusal_reason=outcomes.describe_error_response(response, {}).rstrip("."))
+    raise PlatformUnavailableError(_unavailable_text(network, response))
 
 
-def _unavailable_text(network: Network, answer: Response) -> str:
-    reason = outcomes.describe_error_response(answer, {}).rstrip(".")
-    return f"What answers at {network.base_url} is not the platform, or not well: {reason}. Check the base URL."
+def _unavailable_text(network: Network, response: Response) -> str:
+    reason = outcomes.describe_error_response(response, {}).rstrip(".")
+    return f"{network.base_url} is not the platform, or the platform is down: {reason}. Check the base URL."

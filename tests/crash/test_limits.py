@@ -26,7 +26,7 @@ def test_a_hidden_limit(on: Callable[..., Any]) -> None:
     """10 requests a second are let through: all rows are created, and few of them had to be asked for twice."""
     network = on(WAYS["list, distinct"])
     network.more = {"quick": False}
-    network.box.faults.update(limit=10)
+    network.box.faults.change(limit=10)
     figures = _end(network, 120)
     assert figures.created == 120
     assert network.box.faults.counts["limit"] < 60
@@ -37,13 +37,13 @@ def test_a_limit_that_drops(on: Callable[..., Any]) -> None:
     """From 10 requests a second to 3: all rows are created."""
     network = on(WAYS["list, distinct"])
     network.more = {"quick": False}
-    network.box.faults.update(limit=10)
+    network.box.faults.change(limit=10)
     over = threading.Event()
 
     def drop() -> None:
         while len(network.ledger) < 50 and not over.wait(0.02):
             pass
-        network.box.faults.update(limit=3)
+        network.box.faults.change(limit=3)
 
     dropping = threading.Thread(target=drop)
     dropping.start()

@@ -22,7 +22,7 @@ _STORM = {"429": 15, "429_retry_after": 15, "500_before": 2, "500_after": 2, "50
 def test_a_storm(on: Callable[..., Any]) -> None:
     """2,000 rows, 30% of the requests answered 429 and 10% with 5xx: all rows come to an end, none is bought twice."""
     network = on(WAYS["own ids"])
-    network.box.faults.update(**QUICK, rate=0.4, kinds=_STORM, seed=1)
+    network.box.faults.change(**QUICK, rate=0.4, kinds=_STORM, seed=1)
     began = time.monotonic()
     network.to_the_end(network.way.rows("sheet", _ROWS), "sheet")
     figures, totals = network.figures(), network.reports[-1]["totals"]

@@ -86,7 +86,7 @@ def user(**more: Any) -> dict[str, Any]:
 def exported(resource: Any, objects: list[Any], version: str = "2022-08-01", **more: Any) -> Any:
     """The tables of objects as the platform gave them."""
     rows, _ = exporting.to_rows(resource, objects, version, address_cells={} if resource is ADVERTISERS else CAMPAIGN)
-    return exporting.tables.Tables(resource, rows, version, **{"for_migration": False, **more})
+    return exporting.export_tables.ExportTables(resource, rows, version, **{"for_migration": False, **more})
 
 
 # The shape

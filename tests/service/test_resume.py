@@ -233,7 +233,7 @@ def versions(request: pytest.FixtureRequest, network: Any) -> Network:
 @pytest.mark.parametrize("same", [False, True], ids=["distinct", "identical"])
 def test_what_was_created_is_found(box: Any, versions: Network, requests_frame: Requests, kind: str, same: Any) -> None:
     """A number whose answer was lost is found, and stands on its row."""
-    box.faults.update(script=[None, kind, None, kind])
+    box.faults.change(script=[None, kind, None, kind])
     ids = {} if versions.api_version < "2018" else {"id_from_network": [f"x{at}" for at in range(6)]}
     frame = requests_frame(6, **({"description": "The same"} if same else {}), **ids)
     finished = _run(frame, versions)
@@ -249,7 +249,7 @@ def test_what_was_created_is_found(box: Any, versions: Network, requests_frame: 
 def test_what_was_not_created_is_absent(box: Any, versions: Network, requests_frame: Requests, kind: str) -> None:
     """With an own id it is sent again by itself; without one it stays unknown until --resend-absent says so."""
     own = versions.api_version > "2018"
-    box.faults.update(script=[None, kind])
+    box.faults.change(script=[None, kind])
     frame = requests_frame(3, **({"id_from_network": ["a", "b", "c"]} if own else {}))
     finished = _run(frame, versions)
     assert _counts(finished) == ({"created": 3} if own else {"created": 2, "unknown": 1})
@@ -265,7 +265,7 @@ def test_what_was_not_created_is_absent(box: Any, versions: Network, requests_fr
 
 def test_a_request_that_arrives_late_is_not_bought_twice(box: Any, network: Any, requests_frame: Requests) -> None:
     """What the platform does after the connection broke is seen, since nothing is judged before the settle time."""
-    box.faults.update(script=["drop_after"], settle_delay=0.5)
+    box.faults.change(script=["drop_after"], settle_delay=0.5)
     finished = _run(requests_frame(3), network, settle=1.0, resend_absent=True)
     assert _counts(finished) == {"created": 3}
     assert _numbers(finished) == _issued(box)
@@ -273,7 +273,7 @@ def test_a_request_that_arrives_late_is_not_bought_twice(box: Any, network: Any,
 
 def test_ids_of_our_own_settle_a_sheet_without_any(box: Any, network: Any, requests_frame: Requests) -> None:
     """--assign-ids: equal rows, lost before and after, all end up bought once."""
-    box.faults.update(script=["drop_before", "drop_after", "500_before", "cut"])
+    box.faults.change(script=["drop_before", "drop_after", "500_before", "cut"])
     finished = _run(requests_frame(6, description="The same"), network, assign_ids=True)
     assert _counts(finished) == {"created": 6}
     assert _numbers(finished) == _issued(box)
@@ -289,19 +289,19 @@ def test_ids_of_our_own_need_a_version_that_knows_them(network: Any, requests_fr
 
 def test_somebody_else_creates_there(box: Any, network: Any, requests_frame: Requests) -> None:
     """A number that nobody can account for leaves the row unknown, and says so."""
-    box.faults.update(script=["drop_before"])
+    box.faults.change(script=["drop_before"])
     frame = requests_frame(1)
     original = pipeline.fetch_and_build_plan
 
     def planned(*given: Any) -> Any:
         plan = original(*given)
         _post(network, frame.iloc[0]["description"] + " of somebody else")
-        box.faults.update(script=["drop_before"])
+        box.faults.change(script=["drop_before"])
         return plan
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "fetch_and_build_plan", planned)
-        box.faults.update(script=[])
+        box.faults.change(script=[])
         finished = _run(frame, network)
     assert _counts(finished) == {"unknown": 1}
     assert box.store.ledger[0].number[-4:] in finished.results.frame["result_error"].iloc[0]
@@ -317,10 +317,10 @@ def _post(network: Network, description: str) -> None:
 
 def test_unknown_rows_of_a_results_file_are_settled(box: Any, network: Any, requests_frame: Requests) -> None:
     """A row that could not be told is settled through its `result_run`, and never simply created anew."""
-    box.faults.update(script=["drop_after"], list_lag=1.0)
+    box.faults.change(script=["drop_after"], list_lag=1.0)
     first = _run(requests_frame(3), network, settle=0.05)
     assert _counts(first)["unknown"] == 1
-    box.faults.update(list_lag=0.0)
+    box.faults.change(list_lag=0.0)
     with journal.open_for_writing(
         settings.resolve_journal_location(None), network
     ) as book:  # as if it had been killed before it looked
@@ -355,7 +355,7 @@ def test_a_limit_of_failures_that_is_none(bad: str) -> None:
 
 def test_a_platform_that_only_fails_is_left_alone(box: Any, network: Any, requests_frame: Requests) -> None:
     """After five failures in a row nothing is created until a probe finds it well again."""
-    box.faults.update(script=["500_before"] * 5)
+    box.faults.change(script=["500_before"] * 5)
     finished = _run(requests_frame(8), network, concurrency=1, resend_absent=True)
     assert _counts(finished) == {"created": 8}
     assert len(_issued(box)) == 8
@@ -363,7 +363,7 @@ def test_a_platform_that_only_fails_is_left_alone(box: Any, network: Any, reques
 
 def test_the_rate_that_was_found_is_remembered(box: Any, network: Any, requests_frame: Requests) -> None:
     """The next run begins with it."""
-    box.faults.update(limit=20)
+    box.faults.change(limit=20)
     finished = _run(requests_frame(60), network, concurrency=8)
     assert _counts(finished) == {"created": 60}
     with journal.open_for_writing(settings.resolve_journal_location(None), network) as book:
@@ -447,10 +447,10 @@ def test_what_was_undone_can_be_bought_again(box: Any, network: Any, requests_fr
 
 def test_what_comes_late_is_found_before_it_is_sent_again(box: Any, network: Any, requests_frame: Requests) -> None:
     """A number that appears after the settle time is found by a later `resume`, with or without --resend-absent."""
-    box.faults.update(script=["drop_after"], list_lag=60.0)
+    box.faults.change(script=["drop_after"], list_lag=60.0)
     first = _run(requests_frame(3), network)
     assert _counts(first) == {"created": 2, "unknown": 1}
-    box.faults.update(list_lag=0.0)
+    box.faults.change(list_lag=0.0)
     assert _counts(_resume(network, first.results.run.run, resend_absent=True)) == {"created": 3}
     assert len(_issued(box)) == 3
 
@@ -471,9 +471,9 @@ def test_an_old_run_does_not_undo_a_later_one(box: Any, network: Any, requests_f
     """Updates that were not sent, and were done by the results file, are not done again over what came after."""
     places = ["advertiser_id_from_network", "advertiser_campaign_id_from_network", "promo_number"]
     numbers = _run(requests_frame(12), network).results.frame[places]
-    box.faults.update(limit=20)
+    box.faults.change(limit=20)
     first = _interrupted_updates(numbers.assign(description="A"), network)
-    box.faults.update(limit=None)
+    box.faults.change(limit=None)
     _run(first.results.frame, network)
     assert _counts(_run(numbers.assign(description="C"), network)) == {"updated": 12}
     _resume(network, first.results.run.run)
@@ -523,10 +523,10 @@ def test_a_delete_in_doubt_stays_so_until_it_is_told(
     """A delete that was done and not answered is `deleted` in the end, whatever the attempts after it came to."""
     places = ["advertiser_id_from_network", "advertiser_campaign_id_from_network", "promo_number"]
     numbers = _run(requests_frame(1), network).results.frame[places]
-    box.faults.update(script=["drop_after", *["500_before"] * 5])
+    box.faults.change(script=["drop_after", *["500_before"] * 5])
     first = _run(numbers.assign(action="delete"), network, concurrency=1)
     assert _counts(first) == {"unknown": 1}
-    box.faults.update(script=then)
+    box.faults.change(script=then)
     assert _counts(_resume(network, first.results.run.run)) == {"deleted": 1}
 
 
@@ -543,7 +543,7 @@ def test_one_number_is_never_on_two_rows_of_a_sheet(box: Any, network: Any, requ
 
 def test_an_unknown_row_by_itself_gets_no_other_rows_number(box: Any, network: Any, requests_frame: Requests) -> None:
     """Equal rows of which one is unknown, in a file of its own: it is not told the number of another."""
-    box.faults.update(script=[None, "drop_before"])
+    box.faults.change(script=[None, "drop_before"])
     first = _run(requests_frame(3, description="The same"), network, concurrency=1)
     alone = first.results.frame.query("result_status == 'unknown'")
     assert _counts(_run(alone, network)) == {"unknown": 1}
@@ -551,9 +551,9 @@ def test_an_unknown_row_by_itself_gets_no_other_rows_number(box: Any, network: A
 
 def test_a_number_that_was_typed_in_settles_its_row(box: Any, network: Any, requests_frame: Requests) -> None:
     """The user has looked it up: the run that was in doubt is told, and nothing is left to send again."""
-    box.faults.update(script=["drop_after"], list_lag=60.0)
+    box.faults.change(script=["drop_after"], list_lag=60.0)
     first = _run(requests_frame(1), network)
-    box.faults.update(list_lag=0.0)
+    box.faults.change(list_lag=0.0)
     typed = first.results.frame.assign(promo_number=_issued(box)[0])
     assert _counts(_run(typed, network)) == {"unchanged": 1}
     again = _resume(network, first.results.run.run, resend_absent=True, resend_unknown=True)
@@ -565,19 +565,19 @@ def test_what_cannot_be_told_can_be_sent_again_when_the_user_says_so(
     box: Any, network: Any, requests_frame: Requests
 ) -> None:
     """--resend-unknown: the way out when somebody else creates in the same campaign."""
-    box.faults.update(script=["drop_before"])
+    box.faults.change(script=["drop_before"])
     frame = requests_frame(2)
     original = pipeline.fetch_and_build_plan
 
     def planned(*given: Any) -> Any:
         plan = original(*given)
         _post(network, "Of somebody else")
-        box.faults.update(script=["drop_before"])
+        box.faults.change(script=["drop_before"])
         return plan
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "fetch_and_build_plan", planned)
-        box.faults.update(script=[])
+        box.faults.change(script=[])
         first = _run(frame, network, concurrency=1)
     assert _counts(first) == {"created": 1, "unknown": 1}
     assert "--resend-unknown" in first.results.frame["result_fix"].iloc[0]
@@ -590,7 +590,7 @@ def test_a_clock_that_was_set_back_gives_no_number_twice(
     box: Any, network: Any, requests_frame: Requests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two equal rows, one of them lost, and a run that began by a clock ahead of time."""
-    box.faults.update(script=[None, "drop_before"])
+    box.faults.change(script=[None, "drop_before"])
     real = time.time
     with monkeypatch.context() as patch:
         patch.setattr("invoca_bulk.journal.store.time.time", lambda: real() + 1000 if not box.store.ledger else real())
@@ -604,7 +604,7 @@ def test_a_clock_that_was_set_back_gives_no_number_twice(
 def test_a_number_of_another_row_settles_nothing(box: Any, network: Any, requests_frame: Requests) -> None:
     """A number that the campaign had before the run is not taken for the one of a row in doubt, even if it is alike."""
     old = _run(requests_frame(1, description="The same"), network, again=True).results.frame
-    box.faults.update(script=["drop_after"], settle_delay=2.0)
+    box.faults.change(script=["drop_after"], settle_delay=2.0)
     places = ["advertiser_id_from_network", "advertiser_campaign_id_from_network", "description", "media_type"]
     sheet = pd.concat([old[[*places, "promo_number"]], requests_frame(1, description="The same")], ignore_index=True)
     first = _run(sheet.fillna(""), network, again=True, settle=0.1)
@@ -617,7 +617,7 @@ def test_a_number_of_another_row_settles_nothing(box: Any, network: Any, request
 
 def test_one_consent_buys_one_number(box: Any, network: Any, requests_frame: Requests) -> None:
     """--resend-absent sends a row once more, and not again each time that its answer is lost."""
-    box.faults.update(script=["drop_before", *["drop_after"] * 8], list_lag=60.0)
+    box.faults.change(script=["drop_before", *["drop_after"] * 8], list_lag=60.0)
     finished = _run(requests_frame(1), network, resend_absent=True)
     assert _counts(finished) == {"unknown": 1}
     assert len(_issued(box)) == 1
@@ -626,12 +626,12 @@ def test_one_consent_buys_one_number(box: Any, network: Any, requests_frame: Req
 @pytest.mark.parametrize("refused", ["429", "500_before"])
 def test_doubt_outlives_a_refusal_for_now(box: Any, network: Any, requests_frame: Requests, refused: str) -> None:
     """A row that was not found, and whose second request was only put off, is still looked for before a third."""
-    box.faults.update(script=["drop_after"], list_lag=60.0)
+    box.faults.change(script=["drop_after"], list_lag=60.0)
     first = _run(requests_frame(1), network)
-    box.faults.update(script=[refused] * 30)
+    box.faults.change(script=[refused] * 30)
     again = _resume(network, first.results.run.run, resend_absent=True)
     assert _counts(again) == {"unknown": 1}
-    box.faults.update(script=[], list_lag=0.0)
+    box.faults.change(script=[], list_lag=0.0)
     assert _counts(_resume(network, first.results.run.run, resend_absent=True)) == {"created": 1}
     assert len(_issued(box)) == 1
 

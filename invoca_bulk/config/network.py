@@ -1,0 +1,169 @@
+"""The network that a run works on, and where its platform is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Protocol, runtime_checkable
+from urllib.parse import urlsplit
+
+from invoca_bulk.config.secrets import Token, obtain_token, wrap_token
+from invoca_bulk.config.settings import SETTINGS, setting_from_environment
+from invoca_bulk.errors import ConfigError
+from invoca_bulk.schema import API_VERSIONS, DEFAULT_API_VERSION
+
+
+@dataclass(frozen=True, kw_only=True, init=False)
+class Network:
+    """The network that a run works on.
+
+    Args:
+        network_id: the id of your network. None: taken from `INVOCA_NETWORK_ID`.
+        token: the access token. None: taken from `INVOCA_API_TOKEN`, or asked for without showing what you type.
+        base_url: `https://…`; `http://` on this machine only. None: taken from `INVOCA_BASE_URL`, or
+            `https://invoca.net`.
+        api_version: one of `API_VERSIONS`. None: taken from `INVOCA_API_VERSION`, or 2022-08-01.
+        rehearsal: whether this is a sandbox, where nothing costs money and nothing needs to be confirmed.
+
+    Raises:
+        ConfigError: one of them is missing or cannot be used.
+
+    Example:
+        >>> network = Network(network_id="1234", token="a-token")
+        >>> network.base_url
+        'https://invoca.net'
+    """
+
+    network_id: str = ""  # has a default so that a traceback can show an object that `__init__` refused
+    token: Token | str | None = field(default=None, repr=False)
+    base_url: str = SETTINGS["base_url"].default
+    api_version: str = DEFAULT_API_VERSION
+    rehearsal: bool = False
+
+    def __init__(
+        self,
+        *,
+        network_id: str | None = None,
+        token: Token | str | None = None,
+        base_url: str | None = None,
+        api_version: str | None = None,
+        rehearsal: bool = False,
+    ) -> None:
+        # Written by hand: a generated __init__ keeps the token in a variable, which a traceback may show.
+        secret = None if token is None else wrap_token(token)
+        del token
+        if isinstance(secret, ConfigError):
+            raise secret
+        values = {
+            "network_id": _validate_network_id(_given_or_set("network_id", network_id)),
+            "base_url": _validate_base_url(_given_or_set("base_url", base_url)),
+            "api_version": _validate_version(_given_or_set("api_version", api_version)),
+            "rehearsal": rehearsal,
+            "token": secret or obtain_token(),  # last, so that nobody types a token in vain
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def is_test_network(self) -> bool:
+        """Whether its numbers are made up: a sandbox, or a platform on this machine."""
+        return self.rehearsal or is_loopback(urlsplit(self.base_url).hostname or "")
+
+    @property
+    def secret(self) -> Token:
+        """The token in its wrapper."""
+        assert isinstance(self.token, Token)  # noqa: S101  tells mypy what __init__ did
+        return self.token
+
+
+@runtime_checkable
+class SandboxLike(Protocol):
+    """What a run can be aimed at instead of a `Network`: a sandbox that is serving."""
+
+    base_url: str
+    network_id: str
+    token: str
+
+
+def resolve_network(target: Network | SandboxLike, *, api_version: str = DEFAULT_API_VERSION) -> Network:
+    """The network that a run is aimed at. A sandbox speaks every API version, and runs on it are rehearsals.
+
+    Raises:
+        ConfigError: the target is neither, or is a sandbox that has not been started.
+    """
+    if isinstance(target, Network):
+        return target
+    if not isinstance(target, SandboxLike):
+        msg = f"The network is {_describe(target)}. Pass ib.Network(network_id=…) or a sandbox."
+        raise ConfigError(msg)
+    if not target.base_url:
+        raise ConfigError("The sandbox has not been started. Start it: with ib.sandbox() as network: …")
+    return Network(
+        base_url=target.base_url,
+        network_id=target.network_id,
+        token=target.token,
+        api_version=api_version,
+        rehearsal=True,
+    )
+
+
+def _describe(value: object) -> str:
+    if value is None:
+        return "None"
+    return f"a {type(value).__name__}, not a network"
+
+
+def _given_or_set(name: str, value: str | None) -> str:
+    """An argument, or else the setting's environment variable or default."""
+    if value is None and (value := setting_from_environment(name)) is None:
+        variable = SETTINGS[name].env_variable
+        raise ConfigError(f"The {name.replace('_', ' ')} is missing. Pass {name}=… or set {variable}.")
+    return str(value)
+
+
+def _validate_version(text: str) -> str:
+    if text not in API_VERSIONS:
+        msg = f"Unknown API version {text!r}. Choose one of {', '.join(API_VERSIONS)}."
+        raise ConfigError(msg)
+    return text
+
+
+def _validate_network_id(text: str) -> str:
+    if not (text.isascii() and text.strip().isalnum()):
+        msg = f"The network id {text!r} must consist of letters and digits. Invoca's support or your administrator "
+        raise ConfigError(msg + "knows it.")
+    return text.strip()
+
+
+#: A host name in ASCII or an address; no password, no backslash, no letter that only looks like another one.
+_HOST_PATTERN = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]*)?", re.IGNORECASE)
+
+
+def _validate_base_url(text: str) -> str:
+    try:
+        parts = urlsplit(text.strip().rstrip("/"))
+        extras = parts.path or parts.query or parts.fragment
+        is_plain = bool(_HOST_PATTERN.fullmatch(parts.netloc) and parts.hostname and not extras and parts.port != 0)
+    except ValueError:
+        is_plain = False
+    if not is_plain:
+        msg = "The base URL must have the form https://host or https://host:port, with nothing after it."
+        raise ConfigError(msg)
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+        msg = f"The base URL must start with https:// (http:// would show the token on the way to {parts.hostname})."
+        raise ConfigError(msg)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    default_port = {"https": 443, "http": 80}[parts.scheme]
+    # One spelling for each platform: journals and their locks are named after it.
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port not in {None, default_port} else "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

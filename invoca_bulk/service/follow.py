@@ -1,0 +1,63 @@
+"""Runs that workers execute: hand them over, follow them, and collect their results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from invoca_bulk import journal
+from invoca_bulk.errors import RunAborted
+from invoca_bulk.journal import RunState
+from invoca_bulk.reports.results import Results
+from invoca_bulk.service.execute import notify
+from invoca_bulk.service.run_result import RunResult, save_results
+from invoca_bulk.workers import client
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from invoca_bulk.config.network import Network
+    from invoca_bulk.config.options import Options
+    from invoca_bulk.service.execute import ReadyRun
+    from invoca_bulk.workers.tasks import QueuedRun
+
+
+def enqueue_and_follow(queued_run: QueuedRun, ready_run: ReadyRun, options: Options) -> RunResult:
+    """Give a recorded run to the workers, follow it unless detached, and collect its results."""
+    enqueue_and_wait(queued_run, ready_run.network, options)
+    return collect_result(
+        queued_run.run,
+        ready_run.network,
+        options,
+        output_path=ready_run.output_path,
+        input_paths=ready_run.input_paths,
+        ignored_input=ready_run.ignored_input,
+    )
+
+
+def enqueue_and_wait(queued_run: QueuedRun, network: Network, options: Options) -> None:
+    """Give a recorded run to the workers, once however often it is given, and follow it unless detached."""
+    client.enqueue_run(network, options, queued_run)
+    if not options.detach:
+        client.follow_run(network, options, queued_run.run, lambda sentence: notify(options, sentence))
+
+
+def collect_result(  # noqa: PLR0913  keyword-only
+    run_id: str,
+    network: Network,
+    options: Options,
+    *,
+    output_path: Path | None,
+    input_paths: Sequence[Path] = (),
+    ignored_input: tuple[str, ...] = (),
+) -> RunResult:
+    """What workers have done of a run so far, or what it came to; the results file is written when it has ended."""
+    record, rows = journal.find_results(journal.location_for(network, options.journal), run_id)
+    run_result = RunResult(
+        results=Results(run=record, rows=rows),
+        error=RunAborted(record.note) if record.state is RunState.ABORTED else None,
+        ignored_input=ignored_input,
+        is_resumable=record.state in {RunState.INTERRUPTED, RunState.ABORTED},
+        is_detached=options.detach,
+    )
+    return run_result if run_result.is_running else save_results(run_result, output_path, input_paths)

@@ -1,0 +1,98 @@
+"""What a run came to, and its results file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from invoca_bulk import journal
+from invoca_bulk.config.journal_location import resolve_journal_location
+from invoca_bulk.errors import OutputError
+from invoca_bulk.journal import RunState
+from invoca_bulk.reports.results import Results
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from invoca_bulk.config.journal_location import JournalLocation
+    from invoca_bulk.errors import InvocaBulkError
+
+#: What a process exits with when its run did not finish.
+_EXIT_CODE_BY_STATE = {RunState.ABORTED: 3, RunState.INTERRUPTED: 4, RunState.RUNNING: 4}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What a run came to.
+
+    Attributes:
+        results: the outcome of each row.
+        error: why the run was aborted; None: it was not.
+        output_path: the results file; None: none was asked for, or none could be written (see `write_error`).
+        requested_path: where the results file was asked for; another path than `output_path` if that failed.
+        write_error: why the results file was not written; None: it was, or none was asked for.
+        is_resumable: whether resuming the run would do something.
+        is_rehearsal: whether it ran on a sandbox, whose journal ends with this process.
+        is_detached: whether workers execute it and nobody follows.
+        ignored_input: lines of text about what was not sent, such as unknown columns.
+    """
+
+    results: Results
+    error: InvocaBulkError | None
+    ignored_input: tuple[str, ...] = ()
+    output_path: Path | None = None
+    requested_path: Path | None = None
+    write_error: OutputError | None = None
+    is_resumable: bool = False
+    is_rehearsal: bool = False
+    is_detached: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, or left to workers; 1 some rows not done; 3 aborted; 4 interrupted, or no longer followed."""
+        if self.is_running and self.is_detached:
+            return 0
+        if code := _EXIT_CODE_BY_STATE.get(self.results.run.state):
+            return code
+        return 0 if self.results.all_done and not self.write_error else 1
+
+    @property
+    def is_running(self) -> bool:
+        """Whether workers are still executing it."""
+        return self.results.run.state is RunState.RUNNING
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user has to know in addition to the totals."""
+        notes = [str(error) for error in (self.error, self.write_error) if error]
+        if self.output_path != self.requested_path:
+            notes.append(f"{self.requested_path} could not be written; the results are in another file.")
+        return notes
+
+
+def load_results(run_id: str, location: str | JournalLocation | None) -> Results:
+    """The results of any run as they are now, even while another process executes it.
+
+    Raises:
+        ConfigError: no journal there knows the run.
+    """
+    record, rows = journal.find_results(resolve_journal_location(location), run_id)
+    return Results(run=record, rows=rows)
+
+
+def save_results(run_result: RunResult, requested_path: Path | None, input_paths: Sequence[Path]) -> RunResult:
+    """Write the results file, if one is wanted.
+
+    Args:
+        run_result: what the run came to.
+        requested_path: where to write; None: nowhere.
+        input_paths: files that must not be overwritten.
+    """
+    if requested_path is None:
+        return run_result
+    try:
+        output_path = run_result.results.save(requested_path, protected_paths=input_paths)
+    except OutputError as error:
+        return replace(run_result, write_error=error)
+    return replace(run_result, output_path=output_path, requested_path=requested_path)
