@@ -1,0 +1,32 @@
+"""Remedies as commands and flags: how the command line tells a person what to do."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+
+from invoca_bulk.cli import common
+
+if TYPE_CHECKING:
+    from invoca_bulk.wording import Remedy
+
+#: Options that have a short flag.
+_SHORT_FLAGS = {"output": "-o"}
+
+
+def command_words(remedy: Remedy) -> str:
+    """A remedy as a command to type, or as flags to add to the command that was typed."""
+    flags = [_to_flag(option) for option in remedy.options]
+    if remedy.action == "option":
+        return " ".join(flags)
+    journal = common.passed_flags(only=["journal"]) if click.get_current_context(silent=True) else []
+    return " ".join([common.format_command([remedy.action, *filter(None, [remedy.run]), *journal]), *flags])
+
+
+def _to_flag(option: str) -> str:
+    """`skip_invalid` -> `--skip-invalid`; `nested=merge` -> `--nested merge`; `sheet=…` -> `--sheet`."""
+    name, _, value = option.partition("=")
+    flag = _SHORT_FLAGS.get(name) or f"--{name.replace('_', '-')}"
+    return flag if value in {"", "…"} else f"{flag} {shlex.quote(value)}"
