@@ -100,7 +100,7 @@ class ValidatedColumn:
 
     def cell_text(self, position: int | np.integer) -> str:
         """The text of a row's cell."""
-        return self.texts[self.codes[position]]
+        return self.texts[int(self.codes[position])]
 
     def cell_has_error(self, position: int | np.integer) -> bool:
         """Whether a row's cell has an error."""

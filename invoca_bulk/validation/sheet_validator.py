@@ -139,11 +139,9 @@ class SheetValidator:
         name = names[matches[0]] if matches else ""
         column = self.resource.column_for(name) if name else None
         is_missing = column is not None and column.path not in known_columns
-        known = name if name in self.resource.by_path or is_missing else ""
-        problem = Problem(
-            code="column_misspelt" if known else "column_unknown", details={"value": header, "known": known}
-        )
-        self._add_issue(-1, header, header, problem)
+        suggestion = name if name in self.resource.by_path or is_missing else ""
+        code = "column_misspelt" if suggestion else "column_unknown"
+        self._add_issue(-1, header, header, Problem(code=code, details={"value": header, "known": suggestion}))
 
     def _require_columns(self) -> None:
         for field in self.resource.fields:

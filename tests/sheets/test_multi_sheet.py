@@ -82,7 +82,7 @@ WORKBOOKS: dict[str, Any] = {
         _TWO,
         [],
     ),
-    "our own sheets": ({**TWO, **dict.fromkeys(("issues", "Summary", "lists", "instructions"), NUMBERS)}, _TWO, []),
+    "generated sheets": ({**TWO, **dict.fromkeys(("issues", "Summary", "lists", "instructions"), NUMBERS)}, _TWO, []),
     "notes": ({**TWO, "Notes": [["description"], ["x"]], "Plan": [["soon"]], "Empty": []}, _TWO, []),
     "another sheet that fits": ({**TWO, "May": NUMBERS, "June": NUMBERS}, _TWO, ["May", "June"]),
     "another sheet that fits, empty": ({**TWO, "May": NUMBERS[:1]}, _TWO, []),
@@ -96,7 +96,7 @@ WORKBOOKS: dict[str, Any] = {
     ),
     "promo numbers for each site, alone": ({"Sites": NUMBERS}, [("promo_numbers", "", 1)], []),
     "a flat sheet, alone": ({"users": FLAT}, [("advertisers", "", 1)], []),
-    "a flat sheet beside the advertisers": ({**TWO, "users": FLAT}, _TWO, []),
+    "a flat sheet and the advertisers": ({**TWO, "users": FLAT}, _TWO, []),
 }
 
 
