@@ -451,7 +451,7 @@ def test_issue(issue_case: Case) -> None:
 
 @pytest.mark.parametrize("issue_case", CASES)
 def test_sentences(issue_case: Case) -> None:
-    """All placeholders of a message are filled, whatever the cells hold, and the message ends with a period or an ellipsis."""
+    """All placeholders of a message are filled, whatever the cells hold; it ends with a period or an ellipsis."""
     for message, fix in (
         check(issue_case.source, version=issue_case.version, resource=issue_case.resource)
         .issues[["message", "fix"]]
