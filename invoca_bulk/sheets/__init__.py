@@ -1,8 +1,9 @@
 """Reading spreadsheets and DataFrames: the first stage.
 
-`loading` is the door. `sources` gets the bytes; `delimited` reads CSV and TSV; `containers`, `excel`, `xlsx_scan` and
-`apart` read workbooks; `headers` finds the header row, the resource and the worksheet, `several` those that are read
-together; `cells` and `table` turn cells into text; `frames` takes DataFrames, and carries what was found through them.
+`loader` is the entry point. `sources` gets the bytes; `csv_reader` reads CSV and TSV; `file_formats`,
+`workbook_reader`, `xlsx_scanner` and `subprocess_reader` read workbooks; `header_detection` finds the header row, the
+resource and the worksheet, `multi_sheet` the worksheets that are read together; `cell_text` and `sheet_builder` turn
+cells into text; `dataframes` converts DataFrames to sheets and back, and passes read issues through their attrs.
 """
 
 from __future__ import annotations

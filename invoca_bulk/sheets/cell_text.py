@@ -13,44 +13,43 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-#: A spreadsheet keeps 15 digits of a number; from here on the last ones may have been replaced by zeros.
+#: A spreadsheet keeps 15 digits of a number; from here on it may have replaced the last ones by zeros.
 FIRST_LOSSY_NUMBER = 10**15
 _EXACT_DIGITS = 15
-#: No number of more digits is written out: Python refuses one of 4,300, and `1E+999999999` would fill the memory.
+#: Longer numbers are rejected: Python refuses to write 4,300 digits, and `1E+999999999` would fill the memory.
 _MAX_DIGITS = 1_000
 _INTEGER_LIMIT = 10**_MAX_DIGITS
 
 
 class NoTextFormError(TypeError):
-    """A value that has no text form; the message names it, as part of a sentence. Never leaves this package."""
+    """A value has no text form; the message names it, as part of a sentence. Never raised outside this package."""
 
 
 def convert_to_texts(values: Sequence[object]) -> tuple[list[str], dict[int, str]]:
-    """The text of each cell of a column, and the issue code of those that the spreadsheet program spoilt, by position.
+    """The text of each cell of a column, and position to issue code of the cells that the spreadsheet program damaged.
 
-    The work is done once for each type that occurs, since most columns are all text already; a list of texts is given
-    back itself.
+    Formatters are looked up once per type. A list that holds only texts is returned itself.
 
     Raises:
-        NoTextFormError: a value's type is not in the table, or the value cannot be written out.
+        NoTextFormError: a value's type is not in the table, or the value cannot be written as text.
     """
     types = set(map(type, values))
     if types <= {str}:
         return values if isinstance(values, list) else list(values), {}  # type: ignore[arg-type]  # all are str
-    write = {one: _lookup_by_type(_FORMATTERS, one) or _raise_no_text_form for one in types}
-    check = {one: check for one in types if (check := _lookup_by_type(_DAMAGE_CHECKS, one))}
-    return [write[type(value)](value) for value in values], _find_damaged_cells(check, values)
+    formatters = {cell_type: _lookup_by_type(_FORMATTERS, cell_type) or _raise_no_text_form for cell_type in types}
+    checks = {cell_type: check for cell_type in types if (check := _lookup_by_type(_DAMAGE_CHECKS, cell_type))}
+    return [formatters[type(value)](value) for value in values], _find_damaged_cells(checks, values)
 
 
 def _find_damaged_cells(checks: Mapping[type, Callable[[Any], str | None]], values: Sequence[object]) -> dict[int, str]:
     if not checks:
         return {}
-    found = ((at, checks[type(value)](value)) for at, value in enumerate(values) if type(value) in checks)
-    return {at: code for at, code in found if code}
+    codes = ((position, checks[type(value)](value)) for position, value in enumerate(values) if type(value) in checks)
+    return {position: code for position, code in codes if code}
 
 
 def _lookup_by_type(table: Mapping[type, Callable[[Any], Any]], value_type: type) -> Callable[[Any], Any] | None:
-    """The entry of the nearest base class: a `numpy.float64` is a float, an enum of texts a text."""
+    """The entry of the nearest base class: a `numpy.float64` is a float, a `StrEnum` a text."""
     return next((table[base] for base in value_type.__mro__ if base in table), None)
 
 
@@ -69,7 +68,7 @@ def _format_int(value: int) -> str:
 
 def _format_float(value: float) -> str:
     """`8051234567.0` as `8051234567`, and 15 digits of a fraction, as the spreadsheet shows it."""
-    if value != value:  # noqa: PLR0124  the test for NaN: a blank cell of a column of numbers
+    if value != value:  # noqa: PLR0124  NaN: a blank cell in a column of numbers
         return ""
     return str(int(value)) if value.is_integer() else format(value, ".15g")
 
@@ -77,7 +76,7 @@ def _format_float(value: float) -> str:
 def _format_decimal(value: decimal.Decimal) -> str:
     if value.is_nan():
         return ""
-    if value and abs(value.adjusted()) >= _MAX_DIGITS:  # before anything writes it out
+    if value and abs(value.adjusted()) >= _MAX_DIGITS:  # before `int` or `format` writes it
         raise NoTextFormError(f"a number of more than {_MAX_DIGITS:,} digits")
     return str(int(value)) if value.is_finite() and value == int(value) else format(value, "f")
 
@@ -89,7 +88,7 @@ def _format_datetime(value: dt.datetime) -> str:
 
 
 def _format_time(value: dt.time) -> str:
-    """The nearest second: a spreadsheet's time is a fraction of a day, and 17:45 may arrive as 17:44:59.999999."""
+    """Rounded to seconds: a spreadsheet stores a time as a fraction of a day, so 17:45 may read as 17:44:59.999999."""
     seconds = (value.hour * 60 + value.minute) * 60 + value.second + round(value.microsecond / 1e6)
     return _format_clock(seconds)
 
@@ -114,7 +113,7 @@ def _format_list(value: Sequence[object]) -> str:
         return json.dumps(list(value), ensure_ascii=False, default=_numpy_to_plain)
     except NoTextFormError:
         raise
-    except (RecursionError, TypeError, ValueError):  # it contains itself, or something that JSON cannot hold
+    except (RecursionError, TypeError, ValueError):  # it contains itself, or something that is not JSON
         raise NoTextFormError("a list that cannot be written as JSON") from None
 
 
@@ -130,7 +129,7 @@ _FORMATTERS: Mapping[type, Callable[[Any], str]] = {
     bool: lambda value: "TRUE" if value else "FALSE",
     np.bool_: lambda value: "TRUE" if value else "FALSE",
     int: _format_int,
-    np.timedelta64: _raise_no_text_form,  # numpy calls it an integer
+    np.timedelta64: _raise_no_text_form,  # a subclass of np.integer
     np.integer: lambda value: str(int(value)),
     float: _format_float,
     np.floating: lambda value: _format_float(float(value)),
@@ -148,18 +147,18 @@ _FORMATTERS: Mapping[type, Callable[[Any], str]] = {
 }
 
 
-# What the spreadsheet program did to a value
+# Values that the spreadsheet program damaged
 
 
 def _check_float_digits(value: float) -> str | None:
-    """A float of this size cannot tell whether its last digits are the ones that were typed."""
+    """From this size on, a float may have lost the digits that were typed."""
     return "cell_digits_lost" if abs(value) >= FIRST_LOSSY_NUMBER and value.is_integer() else None
 
 
 def _check_int_digits(value: int) -> str | None:
-    """An int is exact, so its digits were lost only if there are zeros in their place."""
-    lost = abs(value) >= FIRST_LOSSY_NUMBER and not str(abs(value))[_EXACT_DIGITS:].strip("0")
-    return "cell_digits_lost" if lost else None
+    """An int is exact, so digits were lost only if there are zeros in their place."""
+    is_lossy = abs(value) >= FIRST_LOSSY_NUMBER and not str(abs(value))[_EXACT_DIGITS:].strip("0")
+    return "cell_digits_lost" if is_lossy else None
 
 
 def _check_decimal_digits(value: decimal.Decimal) -> str | None:

@@ -1,4 +1,4 @@
-"""CSV and TSV: encoding, delimiter, line ends and quotes, whatever program wrote them."""
+"""CSV and TSV from any program: encoding, delimiter, line ends and quotes."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ if TYPE_CHECKING:
     from invoca_bulk.schema import Resource
 
 DELIMITERS = (",", ";", "\t", "|")
-#: The header is searched in so many characters.
+#: How much of the file is searched for the header.
 _HEADER_SAMPLE_CHARACTERS = 1 << 20
 _BOM_ENCODINGS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-#: What a file starts with that only pretends to be a spreadsheet.
+#: How web pages and XML documents start that are named like a spreadsheet.
 _MARKUP_START = re.compile(r"\s*(?:<(?:!doctype|!--|\?xml|[a-z]+[\s>/:])|mime-version:)", re.IGNORECASE)
 _BINARY_SIGNATURES = (b"%PDF", b"{\\rtf")
-#: Excel's own first line that names the delimiter; it is no row.
+#: A first line by which Excel names the delimiter; not a row.
 _SEP_LINE = re.compile(r'"?sep=(.)"?(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
-#: A line after the last one: whatever has swallowed it is an open quote. NUL cannot stand in the text (see `decode`).
+#: Appended as a last line: if it is not a row afterwards, a quote is still open. The text has no NUL (see `read_grid`).
 _END_SENTINEL = "\0"
-#: Whether any text of a file can carry the guard against formulas that this package's own CSV files have.
+#: Matches where a file may hold escaped formulas, as in this package's own CSV files.
 _ESCAPED_FORMULA = re.compile(r"'[=+\-@\t\r]")
-#: So many texts are looked for among the next ones.
+#: How many distinct texts are remembered.
 _MAX_INTERNED_TEXTS = 100_000
 _FIELD_SIZE_LIMIT = 2**31 - 1
 _field_size_lock = threading.Lock()
 
 
 def read_grid(content: bytes | str, candidates: Sequence[Resource]) -> Grid:
-    """The records of a CSV or TSV file; their numbers are the rows that a spreadsheet program shows.
+    """The records of a CSV or TSV file, numbered as a spreadsheet program shows them.
 
     Raises:
-        UnreadableSheetError: it is no text, or no table.
+        UnreadableSheetError: the content is not text, or not a table.
     """
     text = content.removeprefix("\ufeff") if isinstance(content, str) else decode(content)
     if "\0" in text:
         raise _not_a_spreadsheet_error()
     if _MARKUP_START.match(text):
         raise UnreadableSheetError(
-            "The file is a web page or an XML document, not a spreadsheet, whatever its name says. "
+            "The file is a web page or an XML document, not a spreadsheet, despite its name. "
             "Open it in Excel and save it as an Excel workbook (.xlsx)."
         )
     if sep := _SEP_LINE.match(text):
@@ -66,7 +66,7 @@ def decode(data: bytes) -> str:
     """The text of a file: by its byte order mark, else UTF-16 by its zero bytes, else UTF-8, else Windows-1252.
 
     Raises:
-        UnreadableSheetError: it is none of these.
+        UnreadableSheetError: the encoding is none of these.
     """
     if data.startswith(_BINARY_SIGNATURES):
         raise _not_a_spreadsheet_error()
@@ -74,7 +74,7 @@ def decode(data: bytes) -> str:
         with contextlib.suppress(UnicodeDecodeError):
             return data.decode(encoding)
     raise UnreadableSheetError(
-        "The text of the file is in an unknown encoding. Save it in Excel as 'CSV UTF-8' or as a workbook (.xlsx)."
+        "The file has an unknown text encoding. Save it in Excel as 'CSV UTF-8' or as a workbook (.xlsx)."
     )
 
 
@@ -103,19 +103,21 @@ def _not_a_spreadsheet_error() -> UnreadableSheetError:
 
 
 def _detect_delimiter(sample: str, candidates: Sequence[Resource]) -> str:
-    """The delimiter under which the header has most known columns, then most cells."""
-    return max(DELIMITERS, key=lambda one: _score_delimiter(sample, one, candidates))
+    """The delimiter with which the header has the most known columns, then the most cells."""
+    return max(DELIMITERS, key=lambda delimiter: _score_delimiter(sample, delimiter, candidates))
 
 
 def _score_delimiter(sample: str, delimiter: str, candidates: Sequence[Resource]) -> tuple[int, int]:
     with _unlimited_field_size():
-        best = header_detection.find_header_row(_record_reader(io.StringIO(sample, newline=""), delimiter), candidates)
-    return (best.known_count, len(best.titles)) if best else (0, 0)
+        header = header_detection.find_header_row(
+            csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter), candidates
+        )
+    return (header.known_count, len(header.titles)) if header else (0, 0)
 
 
 def _parse_records(text: str, delimiter: str) -> Grid:
     with _unlimited_field_size():
-        rows = list(_intern_texts(_record_reader(chain(_iter_lines(text), [_END_SENTINEL]), delimiter)))
+        rows = list(_intern_texts(csv.reader(chain(_iter_lines(text), [_END_SENTINEL]), delimiter=delimiter)))
     problems = {}
     if rows[-1] == [_END_SENTINEL]:
         rows.pop()
@@ -128,36 +130,32 @@ def _parse_records(text: str, delimiter: str) -> Grid:
 
 
 def _iter_lines(text: str) -> Iterable[str]:
-    """The lines of a text with their ends, whichever these are; a StringIO would need four bytes a character."""
+    """The lines of a text with their original ends; a StringIO would need four bytes a character."""
     data = io.BytesIO(text.encode("utf-8", "surrogatepass"))
     return io.TextIOWrapper(data, "utf-8", "surrogatepass", newline="")
 
 
 def _intern_texts(rows: Iterable[list[str]]) -> Iterator[list[str]]:
-    """The rows, equal texts being one: it halves the memory, and what is alike is compared at once ever after.
+    """The rows, with equal texts as one object: this halves the memory and makes later comparisons fast.
 
-    Now and then all are forgotten: texts that come once would else make the search for the others slow.
+    The memory of texts is cleared when it is full: many texts that occur once would slow the lookups.
     """
-    first: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for row in rows:
-        yield list(map(first.setdefault, row, row))
-        if len(first) > _MAX_INTERNED_TEXTS:
-            first.clear()
-
-
-def _record_reader(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
-    return csv.reader(lines, delimiter=delimiter)
+        yield list(map(texts.setdefault, row, row))
+        if len(texts) > _MAX_INTERNED_TEXTS:
+            texts.clear()
 
 
 @contextlib.contextmanager
 def _unlimited_field_size() -> Iterator[None]:
-    """Let cells of any length through: `table` reports those that are too long, csv would end with an exception.
+    """Allow cells of any length: `sheet_builder` reports cells that are too long, csv would raise.
 
-    csv's limit is one for the whole process, so it is put back, and one file is read at a time.
+    csv's limit is process-wide, so it is restored, and one file is read at a time.
     """
     with _field_size_lock:
-        before = csv.field_size_limit(_FIELD_SIZE_LIMIT)
+        old_limit = csv.field_size_limit(_FIELD_SIZE_LIMIT)
         try:
             yield
         finally:
-            csv.field_size_limit(before)
+            csv.field_size_limit(old_limit)

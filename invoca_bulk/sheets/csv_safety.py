@@ -1,15 +1,15 @@
-"""The guard against formulas in CSV cells, and its exact inverse.
+"""Escaping of formulas in CSV cells, and its exact inverse.
 
 A spreadsheet program runs a CSV cell that starts with `=`, `+`, `-`, `@`, a tab or a carriage return as a formula. The
-writer puts an apostrophe in front of such a text, the reader takes it off again.
+writer puts an apostrophe in front of such a text, the reader removes it.
 
-The rule, with `'*` standing for any number of apostrophes, none included:
-- written: a text that starts with `'*` and then one of the six gets one `'` in front, except a `+` with nothing but
-  digits behind it (a phone number), which no program can take for anything but a number;
-- read: a text that starts with one `'` or more and then one of the six loses one `'`; all other texts stay.
+The rule, where `'*` is zero or more apostrophes:
+- written: a text that starts with `'*` and one of the six characters gets one `'` in front, except a `+` followed by
+  digits only (a phone number), which every program reads as a number;
+- read: a text that starts with one or more `'` and one of the six characters loses one `'`; all others are unchanged.
 
-So a text that has apostrophes of its own gets one more and loses one, `'tis` and `+18055550100` are never touched, and
-`unescape_formula(safe_csv_text(text)) == text` for every text.
+So `'=1` is written as `''=1` and read back as `'=1`, `'tis` and `+18055550100` are never changed, and
+`unescape_formula(escape_formula(text)) == text` for every text.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _PHONE_NUMBER = re.compile(r"\+[0-9]+")
 
 
 def escape_formula(text: str) -> str:
-    """The text as it can stand in a CSV cell without being run as a formula."""
+    """The text, escaped so that no spreadsheet program runs it as a formula."""
     if _FORMULA_START.match(text) and not _PHONE_NUMBER.fullmatch(text):
         return f"'{text}"
     return text
 
 
 def unescape_formula(text: str) -> str:
-    """The text of a CSV cell without the guard: the inverse of `escape_formula`."""
+    """The inverse of `escape_formula`."""
     return text[1:] if _ESCAPED_FORMULA.match(text) else text

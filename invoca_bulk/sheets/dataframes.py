@@ -1,9 +1,8 @@
-"""DataFrames that an analyst built, and what travels with a frame that was read from a file.
+"""DataFrames to sheets and back; the attrs of a frame keep what was read from a file besides the cells.
 
-`frame.attrs["invoca_bulk"]` holds plain JSON: `source`, `path` and `resource` (or a part of one), which are texts, and
-`read_issues`, a JSON text of lists [row, code, details]. One text, because pandas copies attrs deeply at every step.
-What is wrong with a cell is not there: it stands in the cell's text, and survives whatever becomes of attrs and row
-numbers.
+`frame.attrs["invoca_bulk"]` holds plain JSON: the texts `source`, `path` and `resource` (or subresource), and
+`findings`, a JSON text of lists [row, code, details]. It is one text because pandas copies attrs deeply at every step.
+Problems of a cell are not in the attrs but in the cell's text, so that they survive the loss of attrs and row numbers.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ if TYPE_CHECKING:
     from invoca_bulk.schema import Resource
 
 ATTRS_KEY = "invoca_bulk"
-_FIRST_ROW_NUMBER = 2  # below the header, as pandas' own to_excel places it
+_FIRST_ROW_NUMBER = 2  # below the header, as in pandas' to_excel
 _MAX_ROW_NUMBER = np.iinfo("int64").max
 
 
 @dataclass(frozen=True, kw_only=True)
 class _FrameMetadata:
-    """What an earlier reading left in the attrs; the names are those of `Sheet`; the resource is a name."""
+    """The attrs that `to_frame` wrote; named as in `Sheet`, except that the resource is a name."""
 
     source: str = ""
     path: Path | None = None
@@ -42,59 +41,59 @@ class _FrameMetadata:
 
 
 def to_frame(sheet: Sheet) -> pd.DataFrame:
-    """The frame of a sheet, with all else that was read in its attrs."""
+    """The frame of a sheet; source, resource and read issues are in its attrs."""
     frame = sheet.frame.copy(deep=False)
-    findings = [[one.row, one.problem.code, dict(one.problem.details)] for one in sheet.read_issues]
+    read_issues = [[issue.row, issue.problem.code, dict(issue.problem.details)] for issue in sheet.read_issues]
     frame.attrs[ATTRS_KEY] = {
         "source": sheet.source,
         "path": str(sheet.path or ""),
         "resource": sheet.resource.name,
-        "findings": json.dumps(findings),
+        "findings": json.dumps(read_issues),
     }
     return frame
 
 
 def to_sheet(frame: pd.DataFrame, candidates: Sequence[Resource]) -> Sheet:
-    """A DataFrame as a sheet; what an earlier reading found is taken back from its attrs.
+    """A DataFrame as a sheet, with source, resource and read issues from its attrs.
 
     Args:
         frame: the rows.
-        candidates: the resources that they can be about; what an earlier reading found them to be decides, if it is one
-            of these or a part of one.
+        candidates: the resources that they can be about; the attrs decide if they name one of these or a subresource of
+            one.
 
     Raises:
         UnreadableSheetError: row numbers or titles cannot be used, or a value cannot be turned into text.
     """
-    carried = _parse_metadata(frame.attrs.get(ATTRS_KEY))
+    metadata = _parse_metadata(frame.attrs.get(ATTRS_KEY))
     titles = _column_titles(frame)
-    numbers = _row_numbers(frame.index)
-    known = header_detection.resources_by_name(candidates).get(carried.resource)
-    found = header_detection.detect_resource(titles, (known,) if known else candidates)
-    still = tuple(one for one in carried.read_issues if one.row is None or numbers is not None)
-    places = range(_FIRST_ROW_NUMBER, _FIRST_ROW_NUMBER + len(frame)) if numbers is None else numbers
+    index_numbers = _row_numbers(frame.index)
+    named_resource = header_detection.resources_by_name(candidates).get(metadata.resource)
+    resource = header_detection.detect_resource(titles, (named_resource,) if named_resource else candidates)
+    read_issues = tuple(issue for issue in metadata.read_issues if issue.row is None or index_numbers is not None)
+    row_numbers = range(_FIRST_ROW_NUMBER, _FIRST_ROW_NUMBER + len(frame)) if index_numbers is None else index_numbers
     sheet = Sheet(
-        frame=_relabel_frame(frame, titles, places),
-        resource=found,
-        source=carried.source,
-        path=carried.path,
-        read_issues=still,
-        name=found.name if found.is_subresource else "",
+        frame=_relabel_frame(frame, titles, row_numbers),
+        resource=resource,
+        source=metadata.source,
+        path=metadata.path,
+        read_issues=read_issues,
+        name=resource.name if resource.is_subresource else "",
     )
     if (frame.dtypes == "str").all() and sheet_builder.is_normalized(sheet):
         return sheet
-    columns = [frame.iloc[:, at].tolist() for at in range(len(titles))]
-    rows = sheet_builder.RawTable(titles=titles, columns=columns, row_numbers=places, row_problems={})
-    text, findings = sheet_builder.build_frame(rows, WorksheetScan(), found)
-    return replace(sheet, frame=text, read_issues=(*still, *findings))
+    columns = [frame.iloc[:, position].tolist() for position in range(len(titles))]
+    table = sheet_builder.RawTable(titles=titles, columns=columns, row_numbers=row_numbers, row_problems={})
+    text_frame, new_issues = sheet_builder.build_frame(table, WorksheetScan(), resource)
+    return replace(sheet, frame=text_frame, read_issues=(*read_issues, *new_issues))
 
 
 def _relabel_frame(frame: pd.DataFrame, titles: Sequence[str], numbers: Sequence[int]) -> pd.DataFrame:
-    """The same cells under the titles, with the row numbers; no cell is copied."""
-    placed = frame.copy(deep=False)
-    placed.columns = list(titles)
-    placed.index = pd.Index(np.asarray(numbers, dtype="int64"), name=sheet_builder.ROW_INDEX_NAME)
-    placed.attrs = {}
-    return placed
+    """The same cells with these titles and row numbers; no cell is copied."""
+    relabelled = frame.copy(deep=False)
+    relabelled.columns = list(titles)
+    relabelled.index = pd.Index(np.asarray(numbers, dtype="int64"), name=sheet_builder.ROW_INDEX_NAME)
+    relabelled.attrs = {}
+    return relabelled
 
 
 def _column_titles(frame: pd.DataFrame) -> list[str]:
@@ -104,24 +103,24 @@ def _column_titles(frame: pd.DataFrame) -> list[str]:
 
 
 def _row_numbers(index: pd.Index) -> list[int] | None:
-    """The row numbers of an index `row`; None: rows are numbered by their position.
+    """The row numbers of an index `row`; None: number the rows by position.
 
-    That is also so where numbers are repeated: the rows of a `quantity` share theirs in the results.
+    None also if numbers repeat: in results, the rows that one `quantity` became share a number.
     """
     if index.names != [sheet_builder.ROW_INDEX_NAME]:
         return None
     if not pd.api.types.is_integer_dtype(index.dtype) or index.hasnans or (index > _MAX_ROW_NUMBER).any():
         raise UnreadableSheetError(
-            "The DataFrame's index 'row' holds something else than row numbers. Give it whole numbers."
+            "The DataFrame's index 'row' holds values that are not row numbers. Give it whole numbers."
         )
     return index.tolist() if index.is_unique else None
 
 
-# What travels in attrs
+# Attrs
 
 
 def _parse_metadata(attrs: object) -> _FrameMetadata:
-    """What fits is taken; whatever else somebody put there counts for nothing."""
+    """The metadata in attrs; anything that has another form is ignored."""
     if not isinstance(attrs, dict):
         return _FrameMetadata()
     path = Path(_get_text(attrs, "path"))
@@ -140,13 +139,13 @@ def _get_text(attrs: Mapping[str, object], name: str) -> str:
 
 def _parse_read_issues(text: str) -> tuple[ReadIssue, ...]:
     try:
-        return tuple(_parse_read_issue(*one) for one in json.loads(text))
+        return tuple(_parse_read_issue(*values) for values in json.loads(text))
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError):
         return ()
 
 
 def _parse_read_issue(row: int | None, code: str, details: Mapping[str, object]) -> ReadIssue:
-    """A finding whose sentences can be filled; anything else raises one of several errors."""
+    """A read issue; raises one of several errors if its code is unknown or details are missing."""
     problem = Problem(code=code, details=details)
-    _ = problem.message, problem.fix
+    _ = problem.message, problem.fix  # formatting them checks the details
     return ReadIssue(row=None if row is None else int(row), problem=problem)

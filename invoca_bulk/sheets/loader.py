@@ -1,4 +1,4 @@
-"""The door: a path, a file, bytes or DataFrames -> sheets."""
+"""A path, a file, bytes or DataFrames -> sheets."""
 
 from __future__ import annotations
 
@@ -35,61 +35,61 @@ Source: TypeAlias = sources.FileSource | pd.DataFrame | Mapping[str, pd.DataFram
 def read(
     source: Source, *, sheet: str | None = None, resource: str | None = None
 ) -> pd.DataFrame | dict[str, pd.DataFrame]:
-    """Read a spreadsheet as text, for a look or for work in pandas before it is validated.
+    """Read a spreadsheet as text, to inspect it or edit it in pandas before validation.
 
     Args:
         source: a path, an open file, the bytes of a file (xlsx, xlsm, xlsb, xls, ods, CSV or TSV; the content decides,
             not the extension), a DataFrame, or a dict of DataFrames with the keys below.
         sheet: the worksheet's name; None: all that are named as below, or else the one whose headers fit best.
-        resource: `advertisers` or `promo_numbers`; None: the one that knows more of the headers.
+        resource: `advertisers` or `promo_numbers`; None: the one with more known headers.
 
     Returns:
         One row for each row that is not blank. The index `row` (int64) holds the row numbers of the spreadsheet, the
         columns are the headers as written, every cell is text (blank: ""). A cell that cannot be trusted, such as a
-        date that Excel made of a text, starts with a mark, such as `#DATE! 2026-05-01`, and is an error until other
-        text stands there. `frame.attrs["invoca_bulk"]` tells which file was read, and of blank and hidden rows.
+        date that Excel made of a text, starts with a marker, such as `#DATE! 2026-05-01`, and is an error until you
+        replace the text. `frame.attrs["invoca_bulk"]` holds the file's name, and the counts of blank and hidden rows.
         In xls, xlsb and ods, error cells such as #N/A are read as blank, and hidden rows are not counted.
-        Of a workbook with two or more worksheets named `advertisers`, `sites`, `users` or `promo_numbers` (in any
+        For a workbook with two or more worksheets named `advertisers`, `sites`, `users` or `promo_numbers` (in any
         spelling): a dict of such frames with these keys.
 
     Raises:
-        UnreadableSheetError: it cannot be read; the message says why and what to do.
-        ConfigError: there is no such resource.
+        UnreadableSheetError: the source cannot be read; the message says why and what to do.
+        ConfigError: the resource is unknown.
     """
-    first, *rest = load(source, sheet=sheet, resource=resource)
-    if not rest:
+    first, *others = load(source, sheet=sheet, resource=resource)
+    if not others:
         return dataframes.to_frame(first)
-    return {one.resource.name: dataframes.to_frame(one) for one in (first, *rest)}
+    return {loaded.resource.name: dataframes.to_frame(loaded) for loaded in (first, *others)}
 
 
 def load(source: Source, *, sheet: str | None = None, resource: str | None = None) -> tuple[Sheet, ...]:
-    """Read a spreadsheet, as `read` does, into records for the stages that follow.
+    """Read a spreadsheet, as `read` does, into records for the next stages.
 
     Returns:
-        One sheet or more, in the order of `schema.SHEET_RESOURCES`, no two about the same.
+        One sheet or more, in the order of `schema.SHEET_RESOURCES`, at most one per resource.
 
     Raises:
-        UnreadableSheetError: it cannot be read; the message starts with the file's name.
-        ConfigError: there is no such resource.
+        UnreadableSheetError: the source cannot be read; the message starts with the file's name.
+        ConfigError: the resource is unknown.
     """
-    among = header_detection.candidate_resources(resource)
+    candidates = header_detection.candidate_resources(resource)
     if isinstance(source, pd.DataFrame):
-        return (dataframes.to_sheet(source, among),)
+        return (dataframes.to_sheet(source, candidates),)
     if isinstance(source, Mapping):
-        return tuple(multi_sheet.sheets_from_frames(source, sheet, among))
+        return tuple(multi_sheet.sheets_from_frames(source, sheet, candidates))
     name = sources.get_file_name(source)
     try:
         with gc_paused():
-            found = multi_sheet.sheets_from_grids(_read_grids(sources.read_content(source), sheet, among), among)
+            grids = _read_grids(sources.read_content(source), sheet, candidates)
+            sheets = multi_sheet.sheets_from_grids(grids, candidates)
     except UnreadableSheetError as error:
         raise UnreadableSheetError(f"{name}: {error}" if name else str(error)) from None
-    return tuple(replace(one, source=name, path=sources.get_file_path(source)) for one in found)
+    return tuple(replace(loaded, source=name, path=sources.get_file_path(source)) for loaded in sheets)
 
 
 def _read_grids(content: bytes | str, sheet: str | None, candidates: Sequence[Resource]) -> list[Grid]:
-    found = file_formats.detect_format(content) if isinstance(content, bytes) else None
-    if isinstance(content, bytes) and found:
-        return workbook_reader.read_grids(content, found, sheet)
+    if isinstance(content, bytes) and (file_format := file_formats.detect_format(content)):
+        return workbook_reader.read_grids(content, file_format, sheet)
     if sheet is not None:
         raise UnreadableSheetError("A CSV file has no sheets to choose from. Leave out --sheet (sheet=… in Python).")
     return [csv_reader.read_grid(content, candidates)]
@@ -97,11 +97,11 @@ def _read_grids(content: bytes | str, sheet: str | None, candidates: Sequence[Re
 
 @contextlib.contextmanager
 def gc_paused() -> Iterator[None]:
-    """Keep Python's garbage collector from walking through millions of new lists and texts, half of the time else."""
-    was_on = gc.isenabled()
+    """Pause garbage collection: it would take half of the time, for millions of new lists and texts."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if was_on:
+        if was_enabled:
             gc.enable()

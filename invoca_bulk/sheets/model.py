@@ -1,4 +1,4 @@
-"""The records that the parts of reading hand to each other."""
+"""The records that the modules of this package pass to each other."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadIssue:
-    """What reading found about the sheet, or about a row that it refused; validation turns it into an issue.
+    """A problem with the sheet or with a whole row; validation turns it into an issue.
 
-    What is wrong with a cell is no finding: it stands in the cell's text (`issues.MARKS`).
+    Problems of a cell are not read issues but markers in the cell's text (`issue_catalog.ISSUE_CODE_BY_MARKER`).
 
     Attributes:
-        row: the number of the row in the spreadsheet, a cell of which has the mark `#ROW!`; without that mark the
-            finding counts no more. None: it is about the whole sheet.
-        problem: what is wrong; a code of `issues.CATALOGUE`.
+        row: the number of the row in the spreadsheet, one cell of which has the marker `#ROW!`; without that marker the
+            issue no longer applies. None: it is about the whole sheet.
+        problem: the problem; its code is in `issue_catalog.ISSUE_TYPES`.
     """
 
     row: int | None
@@ -40,13 +40,13 @@ class Sheet:
 
     Attributes:
         frame: text cells; a blank cell is "" and never missing. In a column that can be sent, a cell that cannot be
-            trusted starts with one of `issues.MARKS`. The index `row` (int64) holds the row numbers of the
-            spreadsheet; blank rows are left out. The columns are the headers as written, stripped at the ends.
-        resource: what the rows are about; a part (`users`, `sites`) where the workbook has a sheet of its own for it.
-        name: the worksheet's name (a dict's key), where several are read together or a part alone; else empty.
+            trusted starts with a marker (`issue_catalog.ISSUE_CODE_BY_MARKER`). The index `row` (int64) holds the row
+            numbers of the spreadsheet; blank rows are left out. The columns are the headers, without spaces around.
+        resource: what the rows are about; a subresource (`users`, `sites`) where the workbook has a sheet for it.
+        name: the worksheet's name or the dict's key, if several are read together or a subresource alone; else empty.
         source: the file's name without its folder; empty for a DataFrame or a file object without a name.
-        path: the file, absolute; None where there is none: an analyst's own DataFrame, bytes, a nameless file object.
-        read_issues: what reading found besides what stands in the cells.
+        path: the file, absolute; None for an analyst's own DataFrame, bytes or a file object without a name.
+        read_issues: problems of the sheet and of whole rows.
     """
 
     frame: pd.DataFrame
@@ -60,7 +60,7 @@ class Sheet:
     )
 
     def encode_column(self, header: str) -> tuple[npt.NDArray[np.int64], list[str]]:
-        """A column, found out once: row position to the index of its text (-1: missing), and the distinct texts."""
+        """A column, cached: row position to the index of its text (-1: missing), and the distinct texts."""
         if header not in self._encoded_columns:
             codes, texts = pd.factorize(self.frame[header].to_numpy(dtype=object))
             self._encoded_columns[header] = codes, texts.tolist()
@@ -69,12 +69,12 @@ class Sheet:
 
 @dataclass(frozen=True, kw_only=True)
 class WorksheetScan:
-    """What calamine cannot tell about a worksheet. Rows count from 1, columns from 0.
+    """What calamine does not report about a worksheet. Rows count from 1, columns from 0.
 
     Attributes:
         error_cells: the text of each error cell, such as `#N/A`.
-        uncached_formulas: the formula of each cell whose result is not stored, such as `=A1`; empty where that is not
-            stored either.
+        uncached_formulas: the formula, such as `=A1`, of each cell whose result is not stored; empty if the formula is
+            not stored either.
         hidden_rows: the numbers of the hidden rows.
     """
 
@@ -85,14 +85,14 @@ class WorksheetScan:
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """The cells of one worksheet, or of a CSV file, as the file has them.
+    """The cells of one worksheet or CSV file, as stored.
 
     Attributes:
         name: the worksheet's name; empty for CSV.
-        rows: the cells; the first one is row 1 of the spreadsheet. A blank cell is "". The rows of a worksheet are
-            equally long, those of a CSV file need not be.
-        scan: what was found besides the values.
-        row_problems: what is wrong with a whole row, by its number.
+        rows: the cells; the first item is row 1 of the spreadsheet. A blank cell is "". The rows of a worksheet have
+            equal lengths, those of a CSV file need not.
+        scan: error cells, formulas and hidden rows.
+        row_problems: row number to the problem of the whole row.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Grid:
 
 
 def column_letters(index: int) -> str:
-    """The name that a spreadsheet gives to a column, counted from 0: A, B, …, Z, AA."""
+    """The spreadsheet's name of a column, counted from 0: A, B, …, Z, AA."""
     letters = ""
     index += 1
     while index:
@@ -112,7 +112,7 @@ def column_letters(index: int) -> str:
 
 
 def column_index(letters: str) -> int:
-    """The column that a spreadsheet's letters name, counted from 0."""
+    """The column, counted from 0, that a spreadsheet names with these letters."""
     index = 0
     for letter in letters.upper():
         index = index * 26 + ord(letter) - ord("A") + 1

@@ -1,4 +1,4 @@
-"""Getting the content of whatever was given: a path, bytes or a file object."""
+"""The content of a source: a path, bytes or a file object."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from invoca_bulk.errors import UnreadableSheetError
 
-#: Files are read into memory whole; a sheet of a million rows has about a tenth of this.
+#: Files are read into memory as a whole; a sheet of a million rows has about a tenth of this.
 MAX_FILE_BYTES = 1 << 30
 _CHUNK_BYTES = 1 << 24
-#: What no output takes: bytes of a file name that are no text (Python makes surrogates of them), control characters.
+#: Not writable everywhere: control characters, and surrogates (from bytes of a file name that are not text).
 _UNSAFE_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -22,26 +22,26 @@ class Readable(Protocol):
     """A file object, binary or text."""
 
     def read(self, size: int = -1, /) -> bytes | str:
-        """So much of the content, or all of it; nothing at its end."""
+        """At most `size` bytes or characters, all if it is -1; empty at the end."""
 
 
 FileSource: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable
 
 
 def get_file_name(source: object) -> str:
-    """The file's name without its folder, sound; empty where there is none."""
+    """The file's name without its folder, sanitized; empty if there is none."""
     return sanitize(PurePath(_raw_name(source)).name)
 
 
 def get_file_path(source: object) -> Path | None:
-    """The absolute path of the file that was given, or that a file object was opened from; None where there is none."""
-    text = _raw_name(source)
-    real = isinstance(source, str | os.PathLike) or os.path.isfile(text)  # noqa: PTH113  it never raises
-    return Path(text).absolute() if text and real else None
+    """The absolute path of the given file, or of the file that a file object was opened from; None if there is none."""
+    name = _raw_name(source)
+    is_path = isinstance(source, str | os.PathLike) or os.path.isfile(name)  # noqa: PTH113  it never raises
+    return Path(name).absolute() if name and is_path else None
 
 
 def sanitize(text: str) -> str:
-    """The text with a replacement character for all that some output could not take."""
+    """The text with a replacement character for each character that some output cannot hold."""
     return _UNSAFE_CHARACTERS.sub("\ufffd", text)
 
 
@@ -54,8 +54,8 @@ def read_content(source: object) -> bytes | str:
     """The whole content: bytes, or the text of a text file object.
 
     Raises:
-        UnreadableSheetError: there is no such file, it is no file, too large or not readable, or it is no source at
-            all.
+        UnreadableSheetError: the file does not exist, is not a regular file, is too large or cannot be read, or the
+            source has a wrong type.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
@@ -80,7 +80,7 @@ def _read_path(path: Path) -> bytes | str:
         ) from None
     except PermissionError:
         raise UnreadableSheetError(
-            "The file may not be read. Close it in other programs, or ask its owner for the right to read it."
+            "No permission to read the file. Close it in other programs, or ask its owner for read access."
         ) from None
     except (OSError, ValueError) as error:
         raise UnreadableSheetError(
@@ -89,7 +89,7 @@ def _read_path(path: Path) -> bytes | str:
 
 
 def _require_regular_file(file_stat: os.stat_result) -> None:
-    """A device may have no end, and a pipe makes wait; both could be opened."""
+    """Reading a device may never end, and a pipe may block."""
     if stat.S_ISDIR(file_stat.st_mode):
         raise UnreadableSheetError("This is a folder, not a file. Give the path of a spreadsheet in it.")
     if not stat.S_ISREG(file_stat.st_mode):
@@ -109,22 +109,22 @@ def _read_file_object(file: Readable) -> bytes | str:
 
 
 def _read_limited(file: Readable) -> bytes | str:
-    """The content, a part at a time: no more is read than the limit and one.
+    """The content, read in chunks; at most one byte or character more than the limit is read.
 
     Raises:
-        TypeError: the file object gives neither bytes nor text.
-        UnreadableSheetError: there is more than the limit.
+        TypeError: the file object returns neither bytes nor text.
+        UnreadableSheetError: the content exceeds the limit.
     """
-    parts: list[bytes | str] = []
-    left = MAX_FILE_BYTES + 1
-    while part := file.read(min(left, _CHUNK_BYTES)):
-        parts.append(part)
-        left -= len(part)
-        if left <= 0:
+    chunks: list[bytes | str] = []
+    remaining = MAX_FILE_BYTES + 1
+    while chunk := file.read(min(remaining, _CHUNK_BYTES)):
+        chunks.append(chunk)
+        remaining -= len(chunk)
+        if remaining <= 0:
             raise _file_too_large_error()
-    if not isinstance(part, bytes | str):
-        raise TypeError("it gives neither bytes nor text")
-    return part.join(parts)  # type: ignore[arg-type]  # the last part, which is empty, is of their type
+    if not isinstance(chunk, bytes | str):
+        raise TypeError("it returns neither bytes nor text")
+    return chunk.join(chunks)  # type: ignore[arg-type]  # the last chunk is empty and of the same type
 
 
 def _file_too_large_error() -> UnreadableSheetError:

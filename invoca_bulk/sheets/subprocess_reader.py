@@ -1,8 +1,8 @@
-"""Reading xls, xlsb and ods in a process of its own; run as a script, it imports nothing of this package.
+"""Reading xls, xlsb and ods in a separate process; run as a script, it imports nothing from this package.
 
-calamine ends the whole process on some damaged xls files, and makes a dense table of gigabytes when a single cell lies
-far away. An xlsx is scanned for that beforehand; for these formats a process that may die, with a limit on its memory,
-does it. It takes 0.1 s more.
+calamine crashes its process on some damaged xls files, and makes a dense table of gigabytes if a single cell is far
+away from the others. An xlsx is scanned for that first; these formats are read in a process with a memory limit, which
+may crash. It takes 0.1 s more.
 
 In: the file, on standard input. Out: pickled, `{"sheets": [(name, rows), …]}`, or `{"error": the exception's name}`.
 """
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-#: A dense table of this size fits; more is not asked of a machine that also runs a browser and Excel.
+#: Enough for a dense table of the largest allowed size; a browser and Excel run on the same machine.
 MEMORY_LIMIT_BYTES = 6 << 30
 TIME_LIMIT_SECONDS = 300
 
@@ -25,25 +25,26 @@ def read_worksheets(data: bytes) -> list[tuple[str, list[list[object]]]]:
     """Name and rows of each worksheet.
 
     Raises:
-        ChildProcessError: the file cannot be read; the text is the name of calamine's exception, or empty.
+        ChildProcessError: the file cannot be read; the message is the name of calamine's exception, or empty if the
+            process crashed or timed out.
     """
     command = [sys.executable, "-P", str(Path(__file__))]
     try:
-        done = subprocess.run(command, input=data, capture_output=True, timeout=TIME_LIMIT_SECONDS, check=True)  # noqa: S603  our own file
+        process = subprocess.run(command, input=data, capture_output=True, timeout=TIME_LIMIT_SECONDS, check=True)  # noqa: S603  this file
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
         raise ChildProcessError from None
-    answer = pickle.loads(done.stdout)  # noqa: S301  from our own process
-    if "error" in answer:
-        raise ChildProcessError(answer["error"])
-    return list(answer["sheets"])
+    result = pickle.loads(process.stdout)  # noqa: S301  written by this file
+    if "error" in result:
+        raise ChildProcessError(result["error"])
+    return list(result["sheets"])
 
 
 def _limit_memory() -> None:
     try:
-        import resource  # noqa: PLC0415  there is none on Windows
+        import resource  # noqa: PLC0415  does not exist on Windows
     except ImportError:
         return
-    with contextlib.suppress(OSError, ValueError):  # macOS has no such limit, and a lower one may be set already
+    with contextlib.suppress(OSError, ValueError):  # macOS has no such limit; or a lower limit is set
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
 
 
@@ -53,10 +54,13 @@ def _read_workbook(data: bytes) -> dict[str, Any]:
     import python_calamine  # noqa: PLC0415  in this process only
 
     try:
-        with python_calamine.load_workbook(io.BytesIO(data)) as book:
-            names = [one.name for one in book.sheets_metadata if one.typ == python_calamine.SheetTypeEnum.WorkSheet]
-            return {"sheets": [(name, book.get_sheet_by_name(name).to_python(skip_empty_area=False)) for name in names]}
-    except BaseException as error:  # noqa: BLE001  Rust's panics are no Exception; the other side words them all
+        with python_calamine.load_workbook(io.BytesIO(data)) as workbook:
+            worksheet = python_calamine.SheetTypeEnum.WorkSheet
+            names = [metadata.name for metadata in workbook.sheets_metadata if metadata.typ == worksheet]
+            return {
+                "sheets": [(name, workbook.get_sheet_by_name(name).to_python(skip_empty_area=False)) for name in names]
+            }
+    except BaseException as error:  # noqa: BLE001  Rust's panics are not an Exception; the caller handles all
         return {"error": type(error).__name__}
 
 

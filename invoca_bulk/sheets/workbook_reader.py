@@ -1,8 +1,8 @@
 """Workbooks: xlsx, xlsm, xlsb, xls and ods, through calamine.
 
-What each format can tell: values of all of them; error cells, formulas without a stored result and hidden rows of an
-xlsx and xlsm only (`xlsx_scan`). In xls, xlsb and ods calamine gives an empty text for error cells and for formulas
-without a result, so they are read as blank cells there, and hidden rows are not counted.
+Values are read from all formats; error cells, formulas without a stored result and hidden rows from xlsx and xlsm only
+(`xlsx_scanner`). In xls, xlsb and ods calamine returns an empty text for error cells and for formulas without a result,
+so they are read as blank cells, and hidden rows are not counted.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     from python_calamine import CalamineWorkbook
 
-#: Sheets of the workbooks that this package writes; they are never the one with the rows.
+#: Sheets that this package writes into workbooks; they are never read.
 GENERATED_SHEET_NAMES = frozenset({"issues", "summary", "lists", "instructions"})
-#: calamine gives up on a whole workbook that has any other.
+#: calamine rejects a whole workbook that has any other error.
 _CALAMINE_ERRORS = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"})
-#: What the name of calamine's exception in another process means; any other name: a damaged file.
+#: Errors by the name of calamine's exception in the subprocess; any other name: a damaged file.
 _ERROR_BY_EXCEPTION_NAME: Mapping[str, Callable[[], UnreadableSheetError]] = {
     "": file_formats.reader_crashed_error,
     "MemoryError": file_formats.reader_crashed_error,
@@ -38,42 +38,42 @@ _ERROR_BY_EXCEPTION_NAME: Mapping[str, Callable[[], UnreadableSheetError]] = {
 
 
 def read_grids(data: bytes, file_format: str, sheet_name: str | None) -> list[Grid]:
-    """The worksheets that come into question: the wanted one, or all that are not this package's own.
+    """The worksheet with this name; None: all but those that this package writes.
 
     Raises:
-        UnreadableSheetError: the file is protected or damaged, or has no such worksheet.
+        UnreadableSheetError: the file is protected or damaged, or has no worksheet with this name.
     """
     with _translate_parser_errors():
         return _read_xlsx(data, sheet_name) if file_format == "xlsx" else _read_in_subprocess(data, sheet_name)
 
 
 def _read_xlsx(data: bytes, sheet_name: str | None) -> list[Grid]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive, python_calamine.load_workbook(io.BytesIO(data)) as book:
-        names = [one.name for one in book.sheets_metadata if one.typ == SheetTypeEnum.WorkSheet]
-        parts = xlsx_scanner.find_worksheet_members(archive)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive, python_calamine.load_workbook(io.BytesIO(data)) as workbook:
+        names = [metadata.name for metadata in workbook.sheets_metadata if metadata.typ == SheetTypeEnum.WorkSheet]
+        members = xlsx_scanner.find_worksheet_members(archive)
         return _limit_total_cells(
-            _read_xlsx_grid(archive, parts[name], book, name) for name in _select_worksheets(names, sheet_name)
+            _read_xlsx_grid(archive, members[name], workbook, name) for name in _select_worksheets(names, sheet_name)
         )
 
 
 def _limit_total_cells(grids: Iterable[Grid]) -> list[Grid]:
-    """The grids, which together have no more cells than one may have: a workbook can have thousands of worksheets."""
-    read, cells = [], 0
+    """The grids; together they may have as many cells as one: a workbook can have thousands of worksheets."""
+    grids_read, cell_count = [], 0
     for grid in grids:
-        read.append(grid)
-        cells += len(grid.rows) * len(grid.rows[0]) if grid.rows else 0
-        if cells > xlsx_scanner.MAX_CELLS:
+        grids_read.append(grid)
+        cell_count += len(grid.rows) * len(grid.rows[0]) if grid.rows else 0
+        if cell_count > xlsx_scanner.MAX_CELLS:
             raise file_formats.too_many_cells_error(xlsx_scanner.MAX_CELLS)
-    return read
+    return grids_read
 
 
-def _read_xlsx_grid(archive: zipfile.ZipFile, member: str, book: CalamineWorkbook, name: str) -> Grid:
-    marks = xlsx_scanner.scan_worksheet(archive.read(member))  # before calamine: it refuses what would fill the memory
-    if unknown := sorted(set(marks.error_cells.values()) - _CALAMINE_ERRORS):
+def _read_xlsx_grid(archive: zipfile.ZipFile, member: str, workbook: CalamineWorkbook, name: str) -> Grid:
+    scan = xlsx_scanner.scan_worksheet(archive.read(member))  # first: it rejects what would fill the memory
+    if unknown := sorted(set(scan.error_cells.values()) - _CALAMINE_ERRORS):
         raise UnreadableSheetError(
             f"The sheet {name!r} holds the error {unknown[0]}, which cannot be read. Correct it, or clear the cell."
         )
-    return Grid(name=name, rows=book.get_sheet_by_name(name).to_python(skip_empty_area=False), scan=marks)
+    return Grid(name=name, rows=workbook.get_sheet_by_name(name).to_python(skip_empty_area=False), scan=scan)
 
 
 def _read_in_subprocess(data: bytes, sheet_name: str | None) -> list[Grid]:
@@ -85,17 +85,13 @@ def _select_worksheets(names: Sequence[str], sheet_name: str | None) -> list[str
     if sheet_name is None:
         return [name for name in names if name.casefold() not in GENERATED_SHEET_NAMES]
     if sheet_name not in names:
-        raise UnreadableSheetError(f"There is no sheet {sheet_name!r}. Its sheets are: {', '.join(map(repr, names))}.")
+        raise UnreadableSheetError(f"There is no sheet {sheet_name!r}. The sheets are: {', '.join(map(repr, names))}.")
     return [sheet_name]
-
-
-def _subprocess_error(exception_name: str) -> UnreadableSheetError:
-    return _ERROR_BY_EXCEPTION_NAME.get(exception_name, file_formats.corrupt_error)()
 
 
 @contextlib.contextmanager
 def _translate_parser_errors() -> Iterator[None]:
-    """Whatever a parser says of a file becomes one of our own sentences."""
+    """Turn any error of a parser into an UnreadableSheetError."""
     try:
         yield
     except UnreadableSheetError:
@@ -103,21 +99,22 @@ def _translate_parser_errors() -> Iterator[None]:
     except python_calamine.PasswordError:
         raise file_formats.password_protected_error() from None
     except ChildProcessError as error:
-        raise _subprocess_error(str(error)) from None
+        make_error = _ERROR_BY_EXCEPTION_NAME.get(str(error), file_formats.corrupt_error)
+        raise make_error() from None
     except (
         python_calamine.CalamineError,
         zipfile.BadZipFile,
         zlib.error,
         ArithmeticError,  # a date beyond what Python can hold
         EOFError,
-        LookupError,  # a part that another one names is missing
-        NotImplementedError,  # a way of packing that nobody uses
+        LookupError,  # a part that the file refers to is missing
+        NotImplementedError,  # a rare compression method
         OSError,
         StopIteration,
         ValueError,
     ):
         raise file_formats.corrupt_error() from None
     except BaseException as error:
-        if type(error).__name__ == "PanicException":  # Rust's; it is no Exception, and cannot be imported
+        if type(error).__name__ == "PanicException":  # Rust's; not an Exception, and not importable
             raise file_formats.corrupt_error() from None
         raise

@@ -1,8 +1,8 @@
-"""What calamine does not tell about an xlsx's worksheet, read from its XML with regular expressions over bytes.
+"""What calamine does not report about an xlsx's worksheet, read from its XML with regular expressions over bytes.
 
-Error cells, formulas without a stored result, hidden rows, and how far apart the cells lie, which has to be known
-before calamine makes a dense table of them. An XML parser would take 20 times as long as the rest of the reading.
-The patterns fit what all known programs write; `_normalize_xml` first brings everything else into that form.
+Error cells, formulas without a stored result, hidden rows, and how far apart the cells are, which must be known before
+calamine makes a dense table of them. An XML parser would take 20 times as long as the rest of the reading.
+The patterns match what all known programs write; `_normalize_xml` first converts everything else to that form.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ MAX_CELLS = 50_000_000
 
 _ATTRIBUTE = re.compile(rb"""(?<![\w.:-])([\w.:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
-#: Nearly every sheet has no hit here: all its cells are spelt as expected, and lie in A1:Z999999.
+#: Hardly any sheet matches: normally all cells are written as expected, and are in A1:Z999999.
 _UNUSUAL_CELL = re.compile(rb'<c(?=[\s/>])(?! r="[A-Z][0-9]{1,6}+"(?: s="[0-9]*+")?+(?: t="[a-zA-Z]*+")?+/?>)')
-#: A cell that could be read as another one than it is taken for: `<c r="A1" r="XFD1048576">`. No program writes it.
+#: A cell that parsers may understand differently: `<c r="A1" r="XFD1048576">`. No program writes it.
 _AMBIGUOUS_CELL = re.compile(
     rb"""<c(?=[\s/>])(?! r="[A-Z]+[0-9]+"(?:\s+(?!r\s*=)[\w:.-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'))*\s*/?>)"""
 )
-#: Comments, CDATA and declarations, which can hide what is read, or show what is not.
+#: Comments, CDATA and declarations: they can hide XML from these patterns, or from calamine.
 _HIDING_MARKUP = b"<!"
 
-# Forms that need `_normalize_xml`; each starts with a literal, which lets the search skip ahead.
+# Forms that need `_normalize_xml`; each starts with a literal, which makes the search fast.
 _PREFIXED_TAG = re.compile(rb":(?:c|row|f|v|sheet|Relationship)[\s/>]")
 _CELL_WITHOUT_REFERENCE = re.compile(rb'<c(?! r="[A-Z])[\s/>]')
 _ROW_WITHOUT_REFERENCE = re.compile(rb'<row(?! r="[0-9])[\s/>]')
 _ROW_OR_CELL_TAG = re.compile(rb"<(row|c)(\s[^<>]*?)?(/?)>")
 
-# A cell outside A1:Z999999 that has content. Those inside span 26 million cells at most.
+# A cell outside A1:Z999999 that has content. The cells inside span at most 26 million.
 _FILLED_CELL = rb'"[^<>]*(?<!/)>(?!</c>)'
 _FAR_COLUMN = re.compile(rb'<c r="([A-Z]{2,}(?=[0-9])|[A-Z](?=[0-9]{7}))[0-9]+' + _FILLED_CELL)
 _ROW_NUMBER = re.compile(rb'<c r="[A-Z]+([0-9]+)' + _FILLED_CELL)
@@ -53,37 +53,38 @@ _FORMULA_WITHOUT_RESULT = re.compile(rb"<f(?:\s[^<>]*)?(?:/>|>([^<]*)</f>)\s*(<v
 _HIDDEN_ROW = re.compile(rb"""<row r="([0-9]+)"[^<>]*\shidden=["'](?:1|true)["']""")
 
 
-# Where the worksheets are
+# The workbook
 
 
 def find_worksheet_members(archive: zipfile.ZipFile) -> dict[str, str]:
-    """The member of the archive that holds each worksheet, by the worksheet's name.
+    """Worksheet name to the archive member that holds the worksheet.
 
     Raises:
-        KeyError: a part that must be there is missing.
-        ValueError: calamine could take another part for the worksheet.
+        KeyError: a required part is missing.
+        ValueError: the XML is ambiguous, so calamine might read another part.
     """
-    members = {file_formats.normalize_member_name(one): one for one in archive.namelist()}
+    members = {file_formats.normalize_member_name(name): name for name in archive.namelist()}
     targets = _to_unique_dict(
-        (one[b"Id"], file_formats.normalize_member_name(posixpath.join("xl", one[b"Target"].decode())))
-        for one in _find_tags(archive.read(members["xl/_rels/workbook.xml.rels"]), b"Relationship")
+        (tag[b"Id"], file_formats.normalize_member_name(posixpath.join("xl", tag[b"Target"].decode())))
+        for tag in _find_tags(archive.read(members["xl/_rels/workbook.xml.rels"]), b"Relationship")
     )
     sheets = _find_tags(archive.read(members["xl/workbook.xml"]), b"sheet")
     return _to_unique_dict(
-        (html.unescape(one[b"name"].decode()), members.get(targets[_relationship_id(one)], "")) for one in sheets
+        (html.unescape(sheet[b"name"].decode()), members.get(targets[_relationship_id(sheet)], "")) for sheet in sheets
     )
 
 
 def _to_unique_dict(pairs: Iterable[tuple[_Key, str]]) -> dict[_Key, str]:
-    found = list(pairs)
-    if len(dict(found)) < len(found):
+    """The pairs as a dict; ValueError if a key repeats."""
+    items = list(pairs)
+    if len(dict(items)) < len(items):
         raise ValueError
-    return dict(found)
+    return dict(items)
 
 
 def _relationship_id(attributes: dict[bytes, bytes]) -> bytes:
-    (relation,) = (value for name, value in attributes.items() if name.endswith(b":id"))
-    return relation
+    (relationship_id,) = (value for name, value in attributes.items() if name.endswith(b":id"))
+    return relationship_id
 
 
 def _find_tags(xml: bytes, name: bytes) -> list[dict[bytes, bytes]]:
@@ -104,7 +105,7 @@ def scan_worksheet(xml: bytes) -> WorksheetScan:
 
     Raises:
         UnreadableSheetError: its cells span more than `MAX_CELLS`.
-        ValueError: it cannot be told how far they span.
+        ValueError: the XML is ambiguous, so the span of the cells is not known.
     """
     xml = _normalize_xml(_strip_prefixes(xml))
     is_unusual = _UNUSUAL_CELL.search(xml)
@@ -114,42 +115,42 @@ def scan_worksheet(xml: bytes) -> WorksheetScan:
         raise file_formats.too_many_cells_error(MAX_CELLS)
     return WorksheetScan(
         error_cells=dict(
-            found for hit in _ERROR_TYPE_ATTRIBUTE.finditer(xml) if (found := _parse_error_cell(xml, hit))
+            cell for match in _ERROR_TYPE_ATTRIBUTE.finditer(xml) if (cell := _parse_error_cell(xml, match))
         ),
         uncached_formulas=dict(
-            found for hit in _FORMULA_WITHOUT_RESULT.finditer(xml) if (found := _parse_formula_cell(xml, hit))
+            cell for match in _FORMULA_WITHOUT_RESULT.finditer(xml) if (cell := _parse_formula_cell(xml, match))
         ),
         hidden_rows=frozenset(int(row) for row in _HIDDEN_ROW.findall(xml)),
     )
 
 
 def _count_spanned_cells(xml: bytes) -> int:
-    """How many cells calamine's dense table can have; 0: too few to count."""
+    """The most cells that calamine's dense table can have; 0: no cell is far away."""
     columns = [column_index(letters.decode()) + 1 for letters in set(_FAR_COLUMN.findall(xml))]
     rows = map(int, set(_ROW_NUMBER.findall(xml))) if columns else ()
     return max([_NEAR_COLUMN_COUNT, *columns]) * max(rows, default=0)
 
 
-def _parse_error_cell(xml: bytes, hit: re.Match[bytes]) -> tuple[tuple[int, int], str] | None:
-    """The place and text of an error cell; None when the attribute belongs to another element, or is text."""
-    start, content = xml.rfind(b"<", 0, hit.start()), xml.find(b">", hit.end())
-    if not xml.startswith(b"<c ", start) or b">" in xml[start : hit.start()] or xml[content - 1] == ord("/"):
+def _parse_error_cell(xml: bytes, match: re.Match[bytes]) -> tuple[tuple[int, int], str] | None:
+    """The position and text of an error cell; None if the attribute belongs to another element, or is text."""
+    start, content = xml.rfind(b"<", 0, match.start()), xml.find(b">", match.end())
+    if not xml.startswith(b"<c ", start) or b">" in xml[start : match.start()] or xml[content - 1] == ord("/"):
         return None
     value = _CELL_VALUE.search(xml, content, xml.find(b"</c>", content))
     return _cell_position(xml, start), html.unescape(value[1].decode()) if value else "#VALUE!"
 
 
-def _parse_formula_cell(xml: bytes, hit: re.Match[bytes]) -> tuple[tuple[int, int], str] | None:
-    """The place and text of a formula without a result; None when the result is an empty text."""
-    start = xml.rfind(b"<c ", 0, hit.start())
-    kind = _parse_attributes(xml[start : hit.start()]).get(b"t")
-    if kind == b"str" and hit[2]:
+def _parse_formula_cell(xml: bytes, match: re.Match[bytes]) -> tuple[tuple[int, int], str] | None:
+    """The position and text of a formula without a result; None if the result is an empty text."""
+    start = xml.rfind(b"<c ", 0, match.start())
+    cell_type = _parse_attributes(xml[start : match.start()]).get(b"t")
+    if cell_type == b"str" and match[2]:
         return None
-    return _cell_position(xml, start), f"={html.unescape(hit[1].decode())}" if hit[1] else ""
+    return _cell_position(xml, start), f"={html.unescape(match[1].decode())}" if match[1] else ""
 
 
 def _cell_position(xml: bytes, start: int) -> tuple[int, int]:
-    return _parse_reference(xml[start + 6 : xml.find(b'"', start + 6)])  # behind `<c r="`
+    return _parse_reference(xml[start + 6 : xml.find(b'"', start + 6)])  # after `<c r="`
 
 
 def _parse_reference(reference: bytes) -> tuple[int, int]:
@@ -158,7 +159,7 @@ def _parse_reference(reference: bytes) -> tuple[int, int]:
     return int(reference[len(letters) :]), column_index(letters.decode())
 
 
-# Unusual spellings of the same XML
+# Other forms of the same XML
 
 
 def _strip_prefixes(xml: bytes) -> bytes:
@@ -166,13 +167,15 @@ def _strip_prefixes(xml: bytes) -> bytes:
 
 
 def _normalize_xml(xml: bytes) -> bytes:
-    """The same cells, each as `<c r="B7" …>` in a `<row r="7" …>`: no prefixes, the reference given and in front."""
-    odd = _UNUSUAL_CELL.search(xml) and _CELL_WITHOUT_REFERENCE.search(xml)
-    return _ROW_OR_CELL_TAG.sub(_ReferenceFiller(), xml) if odd or _ROW_WITHOUT_REFERENCE.search(xml) else xml
+    """The same cells, each as `<c r="B7" …>` in a `<row r="7" …>`: the reference is there and comes first."""
+    lacks_reference = _UNUSUAL_CELL.search(xml) and _CELL_WITHOUT_REFERENCE.search(xml)
+    if lacks_reference or _ROW_WITHOUT_REFERENCE.search(xml):
+        return _ROW_OR_CELL_TAG.sub(_ReferenceFiller(), xml)
+    return xml
 
 
 class _ReferenceFiller:
-    """Gives rows and cells without a reference the next one, as all programs that read them do."""
+    """Gives rows and cells without a reference the next one, as spreadsheet programs do."""
 
     def __init__(self) -> None:
         self.row = 0
@@ -182,8 +185,8 @@ class _ReferenceFiller:
         attributes = _parse_attributes(tag[2] or b"")
         reference = attributes.pop(b"r", b"").upper()
         reference = self._row_reference(reference) if tag[1] == b"row" else self._cell_reference(reference)
-        rest = b"".join(b' %b="%b"' % one for one in attributes.items())
-        return b'<%b r="%b"%b%b>' % (tag[1], reference, rest, tag[3])
+        other_attributes = b"".join(b' %b="%b"' % item for item in attributes.items())
+        return b'<%b r="%b"%b%b>' % (tag[1], reference, other_attributes, tag[3])
 
     def _row_reference(self, reference: bytes) -> bytes:
         self.row, self.column = int(reference) if reference else self.row + 1, -1

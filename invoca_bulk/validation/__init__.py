@@ -1,7 +1,8 @@
-"""Sheets -> checked rows and issues: everything that can be known about the rows before the first request.
+"""Sheets -> validated rows and issues: everything that can be checked before the first request.
 
-`one_sheet` checks headers, cells and rows of each sheet; `records` gathers the rows that are about one object with
-parts (advertisers), from one sheet or several, and checks them together; `wholes` is what a whole object needs.
+`sheet_validator` checks headers, cells and rows of each sheet; `record_builder` combines the rows of an object with
+subresources (an advertiser), from one sheet or several, and checks them together; `completeness` checks what a whole
+object needs.
 """
 
 from __future__ import annotations
@@ -52,29 +53,33 @@ __all__ = [
 
 
 def validate(sheets: Sequence[Sheet], *, version: str, auto_ids: bool = False) -> ValidatedBook:
-    """Check every row of every sheet at once.
+    """Check every row of every sheet.
 
     Args:
-        sheets: what `sheets.load` gave.
+        sheets: the sheets that `sheets.load` returned.
         version: the API version that the rows are meant for.
-        auto_ids: whether the network gives ids to advertisers that come without one.
+        auto_ids: whether the network assigns ids to advertisers without one.
 
     Returns:
-        The checked sheets; problems in the data are values in `issues`, never exceptions.
+        The validated sheets; problems in the data are values in `issues`, never exceptions.
     """
-    checks = [SheetValidator(sheet, number, version, auto_ids=auto_ids) for number, sheet in enumerate(sheets)]
-    for check in checks:
-        check.run()
-    whole = [one.to_validated_sheet() for one in checks]
-    gatherings = [RecordBuilder(one, whole, auto_ids=auto_ids) for one in RESOURCES.values() if one.subresources]
-    records = tuple(chain.from_iterable(one.build_records() for one in gatherings))
-    issues = [
-        *chain.from_iterable(one.reported_issues() for one in checks),
-        *chain.from_iterable(one.issues for one in gatherings),
+    validators = [SheetValidator(sheet, index, version, auto_ids=auto_ids) for index, sheet in enumerate(sheets)]
+    for validator in validators:
+        validator.run()
+    validated_sheets = [validator.to_validated_sheet() for validator in validators]
+    builders = [
+        RecordBuilder(resource, validated_sheets, auto_ids=auto_ids)
+        for resource in RESOURCES.values()
+        if resource.subresources
     ]
-    invalid = _invalid_masks(checks, issues, records)
+    records = tuple(chain.from_iterable(builder.build_records() for builder in builders))
+    issues = [
+        *chain.from_iterable(validator.reported_issues() for validator in validators),
+        *chain.from_iterable(builder.issues for builder in builders),
+    ]
+    masks = _invalid_masks(validators, issues, records)
     return ValidatedBook(
-        sheets=tuple(replace(one, invalid=mask) for one, mask in zip(whole, invalid, strict=True)),
+        sheets=tuple(replace(sheet, invalid=mask) for sheet, mask in zip(validated_sheets, masks, strict=True)),
         version=version,
         auto_ids=auto_ids,
         records=records,
@@ -82,19 +87,20 @@ def validate(sheets: Sequence[Sheet], *, version: str, auto_ids: bool = False) -
     )
 
 
-def _invalid_masks(checks: Sequence[SheetValidator], issues: Iterable[Issue], records: Iterable[Record]) -> list[Mask]:
+def _invalid_masks(
+    validators: Sequence[SheetValidator], issues: Iterable[Issue], records: Iterable[Record]
+) -> list[Mask]:
     """For each sheet, row position to whether nothing may be sent for the row.
 
-    An object with a row that has errors is not sent in parts, and where a header has errors no row can be trusted, on
-    whichever sheet it stands.
+    An object with an invalid row is not sent in part, and a header with errors on any sheet makes all rows invalid.
     """
-    blocked = any(one.has_header_errors for one in checks)
-    masks = [np.full(len(one.pending), blocked, dtype=bool) for one in checks]
-    for one in issues:
-        if one.level == "error" and one.position >= 0:
-            masks[one.sheet_index][one.position] = True
+    has_header_errors = any(validator.has_header_errors for validator in validators)
+    masks = [np.full(len(validator.pending), has_header_errors, dtype=bool) for validator in validators]
+    for issue in issues:
+        if issue.level == "error" and issue.position >= 0:
+            masks[issue.sheet_index][issue.position] = True
     for record in records:
-        if any(masks[place.sheet_index][place.position] for place in record.row_refs):
-            for place in record.row_refs:
-                masks[place.sheet_index][place.position] = True
-    return [mask & one.pending for mask, one in zip(masks, checks, strict=True)]
+        if any(masks[row_ref.sheet_index][row_ref.position] for row_ref in record.row_refs):
+            for row_ref in record.row_refs:
+                masks[row_ref.sheet_index][row_ref.position] = True
+    return [mask & validator.pending for mask, validator in zip(masks, validators, strict=True)]

@@ -1,4 +1,4 @@
-"""Collecting issues, and putting them into a frame."""
+"""Issues, and the frame of all issues."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from invoca_bulk.sheets import Sheet
 
 
+#: How many rows a message names at most.
+MAX_ROWS_NAMED = 8
+
+
 class Issue(NamedTuple):
-    """One issue, its texts made once for all the rows that share it.
+    """One issue; rows that share it can share its texts.
 
     Attributes:
-        sheet_index: the number of the sheet.
-        position: the position of the row; -1: not in a row.
-        column_position: the position of the column; -1: none.
+        sheet_index: the index of the sheet, from 0.
+        position: the position of the row in the sheet, from 0; -1: no row.
+        column_position: the position of the column, from 0; -1: no column.
     """
 
     sheet_index: int
@@ -37,20 +41,20 @@ class Issue(NamedTuple):
 
 
 def make_issue(sheet_index: int, position: int, cell: tuple[int, str, str], problem: Problem) -> Issue:
-    """An issue from a problem and its place; `cell`: the column's position and title, and the text."""
-    order, column, value = cell
+    """An issue from a problem and its location; `cell`: the column's position and title, and the text."""
+    column_position, column, value = cell
     texts = (column, problem.level, problem.code, truncate(value), problem.message, problem.fix)
-    return Issue(sheet_index, position, order, *texts)
+    return Issue(sheet_index, position, column_position, *texts)
 
 
 def build_issue_frame(issues: Iterable[Issue], sheets: Sequence[Sheet]) -> pd.DataFrame:
-    """The issues in the order of sheets, rows and columns, each once; columns `issues.ISSUE_COLUMNS`."""
-    told = sorted(dict.fromkeys(issues), key=itemgetter(0, 1, 2))
-    numbers = [one.frame.index.to_numpy() for one in sheets]
-    rows = [numbers[one.sheet_index][one.position] if one.position >= 0 else None for one in told]
+    """The distinct issues by sheet, row and column; columns: `ISSUE_COLUMNS` (`row`: Int64, the others: str)."""
+    sorted_issues = sorted(dict.fromkeys(issues), key=itemgetter(0, 1, 2))
+    row_numbers = [sheet.frame.index.to_numpy() for sheet in sheets]
+    rows = [row_numbers[issue.sheet_index][issue.position] if issue.position >= 0 else None for issue in sorted_issues]
     columns = {
-        "sheet": pd.Series([sheets[one.sheet_index].name for one in told], dtype="str"),
+        "sheet": pd.Series([sheets[issue.sheet_index].name for issue in sorted_issues], dtype="str"),
         "row": pd.array(rows, dtype="Int64"),
-        **{name: pd.Series(list(map(attrgetter(name), told)), dtype="str") for name in ISSUE_COLUMNS[2:]},
+        **{name: pd.Series(list(map(attrgetter(name), sorted_issues)), dtype="str") for name in ISSUE_COLUMNS[2:]},
     }
     return pd.DataFrame(columns, columns=list(ISSUE_COLUMNS))

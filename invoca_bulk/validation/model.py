@@ -1,4 +1,4 @@
-"""The records that validation hands to the next stages."""
+"""The records that validation passes to the next stages."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class RowRef(NamedTuple):
-    """Where a row stands.
+    """The location of a row.
 
     Attributes:
-        sheet_index: the number of its sheet, from 0.
+        sheet_index: the index of its sheet, from 0.
         position: its position in the sheet, from 0.
     """
 
@@ -38,20 +38,20 @@ class RowRef(NamedTuple):
 
 
 def strip_country_code(number: str) -> str:
-    """A phone number without the country code of the USA and Canada: each of theirs has two forms that are sent."""
+    """A phone number without the country code of the USA and Canada, whose numbers can be sent with and without it."""
     return number.removeprefix("+1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValidatedColumn:
-    """One known column, each distinct text read once.
+    """One known column; each distinct text is parsed once.
 
     Attributes:
-        column: which column it is.
-        codes: row position to the index of its text in `distinct_texts`.
+        column: the column.
+        codes: row position to the index of its text in `texts`.
         texts: the distinct texts.
-        parsed: index of a text to what it means; None: blank, or not readable. All others mean themselves.
-        has_error: whether each of them has an error.
+        parsed: index of a text to its value; None: blank or invalid. A text that is missing here is its own value.
+        has_error: index of a text to whether it has an error.
     """
 
     column: Column
@@ -62,55 +62,63 @@ class ValidatedColumn:
 
     @cached_property
     def filled(self) -> Mask:
-        """Row position to whether the cell holds anything, readable or not."""
+        """Row position to whether the cell is not blank; it may be invalid."""
         filled = np.ones(len(self.texts), dtype=bool)
-        for at in self.parsed:
-            filled[at] = bool(normalize_text(self.texts[at]))
+        for index in self.parsed:
+            filled[index] = bool(normalize_text(self.texts[index]))
         return filled[self.codes]
 
     @cached_property
     def value_states(self) -> Codes:
-        """Row position to 1 where the cell has a value, 2 where it has an error, 0 where it is blank or clears."""
+        """Row position to 1 if the cell has a value, 2 if it has an error, 0 if it is blank or clears the field."""
         states = np.ones(len(self.texts), dtype="int64")
-        for at, reading in self.parsed.items():
-            states[at] = reading is not None and reading.value not in (None, [])
+        for index, parsed in self.parsed.items():
+            states[index] = parsed is not None and parsed.value not in (None, [])
         states[self.has_error] = 2
         return states[self.codes]
 
     @cached_property
     def value_codes(self) -> Codes:
-        """Row position to a number that rows share whose cells mean the same, such as `X` and `X ` do."""
+        """Row position to a code that is equal for cells with the same value, such as `X` and `X `."""
         if not self.parsed:
             return self.codes
         is_phone = self.column.field.field_type is PHONE
-        meanings = np.array(self.texts, dtype="object")
-        for at, reading in self.parsed.items():
-            text = str(reading.value) if reading else normalize_text(self.texts[at])
-            meanings[at] = strip_country_code(text) if is_phone else text
-        codes, _ = pd.factorize(meanings)
+        values = np.array(self.texts, dtype="object")
+        for index, parsed in self.parsed.items():
+            text = str(parsed.value) if parsed else normalize_text(self.texts[index])
+            values[index] = strip_country_code(text) if is_phone else text
+        codes, _ = pd.factorize(values)
         return codes[self.codes]
 
     def parsed_text(self, text_index: int) -> ParsedValue | None:
-        """What a text means, by its index; None: blank, or not readable."""
+        """The value of a text, by its index; None: blank or invalid."""
         return self.parsed[text_index] if text_index in self.parsed else ParsedValue(value=self.texts[text_index])
 
     def parsed_cell(self, position: int | np.integer) -> ParsedValue | None:
-        """What the cell of a row means; None: blank, or not readable."""
+        """The value of a row's cell; None: blank or invalid."""
         return self.parsed_text(int(self.codes[position]))
+
+    def cell_text(self, position: int | np.integer) -> str:
+        """The text of a row's cell."""
+        return self.texts[int(self.codes[position])]
+
+    def cell_has_error(self, position: int | np.integer) -> bool:
+        """Whether a row's cell has an error."""
+        return bool(self.has_error[self.codes[position]])
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValidatedSheet:
-    """One sheet that was validated.
+    """One validated sheet.
 
     Attributes:
-        sheet: what was read.
+        sheet: the sheet as read.
         columns: the known columns, in the sheet's order.
-        pending: row position to whether there is anything to do; False where an earlier run's outcome stands.
-        was_unknown: row position to whether an earlier run could not tell what became of the row.
+        pending: row position to whether there is anything to do; False if an earlier run's outcome is kept.
+        was_unknown: row position to whether the row's outcome of an earlier run is `unknown`.
         is_create: row position to whether the row certainly asks for a new object.
-        invalid: row position to whether the row has errors, shares its object with one that has, or cannot be trusted
-            because the headers have errors. Only pending rows are invalid.
+        invalid: row position to whether the row or another row of its object has errors, or the headers have errors.
+            Only pending rows are invalid.
     """
 
     sheet: Sheet
@@ -122,31 +130,31 @@ class ValidatedSheet:
 
     @property
     def actionable(self) -> Mask:
-        """Row position to whether the row can be done and has not been done."""
+        """Row position to whether the row is pending and valid."""
         return self.pending & ~self.invalid
 
     @cached_property
     def by_path(self) -> dict[str, ValidatedColumn]:
         """Path to column."""
-        return {one.column.path: one for one in self.columns}
+        return {column.column.path: column for column in self.columns}
 
     def title(self, path: str) -> str:
-        """The sheet's own title of a field; its path where the sheet does not have it."""
-        one = self.by_path.get(path)
-        return one.column.header if one else path
+        """The sheet's title of a field; its path if the sheet does not have it."""
+        column = self.by_path.get(path)
+        return column.column.header if column else path
 
     def distinct_texts(self, path: str) -> Sequence[str]:
-        """The distinct texts of a column; none when the sheet does not have it."""
-        one = self.by_path.get(path)
-        return one.texts if one else ()
+        """The distinct texts of a column; empty if the sheet does not have it."""
+        column = self.by_path.get(path)
+        return column.texts if column else ()
 
     @cached_property
     def _columns_with_errors(self) -> tuple[ValidatedColumn, ...]:
-        return tuple(one for one in self.columns if one.has_error.any())
+        return tuple(column for column in self.columns if column.has_error.any())
 
     def error_paths(self, position: int | np.integer) -> tuple[str, ...]:
-        """The paths of a row's cells that have errors of their own."""
-        return tuple(one.column.path for one in self._columns_with_errors if one.has_error[one.codes[position]])
+        """The paths of a row's cells that have errors."""
+        return tuple(column.column.path for column in self._columns_with_errors if column.cell_has_error(position))
 
     def values(self, position: int | np.integer) -> dict[str, Json]:
         """Path to JSON value of a row's cells that are neither blank nor cleared: a create has nothing to clear."""
@@ -154,22 +162,22 @@ class ValidatedSheet:
 
     def changes(self, position: int | np.integer) -> dict[str, Json]:
         """Path to JSON value of a row's cells that are not blank; None or an empty list: to be cleared."""
-        readings = ((one.column.path, one.parsed_cell(position)) for one in self.columns)
-        return {path: reading.value for path, reading in readings if reading}
+        parsed_cells = ((column.column.path, column.parsed_cell(position)) for column in self.columns)
+        return {path: parsed.value for path, parsed in parsed_cells if parsed}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subrecord:
-    """What the sheets say of one part of an object: a user or a site.
+    """A user or site of an object, from all rows about it.
 
     Attributes:
         collection: `users` or `sites`.
         id: its id.
-        is_removal: whether it is to be taken away.
-        is_done: whether an earlier run did all of its rows: they say that the object has it, and nothing else.
-        fields: path within the part to JSON value; None: to be cleared. The id is among them.
-        row_ref: its first row that is to be done; its first row if none is.
-        path_prefix: what stands before its paths on the sheet of that row: `users.2.`; empty on a sheet of its own.
+        is_removal: whether it is to be removed.
+        is_done: whether an earlier run did all of its rows; they then only show that the object has it.
+        fields: path within the subrecord to JSON value; None: to be cleared. Includes the id.
+        row_ref: its first pending row; its first row if none is pending.
+        path_prefix: the prefix of its paths on the sheet of that row: `users.2.`; empty on the sheet `users`.
     """
 
     collection: str
@@ -183,16 +191,16 @@ class Subrecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What the sheets say of one object that has parts, in however many rows.
+    """One object with subrecords, from all rows about it.
 
     Attributes:
-        id: its id; empty where the network gives ids.
-        action: what its rows ask for; None: to be decided from the platform's state.
-        fields: path to JSON value of its own fields, the id among them; None: to be cleared.
+        id: its id; empty if the network assigns it.
+        action: the action that its rows ask for; None: to be decided from the platform's state.
+        fields: path to JSON value of its own fields, including the id; None: to be cleared.
         subrecords: its users and sites, in the order of the rows.
-        row_refs: its rows, those that are to be done first, and of these the ones of the object itself.
-        cell_refs: path (parts are numbered as by `numbered_subrecords`) to the row that gives it, and to the path that
-            it has on that row's own sheet.
+        row_refs: its rows, pending rows first, and among these the rows of the object itself first.
+        cell_refs: path (with subrecords numbered as in `numbered_subrecords`) to the row with the value, and to the
+            path of the value on that row's sheet.
     """
 
     id: str
@@ -203,42 +211,42 @@ class Record:
     cell_refs: Mapping[str, tuple[RowRef, str]] = field(repr=False)
 
     def flat_values(self) -> dict[str, Json]:
-        """Path to JSON value of all that it holds, the parts numbered; without what is cleared, taken away or done."""
-        found = dict(self.fields)
-        for number, part in self.numbered_subrecords():
-            found |= {f"{part.collection}.{number}.{path}": value for path, value in part.fields.items()}
-        return {path: value for path, value in found.items() if value not in (None, [])}
+        """Path to JSON value, with numbered subrecords; cleared values and removed or done subrecords are left out."""
+        values = dict(self.fields)
+        for number, subrecord in self.numbered_subrecords():
+            values |= {f"{subrecord.collection}.{number}.{path}": value for path, value in subrecord.fields.items()}
+        return {path: value for path, value in values.items() if value not in (None, [])}
 
     def to_json(self) -> dict[str, Json]:
-        """The same as the JSON object of a create."""
+        """The flat values as the JSON object of a create."""
         return paths.nest(self.flat_values())
 
     def subrecord_at(self, path: str) -> Subrecord | None:
-        """The part that a path of `flat_values` leads into: the second user for `users.2.first_name`; None: none."""
-        return next(
-            (part for number, part in self.numbered_subrecords() if path.startswith(f"{part.collection}.{number}.")),
-            None,
-        )
+        """The subrecord of a path of `flat_values`: the second user for `users.2.first_name`; None: no subrecord."""
+        for number, subrecord in self.numbered_subrecords():
+            if path.startswith(f"{subrecord.collection}.{number}."):
+                return subrecord
+        return None
 
     def numbered_subrecords(self) -> Iterator[tuple[int, Subrecord]]:
-        """The parts that are to be added or changed, each with its number among those of its collection."""
+        """The subrecords to be added or changed, each with its number, from 1, within its collection."""
         counts: dict[str, int] = {}
-        for part in self.subrecords:
-            if not part.is_removal and not part.is_done:
-                counts[part.collection] = counts.get(part.collection, 0) + 1
-                yield counts[part.collection], part
+        for subrecord in self.subrecords:
+            if not subrecord.is_removal and not subrecord.is_done:
+                counts[subrecord.collection] = counts.get(subrecord.collection, 0) + 1
+                yield counts[subrecord.collection], subrecord
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValidatedBook:
-    """All that was read from one source, validated.
+    """The validated sheets of one source.
 
     Attributes:
-        sheets: the sheets, in the order of the work.
-        version: the API version that they were checked for.
-        auto_ids: whether advertisers without an id were let through.
-        records: the objects that have parts and of which a row is pending, in the order of their first rows.
-        issues: one row an issue, columns `issues.ISSUE_COLUMNS`, in the order of sheets, rows and columns.
+        sheets: the sheets, in the order of processing.
+        version: the API version that the rows were checked for.
+        auto_ids: whether advertisers without an id are allowed.
+        records: the objects with subrecords that have a pending row, in the order of their first rows.
+        issues: one row per issue, by sheet, row and column; columns: `issue_catalog.ISSUE_COLUMNS`.
     """
 
     sheets: tuple[ValidatedSheet, ...]
@@ -253,9 +261,9 @@ class ValidatedBook:
         return self.sheets[0].sheet.source
 
     def sheets_of(self, resource: Resource) -> Iterator[tuple[int, ValidatedSheet]]:
-        """The sheets of one resource, each with its number."""
-        return ((at, one) for at, one in enumerate(self.sheets) if one.sheet.resource is resource)
+        """The sheets of one resource, each with its index."""
+        return ((index, sheet) for index, sheet in enumerate(self.sheets) if sheet.sheet.resource is resource)
 
     def is_invalid(self, record: Record) -> bool:
         """Whether a row of an object has errors."""
-        return any(self.sheets[place.sheet_index].invalid[place.position] for place in record.row_refs)
+        return any(self.sheets[row_ref.sheet_index].invalid[row_ref.position] for row_ref in record.row_refs)

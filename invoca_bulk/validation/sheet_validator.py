@@ -1,7 +1,7 @@
 """The checks of one sheet: headers, cells, columns of a row against each other, rows against rows.
 
 Each check runs once for each distinct text of a column, or distinct combination of several, and is broadcast to the
-rows: a sheet of 100,000 rows has some dozens of media types.
+rows: a sheet of 100,000 rows has a few dozen media types.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from invoca_bulk.schema.issue_catalog import ParseError, Problem, parse_marker
 from invoca_bulk.schema.model import fold_header
 from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
 from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES, Outcome, parse_outcome
-from invoca_bulk.validation.issue_frame import make_issue
+from invoca_bulk.schema.wording import join_limited
+from invoca_bulk.validation.issue_frame import MAX_ROWS_NAMED, make_issue
 from invoca_bulk.validation.model import ValidatedColumn, ValidatedSheet
 
 if TYPE_CHECKING:
@@ -34,27 +35,26 @@ if TYPE_CHECKING:
     from invoca_bulk.validation.model import Codes, Mask
 
 
-#: Similarity (difflib) from which an unknown header is taken for a misspelt known one.
+#: Similarity (difflib) from which an unknown header counts as a misspelt known one.
 _MISSPELT_SIMILARITY = 0.85
-_MAX_ROWS_NAMED = 8
-#: So many texts are looked at together.
+#: How many texts are matched at once.
 _TEXT_BATCH_SIZE = 1_000
 
 
 class SheetValidator:
-    """The validation of one sheet; `run` first, then the attributes hold what was found.
+    """The validation of one sheet; `run` fills the attributes.
 
     Args:
-        sheet: what was read.
-        sheet_index: which one it is in its book, from 0.
+        sheet: the sheet as read.
+        sheet_index: the index of the sheet among those read together, from 0.
         version: the API version that the rows are meant for.
-        auto_ids: whether the network gives ids to objects that come without one.
+        auto_ids: whether the network assigns ids to objects without one.
 
     Attributes:
-        all_issues: the issues.
+        all_issues: the issues found; `reported_issues` selects from them.
         columns: the known columns, in the sheet's order.
         pending: row position to whether there is anything to do.
-        was_unknown: row position to whether an earlier run could not tell what became of the row.
+        was_unknown: row position to whether the row's outcome of an earlier run is `unknown`.
     """
 
     def __init__(self, sheet: Sheet, sheet_index: int, version: str, *, auto_ids: bool) -> None:
@@ -65,42 +65,43 @@ class SheetValidator:
         self.version = version
         self.all_issues: list[Issue] = []
         self.headers = list(sheet.frame.columns)
-        self.column_positions = {header: number for number, header in enumerate(self.headers)}
+        self.column_positions = {header: position for position, header in enumerate(self.headers)}
         self.columns: list[ValidatedColumn] = []
         self.by_path: dict[str, ValidatedColumn] = {}
         self.pending = np.ones(len(sheet.frame), dtype=bool)
         self.was_unknown = ~self.pending
-        #: Row number to why reading refused the whole row; a file that is read again no longer tells.
-        self.row_problems = {one.row: one.problem for one in sheet.read_issues if one.row is not None}
-        #: Position of a row that reading refused to its only issue: the row's cells stand in wrong columns.
+        #: Row number to the problem of a whole row; unknown if the row was written to a file and read again.
+        self.row_problems = {issue.row: issue.problem for issue in sheet.read_issues if issue.row is not None}
+        #: Position of a row with such a problem to its only issue: the row's cells may be in wrong columns.
         self.row_problem_issues: dict[int, Issue] = {}
 
     @property
     def has_header_errors(self) -> bool:
         """Whether the headers have errors, so that no row can be trusted."""
-        return any(one.position < 0 and one.level == "error" for one in self.all_issues)
+        return any(issue.position < 0 and issue.level == "error" for issue in self.all_issues)
 
     def run(self) -> None:
-        """Look at everything."""
-        known = self._match_headers()
-        self._apply_earlier_results(known)
-        self._report_read_issues()
-        for column in known:
+        """Run all checks."""
+        known_columns = self._match_headers()
+        self._apply_earlier_results(known_columns)
+        for read_issue in self.sheet.read_issues:
+            if read_issue.row is None:  # issues of rows are in the rows' cells, as markers
+                self._add_issue(-1, "", "", read_issue.problem)
+        for column in known_columns:
             self._parse_column(column)
         self._require_columns()
-        for one in self.columns:
-            self._check_field(one)
-        if not self.resource.subresources:  # else a rule looks at all the rows of an object: `records`
+        for validated_column in self.columns:
+            self._check_field(validated_column)
+        if not self.resource.subresources:  # else rules need all rows of an object: `record_builder`
             for rule in self.resource.rules:
                 self._apply_rule(rule)
         self._check_duplicate_rows()
 
     def to_validated_sheet(self) -> ValidatedSheet:
-        """The sheet, before it is known which of its rows are invalid."""
-        columns = tuple(self.columns)
+        """The validated sheet, without the mask of invalid rows."""
         return ValidatedSheet(
             sheet=self.sheet,
-            columns=columns,
+            columns=tuple(self.columns),
             pending=self.pending,
             was_unknown=self.was_unknown,
             is_create=self._is_create,
@@ -109,42 +110,38 @@ class SheetValidator:
     # Headers
 
     def _match_headers(self) -> list[Column]:
-        known: dict[str, Column] = {}
+        known_columns: dict[str, Column] = {}
         for header in self.headers:
             column = self.resource.column_for(header)
             if column is None:
                 continue
-            if column.path in known:
-                first = known[column.path].header
+            if column.path in known_columns:
+                first = known_columns[column.path].header
                 details = {"first": first, "value": header, "known": column.path}
                 self._add_issue(-1, header, header, Problem(code="column_repeated", details=details))
             elif character := find_control_character(column.path):
                 self._add_issue(-1, header, header, Problem(code="cell_control", details={"name": character}))
             else:
-                known[column.path] = column
+                known_columns[column.path] = column
         for header in self.headers:
             if self.resource.column_for(header) is None:
-                self._report_unknown_header(header, known)
-        return list(known.values())
+                self._report_unknown_header(header, known_columns)
+        return list(known_columns.values())
 
-    def _report_unknown_header(self, header: str, known: Mapping[str, Column]) -> None:
-        """An unknown header is misspelt if it looks like a title, or like another header of a missing column.
+    def _report_unknown_header(self, header: str, known_columns: Mapping[str, Column]) -> None:
+        """Report a header as misspelt if it resembles a path, or an alias of a column that the sheet lacks.
 
-        A column `Campaign`, with names, is common beside the campaign's id.
+        An alias of a column that is there does not count: a column `Campaign`, with names, is common next to the
+        campaign's id.
         """
         names = {fold_header(name): name for name in self.resource.known_headers() if not name.endswith("*")}
-        near = [
-            names[one]
-            for one in difflib.get_close_matches(fold_header(header), names, n=1, cutoff=_MISSPELT_SIMILARITY)
-        ]
-        meant = [name for name in near if name in self.resource.by_path or self._is_column_missing(name, known)]
-        code = "column_misspelt" if meant else "column_unknown"
-        details = {"value": header, "known": meant[0] if meant else ""}
-        self._add_issue(-1, header, header, Problem(code=code, details=details))
-
-    def _is_column_missing(self, name: str, known: Mapping[str, Column]) -> bool:
-        column = self.resource.column_for(name)
-        return column is not None and column.path not in known
+        matches = difflib.get_close_matches(fold_header(header), names, n=1, cutoff=_MISSPELT_SIMILARITY)
+        name = names[matches[0]] if matches else ""
+        column = self.resource.column_for(name) if name else None
+        is_missing = column is not None and column.path not in known_columns
+        suggestion = name if name in self.resource.by_path or is_missing else ""
+        code = "column_misspelt" if suggestion else "column_unknown"
+        self._add_issue(-1, header, header, Problem(code=code, details={"value": header, "known": suggestion}))
 
     def _require_columns(self) -> None:
         for field in self.resource.fields:
@@ -155,164 +152,162 @@ class SheetValidator:
 
     # Cells
 
-    def _apply_earlier_results(self, known: Iterable[Column]) -> None:
-        """Rows that an earlier run did, or could not settle, are left alone."""
-        status = next((column for column in known if column.path == "result_status"), None)
+    def _apply_earlier_results(self, known_columns: Iterable[Column]) -> None:
+        """Skip rows that an earlier run did, or whose outcome is unknown and that do not identify their object."""
+        columns = {column.path: column for column in known_columns}
+        status = columns.get("result_status")
         if status is None:
             return
         codes, texts = self.sheet.encode_column(status.header)
         outcomes = [parse_outcome(text) for text in texts]
-        self.was_unknown = np.array([one is Outcome.UNKNOWN for one in outcomes], dtype=bool)[codes]
-        done = np.array([one in SUCCESS_OUTCOMES for one in outcomes], dtype=bool)[codes]
-        unsettled = self.was_unknown & ~self._identifies_object(known)
-        self.pending = ~(done | unsettled)
-        runs = next((self.sheet.frame[one.header] for one in known if one.path == "result_run"), None)
-        strange = np.array(
-            [one is None and bool(normalize_text(text)) for one, text in zip(outcomes, texts, strict=True)]
-        )
-        for position in np.flatnonzero(strange.astype(bool)[codes]):
+        self.was_unknown = np.array([outcome is Outcome.UNKNOWN for outcome in outcomes], dtype=bool)[codes]
+        done = np.array([outcome in SUCCESS_OUTCOMES for outcome in outcomes], dtype=bool)[codes]
+        unresolved = self.was_unknown & ~self._identifies_object(columns)
+        self.pending = ~(done | unresolved)
+        is_invalid = [
+            outcome is None and bool(normalize_text(text)) for outcome, text in zip(outcomes, texts, strict=True)
+        ]
+        for position in np.flatnonzero(np.array(is_invalid, dtype=bool)[codes]):
             text = texts[codes[position]]
             self._add_issue(position, status.header, text, Problem(code="status_unknown", details={"value": text}))
-        for position in np.flatnonzero(unsettled):
+        runs = self.sheet.frame[columns["result_run"].header] if "result_run" in columns else None
+        for position in np.flatnonzero(unresolved):
             run = str(runs.iloc[position]).strip() if runs is not None else ""
             details = {"run": run or "not named"}
             self._add_issue(position, status.header, Outcome.UNKNOWN, Problem(code="unsettled_row", details=details))
 
-    def _identifies_object(self, known: Iterable[Column]) -> Mask:
-        """Row position to whether the row names what it is about, so that doing it again is harmless."""
-        columns = {one.path: one for one in known}
-        named = self._text_mask(columns.get(self.resource.identifier_field), lambda text: bool(normalize_text(text)))
-        for collection in self.resource.collections:  # without an action, an id of one's own may ask for a new object
-            own = self._text_mask(columns.get(collection.identifier_field), lambda text: bool(normalize_text(text)))
-            named |= own & self._text_mask(columns.get("action"), _is_change_action)
-        return named
+    def _identifies_object(self, columns: Mapping[str, Column]) -> Mask:
+        """Row position to whether the row identifies an existing object, so that sending it again is harmless."""
+        identified = self._text_mask(columns.get(self.resource.identifier_field), normalize_text)
+        is_change = self._text_mask(columns.get("action"), _is_change_action)
+        for collection in self.resource.collections:  # without an action, a client id may ask for a new object
+            has_client_id = self._text_mask(columns.get(collection.identifier_field), normalize_text)
+            identified |= has_client_id & is_change
+        return identified
 
-    def _text_mask(self, column: Column | None, predicate: Callable[[str], bool]) -> Mask:
-        """Row position to whether something holds of the cell's text; of no cell where the sheet lacks the column."""
+    def _text_mask(self, column: Column | None, predicate: Callable[[str], object]) -> Mask:
+        """Row position to whether the predicate is true for the cell's text; all False if the column is missing."""
         if column is None:
             return np.zeros(len(self.sheet.frame), dtype=bool)
         codes, texts = self.sheet.encode_column(column.header)
-        return np.array([predicate(text) for text in texts], dtype=bool)[codes]
+        return np.array([bool(predicate(text)) for text in texts], dtype=bool)[codes]
 
     def _parse_column(self, column: Column) -> None:
         codes, texts = self.sheet.encode_column(column.header)
-        read = {
-            at: _parse_text(column.field, texts[at], identifier_field=self.resource.identifier_field)
-            for at in _texts_to_parse(column.field, texts)
+        results = {
+            index: _parse_text(column.field, texts[index], identifier_field=self.resource.identifier_field)
+            for index in _texts_to_parse(column.field, texts)
         }
-        refused = np.zeros(len(texts), dtype=bool)
-        refused[[at for at, (_, problem) in read.items() if problem]] = True
-        meant = {at: reading for at, (reading, _) in read.items()}
-        checked = ValidatedColumn(column=column, codes=codes, texts=texts, parsed=meant, has_error=refused)
-        self.columns.append(checked)
-        self.by_path[column.path] = checked
-        problems = {at: problem or (reading.warning if reading else None) for at, (reading, problem) in read.items()}
-        self._add_issues_by_text(checked, {at: problem for at, problem in problems.items() if problem})
+        has_error = np.zeros(len(texts), dtype=bool)
+        has_error[[index for index, (_, problem) in results.items() if problem]] = True
+        validated_column = ValidatedColumn(
+            column=column,
+            codes=codes,
+            texts=texts,
+            parsed={index: parsed for index, (parsed, _) in results.items()},
+            has_error=has_error,
+        )
+        self.columns.append(validated_column)
+        self.by_path[column.path] = validated_column
+        problems = {
+            index: problem or (parsed.warning if parsed else None) for index, (parsed, problem) in results.items()
+        }
+        self._add_issues_by_text(validated_column, {index: problem for index, problem in problems.items() if problem})
 
-    def _report_read_issues(self) -> None:
-        """What reading found about the sheet; what it found in a row stands in the row's cells."""
-        for finding in self.sheet.read_issues:
-            if finding.row is None:
-                self._add_issue(-1, "", "", finding.problem)
-
-    def _check_field(self, one: ValidatedColumn) -> None:
-        """What can be wrong with any text in this field, and with none."""
-        field, path = one.column.field, one.column.path
+    def _check_field(self, column: ValidatedColumn) -> None:
+        """The checks of a field that do not depend on the text, only on whether the cell is blank."""
+        field, path = column.column.field, column.column.path
         if field.role is Role.RESULT:
             return
-        self._add_issues_where(self._required_mask(field) & ~one.filled, one, self._required_problem(field))
+        self._add_issues_where(self._required_mask(field) & ~column.filled, column, self._required_problem(field))
         if not field.is_known_in(self.version):
             details = {"known": path, "version": self.version, "which": field.versions_text}
-            named = self._names_existing if path in self._key_paths else np.zeros(len(self.pending), dtype=bool)
-            self._add_issues_where(one.filled & ~named, one, Problem(code="column_unsupported", details=details))
-        elif field.read_only and path != self.resource.identifier_field and (one.filled & self.pending).any():
-            self._add_issue(-1, one.column.header, "", Problem(code="read_only", details={"known": path}))
+            is_key = any(path == collection.identifier_field for collection in self.resource.collections)
+            # A client id that cannot be sent is harmless in rows that name their object by the platform's identifier.
+            unsupported = column.filled & ~self._names_existing if is_key else column.filled
+            self._add_issues_where(unsupported, column, Problem(code="column_unsupported", details=details))
+        elif field.read_only and path != self.resource.identifier_field and (column.filled & self.pending).any():
+            self._add_issue(-1, column.column.header, "", Problem(code="read_only", details={"known": path}))
         elif not field.applies_on_update:
-            self._add_issues_where(
-                one.filled & self._names_existing, one, Problem(code="not_on_update", details={"known": path})
-            )
-
-    @property
-    def _key_paths(self) -> set[str]:
-        """The fields that name an object: read with a version that cannot write them, they harm nobody."""
-        return {collection.identifier_field for collection in self.resource.collections}
+            problem = Problem(code="not_on_update", details={"known": path})
+            self._add_issues_where(column.filled & self._names_existing, column, problem)
 
     def _is_required_on_all_rows(self, field: Field) -> bool:
-        """Whether no row of this sheet can do without a field; `auto_ids` leaves it to the network to give ids."""
-        given = self.auto_ids and field.path == self.resource.identifier_field
-        return (field.is_always_required and not given) or (
+        is_assigned = self.auto_ids and field.path == self.resource.identifier_field
+        return (field.is_always_required and not is_assigned) or (
             self.resource.is_subresource and field.path == SUBRESOURCE_KEY
         )
 
     def _required_problem(self, field: Field) -> Problem:
-        """What a blank cell keeps from being done."""
-        one = self.resource.singular
+        """The problem of a blank cell in a required field."""
+        noun = self.resource.singular
+        is_identifier = field.is_always_required or self.resource.is_subresource
         purposes = {
             Role.PATH: "tell where the row goes",
-            Role.PARENT: f"tell whose {one} it is",
-            Role.BODY: f"tell which {one} it is"
-            if field.is_always_required or self.resource.is_subresource
-            else Action.CREATE,
+            Role.PARENT: f"tell whose {noun} it is",
+            Role.BODY: f"tell which {noun} it is" if is_identifier else Action.CREATE,
         }
-        way_out = ", or choose --auto-ids (auto_ids=True) if the network gives the ids"
-        example = f", e.g. {field.example}" if field.example else way_out if self._can_be_assigned(field) else ""
-        details = {"known": field.path, "action": purposes.get(field.role, Action.CREATE), "example": example}
+        fix_suffix = f", e.g. {field.example}" if field.example else ""
+        if not fix_suffix and self._can_be_assigned(field):
+            fix_suffix = ", or choose --auto-ids (auto_ids=True) if the network gives the ids"
+        details = {"known": field.path, "action": purposes.get(field.role, Action.CREATE), "example": fix_suffix}
         return Problem(code="required", details=details)
 
     def _can_be_assigned(self, field: Field) -> bool:
-        """Whether the network can choose it when an object is created."""
+        """Whether `auto_ids` would let the network assign the field."""
         return bool(self.resource.subresources) and field.path == self.resource.identifier_field and not self.auto_ids
 
     def _required_mask(self, field: Field) -> Mask:
-        """Row position to whether the row cannot do without a field; only what can be told without the platform."""
+        """Row position to whether the row needs a field, as far as known without the platform's state."""
         if self._is_required_on_all_rows(field):
             return np.ones(len(self.pending), dtype=bool)
-        if field.is_always_required:
-            return self._has_action(
-                Action.UPDATE, Action.DELETE
-            )  # the network gives ids to what is new, and to no other
-        on_create = (
+        if field.is_always_required:  # an id that the network assigns to new objects only
+            return self._has_action(Action.UPDATE, Action.DELETE)
+        is_required_on_create = (
             Action.CREATE in field.required_on and not self.resource.subresources and not self.resource.is_subresource
         )
-        return self._is_create if on_create else np.zeros(len(self.pending), dtype=bool)
+        return self._is_create if is_required_on_create else np.zeros(len(self.pending), dtype=bool)
 
     @cached_property
     def _names_existing(self) -> Mask:
-        """Row position to whether the row names an object by what only the platform gives."""
-        name = self.by_path.get(self.resource.identifier_field)
-        given = name is not None and name.column.field.read_only
-        return name.filled if name is not None and given else np.zeros(len(self.pending), dtype=bool)
+        """Row position to whether the row names an object by an identifier that the platform assigns."""
+        identifier = self.by_path.get(self.resource.identifier_field)
+        if identifier is None or not identifier.column.field.read_only:
+            return np.zeros(len(self.pending), dtype=bool)
+        return identifier.filled
 
     @cached_property
     def _is_create(self) -> Mask:
         """Row position to whether the row certainly asks for a new object."""
         named = self._names_existing.copy()
         for collection in self.resource.collections:
-            if one := self.by_path.get(collection.identifier_field):
-                named |= one.filled
+            if identifier := self.by_path.get(collection.identifier_field):
+                named |= identifier.filled
         action = self.by_path.get("action")
         return ~named if action is None else self._has_action(Action.CREATE) | (~named & ~action.filled)
 
     def _has_action(self, *actions: Action) -> Mask:
         """Row position to whether the row names one of these actions."""
-        action = self.by_path.get("action")
-        if action is None:
+        column = self.by_path.get("action")
+        if column is None:
             return np.zeros(len(self.pending), dtype=bool)
-        readings = map(action.parsed_text, range(len(action.texts)))
-        asked = [reading is not None and reading.value in actions for reading in readings]
-        return np.array(asked, dtype=bool)[action.codes]
+        parsed_texts = map(column.parsed_text, range(len(column.texts)))
+        has_action = [parsed is not None and parsed.value in actions for parsed in parsed_texts]
+        return np.array(has_action, dtype=bool)[column.codes]
 
     # Several columns
 
     def _apply_rule(self, rule: Rule) -> None:
-        columns = [one for one in self.columns if paths.to_pattern(one.column.path) in rule.fields]
+        columns = [column for column in self.columns if paths.to_pattern(column.column.path) in rule.fields]
         if not columns:
             return
-        groups = _combine_codes([one.value_states if _is_presence_only(rule, one) else one.codes for one in columns])
-        judged = self.pending & self._is_create if rule.needs_whole_object else self.pending
+        groups = _combine_codes(
+            [column.value_states if _is_presence_only(rule, column) else column.codes for column in columns]
+        )
+        checked_rows = self.pending & self._is_create if rule.needs_whole_object else self.pending
         problems = [list(_check_rule(rule, columns, position)) for position in _first_positions(groups)]
-        has = np.array([bool(found) for found in problems], dtype=bool)
-        for position in np.flatnonzero(has[groups] & judged):
+        has_problem = np.array(list(map(bool, problems)), dtype=bool)
+        for position in np.flatnonzero(has_problem[groups] & checked_rows):
             for problem in problems[groups[position]]:
                 self._add_rule_problem(position, problem, columns)
 
@@ -320,174 +315,169 @@ class SheetValidator:
 
     def _check_duplicate_rows(self) -> None:
         if self.resource.subresources or self.resource.is_subresource:
-            return  # rows that share an id are one object: `records`
-        scope = [one for one in self.columns if one.column.field.role is Role.PATH]
+            return  # rows that share an id are one object: `record_builder`
+        scope = [column for column in self.columns if column.column.field.role is Role.PATH]
         for key, code in (
             ("id_from_network", "duplicate_own_id"),
             (self.resource.identifier_field, "duplicate_number"),
         ):
-            if one := self.by_path.get(key):
-                self._report_duplicates([*scope, one], one, code)
-        same = [one for one in self.columns if one.column.field.role is not Role.RESULT]
-        own = self.by_path.get("id_from_network")
-        alone = self._is_create & ~own.filled if own is not None else self._is_create
-        for positions in self._find_duplicate_groups(same, only=alone):
+            if column := self.by_path.get(key):
+                self._report_duplicates([*scope, column], column, code)
+        compared = [column for column in self.columns if column.column.field.role is not Role.RESULT]
+        client_id = self.by_path.get("id_from_network")
+        without_id = self._is_create & ~client_id.filled if client_id is not None else self._is_create
+        for positions in self._find_duplicate_groups(compared, only=without_id):
             problem = Problem(code="identical_rows", details={"rows": self._format_row_numbers(positions)})
-            first = self._make_issue(positions[0], "", "", problem)  # worded once: a group may be the whole sheet
-            self.all_issues += [first._replace(position=int(position)) for position in positions]
+            issue = self._make_issue(positions[0], "", "", problem)  # formatted once: a group may be the whole sheet
+            self.all_issues += [issue._replace(position=int(position)) for position in positions]
 
     def _report_duplicates(self, columns: Sequence[ValidatedColumn], key: ValidatedColumn, code: str) -> None:
         for positions in self._find_duplicate_groups(columns, only=key.filled):
-            details = {"value": key.texts[key.codes[positions[0]]].strip(), "rows": self._format_row_numbers(positions)}
+            details = {"value": key.cell_text(positions[0]).strip(), "rows": self._format_row_numbers(positions)}
             problem = Problem(code=code, details=details)
             for position in positions:
-                self._add_issue(position, key.column.header, key.texts[key.codes[position]], problem)
+                self._add_issue(position, key.column.header, key.cell_text(position), problem)
 
     def _find_duplicate_groups(
         self, columns: Sequence[ValidatedColumn], *, only: Mask
     ) -> Iterator[npt.NDArray[np.int64]]:
-        """Positions of rows that are equal in some columns, a group at a time."""
+        """The positions of rows that are equal in these columns, one array per group."""
         positions = np.flatnonzero(only & self.pending)
-        for one in columns:  # most rows differ from all others in one column alone, and need not be compared in all
-            codes = one.value_codes[positions]
+        for column in columns:  # most rows have a unique value in some column, and are excluded by it quickly
+            codes = column.value_codes[positions]
             positions = positions[np.bincount(codes)[codes] > 1]
         if not columns or not len(positions):
             return
-        groups = _combine_codes([one.value_codes[positions] for one in columns])
+        groups = _combine_codes([column.value_codes[positions] for column in columns])
         order = np.argsort(groups, kind="stable")
         ends = np.cumsum(np.bincount(groups))[:-1]
         yield from (group for group in np.split(positions[order], ends) if len(group) > 1)
 
     def _format_row_numbers(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> str:
-        rows = [str(self.sheet.frame.index[position]) for position in positions[:_MAX_ROWS_NAMED]]
-        more = len(positions) - len(rows)
-        return ", ".join(rows) + (f" and {more} more" if more else "")
+        return join_limited([str(self.sheet.frame.index[position]) for position in positions], MAX_ROWS_NAMED)
 
-    # Collecting
+    # Issues
 
     def _add_issue(self, position: int | np.integer, header: str, value: str, problem: Problem) -> None:
         if position >= 0 and not self.pending[position] and problem.code != "unsettled_row":
             return
-        refused = problem.code == "row_marked"
-        if refused:
+        is_row_problem = problem.code == "row_marked"
+        if is_row_problem:
             problem = self.row_problems.get(int(self.sheet.frame.index[int(position)]), problem)
-        found = self._make_issue(position, header, value, problem)
-        self.all_issues.append(found)
-        if refused:
-            self.row_problem_issues[found.position] = found
+        issue = self._make_issue(position, header, value, problem)
+        self.all_issues.append(issue)
+        if is_row_problem:
+            self.row_problem_issues[issue.position] = issue
 
     def _make_issue(self, position: int | np.integer, header: str, value: str, problem: Problem) -> Issue:
-        return make_issue(
-            self.sheet_index, int(position), (self.column_positions.get(header, -1), header, value), problem
-        )
+        cell = (self.column_positions.get(header, -1), header, value)
+        return make_issue(self.sheet_index, int(position), cell, problem)
 
-    def _add_issues_where(self, mask: Mask, one: ValidatedColumn, problem: Problem) -> None:
+    def _add_issues_where(self, mask: Mask, column: ValidatedColumn, problem: Problem) -> None:
         for position in np.flatnonzero(mask & self.pending):
-            self._add_issue(position, one.column.header, one.texts[one.codes[position]], problem)
+            self._add_issue(position, column.column.header, column.cell_text(position), problem)
 
-    def _add_issues_by_text(self, one: ValidatedColumn, problems: Mapping[int, Problem]) -> None:
-        """`problems`: index of a text to what is wrong with it."""
-        has = np.zeros(len(one.texts), dtype=bool)
-        has[list(problems)] = True
-        for position in np.flatnonzero(has[one.codes] & self.pending):
-            code = int(one.codes[position])
-            self._add_issue(position, one.column.header, one.texts[code], problems[code])
+    def _add_issues_by_text(self, column: ValidatedColumn, problems: Mapping[int, Problem]) -> None:
+        """Add the problems, given by the index of a text, to all rows with that text."""
+        has_problem = np.zeros(len(column.texts), dtype=bool)
+        has_problem[list(problems)] = True
+        for position in np.flatnonzero(has_problem[column.codes] & self.pending):
+            index = int(column.codes[position])
+            self._add_issue(position, column.column.header, column.texts[index], problems[index])
 
     def _add_rule_problem(
         self, position: int | np.integer, problem: Problem, columns: Sequence[ValidatedColumn]
     ) -> None:
-        """A rule names a column by its path, the analyst knows it by its header; one that the sheet lacks has no cell.
-
-        Then the problem is shown at the first cell that the rule looked at.
-        """
-        one = self.by_path.get(problem.column or "") or next(one for one in columns if one.filled[position])
-        self._add_issue(position, one.column.header, one.texts[one.codes[position]], problem)
+        """Add the problem at the column that it names, else at the first filled cell among the rule's columns."""
+        column = self.by_path.get(problem.column or "") or next(column for column in columns if column.filled[position])
+        self._add_issue(position, column.column.header, column.cell_text(position), problem)
 
     def reported_issues(self) -> list[Issue]:
-        """What was found; of a row that reading refused, only that."""
-        return [one for one in self.all_issues if self.row_problem_issues.get(one.position, one) is one]
+        """All issues; of a row with a problem as a whole, only that one."""
+        return [issue for issue in self.all_issues if self.row_problem_issues.get(issue.position, issue) is issue]
 
 
 def _is_change_action(text: str) -> bool:
-    """Whether a text of `action` asks for something that only an object that exists can have done to it."""
+    """Whether a text of `action` asks for a change of an existing object."""
     return normalize_text(text).casefold() in {Action.UPDATE, Action.MOVE, Action.DELETE}
 
 
 def _texts_to_parse(field: Field, texts: Sequence[str]) -> Iterable[int]:
-    """The indexes of the texts that have to be read: all that do not obviously mean themselves.
+    """The indexes of the texts to parse: those that do not match the field type's passthrough pattern.
 
-    Many at a time are matched as the lines of one text, in a fifth of the time; only where that fails, each by itself.
+    Batches of texts are matched as the lines of one text, which takes a fifth of the time; the texts of a batch that
+    does not match are matched one by one.
     """
-    form = field.field_type.passthrough_pattern
-    if form is None:
+    pattern = field.field_type.passthrough_pattern
+    if pattern is None:
         return range(len(texts))
-    lines = re.compile(rf"(?:{form.pattern}\n)*+")
-    doubted: list[int] = []
+    lines_pattern = re.compile(rf"(?:{pattern.pattern}\n)*+")
+    indexes: list[int] = []
     for start in range(0, len(texts), _TEXT_BATCH_SIZE):
-        some = texts[start : start + _TEXT_BATCH_SIZE]
-        together = "\n".join([*some, ""])
-        if together.count("\n") > len(some) or not lines.fullmatch(together):
-            doubted += [at for at, text in enumerate(some, start) if not form.fullmatch(text)]
-    return doubted
+        batch = texts[start : start + _TEXT_BATCH_SIZE]
+        lines = "\n".join([*batch, ""])
+        if lines.count("\n") > len(batch) or not lines_pattern.fullmatch(lines):
+            indexes += [index for index, text in enumerate(batch, start) if not pattern.fullmatch(text)]
+    return indexes
 
 
 def _parse_text(field: Field, text: str, *, identifier_field: str) -> tuple[ParsedValue | None, Problem | None]:
-    """Read one distinct text: its meaning, and the error if it has none. Blank: neither.
+    """Parse one distinct text: its value, or the error if it is invalid. Blank: neither.
 
     Args:
-        field: what it is about.
-        text: of the cell.
-        identifier_field: the field by which rows name their object; it is read although only the platform sets it.
+        field: the field of the column.
+        text: the text of the cell.
+        identifier_field: the field by which rows name their object; it is parsed although only the platform sets it.
     """
-    bare = normalize_text(text)
-    spoilt = None if field.role is Role.RESULT else _find_cell_damage(bare)
-    if spoilt or not bare:
-        return None, spoilt
+    normalized = normalize_text(text)
+    damage = None if field.role is Role.RESULT else _find_cell_damage(normalized)
+    if damage or not normalized:
+        return None, damage
     if field.role is Role.RESULT or (field.read_only and field.path != identifier_field):
         return ParsedValue(value=text), None
     try:
-        reading = field.field_type.parse_cell(text)
-    except ParseError as refused:
-        return None, refused.problem
-    if reading.value in (None, []) and (not field.clearable or field.path == identifier_field):
+        parsed = field.field_type.parse_cell(text)
+    except ParseError as error:
+        return None, error.problem
+    if parsed.value in (None, []) and (not field.clearable or field.path == identifier_field):
         return None, Problem(code="cannot_clear", details={"known": field.path})
-    return reading, None
+    return parsed, None
 
 
-def _find_cell_damage(bare: str) -> Problem | None:
-    """What the text itself says is wrong with the cell: an error of the spreadsheet, or a mark of reading."""
-    if bare in SPREADSHEET_ERRORS:
-        return Problem(code="cell_error", details={"value": bare})
-    return parse_marker(bare)
+def _find_cell_damage(text: str) -> Problem | None:
+    """The problem that the text itself names: an error of the spreadsheet, or a marker of `sheets`."""
+    if text in SPREADSHEET_ERRORS:
+        return Problem(code="cell_error", details={"value": text})
+    return parse_marker(text)
 
 
 def _combine_codes(codes: Sequence[Codes]) -> Codes:
-    """One code for each distinct combination, from 0 on; made anew at each column, so that it never overflows."""
+    """One code for each distinct combination, from 0; recoded after each column, so that it never overflows."""
     groups, _ = pd.factorize(codes[0])
-    for more in codes[1:]:
-        groups, _ = pd.factorize(groups * (int(more.max(initial=0)) + 1) + more)
+    for column_codes in codes[1:]:
+        groups, _ = pd.factorize(groups * (int(column_codes.max(initial=0)) + 1) + column_codes)
     return groups
 
 
 def _first_positions(groups: Codes) -> Codes:
     """Code to the position of the first row that has it."""
-    firsts = np.zeros(int(groups.max(initial=-1)) + 1, dtype="int64")
-    firsts[groups[::-1]] = np.arange(len(groups))[::-1]  # of positions with the same code, the last one written stays
-    return firsts
+    positions = np.zeros(int(groups.max(initial=-1)) + 1, dtype="int64")
+    positions[groups[::-1]] = np.arange(len(groups))[::-1]  # reversed: for each code, the last write is its first row
+    return positions
 
 
-def _is_presence_only(rule: Rule, one: ValidatedColumn) -> bool:
-    """Whether it only matters to a rule that a column has a value, not which."""
-    return paths.to_pattern(one.column.path) in rule.presence_only
+def _is_presence_only(rule: Rule, column: ValidatedColumn) -> bool:
+    """Whether a rule only checks that the column has a value."""
+    return paths.to_pattern(column.column.path) in rule.presence_only
 
 
 def _check_rule(rule: Rule, columns: Sequence[ValidatedColumn], position: int | np.integer) -> Iterator[Problem]:
-    """Apply a rule to one combination; a cell with an error of its own would only mislead it."""
-    if any(one.has_error[one.codes[position]] for one in columns):
+    """Apply a rule to one combination, unless a cell has an error: a second one would mislead."""
+    if any(column.cell_has_error(position) for column in columns):
         return
     values = {}
-    for one in columns:
-        reading = one.parsed_cell(position)
-        if reading and reading.value not in (None, []):
-            values[one.column.path] = _is_presence_only(rule, one) or reading.value
+    for column in columns:
+        parsed = column.parsed_cell(position)
+        if parsed and parsed.value not in (None, []):
+            values[column.column.path] = _is_presence_only(rule, column) or parsed.value
     yield from rule.check(values)

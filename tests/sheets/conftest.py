@@ -1,4 +1,4 @@
-"""Writers of the same table in every format; none of them shares code with the readers."""
+"""Writers of the same table in every format; they share no code with the readers."""
 
 from __future__ import annotations
 
@@ -24,44 +24,44 @@ Rows = list[list[Any]]
 
 def xlsx(rows: Rows, name: str = "Requests", edit: Callable[[Any], object] | None = None) -> bytes:
     """A workbook by openpyxl; `edit` gets its worksheet."""
-    book = openpyxl.Workbook()
-    sheet: Any = book.active
+    workbook = openpyxl.Workbook()
+    sheet: Any = workbook.active
     sheet.title = name
     for row in rows:
         sheet.append(row)
     if edit:
         edit(sheet)
-    return saved(book)
+    return to_bytes(workbook)
 
 
 def book(**tables: Rows) -> bytes:
     """A workbook with several worksheets, by openpyxl."""
-    made = openpyxl.Workbook()
-    made.remove(made.worksheets[0])
+    workbook = openpyxl.Workbook()
+    workbook.remove(workbook.worksheets[0])
     for name, rows in tables.items():
-        sheet = made.create_sheet(name)
+        sheet = workbook.create_sheet(name)
         for row in rows:
             sheet.append(row)
-    return saved(made)
+    return to_bytes(workbook)
 
 
-def saved(book: Any) -> bytes:
+def to_bytes(workbook: Any) -> bytes:
     file = io.BytesIO()
-    book.save(file)
+    workbook.save(file)
     return file.getvalue()
 
 
 def xls(rows: Rows) -> bytes:
-    book = xlwt.Workbook(encoding="utf-8")
-    sheet = book.add_sheet("Requests")
-    for at, row in enumerate(rows):
+    workbook = xlwt.Workbook(encoding="utf-8")
+    sheet = workbook.add_sheet("Requests")
+    for index, row in enumerate(rows):
         for column, value in enumerate(row):
-            sheet.write(at, column, value)
-    return saved(book)
+            sheet.write(index, column, value)
+    return to_bytes(workbook)
 
 
 def xlsm(rows: Rows) -> bytes:
-    """A workbook that says that it may hold macros, as Excel marks one."""
+    """A workbook with the content type of a workbook with macros, as Excel writes it."""
     plain = b"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"
     macro = b"application/vnd.ms-excel.sheet.macroEnabled.main+xml"
     return repacked(xlsx(rows), {"[Content_Types].xml": lambda old: old.replace(plain, macro)})
@@ -72,16 +72,16 @@ def ods(rows: Rows) -> bytes:
 
 
 def ods_book(**tables: Rows) -> bytes:
-    made = odf.opendocument.OpenDocumentSpreadsheet()
+    workbook = odf.opendocument.OpenDocumentSpreadsheet()
     for name, rows in tables.items():
         sheet = odf.table.Table(name=name)
-        made.spreadsheet.addElement(sheet)
+        workbook.spreadsheet.addElement(sheet)
         for row in rows:
-            line = odf.table.TableRow()
-            sheet.addElement(line)
+            table_row = odf.table.TableRow()
+            sheet.addElement(table_row)
             for value in row:
-                line.addElement(_ods_cell(value))
-    return saved(made)
+                table_row.addElement(_ods_cell(value))
+    return to_bytes(workbook)
 
 
 def _ods_cell(value: Any) -> Any:
@@ -96,32 +96,34 @@ def _ods_cell(value: Any) -> Any:
 
 
 def xlsb(rows: Rows) -> bytes:
-    """The least that is a workbook in BIFF12: records of a type, a length and the data."""
-    return _xlsb(rows, b"".join(_xlsb_row(at, row) for at, row in enumerate(rows)))
+    """A minimal workbook in BIFF12: records of a type, a length and the data."""
+    return _xlsb(rows, b"".join(_xlsb_row(index, row) for index, row in enumerate(rows)))
 
 
 def far_xlsb(rows: Rows) -> bytes:
     """The same with one more cell, in XFD1048576."""
-    far = _record(0, struct.pack("<IIHBBBI", 1_048_575, 0, 300, 0, 0, 0, 0)) + _xlsb_cell(16_383, "far")
-    return _xlsb(rows, b"".join(_xlsb_row(at, row) for at, row in enumerate(rows)) + far)
+    far_row = _record(0, struct.pack("<IIHBBBI", 1_048_575, 0, 300, 0, 0, 0, 0)) + _xlsb_cell(16_383, "far")
+    return _xlsb(rows, b"".join(_xlsb_row(index, row) for index, row in enumerate(rows)) + far_row)
 
 
 def _xlsb(rows: Rows, cells: bytes) -> bytes:
     size = struct.pack("<IIII", 0, len(rows) - 1, 0, max(map(len, rows)) - 1)
     sheet = _record(129) + _record(148, size) + _record(145) + cells + _record(146) + _record(130)
     name = struct.pack("<II", 0, 1) + _wide("rId1") + _wide("Requests")
-    book = _record(131) + _record(143) + _record(156, name) + _record(144) + _record(132)
+    workbook = _record(131) + _record(143) + _record(156, name) + _record(144) + _record(132)
     office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     relations = (
         '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
         f'<Relationship Id="rId1" Type="{office}/worksheet" Target="worksheets/sheet1.bin"/></Relationships>'
     )
-    return zipped({"xl/workbook.bin": book, "xl/_rels/workbook.bin.rels": relations, "xl/worksheets/sheet1.bin": sheet})
+    return zipped(
+        {"xl/workbook.bin": workbook, "xl/_rels/workbook.bin.rels": relations, "xl/worksheets/sheet1.bin": sheet}
+    )
 
 
-def _xlsb_row(at: int, row: Sequence[Any]) -> bytes:
+def _xlsb_row(index: int, row: Sequence[Any]) -> bytes:
     cells = b"".join(_xlsb_cell(column, value) for column, value in enumerate(row) if value not in {"", None})
-    return _record(0, struct.pack("<IIHBBBI", at, 0, 300, 0, 0, 0, 0)) + cells
+    return _record(0, struct.pack("<IIHBBBI", index, 0, 300, 0, 0, 0, 0)) + cells
 
 
 def _xlsb_cell(column: int, value: Any) -> bytes:
@@ -135,8 +137,8 @@ def _wide(text: str) -> bytes:
     return struct.pack("<I", len(text)) + text.encode("utf-16-le")
 
 
-def _record(kind: int, data: bytes = b"") -> bytes:
-    start = bytes([kind]) if kind < 128 else bytes([kind & 0x7F | 0x80, kind >> 7])
+def _record(record_type: int, data: bytes = b"") -> bytes:
+    start = bytes([record_type]) if record_type < 128 else bytes([record_type & 0x7F | 0x80, record_type >> 7])
     size, length = len(data), b""
     while size > 127:
         length, size = length + bytes([size & 0x7F | 0x80]), size >> 7
@@ -152,14 +154,14 @@ def zipped(parts: Mapping[str, bytes | str]) -> bytes:
 
 
 def repacked(data: bytes, edits: Mapping[str, Callable[[bytes], bytes]]) -> bytes:
-    """The same zip container with some of its parts changed."""
+    """The zip container with some parts changed."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     return zipped({name: edits.get(name, bytes)(content) for name, content in parts.items()})
 
 
 def ole(*streams: str) -> bytes:
-    """The least that is an OLE container: a header, one sector of its table, and a directory of empty streams."""
+    """A minimal OLE container: a header, one sector of its table, and a directory of empty streams."""
     header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + bytes(6)
     header += struct.pack("<IIIIIIIIII", 0, 1, 1, 0, 4096, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0, 0)
     header += struct.pack("<I", 0xFFFFFFFF) * ((512 - len(header)) // 4)
@@ -168,9 +170,9 @@ def ole(*streams: str) -> bytes:
     return (header + table + b"".join(entries)).ljust(2048, b"\0")
 
 
-def _ole_entry(name: str, kind: int, child: int) -> bytes:
+def _ole_entry(name: str, entry_type: int, child: int) -> bytes:
     text = f"{name}\0".encode("utf-16-le")
-    entry = text.ljust(64, b"\0") + struct.pack("<HBBIII", len(text), kind, 1, 0xFFFFFFFF, 0xFFFFFFFF, child)
+    entry = text.ljust(64, b"\0") + struct.pack("<HBBIII", len(text), entry_type, 1, 0xFFFFFFFF, 0xFFFFFFFF, child)
     return entry.ljust(116, b"\0") + struct.pack("<IQ", 0xFFFFFFFE, 0)
 
 
@@ -186,7 +188,7 @@ def delimited(rows: Rows, *, delimiter: str = ",", end: str = "\r\n", encoding: 
 
 @pytest.fixture(scope="session")
 def make() -> Any:
-    """All of the above, since test folders are no packages to import from."""
+    """All writers above; test folders are not packages, so tests cannot import them."""
     return SimpleNamespace(
         xlsx=xlsx,
         xlsm=xlsm,
@@ -196,7 +198,7 @@ def make() -> Any:
         book=book,
         ods_book=ods_book,
         csv=delimited,
-        saved=saved,
+        to_bytes=to_bytes,
         zipped=zipped,
         repacked=repacked,
         ole=ole,

@@ -10,32 +10,32 @@ from invoca_bulk import errors, sheets
 
 
 def load(source: Any, **options: Any) -> sheets.Sheet:
-    (only,) = sheets.load(source, **options)
-    return only
+    (sheet,) = sheets.load(source, **options)
+    return sheet
 
 
-def found(loaded: sheets.Sheet) -> list[tuple[int | None, str]]:
-    return [(one.row, one.problem.code) for one in loaded.read_issues]
+def issue_codes(loaded: sheets.Sheet) -> list[tuple[int | None, str]]:
+    return [(issue.row, issue.problem.code) for issue in loaded.read_issues]
 
 
 def test_a_row_with_more_cells_than_the_header_is_marked_and_shifts_nothing() -> None:
-    """A row with more cells than the header keeps the first ones in their columns, and its text says that it is bad."""
+    """A row with more cells than the header keeps the first ones in their columns, and gets a marker."""
     loaded = load(b"description,media_type\nSmith, Jones,Online: Display\nplain,Online: Email\n")
     assert loaded.frame.to_numpy().tolist() == [["#ROW! Smith", " Jones"], ["plain", "Online: Email"]]
-    assert found(loaded) == [(2, "row_too_long")]
+    assert issue_codes(loaded) == [(2, "row_too_long")]
     assert loaded.read_issues[0].problem.message == "The row has 3 cells, but the header has 2."
 
 
-def test_the_mark_of_a_row_stands_in_the_first_column_that_is_sent() -> None:
-    """Neither a column that nobody knows nor one of our own results can refuse a row; a blank cell can."""
+def test_a_row_marker_is_in_the_first_column_that_is_sent() -> None:
+    """The marker is never in an unknown column or a result column, and also in a blank cell."""
     loaded = load(b"notes,result_status,description,media_type\nn,failed,a,b,c\n,,,,x\n")
     assert loaded.frame.to_numpy().tolist() == [["n", "failed", "#ROW! a", "b"], ["", "", "#ROW!", ""]]
-    assert found(loaded) == [(2, "row_too_long"), (3, "row_too_long")]
+    assert issue_codes(loaded) == [(2, "row_too_long"), (3, "row_too_long")]
 
 
 @pytest.mark.parametrize("row", ["a,b,,,", "a,b"])
-def test_blank_cells_beyond_the_header_are_no_error(row: str) -> None:
-    """Delimiters at the end of a row say nothing."""
+def test_blank_cells_beyond_the_header_are_ignored(row: str) -> None:
+    """Extra delimiters at the end of a row are not an error."""
     loaded = load(f"description,media_type\n{row}\n".encode())
     assert loaded.frame.to_numpy().tolist() == [["a", "b"]]
     assert not loaded.read_issues
@@ -48,7 +48,7 @@ def test_a_short_row_is_filled_with_blanks() -> None:
 
 
 def test_row_numbers_are_those_of_the_spreadsheet() -> None:
-    """Blank lines count, a quoted line break does not start a row, and Excel's sep line is none."""
+    """Blank lines count, a quoted line break does not start a row, and Excel's sep line is not a row."""
     loaded = load(b'sep=;\r\n\r\ndescription;media_type\r\n"a\r\nb";x\r\n\r\n;;\r\nc;y\r\n\r\n')
     assert loaded.frame.index.tolist() == [3, 6]
     assert loaded.frame["description"].tolist() == ["a\r\nb", "c"]
@@ -56,20 +56,20 @@ def test_row_numbers_are_those_of_the_spreadsheet() -> None:
 
 
 def test_the_sep_line_names_the_delimiter() -> None:
-    """The delimiter of Excel's own first line is taken, even an unusual one."""
+    """The delimiter in Excel's sep line is used, even an unusual one."""
     loaded = load(b"sep=^\ndescription^media_type\na,b^c;d\n")
     assert loaded.frame.to_numpy().tolist() == [["a,b", "c;d"]]
 
 
-def test_the_delimiter_that_knows_most_columns_wins() -> None:
+def test_the_delimiter_with_most_known_columns_is_used() -> None:
     """Commas in a title do not make the comma the delimiter."""
     loaded = load(b"description;media_type;notes, remarks, and, so, on\na;b;c\n")
     assert loaded.frame.columns.tolist() == ["description", "media_type", "notes, remarks, and, so, on"]
 
 
 @pytest.mark.parametrize("start", list("=+-@\t\r"))
-def test_our_guard_against_formulas_is_taken_off(start: str) -> None:
-    """The quote that our own CSV files put before a text like a formula is not part of the text."""
+def test_escaped_formulas_are_unescaped(start: str) -> None:
+    """The apostrophe that this package's CSV files put before a formula is not part of the text."""
     loaded = load(f"""description,media_type\n"'{start}1","'plain"\n""".encode())
     assert loaded.frame.iloc[0].tolist() == [f"{start}1", "'plain"]
 
@@ -83,14 +83,14 @@ def test_titles_above_the_header_are_skipped() -> None:
 
 
 def test_a_header_alone_is_a_sheet_without_rows() -> None:
-    """A file that has a header and nothing else is read as no rows."""
+    """A file with a header and nothing else has no rows."""
     loaded = load(b"description,media_type")
     assert loaded.frame.shape == (0, 2)
     assert str(loaded.frame.index.dtype) == "int64"
 
 
 def test_a_cell_over_the_limit_is_cut_and_marked() -> None:
-    """A cell of more than 131,072 characters is cut and says so, and the other rows are read."""
+    """A cell of more than 131,072 characters is cut and marked, and the other rows are read."""
     loaded = load(b"description,media_type\n" + b"x" * 131_073 + b",b\n" + b"y" * 131_072 + b",c\n")
     assert loaded.frame["description"].tolist() == ["#TOO_LONG! " + "x" * 131_061, "y" * 131_072]
     assert not loaded.read_issues
@@ -98,35 +98,35 @@ def test_a_cell_over_the_limit_is_cut_and_marked() -> None:
 
 @pytest.mark.parametrize("title", ["notes", "result_error"])
 def test_a_long_cell_that_is_not_sent_stays_whole(title: str) -> None:
-    """A column that nobody knows is carried through as it is, and so is one of our own."""
+    """Unknown columns and result columns are not changed."""
     loaded = load(f"description,media_type,{title}\na,b,{'x' * 131_073}\n".encode())
     assert loaded.frame[title].str.len().tolist() == [131_073]
 
 
 @pytest.mark.parametrize("length", [1, 100_000])
 def test_an_unclosed_quote_is_an_error_of_its_row(length: int) -> None:
-    """A quote that is never closed swallows the rows below it, and its row says so."""
+    """A quote that is never closed swallows the rows below it, and its row is marked."""
     loaded = load(b'description,media_type\na,b\n"c,d\n' + b"e,f\n" * length)
-    assert found(loaded) == [(3, "quote_unclosed")]
+    assert issue_codes(loaded) == [(3, "quote_unclosed")]
     assert loaded.frame.index.tolist() == [2, 3]
     assert loaded.frame["description"].iloc[1].startswith("#ROW! c,d\n")
 
 
 def test_an_unclosed_quote_in_the_header_is_refused() -> None:
-    """A header that swallows its rows is no header."""
+    """A header that swallows its rows is an error."""
     with pytest.raises(errors.UnreadableSheetError, match=r"Row 1, the header: A quote is opened"):
         load(b'description,media_type,"notes\na,b,c\n')
 
 
-def test_the_limit_of_the_csv_module_is_put_back() -> None:
-    """Reading leaves the process-wide limit of csv alone, also when files are read at the same time."""
-    before = csv.field_size_limit()
+def test_the_limit_of_the_csv_module_is_restored() -> None:
+    """Reading restores the process-wide limit of csv, even if files are read at the same time."""
+    old_limit = csv.field_size_limit()
     content = b"description,media_type\n" + b"x" * 200_000 + b",b\n"
     starts: list[Any] = []
     threads = [threading.Thread(target=lambda: starts.append(load(content).frame.iloc[0, 0][:12])) for _ in range(8)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert starts == ["#TOO_LONG! x"] * 8
-    assert csv.field_size_limit() == before
+    assert csv.field_size_limit() == old_limit

@@ -1,4 +1,4 @@
-"""The guard against formulas in CSV, and its inverse."""
+"""Escaping of formulas in CSV, and its inverse."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ TEXTS = st.text(alphabet=st.sampled_from("'=+-@\t\r\n 1a")) | st.text()
 
 @given(text=TEXTS)
 def test_round_trip(text: str) -> None:
-    """Every text comes back exactly as it was."""
+    """Every text is restored exactly."""
     assert unescape_formula(escape_formula(text)) == text
 
 
 @given(text=TEXTS)
-def test_nothing_runs(text: str) -> None:
-    """What is written never starts like a formula, except `+` with digits."""
+def test_escaped_texts_are_not_formulas(text: str) -> None:
+    """An escaped text never starts like a formula, except `+` with digits."""
     written = escape_formula(text)
     assert not written.startswith(("=", "+", "-", "@", "\t", "\r")) or (written[0] == "+" and written[1:].isdecimal())
 
@@ -50,5 +50,5 @@ def test_rule(text: str, written: str) -> None:
 
 
 def test_foreign_apostrophe() -> None:
-    """A phone number that someone has guarded by hand loses its apostrophe."""
+    """A phone number that a person escaped by hand loses its apostrophe."""
     assert unescape_formula("'+18055550100") == "+18055550100"

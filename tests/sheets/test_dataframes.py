@@ -20,12 +20,12 @@ HEADER = ["description", "media_type", "quantity"]
 
 
 def load(source: Any, **options: Any) -> sheets.Sheet:
-    (only,) = sheets.load(source, **options)
-    return only
+    (sheet,) = sheets.load(source, **options)
+    return sheet
 
 
 def codes(loaded: sheets.Sheet) -> list[tuple[int | None, str]]:
-    return [(one.row, one.problem.code) for one in loaded.read_issues]
+    return [(issue.row, issue.problem.code) for issue in loaded.read_issues]
 
 
 class Media(enum.StrEnum):
@@ -69,8 +69,8 @@ VALUES = {
 
 
 @pytest.mark.parametrize("case", VALUES)
-def test_every_value_of_an_analyst_becomes_text(case: str) -> None:
-    """Each type that a DataFrame can hold has one text form, alone in its column and among texts."""
+def test_every_value_becomes_text(case: str) -> None:
+    """Each type of a DataFrame's cells has one text form, alone in its column and among texts."""
     value, text = VALUES[case]
     frame = pd.DataFrame({"description": ["x", "x"], "media_type": pd.Series(["x", value], dtype=object)})
     loaded = load(frame)
@@ -89,14 +89,14 @@ COLUMNS = {
 
 
 @pytest.mark.parametrize("case", COLUMNS)
-def test_every_kind_of_column_is_read(case: str) -> None:
-    """The column types of pandas are read like the values that they hold; one blank cell changes nothing."""
+def test_every_column_type_is_read(case: str) -> None:
+    """Columns of any pandas type are read like their values, and a blank cell is an empty text."""
     column, texts = COLUMNS[case]
     assert load(pd.DataFrame({"description": ["x", "x"], "quantity": column})).frame["quantity"].tolist() == texts
 
 
-def test_a_frame_of_ones_own_has_the_rows_that_excel_would_show() -> None:
-    """Without an index named row the rows are numbered from 2, and blank ones are skipped and counted."""
+def test_rows_of_a_built_frame_are_numbered_as_excel_would() -> None:
+    """Without an index named row, rows are numbered from 2, and blank rows are skipped and counted."""
     frame = pd.DataFrame({"description": ["a", None, "b"], "quantity": [1, None, 2]}, index=[7, 7, 7])
     loaded = load(frame)
     assert loaded.frame.index.tolist() == [2, 4]
@@ -106,18 +106,18 @@ def test_a_frame_of_ones_own_has_the_rows_that_excel_would_show() -> None:
 
 
 def test_an_index_named_row_is_kept() -> None:
-    """Row numbers of the analyst's own are kept, in any order."""
+    """The analyst's row numbers are kept, in any order."""
     frame = pd.DataFrame({"description": ["a", "b"]}, index=pd.Index([9, 4], name="row"))
     assert load(frame).frame.index.tolist() == [9, 4]
 
 
-def test_rows_that_share_a_number_are_numbered_anew() -> None:
-    """The rows of a quantity share their number in the results, which can be read as they are."""
+def test_rows_that_share_a_number_are_renumbered() -> None:
+    """In results, the rows of one quantity share a number; such results can still be read."""
     frame = pd.DataFrame({"description": ["a", "b", "c"]}, index=pd.Index([5, 5, 9], name="row"))
     assert load(frame).frame.index.tolist() == [2, 3, 4]
 
 
-def within(value: list[Any]) -> list[Any]:
+def self_containing(value: list[Any]) -> list[Any]:
     """The list, with itself as its last item."""
     value.append(value)
     return value
@@ -130,15 +130,15 @@ def nested(depth: int) -> list[Any]:
     return value
 
 
-#: None of them can be written out; one would take a day, another all memory.
+#: Values without a text form; writing some would take a day or all memory.
 NO_TEXT: dict[str, Any] = {
     "a long number": (10**5_000, "a number of more than 1,000 digits"),
     "a long negative number": (-(10**5_000), "a number of more than 1,000 digits"),
     "a long decimal": (decimal.Decimal("1E+5000"), "a number of more than 1,000 digits"),
     "a huge decimal": (decimal.Decimal("1E+999999999"), "a number of more than 1,000 digits"),
     "a tiny decimal": (decimal.Decimal("1E-999999999"), "a number of more than 1,000 digits"),
-    "a list within itself": (within([805]), "a list that cannot be written as JSON"),
-    "lists without end": (nested(100_000), "a list that cannot be written as JSON"),
+    "a list within itself": (self_containing([805]), "a list that cannot be written as JSON"),
+    "lists nested too deep": (nested(100_000), "a list that cannot be written as JSON"),
     "a list with a long number": ([10**5_000], "a list that cannot be written as JSON"),
     "a list of odd records": ([{(1, 2): 3}], "a list that cannot be written as JSON"),
     "an array without a dimension": (np.array(5), "a list that cannot be written as JSON"),
@@ -148,18 +148,18 @@ NO_TEXT: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("case", NO_TEXT)
-def test_a_value_without_a_text_is_refused_in_a_sentence(case: str) -> None:
-    """Whatever a cell of a DataFrame holds, it has a text or the message says what it is."""
-    value, what = NO_TEXT[case]
+def test_a_value_without_a_text_form_is_refused(case: str) -> None:
+    """A value of a DataFrame either has a text form, or the message says what it is."""
+    value, description = NO_TEXT[case]
     frame = pd.DataFrame({"description": pd.Series(["x", value], dtype=object)})
     with pytest.raises(
-        errors.UnreadableSheetError, match=f"The column 'description' holds {what}, which has no text form"
+        errors.UnreadableSheetError, match=f"The column 'description' holds {description}, which has no text form"
     ):
         load(frame)
 
 
 def test_a_zero_of_any_exponent_is_zero() -> None:
-    """The size of a decimal's exponent says nothing when its digits are zeros."""
+    """A decimal zero with a huge exponent is not too long."""
     frame = pd.DataFrame({"description": [decimal.Decimal("0E+999999999")]})
     assert load(frame).frame["description"].tolist() == ["0"]
 
@@ -170,7 +170,7 @@ BAD = {
         pd.DataFrame({"description": ["a"]}, index=pd.Index([pd.NA], dtype="Int64", name="row")),
         "whole numbers",
     ),
-    "a row beyond counting": (
+    "a row number that is too large": (
         pd.DataFrame({"description": ["a"]}, index=pd.Index([2**63], dtype="uint64", name="row")),
         "whole numbers",
     ),
@@ -188,7 +188,7 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_a_frame_that_cannot_be_used_is_refused(case: str) -> None:
-    """A DataFrame without usable titles, rows or values is refused with one sentence and what to do."""
+    """A DataFrame without usable titles, rows or values is refused; the message names the problem."""
     frame, message = BAD[case]
     with pytest.raises(errors.UnreadableSheetError, match=message):
         load(frame)
@@ -199,7 +199,7 @@ def test_a_frame_that_cannot_be_used_is_refused(case: str) -> None:
 
 @pytest.fixture
 def frame(make: Any) -> pd.DataFrame:
-    """Row 2 is fine, 3 has an error, 4 a date, 5 a formula, 7 is hidden, 6 is blank."""
+    """Row 2 is fine, 3 has an error, 4 a date, 5 a formula, 6 is blank, 7 is hidden."""
 
     def edit(sheet: Any) -> None:
         sheet.row_dimensions[7].hidden = True
@@ -210,46 +210,46 @@ def frame(make: Any) -> pd.DataFrame:
     return sheets.read(file)
 
 
-SHEET_FINDINGS = [(None, "blank_rows"), (None, "hidden_rows")]
+SHEET_ISSUES = [(None, "blank_rows"), (None, "hidden_rows")]
 MARKED = ["#DATE! 2024-05-01", "#N/A", "#FORMULA! =1+1"]
 
 
 def marked(frame: pd.DataFrame) -> list[str]:
-    """The cells that are not as typed, by columns."""
+    """The cells with markers, by columns."""
     return [text for title in frame.columns for text in frame[title] if text.startswith("#")]
 
 
-def test_a_frame_that_was_read_carries_what_was_found(frame: pd.DataFrame) -> None:
+def test_a_frame_that_was_read_keeps_its_read_issues(frame: pd.DataFrame) -> None:
     """Reading a file and loading its frame gives the same sheet as loading the file."""
     loaded = load(frame)
     pd.testing.assert_frame_equal(loaded.frame, frame)
     assert marked(frame) == MARKED
-    assert codes(loaded) == SHEET_FINDINGS
+    assert codes(loaded) == SHEET_ISSUES
     assert (loaded.source, loaded.resource.name) == ("May.xlsx", "promo_numbers")
 
 
 def test_attrs_are_plain_json(frame: pd.DataFrame) -> None:
-    """What travels in attrs survives formats that keep attrs as JSON, such as Parquet."""
+    """The attrs survive formats that store them as JSON, such as Parquet."""
     frame.attrs = json.loads(json.dumps(frame.attrs))
-    assert codes(load(frame)) == SHEET_FINDINGS
+    assert codes(load(frame)) == SHEET_ISSUES
 
 
 STEPS: dict[str, Any] = {
-    "nothing": (lambda one: one, MARKED),
-    "the error corrected": (lambda one: one.replace("#N/A", "x"), [MARKED[0], MARKED[2]]),
-    "the date corrected": (lambda one: one.replace(MARKED[0], "May 1"), MARKED[1:]),
-    "the column dropped": (lambda one: one.drop(columns="media_type"), MARKED[:1]),
-    "the column renamed": (lambda one: one.rename(columns={"description": "promo_type"}), MARKED),
-    "row numbers lost": (lambda one: one.reset_index(drop=True), MARKED),
-    "attrs lost": (lambda one: pd.DataFrame(one.to_dict("list")), MARKED),
-    "through CSV": (lambda one: sheets.read(one.to_csv().encode()), MARKED),
-    "joined with itself": (lambda one: pd.concat([one, one]).drop_duplicates(), MARKED),
+    "nothing": (lambda frame: frame, MARKED),
+    "the error corrected": (lambda frame: frame.replace("#N/A", "x"), [MARKED[0], MARKED[2]]),
+    "the date corrected": (lambda frame: frame.replace(MARKED[0], "May 1"), MARKED[1:]),
+    "the column dropped": (lambda frame: frame.drop(columns="media_type"), MARKED[:1]),
+    "the column renamed": (lambda frame: frame.rename(columns={"description": "promo_type"}), MARKED),
+    "row numbers lost": (lambda frame: frame.reset_index(drop=True), MARKED),
+    "attrs lost": (lambda frame: pd.DataFrame(frame.to_dict("list")), MARKED),
+    "through CSV": (lambda frame: sheets.read(frame.to_csv().encode()), MARKED),
+    "joined with itself": (lambda frame: pd.concat([frame, frame]).drop_duplicates(), MARKED),
 }
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_mark_goes_when_its_cell_is_changed_and_not_before(frame: pd.DataFrame, step: str) -> None:
-    """Whatever becomes of a frame, the cells that were not typed anew keep their marks, each of them once."""
+def test_a_marker_stays_until_its_cell_is_changed(frame: pd.DataFrame, step: str) -> None:
+    """Cells keep their markers, each once, until they are edited."""
     change, expected = STEPS[step]
     assert marked(load(change(frame)).frame) == expected
 
@@ -258,18 +258,18 @@ JUNK: dict[str, Any] = {
     "text": "junk",
     "a list": [1],
     "nothing": None,
-    "findings that are no JSON": {"findings": "x"},
+    "findings that are not JSON": {"findings": "x"},
     "findings of other shapes": {"findings": '[1, "x", [], [null, "blank_rows"]]'},
-    "findings of no code": {"findings": '[[null, "no_such_code", {}]]'},
+    "findings with an unknown code": {"findings": '[[null, "no_such_code", {}]]'},
     "a code that is a list": {"findings": "[[null, [], {}]]"},
     "findings without details": {"findings": '[[null, "blank_rows", {}]]'},
-    "details that are none": {"findings": '[[null, "blank_rows", 3]]'},
-    "rows beyond counting": {"findings": '[[Infinity, "blank_rows", {"count": 1}]]'},
-    "findings without end": {"findings": "[" * 100_000},
-    "findings that are no text": {"findings": 3},
-    "no such resource": {"resource": "campaigns"},
+    "details that are a number": {"findings": '[[null, "blank_rows", 3]]'},
+    "an infinite row number": {"findings": '[[Infinity, "blank_rows", {"count": 1}]]'},
+    "findings nested too deep": {"findings": "[" * 100_000},
+    "findings that are not a text": {"findings": 3},
+    "unknown resource": {"resource": "campaigns"},
     "a resource that is a list": {"resource": ["promo_numbers"]},
-    "a path within nowhere": {"path": "x.csv"},
+    "a relative path": {"path": "x.csv"},
     "a path with a NUL": {"path": "/a\0b"},
     "a source that is a number": {"source": 3},
 }
@@ -277,47 +277,47 @@ JUNK: dict[str, Any] = {
 
 @pytest.mark.parametrize("case", JUNK)
 def test_attrs_that_do_not_fit_are_ignored(case: str) -> None:
-    """Whatever else stands in attrs, the frame is read as if it were not there."""
+    """Invalid attrs are ignored."""
     frame = pd.DataFrame({"description": ["a"]})
     frame.attrs["invoca_bulk"] = JUNK[case]
     loaded = load(frame)
     assert (loaded.source, loaded.path, loaded.read_issues) == ("", None, ())
 
 
-def test_why_a_row_was_refused_travels_with_its_number() -> None:
-    """A frame still knows why a row was refused, as long as it has the row numbers that this is about."""
-    read = sheets.read(b"description,media_type\nSmith, Jones,Online: Display\nplain,Online: Email\n")
-    assert codes(load(read)) == [(2, "row_too_long")]
-    assert codes(load(read.reset_index(drop=True))) == []
-    assert codes(load(pd.concat([read, read]))) == []
+def test_row_issues_are_kept_with_the_row_numbers() -> None:
+    """A frame keeps the issues of its rows as long as its row numbers are intact."""
+    frame = sheets.read(b"description,media_type\nSmith, Jones,Online: Display\nplain,Online: Email\n")
+    assert codes(load(frame)) == [(2, "row_too_long")]
+    assert codes(load(frame.reset_index(drop=True))) == []
+    assert codes(load(pd.concat([frame, frame]))) == []
 
 
-def test_lost_row_numbers_are_those_of_positions(frame: pd.DataFrame) -> None:
-    """Rows whose numbers are gone are numbered as pandas' own to_excel would place them."""
+def test_rows_without_numbers_are_numbered_by_position(frame: pd.DataFrame) -> None:
+    """Rows that lost their numbers are numbered as in pandas' to_excel."""
     assert load(frame.reset_index(drop=True)).frame.index.tolist() == [2, 3, 4, 5, 6]
 
 
-def test_the_path_of_the_file_travels_with_its_frame(tmp_path: Any) -> None:
-    """The file that a frame was read from is known to the stages that must not write over it."""
+def test_a_frame_keeps_the_path_of_its_file(tmp_path: Any) -> None:
+    """Later stages know which file a frame was read from, so that they do not overwrite it."""
     path = tmp_path / "May.csv"
     path.write_bytes(b"description,quantity\na,1\n")
     assert load(sheets.read(path).assign(quantity="2")).path == path
 
 
-def test_a_resource_can_be_given_anew() -> None:
-    """The argument goes before what was read."""
+def test_the_resource_argument_takes_precedence() -> None:
+    """The argument overrides the resource in the attrs."""
     frame = sheets.read(b"id_from_network,name,description\n1,2,3\n", resource="advertisers")
     assert load(frame).resource.name == "advertisers"
     assert load(frame, resource="promo_numbers").resource.name == "promo_numbers"
 
 
 @pytest.mark.parametrize("title", ["oauth_refresh_token", "users.1.oauth_refresh_token", "Oauth Refresh Token 2"])
-def test_a_secret_is_never_kept(title: str) -> None:
-    """The cells of a column that holds the platform's secrets are blank from the first moment, with a warning."""
+def test_secrets_are_dropped(title: str) -> None:
+    """The cells of a column with the platform's secrets are read as blank, with a warning."""
     frame = pd.DataFrame([{"id_from_network": "A-1", "name": "X", title: "556588585858"}])
     (sheet,) = sheets.load(frame, resource="advertisers")
     assert "556588585858" not in sheet.frame.to_csv()
-    assert "secret_dropped" in {one.problem.code for one in sheet.read_issues}
+    assert "secret_dropped" in {issue.problem.code for issue in sheet.read_issues}
 
 
 TITLES = st.sampled_from(["description", "media_type", " quantity", "campaign", "token", "oauth_token", ""])
@@ -325,28 +325,27 @@ TEXTS = st.sampled_from(["", " ", "a", " a ", "#DATE! 2026-05-01", "#ROW! x", "x
 
 
 @given(data=st.data(), titles=st.lists(TITLES, min_size=1, max_size=4), numbered=st.booleans())
-def test_a_frame_of_texts_is_the_same_the_short_way(data: st.DataObject, titles: list[str], numbered: bool) -> None:  # noqa: FBT001
-    """A frame that is all text already is taken as it is only where the long way would give the same."""
+def test_the_fast_path_for_text_frames_changes_nothing(data: st.DataObject, titles: list[str], numbered: bool) -> None:  # noqa: FBT001
+    """A frame of texts gives the same sheet as the same frame of objects, which is converted."""
     rows = data.draw(st.lists(st.tuples(*(TEXTS for _ in titles)), max_size=4))
     index = pd.Index(range(5, 5 + len(rows)), name="row") if numbered else None
-    text = pd.DataFrame(rows, columns=titles, index=index, dtype="str")
-    long_way = text.astype(object)
+    text_frame = pd.DataFrame(rows, columns=titles, index=index, dtype="str")
     try:
-        expected = load(long_way)
+        expected = load(text_frame.astype(object))
     except errors.UnreadableSheetError as error:
         with pytest.raises(errors.UnreadableSheetError, match=re.escape(str(error))):
-            load(text)
+            load(text_frame)
         return
-    loaded = load(text)
+    loaded = load(text_frame)
     pd.testing.assert_frame_equal(loaded.frame, expected.frame)
     assert loaded.read_issues == expected.read_issues
     assert loaded.frame.attrs == {}
 
 
-def test_the_rows_of_a_sheet_are_its_own(frame: pd.DataFrame) -> None:
-    """What becomes of a frame after it was loaded changes nothing in what was loaded."""
+def test_a_sheet_does_not_change_with_its_frame(frame: pd.DataFrame) -> None:
+    """Editing a frame after it was loaded does not change the sheet."""
     loaded = load(frame)
-    before = loaded.frame.copy()
+    expected = loaded.frame.copy()
     frame.iloc[0, 0] = "changed"
     frame.columns = [f"new {title}" for title in frame.columns]
-    pd.testing.assert_frame_equal(loaded.frame, before)
+    pd.testing.assert_frame_equal(loaded.frame, expected)

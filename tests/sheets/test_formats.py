@@ -30,20 +30,22 @@ ENDS = {"LF": "\n", "CRLF": "\r\n", "CR": "\r"}
 
 
 def load(source: Any, **options: Any) -> sheets.Sheet:
-    (only,) = sheets.load(source, **options)
-    return only
+    (sheet,) = sheets.load(source, **options)
+    return sheet
 
 
-def same_sheet(loaded: sheets.Sheet) -> None:
+def assert_expected_sheet(loaded: sheets.Sheet) -> None:
     pd.testing.assert_frame_equal(loaded.frame, EXPECTED)
-    assert [(one.problem.code, one.problem.details) for one in loaded.read_issues] == [("blank_rows", {"count": 1})]
+    assert [(issue.problem.code, issue.problem.details) for issue in loaded.read_issues] == [
+        ("blank_rows", {"count": 1})
+    ]
     assert loaded.resource.name == "promo_numbers"
 
 
-@pytest.mark.parametrize("kind", WORKBOOKS)
-def test_workbooks_give_the_same_frame(make: Any, kind: str) -> None:
+@pytest.mark.parametrize("file_format", WORKBOOKS)
+def test_workbooks_give_the_same_frame(make: Any, file_format: str) -> None:
     """The same content as xlsx, xlsm, xls, xlsb and ods gives the same frame."""
-    same_sheet(load(getattr(make, kind)(ROWS)))
+    assert_expected_sheet(load(getattr(make, file_format)(ROWS)))
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -51,17 +53,17 @@ def test_workbooks_give_the_same_frame(make: Any, kind: str) -> None:
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_delimited_text_gives_the_same_frame(make: Any, encoding: str, delimiter: str, end: str) -> None:
     """The same content as CSV in each encoding, with each delimiter and line end gives the same frame."""
-    same_sheet(load(make.csv(ROWS, delimiter=DELIMITERS[delimiter], end=ENDS[end], encoding=encoding)))
+    assert_expected_sheet(load(make.csv(ROWS, delimiter=DELIMITERS[delimiter], end=ENDS[end], encoding=encoding)))
 
 
-@pytest.mark.parametrize("kind", [*WORKBOOKS, "csv"])
+@pytest.mark.parametrize("file_format", [*WORKBOOKS, "csv"])
 @pytest.mark.parametrize("name", ["rows.csv", "rows.xls", "rows.xlsx", "rows.xlsm", "rows.ods", "rows.txt", "rows"])
-def test_the_content_decides_not_the_extension(make: Any, tmp_path: Any, kind: str, name: str) -> None:
-    """An xlsx that is named .csv is read, and so is every other format under every other name."""
+def test_the_content_decides_not_the_extension(make: Any, tmp_path: Any, file_format: str, name: str) -> None:
+    """An xlsx named .csv is read, and so is every other format under any name."""
     path = tmp_path / name
-    path.write_bytes(getattr(make, kind)(ROWS))
+    path.write_bytes(getattr(make, file_format)(ROWS))
     loaded = load(path)
-    same_sheet(loaded)
+    assert_expected_sheet(loaded)
     assert loaded.source == name
 
 
@@ -77,11 +79,11 @@ SOURCES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_every_source_is_taken(make: Any, tmp_path: Any, source: str) -> None:
-    """A path, bytes and file objects, binary or text, are all read."""
+def test_every_source_is_read(make: Any, tmp_path: Any, source: str) -> None:
+    """Paths, bytes and file objects, binary or text, are read."""
     path = tmp_path / "rows.csv"
     path.write_bytes(make.csv(ROWS, end="\n"))
-    same_sheet(load(SOURCES[source](path)))
+    assert_expected_sheet(load(SOURCES[source](path)))
 
 
 def test_an_open_file_keeps_its_name(make: Any, tmp_path: Any) -> None:
@@ -102,7 +104,7 @@ def named(content: bytes, name: object) -> io.BytesIO:
 PATHS: dict[str, Any] = {
     "relative path": (lambda _: "rows.csv", True),
     "absolute path": (lambda path: path, True),
-    "a name that is no file here": (lambda _: named(b"description,quantity\n", "May.csv"), False),
+    "a name without a file": (lambda _: named(b"description,quantity\n", "May.csv"), False),
     "bytes": (lambda path: path.read_bytes(), False),
     "memory": (lambda path: io.BytesIO(path.read_bytes()), False),
     "a name that is a number": (lambda path: named(path.read_bytes(), 3), False),
@@ -111,15 +113,15 @@ PATHS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("case", PATHS)
-def test_the_path_is_known_where_there_is_one(
+def test_the_path_is_known_if_there_is_a_file(
     make: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     """A sheet knows the absolute path of its file, if it came from one."""
-    build, known = PATHS[case]
+    build, has_path = PATHS[case]
     path = tmp_path / "rows.csv"
     path.write_bytes(make.csv(ROWS))
     monkeypatch.chdir(tmp_path)
-    assert load(build(path)).path == (path if known else None)
+    assert load(build(path)).path == (path if has_path else None)
 
 
 _texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
@@ -129,7 +131,7 @@ _texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0
 @pytest.mark.parametrize("end", ENDS)
 @given(rows=st.lists(st.lists(_texts, min_size=2, max_size=2), min_size=1, max_size=5), data=st.data())
 def test_any_table_survives_any_dialect(make: Any, delimiter: str, end: str, rows: list[list[str]], data: Any) -> None:
-    """Any table of texts, written as CSV in any dialect and guarded against formulas, is read as the same texts."""
+    """Any table of texts, written as CSV in any dialect with formulas escaped, is read as the same texts."""
     encoding = data.draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
     written = [[escape_formula(text) for text in row] for row in rows]
     dialect = {"delimiter": DELIMITERS[delimiter], "end": ENDS[end], "encoding": encoding}

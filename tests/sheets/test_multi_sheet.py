@@ -26,18 +26,18 @@ TWO = {"advertisers": ADVERTISERS, "users": USERS}
 FLAT = [["advertiser_id_from_network", "name", "users.id_from_network", "users.first_name"], ["A-1", "One", "U-1", "J"]]
 
 
-def told(loaded: tuple[Sheet, ...]) -> list[tuple[str, str, int]]:
+def summaries(loaded: tuple[Sheet, ...]) -> list[tuple[str, str, int]]:
     """Resource, name and number of rows of each sheet."""
-    return [(one.resource.name, one.name, len(one.frame)) for one in loaded]
+    return [(sheet.resource.name, sheet.name, len(sheet.frame)) for sheet in loaded]
 
 
 def ignored(loaded: tuple[Sheet, ...]) -> list[object]:
-    """The worksheets that the first sheet says were left out; the others say nothing."""
-    first, *rest = (
-        [one.problem.details["value"] for one in sheet.read_issues if one.problem.code == "sheet_ignored"]
+    """The ignored worksheets, which only the first sheet reports."""
+    first, *others = (
+        [issue.problem.details["value"] for issue in sheet.read_issues if issue.problem.code == "sheet_ignored"]
         for sheet in loaded
     )
-    assert not any(rest)
+    assert not any(others)
     return first
 
 
@@ -47,7 +47,7 @@ _ALL = [("advertisers", "advertisers", 2), ("sites", "sites", 1), ("users", "use
 _NUMBERS = ("promo_numbers", "promo_numbers", 1)
 _TWO = [_ALL[0], _ALL[2]]
 
-#: The tables of a workbook, what is read of it (resource, name, rows), and what is said to be left out.
+#: The tables of a workbook, the sheets read (resource, name, rows), and the ignored worksheets.
 WORKBOOKS: dict[str, Any] = {
     "all four, in another order": (FOUR, [*_ALL, _NUMBERS], []),
     "two resources": ({"promo_numbers": NUMBERS, "advertisers": ADVERTISERS}, [_ALL[0], _NUMBERS], []),
@@ -82,7 +82,7 @@ WORKBOOKS: dict[str, Any] = {
         _TWO,
         [],
     ),
-    "our own sheets": ({**TWO, **dict.fromkeys(("issues", "Summary", "lists", "instructions"), NUMBERS)}, _TWO, []),
+    "generated sheets": ({**TWO, **dict.fromkeys(("issues", "Summary", "lists", "instructions"), NUMBERS)}, _TWO, []),
     "notes": ({**TWO, "Notes": [["description"], ["x"]], "Plan": [["soon"]], "Empty": []}, _TWO, []),
     "another sheet that fits": ({**TWO, "May": NUMBERS, "June": NUMBERS}, _TWO, ["May", "June"]),
     "another sheet that fits, empty": ({**TWO, "May": NUMBERS[:1]}, _TWO, []),
@@ -96,17 +96,17 @@ WORKBOOKS: dict[str, Any] = {
     ),
     "promo numbers for each site, alone": ({"Sites": NUMBERS}, [("promo_numbers", "", 1)], []),
     "a flat sheet, alone": ({"users": FLAT}, [("advertisers", "", 1)], []),
-    "a flat sheet beside the advertisers": ({**TWO, "users": FLAT}, _TWO, []),
+    "a flat sheet and the advertisers": ({**TWO, "users": FLAT}, _TWO, []),
 }
 
 
 @pytest.mark.parametrize("case", WORKBOOKS)
-def test_worksheets_with_the_names_of_what_they_hold_are_read_together(make: Any, case: str) -> None:
-    """Two or more of them make one workbook; a single one, and all others, are found by their headers."""
-    tables, expected, left_out = WORKBOOKS[case]
+def test_worksheets_named_after_resources_are_read_together(make: Any, case: str) -> None:
+    """Two or more such worksheets are read together; otherwise the headers decide which one is read."""
+    tables, expected, expected_ignored = WORKBOOKS[case]
     loaded = sheets.load(make.book(**tables))
-    assert told(loaded) == expected
-    assert ignored(loaded) == left_out
+    assert summaries(loaded) == expected
+    assert ignored(loaded) == expected_ignored
 
 
 OPTIONS: dict[str, Any] = {
@@ -115,59 +115,59 @@ OPTIONS: dict[str, Any] = {
     "sheet May": ({"sheet": "May"}, [("promo_numbers", "", 1)]),
     "advertisers": ({"resource": "advertisers"}, _ALL),
     "promo numbers": ({"resource": "promo_numbers"}, [("promo_numbers", "", 1)]),
-    "a part of a resource": ({"sheet": "sites", "resource": "advertisers"}, [("sites", "sites", 1)]),
+    "a subresource": ({"sheet": "sites", "resource": "advertisers"}, [("sites", "sites", 1)]),
 }
 
 
 @pytest.mark.parametrize("case", OPTIONS)
-def test_what_is_asked_for_is_read_alone(make: Any, case: str) -> None:
-    """A worksheet or a resource that is named is read, a resource with its parts, and nothing is missed beside it."""
+def test_a_chosen_sheet_or_resource_is_read_alone(make: Any, case: str) -> None:
+    """A chosen worksheet, or a chosen resource with its subresources, is read without warnings about the others."""
     options, expected = OPTIONS[case]
     may = [row[1:] for row in NUMBERS]
     loaded = sheets.load(make.book(**FOUR, May=may), **options)
-    assert told(loaded) == expected
+    assert summaries(loaded) == expected
     assert ignored(loaded) == []
 
 
-def test_what_was_left_out_is_told_in_a_sentence(make: Any) -> None:
-    """The warning names the sheet, what was read instead, and how to read it."""
-    finding = sheets.load(make.book(**TWO, May=NUMBERS))[0].read_issues[-1]
-    assert (finding.row, finding.problem.level) == (None, "warning")
-    assert finding.problem.message == (
+def test_the_warning_about_an_ignored_worksheet(make: Any) -> None:
+    """The warning names the worksheet, what was read instead, and how to read it."""
+    read_issue = sheets.load(make.book(**TWO, May=NUMBERS))[0].read_issues[-1]
+    assert (read_issue.row, read_issue.problem.level) == (None, "warning")
+    assert read_issue.problem.message == (
         "The sheet 'May' is left out; of this workbook these are read: 'advertisers', 'users'."
     )
-    assert "--sheet" in finding.problem.fix
+    assert "--sheet" in read_issue.problem.fix
 
 
-def test_each_table_keeps_its_own_rows_and_findings(make: Any, tmp_path: Path) -> None:
-    """Row numbers, marks and findings are those of each worksheet; source and path are the file's."""
+def test_each_sheet_has_its_own_rows_and_read_issues(make: Any, tmp_path: Path) -> None:
+    """Row numbers, markers and read issues are those of each worksheet; source and path are the file's."""
     path = tmp_path / "May.xlsx"
     users = [["Users"], USERS[0], ["A-1", "#N/A"], [], ["A-1", "=1+1"]]
     path.write_bytes(make.book(advertisers=ADVERTISERS, users=users))
-    advertisers, loaded = sheets.load(path)
-    assert loaded.frame.index.tolist() == [3, 5]
-    assert loaded.frame["id_from_network"].tolist() == ["#N/A", "#FORMULA! =1+1"]
-    assert [one.problem.code for one in loaded.read_issues] == ["blank_rows"]
-    assert advertisers.read_issues == ()
-    assert {(one.source, one.path) for one in (advertisers, loaded)} == {("May.xlsx", path)}
+    advertiser_sheet, user_sheet = sheets.load(path)
+    assert user_sheet.frame.index.tolist() == [3, 5]
+    assert user_sheet.frame["id_from_network"].tolist() == ["#N/A", "#FORMULA! =1+1"]
+    assert [issue.problem.code for issue in user_sheet.read_issues] == ["blank_rows"]
+    assert advertiser_sheet.read_issues == ()
+    assert {(sheet.source, sheet.path) for sheet in (advertiser_sheet, user_sheet)} == {("May.xlsx", path)}
 
 
-def test_an_ods_is_read_alike(make: Any) -> None:
-    """What is read together does not depend on the format."""
+def test_an_ods_is_read_like_an_xlsx(make: Any) -> None:
+    """Which worksheets are read together does not depend on the format."""
     loaded = sheets.load(make.ods_book(**FOUR, May=NUMBERS))
-    assert told(loaded) == [*_ALL, _NUMBERS]
+    assert summaries(loaded) == [*_ALL, _NUMBERS]
     assert ignored(loaded) == ["May"]
 
 
-def test_an_untouched_sheet_of_the_same_name_does_no_harm(make: Any) -> None:
-    """Of two sheets with one name, the one with rows is read."""
-    assert told(sheets.load(make.book(**{"promo_numbers": NUMBERS[:1], "Promo Numbers": NUMBERS}))) == [
+def test_an_empty_sheet_of_the_same_name_is_ignored(make: Any) -> None:
+    """Of two sheets with equivalent names, the one with rows is read."""
+    assert summaries(sheets.load(make.book(**{"promo_numbers": NUMBERS[:1], "Promo Numbers": NUMBERS}))) == [
         ("promo_numbers", "", 1)
     ]
 
 
 REFUSED: dict[str, Any] = {
-    "two of a name": (
+    "two with the same name": (
         {"promo_numbers": NUMBERS, "Promo Numbers": NUMBERS},
         {},
         "The sheets 'promo_numbers' and 'Promo Numbers' are both named promo_numbers",
@@ -178,13 +178,13 @@ REFUSED: dict[str, Any] = {
         "Sheet 'users': The columns D and E have the same title",
     ),
     "a value without a title": ({**TWO, "users": [USERS[0], [*USERS[1], "x"]]}, {}, "Sheet 'users': The column E has"),
-    "no such sheet": (TWO, {"sheet": "sites"}, "There is no sheet 'sites'. Its sheets are: 'advertisers', 'users'"),
+    "no such sheet": (TWO, {"sheet": "sites"}, "There is no sheet 'sites'. The sheets are: 'advertisers', 'users'"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_workbook_that_cannot_be_read_is_refused_in_two_sentences(make: Any, case: str, tmp_path: Path) -> None:
-    """The message starts with the file, and says which worksheet is meant."""
+    """The message starts with the file's name, and names the worksheet."""
     tables, options, message = REFUSED[case]
     path = tmp_path / "May.xlsx"
     path.write_bytes(make.book(**tables))
@@ -206,7 +206,7 @@ def frame(rows: list[list[str]]) -> pd.DataFrame:
     return pd.DataFrame(rows[1:], columns=rows[0])
 
 
-#: A dict, how it is read, and what is read of it.
+#: A dict, options of `load`, and the sheets read.
 DICTS: dict[str, Any] = {
     "all four, in another order": (FOUR, {}, [*_ALL, _NUMBERS]),
     "other spellings": (
@@ -215,7 +215,7 @@ DICTS: dict[str, Any] = {
         [("advertisers", "ADVERTISERS", 2), ("promo_numbers", "Promo Numbers", 1)],
     ),
     "a resource alone": ({"advertisers": ADVERTISERS}, {}, [("advertisers", "", 2)]),
-    "a part alone": ({"users": USERS}, {}, [("users", "users", 1)]),
+    "a subresource alone": ({"users": USERS}, {}, [("users", "users", 1)]),
     "no users": ({**TWO, "users": USERS[:1]}, {}, [("advertisers", "", 2)]),
     "nothing at all": ({name: rows[:1] for name, rows in TWO.items()}, {}, [(name, name, 0) for name in TWO]),
     "one of them": (FOUR, {"sheet": "users"}, [("users", "users", 1)]),
@@ -225,20 +225,20 @@ DICTS: dict[str, Any] = {
 
 @pytest.mark.parametrize("case", DICTS)
 def test_a_dict_of_frames_is_read_like_a_workbook(case: str) -> None:
-    """Keys say what the frames are about; the order is that of the work."""
+    """Keys name the resources; sheets are in the order of processing."""
     tables, options, expected = DICTS[case]
-    assert told(sheets.load({name: frame(rows) for name, rows in tables.items()}, **options)) == expected
+    assert summaries(sheets.load({name: frame(rows) for name, rows in tables.items()}, **options)) == expected
 
 
 _KEYS = ", ".join(SHEET_RESOURCES)
 NO_DICTS: dict[str, Any] = {
-    "another key": ({"campaigns": frame(NUMBERS)}, {}, f"'campaigns' is no name of a table.*: {_KEYS}"),
-    "a key that is no text": ({1: frame(NUMBERS)}, {}, f"1 is no name of a table.*: {_KEYS}"),
-    "one key twice": ({"users": frame(USERS), "Users": frame(USERS)}, {}, "'users' and 'Users' both stand for users"),
+    "another key": ({"campaigns": frame(NUMBERS)}, {}, f"'campaigns' is not the name of a table.*: {_KEYS}"),
+    "a key that is not a text": ({1: frame(NUMBERS)}, {}, f"1 is not the name of a table.*: {_KEYS}"),
+    "one key twice": ({"users": frame(USERS), "Users": frame(USERS)}, {}, "'users' and 'Users' both mean users"),
     "no frames": ({}, {}, f"The dict has no table to read.*: {_KEYS}"),
     "none of the resource": ({"users": frame(USERS)}, {"resource": "promo_numbers"}, "no table.*keys: promo_numbers"),
-    "rows": ({"users": USERS}, {}, "Sheet 'users': This is no DataFrame, but of the type list"),
-    "a file": ({"users": "users.csv"}, {}, "Sheet 'users': This is no DataFrame, but of the type str"),
+    "rows": ({"users": USERS}, {}, "Sheet 'users': Expected a DataFrame, but the value is of the type list"),
+    "a file": ({"users": "users.csv"}, {}, "Sheet 'users': Expected a DataFrame, but the value is of the type str"),
     "nothing known": ({"users": pd.DataFrame({"a": ["b"]})}, {}, "Sheet 'users': No header row.*first_name"),
     "no such sheet": (
         {"users": frame(USERS)},
@@ -250,7 +250,7 @@ NO_DICTS: dict[str, Any] = {
 
 @pytest.mark.parametrize("case", NO_DICTS)
 def test_a_dict_that_cannot_be_used_is_refused_in_two_sentences(case: str) -> None:
-    """Whatever somebody puts into a dict, the message says what is wrong with it, and which keys there are."""
+    """The message says what is wrong with the dict, and which keys are allowed."""
     source, options, message = NO_DICTS[case]
     assert re.search(message, refused(source, **options))
 
@@ -260,40 +260,40 @@ def test_a_dict_that_cannot_be_used_is_refused_in_two_sentences(case: str) -> No
 
 @pytest.fixture
 def tables(make: Any) -> dict[str, pd.DataFrame]:
-    """A workbook in pandas: a cell of the users is an error, a row of theirs is blank, and a sheet was left out."""
+    """A workbook in pandas: the users have an error cell and a blank row, and one worksheet was ignored."""
     users = [*USERS, [], ["A-1", "#N/A", "Ana"]]
-    read = sheets.read(
+    frames = sheets.read(
         make.book(**{"May": NUMBERS, "Promo Numbers": NUMBERS, "Advertisers": ADVERTISERS, "Users": users})
     )
-    assert isinstance(read, dict)
-    return read
+    assert isinstance(frames, dict)
+    return frames
 
 
 def test_a_workbook_is_a_dict_in_pandas(tables: dict[str, pd.DataFrame]) -> None:
-    """The keys are the names of what the frames are about, in the order of the work, whatever the worksheets' names."""
+    """The keys are the names of the resources, in the order of processing, not the worksheets' names."""
     assert list(tables) == ["advertisers", "users", "promo_numbers"]
     assert tables["users"].index.tolist() == [2, 4]
 
 
 def test_one_table_is_a_frame(make: Any) -> None:
-    """Where one table is left, there is no dict."""
+    """A single table is not returned in a dict."""
     assert isinstance(sheets.read(make.book(**{**TWO, "users": USERS[:1]})), pd.DataFrame)
     assert isinstance(sheets.read({"advertisers": frame(ADVERTISERS)}), pd.DataFrame)
 
 
 def codes(loaded: tuple[Sheet, ...]) -> list[list[str]]:
-    return [[finding.problem.code for finding in one.read_issues] for one in loaded]
+    return [[issue.problem.code for issue in sheet.read_issues] for sheet in loaded]
 
 
-def test_what_was_found_survives_work_in_pandas(tables: dict[str, pd.DataFrame]) -> None:
-    """Marks, row numbers and findings of each table are still there after an edit; so is which one it is."""
-    edited = {name: one.assign(notes="checked") for name, one in tables.items()}
+def test_read_issues_survive_work_in_pandas(tables: dict[str, pd.DataFrame]) -> None:
+    """An edited table keeps its resource, markers, row numbers and read issues."""
+    edited = {name: table.assign(notes="checked") for name, table in tables.items()}
     loaded = sheets.load(edited)
-    assert told(loaded) == [("advertisers", "advertisers", 2), ("users", "users", 2), _NUMBERS]
+    assert summaries(loaded) == [("advertisers", "advertisers", 2), ("users", "users", 2), _NUMBERS]
     assert codes(loaded) == [["sheet_ignored"], ["blank_rows"], []]
     assert loaded[1].frame["id_from_network"].tolist() == ["U-1", "#N/A"]
     assert loaded[1].frame.index.tolist() == [2, 4]
-    assert all(set(one.frame["notes"]) == {"checked"} for one in loaded)
+    assert all(set(sheet.frame["notes"]) == {"checked"} for sheet in loaded)
 
 
 RESOURCES_OF_FRAMES: dict[str, Any] = {
@@ -304,14 +304,14 @@ RESOURCES_OF_FRAMES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("case", RESOURCES_OF_FRAMES)
-def test_a_frame_of_users_stays_one(tables: dict[str, pd.DataFrame], case: str) -> None:
-    """A part's frame is known for what it is without its dict, unless another resource is asked for."""
+def test_a_frame_of_users_keeps_its_resource(tables: dict[str, pd.DataFrame], case: str) -> None:
+    """A subresource's frame is recognized without its dict, unless another resource is asked for."""
     options, resource = RESOURCES_OF_FRAMES[case]
     (loaded,) = sheets.load(tables["users"], **options)
     assert loaded.resource.name == resource
 
 
-def test_the_key_goes_before_what_was_read(tables: dict[str, pd.DataFrame]) -> None:
-    """A frame that was made from another one is about what its key says."""
+def test_the_key_overrides_the_attrs(tables: dict[str, pd.DataFrame]) -> None:
+    """The key decides the resource of a frame that was made from another one."""
     sites = tables["users"].drop(columns=["first_name", "email"])
-    assert told(sheets.load({"sites": sites})) == [("sites", "sites", 2)]
+    assert summaries(sheets.load({"sites": sites})) == [("sites", "sites", 2)]

@@ -10,7 +10,6 @@ import zipfile
 from types import SimpleNamespace
 from typing import Any
 
-import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,8 +23,8 @@ SHEET_XML = "xl/worksheets/sheet1.xml"
 
 
 def load(source: Any, **options: Any) -> sheets.Sheet:
-    (only,) = sheets.load(source, **options)
-    return only
+    (sheet,) = sheets.load(source, **options)
+    return sheet
 
 
 def refused(source: Any, **options: Any) -> str:
@@ -42,7 +41,7 @@ def with_cells(make: Any, xml: str) -> bytes:
 
 
 def protected_xls(make: Any) -> bytes:
-    """An unimportant record made the one that announces encryption."""
+    """An xls with an unimportant record turned into the one that announces encryption."""
     return bytes(make.xls(ROWS).replace(b"\xe1\0\x02\0\xb0\x04", b"\x2f\0\x02\0\x01\0"))
 
 
@@ -53,20 +52,20 @@ def protected_ods(make: Any) -> bytes:
 
 
 def protected_zip(make: Any) -> bytes:
-    """The flag of the first member, in the central directory."""
+    """An xlsx with the encryption flag of its first member set, in the central directory."""
     data = bytearray(make.xlsx(ROWS))
     data[data.index(b"PK\x01\x02") + 8] |= 1
     return bytes(data)
 
 
 def damaged_manifest(make: Any) -> bytes:
-    """An ods whose manifest, packed last, does not unpack."""
+    """An ods whose manifest, the last member, does not unpack."""
     with zipfile.ZipFile(io.BytesIO(make.ods(ROWS))) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     parts["META-INF/manifest.xml"] = parts.pop("META-INF/manifest.xml")
     data = bytearray(make.zipped(parts))
-    at = bytes(data).rindex(b"PK\x03\x04") + 30 + len("META-INF/manifest.xml")
-    data[at : at + 4] = b"\xff\xff\xff\xff"
+    offset = bytes(data).rindex(b"PK\x03\x04") + 30 + len("META-INF/manifest.xml")
+    data[offset : offset + 4] = b"\xff\xff\xff\xff"
     return bytes(data)
 
 
@@ -80,7 +79,7 @@ def bomb(make: Any) -> bytes:
 
 
 def many_parts(make: Any) -> bytes:
-    """More than two gigabytes in parts that are small enough each; only the sizes that they announce matter here."""
+    """More than two gigabytes by declared sizes, in parts that are small enough each."""
     data = bytearray(make.zipped({"xl/workbook.xml": "", **{f"xl/{number}.xml": "" for number in range(45)}}))
     for entry in re.finditer(b"PK\x01\x02", bytes(data)):
         struct.pack_into("<I", data, entry.start() + 24, 48_000_000)
@@ -88,13 +87,13 @@ def many_parts(make: Any) -> bytes:
 
 
 def lying_size(make: Any) -> bytes:
-    """A worksheet that says it has 64 bytes, in both places that say so."""
+    """A worksheet with a declared size of 64 bytes, in both headers."""
     data = bytearray(make.xlsx(ROWS))
-    for mark, name_at, size_at in ((b"PK\x03\x04", 30, 22), (b"PK\x01\x02", 46, 24)):
-        at = data.index(mark)
-        while bytes(data[at + name_at :]).find(SHEET_XML.encode()) != 0:
-            at = data.index(mark, at + 1)
-        struct.pack_into("<I", data, at + size_at, 64)
+    for signature, name_offset, size_offset in ((b"PK\x03\x04", 30, 22), (b"PK\x01\x02", 46, 24)):
+        offset = data.index(signature)
+        while bytes(data[offset + name_offset :]).find(SHEET_XML.encode()) != 0:
+            offset = data.index(signature, offset + 1)
+        struct.pack_into("<I", data, offset + size_offset, 64)
     return bytes(data)
 
 
@@ -104,11 +103,11 @@ def no_rows_part(make: Any) -> bytes:
         return bytes(make.zipped({name: archive.read(name) for name in archive.namelist() if name != SHEET_XML}))
 
 
-def xls_that_ends_calamine(make: Any) -> bytes:
-    """Its worksheet announces more rows than fit into any memory."""
+def xls_that_crashes_calamine(make: Any) -> bytes:
+    """An xls whose worksheet declares more rows than fit into memory."""
     data = make.xls(ROWS)
-    at = data.index(b"\x00\x02\x0e\x00")  # the record Dimensions
-    return bytes(data[: at + 8] + b"\xff\xff\xff\x7f" + data[at + 12 :])
+    offset = data.index(b"\x00\x02\x0e\x00")  # the record Dimensions
+    return bytes(data[: offset + 8] + b"\xff\xff\xff\x7f" + data[offset + 12 :])
 
 
 def protected(make: Any) -> bytes:
@@ -133,8 +132,8 @@ FILES: dict[str, Any] = {
     "a table only": (lambda _: b"<table><tr><td>description</td></tr></table>", "web page"),
     "XML spreadsheet": (lambda _: b'\xef\xbb\xbf<?xml version="1.0"?><Workbook/>', "XML document"),
     "single file web page": (lambda _: b"MIME-Version: 1.0\n", "web page"),
-    "no encoding": (lambda _: b"description,media_type\n\x81\x8d,b\n", "unknown encoding.*CSV UTF-8"),
-    "broken UTF-16": (lambda _: b"\xff\xfea\0b", "unknown encoding"),
+    "no encoding": (lambda _: b"description,media_type\n\x81\x8d,b\n", "unknown text encoding.*CSV UTF-8"),
+    "broken UTF-16": (lambda _: b"\xff\xfea\0b", "unknown text encoding"),
     "protected xlsx": (protected, "protected by a password"),
     "protected xls": (protected_xls, "protected by a password"),
     "protected ods": (protected_ods, "protected by a password"),
@@ -147,7 +146,7 @@ FILES: dict[str, Any] = {
     "no worksheet": (no_rows_part, "damaged or incomplete"),
     "damaged manifest": (damaged_manifest, "damaged or incomplete"),
     "broken XML": (lambda make: with_cells(make, "<row r='5'><c r='A5'><v>1</c></row>"), "damaged or incomplete"),
-    "xls that ends calamine": (xls_that_ends_calamine, "damaged, or has a cell far away"),
+    "xls that crashes calamine": (xls_that_crashes_calamine, "damaged, or has a cell far away"),
     "xls without sheets": (lambda make: make.ole("Workbook"), "The file is empty"),
     "bomb": (bomb, "unpacks to 300 MB"),
     "many parts": (many_parts, "unpacks to 2,208 MB"),
@@ -178,20 +177,20 @@ FILES: dict[str, Any] = {
 
 @pytest.mark.parametrize("case", FILES)
 def test_a_file_that_cannot_be_read_is_refused_in_two_sentences(make: Any, case: str) -> None:
-    """Whatever is wrong with a file, the message says what, and what to do; nothing else is raised."""
+    """The message says what is wrong with the file, and what to do; no other exception is raised."""
     build, message = FILES[case]
     assert re.search(message, refused(build(make)))
 
 
 def test_the_message_starts_with_the_name_of_the_file(tmp_path: Any) -> None:
-    """With many files at hand, it is clear which one is meant."""
+    """The message of an error in a file names the file."""
     path = tmp_path / "May requests.csv"
     path.write_bytes(b"")
     assert refused(path).startswith("May requests.csv: The file is empty.")
 
 
 def test_a_folder_and_a_missing_file_are_refused(tmp_path: Any) -> None:
-    """A path that leads to no file says what it leads to."""
+    """The message says what the path leads to instead of a file."""
     assert "This is a folder" in refused(tmp_path)
     assert "There is no file at" in refused(tmp_path / "none.xlsx")
     assert "cannot be read" in refused("a\0b")
@@ -205,14 +204,14 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(tmp_path: Any) -> No
     assert "more than 1 GiB" in refused(path)
 
 
-def test_a_file_object_without_content_is_refused() -> None:
-    """A file object whose read gives no bytes says how to open the file."""
+def test_a_file_object_that_returns_none_is_refused() -> None:
+    """If a file object returns no bytes, the message says how to open the file."""
 
-    class Odd:
+    class ReadsNone:
         def read(self, _size: int) -> None:
             return None
 
-    assert "open(path, 'rb')" in refused(Odd())
+    assert "open(path, 'rb')" in refused(ReadsNone())
 
 
 def closed(path: Any) -> Any:
@@ -220,7 +219,7 @@ def closed(path: Any) -> Any:
         return file
 
 
-ODD_FILES: dict[str, Any] = {
+UNREADABLE_FILE_OBJECTS: dict[str, Any] = {
     "closed": (closed, "cannot be read .* closed file"),
     "open for writing": (lambda path: path.open("ab"), "cannot be read"),
     "text in another encoding": (lambda path: path.open(encoding="ascii"), "cannot be read"),
@@ -229,10 +228,10 @@ ODD_FILES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("case", ODD_FILES)
+@pytest.mark.parametrize("case", UNREADABLE_FILE_OBJECTS)
 def test_a_file_object_that_cannot_be_read_is_refused(tmp_path: Any, case: str) -> None:
-    """Whatever is wrong with a file object, the message says so, and how to open the file."""
-    build, message = ODD_FILES[case]
+    """The message says what is wrong with the file object, and how to open the file."""
+    build, message = UNREADABLE_FILE_OBJECTS[case]
     path = tmp_path / "rows.csv"
     path.write_bytes("description,quantity\n\u00e9,1\n".encode())
     source = build(path)
@@ -242,31 +241,31 @@ def test_a_file_object_that_cannot_be_read_is_refused(tmp_path: Any, case: str) 
         getattr(source, "close", lambda: None)()
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such files here")
-def test_what_is_no_regular_file_is_refused(tmp_path: Any) -> None:
-    """A device may have no end, and a pipe would make wait; neither is opened."""
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_devices_and_pipes_are_refused(tmp_path: Any) -> None:
+    """Reading a device may never end, and a pipe may block; neither is opened."""
     os.mkfifo(tmp_path / "pipe.csv")
     assert "a device or a pipe" in refused(tmp_path / "pipe.csv")
     assert "a device or a pipe" in refused("/dev/zero")
 
 
 def test_a_file_object_is_read_up_to_the_limit_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file object without an end is refused once it has given one more than the limit."""
-    given = []
+    """An endless file object is refused after one byte more than the limit."""
+    sizes = []
 
     class Endless:
         def read(self, size: int) -> bytes:
-            given.append(size)
+            sizes.append(size)
             return bytes(min(size, 7))
 
     monkeypatch.setattr(sources, "MAX_FILE_BYTES", 100)
     assert "Split it" in refused(Endless())
-    assert given[0] == 101
-    assert given[-1] == 101 - 14 * 7
+    assert sizes[0] == 101
+    assert sizes[-1] == 101 - 14 * 7
 
 
-def test_a_file_object_that_gives_little_at_a_time_is_read_whole() -> None:
-    """A raw file may give less than it is asked for."""
+def test_a_file_object_with_short_reads_is_read_completely() -> None:
+    """A raw file may return less than requested."""
     content = io.BytesIO(b"description,quantity\n" + b"a,1\n" * 100)
 
     class Slow:
@@ -277,8 +276,8 @@ def test_a_file_object_that_gives_little_at_a_time_is_read_whole() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-def test_a_name_that_is_no_text_becomes_one(tmp_path: Any) -> None:
-    """A file name of any bytes gives a source, and messages, that every output takes."""
+def test_file_names_that_are_not_text_are_sanitized(tmp_path: Any) -> None:
+    """For a file name of any bytes, source and messages can be written to any output."""
     path = tmp_path / os.fsdecode(b"\xff\n.csv")
     assert "\ufffd\ufffd.csv" in refused(path)
     refused(path).encode()
@@ -287,64 +286,57 @@ def test_a_name_that_is_no_text_becomes_one(tmp_path: Any) -> None:
     assert (loaded.source, loaded.path) == ("\ufffd\ufffd.csv", path)
     assert load(sheets.read(path)).path == path
     with open(os.fsencode(path), "rb") as file:  # noqa: PTH123  such a file has bytes for its name
-        assert (load(file).source, load(file_again(file)).path) == (loaded.source, path)
-
-
-def file_again(file: Any) -> Any:
-    file.seek(0)
-    return file
+        assert load(file).source == loaded.source
+        file.seek(0)
+        assert load(file).path == path
 
 
 @pytest.mark.parametrize("source", [["a"], None, 3])
-def test_what_is_no_source_is_refused(source: Any) -> None:
+def test_sources_of_a_wrong_type_are_refused(source: Any) -> None:
     """A list is neither a path nor a file."""
     assert "Give the path of a file" in refused(source)
 
 
-def test_a_missing_sheet_names_those_that_are_there(make: Any) -> None:
-    """A wrong sheet name is answered with the right ones, and a CSV file has none."""
-    assert "Its sheets are: 'Requests'" in refused(make.xlsx(ROWS), sheet="Juni")
-    assert "Its sheets are: 'Requests'" in refused(make.ods(ROWS), sheet="Juni")
+def test_the_error_of_a_missing_sheet_names_the_existing_ones(make: Any) -> None:
+    """A wrong sheet name is an error that lists the sheets; a CSV file has none."""
+    assert "The sheets are: 'Requests'" in refused(make.xlsx(ROWS), sheet="Juni")
+    assert "The sheets are: 'Requests'" in refused(make.ods(ROWS), sheet="Juni")
     assert "no sheets to choose from" in refused(make.csv(ROWS), sheet="Requests")
 
 
-def test_two_sheets_that_fit_equally_well_are_named() -> None:
-    """Which of two equal sheets is meant is asked, not guessed."""
-    book: Any = openpyxl.Workbook()
-    for sheet in (book.active, book.create_sheet("Second")):
-        sheet.append(HEADER)
-    file = io.BytesIO()
-    book.save(file)
-    assert re.search("'Sheet' and 'Second' fit equally well.*--sheet", refused(file.getvalue()))
+def test_two_sheets_that_fit_equally_well_are_named(make: Any) -> None:
+    """If two sheets fit equally well, the message names both."""
+    content = make.book(Sheet=[HEADER], Second=[HEADER])
+    assert re.search("'Sheet' and 'Second' fit equally well.*--sheet", refused(content))
 
 
 def test_an_unknown_resource_is_refused() -> None:
-    """A resource that does not exist is a wrong setting; the message names those that do."""
+    """An unknown resource is a ConfigError; the message names the known ones."""
     with pytest.raises(errors.ConfigError, match="advertisers, promo_numbers"):
         load(b"", resource="campaigns")
 
 
 def test_an_error_that_calamine_does_not_know_is_named(make: Any) -> None:
-    """An error value beyond the seven old ones is named, since nothing of such a workbook can be read."""
+    """An error value other than the seven classic ones is named, since calamine cannot read such a workbook."""
     data = with_cells(make, '<row r="3"><c r="A3" t="e"><v>#GETTING_DATA</v></c></row>')
     assert "'Requests' holds the error #GETTING_DATA" in refused(data)
 
 
-def test_the_limits_let_a_million_rows_through() -> None:
-    """A million rows of 40 columns are within the limit of cells, our own results of them within the unpacked size."""
+def test_a_million_rows_are_within_the_limits() -> None:
+    """A million rows of 40 columns are within the cell limit, and their results within the unpacked size."""
     assert xlsx_scanner.MAX_CELLS >= 40 * 1_048_576
     assert file_formats.MAX_UNPACKED_BYTES >= 1_048_576 * 20 * 70
 
 
 @given(data=st.data())
 def test_a_damaged_workbook_is_read_or_refused(make: Any, data: st.DataObject) -> None:
-    """Whatever bytes of a worksheet are damaged, there is a sheet or a refusal, and no other exception."""
+    """A worksheet with damaged bytes is read or refused; no other exception is raised."""
 
     def damage(xml: bytes) -> bytes:
         damaged = bytearray(xml)
         for _ in range(3):
-            at = data.draw(st.integers(0, len(xml) - 1))
-            damaged[at] = data.draw(st.sampled_from(b'0129AZae"<>/= \0\xff'))
+            offset = data.draw(st.integers(0, len(xml) - 1))
+            damaged[offset] = data.draw(st.sampled_from(b'0129AZae"<>/= \0\xff'))
         return bytes(damaged)
 
     with contextlib.suppress(errors.UnreadableSheetError):

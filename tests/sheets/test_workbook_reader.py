@@ -13,12 +13,12 @@ SHEET_XML = "xl/worksheets/sheet1.xml"
 
 
 def load(source: Any, **options: Any) -> sheets.Sheet:
-    (only,) = sheets.load(source, **options)
-    return only
+    (sheet,) = sheets.load(source, **options)
+    return sheet
 
 
-def found(loaded: sheets.Sheet) -> list[tuple[int | None, str]]:
-    return [(one.row, one.problem.code) for one in loaded.read_issues]
+def issue_codes(loaded: sheets.Sheet) -> list[tuple[int | None, str]]:
+    return [(issue.row, issue.problem.code) for issue in loaded.read_issues]
 
 
 def cell(number_format: str, value: float) -> Any:
@@ -52,8 +52,8 @@ VALUES = {
 
 
 @pytest.mark.parametrize("case", VALUES)
-def test_every_cell_arrives_as_text(make: Any, case: str) -> None:
-    """Each type of an xlsx's cells has one text form, which tells what the spreadsheet program did to it."""
+def test_every_cell_is_read_as_text(make: Any, case: str) -> None:
+    """Each type of an xlsx's cells has one text form, with a marker if the value may be damaged."""
     value, text = VALUES[case]
     loaded = load(make.xlsx([HEADER, [value, "Online: Email"]]))
     assert loaded.frame["description"].tolist() == [text]
@@ -69,38 +69,38 @@ UNTOUCHED = {
 
 @pytest.mark.parametrize("title", ["notes", "result_at"])
 @pytest.mark.parametrize("case", UNTOUCHED)
-def test_what_is_not_sent_has_no_marks(make: Any, case: str, title: str) -> None:
-    """A column that nobody knows, or one of our own, holds the values as they are."""
+def test_columns_that_are_not_sent_have_no_markers(make: Any, case: str, title: str) -> None:
+    """The values of unknown columns and result columns are not changed."""
     value, text = UNTOUCHED[case]
     assert load(make.xlsx([[*HEADER, title], ["a", "b", 1, value]])).frame[title].tolist() == [text]
 
 
-def test_no_formula_vanishes_from_an_unknown_column(make: Any) -> None:
-    """A formula without a result is seen in a column that is carried through; our own columns never have one."""
+def test_formulas_in_unknown_columns_are_marked(make: Any) -> None:
+    """A formula without a result is marked in an unknown column, but not in a result column."""
     frame = load(make.xlsx([[*HEADER, "notes", "result_at"], ["a", "b", 1, "=1+1", "=1+1"]])).frame
     assert frame[["notes", "result_at"]].to_numpy().tolist() == [["#FORMULA! =1+1", ""]]
 
 
 def test_a_row_of_nothing_but_a_formula_is_kept(make: Any) -> None:
-    """A formula without a result is no blank cell, also in the last row."""
+    """A formula without a result is not a blank cell, even in the last row."""
     assert load(make.xlsx([HEADER, ["a"], ["", "=1+1"]])).frame.index.tolist() == [2, 3]
 
 
-@pytest.mark.parametrize("kind", ["xlsx", "xls", "xlsb", "ods"])
-def test_numbers_are_written_without_a_point_zero(make: Any, kind: str) -> None:
+@pytest.mark.parametrize("file_format", ["xlsx", "xls", "xlsb", "ods"])
+def test_numbers_are_written_without_a_point_zero(make: Any, file_format: str) -> None:
     """A number cell 8051234567 becomes 8051234567 in every format, and one of 16 digits is marked."""
-    loaded = load(getattr(make, kind)([HEADER, ["a", 8051234567.0, 1e15]]))
+    loaded = load(getattr(make, file_format)([HEADER, ["a", 8051234567.0, 1e15]]))
     assert loaded.frame.to_numpy().tolist() == [["a", "8051234567", "#DIGITS! 1000000000000000"]]
 
 
 @pytest.mark.parametrize("error", ["#N/A", "#REF!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#VALUE!"])
 def test_every_error_is_kept(make: Any, error: str) -> None:
-    """An error cell holds the error's own text."""
+    """An error cell is read as the error's text."""
     assert load(make.xlsx([HEADER, ["a", error, 1]])).frame["media_type"].tolist() == [error]
 
 
 def test_a_formula_with_a_result_is_its_result(make: Any) -> None:
-    """Stored results are read, an empty text among them; only a missing result is marked."""
+    """Stored results are read, including empty texts; only missing results are marked."""
     xml = (
         b'<row r="2"><c r="A2" t="str"><f>B1</f><v>text</v></c><c r="B2" t="str"><f>""</f><v></v></c>'
         b'<c r="C2"><f>1+1</f><v>2</v></c></row>'
@@ -117,7 +117,7 @@ def test_a_formula_with_a_result_is_its_result(make: Any) -> None:
 
 
 def test_text_that_looks_like_markup_is_text(make: Any) -> None:
-    """The scan looks at elements, not at what people write into cells."""
+    """The scan ignores XML that is the text of a cell."""
     text = '<c r="XFD9" t="e"><v>#N/A</v></c> t="e" r="A1" <row hidden="1">'
     loaded = load(make.xlsx([HEADER, [text]]))
     assert loaded.frame["description"].tolist() == [text]
@@ -130,10 +130,10 @@ def _hide(sheet: Any) -> None:
 
 
 def test_hidden_rows_are_read_and_counted(make: Any) -> None:
-    """Hidden rows are read like any other; only those that hold something are counted."""
+    """Hidden rows are read like any other; only those that are not blank are counted."""
     loaded = load(make.xlsx([HEADER, ["a"], [""], ["b"], ["c"]], edit=_hide))
     assert loaded.frame["description"].tolist() == ["a", "b", "c"]
-    assert {one.problem.code: one.problem.details["count"] for one in loaded.read_issues} == {
+    assert {issue.problem.code: issue.problem.details["count"] for issue in loaded.read_issues} == {
         "blank_rows": 1,
         "hidden_rows": 2,
     }
@@ -143,7 +143,7 @@ def prefixed(xml: bytes) -> bytes:
     return re.sub(rb"<(/?)(?=\w)", rb"<\1x:", xml).replace(b"xmlns=", b"xmlns:x=", 1)
 
 
-SPELLINGS = {
+XML_FORMS = {
     "as openpyxl writes it": bytes,
     "a namespace prefix": prefixed,
     "single quotes": lambda xml: re.sub(rb' (r|t|hidden)="(\w+)"', rb" \1='\2'", xml),
@@ -153,21 +153,21 @@ SPELLINGS = {
 }
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS)
-def test_the_scan_takes_every_spelling_of_the_xml(make: Any, spelling: str) -> None:
-    """Prefixes, quotes, order and missing references make no difference to what is found."""
+@pytest.mark.parametrize("xml_form", XML_FORMS)
+def test_the_scan_reads_every_form_of_the_xml(make: Any, xml_form: str) -> None:
+    """Prefixes, quotes, order and missing references make no difference."""
 
     def edit(sheet: Any) -> None:
         sheet.row_dimensions[2].hidden = True
 
     data = make.xlsx([HEADER, ["a", "#N/A", 3], ["b", "c", "=1+1"]], edit=edit)
-    loaded = load(make.repacked(data, {SHEET_XML: SPELLINGS[spelling]}))
+    loaded = load(make.repacked(data, {SHEET_XML: XML_FORMS[xml_form]}))
     assert loaded.frame.to_numpy().tolist() == [["a", "#N/A", "3"], ["b", "c", "#FORMULA! =1+1"]]
-    assert found(loaded) == [(None, "hidden_rows")]
+    assert issue_codes(loaded) == [(None, "hidden_rows")]
 
 
 def test_the_table_may_start_anywhere(make: Any) -> None:
-    """Row numbers are those of the spreadsheet, also below empty rows and beside an empty column."""
+    """Row numbers are those of the spreadsheet, even after empty rows and next to an empty column."""
     rows = [[], ["", "Requests for May"], [], ["", *HEADER], ["", "a", "#REF!", 1], [], ["", "b", "c", 2]]
     loaded = load(make.xlsx(rows))
     assert loaded.frame.columns.tolist() == HEADER
@@ -176,20 +176,20 @@ def test_the_table_may_start_anywhere(make: Any) -> None:
 
 
 def test_titles_are_stripped_and_otherwise_kept(make: Any) -> None:
-    """Headers come as written, only without the spaces at their ends; number titles are text."""
+    """Headers are kept except for spaces at their ends; number titles become text."""
     loaded = load(make.xlsx([[" Description ", "Media Type", 2024, None, None], ["a", "b", "c"]]))
     assert loaded.frame.columns.tolist() == ["Description", "Media Type", "2024"]
 
 
-def test_blank_cells_with_a_style_far_away_do_no_harm(make: Any) -> None:
-    """Formatting down to the last row and out to the last column is no content."""
+def test_blank_cells_with_a_style_far_away_are_ignored(make: Any) -> None:
+    """Formatting down to the last row and out to the last column is not content."""
     xml = b'<row r="1048576"><c r="A1048576" s="0"/><c r="XFD1048576" s="0"></c></row></sheetData>'
     data = make.repacked(make.xlsx([HEADER, ["a"]]), {SHEET_XML: lambda old: old.replace(b"</sheetData>", xml)})
     assert load(data).frame.shape == (1, 3)
 
 
 def test_a_wide_sheet_is_read(make: Any) -> None:
-    """Columns beyond Z are read, and their errors found."""
+    """Columns beyond Z are read, including their errors."""
     header = [*HEADER, *(f"custom_data.c{n}" for n in range(60))]
     loaded = load(make.xlsx([header, ["a", "b", *range(60), "#N/A"]]))
     assert loaded.frame.shape == (1, 63)
@@ -203,20 +203,20 @@ REQUESTS: list[list[Any]] = [HEADER, ["a", "b", 1]]
 
 
 def test_the_sheet_whose_headers_fit_is_read(make: Any) -> None:
-    """Notes, and the sheets of this package's own workbooks, are passed over."""
+    """Notes, and the sheets that this package writes, are ignored."""
     data = make.book(Notes=[["description"], ["x"]], **{"Q & A <1>": REQUESTS}, issues=[[*HEADER, "promo_type"], ["x"]])
     assert load(data).frame.to_numpy().tolist() == [["a", "b", "1"]]
 
 
-def test_a_sheet_with_rows_goes_before_one_without(make: Any) -> None:
-    """A template's sheet that was left empty is not the one that is meant."""
+def test_a_sheet_with_rows_is_preferred(make: Any) -> None:
+    """A worksheet with rows is preferred to an empty one, e.g. of a template."""
     data = make.book(promo_numbers=[[*HEADER, "promo_type"]], advertisers=[["id_from_network", "name"], ["1", "x"]])
     assert load(data).resource.name == "advertisers"
     assert load(data, resource="promo_numbers").frame.empty
 
 
 def test_a_sheet_can_be_named(make: Any) -> None:
-    """The sheet that is named is read, whatever the others hold."""
+    """A sheet that is chosen by name is read, whatever the others hold."""
     data = make.book(May=REQUESTS, June=[HEADER, ["june", "b", 1]], issues=[HEADER, ["own", "b", 1]])
     assert load(data, sheet="June").frame["description"].tolist() == ["june"]
     assert load(data, sheet="issues").frame["description"].tolist() == ["own"]

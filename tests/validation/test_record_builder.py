@@ -1,4 +1,4 @@
-"""Advertisers come in three shapes that say the same; what is wrong is told where the spreadsheet has it."""
+"""Advertisers in three equivalent shapes of sheets; issues name the cell in the spreadsheet."""
 
 from __future__ import annotations
 
@@ -27,30 +27,35 @@ each_shape = pytest.mark.parametrize("shape", list(SHAPES))
 SOURCES = [
     (shape, ending) for shape in SHAPES for ending in ("", ".xlsx", ".csv") if (shape, ending) != ("book", ".csv")
 ]
-each_source = pytest.mark.parametrize(("shape", "ending"), SOURCES, ids=[f"{one}{ending}" for one, ending in SOURCES])
+each_source = pytest.mark.parametrize(
+    ("shape", "ending"), SOURCES, ids=[f"{shape}{ending}" for shape, ending in SOURCES]
+)
 
 
 def check(source: Any, *, auto_ids: bool = False, version: str = DEFAULT_API_VERSION) -> ValidatedBook:
     return validation.validate(sheets.load(source, resource="advertisers"), version=version, auto_ids=auto_ids)
 
 
-def codes(checked: ValidatedBook) -> list[str]:
-    return checked.issues["code"].to_list()
+def codes(validated_book: ValidatedBook) -> list[str]:
+    return validated_book.issues["code"].to_list()
 
 
-def places(checked: ValidatedBook, code: str) -> list[tuple[str, int | None, str]]:
-    found = checked.issues[checked.issues["code"] == code]
-    rows = [None if row is pd.NA else int(row) for row in found["row"]]
-    return list(zip(found["sheet"], rows, found["column"], strict=True))
+def locations(validated_book: ValidatedBook, code: str) -> list[tuple[str, int | None, str]]:
+    issues = validated_book.issues[validated_book.issues["code"] == code]
+    rows = [None if row is pd.NA else int(row) for row in issues["row"]]
+    return list(zip(issues["sheet"], rows, issues["column"], strict=True))
 
 
-def said(record: Record) -> tuple[Any, ...]:
-    """What a record says, apart from where it stands."""
-    parts = [(part.collection, part.id, part.is_removal, dict(part.fields)) for part in record.subrecords]
-    return record.id, record.action, dict(record.fields), parts
+def record_content(record: Record) -> tuple[Any, ...]:
+    """A record without its locations."""
+    subrecords = [
+        (subrecord.collection, subrecord.id, subrecord.is_removal, dict(subrecord.fields))
+        for subrecord in record.subrecords
+    ]
+    return record.id, record.action, dict(record.fields), subrecords
 
 
-# Three shapes of one thing
+# Three shapes of the same advertisers
 
 
 TWO = (
@@ -127,18 +132,18 @@ EXPECTED = [
 
 @each_source
 def test_same_records(shape: str, ending: str, tmp_path: Path) -> None:
-    """The three shapes, as frames and as files, come to the same records."""
-    given = SHAPES[shape](*TWO)
-    checked = check(written(given, tmp_path, ending) if ending else given)
-    assert set(codes(checked)) == {"cell_cleaned", "choice_cleaned"}
-    assert [said(one) for one in checked.records] == EXPECTED
+    """The three shapes, as frames and as files, give the same records."""
+    source = SHAPES[shape](*TWO)
+    validated_book = check(written(source, tmp_path, ending) if ending else source)
+    assert set(codes(validated_book)) == {"cell_cleaned", "choice_cleaned"}
+    assert [record_content(record) for record in validated_book.records] == EXPECTED
 
 
 @each_shape
-def test_flat(shape: str) -> None:
-    """A record as one object: parts numbered from 1 in their order, without what is cleared or taken away."""
-    one = advertiser("A-1", approval_status="[]", sites=[site("1", action="remove"), site("2")], users=[])
-    (record,) = check(SHAPES[shape](one)).records
+def test_flat_values(shape: str) -> None:
+    """Flat values number subrecords from 1, without cleared values and removed subrecords."""
+    sites = [site("1", action="remove"), site("2")]
+    (record,) = check(SHAPES[shape](advertiser("A-1", approval_status="[]", sites=sites, users=[]))).records
     assert record.flat_values() == {
         "id_from_network": "A-1",
         "name": "Business A-1",
@@ -150,31 +155,31 @@ def test_flat(shape: str) -> None:
 
 @each_shape
 def test_every_value_has_its_cell(shape: str) -> None:
-    """For each value of a record it is known on which sheet, in which row and under which title it stands."""
-    checked = check(SHAPES[shape](*TWO))
-    for at, record in enumerate(checked.records):
+    """The sheet, row and title of each value of a record are known."""
+    validated_book = check(SHAPES[shape](*TWO))
+    for index, record in enumerate(validated_book.records):
         for path in record.flat_values():
-            where, own_path = validation.locate_cell(record, path)
-            one = checked.sheets[where.sheet_index]
-            found = (one.sheet.name, int(one.sheet.frame.index[where.position]), one.title(own_path))
-            assert found == place(shape, TWO, at, path)
+            row_ref, sheet_path = validation.locate_cell(record, path)
+            sheet = validated_book.sheets[row_ref.sheet_index]
+            location = (sheet.sheet.name, int(sheet.sheet.frame.index[row_ref.position]), sheet.title(sheet_path))
+            assert location == place(shape, TWO, index, path)
 
 
-def test_own_fields_may_be_repeated() -> None:
-    """Rows that repeat their advertiser may repeat its fields, or leave them blank below the first."""
-    once = repeated(*TWO)
-    every = once.copy()
+def test_advertiser_fields_may_be_repeated() -> None:
+    """Rows that repeat their advertiser may repeat its fields, or leave them blank after the first row."""
+    frame = repeated(*TWO)
+    filled = frame.copy()
     for title in ("name", "web_integration_phone_number", "approval_status", "custom_data.channel", "action"):
-        every[title] = every[title].mask(every[title] == "").groupby(every["id_from_network"]).ffill().fillna("")
-    assert not every.equals(once)
-    assert [said(one) for one in check(every).records] == EXPECTED
+        filled[title] = filled[title].mask(filled[title] == "").groupby(filled["id_from_network"]).ffill().fillna("")
+    assert not filled.equals(frame)
+    assert [record_content(record) for record in check(filled).records] == EXPECTED
 
 
-def test_rows_of_an_advertiser_need_not_stand_together() -> None:
-    """Which rows belong together is told by the id, not by their order; that of the parts is the rows'."""
+def test_rows_of_an_advertiser_need_not_be_adjacent() -> None:
+    """Rows are combined by id, not by order; subrecords are in the order of the rows."""
     frame = repeated(*TWO).iloc[[4, 2, 0, 3, 1]]
     by_id = {record.id: record for record in check(frame.reset_index(drop=True)).records}
-    assert [(part.collection, part.id) for part in by_id["A-1"].subrecords] == [
+    assert [(subrecord.collection, subrecord.id) for subrecord in by_id["A-1"].subrecords] == [
         ("sites", "00315"),
         ("sites", "996"),
         ("users", "U-1"),
@@ -182,8 +187,8 @@ def test_rows_of_an_advertiser_need_not_stand_together() -> None:
     ]
 
 
-def test_numbers_give_the_order_and_not_the_columns() -> None:
-    """The first site is the default: which is the first is told by its number, wherever its columns stand."""
+def test_subrecords_are_ordered_by_number_not_by_column() -> None:
+    """The first site is the default; its number decides which one is first, not the order of the columns."""
     frame = pd.DataFrame(
         [
             {
@@ -195,14 +200,14 @@ def test_numbers_give_the_order_and_not_the_columns() -> None:
         ]
     )
     (record,) = check(frame).records
-    assert [part.id for part in record.subrecords] == ["1", "2", "3"]
+    assert [subrecord.id for subrecord in record.subrecords] == ["1", "2", "3"]
 
 
-def test_headers_of_the_wild() -> None:
+def test_header_aliases() -> None:
     """Aliases name the same columns in each shape, with and without a number."""
     row = {"Advertiser ID": "A-1", "users.user_id": "U-1", "users.email": "a@example.com", "Users Phone": "8055550100"}
-    flat = check(pd.DataFrame([row]))
-    two = check(
+    single_sheet = check(pd.DataFrame([row]))
+    two_sheets = check(
         {
             "Advertisers": pd.DataFrame([{"advertiser_id_from_network": "A-1"}]),
             "USERS": pd.DataFrame(
@@ -210,86 +215,87 @@ def test_headers_of_the_wild() -> None:
             ),
         }
     )
-    assert [said(one) for one in flat.records] == [said(one) for one in two.records]
-    assert flat.records[0].subrecords[0].fields == {
+    assert list(map(record_content, single_sheet.records)) == list(map(record_content, two_sheets.records))
+    assert single_sheet.records[0].subrecords[0].fields == {
         "id_from_network": "U-1",
         EMAIL: "a@example.com",
         "contact_phone_number": "8055550100",
     }
-    assert codes(flat) == codes(two) == []
+    assert codes(single_sheet) == codes(two_sheets) == []
 
 
-def test_numbered_columns_beside_sheets() -> None:
-    """A user may be begun in the advertiser's row and continued on a sheet of its own; he is one user all the same."""
+def test_numbered_columns_with_sheets() -> None:
+    """Values of a user in the advertiser's row and on the sheet of users are combined."""
     frames = book(advertiser(users=[user(first_name="", last_name="")]))
     frames["advertisers"] = frames["advertisers"].assign(
         **{"users.1.id_from_network": "U-1", "users.1.first_name": "Al"}
     )
     (record,) = check(frames).records
-    assert [(part.collection, part.id) for part in record.subrecords] == [("sites", "315"), ("users", "U-1")]
+    subrecord_ids = [(subrecord.collection, subrecord.id) for subrecord in record.subrecords]
+    assert subrecord_ids == [("sites", "315"), ("users", "U-1")]
     assert record.subrecords[1].fields["first_name"] == "Al"
     assert record.subrecords[1].fields["contact_phone_number"] == "8055550100"
 
 
-# What is wrong, where it is
+# Issues and their cells
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One way to an issue.
+    """Advertisers that give an issue.
 
     Attributes:
-        at: the fields of which it is told: which advertiser, and the path within it.
-        column: the title that is shown, where the sheets do not have the field.
+        fields: the fields with the issue: index of the advertiser, and the path within it.
+        column: the title in the issue, if the sheets do not have the field.
         text: part of message or fix.
-        shapes: those that have it.
-        also: other codes that the same rows give.
+        shapes: the shapes that give the issue.
+        other_codes: other codes that the same rows give.
     """
 
     code: str
-    given: Sequence[Mapping[str, Any]]
-    at: list[tuple[int, str]]
+    advertisers: Sequence[Mapping[str, Any]]
+    fields: list[tuple[int, str]]
     column: str
     text: str
     shapes: tuple[str, ...]
-    also: set[str]
+    other_codes: set[str]
     auto_ids: bool
 
 
 def case(
     code: str,
-    given: dict[str, Any] | list[dict[str, Any]],
-    at: str | list[tuple[int, str]],
+    advertisers: dict[str, Any] | list[dict[str, Any]],
+    fields: str | list[tuple[int, str]],
     text: str = "",
     *,
     column: str = "",
     shapes: tuple[str, ...] = tuple(SHAPES),
-    also: tuple[str, ...] = (),
+    other_codes: tuple[str, ...] = (),
     auto_ids: bool = False,
     name: str = "",
 ) -> Any:
-    """`at`: a path means the first advertiser."""
-    one = Case(
+    """`fields`: a path means the first advertiser."""
+    issue_case = Case(
         code=code,
-        given=[given] if isinstance(given, dict) else given,
-        at=[(0, at)] if isinstance(at, str) else at,
+        advertisers=[advertisers] if isinstance(advertisers, dict) else advertisers,
+        fields=[(0, fields)] if isinstance(fields, str) else fields,
         column=column,
         text=text,
         shapes=shapes,
-        also=set(also),
+        other_codes=set(other_codes),
         auto_ids=auto_ids,
     )
-    return pytest.param(one, id=f"{code}-{name}" if name else code)
+    return pytest.param(issue_case, id=f"{code}-{name}" if name else code)
 
 
-def new(**more: Any) -> dict[str, Any]:
+def new_advertiser(**values: Any) -> dict[str, Any]:
     """An advertiser that is certainly created."""
-    return advertiser(action="create", **more)
+    return advertiser(action="create", **values)
 
 
-def without(part: Mapping[str, str], *paths: str) -> dict[str, str]:
-    """A part whose cells are blank there."""
-    return {**part, **dict.fromkeys(paths, "")}
+def with_blanks(subrecord: Mapping[str, str], *paths: str) -> dict[str, str]:
+    """The subrecord with blank cells at these paths."""
+    return {**subrecord, **dict.fromkeys(paths, "")}
 
 
 SECOND = {
@@ -299,17 +305,17 @@ SECOND = {
 
 CASES = [
     # Values
-    case("required", new(name=""), "name", "'name' is required to create. Fill", name="name"),
+    case("required", new_advertiser(name=""), "name", "'name' is required to create. Fill", name="name"),
     *(
         case(
             "required",
-            new(users=[user(), without(user("U-2", **more), path)]),
+            new_advertiser(users=[user(), with_blanks(user("U-2", **values), path)]),
             f"users.2.{path}",
             "is required to add the user. Fill in the cell",
-            also=also,
+            other_codes=other_codes,
             name=path,
         )
-        for path, more, also in (
+        for path, values, other_codes in (
             ("first_name", {}, ()),
             ("last_name", {}, ()),
             ("contact_phone_number", {}, ()),
@@ -347,7 +353,7 @@ CASES = [
     # Rows of one advertiser
     case(
         "part_without_id",
-        advertiser(users=[user(), without(user("U-2"), "id_from_network")]),
+        advertiser(users=[user(), with_blanks(user("U-2"), "id_from_network")]),
         f"users.2.{EMAIL}",
         "values of a user but no",
         shapes=("numbered", "repeated"),
@@ -393,10 +399,14 @@ CASES = [
         "users.2.email_settings.2.email_address",
         "'U-2@Example.com' twice",
     ),
-    case("nobody_notified", new(users=[user(email_settings__1__use_for_notifications="no")]), f"users.1.{NOTIFIED}"),
     case(
         "nobody_notified",
-        new(
+        new_advertiser(users=[user(email_settings__1__use_for_notifications="no")]),
+        f"users.1.{NOTIFIED}",
+    ),
+    case(
+        "nobody_notified",
+        new_advertiser(
             users=[
                 user(
                     email_settings__1__use_for_notifications="no",
@@ -408,14 +418,14 @@ CASES = [
         f"users.1.{NOTIFIED}",
         name="two",
     ),
-    case("no_site", new(sites=[]), "name", "or a row on the sheet sites", column="sites.1.id_from_network"),
+    case("no_site", new_advertiser(sites=[]), "name", "or a row on the sheet sites", column="sites.1.id_from_network"),
     case(
         "no_site",
-        new(sites=[site(action="remove")], users=[]),
+        new_advertiser(sites=[site(action="remove")], users=[]),
         "name",
         column="sites.1.id_from_network",
         shapes=("book", "numbered"),
-        name="the-only-one-is-taken-away",
+        name="the-only-one-is-removed",
     ),
     case(
         "no_site",
@@ -430,78 +440,83 @@ CASES = [
 
 
 BY_SHAPE = [
-    pytest.param(one, shape, id=f"{shape}-{case.id}")
+    pytest.param(issue_case, shape, id=f"{shape}-{case.id}")
     for case in CASES
-    for (one,) in [case.values]  # noqa: PD011  a set of parameters
-    for shape in one.shapes
+    for (issue_case,) in [case.values]  # noqa: PD011  a set of parameters
+    for shape in issue_case.shapes
 ]
 
 
-@pytest.mark.parametrize(("one", "shape"), BY_SHAPE)
-def test_issue(one: Case, shape: str) -> None:
-    """Each problem is told with the sheet, the row and the column that the spreadsheet shows, in each shape."""
-    checked = check(SHAPES[shape](*one.given), auto_ids=one.auto_ids)
-    found = checked.issues[checked.issues["code"] == one.code]
-    assert set(codes(checked)) == {one.code, *one.also}
-    assert places(checked, one.code) == [
-        (sheet, row, one.column or column)
-        for sheet, row, column in (place(shape, one.given, at, path) for at, path in one.at)
+@pytest.mark.parametrize(("issue_case", "shape"), BY_SHAPE)
+def test_issue(issue_case: Case, shape: str) -> None:
+    """Each issue has the sheet, row and column as the spreadsheet shows them, in each shape."""
+    validated_book = check(SHAPES[shape](*issue_case.advertisers), auto_ids=issue_case.auto_ids)
+    issues = validated_book.issues[validated_book.issues["code"] == issue_case.code]
+    assert set(codes(validated_book)) == {issue_case.code, *issue_case.other_codes}
+    assert locations(validated_book, issue_case.code) == [
+        (sheet, row, issue_case.column or column)
+        for sheet, row, column in (
+            place(shape, issue_case.advertisers, index, path) for index, path in issue_case.fields
+        )
     ]
-    assert one.text in f"{found['message'].iloc[0]} {found['fix'].iloc[0]}"
+    assert issue_case.text in f"{issues['message'].iloc[0]} {issues['fix'].iloc[0]}"
 
 
-@pytest.mark.parametrize(("one", "shape"), BY_SHAPE)
-def test_sentences(one: Case, shape: str) -> None:
-    """What is wrong is one sentence, what to do another or the text to type; both name columns as the sheet does."""
-    checked = check(SHAPES[shape](*one.given), auto_ids=one.auto_ids)
-    titles = {title for sheet in checked.sheets for title in sheet.sheet.frame.columns}
-    for message, fix in checked.issues[["message", "fix"]].to_numpy():
+@pytest.mark.parametrize(("issue_case", "shape"), BY_SHAPE)
+def test_sentences(issue_case: Case, shape: str) -> None:
+    """The message is one sentence, the fix is a sentence or a text to type; both name columns as the sheet does."""
+    validated_book = check(SHAPES[shape](*issue_case.advertisers), auto_ids=issue_case.auto_ids)
+    titles = {title for sheet in validated_book.sheets for title in sheet.sheet.frame.columns}
+    for message, fix in validated_book.issues[["message", "fix"]].to_numpy():
         assert message[0] in "'[" or message[0].isupper()
         assert message.endswith(".")
         assert fix
         assert not re.search(r"[.] [A-Z]", message), "one sentence"
-        named = set(re.findall(r"'((?:users|sites)[.][a-z0-9_.]+)'", message + fix))
-        assert named <= titles | {one.column, *(path for _, path in one.at)}
+        named_columns = set(re.findall(r"'((?:users|sites)[.][a-z0-9_.]+)'", message + fix))
+        assert named_columns <= titles | {issue_case.column, *(path for _, path in issue_case.fields)}
 
 
-@pytest.mark.parametrize(("one", "shape"), BY_SHAPE)
-def test_one_error_holds_back_the_whole_advertiser(one: Case, shape: str) -> None:
-    """Of an advertiser with an error nothing is sent, and each of its rows says which row has it."""
-    checked = check(SHAPES[shape](*one.given, advertiser("A-9", sites=[site("9")], users=[])), auto_ids=one.auto_ids)
-    made = planning.build_plan(checked, {(): PlatformState()})
-    good = [row for row in made.rows if "A-9" in row.cells]
+@pytest.mark.parametrize(("issue_case", "shape"), BY_SHAPE)
+def test_one_error_blocks_the_whole_advertiser(issue_case: Case, shape: str) -> None:
+    """Nothing is sent for an advertiser with an error, and each of its rows names the row with the error."""
+    validated_book = check(
+        SHAPES[shape](*issue_case.advertisers, advertiser("A-9", sites=[site("9")], users=[])),
+        auto_ids=issue_case.auto_ids,
+    )
+    plan = planning.build_plan(validated_book, {(): PlatformState()})
+    good = [row for row in plan.rows if "A-9" in row.cells]
     assert [row.action for row in good] == ["create"] * len(good)
-    bad = [row for row in made.rows if row not in good]
-    named = {f"{sheet} row {row}".strip() for sheet, row, _ in places(checked, one.code)}
-    errors = {(sheet, row) for sheet, row, _ in places(checked, one.code)}
-    held = {str(given["id_from_network"]) for given in (one.given[at] for at, _ in one.at)}
+    bad = [row for row in plan.rows if row not in good]
+    descriptions = {f"{sheet} row {row}".strip() for sheet, row, _ in locations(validated_book, issue_case.code)}
+    error_rows = {(sheet, row) for sheet, row, _ in locations(validated_book, issue_case.code)}
+    blocked_ids = {str(issue_case.advertisers[index]["id_from_network"]) for index, _ in issue_case.fields}
     for row in bad:
-        name = made.sheets[row.sheet].name
-        if not held & set(row.cells):
+        name = plan.sheets[row.sheet].name
+        if not blocked_ids & set(row.cells):
             continue
         assert row.action == "refused"
-        assert (name, row.row) in errors or any(f"({place})" in row.error for place in named)
+        assert (name, row.row) in error_rows or any(f"({description})" in row.error for description in descriptions)
         assert row.fix
-    assert not [step for step in made.steps if step.own_id in held]
+    assert not [step for step in plan.steps if step.own_id in blocked_ids]
 
 
 def codes_of(cases: list[Any]) -> set[str]:
-    return {one.code for (one,) in (case.values for case in cases)}  # noqa: PD011  a set of parameters
+    return {issue_case.code for (issue_case,) in (case.values for case in cases)}  # noqa: PD011  a set of parameters
 
 
 def test_every_code_is_found() -> None:
-    """Each code that takes several rows, or an advertiser with its parts, has a case here."""
+    """Each code about several rows, or about an advertiser with subrecords, has a case here."""
     assert codes_of(CASES) | {"parent_missing", "sheet_ignored"} >= OF_RECORDS
 
 
-# Sheets of their own
+# A sheet for each resource
 
 
 PARENT, OWN = "advertiser_id_from_network", "id_from_network"
 
 
 def with_row(frames: dict[str, pd.DataFrame], sheet: str, **cells: str) -> dict[str, pd.DataFrame]:
-    """The same book with one row more on a sheet."""
+    """The same book with one more row on a sheet."""
     rows = [*frames[sheet].to_dict("records"), cells]
     return frames | {sheet: pd.DataFrame(rows).fillna("")}
 
@@ -542,129 +557,133 @@ def with_row(frames: dict[str, pd.DataFrame], sheet: str, **cells: str) -> dict[
             "contradicts 'Business A-1' at advertisers row 2, name",
             id="other-name",
         ),
-        pytest.param("users", {PARENT: "#N/A", **user("U-7")}, "cell_error", PARENT, "#N/A", id="parent-spoilt"),
+        pytest.param("users", {PARENT: "#N/A", **user("U-7")}, "cell_error", PARENT, "#N/A", id="parent-error"),
         pytest.param(
             "advertisers", {OWN: "", "name": "X"}, "required", OWN, "to tell which advertiser it is", id="own-id"
         ),
     ],
 )
 def test_rows_of_a_book(sheet: str, cells: dict[str, str], code: str, column: str, text: str) -> None:
-    """What is wrong between the sheets of a book is told on the sheet, in the row, in the column."""
+    """Issues between the sheets of a book have the sheet, row and column."""
     frames = with_row(book(advertiser()), sheet, **cells)
-    checked = check(frames)
-    assert codes(checked) == [code]
-    assert places(checked, code) == [(sheet, len(frames[sheet]) + 1, column)]
-    assert text in checked.issues["message"].iloc[0]
+    validated_book = check(frames)
+    assert codes(validated_book) == [code]
+    assert locations(validated_book, code) == [(sheet, len(frames[sheet]) + 1, column)]
+    assert text in validated_book.issues["message"].iloc[0]
 
 
-def test_parents_done_earlier_are_parents() -> None:
-    """A user may be added to an advertiser whose own row an earlier run did."""
+def test_done_parents() -> None:
+    """A user can be added to an advertiser whose row an earlier run did."""
     frames = book(advertiser(result_status="updated"))
     frames["sites"]["result_status"] = "unchanged"
-    checked = check(frames)
-    assert codes(checked) == []
-    assert [one.pending.tolist() for one in checked.sheets] == [[False], [False], [True]]
-    ((own_id, action, fields, (done, left)),) = map(said, checked.records)
-    assert (own_id, action, fields) == ("A-1", None, {"id_from_network": "A-1"})
-    assert done == ("sites", "315", False, {"id_from_network": "315"})
-    assert left == said(check(book(advertiser())).records[0])[3][1]
+    validated_book = check(frames)
+    assert codes(validated_book) == []
+    assert [sheet.pending.tolist() for sheet in validated_book.sheets] == [[False], [False], [True]]
+    ((advertiser_id, action, fields, (done_site, new_user)),) = map(record_content, validated_book.records)
+    assert (advertiser_id, action, fields) == ("A-1", None, {"id_from_network": "A-1"})
+    assert done_site == ("sites", "315", False, {"id_from_network": "315"})
+    assert new_user == record_content(check(book(advertiser())).records[0])[3][1]
 
 
-def test_left_out_sheet(tmp_path: Path) -> None:
-    """A worksheet that looks as if it was meant, and has no name that says what it holds, is told of."""
+def test_ignored_sheet(tmp_path: Path) -> None:
+    """A worksheet with known headers that is not named after a resource gives a warning."""
     frames = book(advertiser()) | {"Old": book(advertiser("A-2"))["advertisers"]}
-    checked = check(written(frames, tmp_path))
-    assert codes(checked) == ["sheet_ignored"]
-    assert "'Old' is left out" in checked.issues["message"].iloc[0]
+    validated_book = check(written(frames, tmp_path))
+    assert codes(validated_book) == ["sheet_ignored"]
+    assert "'Old' is left out" in validated_book.issues["message"].iloc[0]
 
 
 def test_bad_header_of_any_sheet_blocks_all() -> None:
-    """Where one sheet of a book has a bad header, no row of any can be trusted, and each says which header it is."""
+    """If one sheet of a book has a bad header, all rows of all sheets are invalid, and each names the header."""
     frames = book(advertiser())
     frames["users"] = frames["users"].rename(columns={"last_name": "lst_name"})
-    checked = check(frames)
-    assert places(checked, "column_misspelt") == [("users", None, "lst_name")]
-    assert all(one.invalid.all() for one in checked.sheets)
-    made = planning.build_plan(checked, {(): PlatformState()})
-    assert {row.error.partition(".")[0] for row in made.rows} == {
+    validated_book = check(frames)
+    assert locations(validated_book, "column_misspelt") == [("users", None, "lst_name")]
+    assert all(sheet.invalid.all() for sheet in validated_book.sheets)
+    plan = planning.build_plan(validated_book, {(): PlatformState()})
+    assert {row.error.partition(".")[0] for row in plan.rows} == {
         "lst_name: The column 'lst_name' is not known, but it looks like 'last_name'"
     }
 
 
 def test_examples_of_the_template() -> None:
-    """The template's own rows are read as they are meant: each site and user with its advertiser."""
+    """The template's example rows are read correctly: each site and user with its advertiser."""
     frames = {
         name: pd.DataFrame(list(SHEET_RESOURCES[name].examples)).fillna("")
         for name in ("advertisers", "sites", "users")
     }
-    checked = check(frames)
-    assert codes(checked) == []
-    assert [(one.id, [part.id for part in one.subrecords]) for one in checked.records] == [
+    validated_book = check(frames)
+    assert codes(validated_book) == []
+    assert [(record.id, [subrecord.id for subrecord in record.subrecords]) for record in validated_book.records] == [
         ("A-500", ["5001", "5002", "U-5001", "U-5002"]),
         ("A-501", ["5011", "U-5011"]),
     ]
 
 
-# What cells with errors of their own do to the rules
+# Rules and cells with errors
 
 
 @each_shape
 @pytest.mark.parametrize(
-    ("one", "code", "path"),
+    ("advertiser_values", "code", "path"),
     [
         pytest.param(
-            new(users=[user(email_settings__1__use_for_notifications="maybe")]),
+            new_advertiser(users=[user(email_settings__1__use_for_notifications="maybe")]),
             "not_a_boolean",
             f"users.1.{NOTIFIED}",
             id="who-is-notified",
         ),
         pytest.param(
-            new(users=[user(email_settings__1__email_address="a@")]),
+            new_advertiser(users=[user(email_settings__1__email_address="a@")]),
             "not_an_email",
             f"users.1.{EMAIL}",
             id="the-address",
         ),
-        pytest.param(new(users=[user(first_name="#N/A")]), "cell_error", "users.1.first_name", id="a-required-field"),
-        pytest.param(new(name="#REF!"), "cell_error", "name", id="the-name"),
-        pytest.param(new(sites=[site("S")]), "not_digits", "sites.1.id_from_network", id="the-only-site"),
-        pytest.param(new(users=[user("..")]), "not_an_id", "users.1.id_from_network", id="who-it-is"),
+        pytest.param(
+            new_advertiser(users=[user(first_name="#N/A")]), "cell_error", "users.1.first_name", id="a-required-field"
+        ),
+        pytest.param(new_advertiser(name="#REF!"), "cell_error", "name", id="the-name"),
+        pytest.param(new_advertiser(sites=[site("S")]), "not_digits", "sites.1.id_from_network", id="the-only-site"),
+        pytest.param(new_advertiser(users=[user("..")]), "not_an_id", "users.1.id_from_network", id="who-it-is"),
     ],
 )
-def test_rules_are_silent_about_spoilt_cells(shape: str, one: dict[str, Any], code: str, path: str) -> None:
-    """A cell with an error gives that error only; that something is missing for that reason would mislead."""
-    checked = check(SHAPES[shape](one))
-    assert codes(checked) == [code]
-    assert places(checked, code) == [place(shape, [one], 0, path)]
+def test_rules_ignore_cells_with_errors(shape: str, advertiser_values: dict[str, Any], code: str, path: str) -> None:
+    """A cell with an error gives that error only; an additional error from a rule would mislead."""
+    validated_book = check(SHAPES[shape](advertiser_values))
+    assert codes(validated_book) == [code]
+    assert locations(validated_book, code) == [place(shape, [advertiser_values], 0, path)]
 
 
 @each_shape
-def test_a_spoilt_cell_hides_nothing_of_other_users(shape: str) -> None:
-    """All problems are found at once: one user's spoilt cell does not hide what is wrong with another."""
+def test_an_error_of_one_user_hides_no_issue_of_another(shape: str) -> None:
+    """All issues are found at once: one user's cell with an error does not hide another user's issues."""
     users = [
         user(email_settings__1__use_for_notifications="maybe"),
         user("U-2", email_settings__1__use_for_notifications="no"),
     ]
-    given = new(users=users)
-    checked = check(SHAPES[shape](given))
-    assert places(checked, "not_a_boolean") == [place(shape, [given], 0, f"users.1.{NOTIFIED}")]
-    assert places(checked, "nobody_notified") == [place(shape, [given], 0, f"users.2.{NOTIFIED}")]
+    advertiser_values = new_advertiser(users=users)
+    validated_book = check(SHAPES[shape](advertiser_values))
+    assert locations(validated_book, "not_a_boolean") == [place(shape, [advertiser_values], 0, f"users.1.{NOTIFIED}")]
+    assert locations(validated_book, "nobody_notified") == [place(shape, [advertiser_values], 0, f"users.2.{NOTIFIED}")]
 
 
-# What an earlier run, and the platform, wrote
+# Columns that an earlier run or the platform wrote
 
 
 @each_shape
-def test_what_is_not_sent_does_not_contradict(shape: str) -> None:
-    """Outcomes, messages and what only the platform sets differ from row to row, and say nothing of the advertiser."""
+def test_columns_that_are_not_sent_do_not_contradict(shape: str) -> None:
+    """Outcomes, messages and read-only fields may differ between the rows of an advertiser."""
     frames = SHAPES[shape](*TWO)
     for frame in frames.values() if isinstance(frames, dict) else [frames]:
         for title in ("result_status", "result_error", "validation_errors", "result_run"):
-            frame[title] = [f"{title} {at}" if title != "result_status" else "rejected" for at in range(len(frame))]
+            frame[title] = [
+                f"{title} {index}" if title != "result_status" else "rejected" for index in range(len(frame))
+            ]
     main = frames["advertisers"] if isinstance(frames, dict) else frames
     main["id"], main["object_url"] = range(len(main)), "https://example.com"
-    checked = check(frames)
-    assert set(codes(checked)) == {"cell_cleaned", "choice_cleaned", "read_only"}
-    assert [said(one) for one in checked.records] == EXPECTED
+    validated_book = check(frames)
+    assert set(codes(validated_book)) == {"cell_cleaned", "choice_cleaned", "read_only"}
+    assert [record_content(record) for record in validated_book.records] == EXPECTED
 
 
 @pytest.mark.parametrize(
@@ -676,28 +695,29 @@ def test_what_is_not_sent_does_not_contradict(shape: str) -> None:
         pytest.param(["invalid", "", "not_sent", "failed"], 1, id="none-done"),
     ],
 )
-def test_rows_done_earlier(statuses: list[str], pending: int) -> None:
-    """A record is there as long as one of its rows is to be done; done rows say which parts it has, and no more."""
+def test_done_rows(statuses: list[str], pending: int) -> None:
+    """A record exists if one of its rows is pending; done rows only show which subrecords it has."""
     frame = repeated(TWO[0]).assign(result_status=statuses)
-    checked = check(frame)
+    validated_book = check(frame)
     done = [status == "updated" for status in statuses]
-    _, _, fields, parts = EXPECTED[0]
-    expected = [
-        (collection, own_id, False, {"id_from_network": own_id} if is_done else values)
-        for (collection, own_id, _, values), is_done in zip(parts, done, strict=True)
+    _, _, fields, subrecords = EXPECTED[0]
+    expected_subrecords = [
+        (collection, subrecord_id, False, {"id_from_network": subrecord_id} if is_done else values)
+        for (collection, subrecord_id, _, values), is_done in zip(subrecords, done, strict=True)
     ]
-    own = {"id_from_network": "A-1"} if done[0] else fields
-    assert [said(one)[2:] for one in checked.records] == [(own, expected)] * pending
-    for record in checked.records:
-        assert [part.is_done for part in record.subrecords] == done
+    expected_fields = {"id_from_network": "A-1"} if done[0] else fields
+    contents = [record_content(record)[2:] for record in validated_book.records]
+    assert contents == [(expected_fields, expected_subrecords)] * pending
+    for record in validated_book.records:
+        assert [subrecord.is_done for subrecord in record.subrecords] == done
         assert set(record.flat_values()) >= {"id_from_network"}
         assert len(list(record.numbered_subrecords())) == done.count(False)
-        assert not any(done[place.position] for place in record.row_refs[: done.count(False)])
+        assert not any(done[row_ref.position] for row_ref in record.row_refs[: done.count(False)])
 
 
 @each_shape
-def test_what_a_done_row_took_away_is_no_part(shape: str) -> None:
-    """A user whom an earlier run removed is no user any more; a row that adds him again is to be done."""
+def test_a_removed_user_can_be_added_again(shape: str) -> None:
+    """A user that an earlier run removed is gone; a row that adds the user again is pending."""
     removed = advertiser(sites=[], users=[user("U-1", action="remove"), user("U-2")], result_status="updated")
     frames = SHAPES[shape](removed)
     if shape == "book":
@@ -705,29 +725,29 @@ def test_what_a_done_row_took_away_is_no_part(shape: str) -> None:
         frames = with_row(frames, "users", advertiser_id_from_network="A-1", id_from_network="U-1", role="Member")
     else:
         frame = frames.assign(result_status="updated")
-        more = {"id_from_network": "A-1", "users.1.id_from_network": "U-1", "users.1.role": "Member"}
-        frames = pd.concat([frame, pd.DataFrame([more])], ignore_index=True).fillna("")
+        new_row = {"id_from_network": "A-1", "users.1.id_from_network": "U-1", "users.1.role": "Member"}
+        frames = pd.concat([frame, pd.DataFrame([new_row])], ignore_index=True).fillna("")
         if shape == "repeated":
             frames["users.id_from_network"] = frames["users.id_from_network"].where(
                 frames["users.1.id_from_network"] == "", "U-1"
             )
             frames = frames.drop(columns="users.1.id_from_network").rename(columns={"users.1.role": "users.role"})
-    checked = check(frames)
-    assert codes(checked) == []
-    (record,) = checked.records
-    found = {
-        part.id: (part.is_removal, part.is_done, dict(part.fields))
-        for part in record.subrecords
-        if part.collection == "users"
+    validated_book = check(frames)
+    assert codes(validated_book) == []
+    (record,) = validated_book.records
+    users = {
+        subrecord.id: (subrecord.is_removal, subrecord.is_done, dict(subrecord.fields))
+        for subrecord in record.subrecords
+        if subrecord.collection == "users"
     }
-    assert found == {
+    assert users == {
         "U-1": (False, False, {"id_from_network": "U-1", "role": "Member"}),
         "U-2": (False, True, {"id_from_network": "U-2"}),
     }
 
 
 @pytest.mark.parametrize(
-    ("action", "status", "asked"),
+    ("action", "status", "expected"),
     [
         pytest.param("create", "unknown", None, id="create-that-may-have-happened"),
         pytest.param("create", "Unknown ", None, id="other-spelling"),
@@ -737,38 +757,38 @@ def test_what_a_done_row_took_away_is_no_part(shape: str) -> None:
     ],
 )
 @each_shape
-def test_the_action_of_an_unknown_row(shape: str, action: str, status: str, asked: Action | None) -> None:
-    """A create that may have happened is no create any more: the platform's state says what is to be done."""
+def test_the_action_of_an_unknown_row(shape: str, action: str, status: str, expected: Action | None) -> None:
+    """For a create that may have happened, the platform's state decides what to do."""
     frames = SHAPES[shape](advertiser(action=action))
     frames = (
-        {name: one.assign(result_status=status) for name, one in frames.items()}
+        {name: frame.assign(result_status=status) for name, frame in frames.items()}
         if isinstance(frames, dict)
         else frames.assign(result_status=status)
     )
     (record,) = check(frames).records
-    assert record.action is asked
+    assert record.action is expected
 
 
 def test_a_done_row_does_not_create_again() -> None:
-    """`create` on a row that an earlier run did would contradict what the platform has by now."""
+    """`create` on a row that an earlier run did would contradict the platform's state."""
     frame = repeated(advertiser(action="create")).assign(result_status=["created", "rejected"])
     (record,) = check(frame).records
     assert record.action is None
 
 
-# Ids that the network gives
+# Ids that the network assigns
 
 
 def test_without_an_id() -> None:
-    """An advertiser without an id is an error, and the fix names the way out."""
-    checked = check(numbered(advertiser("")))
-    assert places(checked, "required") == [("", 2, "id_from_network")]
-    assert "--auto-ids (auto_ids=True)" in checked.issues["fix"].iloc[0]
-    assert checked.records == ()
+    """An advertiser without an id is an error, and the fix names the option that allows it."""
+    validated_book = check(numbered(advertiser("")))
+    assert locations(validated_book, "required") == [("", 2, "id_from_network")]
+    assert "--auto-ids (auto_ids=True)" in validated_book.issues["fix"].iloc[0]
+    assert validated_book.records == ()
 
 
 def test_without_the_column_of_ids() -> None:
-    """The same where the sheet has no column for it; with auto_ids none is missing."""
+    """A missing column of ids is an error; with auto_ids it is not."""
     frame = numbered(advertiser()).drop(columns="id_from_network")
     assert codes(check(frame)) == ["column_missing"]
     assert codes(check(frame, auto_ids=True)) == []
@@ -776,14 +796,17 @@ def test_without_the_column_of_ids() -> None:
 
 @pytest.mark.parametrize("shape", ["numbered", "repeated"])
 def test_auto_ids(shape: str) -> None:
-    """Where the network gives ids, rows without one are told apart by the advertiser's name, which is unique."""
-    given = [advertiser("", name="Smith"), advertiser("", name="Jones"), advertiser("A-3")]
-    frame = SHAPES[shape](*given)
+    """If the network assigns ids, rows without an id are combined by the advertiser's name, which is unique."""
+    advertisers = [advertiser("", name="Smith"), advertiser("", name="Jones"), advertiser("A-3")]
+    frame = SHAPES[shape](*advertisers)
     if shape == "repeated":
         frame["name"] = frame["name"].mask(frame["name"] == "").ffill()
-    checked = check(frame, auto_ids=True)
-    assert codes(checked) == []
-    assert [(one.id, one.fields["name"], [part.id for part in one.subrecords]) for one in checked.records] == [
+    validated_book = check(frame, auto_ids=True)
+    assert codes(validated_book) == []
+    assert [
+        (record.id, record.fields["name"], [subrecord.id for subrecord in record.subrecords])
+        for record in validated_book.records
+    ] == [
         ("", "Smith", ["315", "U-1"]),
         ("", "Jones", ["315", "U-1"]),
         ("A-3", "Business A-3", ["315", "U-1"]),
@@ -791,23 +814,23 @@ def test_auto_ids(shape: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "found"),
+    ("advertisers", "expected"),
     [
         pytest.param([advertiser("", name="")], ["required"], id="neither-id-nor-name"),
         pytest.param([advertiser("", name="X"), advertiser("A-2", name="X")], ["duplicate_name"] * 2, id="name-twice"),
         pytest.param([advertiser("", action="update")], ["required"], id="update"),
         pytest.param([advertiser("", action="delete")], ["required"], id="delete"),
-        pytest.param([advertiser("#N/A")], ["cell_error"], id="spoilt-id"),
+        pytest.param([advertiser("#N/A")], ["cell_error"], id="id-error"),
         pytest.param([advertiser("", users=[user(first_name="")])], ["required"], id="user-without-name"),
     ],
 )
-def test_auto_ids_are_for_what_is_new(given: list[dict[str, Any]], found: list[str]) -> None:
-    """Only what is created can go without an id, and it needs a name; a spoilt id is not taken for none."""
-    checked = check(numbered(*given), auto_ids=True)
-    assert codes(checked) == found
+def test_auto_ids_are_for_new_advertisers(advertisers: list[dict[str, Any]], expected: list[str]) -> None:
+    """Only a new advertiser may lack an id, and it needs a name; an id with an error is not a missing id."""
+    validated_book = check(numbered(*advertisers), auto_ids=True)
+    assert codes(validated_book) == expected
 
 
-# Doors
+# Library
 
 
 def test_library(tmp_path: Path) -> None:
@@ -818,17 +841,18 @@ def test_library(tmp_path: Path) -> None:
     assert list(frames) == ["advertisers", "sites", "users"]
     first, second = ib.validate(path), ib.validate(frames)
     pd.testing.assert_frame_equal(first.issues, second.issues)
-    assert [said(one) for one in first.validated_book.records] == [said(one) for one in second.validated_book.records]
+    first_records, second_records = first.validated_book.records, second.validated_book.records
+    assert list(map(record_content, first_records)) == list(map(record_content, second_records))
 
 
 def test_every_advertiser_code_is_in_the_catalogue() -> None:
-    """The list of codes that this file answers for has no code that is gone."""
+    """Every code in this file's list exists."""
     assert set(ISSUE_TYPES) >= OF_RECORDS
     assert ADVERTISERS.subresources
 
 
 @pytest.mark.parametrize(
-    ("advertisers", "users", "place"),
+    ("advertisers", "users", "location"),
     [
         pytest.param(
             [{"id_from_network": "A-1", "action": "delete"}, {"id_from_network": "A-1", "name": "Acme"}],
@@ -847,15 +871,15 @@ def test_every_advertiser_code_is_in_the_catalogue() -> None:
         ),
     ],
 )
-def test_one_row_deletes_and_another_one_keeps(
-    advertisers: list[dict[str, str]], users: list[dict[str, str]], place: tuple[str, int, str]
+def test_rows_that_do_not_all_delete_contradict(
+    advertisers: list[dict[str, str]], users: list[dict[str, str]], location: tuple[str, int, str]
 ) -> None:
-    """Rows that are about the same object and do not all take it away contradict each other; nothing is lost."""
-    own_site = {"advertiser_id_from_network": "A-1", "id_from_network": "315"}
-    tables = {"advertisers": pd.DataFrame(advertisers), "sites": pd.DataFrame([own_site])}
+    """If only some rows of an object delete it, that is a contradiction, so nothing is lost by mistake."""
+    site_row = {"advertiser_id_from_network": "A-1", "id_from_network": "315"}
+    tables = {"advertisers": pd.DataFrame(advertisers), "sites": pd.DataFrame([site_row])}
     tables |= {"users": pd.DataFrame(users)} if users else {}
-    checked = validation.validate(
-        sheets.load({name: one.fillna("") for name, one in tables.items()}), version=DEFAULT_API_VERSION
+    validated_book = validation.validate(
+        sheets.load({name: table.fillna("") for name, table in tables.items()}), version=DEFAULT_API_VERSION
     )
-    errors = checked.issues[checked.issues["level"] == "error"]
-    assert errors[["sheet", "row", "column", "code"]].to_numpy().tolist() == [[*place, "contradiction"]]
+    errors = validated_book.issues[validated_book.issues["level"] == "error"]
+    assert errors[["sheet", "row", "column", "code"]].to_numpy().tolist() == [[*location, "contradiction"]]

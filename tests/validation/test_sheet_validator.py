@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a sheet is found at once, in its cell, with what to do about it."""
+"""All problems of a sheet are found at once, each with its cell and a fix."""
 
 from __future__ import annotations
 
@@ -61,13 +61,14 @@ def check_rows(*rows: Mapping[str, Any], version: str = DEFAULT_API_VERSION) -> 
     return check(frame_of(*rows), version=version)
 
 
-def codes(checked: ValidatedBook) -> list[str]:
-    return checked.issues["code"].to_list()
+def codes(validated_book: ValidatedBook) -> list[str]:
+    return validated_book.issues["code"].to_list()
 
 
-def places(checked: ValidatedBook, code: str) -> list[tuple[int | None, str]]:
-    found = checked.issues[checked.issues["code"] == code]
-    return [(None if row is pd.NA else row, column) for row, column in zip(found["row"], found["column"], strict=True)]
+def locations(validated_book: ValidatedBook, code: str) -> list[tuple[int | None, str]]:
+    issues = validated_book.issues[validated_book.issues["code"] == code]
+    rows = [None if row is pd.NA else row for row in issues["row"]]
+    return list(zip(rows, issues["column"], strict=True))
 
 
 def csv(*lines: str) -> bytes:
@@ -76,15 +77,15 @@ def csv(*lines: str) -> bytes:
 
 def xlsx(*rows: Mapping[str, Any], hidden: int = 0) -> bytes:
     """A workbook by openpyxl, which stores formulas without their results."""
-    book = openpyxl.Workbook()
-    sheet: Any = book.active
+    workbook = openpyxl.Workbook()
+    sheet: Any = workbook.active
     frame = frame_of(*rows)
     for row in [list(frame.columns), *frame.to_numpy().tolist()]:
         sheet.append(row)
     if hidden:
         sheet.row_dimensions[hidden].hidden = True
     file = io.BytesIO()
-    book.save(file)
+    workbook.save(file)
     return file.getvalue()
 
 
@@ -93,21 +94,21 @@ def xlsx(*rows: Mapping[str, Any], hidden: int = 0) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One way to an issue.
+    """A sheet that gives an issue.
 
     Attributes:
-        at: row and column of each issue of the code.
-        value: what is shown of the cell.
+        cells: row and column of each issue of the code.
+        value: the cell's text in the first issue.
         text: part of message or fix.
-        also: other codes that the same rows give.
+        other_codes: other codes that the same rows give.
     """
 
     code: str
     source: Any
-    at: list[tuple[int | None, str]]
+    cells: list[tuple[int | None, str]]
     value: str
     text: str
-    also: set[str]
+    other_codes: set[str]
     version: str
     resource: str
 
@@ -115,36 +116,36 @@ class Case:
 def case(
     code: str,
     rows: Any,
-    at: str | list[tuple[int | None, str]],
+    cells: str | list[tuple[int | None, str]],
     value: str | None = None,
     text: str = "",
     *,
-    also: tuple[str, ...] = (),
+    other_codes: tuple[str, ...] = (),
     version: str = DEFAULT_API_VERSION,
     resource: str = "promo_numbers",
     name: str = "",
 ) -> Any:
-    """`at`: a column means row 2. `value` None: the cell's own text."""
+    """`cells`: a column means row 2. `value` None: the cell's own text."""
     if isinstance(rows, dict):
         rows = [rows]
     source = frame_of(*rows, base=ADVERTISER if resource == "advertisers" else GOOD) if isinstance(rows, list) else rows
     if value is None:
-        value = rows[0].get(at, "") if isinstance(rows, list) and isinstance(at, str) else ""
-    one = Case(
+        value = rows[0].get(cells, "") if isinstance(rows, list) and isinstance(cells, str) else ""
+    issue_case = Case(
         code=code,
         source=source,
-        at=[(2, at)] if isinstance(at, str) else at,
+        cells=[(2, cells)] if isinstance(cells, str) else cells,
         value=value,
         text=text,
-        also=set(also),
+        other_codes=set(other_codes),
         version=version,
         resource=resource,
     )
-    return pytest.param(one, id=f"{code}-{name}" if name else code)
+    return pytest.param(issue_case, id=f"{code}-{name}" if name else code)
 
 
 def codes_of(cases: list[Any]) -> set[str]:
-    return {one.code for (one,) in (case.values for case in cases)}  # noqa: PD011  a set of parameters
+    return {issue_case.code for (issue_case,) in (case.values for case in cases)}  # noqa: PD011  a set of parameters
 
 
 ADVERTISER_ID = "advertiser_id_from_network"
@@ -161,7 +162,7 @@ PHONE = "users.1.contact_phone_number"
 EMAIL = "users.1.email_settings.1.email_address"
 GOOGLE = {"media_type": "Google Call Extension"}
 TO_ADVERTISER, TO_CAMPAIGN, TO_AFFILIATE = (
-    f"destination_{one}_id_from_network" for one in ("advertiser", "advertiser_campaign", "affiliate")
+    f"destination_{object_type}_id_from_network" for object_type in ("advertiser", "advertiser_campaign", "affiliate")
 )
 
 
@@ -220,7 +221,7 @@ CASES = [
         {NUMBER: "8005550100", TO_CAMPAIGN: "C"},
         TO_CAMPAIGN,
         version="2019-05-01",
-        also=("destination_incomplete",),
+        other_codes=("destination_incomplete",),
         name="move",
     ),
     # What the spreadsheet program did to a cell
@@ -239,7 +240,7 @@ CASES = [
         {"id": "#date!2026-03-04"},
         "id",
         text="a date (2026-03-04)",
-        also=("read_only",),
+        other_codes=("read_only",),
         name="read-only-lowered",
     ),
     case(
@@ -417,7 +418,7 @@ CASES = [
         [(2, NUMBER), (3, NUMBER)],
         "800-555-0100",
         "the rows 2, 3.",
-        also=("cell_cleaned",),
+        other_codes=("cell_cleaned",),
     ),
     case("identical_rows", [{}, {}], [(2, ""), (3, "")], "", "The rows 2, 3 are identical"),
     case("unsettled_row", {"result_status": "unknown", "result_run": "R7"}, "result_status", text="(R7)"),
@@ -436,23 +437,25 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("one", CASES)
-def test_issue(one: Case) -> None:
-    """Each problem is found where it is, says what is wrong in a sentence, and brings no others with it."""
-    checked = check(one.source, version=one.version, resource=one.resource)
-    found = checked.issues[checked.issues["code"] == one.code]
-    assert set(codes(checked)) == {one.code, *one.also}
-    assert places(checked, one.code) == one.at
-    assert found["value"].iloc[0] == one.value
-    assert set(found["level"]) == {ISSUE_TYPES[one.code].level}
-    assert one.text in f"{found['message'].iloc[0]} {found['fix'].iloc[0]}"
+@pytest.mark.parametrize("issue_case", CASES)
+def test_issue(issue_case: Case) -> None:
+    """Each issue has its cell, value, level and text, and there are no unexpected ones."""
+    validated_book = check(issue_case.source, version=issue_case.version, resource=issue_case.resource)
+    issues = validated_book.issues[validated_book.issues["code"] == issue_case.code]
+    assert set(codes(validated_book)) == {issue_case.code, *issue_case.other_codes}
+    assert locations(validated_book, issue_case.code) == issue_case.cells
+    assert issues["value"].iloc[0] == issue_case.value
+    assert set(issues["level"]) == {ISSUE_TYPES[issue_case.code].level}
+    assert issue_case.text in f"{issues['message'].iloc[0]} {issues['fix'].iloc[0]}"
 
 
-@pytest.mark.parametrize("one", CASES)
-def test_sentences(one: Case) -> None:
-    """No place of a sentence is left unfilled, whatever the cells hold, and no sentence is without its end."""
+@pytest.mark.parametrize("issue_case", CASES)
+def test_sentences(issue_case: Case) -> None:
+    """All placeholders of a message are filled, whatever the cells hold; it ends with a period or an ellipsis."""
     for message, fix in (
-        check(one.source, version=one.version, resource=one.resource).issues[["message", "fix"]].to_numpy()
+        check(issue_case.source, version=issue_case.version, resource=issue_case.resource)
+        .issues[["message", "fix"]]
+        .to_numpy()
     ):
         assert message.endswith((".", "…"))
         assert not re.search(r"\{\w+(![ra])?\}|<\w+\.\w+:", message + fix)
@@ -460,28 +463,33 @@ def test_sentences(one: Case) -> None:
 
 
 def test_every_code_is_found() -> None:
-    """No code of the catalogue is without a case, so that none can stop being found unnoticed.
+    """Every code of the catalogue has a case, so that no check can be lost unnoticed.
 
-    Those of several sheets and those of the platform's state are held by `test_records` and the tests of the plan,
-    those of an undo (`undo_…`) by `test_undoing`.
+    Codes about several sheets are tested in `test_record_builder`, codes about the platform's state in the tests of the
+    plan, and codes of an undo (`undo_…`) in the tests of undo.
     """
-    of_undo = {code for code in ISSUE_TYPES if code.startswith("undo_")}
-    assert codes_of(CASES) | OF_RECORDS | OF_THE_PLAN | of_undo == set(ISSUE_TYPES)
-    assert not codes_of(CASES) & (OF_RECORDS | OF_THE_PLAN | of_undo)
+    undo_codes = {code for code in ISSUE_TYPES if code.startswith("undo_")}
+    assert codes_of(CASES) | OF_RECORDS | OF_THE_PLAN | undo_codes == set(ISSUE_TYPES)
+    assert not codes_of(CASES) & (OF_RECORDS | OF_THE_PLAN | undo_codes)
 
 
 # The frame of issues
 
 
 def test_all_at_once() -> None:
-    """All problems of all rows are found in one go, headers first, then in the order of rows and columns."""
-    checked = check_rows(
+    """All problems of all rows are found at once; issues of headers first, then by row and column."""
+    validated_book = check_rows(
         {"local_center.zipcode": "2134", "quantity": "0", "notes": "x"},
         {"media_type": "", "quantity": "1"},
         {"description": " x", "media_type": "TV", "local_center.zipcode": "02134", "local_center.city": "Boston"},
     )
     assert list(
-        zip(checked.issues["row"].fillna(0), checked.issues["column"], checked.issues["code"], strict=True)
+        zip(
+            validated_book.issues["row"].fillna(0),
+            validated_book.issues["column"],
+            validated_book.issues["code"],
+            strict=True,
+        )
     ) == [
         (0, "notes", "column_unknown"),
         (2, "local_center.zipcode", "zip_code_zero_lost"),
@@ -497,41 +505,41 @@ def test_all_at_once() -> None:
     "rows", [pytest.param([], id="no-rows"), pytest.param([{}], id="good"), pytest.param([{"quantity": "0"}], id="bad")]
 )
 def test_issue_columns(rows: list[dict[str, str]]) -> None:
-    """The frame of issues has the same columns and types, however many issues there are."""
+    """The frame of issues has the same columns and types for any number of issues."""
     issues = check(pd.DataFrame([GOOD | row for row in rows], columns=[*GOOD, *(rows[0] if rows else {})])).issues
     assert issues.columns.to_list() == list(ISSUE_COLUMNS)
     assert issues["row"].dtype == "Int64"
     assert all(pd.api.types.is_string_dtype(issues[name]) for name in ISSUE_COLUMNS if name != "row")
 
 
-def test_the_headers_are_the_analysts() -> None:
-    """An issue names the column as it is written in the sheet, also where a rule over several columns found it."""
-    checked = check(
+def test_issues_have_the_headers_of_the_sheet() -> None:
+    """An issue names the column as written in the sheet, even if a rule over several columns found it."""
+    validated_book = check(
         frame_of({"Zip": "93101", "AREA CODE": "805", "Pieces": "x"}).rename(columns={"media_type": "Media Type"})
     )
-    assert places(checked, "local_center_conflict") == [(2, "AREA CODE")]
-    assert places(checked, "column_unknown") == [(None, "Pieces")]
-    assert set(codes(checked)) == {"local_center_conflict", "column_unknown"}
+    assert locations(validated_book, "local_center_conflict") == [(2, "AREA CODE")]
+    assert locations(validated_book, "column_unknown") == [(None, "Pieces")]
+    assert set(codes(validated_book)) == {"local_center_conflict", "column_unknown"}
 
 
-def test_row_numbers_are_the_spreadsheets() -> None:
-    """Issues count rows as the spreadsheet does, blank rows included."""
-    checked = check(csv("A,C,d,TV", "", "", "A,C,,Online: Display"))
-    assert places(checked, "not_a_choice") == [(2, "media_type")]
-    assert places(checked, "required") == [(5, "description")]
+def test_issues_have_the_row_numbers_of_the_spreadsheet() -> None:
+    """Issues number rows as the spreadsheet does, including blank rows."""
+    validated_book = check(csv("A,C,d,TV", "", "", "A,C,,Online: Display"))
+    assert locations(validated_book, "not_a_choice") == [(2, "media_type")]
+    assert locations(validated_book, "required") == [(5, "description")]
 
 
-def test_the_sheet_stays_as_it_was() -> None:
-    """Validation changes no cell, of known columns or others."""
+def test_the_sheet_is_not_changed() -> None:
+    """Validation changes no cell of any column."""
     (sheet,) = sheets.load(frame_of({"description": " x ", "notes": " y "}), resource="promo_numbers")
-    before = sheet.frame.copy()
-    checked = validation.validate([sheet], version=DEFAULT_API_VERSION)
-    pd.testing.assert_frame_equal(checked.sheets[0].sheet.frame, before)
+    original = sheet.frame.copy()
+    validated_book = validation.validate([sheet], version=DEFAULT_API_VERSION)
+    pd.testing.assert_frame_equal(validated_book.sheets[0].sheet.frame, original)
 
 
 def test_values() -> None:
-    """A row's values are what is sent: cleaned, typed, without blank, cleared and unreadable cells."""
-    checked = check_rows(
+    """A row's values are cleaned and typed, without blank, cleared and invalid cells."""
+    validated_book = check_rows(
         {
             "quantity": "2",
             "local_center.tn_prefix": "805.0",
@@ -544,19 +552,19 @@ def test_values() -> None:
         },
         {"quantity": "x"},
     )
-    assert checked.sheets[0].values(0) == GOOD | {
+    assert validated_book.sheets[0].values(0) == GOOD | {
         "quantity": 2,
         "local_center.tn_prefix": "805",
         "tn_prefix_whitelist": ["805", "212"],
         IN_STATE: False,
         "custom_data.a.b": "[x]",
     }
-    assert checked.sheets[0].values(1) == GOOD
-    assert checked.sheets[0].invalid.tolist() == [False, True]
+    assert validated_book.sheets[0].values(1) == GOOD
+    assert validated_book.sheets[0].invalid.tolist() == [False, True]
 
 
 def test_bad_header_blocks_all() -> None:
-    """When a header is wrong no row can be trusted; a warning about one does no harm."""
+    """An error in a header makes all rows invalid; a warning does not."""
     assert check_rows({"descripion": "x"}, {"descripion": ""}).sheets[0].invalid.tolist() == [True, True]
     assert check_rows({"notes": "x"}).sheets[0].invalid.tolist() == [False]
 
@@ -573,17 +581,17 @@ def test_bad_header_blocks_all() -> None:
     ],
 )
 def test_local_center(given_columns: tuple[str, ...]) -> None:
-    """A local center is exactly one of tn_prefix, zipcode, or city with state; without any the number is toll-free."""
+    """A local center is exactly one of tn_prefix, zipcode, or city with state; without it the number is toll-free."""
     texts = {LOCAL: "805", ZIP: "93101", CITY: "Santa Barbara", STATE: "CA"}
     allowed = [set(), {LOCAL}, {ZIP}, {CITY, STATE}]
-    checked = check_rows({name: text if name in given_columns else "" for name, text in texts.items()})
+    validated_book = check_rows({name: text if name in given_columns else "" for name, text in texts.items()})
     expected = [] if set(given_columns) in allowed else ["city_without_state"]
     if len({"place" if name in (CITY, STATE) else name for name in given_columns}) > 1:
         expected = ["local_center_conflict"]
-    assert codes(checked) == expected
+    assert codes(validated_book) == expected
 
 
-# Rules stay silent about cells that are wrong anyway
+# Rules ignore cells with errors
 
 
 @pytest.mark.parametrize(
@@ -606,26 +614,28 @@ def test_local_center(given_columns: tuple[str, ...]) -> None:
         pytest.param(xlsx({"description": "=A2"}), "cell_formula", id="formula-in-required"),
     ],
 )
-def test_silent_rules(source: Any, code: str) -> None:
-    """A cell with an error of its own gives that error only; a rule that looks at it as well would mislead."""
+def test_rules_ignore_cells_with_errors(source: Any, code: str) -> None:
+    """A cell with an error gives that error only; an additional error from a rule would mislead."""
     assert codes(check(source)) == [code]
 
 
-def test_silent_schedules() -> None:
-    """A time that cannot be read is neither backwards nor missing nor overlapping."""
-    checked = check_rows(monday(1, "17:05", "08:00") | monday(2, "07:00", "18:00"), version=NEWEST)
-    assert codes(checked) == ["not_a_time"]
+def test_schedule_rules_ignore_invalid_times() -> None:
+    """An invalid time is neither backwards nor missing nor overlapping."""
+    validated_book = check_rows(monday(1, "17:05", "08:00") | monday(2, "07:00", "18:00"), version=NEWEST)
+    assert codes(validated_book) == ["not_a_time"]
 
 
-def test_damage_is_of_one_row() -> None:
-    """A rule that is silent about a damaged cell still judges the same texts in other rows."""
-    checked = check(xlsx({CITY: "Boston", STATE: "=A1"}, {CITY: "Boston", STATE: ""}, {CITY: "Boston", STATE: "MA"}))
-    assert places(checked, "cell_formula") == [(2, STATE)]
-    assert places(checked, "city_without_state") == [(3, STATE)]
+def test_a_damaged_cell_affects_only_its_row() -> None:
+    """A rule that ignores a damaged cell still checks the same texts in other rows."""
+    validated_book = check(
+        xlsx({CITY: "Boston", STATE: "=A1"}, {CITY: "Boston", STATE: ""}, {CITY: "Boston", STATE: "MA"})
+    )
+    assert locations(validated_book, "cell_formula") == [(2, STATE)]
+    assert locations(validated_book, "city_without_state") == [(3, STATE)]
 
 
 @pytest.mark.parametrize(
-    ("row", "found"),
+    ("row", "expected"),
     [
         pytest.param({"description": dt.date(2026, 3, 4)}, ["cell_date"], id="sent"),
         pytest.param({"notes": dt.date(2026, 3, 4)}, ["column_unknown"], id="unknown-column"),
@@ -633,9 +643,9 @@ def test_damage_is_of_one_row() -> None:
         pytest.param({"description": dt.date(2026, 3, 4), "result_status": "created"}, [], id="done-earlier"),
     ],
 )
-def test_damage_that_counts(row: dict[str, Any], found: list[str]) -> None:
-    """A damaged cell is an error where it would be sent, and nowhere else."""
-    assert codes(check_rows(row)) == found
+def test_damaged_cells_are_errors_if_sent(row: dict[str, Any], expected: list[str]) -> None:
+    """A damaged cell is an error only if it would be sent."""
+    assert codes(check_rows(row)) == expected
 
 
 DAMAGED: dict[str, Any] = {
@@ -650,8 +660,8 @@ DAMAGED: dict[str, Any] = {
     "quote": (csv('A,C,Smith,Online: Display,"', "A,C,Jones,Online: Display"), "quote_unclosed", ADVERTISER_ID),
 }
 each_damage = pytest.mark.parametrize("damage", DAMAGED)
-#: What a finding says of a refused row, a file that is read again no longer tells.
-AGAIN = {"row_too_long": "row_marked", "quote_unclosed": "row_marked"}
+#: The code of a row problem after the row was written to a file and read again: the reason is lost.
+CODE_AFTER_REREAD = {"row_too_long": "row_marked", "quote_unclosed": "row_marked"}
 
 
 def read(source: Any) -> pd.DataFrame:
@@ -660,48 +670,48 @@ def read(source: Any) -> pd.DataFrame:
     return frame
 
 
-def start_of(checked: ValidatedBook) -> list[list[str]]:
-    """The cells of the required columns; Excel takes no more than 32,767 characters of each."""
-    return [[text[:30_000] for text in row] for row in checked.sheets[0].sheet.frame[list(GOOD)].to_numpy()]
+def required_cells(validated_book: ValidatedBook) -> list[list[str]]:
+    """The cells of the required columns, cut: Excel cells hold at most 32,767 characters."""
+    return [[text[:30_000] for text in row] for row in validated_book.sheets[0].sheet.frame[list(GOOD)].to_numpy()]
 
 
 @each_damage
 @pytest.mark.parametrize("name", ["annotated.xlsx", "annotated.csv"])
-def test_a_refused_cell_stays_refused(damage: str, name: str, tmp_path: Path) -> None:
-    """What was refused in a file is refused in its annotated copy, and in the copy of that, in the same cell."""
+def test_errors_survive_annotated_copies(damage: str, name: str, tmp_path: Path) -> None:
+    """An error in a file is found in its annotated copy, and in the copy of that, in the same cell."""
     source, code, column = DAMAGED[damage]
     first = check(source)
-    assert places(first, code) == [(2, column)]
+    assert locations(first, code) == [(2, column)]
     for copy in range(2):
         source = Report(check(source)).save(tmp_path / f"{copy}-{name}")
-        checked = check(source)
-        assert places(checked, AGAIN.get(code, code)) == [(2, column)]
-        assert codes(checked) == [AGAIN.get(code, code)]
-        assert checked.sheets[0].invalid.tolist() == [True]
-        assert start_of(checked) == start_of(first)
+        validated_book = check(source)
+        assert locations(validated_book, CODE_AFTER_REREAD.get(code, code)) == [(2, column)]
+        assert codes(validated_book) == [CODE_AFTER_REREAD.get(code, code)]
+        assert validated_book.sheets[0].invalid.tolist() == [True]
+        assert required_cells(validated_book) == required_cells(first)
 
 
 @each_damage
 @pytest.mark.parametrize("name", ["results.xlsx", "results.csv"])
-def test_a_refused_row_is_not_bought_by_way_of_its_results(
+def test_skipped_rows_are_still_invalid_in_the_results(
     damage: str, name: str, tmp_path: Path, box: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The results of a sheet from which rows were skipped do not turn these into good ones."""
+    """Rows that were skipped as invalid are still invalid when their results are run."""
     monkeypatch.chdir(tmp_path)
     source, code, _ = DAMAGED[damage]
     good = frame_of({"description": "good"})
     frame = pd.concat([read(source), sheets.load(good)[0].frame]).fillna("")
     ib.run(frame, box, skip_invalid=True, output=name)
-    again = ib.run(name, box, skip_invalid=True)
-    assert isinstance(again, pd.DataFrame)
-    assert again["result_status"].tolist() == ["invalid", "created"]
-    assert AGAIN.get(code, code) in codes(check(tmp_path / name))
+    second_results = ib.run(name, box, skip_invalid=True)
+    assert isinstance(second_results, pd.DataFrame)
+    assert second_results["result_status"].tolist() == ["invalid", "created"]
+    assert CODE_AFTER_REREAD.get(code, code) in codes(check(tmp_path / name))
     assert len(box.store.ledger) == 1
 
 
 @each_damage
-def test_typing_over_a_mark_removes_the_error(damage: str) -> None:
-    """A refused cell or row is good as soon as its mark is gone."""
+def test_overwriting_a_marker_removes_the_error(damage: str) -> None:
+    """A cell or row is valid as soon as its marker is gone."""
     source, _, column = DAMAGED[damage]
     frame = read(source)
     frame[column] = {LOCAL: "805", "quantity": "2"}.get(column, "typed")
@@ -710,22 +720,22 @@ def test_typing_over_a_mark_removes_the_error(damage: str) -> None:
 
 
 def test_a_row_of_shifted_cells_has_one_issue() -> None:
-    """What the cells of a refused row seem to say is not judged, and it takes nothing from the other rows."""
+    """The cells of a row with too many cells are not checked, and the other rows are not affected."""
     lines = csv("A,C,Smith,, Jones,TV", "A,C,Smith,TV").replace(b"media_type", b"media_type,quantity")
-    checked = check(lines)
-    assert places(checked, "row_too_long") == [(2, ADVERTISER_ID)]
-    assert places(checked, "not_a_choice") == [(3, "media_type")]
-    assert len(checked.issues) == 2
+    validated_book = check(lines)
+    assert locations(validated_book, "row_too_long") == [(2, ADVERTISER_ID)]
+    assert locations(validated_book, "not_a_choice") == [(3, "media_type")]
+    assert len(validated_book.issues) == 2
 
 
-@pytest.mark.parametrize("mark", ISSUE_CODE_BY_MARKER)
-def test_marks_of_every_spelling(mark: str) -> None:
-    """A mark is one in any case, with anything behind it and whatever nobody sees before it, and never sent."""
-    for text in (mark, f"{mark} x", f"{mark}x", f"\u200b {mark.lower()}\u00a0{{}} x", f"{mark} {mark} x"):
-        checked = check_rows({"description": text})
-        assert codes(checked) == [ISSUE_CODE_BY_MARKER[mark]]
-        assert "description" not in checked.sheets[0].values(0)
-    assert codes(check_rows({"description": f"see {mark}", "result_error": mark})) == []
+@pytest.mark.parametrize("marker", ISSUE_CODE_BY_MARKER)
+def test_markers_in_every_spelling(marker: str) -> None:
+    """A marker is recognized in any case, with any text after it and invisible characters before it; it is not sent."""
+    for text in (marker, f"{marker} x", f"{marker}x", f"\u200b {marker.lower()}\u00a0{{}} x", f"{marker} {marker} x"):
+        validated_book = check_rows({"description": text})
+        assert codes(validated_book) == [ISSUE_CODE_BY_MARKER[marker]]
+        assert "description" not in validated_book.sheets[0].values(0)
+    assert codes(check_rows({"description": f"see {marker}", "result_error": marker})) == []
 
 
 # Error values, [] and cleaning
@@ -733,18 +743,18 @@ def test_marks_of_every_spelling(mark: str) -> None:
 
 @pytest.mark.parametrize("error", sorted(SPREADSHEET_ERRORS))
 def test_error_values(error: str) -> None:
-    """A spreadsheet's error value is an error in any column that counts, and never sent."""
-    checked = check_rows({"description": f" {error} ", "custom_data.a": error, "notes": error})
-    assert places(checked, "cell_error") == [(2, "description"), (2, "custom_data.a")]
-    assert not {"description", "custom_data.a"} & checked.sheets[0].values(0).keys()
+    """A spreadsheet's error value is an error in any column that is sent, and never sent."""
+    validated_book = check_rows({"description": f" {error} ", "custom_data.a": error, "notes": error})
+    assert locations(validated_book, "cell_error") == [(2, "description"), (2, "custom_data.a")]
+    assert not {"description", "custom_data.a"} & validated_book.sheets[0].values(0).keys()
 
 
 @pytest.mark.parametrize("text", ["#1 plumber", "# N/A", "#N/A is an error", "N/A", "#n", "\\#REF!"])
-def test_no_error_values(text: str) -> None:
-    """A text that only looks a little like an error value is a text."""
-    checked = check_rows({"description": text})
-    assert codes(checked) == []
-    assert checked.sheets[0].values(0)["description"] == text
+def test_texts_that_resemble_error_values(text: str) -> None:
+    """A text that only resembles an error value is a text."""
+    validated_book = check_rows({"description": text})
+    assert codes(validated_book) == []
+    assert validated_book.sheets[0].values(0)["description"] == text
 
 
 CLEARABLE = [field.path for field in PROMO_NUMBERS.fields if field.clearable and field.is_known_in(DEFAULT_API_VERSION)]
@@ -753,17 +763,17 @@ CLEARABLE = [field.path for field in PROMO_NUMBERS.fields if field.clearable and
 @pytest.mark.parametrize("path", [path for path in CLEARABLE if PROMO_NUMBERS.by_path[path].role == "body"])
 @pytest.mark.parametrize("text", ["[]", " [] "])
 def test_clear(path: str, text: str) -> None:
-    """`[]` clears what can be cleared: the cell counts as read, and a create sends nothing for it."""
-    checked = check_rows({path.replace("*", "channel"): text})
+    """`[]` clears a clearable field: the cell is valid, and a create sends nothing for it."""
+    validated_book = check_rows({path.replace("*", "channel"): text})
     if PROMO_NUMBERS.by_path[path].read_only:
-        assert codes(checked) in (["read_only"], ["cannot_clear"])
+        assert codes(validated_book) in (["read_only"], ["cannot_clear"])
     else:
-        assert codes(checked) == []
-        assert checked.sheets[0].values(0) == GOOD
+        assert codes(validated_book) == []
+        assert validated_book.sheets[0].values(0) == GOOD
 
 
-def test_cleared_cells_take_no_part() -> None:
-    """A cleared cell is none of the ways to give a local center."""
+def test_rules_treat_cleared_cells_as_blank() -> None:
+    """A cleared cell does not specify a local center."""
     assert codes(check_rows({LOCAL: "[]", ZIP: "93101", WHITELIST: "805"})) == []
     assert codes(check_rows({CITY: "Boston", STATE: "[]"})) == ["city_without_state"]
 
@@ -776,11 +786,11 @@ def test_cleared_cells_take_no_part() -> None:
     "path", [field.path for field in PROMO_NUMBERS.fields if field.since > OLDEST or field.until is not None]
 )
 def test_versions(path: str, version: str) -> None:
-    """A field that the chosen version does not know is an error of the rows that use it, and names one that does."""
+    """A field that the version lacks is an error in rows that use it; the message names a version that has it."""
     field = PROMO_NUMBERS.by_path[path]
     column = path.replace("#", "1")
-    found = check_rows({column: ""}, {column: "1"}, version=version).issues
-    unsupported = found[found["code"] == "column_unsupported"]
+    issues = check_rows({column: ""}, {column: "1"}, version=version).issues
+    unsupported = issues[issues["code"] == "column_unsupported"]
     if field.since <= version <= (field.until or NEWEST):
         assert unsupported.empty
     else:
@@ -800,8 +810,8 @@ CAMPAIGN = "advertiser_campaign_id_from_network"
     ("rows", "flagged"),
     [
         pytest.param([{OWN: "X"}, {OWN: "Y"}, {OWN: "X"}], [2, 4], id="twice"),
-        pytest.param([{OWN: "X"}, {OWN: "X "}], [2, 3], id="a-space-makes-no-other-id"),
-        pytest.param([{OWN: "X"}, {OWN: "X", CAMPAIGN: " C-1"}], [2, 3], id="a-space-makes-no-other-campaign"),
+        pytest.param([{OWN: "X"}, {OWN: "X "}], [2, 3], id="a-space-does-not-make-another-id"),
+        pytest.param([{OWN: "X"}, {OWN: "X", CAMPAIGN: " C-1"}], [2, 3], id="a-space-does-not-make-another-campaign"),
         pytest.param([{OWN: "X"}, {OWN: "x"}], [], id="case-makes-another-id"),
         pytest.param([{OWN: "1"}, {OWN: "01"}], [], id="a-zero-makes-another-id"),
         pytest.param([{OWN: "X"}, {OWN: "X", CAMPAIGN: "C-2"}], [], id="other-campaign"),
@@ -813,13 +823,13 @@ CAMPAIGN = "advertiser_campaign_id_from_network"
         pytest.param([{OWN: "{}"}, {OWN: "{}"}], [2, 3], id="braces"),
     ],
 )
-def test_duplicate_own_ids(rows: list[dict[str, str]], flagged: list[int]) -> None:
-    """An own id stands once in a campaign, as it would be sent."""
-    assert [row for row, _ in places(check_rows(*rows), "duplicate_own_id")] == flagged
+def test_duplicate_client_ids(rows: list[dict[str, str]], flagged: list[int]) -> None:
+    """A client id may occur once in a campaign; ids are compared as they would be sent."""
+    assert [row for row, _ in locations(check_rows(*rows), "duplicate_own_id")] == flagged
 
 
 @pytest.mark.parametrize(
-    ("rows", "named"),
+    ("rows", "row_list"),
     [
         pytest.param([{}, {"description": "x"}, {}], "2, 4", id="twice"),
         pytest.param([{}, {"description": " Spring sale"}], "2, 3", id="after-cleaning"),
@@ -831,16 +841,16 @@ def test_duplicate_own_ids(rows: list[dict[str, str]], flagged: list[int]) -> No
         pytest.param([{}, {"result_status": "rejected"}], "2, 3", id="to-be-done-again"),
     ],
 )
-def test_identical_rows(rows: list[dict[str, str]], named: str | None) -> None:
-    """Rows that ask for the same are legal: each is one number, and a warning on each of them says so."""
-    checked = check_rows(*rows)
-    found = checked.issues[checked.issues["code"] == "identical_rows"]
-    assert set(found["message"]) == (
-        {f"The rows {named} are identical; each of them buys a number."} if named else set()
+def test_identical_rows(rows: list[dict[str, str]], row_list: str | None) -> None:
+    """Identical requests are allowed: each buys a number, and each gets a warning."""
+    validated_book = check_rows(*rows)
+    issues = validated_book.issues[validated_book.issues["code"] == "identical_rows"]
+    assert set(issues["message"]) == (
+        {f"The rows {row_list} are identical; each of them buys a number."} if row_list else set()
     )
-    listed = [int(row) for row in re.findall("[0-9]+", named.partition(" and ")[0])] if named else []
-    assert found["row"].to_list() == (listed + list(range(10, 14)) if named and "more" in named else listed)
-    assert not checked.sheets[0].invalid.any()
+    listed = [int(row) for row in re.findall("[0-9]+", row_list.partition(" and ")[0])] if row_list else []
+    assert issues["row"].to_list() == (listed + list(range(10, 14)) if row_list and "more" in row_list else listed)
+    assert not validated_book.sheets[0].invalid.any()
 
 
 # Results sheets
@@ -848,17 +858,17 @@ def test_identical_rows(rows: list[dict[str, str]], named: str | None) -> None:
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_earlier_outcomes(outcome: Outcome) -> None:
-    """Rows that an earlier run did are left alone, unknown ones are never sent again, all others are tried."""
-    checked = check_rows({"result_status": outcome.value, "result_run": "R"})
-    settled = outcome in SUCCESS_OUTCOMES or outcome is Outcome.UNKNOWN
-    assert checked.sheets[0].pending.tolist() == [not settled]
-    assert codes(checked) == (["unsettled_row"] if outcome is Outcome.UNKNOWN else [])
+    """Rows that an earlier run did or whose outcome is unknown are not pending, all others are."""
+    validated_book = check_rows({"result_status": outcome.value, "result_run": "R"})
+    is_final = outcome in SUCCESS_OUTCOMES or outcome is Outcome.UNKNOWN
+    assert validated_book.sheets[0].pending.tolist() == [not is_final]
+    assert codes(validated_book) == (["unsettled_row"] if outcome is Outcome.UNKNOWN else [])
 
 
 @pytest.mark.parametrize("status", ["created", " Created ", "UNKNOWN", "un\u00adknown"])
-def test_settled_rows_are_not_judged(status: str) -> None:
-    """What is wrong in a row that is not sent again is nobody's business; its number and ids stay on it."""
-    checked = check_rows(
+def test_rows_that_are_not_pending_are_not_checked(status: str) -> None:
+    """A row that is not sent again has no errors, even if it has a number and ids."""
+    validated_book = check_rows(
         {
             "Result Status": status,
             "description": "",
@@ -870,47 +880,47 @@ def test_settled_rows_are_not_judged(status: str) -> None:
             "id": "12",
         }
     )
-    assert set(codes(checked)) <= {"unsettled_row"}
-    assert not checked.sheets[0].pending.any()
-    assert not checked.sheets[0].invalid.any()
+    assert set(codes(validated_book)) <= {"unsettled_row"}
+    assert not validated_book.sheets[0].pending.any()
+    assert not validated_book.sheets[0].invalid.any()
 
 
-def test_own_columns_are_recognized() -> None:
-    """The columns that this package writes are neither unknown nor judged when they are read again."""
+def test_result_columns_are_recognized() -> None:
+    """The columns that this package writes are neither unknown nor checked when they are read again."""
     outputs = {field.path: "#N/A \0 whatever" for field in PROMO_NUMBERS.fields if field.role == "result"}
-    checked = check_rows(outputs | {"result_status": "rejected"})
-    assert codes(checked) == []
-    assert checked.sheets[0].values(0).keys() >= GOOD.keys()
+    validated_book = check_rows(outputs | {"result_status": "rejected"})
+    assert codes(validated_book) == []
+    assert validated_book.sheets[0].values(0).keys() >= GOOD.keys()
 
 
 # Once for each distinct text
 
 
-class Counted:
-    """A resource of the test's own, whose kinds and rule count how often they are asked."""
+class CountingResource:
+    """A resource whose field type and rule record their calls."""
 
     def __init__(self) -> None:
-        self.read: list[str] = []
-        self.judged: list[tuple[Any, ...]] = []
-        kind = FieldType(name="counted", parse=self.parse)
+        self.parsed_texts: list[str] = []
+        self.checked_values: list[tuple[Any, ...]] = []
+        field_type = FieldType(name="counted", parse=self.parse)
         self.resource = Resource(
             name="counted",
             singular="counted thing",
-            fields=tuple(Field(path=path, field_type=kind, help="Counted.") for path in ("a", "b")),
-            rules=(Rule(fields=("a", "b"), check=self.judge),),
+            fields=tuple(Field(path=path, field_type=field_type, help="Counted.") for path in ("a", "b")),
+            rules=(Rule(fields=("a", "b"), check=self.check_rule),),
             path_templates=((),),
             collections=(Collection(name="counted", identifier_field="a"),),
-            identifier_field="number",  # that no sheet has, so that no rows are compared
+            identifier_field="number",  # no sheet has it, so that no rows are compared
         )
 
     def parse(self, text: str) -> ParsedValue:
-        self.read.append(text)
+        self.parsed_texts.append(text)
         if text == "bad":
             raise ParseError("not_a_boolean", value=text)
         return ParsedValue(value=text)
 
-    def judge(self, values: Mapping[str, Any]) -> Iterator[Problem]:
-        self.judged.append(tuple(values.items()))
+    def check_rule(self, values: Mapping[str, Any]) -> Iterator[Problem]:
+        self.checked_values.append(tuple(values.items()))
         if values == {"a": "1", "b": "2"}:
             yield Problem(code="not_digits", column="b", details={"value": "12"})
 
@@ -920,28 +930,33 @@ class Counted:
 
 
 @pytest.mark.parametrize("count", [pytest.param(100, id="small"), pytest.param(100_000, id="big")])
-def test_distinct_texts_are_read_once(count: int) -> None:
-    """However many rows there are, a text is read once for a column, and a combination is judged once."""
-    counted = Counted()
+def test_distinct_texts_are_parsed_once(count: int) -> None:
+    """In any number of rows, a text is parsed once for a column, and a combination is checked once."""
+    resource = CountingResource()
     numbers = np.arange(count)
     frame = pd.DataFrame(
-        {"a": [["1", "2", "bad"][at % 3] for at in numbers], "b": [["", "1", "2", "3"][at % 4] for at in numbers]},
+        {
+            "a": [["1", "2", "bad"][number % 3] for number in numbers],
+            "b": [["", "1", "2", "3"][number % 4] for number in numbers],
+        },
         index=pd.Index(numbers + 2, name="row"),
         dtype="str",
     )
-    checked = counted.check(frame)
-    assert sorted(counted.read) == ["1", "1", "2", "2", "3", "bad"]
-    assert len(counted.judged) == len(set(counted.judged)) == 2 * 4
+    validated_book = resource.check(frame)
+    assert sorted(resource.parsed_texts) == ["1", "1", "2", "2", "3", "bad"]
+    assert len(resource.checked_values) == len(set(resource.checked_values)) == 2 * 4
     bad = (numbers % 3 == 2) | ((numbers % 3 == 0) & (numbers % 4 == 2))
-    assert (checked.sheets[0].invalid == bad).all()
-    assert len(checked.issues[checked.issues["level"] == "error"]) == bad.sum()
+    assert (validated_book.sheets[0].invalid == bad).all()
+    assert len(validated_book.issues[validated_book.issues["level"] == "error"]) == bad.sum()
 
 
 def test_no_known_columns() -> None:
-    """A sheet of which nothing is known has unknown columns, and nothing to compare."""
-    checked = Counted().check(pd.DataFrame({"z": ["1", "1"]}, index=pd.Index([2, 3], name="row"), dtype="str"))
-    assert codes(checked) == ["column_unknown"]
-    assert checked.sheets[0].values(0) == {}
+    """A sheet without known columns has warnings about unknown columns only."""
+    validated_book = CountingResource().check(
+        pd.DataFrame({"z": ["1", "1"]}, index=pd.Index([2, 3], name="row"), dtype="str")
+    )
+    assert codes(validated_book) == ["column_unknown"]
+    assert validated_book.sheets[0].values(0) == {}
 
 
 POOL: dict[str, list[str]] = {
@@ -966,18 +981,19 @@ SHEETS = st.lists(
 
 @given(rows=SHEETS)
 @settings(deadline=None, max_examples=30)
-def test_rows_do_not_disturb_each_other(rows: list[dict[str, str]]) -> None:
-    """Apart from what compares rows, a row has the same issues in a sheet as alone."""
-    among = {"duplicate_own_id", "identical_rows"}
+def test_rows_do_not_affect_each_other(rows: list[dict[str, str]]) -> None:
+    """A row has the same issues in a sheet as alone, except issues that compare rows."""
+    comparing_codes = {"duplicate_own_id", "identical_rows"}
 
-    def issues(checked: ValidatedBook, row: int) -> list[tuple[str, ...]]:
-        found = checked.issues[(checked.issues["row"] == row).fillna(value=False) & ~checked.issues["code"].isin(among)]
-        return [tuple(one) for one in found[list(ISSUE_COLUMNS[2:])].to_numpy()]
+    def issues(validated_book: ValidatedBook, row: int) -> list[tuple[str, ...]]:
+        frame = validated_book.issues
+        row_issues = frame[(frame["row"] == row).fillna(value=False) & ~frame["code"].isin(comparing_codes)]
+        return [tuple(values) for values in row_issues[list(ISSUE_COLUMNS[2:])].to_numpy()]
 
     frame = pd.DataFrame(rows, columns=list(POOL))
     together = check(frame)
-    for at in range(len(rows)):
-        assert issues(together, at + 2) == issues(check(frame.iloc[[at]]), 2)
+    for index in range(len(rows)):
+        assert issues(together, index + 2) == issues(check(frame.iloc[[index]]), 2)
 
 
 # Hostile sheets
@@ -999,12 +1015,12 @@ ANY_SHEET = st.dictionaries(
 @given(columns=ANY_SHEET)
 @settings(deadline=None, max_examples=100)
 def test_any_sheet(columns: dict[str, list[str]]) -> None:
-    """No sheet breaks validation, and every issue has a known code, a place in the sheet, and its sentences."""
+    """No sheet makes validation fail, and every issue has a known code, a cell of the sheet, and its texts."""
     frame = pd.DataFrame({**columns, "quantity": ["", "1", "x"]}, index=pd.Index([2, 3, 5], name="row"), dtype="str")
-    checked = check(frame)
-    headers = {*checked.sheets[0].sheet.frame.columns, *PROMO_NUMBERS.by_path, ""}
-    for _, row, column, level, code, _, message, fix in checked.issues.to_numpy():
-        assert row is pd.NA or row in checked.sheets[0].sheet.frame.index
+    validated_book = check(frame)
+    headers = {*validated_book.sheets[0].sheet.frame.columns, *PROMO_NUMBERS.by_path, ""}
+    for _, row, column, level, code, _, message, fix in validated_book.issues.to_numpy():
+        assert row is pd.NA or row in validated_book.sheets[0].sheet.frame.index
         assert column in headers
         assert ISSUE_TYPES[code].level == level
         assert message
@@ -1023,9 +1039,9 @@ def test_any_sheet(columns: dict[str, list[str]]) -> None:
 def test_wide_sheets(title: str) -> None:
     """A sheet of 500 columns is checked like any other."""
     wide = pd.DataFrame([GOOD | {title.format(number): "08:00" for number in range(500)}])
-    checked = check(wide, version=NEWEST)
-    assert len(checked.sheets[0].columns) in {len(GOOD), len(GOOD) + 500}
-    assert set(codes(checked)) <= {"column_unknown", "schedule_incomplete"}
+    validated_book = check(wide, version=NEWEST)
+    assert len(validated_book.sheets[0].columns) in {len(GOOD), len(GOOD) + 500}
+    assert set(codes(validated_book)) <= {"column_unknown", "schedule_incomplete"}
 
 
 @pytest.mark.parametrize(
@@ -1042,7 +1058,7 @@ def test_wide_sheets(title: str) -> None:
     ],
 )
 def test_hostile_texts(text: str) -> None:
-    """A text that is made to harm is refused or taken as a text, in every column of either resource."""
+    """A hostile text is rejected or taken as a text, in every column of each resource."""
     for name, base in (("promo_numbers", GOOD), ("advertisers", ADVERTISER)):
         paths = list(RESOURCES[name].by_path)
         row = {re.sub("#", "1", path).replace("*", "key"): text for path in paths}
@@ -1052,7 +1068,7 @@ def test_hostile_texts(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "found"),
+    ("columns", "expected"),
     [
         pytest.param([*GOOD], [], id="good-headers"),
         pytest.param([*GOOD, "quantity", "result_status", "result_run", OWN, LOCAL, ZIP], [], id="more"),
@@ -1060,22 +1076,22 @@ def test_hostile_texts(text: str) -> None:
         pytest.param([*GOOD, "descripion"], ["column_misspelt"], id="misspelt"),
     ],
 )
-def test_no_rows(columns: list[str], found: list[str]) -> None:
-    """A sheet without rows is checked for its headers."""
-    checked = check(pd.DataFrame(columns=columns))
-    assert codes(checked) == found
-    assert len(checked.sheets[0].invalid) == len(checked.sheets[0].pending) == 0
+def test_no_rows(columns: list[str], expected: list[str]) -> None:
+    """The headers of a sheet without rows are checked."""
+    validated_book = check(pd.DataFrame(columns=columns))
+    assert codes(validated_book) == expected
+    assert len(validated_book.sheets[0].invalid) == len(validated_book.sheets[0].pending) == 0
 
 
 @pytest.mark.parametrize("status", ["done", "unknwon", "#N/A", "unknown?"])
-def test_a_status_that_is_none_is_never_sent(status: str) -> None:
-    """It cannot be told whether such a row was done: it is an error, not a new purchase."""
+def test_rows_with_an_invalid_status_are_errors(status: str) -> None:
+    """It is unclear whether such a row was done: it is an error, not a new purchase."""
     report = ib.validate(pd.DataFrame([GOOD | {"result_status": status}]))
     assert list(report.errors["code"]) == ["status_unknown"]
 
 
-def test_a_column_like_a_known_one_that_is_there_is_carried() -> None:
-    """`Campaign`, a column of names, beside the campaign's id is no misspelt header."""
+def test_an_alias_of_an_existing_column_is_not_misspelt() -> None:
+    """`Campaign`, a column of names, is not a misspelt header if the campaign's id has a column."""
     report = ib.validate(pd.DataFrame([GOOD | {"Campaign": "Spring"}]))
     assert list(report.issues["code"]) == ["column_unknown"]
 
@@ -1084,7 +1100,7 @@ def test_a_column_like_a_known_one_that_is_there_is_carried() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "creates", "found"),
+    ("row", "creates", "expected"),
     [
         pytest.param({}, True, [], id="request"),
         pytest.param({NUMBER: "8005550100"}, False, [], id="number"),
@@ -1095,13 +1111,13 @@ def test_a_column_like_a_known_one_that_is_there_is_carried() -> None:
         pytest.param({"action": "delte", "description": ""}, False, ["not_a_choice"], id="unreadable-action"),
     ],
 )
-def test_creates(row: dict[str, str], creates: bool, found: list[str]) -> None:  # noqa: FBT001  a column of the table
-    """A row is counted as a purchase where it certainly is one, and only then needs description and media type."""
-    checked = check_rows(row)
-    assert checked.sheets[0].is_create.tolist() == [creates]
-    assert codes(checked) == found
-    bare = check_rows(row | {"description": "", "media_type": ""})
-    assert codes(bare).count("required") == (2 if creates else 0)
+def test_creates(row: dict[str, str], creates: bool, expected: list[str]) -> None:  # noqa: FBT001  a column of the table
+    """A row counts as a purchase only if it certainly is one, and only then needs description and media type."""
+    validated_book = check_rows(row)
+    assert validated_book.sheets[0].is_create.tolist() == [creates]
+    assert codes(validated_book) == expected
+    blank = check_rows(row | {"description": "", "media_type": ""})
+    assert codes(blank).count("required") == (2 if creates else 0)
 
 
 @pytest.mark.parametrize(
@@ -1125,15 +1141,15 @@ def test_creates(row: dict[str, str], creates: bool, found: list[str]) -> None: 
     ],
 )
 def test_unknown_rows_that_name_their_object(resource: str, row: dict[str, str], pending: bool) -> None:  # noqa: FBT001  a column of the table
-    """A row whose outcome is unknown is done again if that is harmless: if it names the object that it is about."""
+    """A row whose outcome is unknown is pending if sending it again is harmless: if it identifies its object."""
     base = ADVERTISER if resource == "advertisers" else GOOD
-    checked = check(frame_of({"result_status": "unknown"} | row, base=base), resource=resource)
-    assert checked.sheets[0].pending.tolist() == [pending]
-    assert ("unsettled_row" in codes(checked)) is not pending
+    validated_book = check(frame_of({"result_status": "unknown"} | row, base=base), resource=resource)
+    assert validated_book.sheets[0].pending.tolist() == [pending]
+    assert ("unsettled_row" in codes(validated_book)) is not pending
 
 
 def test_one_number_in_two_campaigns() -> None:
-    """Which of two campaigns has a number only the platform knows: the plan refuses the other row."""
+    """Only the platform knows which of two campaigns has a number: the plan rejects the other row."""
     assert codes(check_rows({NUMBER: "8005550100"}, {NUMBER: "8005550100", CAMPAIGN: "C-2"})) == []
 
 
@@ -1148,14 +1164,14 @@ def test_one_number_in_two_campaigns() -> None:
         pytest.param("N\u00a01", None, id="a space that looks like one"),
     ],
 )
-@pytest.mark.parametrize("at", [0, 999, 1_000, 2_499])
-def test_a_doubtful_text_is_found_among_many(text: str, code: str | None, at: int) -> None:
-    """Texts that obviously mean themselves are passed over together; none that does not is passed over with them."""
+@pytest.mark.parametrize("index", [0, 999, 1_000, 2_499])
+def test_batches_of_texts_hide_no_issue(text: str, code: str | None, index: int) -> None:
+    """Texts that need no parsing are skipped in batches, but not the texts among them that need it."""
     ids = [f"N-{number:05}" for number in range(2_500)]
-    ids[at] = text
-    checked = check_rows(*({"id_from_network": one} for one in ids))
-    assert codes(checked) == ([code] if code else [])
-    assert [checked.sheets[0].values(row).get("id_from_network") for row in (at - 1, at - 2)] == [
-        ids[at - 1],
-        ids[at - 2],
+    ids[index] = text
+    validated_book = check_rows(*({"id_from_network": client_id} for client_id in ids))
+    assert codes(validated_book) == ([code] if code else [])
+    assert [validated_book.sheets[0].values(row).get("id_from_network") for row in (index - 1, index - 2)] == [
+        ids[index - 1],
+        ids[index - 2],
     ]
