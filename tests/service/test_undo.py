@@ -493,7 +493,7 @@ DRIFTS: dict[str, tuple[Edit, Callable[[Stage, str], None], str]] = {
     "default site": (
         _RENAME,
         lambda it, _: it.advertiser(sites=ADVERTISER["sites"][::-1]),
-        "its users or sites have another order now.",
+        "its users or sites are in a different order now.",
     ),
     "advertiser gone": (_RENAME, gone_advertiser, "is not there any more"),
     "new advertiser changed": (
