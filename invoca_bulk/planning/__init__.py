@@ -1,7 +1,7 @@
-"""Checked rows + the platform's state, as data -> plan: which calls to make, and what cannot be done.
+"""Validated rows and the platform's state, as data -> plan: the API calls to make, and the rows that conflict.
 
-Nothing here talks to the platform. `required_scopes` says what state is wanted, the pipeline fetches it, `build_plan`
-decides: `objects` about advertisers with their users and sites, `numbers` about promo numbers.
+Nothing here talks to the platform. `required_scopes` says which state is needed, `service.snapshot` fetches it, and
+`build_plan` decides: `advertisers` plans advertisers with their users and sites, `promo_numbers` plans promo numbers.
 """
 
 from __future__ import annotations
@@ -68,10 +68,7 @@ __all__ = [
 
 
 def fingerprint_sheets(sheets: Iterable[Sheet]) -> str:
-    """Identifies the sheets' content: headers and cells as they were read, whatever the file is called.
-
-    The platform's state has no part in it: a sheet is the same one when it is run again a day later.
-    """
+    """A hash of the sheets' headers and cells as read; file names and the platform's state do not affect it."""
     digest = hashlib.sha256()
     for sheet in sheets:
         digest.update(json.dumps([sheet.resource.name, *sheet.frame.columns]).encode())
@@ -80,34 +77,37 @@ def fingerprint_sheets(sheets: Iterable[Sheet]) -> str:
     return digest.hexdigest()
 
 
-def required_scopes(checked: ValidatedBook) -> list[Scope]:
-    """The scopes whose state decides about the rows, each once: one list of each is all that is read.
+def required_scopes(validated_book: ValidatedBook) -> list[Scope]:
+    """The scopes whose state the plan needs, each once; one list request reads the state of one scope.
 
-    The scope without parts is that of the advertisers: one list of all, instead of a read for each.
+    The empty scope stands for all advertisers: one list of all instead of a request for each.
     """
-    advertisers: list[Scope] = [()] if any(not checked.is_invalid(one) for one in checked.records) else []
+    needs_advertisers = any(not validated_book.is_invalid(record) for record in validated_book.records)
     campaigns = (
-        scope for _, sheet in checked.sheets_of(PROMO_NUMBERS) for scope in promo_numbers.campaign_scopes(sheet)
+        scope for _, sheet in validated_book.sheets_of(PROMO_NUMBERS) for scope in promo_numbers.campaign_scopes(sheet)
     )
-    return [*advertisers, *dict.fromkeys(campaigns)]
+    return [*([()] if needs_advertisers else []), *dict.fromkeys(campaigns)]
 
 
 def list_path(scope: Scope) -> tuple[str, ...]:
-    """The address of the list of what a scope has, as path parts."""
+    """The path parts of the list of a scope's objects."""
     return (*scope, PROMO_NUMBERS.name) if scope else (ADVERTISERS.name,)
 
 
-def collection_paths(checked: ValidatedBook) -> Iterator[tuple[str, ...]]:
-    """The addresses, as path parts, to which the rows send, or earlier runs have sent for them, something new."""
-    unsettled = (
-        scope for _, sheet in checked.sheets_of(PROMO_NUMBERS) for scope in promo_numbers.unresolved_scopes(sheet)
+def collection_paths(validated_book: ValidatedBook) -> Iterator[tuple[str, ...]]:
+    """The path parts of the collections in which the rows create objects, or in which earlier runs may have."""
+    unresolved = (
+        scope
+        for _, sheet in validated_book.sheets_of(PROMO_NUMBERS)
+        for scope in promo_numbers.unresolved_scopes(sheet)
     )
-    for scope in dict.fromkeys([*required_scopes(checked), *unsettled]):
-        yield from ((*scope, one.name) for one in (PROMO_NUMBERS if scope else ADVERTISERS).collections)
+    for scope in dict.fromkeys([*required_scopes(validated_book), *unresolved]):
+        resource = PROMO_NUMBERS if scope else ADVERTISERS
+        yield from ((*scope, collection.name) for collection in resource.collections)
 
 
 def build_plan(
-    checked: ValidatedBook,
+    validated_book: ValidatedBook,
     platform_state: Mapping[Scope, PlatformState],
     plan_options: PlanOptions | None = None,
     prior_purchases: PriorPurchases | None = None,
@@ -115,78 +115,90 @@ def build_plan(
     """Decide what to do for each row.
 
     Args:
-        checked: the validated sheets.
-        platform_state: the platform's state, for each scope that `required_scopes` gave.
-        plan_options: what the user has decided; None: the defaults.
-        prior_purchases: what earlier runs have bought; rows that ask for the same are done already. None: nothing.
+        validated_book: the validated sheets.
+        platform_state: the platform's state of each scope of `required_scopes`.
+        plan_options: what the user has chosen; None: the defaults.
+        prior_purchases: what earlier runs have bought; rows that ask for the same count as done. None: nothing.
 
     Returns:
-        The plan. Rows that the state speaks against are `invalid` in it, with the reason.
+        The plan. Rows that conflict with the platform's state are `invalid` in it, with the reason.
     """
-    draft = PlanBuilder(checked, platform_state, plan_options or PlanOptions(), prior_purchases or PriorPurchases())
-    objects = AdvertiserPlanner(draft)
-    for record in checked.records:
-        if checked.is_invalid(record):
-            _mark_record_invalid(draft, draft.with_pending_rows(record), objects)
+    builder = PlanBuilder(
+        validated_book, platform_state, plan_options or PlanOptions(), prior_purchases or PriorPurchases()
+    )
+    advertiser_planner = AdvertiserPlanner(builder)
+    for record in validated_book.records:
+        pending_record = builder.with_pending_rows(record)
+        if validated_book.is_invalid(record):
+            _mark_record_invalid(builder, pending_record, advertiser_planner)
         else:
-            objects.plan_record(draft.with_pending_rows(record))
-    _decide_rows_without_record(draft)
-    rows = NumberPlanner(draft, objects)
-    for number, sheet in checked.sheets_of(PROMO_NUMBERS):
-        rows.plan_sheet(number, sheet)
-    sheets = [one.sheet for one in checked.sheets]
-    names = {sheet.resource.name for sheet in sheets}
+            advertiser_planner.plan_record(pending_record)
+    _decide_rows_without_record(builder)
+    number_planner = NumberPlanner(builder, advertiser_planner)
+    for sheet_index, sheet in validated_book.sheets_of(PROMO_NUMBERS):
+        number_planner.plan_sheet(sheet_index, sheet)
+    return _assemble_plan(builder)
+
+
+def _assemble_plan(builder: PlanBuilder) -> PlanData:
+    validated_book = builder.validated_book
+    sheets = [validated_sheet.sheet for validated_sheet in validated_book.sheets]
+    sheet_resources = {sheet.resource.name for sheet in sheets}
     return PlanData(
         resource="+".join(
-            name for name, one in RESOURCES.items() if names & {name, *(part.name for part in one.subresources)}
+            name
+            for name, resource in RESOURCES.items()
+            if sheet_resources & {name, *(part.name for part in resource.subresources)}
         ),
-        source=checked.source,
+        source=validated_book.source,
         sheets=tuple(
-            PlannedSheet(name=one.name, resource=one.resource.name, headers=tuple(one.frame.columns)) for one in sheets
+            PlannedSheet(name=sheet.name, resource=sheet.resource.name, headers=tuple(sheet.frame.columns))
+            for sheet in sheets
         ),
-        titles={name: dict(_column_titles(checked, resource)) for name, resource in RESOURCES.items()},
-        rows=draft.rows(),
-        steps=tuple(draft.steps),
-        changes=tuple(draft.changes),
-        removals=tuple(draft.removals),
-        issues=draft.issues(),
-        resolved_purchases=tuple(draft.resolved_purchases),
-        platform_state=platform_state,
+        titles={name: dict(_column_titles(validated_book, resource)) for name, resource in RESOURCES.items()},
+        rows=builder.rows(),
+        steps=tuple(builder.steps),
+        changes=tuple(builder.changes),
+        removals=tuple(builder.removals),
+        issues=builder.issues(),
+        resolved_purchases=tuple(builder.resolved_purchases),
+        platform_state=builder.platform_state,
         fingerprint=fingerprint_sheets(sheets),
     )
 
 
-def _column_titles(checked: ValidatedBook, resource: Resource) -> Iterator[tuple[str, str]]:
-    """Path to the title that a resource's field has; `#` stands for the number of a part with a sheet of its own."""
-    for one in checked.sheets:
-        sheet = one.sheet
-        if sheet.resource is resource:
-            yield from ((path, column.column.header) for path, column in one.by_path.items())
-        elif sheet.resource in resource.subresources:
-            for path, column in one.by_path.items():
+def _column_titles(validated_book: ValidatedBook, resource: Resource) -> Iterator[tuple[str, str]]:
+    """Path to column title; `#` stands for the number of a user or site that has its own sheet."""
+    for validated_sheet in validated_book.sheets:
+        sheet = validated_sheet.sheet
+        for path, column in validated_sheet.by_path.items():
+            if sheet.resource is resource:
+                yield path, column.column.header
+            elif sheet.resource in resource.subresources:
                 pattern = paths.to_pattern(f"{sheet.resource.name}.1.{path}")
                 yield pattern, f"{sheet.name} {column.column.header}".strip()
 
 
-def _mark_record_invalid(draft: PlanBuilder, record: Record, objects: AdvertiserPlanner) -> None:
-    """None of a record's rows is done; those without errors of their own say which one has them."""
-    errors = draft.rows_with_errors()
-    culprit = next((place for place in record.row_refs if place in errors), None)  # None: a header has
-    beside = objects.mark_invalid(record, culprit) if culprit else None
-    for place in record.row_refs:
-        draft.mark_invalid(place, beside)
+def _mark_record_invalid(builder: PlanBuilder, record: Record, advertiser_planner: AdvertiserPlanner) -> None:
+    """Mark all rows of a record invalid; rows without errors name the first row that has them."""
+    rows_with_errors = builder.rows_with_errors
+    culprit = next((row_ref for row_ref in record.row_refs if row_ref in rows_with_errors), None)
+    # Without a culprit, the error is in a header.
+    sibling_problem = advertiser_planner.mark_invalid(record, culprit) if culprit else None
+    for row_ref in record.row_refs:
+        builder.mark_invalid(row_ref, sibling_problem)
 
 
-def _decide_rows_without_record(draft: PlanBuilder) -> None:
-    """Rows of advertisers that are in no record: done before, or without an id."""
-    for number, sheet in enumerate(draft.validated_book.sheets):
+def _decide_rows_without_record(builder: PlanBuilder) -> None:
+    """Decide the rows of advertisers that belong to no record: done before, or without an id."""
+    for sheet_index, sheet in enumerate(builder.validated_book.sheets):
         if sheet.sheet.resource is PROMO_NUMBERS:
             continue
         for position, pending in enumerate(sheet.pending):
-            place = RowRef(number, position)
-            if draft.is_decided(place):
+            row_ref = RowRef(sheet_index, position)
+            if builder.is_decided(row_ref):
                 continue
             if pending:
-                draft.mark_invalid(place)
+                builder.mark_invalid(row_ref)
             else:
-                draft.keep_result(place)
+                builder.keep_result(row_ref)

@@ -1,4 +1,4 @@
-"""What to do about objects with parts (advertisers): each record against what the platform has."""
+"""Plans advertisers with their users and sites: each record against the platform's state."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from invoca_bulk.planning import merge
-from invoca_bulk.planning.display_values import display_text, index_by_id
+from invoca_bulk.planning.display_values import display_text, id_text, index_by_id, object_label
 from invoca_bulk.planning.prior_purchases import request_identity
-from invoca_bulk.schema import ADVERTISERS, REMOVE_ACTION, SUBRESOURCE_KEY, Action, paths, payloads
+from invoca_bulk.schema import ADVERTISERS, REMOVE_ACTION, SHEET_RESOURCES, SUBRESOURCE_KEY, Action, paths, payloads
 from invoca_bulk.schema.issue_catalog import Problem, Unshortened
 from invoca_bulk.validation import check_whole_object, describe_row, find_missing_fields, locate_cell, to_sheet_terms
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from invoca_bulk.planning.builder import PlanBuilder
-    from invoca_bulk.planning.merge import MergeResult, RemovedPart, ValueChange
+    from invoca_bulk.planning.merge import MergeResult, PartId, RemovedPart, ValueChange
     from invoca_bulk.schema.field_types import Json
     from invoca_bulk.validation import Record, RowRef, Subrecord
 
-#: Objects come before what needs them; what is deleted goes last, when nothing of the sheet needs it any more.
+#: Advertisers come before the numbers that need them; deletions come last, when nothing in the sheet needs them.
 ADVERTISER_PHASE, ADVERTISER_DELETE_PHASE = 0, 3
 
-#: A part's row has cells of these names too, which are not the object's own.
+#: Paths that a user's or site's row uses for its own cells.
 _PART_FIELD_PATHS = {field.path for part in ADVERTISERS.subresources for field in part.fields}
 
 _CREATE_PURPOSE = "create an advertiser; the platform has none with this id, so the row creates it"
@@ -35,12 +35,12 @@ class AdvertiserPlanner:
     """Plans the records.
 
     Args:
-        builder: the plan so far.
+        builder: collects the plan.
 
     Attributes:
-        create_step_by_id: an object's id to the number of the step that creates it.
-        deleted_ids: the ids of the objects that are deleted.
-        sibling_problems: an object's id to what the rows without errors of an object that has some are told.
+        create_step_by_id: an advertiser's id to the number of the step that creates it.
+        deleted_ids: the ids of the advertisers that are deleted.
+        sibling_problems: an advertiser's id to the problem for its rows without errors, where other rows have some.
     """
 
     def __init__(self, builder: PlanBuilder) -> None:
@@ -51,7 +51,7 @@ class AdvertiserPlanner:
         self.sibling_problems: dict[str, Problem] = {}
 
     def plan_record(self, record: Record) -> None:
-        """Decide about one record, and so about all of its rows."""
+        """Plan one record, with all of its rows."""
         current = self._by_id.get(record.id)
         record = self._drop_done_parts(record, current)
         problem = self._find_conflict(record, current)
@@ -65,22 +65,20 @@ class AdvertiserPlanner:
             self._plan_update(record, current)
 
     def mark_invalid(self, record: Record, culprit: RowRef) -> Problem:
-        """What the other rows of an object are told when one of them has errors."""
-        place = describe_row(self._builder.validated_book.sheets, culprit)
-        beside = Problem(code="row_beside_invalid", details={"part": ADVERTISERS.singular, "place": place})
-        self.sibling_problems[record.id] = beside
-        return beside
+        """The problem for the other rows of an advertiser when one of its rows (`culprit`) has errors."""
+        row_label = describe_row(self._builder.validated_book.sheets, culprit)
+        sibling_problem = Problem(code="row_beside_invalid", details={"part": ADVERTISERS.singular, "place": row_label})
+        self.sibling_problems[record.id] = sibling_problem
+        return sibling_problem
 
     def _drop_done_parts(self, record: Record, current: Mapping[str, Json] | None) -> Record:
-        """Of the parts that an earlier run did, those that `replace` would take away if nobody named them."""
-        sets = {resource.name: (current or {}).get(resource.name) or () for resource in ADVERTISERS.subresources}
-        there = {(name, _id_text(one)) for name, some in sets.items() for one in some}
-        kept = there if self._builder.plan_options.nested == "replace" else set()
-        parts = tuple(part for part in record.subrecords if not part.is_done or (part.collection, part.id) in kept)
+        """Without the parts that an earlier run did; `replace` needs those that exist, or it would remove them."""
+        needed = set(_parts_by_id(current or {})) if self._builder.plan_options.nested == "replace" else set()
+        parts = tuple(part for part in record.subrecords if not part.is_done or (part.collection, part.id) in needed)
         return replace(record, subrecords=parts)
 
     def is_missing(self, own_id: str) -> bool:
-        """Whether the platform certainly has no object with an id."""
+        """Whether the platform is known to have no advertiser with an id."""
         return () in self._builder.platform_state and own_id not in self._by_id
 
     @cached_property
@@ -90,50 +88,51 @@ class AdvertiserPlanner:
     @cached_property
     def _id_by_name(self) -> dict[str, str]:
         return {
-            str(one["name"]).strip(): _id_text(one)
-            for one in self._builder.platform_state[()].objects
-            if one.get("name")
+            str(advertiser["name"]).strip(): id_text(ADVERTISERS, advertiser)
+            for advertiser in self._builder.platform_state[()].objects
+            if advertiser.get("name")
         }
 
     def _find_conflict(self, record: Record, current: Mapping[str, Json] | None) -> Problem | None:
-        """Why the platform's state speaks against what a record asks for."""
+        """How a record conflicts with the platform's state."""
         if record.action is Action.CREATE and current is not None:
             details = {"value": record.id, "name": current.get("name", "")}
             return Problem(code="advertiser_exists", column=SUBRESOURCE_KEY, details=details)
         if record.action is Action.UPDATE and current is None:
             return Problem(code="advertiser_not_found", column=SUBRESOURCE_KEY, details={"value": record.id})
         name = str(record.fields.get("name", ""))
-        other = self._id_by_name.get(name)
-        if record.action is not Action.DELETE and other is not None and other != record.id:
-            return Problem(code="name_taken", column="name", details={"value": name, "other": other})
+        owner_id = self._id_by_name.get(name)
+        if record.action is not Action.DELETE and owner_id is not None and owner_id != record.id:
+            return Problem(code="name_taken", column="name", details={"value": name, "other": owner_id})
         return None
 
     def _refuse(self, record: Record, problems: Sequence[Problem], current: Mapping[str, Json] | None) -> None:
-        """Refuse the rows that the problems are about, and with them all rows of the object."""
-        found: dict[RowRef, list[tuple[str, Problem]]] = defaultdict(list)
+        """Refuse the rows with the problems, and mark the other rows of the advertiser invalid."""
+        problems_by_row: dict[RowRef, list[tuple[str, Problem]]] = defaultdict(list)
         for problem in problems:
-            place, path = locate_cell(record, problem.column)
-            is_anothers = path == problem.column and path in _PART_FIELD_PATHS and self._is_part_row(place)
-            found[place].append(("" if is_anothers else path, problem))
-        about = _object_label(record, current)
-        beside = self.mark_invalid(record, min(found))
-        for place in record.row_refs:
-            if place in found:
-                self._builder.mark_refused(place, found[place], object_label=about)
+            row_ref, path = locate_cell(record, problem.column)
+            # The row's cell of that name belongs to the part, not to the advertiser.
+            is_part_cell = path == problem.column and path in _PART_FIELD_PATHS and self._is_part_row(row_ref)
+            problems_by_row[row_ref].append(("" if is_part_cell else path, problem))
+        label = _record_label(record, current)
+        sibling_problem = self.mark_invalid(record, min(problems_by_row))
+        for row_ref in record.row_refs:
+            if row_ref in problems_by_row:
+                self._builder.mark_refused(row_ref, problems_by_row[row_ref], object_label=label)
             else:
-                self._builder.mark_invalid(place, beside, object_label=about)
+                self._builder.mark_invalid(row_ref, sibling_problem, object_label=label)
 
     def _mark_unchanged(self, record: Record, current: Mapping[str, Json] | None = None) -> None:
-        for place in record.row_refs:
+        for row_ref in record.row_refs:
             self._builder.mark_unchanged(
-                place, _object_label(record, current), None if self._is_part_row(place) else current
+                row_ref, _record_label(record, current), None if self._is_part_row(row_ref) else current
             )
 
     def _plan_delete(self, record: Record, current: Mapping[str, Json] | None) -> None:
         if current is None:
             self._mark_unchanged(record)
-            gone = Problem(code="already_gone", details={"value": record.id})
-            self._builder.add_warning(*locate_cell(record, SUBRESOURCE_KEY), gone)
+            warning = Problem(code="already_gone", details={"value": record.id})
+            self._builder.add_warning(*locate_cell(record, SUBRESOURCE_KEY), warning)
             return
         self.deleted_ids.add(record.id)
         step = self._builder.add_step(
@@ -145,21 +144,22 @@ class AdvertiserPlanner:
             phase=ADVERTISER_DELETE_PHASE,
             snapshot=current,
         )
-        for place in record.row_refs:
-            self._builder.assign_step(place, step, object_label=_object_label(record, current))
+        for row_ref in record.row_refs:
+            self._builder.assign_step(row_ref, step, object_label=_record_label(record, current))
 
     def _plan_create(self, record: Record) -> None:
-        flat = record.flat_values()
-        problems = [*find_missing_fields(ADVERTISERS, flat, auto_ids=self._builder.validated_book.auto_ids)]
-        problems += [one for _, one in check_whole_object(ADVERTISERS, flat)]
+        values = record.flat_values()
+        problems = [*find_missing_fields(ADVERTISERS, values, auto_ids=self._builder.validated_book.auto_ids)]
+        problems += [problem for _, problem in check_whole_object(ADVERTISERS, values)]
         if problems:
-            self._refuse(record, [self._in_sheet_terms(record, _explain_create(one)) for one in problems], None)
+            explained = [self._in_sheet_terms(record, _explain_create(problem)) for problem in problems]
+            self._refuse(record, explained, None)
             return
-        body = payloads.request_body(ADVERTISERS, flat)
+        body = payloads.request_body(ADVERTISERS, values)
         identity = "" if record.id else request_identity((ADVERTISERS.name,), body)
         if purchase := self._builder.prior_purchases.claim(identity):
-            for place in record.row_refs:
-                self._builder.use_purchase(place, purchase)
+            for row_ref in record.row_refs:
+                self._builder.use_purchase(row_ref, purchase)
             return
         step = self._builder.add_step(
             resource=ADVERTISERS.name,
@@ -173,18 +173,19 @@ class AdvertiserPlanner:
         )
         if record.id:
             self.create_step_by_id[record.id] = step
-        gone = {part.row_ref for part in record.subrecords if part.is_removal and self._is_part_row(part.row_ref)}
-        for place in record.row_refs:
-            if place in gone:
-                self._builder.mark_unchanged(place, _object_label(record))
+        label = _record_label(record)
+        removals = {part.row_ref for part in record.subrecords if part.is_removal and self._is_part_row(part.row_ref)}
+        for row_ref in record.row_refs:
+            if row_ref in removals:
+                self._builder.mark_unchanged(row_ref, label)
             else:
-                self._builder.assign_step(place, step, object_label=_object_label(record))
-        names = _part_labels(body)
-        for path, value in flat.items():
-            place, own_path = locate_cell(record, path)
+                self._builder.assign_step(row_ref, step, object_label=label)
+        part_labels = _part_labels(body)
+        for path, value in values.items():
+            row_ref, cell_path = locate_cell(record, path)
             part = record.subrecord_at(path)
-            name = names[part.collection, part.id] if part else ""
-            self._builder.add_change(place, own_path, "", display_text(ADVERTISERS, path, value), part=name)
+            part_label = part_labels[part.collection, part.id] if part else ""
+            self._builder.add_change(row_ref, cell_path, "", display_text(ADVERTISERS, path, value), part=part_label)
 
     def _plan_update(self, record: Record, current: Mapping[str, Json]) -> None:
         patch = merge.bind_entries(
@@ -198,36 +199,41 @@ class AdvertiserPlanner:
         elif problems := list(self._find_new_problems(record, current, merged)):
             self._refuse(record, problems, current)
         else:
-            shown = merge.minimal_patch(patch, merged)
-            self._add_update_step(record, current, shown, merge.merge_patch(ADVERTISERS, shown, current, self._version))
+            minimal = merge.minimal_patch(patch, merged)
+            merged = merge.merge_patch(ADVERTISERS, minimal, current, self._version)
+            self._add_update_step(record, current, minimal, merged)
 
     def _find_unrequested_removals(self, record: Record, merged: MergeResult) -> Problem | None:
-        """The loss of users and sites that nobody asked for by name."""
-        asked = {(part.collection, part.id) for part in record.subrecords if part.is_removal}
-        lost = [one for one in merged.removed if (one.collection, one.id) not in asked]
-        choices = self._builder.plan_options
-        if not lost or choices.nested == "merge" or choices.allow_removals:
+        """The removal of users and sites that no row asks to remove."""
+        requested = {(part.collection, part.id) for part in record.subrecords if part.is_removal}
+        unrequested = [removed for removed in merged.removed if (removed.collection, removed.id) not in requested]
+        options = self._builder.plan_options
+        if not unrequested or options.nested == "merge" or options.allow_removals:
             return None
-        return Problem(code="would_be_removed", details={"what": Unshortened(", ".join(map(_removed_label, lost)))})
+        labels = ", ".join(map(_removed_label, unrequested))
+        return Problem(code="would_be_removed", details={"what": Unshortened(labels)})
 
     def _find_new_problems(self, record: Record, current: Mapping[str, Json], merged: MergeResult) -> Iterator[Problem]:
-        """What the object would lack; what it lacks already, and what is wrong with a part that stays, may stay too."""
-        before = {
-            (one.code, one.column) for one in _validate_object(merge.to_writable(ADVERTISERS, current, self._version))
+        """What is wrong with the updated object; problems that it had before, or in unchanged parts, are ignored."""
+        old_problems = {
+            (problem.code, problem.column)
+            for problem in _validate_object(merge.to_writable(ADVERTISERS, current, self._version))
         }
         changed = {change.part for change in merged.changes} | {*merged.added}
-        numbers = {(part.collection, part.id): number for number, part in record.numbered_subrecords()}
+        numbers = _part_numbers(record)
         for problem in _validate_object({SUBRESOURCE_KEY: record.id, **merged.body}):
-            part = _split_part_path(problem.column or "", merged.body)
-            if part is None:
-                if (problem.code, problem.column) not in before:
+            located = _split_part_path(problem.column or "", merged.body)
+            if located is None:
+                if (problem.code, problem.column) not in old_problems:
                     yield problem
-            elif part[:2] in changed and part[:2] in numbers:
-                column = f"{part[0]}.{numbers[part[:2]]}.{_requested_path(record, part, merged.body)}"
-                verb = "add" if part[:2] in merged.added else "change"
-                known = {"known": column, "example": ""} if problem.code == "required" else {}
-                one = Problem(code=problem.code, column=column, details={**problem.details, **known})
-                yield self._in_sheet_terms(record, one, verb)
+                continue
+            part_id, path = located
+            if part_id in changed and part_id in numbers:
+                column = f"{part_id[0]}.{numbers[part_id]}.{_requested_path(record, part_id, path, merged.body)}"
+                verb = "add" if part_id in merged.added else "change"
+                details = {"known": column, "example": ""} if problem.code == "required" else {}
+                part_problem = Problem(code=problem.code, column=column, details={**problem.details, **details})
+                yield self._in_sheet_terms(record, part_problem, verb)
 
     def _in_sheet_terms(self, record: Record, problem: Problem, verb: str = "add") -> Problem:
         return to_sheet_terms(
@@ -247,75 +253,87 @@ class AdvertiserPlanner:
             patch=patch,
             snapshot=current,
         )
-        about = _object_label(record, current)
+        label = _record_label(record, current)
         actions = self._row_actions(record, merged)
-        for place in record.row_refs:
-            if place in actions:
-                self._builder.assign_step(place, step, action=actions[place], object_label=about)
+        for row_ref in record.row_refs:
+            if row_ref in actions:
+                self._builder.assign_step(row_ref, step, action=actions[row_ref], object_label=label)
             else:
-                self._builder.mark_unchanged(place, about)
-        self._add_changes(record, merged, about)
+                self._builder.mark_unchanged(row_ref, label)
+        self._add_changes(record, merged, label)
         self._warn_default_site_change(record, current, merged)
 
     def _row_actions(self, record: Record, merged: MergeResult) -> dict[RowRef, str]:
-        """The rows of an update to what is done for them; one at least, so that what the step comes to is told."""
-        own = {place: Action.UPDATE.value for place in record.row_refs if not self._is_part_row(place)}
-        found = _part_actions(record, merged) | own
-        return found or {record.row_refs[0]: Action.UPDATE.value}
+        """Row to action of an update; at least one row, so that the step's outcome is reported."""
+        own_rows = {row_ref: Action.UPDATE.value for row_ref in record.row_refs if not self._is_part_row(row_ref)}
+        return (_part_actions(record, merged) | own_rows) or {record.row_refs[0]: Action.UPDATE.value}
 
     def _warn_default_site_change(self, record: Record, current: Mapping[str, Json], merged: MergeResult) -> None:
-        """The first site is the default, whoever it is."""
-        written = merge.to_writable(ADVERTISERS, current, self._version)
-        before, after = ([_id_text(one) for one in some["sites"]] for some in (written, merged.body))
+        """Warn if another site becomes the first, which is the default."""
+        writable = merge.to_writable(ADVERTISERS, current, self._version)
+        before, after = ([_part_id_text("sites", site) for site in state["sites"]] for state in (writable, merged.body))
         if not before or not after or before[0] == after[0]:
             return
         rows = {part.id: part.row_ref for part in record.subrecords if part.is_removal and part.collection == "sites"}
-        place = rows.get(before[0], record.row_refs[0])
+        row_ref = rows.get(before[0], record.row_refs[0])
         details = {"value": before[0], "other": after[0]}
-        self._builder.add_warning(place, "", Problem(code="default_site_changes", details=details))
+        self._builder.add_warning(row_ref, "", Problem(code="default_site_changes", details=details))
 
-    def _is_part_row(self, place: RowRef) -> bool:
-        return self._builder.validated_book.sheets[place.sheet_index].sheet.resource.is_subresource
+    def _is_part_row(self, row_ref: RowRef) -> bool:
+        return self._builder.validated_book.sheets[row_ref.sheet_index].sheet.resource.is_subresource
 
-    def _add_changes(self, record: Record, merged: MergeResult, about: str) -> None:
-        numbers = {(part.collection, part.id): number for number, part in record.numbered_subrecords()}
-        names = _part_labels(merged.body)
+    def _add_changes(self, record: Record, merged: MergeResult, label: str) -> None:
+        numbers = _part_numbers(record)
+        part_labels = _part_labels(merged.body)
         for change in merged.changes:
-            place, path = locate_cell(record, _change_column(change, numbers))
+            row_ref, path = locate_cell(record, _change_column(change, numbers))
             pattern = f"{change.part[0]}.1.{change.path}" if change.part else change.path
             old, new = (display_text(ADVERTISERS, pattern, value) for value in (change.old, change.new))
-            self._builder.add_change(place, path, old, new, part=names.get(change.part, "") if change.part else "")
+            part_label = part_labels.get(change.part, "") if change.part else ""
+            self._builder.add_change(row_ref, path, old, new, part=part_label)
         rows = {(part.collection, part.id): part.row_ref for part in record.subrecords}
         for removed in merged.removed:
-            place = rows.get((removed.collection, removed.id), record.row_refs[0])
-            self._builder.add_removal(place, _removed_label(removed), about)
+            row_ref = rows.get((removed.collection, removed.id), record.row_refs[0])
+            self._builder.add_removal(row_ref, _removed_label(removed), label)
 
 
 def _object_path(current: Mapping[str, Json]) -> tuple[str, str]:
-    """The address of an object, by its id to the letter: a PUT to another spelling would create another object."""
+    """The path of an advertiser, with its id verbatim: a PUT to another spelling would create another advertiser."""
     return ADVERTISERS.name, str(current[SUBRESOURCE_KEY])
 
 
-def _id_text(one: Mapping[str, Json]) -> str:
-    """The id of an object or a part as a cell can name it; empty: it has none."""
-    return str(one.get(SUBRESOURCE_KEY) or "").strip()
+def _part_id_text(collection: str, record: Mapping[str, Json]) -> str:
+    return id_text(SHEET_RESOURCES[collection], record)
 
 
-def _validate_object(tree: Mapping[str, Json]) -> Iterator[Problem]:
-    """What the platform would object to in a whole object."""
-    flat = {path: value for path, value in payloads.flatten_object(tree) if value not in (None, "", [])}
-    yield from find_missing_fields(ADVERTISERS, flat, auto_ids=False)
-    yield from (one for rule in ADVERTISERS.rules for one in rule.check(flat))
+def _parts_by_id(advertiser: Mapping[str, Json]) -> dict[PartId, Mapping[str, Json]]:
+    """The users and sites of an advertiser."""
+    return {
+        (part.name, id_text(part, record)): record
+        for part in ADVERTISERS.subresources
+        for record in advertiser.get(part.name) or ()
+    }
 
 
-def _object_label(record: Record, current: Mapping[str, Json] | None = None) -> str:
-    """An object as people call it: `Acme Tickets (A-100)`; by the platform's name, which tells a mistyped id."""
-    name = (current or {}).get("name") or record.fields.get("name")
-    return " ".join(filter(None, (str(name or ""), f"({record.id})" if record.id else "")))
+def _part_numbers(record: Record) -> dict[PartId, int]:
+    """The numbers that a record's column paths use for its users and sites."""
+    return {(part.collection, part.id): number for number, part in record.numbered_subrecords()}
+
+
+def _validate_object(advertiser: Mapping[str, Json]) -> Iterator[Problem]:
+    """What the platform would reject in a whole advertiser."""
+    values = {path: value for path, value in payloads.flatten_object(advertiser) if value not in (None, "", [])}
+    yield from find_missing_fields(ADVERTISERS, values, auto_ids=False)
+    yield from (problem for rule in ADVERTISERS.rules for problem in rule.check(values))
+
+
+def _record_label(record: Record, current: Mapping[str, Json] | None = None) -> str:
+    """`Acme Tickets (A-100)`, preferably with the platform's name, which reveals a mistyped id."""
+    return object_label(str((current or {}).get("name") or record.fields.get("name") or ""), record.id)
 
 
 def _build_patch(record: Record, nested: str) -> dict[str, Json]:
-    """What a record changes, as `merging` takes it."""
+    """What a record changes, as a patch for `merge`."""
     sendable = {path: value for path, value in record.fields.items() if _is_sent(path)}
     parts = [
         {"collection": part.collection, "id": part.id, "remove": part.is_removal, "values": dict(_sent_fields(part))}
@@ -335,60 +353,56 @@ def _sent_fields(part: Subrecord) -> Iterator[tuple[str, Json]]:
 
 
 def _explain_create(problem: Problem) -> Problem:
-    """Say why it is required: validation could not know that the row creates."""
+    """Say why a field is required: only the plan knows that the row creates an advertiser."""
     if problem.code != "required":
         return problem
     return Problem(code=problem.code, column=problem.column, details={**problem.details, "action": _CREATE_PURPOSE})
 
 
-def _split_part_path(path: str, body: Mapping[str, Json]) -> tuple[str, str, str] | None:
-    """`users.2.first_name` to the collection, the id of the part that the body has there, and the path within it."""
-    collection, _, rest = path.partition(".")
-    number, _, name = rest.partition(".")
+def _split_part_path(path: str, body: Mapping[str, Json]) -> tuple[PartId, str] | None:
+    """`users.2.first_name` -> the body's second user, and `first_name`; None: not the path of a part."""
+    collection, _, numbered_path = path.partition(".")
+    number, _, part_path = numbered_path.partition(".")
     parts = body.get(collection)
     if not number.isdecimal() or not isinstance(parts, list) or int(number) > len(parts):
         return None
-    return collection, _id_text(parts[int(number) - 1]), name
+    return (collection, _part_id_text(collection, parts[int(number) - 1])), part_path
 
 
 def _part_actions(record: Record, merged: MergeResult) -> dict[RowRef, str]:
-    """The row of each part to what is done to it; a part that stays as it is is not there."""
-    gone = {(one.collection, one.id) for one in merged.removed}
+    """Row to action of each user or site; unchanged ones are left out."""
+    removed = {(part.collection, part.id) for part in merged.removed}
     changed = {change.part for change in merged.changes}
     actions: dict[RowRef, str] = {}
     for part in record.subrecords:
-        name = (part.collection, part.id)
-        if part.is_removal and name in gone:
+        part_id = (part.collection, part.id)
+        if part.is_removal and part_id in removed:
             actions[part.row_ref] = REMOVE_ACTION
-        elif name in merged.added:
+        elif part_id in merged.added:
             actions[part.row_ref] = Action.CREATE.value
-        elif name in changed:
+        elif part_id in changed:
             actions[part.row_ref] = Action.UPDATE.value
     return actions
 
 
-def _requested_path(record: Record, part: tuple[str, str, str], body: Mapping[str, Json]) -> str:
-    """The path within a part of the body, as the part's own row numbers it."""
-    collection, own_id, path = part
-    values = next(one.fields for one in record.subrecords if (one.collection, one.id) == (collection, own_id))
-    sent = next(one for one in body[collection] if _id_text(one) == own_id)
-    return merge.requested_entry_path(path, sent, values)
+def _requested_path(record: Record, part_id: PartId, path: str, body: Mapping[str, Json]) -> str:
+    """A path within a part of the body, with the entry numbers of the part's own row."""
+    values = next(part.fields for part in record.subrecords if (part.collection, part.id) == part_id)
+    return merge.requested_entry_path(path, _parts_by_id(body)[part_id], values)
 
 
-def _change_column(change: ValueChange, numbers: Mapping[tuple[str, str], int]) -> str:
+def _change_column(change: ValueChange, numbers: Mapping[PartId, int]) -> str:
     if change.part is None:
         return change.path
     return f"{change.part[0]}.{numbers.get(change.part, 0)}.{change.path}"
 
 
-def _part_labels(body: Mapping[str, Json]) -> dict[tuple[str, str], str]:
-    """A part to what people call it: `user Jim Williams (U-2)`."""
-    names = {}
-    for resource in ADVERTISERS.subresources:
-        for part in body.get(resource.name) or ():
-            own_id = _id_text(part)
-            names[resource.name, own_id] = merge.describe_part(resource.name, own_id, merge.display_name(part))
-    return names
+def _part_labels(advertiser: Mapping[str, Json]) -> dict[PartId, str]:
+    """The labels of an advertiser's users and sites: `user Jim Williams (U-2)`."""
+    return {
+        part_id: merge.describe_part(*part_id, merge.display_name(record))
+        for part_id, record in _parts_by_id(advertiser).items()
+    }
 
 
 def _removed_label(removed: RemovedPart) -> str:

@@ -1,4 +1,4 @@
-"""A plan while it is made: what the planners of the resources share."""
+"""Collects the rows, steps and issues of a plan; shared by the planners of both resources."""
 
 from __future__ import annotations
 
@@ -28,207 +28,232 @@ if TYPE_CHECKING:
 
 
 class PlanBuilder:
-    """A plan while it is made.
+    """Collects a plan row by row.
 
     Args:
         validated_book: the validated sheets.
         platform_state: the platform's state.
-        plan_options: what the user has decided.
+        plan_options: what the user has chosen.
         prior_purchases: what earlier runs have bought.
     """
 
     def __init__(
         self,
-        checked: ValidatedBook,
-        observed: Mapping[Scope, PlatformState],
-        choices: PlanOptions,
-        earlier: PriorPurchases,
+        validated_book: ValidatedBook,
+        platform_state: Mapping[Scope, PlatformState],
+        plan_options: PlanOptions,
+        prior_purchases: PriorPurchases,
     ) -> None:
-        self.validated_book = checked
-        self.platform_state = observed
-        self.plan_options = choices
-        self.prior_purchases = earlier
+        self.validated_book = validated_book
+        self.platform_state = platform_state
+        self.plan_options = plan_options
+        self.prior_purchases = prior_purchases
         self.steps: list[Step] = []
         self.changes: list[FieldChange] = []
         self.removals: list[Removal] = []
         self.resolved_purchases: list[Purchase] = []
         self._rows: dict[RowRef, list[PlannedRow]] = defaultdict(list)
         self._problems: list[tuple[RowRef, str, Problem]] = []
-        self._error_texts = [_error_texts_by_row(checked.issues, one.sheet.name) for one in checked.sheets]
-        self._cells = [
-            list(zip(*(one.sheet.frame[name] for name in one.sheet.frame), strict=True)) for one in checked.sheets
-        ]
-        self._row_numbers = [one.sheet.frame.index for one in checked.sheets]
+        sheets = [validated_sheet.sheet for validated_sheet in validated_book.sheets]
+        self._error_texts = [_error_texts_by_row(validated_book.issues, sheet.name) for sheet in sheets]
+        self._cells = [list(zip(*(sheet.frame[header] for header in sheet.frame), strict=True)) for sheet in sheets]
+        self._row_numbers = [sheet.frame.index for sheet in sheets]
 
-    # What becomes of a row
+    # Rows and steps
 
     def add_step(self, **attributes: Any) -> int:  # noqa: ANN401  the attributes of `Step`
-        """Add a step; its verb is that of its action unless it is given."""
+        """Add a step, by default with the verb of its action; returns its number."""
         verb = OPERATIONS[attributes["action"]].verb
         self.steps.append(Step(**{"number": len(self.steps), "verb": verb, **attributes}))
         return len(self.steps) - 1
 
-    def assign_step(self, place: RowRef, step: int, *, action: str = "", object_label: str = "") -> None:
-        """A row that a step does."""
-        self._add_row(place, action=action or self.steps[step].action.value, object_label=object_label, step=step)
+    def assign_step(self, row_ref: RowRef, step: int, *, action: str = "", object_label: str = "") -> None:
+        """Give a row a step."""
+        self._add_row(row_ref, action=action or self.steps[step].action.value, object_label=object_label, step=step)
 
-    def mark_unchanged(self, place: RowRef, object_label: str = "", current: Mapping[str, Json] | None = None) -> None:
-        """A row that asks for what the platform already has; `current`: what it has."""
-        told = {name: current[name] for name in payloads.ASSIGNED_FIELDS if name in current} if current else None
+    def mark_unchanged(
+        self, row_ref: RowRef, object_label: str = "", current: Mapping[str, Json] | None = None
+    ) -> None:
+        """Mark a row that asks for what the platform already has; `current` is the object on the platform."""
+        assigned_values = (
+            {name: current[name] for name in payloads.ASSIGNED_FIELDS if name in current} if current else None
+        )
         self._add_row(
-            place, action=UNCHANGED, object_label=object_label, outcome=Outcome.UNCHANGED, assigned_values=told
+            row_ref,
+            action=UNCHANGED,
+            object_label=object_label,
+            outcome=Outcome.UNCHANGED,
+            assigned_values=assigned_values,
         )
 
-    def keep_result(self, place: RowRef) -> None:
-        """A row whose outcome of an earlier run stands."""
-        one = self.validated_book.sheets[place.sheet_index]
-        text = one.distinct_texts("result_status")[one.by_path["result_status"].codes[place.position]]
-        self._add_row(place, action=UNCHANGED, outcome=parse_outcome(text), from_results=True)
+    def keep_result(self, row_ref: RowRef) -> None:
+        """Keep the outcome that a row has from an earlier run."""
+        sheet = self.validated_book.sheets[row_ref.sheet_index]
+        text = sheet.distinct_texts("result_status")[sheet.by_path["result_status"].codes[row_ref.position]]
+        self._add_row(row_ref, action=UNCHANGED, outcome=parse_outcome(text), from_results=True)
 
-    def use_purchase(self, place: RowRef, purchase: Purchase, *, from_results: bool = False) -> None:
-        """A row that asks for what an earlier run has bought, or may have: that purchase is its outcome.
+    def use_purchase(self, row_ref: RowRef, purchase: Purchase, *, from_results: bool = False) -> None:
+        """Give a row the outcome of an earlier run's purchase.
 
         Args:
-            place: the row.
-            purchase: what it stands for.
-            from_results: whether the row is one of that run's results, and says so itself.
+            row_ref: the row.
+            purchase: the purchase that the row claims.
+            from_results: whether the row comes from that run's results.
         """
-        told = {"outcome": purchase.outcome, "prior_purchase": purchase, "from_results": from_results}
-        self._add_row(place, action=UNCHANGED, object_label=purchase.promo_number, **told)
+        self._add_row(
+            row_ref,
+            action=UNCHANGED,
+            object_label=purchase.promo_number,
+            outcome=purchase.outcome,
+            prior_purchase=purchase,
+            from_results=from_results,
+        )
 
-    def mark_invalid(self, place: RowRef, sibling_problem: Problem | None = None, *, object_label: str = "") -> None:
-        """A row that validation refused, or that shares its object with a refused one (`sibling_problem`)."""
-        errors = self._error_texts[place.sheet_index]
+    def mark_invalid(self, row_ref: RowRef, sibling_problem: Problem | None = None, *, object_label: str = "") -> None:
+        """Mark a row invalid: it has errors, or shares its object with a row that has (`sibling_problem`)."""
+        errors = self._error_texts[row_ref.sheet_index]
         texts = (
-            errors.get(self.row_number(place))
+            errors.get(self.row_number(row_ref))
             or (sibling_problem and (sibling_problem.message, sibling_problem.fix))
             or errors.get(None)
         )
         error, fix = texts or self._header_error_texts()
-        self._add_row(place, action=REFUSED, object_label=object_label, outcome=Outcome.INVALID, error=error, fix=fix)
+        self._add_row(row_ref, action=REFUSED, object_label=object_label, outcome=Outcome.INVALID, error=error, fix=fix)
 
-    def mark_refused(self, place: RowRef, problems: Sequence[tuple[str, Problem]], *, object_label: str = "") -> None:
-        """A row that the platform's state speaks against.
+    def mark_refused(self, row_ref: RowRef, problems: Sequence[tuple[str, Problem]], *, object_label: str = "") -> None:
+        """Mark a row invalid because it conflicts with the platform's state.
 
         Args:
-            place: the row.
-            problems: each with the path of its cell on the row's own sheet; empty: it is about the whole row.
+            row_ref: the row.
+            problems: each with the path of its cell on the row's own sheet; empty: the whole row.
             object_label: the object.
         """
-        self._problems += [(place, path, problem) for path, problem in problems]
-        error, fix = (one.message for _, one in problems), (one.fix for _, one in problems)
-        titles = [self._title_or_blank(place, path) if len(problems) > 1 else "" for path, _ in problems]
-        texts = {
-            "error": _join_texts(zip(titles, error, strict=True)),
-            "fix": _join_texts(zip(titles, fix, strict=True)),
-        }
-        self._add_row(place, action=REFUSED, object_label=object_label, outcome=Outcome.INVALID, **texts)
+        self._problems += [(row_ref, path, problem) for path, problem in problems]
+        titled = [
+            (self._title_or_blank(row_ref, path) if len(problems) > 1 else "", problem) for path, problem in problems
+        ]
+        self._add_row(
+            row_ref,
+            action=REFUSED,
+            object_label=object_label,
+            outcome=Outcome.INVALID,
+            error=_join_texts((title, problem.message) for title, problem in titled),
+            fix=_join_texts((title, problem.fix) for title, problem in titled),
+        )
 
-    def add_warning(self, place: RowRef, path: str, problem: Problem) -> None:
-        """Something about a row that should be known, and keeps nothing from being done."""
-        self._problems.append((place, path, problem))
+    def add_warning(self, row_ref: RowRef, path: str, problem: Problem) -> None:
+        """Add a warning about a row; it does not change the row's plan."""
+        self._problems.append((row_ref, path, problem))
 
-    def add_change(self, place: RowRef, path: str, old: str, new: str, *, part: str = "") -> None:
-        """A field that a step changes; `path`: that of its cell on the row's own sheet."""
-        title, row = self.column_title(place, path), self.row_number(place)
-        self.changes.append(FieldChange(sheet=place.sheet_index, row=row, column=title, part=part, old=old, new=new))
+    def add_change(self, row_ref: RowRef, path: str, old: str, new: str, *, part: str = "") -> None:
+        """Add a field that a step changes; `path` is that of its cell on the row's own sheet."""
+        title, row = self.column_title(row_ref, path), self.row_number(row_ref)
+        self.changes.append(FieldChange(sheet=row_ref.sheet_index, row=row, column=title, part=part, old=old, new=new))
 
-    def add_removal(self, place: RowRef, part: str, advertiser: str) -> None:
-        """A user or site that a step takes away."""
+    def add_removal(self, row_ref: RowRef, part: str, advertiser: str) -> None:
+        """Add a user or site that a step removes."""
         self.removals.append(
-            Removal(sheet=place.sheet_index, row=self.row_number(place), part=part, advertiser=advertiser)
+            Removal(sheet=row_ref.sheet_index, row=self.row_number(row_ref), part=part, advertiser=advertiser)
         )
 
     def with_pending_rows(self, record: Record) -> Record:
-        """A record with those of its rows that are still to be decided; what an earlier run made of others stands."""
+        """The record with its pending rows only; the others keep the outcome of an earlier run."""
         pending = [
-            place for place in record.row_refs if self.validated_book.sheets[place.sheet_index].pending[place.position]
+            row_ref
+            for row_ref in record.row_refs
+            if self.validated_book.sheets[row_ref.sheet_index].pending[row_ref.position]
         ]
-        for place in record.row_refs:
-            if place not in pending:
-                self.keep_result(place)
+        for row_ref in record.row_refs:
+            if row_ref not in pending:
+                self.keep_result(row_ref)
         return replace(record, row_refs=tuple(pending))
 
-    def is_decided(self, place: RowRef) -> bool:
-        """Whether a row has been decided."""
-        return place in self._rows
-
-    def rows_with_errors(self) -> set[RowRef]:
-        """The rows in which validation found errors."""
-        return self._rows_with_errors
+    def is_decided(self, row_ref: RowRef) -> bool:
+        """Whether a row has been planned."""
+        return row_ref in self._rows
 
     @cached_property
-    def _rows_with_errors(self) -> set[RowRef]:
-        numbers = [{int(row): at for at, row in enumerate(one)} for one in self._row_numbers]
+    def rows_with_errors(self) -> set[RowRef]:
+        """The rows in which validation found errors."""
+        positions = [{int(row): position for position, row in enumerate(rows)} for rows in self._row_numbers]
         return {
-            RowRef(sheet, numbers[sheet][row])
-            for sheet, errors in enumerate(self._error_texts)
+            RowRef(sheet_index, positions[sheet_index][row])
+            for sheet_index, errors in enumerate(self._error_texts)
             for row in errors
             if row is not None
         }
 
-    def column_title(self, place: RowRef, path: str) -> str:
-        """The row's own title of a field."""
-        return self.validated_book.sheets[place.sheet_index].title(path)
+    def column_title(self, row_ref: RowRef, path: str) -> str:
+        """The column title of a field on the row's sheet."""
+        return self.validated_book.sheets[row_ref.sheet_index].title(path)
 
-    def cells(self, place: RowRef) -> tuple[str, ...]:
+    def cells(self, row_ref: RowRef) -> tuple[str, ...]:
         """The texts of a row."""
-        return self._cells[place.sheet_index][place.position]
+        return self._cells[row_ref.sheet_index][row_ref.position]
 
-    def row_number(self, place: RowRef) -> int:
-        """The number that the spreadsheet shows for a row."""
-        return int(self._row_numbers[place.sheet_index][place.position])
+    def row_number(self, row_ref: RowRef) -> int:
+        """The row number in the spreadsheet."""
+        return int(self._row_numbers[row_ref.sheet_index][row_ref.position])
 
-    def replace_last_cells(self, place: RowRef, cells: tuple[str, ...]) -> None:
-        """Give the row that was put last other cells: a `quantity` written out."""
-        self._rows[place][-1] = replace(self._rows[place][-1], cells=cells)
+    def replace_last_cells(self, row_ref: RowRef, cells: tuple[str, ...]) -> None:
+        """Replace the cells of the planned row that was added last, for one number of a `quantity`."""
+        self._rows[row_ref][-1] = replace(self._rows[row_ref][-1], cells=cells)
 
-    def _add_row(self, place: RowRef, **attributes: Any) -> None:  # noqa: ANN401  the attributes of `PlannedRow`
-        row = PlannedRow(sheet=place.sheet_index, row=self.row_number(place), cells=self.cells(place), **attributes)
-        self._rows[place].append(row)
+    def _add_row(self, row_ref: RowRef, **attributes: Any) -> None:  # noqa: ANN401  the attributes of `PlannedRow`
+        row = PlannedRow(
+            sheet=row_ref.sheet_index, row=self.row_number(row_ref), cells=self.cells(row_ref), **attributes
+        )
+        self._rows[row_ref].append(row)
 
     def _header_error_texts(self) -> tuple[str, str]:
-        """The first header with errors, on whichever sheet: no row of any can be trusted."""
+        """The texts of the first header with errors; a header error on any sheet invalidates all rows."""
         return next(errors[None] for errors in self._error_texts if None in errors)
 
-    # What comes of it
+    # The finished plan
 
     def rows(self) -> tuple[PlannedRow, ...]:
-        """The rows, sheet by sheet in their order."""
-        return tuple(row for place in sorted(self._rows) for row in self._rows[place])
+        """The planned rows in the order of the sheets."""
+        return tuple(row for row_ref in sorted(self._rows) for row in self._rows[row_ref])
 
     def issues(self) -> pd.DataFrame:
-        """Validation's issues, the refusals and the plan's own warnings."""
+        """The issues of validation and of the plan, by sheet and row; columns `ISSUE_COLUMNS`."""
         if not self._problems:
             return self.validated_book.issues
-        found = [self._issue_record(*one) for one in self._problems]
-        more = pd.DataFrame(found, columns=list(ISSUE_COLUMNS)).astype(self.validated_book.issues.dtypes.to_dict())
-        both = pd.concat([self.validated_book.issues, more], ignore_index=True)
-        order = {one.sheet.name: at for at, one in enumerate(self.validated_book.sheets)}
-        both["order"] = both["sheet"].map(order)
-        both = both.sort_values(["order", "row"], kind="stable", na_position="first", ignore_index=True)
-        return both.drop(columns="order")
+        validation_issues = self.validated_book.issues
+        records = [self._issue_record(*located_problem) for located_problem in self._problems]
+        plan_issues = pd.DataFrame(records, columns=list(ISSUE_COLUMNS)).astype(validation_issues.dtypes.to_dict())
+        issues = pd.concat([validation_issues, plan_issues], ignore_index=True)
+        sheet_order = {sheet.sheet.name: index for index, sheet in enumerate(self.validated_book.sheets)}
+        issues["order"] = issues["sheet"].map(sheet_order)
+        issues = issues.sort_values(["order", "row"], kind="stable", na_position="first", ignore_index=True)
+        return issues.drop(columns="order")
 
-    def _issue_record(self, place: RowRef, path: str, problem: Problem) -> tuple[object, ...]:
-        sheet = self.validated_book.sheets[place.sheet_index]
-        value = truncate(str(problem.details.get("value", "")))
-        told = (problem.level, problem.code, value, problem.message, problem.fix)
-        return (sheet.sheet.name, self.row_number(place), self._title_or_blank(place, path), *told)
+    def _issue_record(self, row_ref: RowRef, path: str, problem: Problem) -> tuple[object, ...]:
+        return (
+            self.validated_book.sheets[row_ref.sheet_index].sheet.name,
+            self.row_number(row_ref),
+            self._title_or_blank(row_ref, path),
+            problem.level,
+            problem.code,
+            truncate(str(problem.details.get("value", ""))),
+            problem.message,
+            problem.fix,
+        )
 
-    def _title_or_blank(self, place: RowRef, path: str) -> str:
-        return self.column_title(place, path) if path else ""
+    def _title_or_blank(self, row_ref: RowRef, path: str) -> str:
+        return self.column_title(row_ref, path) if path else ""
 
 
 def _error_texts_by_row(issues: pd.DataFrame, sheet: str) -> dict[int | None, tuple[str, str]]:
-    """Row of a sheet to (errors, fixes), each as one text; None: the errors of the headers."""
+    """Row number to (errors, fixes), each as one text; the key None holds header errors."""
     errors = issues[(issues["level"] == "error") & (issues["sheet"] == sheet)]
     texts: dict[int | None, tuple[str, str]] = {}
     for row, group in errors.groupby(errors["row"].astype("object").where(errors["row"].notna(), -1), sort=False):
-        pairs = list(zip(group["column"], group["message"], group["fix"], strict=True))
+        triples = list(zip(group["column"], group["message"], group["fix"], strict=True))
         key = None if row == -1 else int(row)
         texts[key] = (
-            _join_texts((name, text) for name, text, _ in pairs),
-            _join_texts((name, text) for name, _, text in pairs),
+            _join_texts((column, message) for column, message, _ in triples),
+            _join_texts((column, fix) for column, _, fix in triples),
         )
     return texts
 

@@ -1,10 +1,11 @@
-"""Fields as a plan shows and sends them."""
+"""Values, ids and labels as a plan shows, compares and sends them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoca_bulk.schema import SUBRESOURCE_KEY, paths
+from invoca_bulk.schema import PROMO_NUMBERS, SUBRESOURCE_KEY, paths, payloads
+from invoca_bulk.validation import strip_country_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -12,14 +13,33 @@ if TYPE_CHECKING:
     from invoca_bulk.schema import Resource
     from invoca_bulk.schema.field_types import Json
 
-#: Kinds are picky about what they show; what the platform has and no kind knows is shown as it is.
+#: What field types raise for values that they cannot format; such values are shown verbatim.
 _FORMAT_ERRORS = (TypeError, ValueError, AttributeError)
 
 
 def index_by_id(objects: Sequence[Mapping[str, Json]]) -> dict[str, Mapping[str, Json]]:
-    """The platform's objects by their ids, as a cell can name them; one that has an id to the letter goes first."""
-    known = {str(one[SUBRESOURCE_KEY]): one for one in objects if one.get(SUBRESOURCE_KEY) not in (None, "")}
-    return {own_id.strip(): one for own_id, one in known.items()} | known
+    """The platform's objects by id, as a cell can name it; an exact match takes precedence over a stripped one."""
+    exact = {
+        str(record[SUBRESOURCE_KEY]): record for record in objects if record.get(SUBRESOURCE_KEY) not in (None, "")
+    }
+    return {own_id.strip(): record for own_id, record in exact.items()} | exact
+
+
+def id_text(resource: Resource, record: Mapping[str, Json]) -> str:
+    """The id of an object, user or site as a cell can name it; empty when it has none."""
+    value = payloads.normalize_value(resource.by_path[SUBRESOURCE_KEY], record.get(SUBRESOURCE_KEY))
+    return "" if value is None else str(value)
+
+
+def number_key(record: Mapping[str, Json]) -> str:
+    """A promo number in one form, however the platform or a cell writes it; identifies it within its campaign."""
+    field = PROMO_NUMBERS.by_path["promo_number"]
+    return strip_country_code(str(payloads.normalize_value(field, record.get("promo_number"))))
+
+
+def object_label(name: str, own_id: str) -> str:
+    """An object as people refer to it: `Acme Tickets (A-100)`; without what is empty."""
+    return " ".join(filter(None, (name, f"({own_id})" if own_id else "")))
 
 
 def display_text(resource: Resource, path: str, value: Json) -> str:
@@ -33,10 +53,6 @@ def display_text(resource: Resource, path: str, value: Json) -> str:
 
 
 def update_body(values: Mapping[str, Json]) -> dict[str, Json]:
-    """The JSON object of an update: a record of a list that has lost all of its leaves is left out of the list."""
-    gone = {path for path, value in values.items() if value is None and _is_numbered(path)}
-    return paths.nest({path: value for path, value in values.items() if path not in gone})
-
-
-def _is_numbered(path: str) -> bool:
-    return "#" in paths.to_pattern(path)
+    """The JSON object of an update; list entries whose leaves are all cleared are left out."""
+    cleared = {path for path, value in values.items() if value is None and "#" in paths.to_pattern(path)}
+    return paths.nest({path: value for path, value in values.items() if path not in cleared})

@@ -1,4 +1,4 @@
-"""Ids of our own for new numbers that come without one: with an id, what became of a request can be looked up."""
+"""Generated ids for new numbers without one: with an id, the outcome of a request can be looked up."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ if TYPE_CHECKING:
     from invoca_bulk.planning.model import PlanData, Step
 
 _OWN_ID = "id_from_network"
-_OWN_ID_COLLECTION = next(one for one in PROMO_NUMBERS.collections if one.identifier_field == _OWN_ID)
+_OWN_ID_COLLECTION = next(
+    collection for collection in PROMO_NUMBERS.collections if collection.identifier_field == _OWN_ID
+)
 
 
 def assign_generated_ids(plan: PlanData, run_id: str, version: str) -> PlanData:
-    """A plan whose new numbers all have an id: made from the run, the row and what is asked for, never by chance.
+    """The plan with an id for each new number, derived from the run, the row and the request; never random.
 
     Args:
         plan: the plan.
-        run_id: the run that is to do it.
+        run_id: the run that executes it.
         version: the API version.
 
     Raises:
-        ConfigError: this version knows no ids of one's own.
+        ConfigError: this version does not support own ids.
     """
-    if version < _OWN_ID_COLLECTION.since:
-        since = _OWN_ID_COLLECTION.since
+    since = _OWN_ID_COLLECTION.since
+    if version < since:
         msg = f"--assign-ids (assign_ids=True) needs API version {since} or later; this run uses {version}."
         raise ConfigError(msg)
     return replace(plan, steps=tuple(_assign_id(step, run_id) if _needs_id(step) else step for step in plan.steps))
@@ -39,8 +41,8 @@ def _needs_id(step: Step) -> bool:
     return step.resource == PROMO_NUMBERS.name and step.action is Action.CREATE and not step.own_id
 
 
-def _assign_id(step: Step, run: str) -> Step:
-    content = json.dumps([run, step.number, step.identity])
+def _assign_id(step: Step, run_id: str) -> Step:
+    content = json.dumps([run_id, step.number, step.identity])
     own_id = f"ib-{hashlib.sha256(content.encode()).hexdigest()[:20]}"
     body = {**(step.body or {}), _OWN_ID: own_id}
     return replace(step, own_id=own_id, path=(*step.path[:-1], _OWN_ID_COLLECTION.name), body=body)

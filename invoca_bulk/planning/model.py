@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from invoca_bulk.schema import PROMO_NUMBERS, Action
+from invoca_bulk.schema.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,22 +21,22 @@ if TYPE_CHECKING:
     from invoca_bulk.schema.result_columns import Outcome
     from invoca_bulk.sheets import Sheet
 
-#: Path parts above a collection, such as `("advertisers", "A-100", "advertiser_campaigns", "C-100")`; none above the
-#: advertisers themselves.
+#: Path parts above a collection, such as `("advertisers", "A-100", "advertiser_campaigns", "C-100")`; empty for
+#: advertisers.
 Scope = tuple[str, ...]
 
-#: What a plan says of a row that asks for nothing new.
+#: Actions of planned rows without a step.
 UNCHANGED = "unchanged"
 REFUSED = "refused"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlatformState:
-    """What the platform said of one scope.
+    """The platform's state of one scope.
 
     Attributes:
-        objects: what it has there, as the platform gave it: promo numbers, or advertisers.
-        refusal_reason: why it cannot be used, in the platform's words; empty when it can.
+        objects: the promo numbers, or the advertisers, as the platform returned them.
+        refusal_reason: why the scope cannot be used, in the platform's words; empty when it can.
     """
 
     objects: tuple[Mapping[str, Json], ...] = ()
@@ -43,8 +44,8 @@ class PlatformState:
 
     @property
     def promo_numbers(self) -> list[str]:
-        """The numbers themselves."""
-        return [str(one["promo_number"]) for one in self.objects if one.get("promo_number")]
+        """The phone numbers, verbatim."""
+        return [str(record["promo_number"]) for record in self.objects if record.get("promo_number")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,20 +54,20 @@ class Step:
 
     Attributes:
         number: counts from 0 within the plan.
-        resource: what it is about, by its name.
+        resource: the name of the resource.
         action: what it does.
         verb: the HTTP method.
-        path: the parts of the address after the network, not yet percent-encoded.
-        body: the JSON object to send; None: no body. Where there is a patch it is what the plan came to, and is made
-            anew from the object as it is just before it is sent.
-        own_id: the id that the client itself chose for the object; empty: the platform chooses.
-        non_idempotent: whether it must not be sent twice, since each request makes another object.
-        phase: steps of a phase begin when those of the phase before have ended.
-        depends_on: the number of a step that has to be done before this one may be sent; None: of none.
-        patch: what to change, as `merging.apply` takes it; None: the body is sent as it is.
-        snapshot: the object as the platform showed it to the plan; None: there was none.
-        destination: of a move: the parts of the address of the collection that the object is in afterwards.
-        identity: of a step that must not be sent twice: the same for equal requests, of whatever run; else empty.
+        path: the path parts after the network, not yet percent-encoded.
+        body: the JSON object to send; None: no body. With a patch, the body is rebuilt from the current object just
+            before it is sent.
+        own_id: the id that the client chose for the object; empty: the platform chooses.
+        non_idempotent: whether it must not be sent twice, since each request creates another object.
+        phase: steps of a phase start when all steps of the previous phase have ended.
+        depends_on: the number of the step that has to be done before this one is sent; None: no step.
+        patch: what to change, as `merge.merge_patch` takes it; None: the body is sent as it is.
+        snapshot: the object on the platform when the plan was made; None: there was none.
+        destination: of a move: the path parts of the collection that the object moves to.
+        identity: of a non-idempotent step: the same for equal requests of any run; otherwise empty.
     """
 
     number: int
@@ -87,20 +88,20 @@ class Step:
 
 def step_to_dict(step: Step) -> dict[str, Json]:
     """The attributes of a step, as JSON."""
-    return {one.name: getattr(step, one.name) for one in fields(Step)}
+    return {field.name: getattr(step, field.name) for field in fields(Step)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Purchase:
-    """One request of an earlier run that has, or may have, made an object; a row that asks for the same stands for it.
+    """A request of an earlier run that created, or may have created, an object; a row that asks for the same claims it.
 
     Attributes:
         identity: the same for equal requests.
         run: the run that sent it.
         step: its number in that run.
-        outcome: `created`, or `unknown`.
-        promo_number: the promo number that came of it; empty: none, or it is not known.
-        identical_count: how many equal requests its run has, this one included.
+        outcome: `created` or `unknown`.
+        promo_number: the promo number that was created; empty: none, or not known.
+        identical_count: number of equal requests in its run, including this one.
     """
 
     identity: str
@@ -116,11 +117,11 @@ class FieldChange:
     """One field that a step changes.
 
     Attributes:
-        sheet: the number of the sheet.
+        sheet: the index of the sheet.
         row: the row number in the spreadsheet.
-        column: the sheet's title of the field; its path where the sheet does not have it.
-        part: which user or site it belongs to, such as `user Jim Williams (U-2)`; empty: to the object itself.
-        old: as a cell would show it; empty: it was not there.
+        column: the field's column title in the sheet; its path if the sheet has no such column.
+        part: the user or site that has the field, such as `user Jim Williams (U-2)`; empty: the object itself.
+        old: as a cell would show it; empty: no value.
         new: as a cell would show it; empty: it is cleared.
     """
 
@@ -134,12 +135,12 @@ class FieldChange:
 
 @dataclass(frozen=True, kw_only=True)
 class Removal:
-    """One user or site that is taken away.
+    """One user or site that a step removes.
 
     Attributes:
-        sheet: the number of the sheet.
+        sheet: the index of the sheet.
         row: the row number in the spreadsheet.
-        part: such as `user Jim Williams (U-2)`.
+        part: the user or site, such as `user Jim Williams (U-2)`.
         advertiser: the advertiser, such as `Acme Tickets (A-100)`.
     """
 
@@ -154,9 +155,9 @@ class PlannedSheet:
     """One sheet of a plan.
 
     Attributes:
-        name: the worksheet's name; empty where only one was read.
-        resource: what its rows are about, by its name.
-        headers: its columns, the titles of `PlannedRow.cells`.
+        name: the worksheet's name; empty if only one was read.
+        resource: the name of the resource.
+        headers: the column titles of `PlannedRow.cells`.
     """
 
     name: str
@@ -169,18 +170,18 @@ class PlannedRow:
     """One row of the results.
 
     Attributes:
-        sheet: the number of its sheet.
-        row: the row number in the spreadsheet; rows with a `quantity` share it.
+        sheet: the index of the sheet.
+        row: the row number in the spreadsheet; rows expanded from one `quantity` share it.
         cells: the texts of the row, in the order of its sheet's headers.
         action: `create`, `update`, `move`, `delete`, `remove`, `unchanged` or `refused`.
-        object_label: the object, as people call it; empty when it has no name yet.
+        object_label: the object as people refer to it; empty when it has no name yet.
         step: the number of its step; None: there is nothing to do.
-        outcome: where there is no step: `invalid`, `unchanged`, or what an earlier run made of it.
-        from_results: whether the row is one of an earlier run's results; without `prior_purchase`, its result columns
-            stand.
-        prior_purchase: what an earlier run has done, or may have done, of just this; its outcome is the row's.
-        assigned_values: of an unchanged row: what the platform itself set (`payloads.ASSIGNED_FIELDS`); None: there is
-            no such object.
+        outcome: of a row without a step: `invalid`, `unchanged`, or the outcome of an earlier run.
+        from_results: whether the row comes from an earlier run's results; without `prior_purchase`, its result columns
+            are kept.
+        prior_purchase: the request of an earlier run that did, or may have done, the same; the row has its outcome.
+        assigned_values: of an unchanged row: the fields that the platform sets (`payloads.ASSIGNED_FIELDS`); None:
+            there is no such object.
         error: why it is invalid.
         fix: what to do about it.
     """
@@ -201,21 +202,21 @@ class PlannedRow:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanData:
-    """What a run is going to do.
+    """What a run will do.
 
     Attributes:
-        resource: what it is about, such as `promo_numbers` or `advertisers+promo_numbers`.
+        resource: the resources, such as `promo_numbers` or `advertisers+promo_numbers`.
         source: the file's name.
         sheets: the sheets.
-        titles: resource to path to title, for what the platform says of a field; `#` stands for a part's number.
-        rows: the rows of the results, sheet by sheet in their order, a `quantity` written out.
+        titles: resource to path to column title, for errors of the platform; `#` stands for a user's or site's number.
+        rows: the rows of the results in the order of the sheets, one row for each number of a `quantity`.
         steps: the calls, in the order of the rows.
-        changes: the fields that they change, in the order of the rows.
-        removals: the users and sites that they take away.
-        issues: validation's issues and those that the platform's state adds; columns `issues.ISSUE_COLUMNS`.
-        resolved_purchases: purchases that the journal could not tell, with the numbers that rows show for them.
+        changes: the changed fields, in the order of the rows.
+        removals: the removed users and sites.
+        issues: the issues of validation and of the plan; columns `issue_catalog.ISSUE_COLUMNS`.
+        resolved_purchases: purchases without a known result, with the numbers that rows show for them.
         platform_state: scope to the platform's state before the run.
-        fingerprint: identifies the sheets' content; see `fingerprint_of`.
+        fingerprint: identifies the sheets' content; see `fingerprint_sheets`.
     """
 
     resource: str
@@ -238,42 +239,42 @@ class PlanData:
 
     @property
     def new_number_count(self) -> int:
-        """How many numbers will be bought."""
+        """Number of promo numbers that the run buys."""
         return self.count_steps(PROMO_NUMBERS.name, Action.CREATE)
 
     def count_steps(self, resource: str, action: Action) -> int:
-        """How many steps do something to a resource."""
+        """Number of steps with an action on a resource."""
         return sum(step.resource == resource and step.action is action for step in self.steps)
 
     @property
     def irreversible(self) -> list[str]:
         """What cannot be undone, each as the end of a sentence: `buys 3 promo numbers`."""
-        removed = Counter(one.part.split()[0] for one in self.removals)
+        removed = Counter(removal.part.split()[0] for removal in self.removals)
         counts = [
             ("buys", self.new_number_count, "promo number"),
             ("deletes", self.count_steps("promo_numbers", Action.DELETE), "promo number"),
             ("deletes", self.count_steps("advertisers", Action.DELETE), "advertiser"),
-            *(("removes", count, one) for one, count in removed.items()),
+            *(("removes", count, noun) for noun, count in removed.items()),
         ]
-        return [f"{verb} {count:,} {one}{'s' if count > 1 else ''}" for verb, count, one in counts if count]
+        return [f"{verb} {count_of(count, noun)}" for verb, count, noun in counts if count]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SavedPlan:
-    """A plan that was kept.
+    """A plan read from a plan file.
 
     Attributes:
-        base_url: of the network that it was made for.
-        network_id: that network.
-        api_version: the version that it was made with.
-        choices: what the user had decided.
-        read_arguments: `sheet` and `resource`, as the sheet was read with.
+        base_url: of the plan's network.
+        network_id: the plan's network.
+        api_version: the API version that the plan was made with.
+        choices: what the user chose.
+        read_arguments: the `sheet` and `resource` arguments of reading the sheet.
         source: the sheet's file name; empty for a DataFrame.
-        path: the sheet's file, absolute; None where there was none.
-        made_at: when it was made (UTC, ISO 8601).
-        sheets: what was read.
-        rows: what was to become of each row; read from a file without their cells.
-        steps: the calls that were to be made.
+        path: the sheet's file, absolute; None if there was none.
+        made_at: when the plan was made (UTC, ISO 8601).
+        sheets: the sheets as read.
+        rows: the planned rows; without cells if read from a file.
+        steps: the planned calls.
     """
 
     base_url: str

@@ -1,4 +1,4 @@
-"""A promo number as a row wants it, beside what the platform has."""
+"""An existing promo number and the row that changes it: what differs, what to send, what is wrong with the result."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from invoca_bulk.schema.field_types import Json
 
-#: What is sent whole, or not at all: it is not documented whether an update keeps the leaves that it does not name.
+#: Sent whole or not at all: it is not documented whether an update keeps the leaves that it does not name.
 _WHOLE_OBJECT_PATHS = (paths.CUSTOM_DATA, "hours_of_operation")
 
 
 def find_missing_fields(values: Mapping[str, Json], purpose: str) -> Iterator[Problem]:
-    """The required fields that are not there; validation could not know that they are needed.
+    """The missing required fields; validation does not know that they are needed.
 
     Args:
         values: path to JSON value.
@@ -31,14 +31,14 @@ def find_missing_fields(values: Mapping[str, Json], purpose: str) -> Iterator[Pr
 
 
 class NumberUpdate:
-    """A number as a row wants it, beside what it is.
+    """The difference between a number on the platform and the row that changes it.
 
     Args:
-        changes: path to JSON value of the row's cells; None: to be cleared.
-        current: the number as the platform has it.
+        changes: path to JSON value of the row's cells; None clears.
+        current: the number on the platform.
 
     Attributes:
-        changed_values: path to its value before and after, where the two differ.
+        changed_values: path to the values before and after, where the two differ.
     """
 
     def __init__(self, changes: Mapping[str, Json], current: Mapping[str, Json]) -> None:
@@ -52,14 +52,16 @@ class NumberUpdate:
             yield path, (payloads.normalize_value(field, self._current.get(path)), value if value != [] else None)
 
     def build_body(self) -> dict[str, Json]:
-        """The JSON object to send: what changes, and what no update can do without."""
-        required = (one.path for one in PROMO_NUMBERS.fields if one.is_sent and Action.CREATE in one.required_on)
-        kept = {path: self._value_after_update(path) for path in required}
-        sent = kept | {path: new for path, (_, new) in self.changed_values.items()}
-        for whole in _WHOLE_OBJECT_PATHS:
-            if any(path.startswith(f"{whole}.") for path in sent):
-                sent = self._values_below(whole) | sent
-        return update_body(sent)
+        """The JSON object to send: what changes, and what every update requires."""
+        required = (
+            field.path for field in PROMO_NUMBERS.fields if field.is_sent and Action.CREATE in field.required_on
+        )
+        values = {path: self._value_after_update(path) for path in required}
+        values |= {path: new for path, (_, new) in self.changed_values.items()}
+        for parent in _WHOLE_OBJECT_PATHS:
+            if any(path.startswith(f"{parent}.") for path in values):
+                values = self._values_below(parent) | values
+        return update_body(values)
 
     def _values_below(self, parent: str) -> dict[str, Json]:
         """All leaves below a parent."""
@@ -70,33 +72,27 @@ class NumberUpdate:
         }
 
     def _value_after_update(self, path: str) -> Json:
-        """The value after the update; what the platform's own is, to the letter where the row does not give one."""
-        new = self._requested.get(path)
-        return new if path in self._requested else self._current.get(path)
+        """The value after the update; verbatim as on the platform where the row does not set it."""
+        return self._requested[path] if path in self._requested else self._current.get(path)
 
     def find_problems(self, values: Mapping[str, Json]) -> Iterator[Problem]:
-        """What is wrong with the number as it would be; what the rules say of what it was before may stay."""
-        given = {path: self._value_after_update(path) for path in (*self._current, *self._requested)} | dict(values)
-        yield from find_missing_fields(given, "change a number (the platform has none for this one)")
-        yield from _find_broken_rules(given, self.changed_values)
+        """What is wrong with the updated number; rules that no change touches are not applied."""
+        updated = {path: self._value_after_update(path) for path in (*self._current, *self._requested)} | dict(values)
+        yield from find_missing_fields(updated, "change a number (the platform has none for this one)")
+        yield from _find_broken_rules(updated, self.changed_values)
 
 
 def _is_comparable(path: str) -> bool:
-    """Whether it is a value of the number itself, and neither its name nor where it goes."""
+    """Whether a path is an updatable value of the number; its id and its destination are not."""
     field = PROMO_NUMBERS.by_path[paths.to_pattern(path)]
     return field.is_sent and field.applies_on_create and field.applies_on_update and path != "id_from_network"
 
 
-def _find_broken_rules(values: Mapping[str, Json], changed: Iterable[str]) -> Iterator[Problem]:
-    """The errors of the rules that look at what changes."""
-    touched = {paths.to_pattern(path) for path in changed}
+def _find_broken_rules(values: Mapping[str, Json], changed_paths: Iterable[str]) -> Iterator[Problem]:
+    """The errors of the rules on changed fields."""
+    changed_patterns = {paths.to_pattern(path) for path in changed_paths}
     present = {path: value for path, value in values.items() if value not in (None, [])}
     for rule in PROMO_NUMBERS.rules:
-        if touched.intersection(rule.fields):
-            yield from (
-                one
-                for one in rule.check(
-                    {path: present[path] for path in present if paths.to_pattern(path) in rule.fields}
-                )
-                if one.level == "error"
-            )
+        if changed_patterns.intersection(rule.fields):
+            rule_values = {path: value for path, value in present.items() if paths.to_pattern(path) in rule.fields}
+            yield from (problem for problem in rule.check(rule_values) if problem.level == "error")

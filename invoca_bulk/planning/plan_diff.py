@@ -1,4 +1,4 @@
-"""A kept plan against the one that would be made now: what has changed since, in words."""
+"""A saved plan against the plan that would be made now: what has changed since, in words."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from invoca_bulk.schema import Resource
     from invoca_bulk.schema.field_types import Json
 
-#: What says where a step stands among the others: one more before it moves it, and changes nothing about it.
+#: A step's position in the plan; an additional step shifts it without changing what the step does.
 _ORDER_FIELDS = ("number", "depends_on")
 
 
 class _PlannedAction(NamedTuple):
-    """What a plan does about a row; the default: it does not have the row."""
+    """What a plan does with a row; the default: the plan does not have the row."""
 
     action: str = "nothing"
     object_label: str = ""
@@ -31,24 +31,24 @@ class _PlannedAction(NamedTuple):
 
 
 def diff_plans(saved_plan: SavedPlan, plan: PlanData) -> list[str]:
-    """What is not as it was, each without its full stop; none: the same steps would be made.
+    """The differences, each without a full stop; none: the plans have the same steps.
 
     Args:
-        saved_plan: the plan as it was.
-        plan: the plan of the same sheets, as it is now. What else the platform has, such as numbers of a campaign that
-            no step is about, is of no account.
+        saved_plan: the saved plan.
+        plan: the plan made from the same sheets now. Platform state that no step is about is ignored, such as other
+            numbers of a campaign.
     """
     if list(map(_to_comparable, saved_plan.steps)) == list(map(_to_comparable, plan.steps)):
         return []
-    sheets = [one.name for one in plan.sheets]
+    sheet_names = [sheet.name for sheet in plan.sheets]
     before, now = _actions_by_row(saved_plan.rows, saved_plan.steps), _actions_by_row(plan.rows, plan.steps)
-    told: dict[str, None] = {}  # the rows of one object tell the same
+    differences: dict[str, None] = {}  # ordered set: the rows of one object yield the same texts
     for sheet, row in dict.fromkeys([*before, *now]):
-        place = f"{sheets[sheet]} row {row}".strip()
+        row_label = f"{sheet_names[sheet]} row {row}".strip()
         pairs = zip_longest(before.get((sheet, row), ()), now.get((sheet, row), ()), fillvalue=_PlannedAction())
         for old, new in pairs:
-            told |= dict.fromkeys(_describe_difference(place, old, new))
-    return list(told) or ["the steps have another order"]
+            differences |= dict.fromkeys(_describe_difference(row_label, old, new))
+    return list(differences) or ["the steps are in a different order"]
 
 
 def _to_comparable(step: Step | None, without: Sequence[str] = ()) -> str:
@@ -57,57 +57,61 @@ def _to_comparable(step: Step | None, without: Sequence[str] = ()) -> str:
 
 
 def _actions_by_row(rows: Sequence[PlannedRow], steps: Sequence[Step]) -> dict[tuple[int, int], list[_PlannedAction]]:
-    found: dict[tuple[int, int], list[_PlannedAction]] = {}
+    actions: dict[tuple[int, int], list[_PlannedAction]] = {}
     for row in rows:
         step = None if row.step is None else steps[row.step]
-        found.setdefault((row.sheet, row.row), []).append(_PlannedAction(row.action, row.object_label, row.error, step))
-    return found
+        action = _PlannedAction(row.action, row.object_label, row.error, step)
+        actions.setdefault((row.sheet, row.row), []).append(action)
+    return actions
 
 
-def _describe_difference(place: str, old: _PlannedAction, new: _PlannedAction) -> Iterator[str]:
+def _describe_difference(row_label: str, old: _PlannedAction, new: _PlannedAction) -> Iterator[str]:
     if _to_comparable(old.step, _ORDER_FIELDS) == _to_comparable(new.step, _ORDER_FIELDS):
         return
-    about = old.object_label or new.object_label
-    where = f"{place} ({about})" if about else place
+    label = old.object_label or new.object_label
+    row_and_object = f"{row_label} ({label})" if label else row_label
     if old.step and new.step and (changes := _diff_step_objects(old.step, new.step)):
-        name = f"{RESOURCES[new.step.resource].singular} {about}".strip()
+        name = f"{RESOURCES[new.step.resource].singular} {label}".strip()
         yield from (f"{name}: {change}" for change in changes)
     elif old.action != new.action:
-        yield f"{where}: {old.action} in the plan, {new.action} now" + (f" ({new.error})" if new.error else "")
+        error = f" ({new.error})" if new.error else ""
+        yield f"{row_and_object}: {old.action} in the plan, {new.action} now{error}"
     else:
-        yield f"{where}: what would be sent is not what it was"
+        yield f"{row_and_object}: the request would be different"
 
 
 # One object of the platform, before and now
 
 
 def _diff_step_objects(old: Step, new: Step) -> list[str]:
-    """How the object that a step is about has changed; none: it has not, or there was none."""
+    """The differences of a step's object; none: it is unchanged, or there was none."""
     if not old.snapshot or not new.snapshot or old.snapshot == new.snapshot:
         return []
     return diff_objects(RESOURCES[new.resource], old.snapshot, new.snapshot)
 
 
 def diff_objects(resource: Resource, before: Mapping[str, Json], now: Mapping[str, Json]) -> list[str]:
-    """How an object that has changed differs, field by field, each without its full stop."""
-    parts = {part.name for part in resource.subresources}
-    own = ({key: one for key, one in some.items() if key not in parts} for some in (before, now))
-    told = [*_diff_values(*own)]
+    """The differences of a changed object, field by field, each without a full stop."""
+    part_names = {part.name for part in resource.subresources}
+    fields_before, fields_now = (
+        {name: value for name, value in state.items() if name not in part_names} for state in (before, now)
+    )
+    differences = [*_diff_values(fields_before, fields_now)]
     for part in resource.subresources:
-        told += _diff_parts(part.singular, _parts_by_id(before.get(part.name)), _parts_by_id(now.get(part.name)))
-    return told or ["its users or sites have another order now"]
+        parts_before, parts_now = (_parts_by_id(state.get(part.name)) for state in (before, now))
+        differences += _diff_parts(part.name, parts_before, parts_now)
+    return differences or ["its users or sites are in a different order now"]
 
 
 def _diff_parts(
-    one: str, before: Mapping[str, Mapping[str, Json]], now: Mapping[str, Mapping[str, Json]]
+    collection: str, before: Mapping[str, Mapping[str, Json]], now: Mapping[str, Mapping[str, Json]]
 ) -> Iterator[str]:
     for own_id in dict.fromkeys([*before, *now]):
-        called = merge.display_name(before.get(own_id) or now[own_id])
-        name = f"{one} {called} ({own_id})" if called else f"{one} {own_id}"
+        label = merge.describe_part(collection, own_id, merge.display_name(before.get(own_id) or now[own_id]))
         if own_id in before and own_id in now:
-            yield from (f"{name}, {change}" for change in _diff_values(before[own_id], now[own_id]))
+            yield from (f"{label}, {change}" for change in _diff_values(before[own_id], now[own_id]))
         else:
-            yield f"{name} was {'removed' if own_id in before else 'added'}"
+            yield f"{label} was {'removed' if own_id in before else 'added'}"
 
 
 def _diff_values(before: Mapping[str, Json], now: Mapping[str, Json]) -> Iterator[str]:
@@ -118,9 +122,9 @@ def _diff_values(before: Mapping[str, Json], now: Mapping[str, Json]) -> Iterato
 
 
 def _parts_by_id(records: Json) -> dict[str, Mapping[str, Json]]:
-    """Users or sites by their ids."""
-    found = records if isinstance(records, list) else []
-    return {str(one.get(SUBRESOURCE_KEY)): one for one in found if isinstance(one, dict)}
+    """Users or sites by their ids, verbatim."""
+    parts = records if isinstance(records, list) else []
+    return {str(part.get(SUBRESOURCE_KEY)): part for part in parts if isinstance(part, dict)}
 
 
 def _quote_value(value: Json) -> str:

@@ -1,7 +1,7 @@
-"""Which rows ask for what an earlier run has bought already: equal requests are counted, one purchase for each row.
+"""Matches rows with what earlier runs have bought: equal requests are counted, one purchase for each row.
 
-Rows of a results file stand for the purchases that they show, so those come first; what is left serves rows that ask
-for the same.
+Rows of a results file are matched first, by the numbers they show; the remaining purchases serve rows that ask for the
+same.
 """
 
 from __future__ import annotations
@@ -21,57 +21,64 @@ if TYPE_CHECKING:
 
 
 def request_identity(path: Sequence[str], body: Mapping[str, Json]) -> str:
-    """The same for equal requests, in whatever order their columns stood.
+    """A hash that is the same for equal requests, whatever the order of their columns.
 
     Args:
-        path: of the collection that the object is to be in.
-        body: the JSON object, an own id included.
+        path: path parts of the collection that the object is created in.
+        body: the JSON object, including an own id.
     """
     content = json.dumps([list(path), body], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 class PriorPurchases:
-    """The purchases of earlier runs that no row stands for yet.
+    """The purchases of earlier runs that no row has claimed yet.
 
     Args:
         purchases: the oldest first.
-        allow_claims: whether rows that ask for the same again are taken for done; else only results rows are matched.
+        allow_claims: whether rows that ask for the same again count as done; if not, only results rows are matched.
     """
 
     def __init__(self, purchases: Iterable[Purchase] = (), *, allow_claims: bool = True) -> None:
         self._allow_claims = allow_claims
         self._unclaimed: dict[str, list[Purchase]] = defaultdict(list)
-        for one in purchases:
-            self._unclaimed[one.identity].append(one)
+        for purchase in purchases:
+            self._unclaimed[purchase.identity].append(purchase)
 
     def discard_shown(self, numbers: Iterable[str]) -> set[str]:
-        """Take the purchases whose numbers stand on rows of the sheet.
+        """Remove the purchases whose numbers appear on rows of the sheet.
 
         Returns:
-            The numbers that no purchase names, as they were given.
+            The numbers that belong to no purchase, as they were passed.
         """
-        shown = {strip_country_code(number): number for number in numbers}
-        for identity, some in self._unclaimed.items():
-            known = [one for one in some if one.promo_number and strip_country_code(one.promo_number) in shown]
-            self._unclaimed[identity] = [one for one in some if one not in known]
-            for one in known:
-                shown.pop(strip_country_code(one.promo_number), None)
-        return set(shown.values())
+        unmatched = {strip_country_code(number): number for number in numbers}
+        for identity, purchases in self._unclaimed.items():
+            shown = [
+                purchase
+                for purchase in purchases
+                if purchase.promo_number and strip_country_code(purchase.promo_number) in unmatched
+            ]
+            self._unclaimed[identity] = [purchase for purchase in purchases if purchase not in shown]
+            for purchase in shown:
+                unmatched.pop(strip_country_code(purchase.promo_number), None)
+        return set(unmatched.values())
 
     def claim_from_run(self, identity: str, run: str) -> Purchase | None:
-        """Take the purchase of a row whose run could not tell its outcome; None: there is none, or no single one."""
-        some = [one for one in self._unclaimed.get(identity, []) if one.run == run]
+        """Claim the purchase of a row that is `unknown` in its run; None: there is none, or several could be it."""
+        purchases = [purchase for purchase in self._unclaimed.get(identity, []) if purchase.run == run]
         # Of several that have numbers by now, nothing says which is the row's.
-        fitting = [one for one in some if not one.promo_number] or [one for one in some if one.identical_count == 1]
-        return self._take_first(identity, fitting[:1])
+        candidates = [purchase for purchase in purchases if not purchase.promo_number] or [
+            purchase for purchase in purchases if purchase.identical_count == 1
+        ]
+        return self._claim_first(identity, candidates)
 
     def claim(self, identity: str) -> Purchase | None:
-        """Take a purchase for a row that asks for the same; None: it has to be bought."""
-        return self._take_first(identity, self._unclaimed.get(identity, [])[:1]) if self._allow_claims else None
+        """Claim a purchase for a row that asks for the same; None: it has to be bought."""
+        return self._claim_first(identity, self._unclaimed.get(identity, [])) if self._allow_claims else None
 
-    def _take_first(self, identity: str, found: Sequence[Purchase]) -> Purchase | None:
-        for one in found:
-            self._unclaimed[identity].remove(one)
-            return one
-        return None
+    def _claim_first(self, identity: str, candidates: Sequence[Purchase]) -> Purchase | None:
+        if not candidates:
+            return None
+        purchase = candidates[0]
+        self._unclaimed[identity].remove(purchase)
+        return purchase

@@ -301,7 +301,7 @@ CHANGED: dict[str, tuple[dict[str, Any], str]] = {
     "user added": ({"users": [ANN, JIM, BO]}, "user Bo Diaz (U-3) was added"),
     "user removed": ({"users": [ANN]}, "advertiser Acme (A-1): user Jim Williams (U-2) was removed"),
     "user changed": ({"users": [ANN, JIM | {"role": "Member"}]}, "user Jim Williams (U-2), role was 'Super'"),
-    "sites turned": ({"sites": SITES[::-1]}, "its users or sites have another order now"),
+    "sites turned": ({"sites": SITES[::-1]}, "its users or sites are in a different order now"),
     "done": ({"web_integration_phone_number": "8005550100"}, "row 2 (Acme (A-1)): update in the plan, unchanged now"),
 }
 

@@ -127,7 +127,7 @@ def test_an_undo_shows_what_stays(network: Network, requests_frame: Requests) ->
     page = page_of(ib.undo(bought.attrs["run"], network))
     assert "1 row: 1 delete; 1 request. 1 not undone." in page.text
     assert "is not given back" in page.text
-    assert "Not undone (the rows are those of the run)" in page.text
+    assert "Not undone (row numbers of the run)" in page.text
     assert "The promo number is not there any more" in page.text
 
 

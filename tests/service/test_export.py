@@ -418,7 +418,7 @@ def test_many_losses_are_one_note(trip: Trip) -> None:
     assert note == (
         "users, contact_phone_number: left blank for "
         "U-0 of A-1 ('n/a'), U-1 of A-1 ('n/a'), U-2 of A-1 ('n/a'), U-3 of A-1 ('n/a'), U-4 of A-1 ('n/a') and "
-        "995 more. No cell can hold what the platform has. A run leaves blank cells as they are on the platform."
+        "995 more. No cell can hold the platform's value. A run leaves blank cells as they are on the platform."
     )
 
 
@@ -493,7 +493,7 @@ UNUSABLE: dict[str, tuple[Any, type[Exception], str]] = {
     "nothing": (None, ConfigError, "not said which campaigns are meant, and the platform has no list of them"),
     "no rows": ([], ConfigError, "no row that names a campaign"),
     "an empty sheet": (pd.DataFrame(columns=[*CAMPAIGN]), ConfigError, "no row that names a campaign"),
-    "no dicts": (["C-1"], ConfigError, "has to hold dicts with the keys advertiser_id_from_network"),
+    "no dicts": (["C-1"], ConfigError, "must contain dicts with the keys advertiser_id_from_network"),
     "other columns": (pd.DataFrame({"colour": ["red"]}), UnreadableSheetError, "No header row was found"),
     "no campaign": (
         [{"advertiser_id_from_network": "A-1"}],

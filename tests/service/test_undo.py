@@ -493,7 +493,7 @@ DRIFTS: dict[str, tuple[Edit, Callable[[Stage, str], None], str]] = {
     "default site": (
         _RENAME,
         lambda it, _: it.advertiser(sites=ADVERTISER["sites"][::-1]),
-        "its users or sites have another order now.",
+        "its users or sites are in a different order now.",
     ),
     "advertiser gone": (_RENAME, gone_advertiser, "is not there any more"),
     "new advertiser changed": (
@@ -544,7 +544,7 @@ def test_what_is_back_already_needs_nothing(stage: Stage, make: Edit, there: dic
     stage.put(path(there, stage.numbers["one"]), PLAIN | (to(CAMPAIGN) if there is OTHER else {}))
     undo = stage.undo(run)
     assert (undo.ok, undo.requests) == (True, 0)
-    assert undo.notes == ("Nothing to undo: 1 object as before the run already.",)
+    assert undo.notes == ("Nothing to undo: 1 object already as before the run.",)
 
 
 def test_a_kept_undo_is_run_if_nothing_has_changed(stage: Stage, tmp_path: Path) -> None:
@@ -587,9 +587,9 @@ def test_what_a_number_cost_is_not_given_back(stage: Stage) -> None:
     }
     undo = stage.undo(stage.run(sheets))
     assert undo.notes == (
-        "2 promo numbers that the run bought will be deleted; what they cost is not given back.",
-        "1 promo number will move back; each move gives another id_from_network.",
-        "1 user will come back with new tokens (oauth_refresh_token): the old ones are gone.",
+        "Deletes 2 promo numbers that the run bought; the cost is not refunded.",
+        "Moves 1 promo number back; each move changes the id_from_network.",
+        "Recreates 1 user with new tokens (oauth_refresh_token); the old ones are lost.",
     )
     assert set(undo.notes) < set(undo.lines())
     assert "Cannot be undone: deletes 2 promo numbers." in undo.lines()
@@ -612,7 +612,7 @@ def test_what_is_unknown_has_to_be_settled_first(odd: Any, reply: Any) -> None:
     assert told["row"] == 2
     assert told["error"].startswith("It is not certain whether the run has done this: ")
     assert f"invoca-bulk resume {run}" in told["fix"]
-    assert (undo.requests, undo.notes) == (0, ("Nothing to undo: 1 request refused or failed.",))
+    assert (undo.requests, undo.notes) == (0, ("Nothing to undo: 1 request rejected or failed.",))
 
 
 def test_a_list_that_no_sheet_can_empty(stage: Stage) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 from invoca_bulk.reports import templates
 from invoca_bulk.reports.xlsx import WorksheetSpec
 from invoca_bulk.schema import SHEET_RESOURCES, Role, paths
+from invoca_bulk.service.export.object_rows import split_part_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -24,26 +25,28 @@ class ExportTables:
     """The rows of an export as tables.
 
     Args:
-        resource: what they are about.
-        rows: its rows, the parts numbered.
+        resource: the resource of the rows.
+        rows: the rows, with numbered users and sites.
         version: the API version whose columns they have.
-        for_migration: whether they are meant for another network.
+        for_migration: whether they are for another network.
     """
 
     def __init__(self, resource: Resource, rows: Sequence[Row], version: str, *, for_migration: bool) -> None:
         self._resource = resource
         self._version = version
         self._object_rows = [_without_parts(resource, row) for row in rows]
-        self._part_rows = {part.name: [_split_part_rows(part, row) for row in rows] for part in resource.subresources}
+        self._part_rows = {
+            part.name: [_split_part_rows(resource, part, row) for row in rows] for part in resource.subresources
+        }
         self._identifier_field = _SOURCE if for_migration and _SOURCE in resource.by_path else resource.identifier_field
 
     def to_frames(self) -> dict[str, pd.DataFrame]:
-        """A frame for the resource and for each of its parts, by their names."""
-        own = {self._resource.name: _to_frame(self._object_columns(), self._object_rows)}
-        return own | {part.name: self._part_frame(part) for part in self._resource.subresources}
+        """A frame for the resource and for its users and sites, by resource name."""
+        frames = {self._resource.name: _to_frame(self._object_columns(), self._object_rows)}
+        return frames | {part.name: self._part_frame(part) for part in self._resource.subresources}
 
     def to_worksheets(self, *, flat: bool) -> list[WorksheetSpec]:
-        """The worksheets of a workbook; `flat`: one only, with numbered columns for the parts."""
+        """The worksheets of a workbook; `flat`: a single one, with numbered columns for users and sites."""
         if flat:
             frame = self._flat_frame()
             return [WorksheetSpec(name=self._resource.name, header=list(frame.columns), rows=_to_lists(frame))]
@@ -53,75 +56,76 @@ class ExportTables:
         return _used_columns(self._resource, self._version, self._object_rows, self._identifier_field)
 
     def _part_columns(self, part: Resource) -> list[str]:
-        rows = [row for of_one in self._part_rows[part.name] for row in of_one]
+        rows = [row for part_rows in self._part_rows[part.name] for row in part_rows]
         return _used_columns(part, self._version, rows, part.identifier_field)
 
     def _part_frame(self, part: Resource) -> pd.DataFrame:
-        (parent,) = (one.path for one in part.fields if one.role is Role.PARENT)
-        named = zip(self._object_rows, self._part_rows[part.name], strict=True)
-        rows = [{parent: own[self._resource.identifier_field], **row} for own, of_one in named for row in of_one]
+        (parent_column,) = (field.path for field in part.fields if field.role is Role.PARENT)
+        rows = [
+            {parent_column: object_row[self._resource.identifier_field], **part_row}
+            for object_row, part_rows in zip(self._object_rows, self._part_rows[part.name], strict=True)
+            for part_row in part_rows
+        ]
         return _to_frame(self._part_columns(part), rows)
 
     def _flat_frame(self) -> pd.DataFrame:
         columns, rows = self._object_columns(), [dict(row) for row in self._object_rows]
         for part in self._resource.subresources:
-            most = max(map(len, self._part_rows[part.name]), default=0)
-            own = [
+            max_parts = max(map(len, self._part_rows[part.name]), default=0)
+            part_columns = [
                 path
                 for path in self._part_columns(part)
                 if part.by_path[paths.to_pattern(path)].role is not Role.PARENT
             ]
-            columns += [f"{part.name}.{number}.{path}" for number in range(1, max(most, 1) + 1) for path in own]
-            for row, of_one in zip(rows, self._part_rows[part.name], strict=True):
-                for number, one in enumerate(of_one, 1):
-                    row.update({f"{part.name}.{number}.{path}": text for path, text in one.items()})
+            numbers = range(1, max(max_parts, 1) + 1)
+            columns += [f"{part.name}.{number}.{path}" for number in numbers for path in part_columns]
+            for row, part_rows in zip(rows, self._part_rows[part.name], strict=True):
+                for number, part_row in enumerate(part_rows, 1):
+                    row.update({f"{part.name}.{number}.{path}": text for path, text in part_row.items()})
         return _to_frame(columns, rows)
 
 
 def _without_parts(resource: Resource, row: Row) -> Row:
-    elsewhere = tuple(f"{part.name}." for part in resource.subresources)
-    return {path: text for path, text in row.items() if not path.startswith(elsewhere)} if elsewhere else row
+    part_prefixes = tuple(f"{part.name}." for part in resource.subresources)
+    return {path: text for path, text in row.items() if not path.startswith(part_prefixes)}
 
 
-def _split_part_rows(part: Resource, row: Row) -> list[Row]:
-    """The rows of an object's parts, in the order of their numbers."""
-    found: dict[int, Row] = {}
+def _split_part_rows(resource: Resource, part: Resource, row: Row) -> list[Row]:
+    """The rows of an object's users or sites, by number."""
+    part_rows: dict[int, Row] = {}
     for path, text in row.items():
-        name, _, rest = path.partition(".")
-        if name == part.name:
-            number, _, column = rest.partition(".")
-            found.setdefault(int(number), {})[column] = text
-    return [found[number] for number in sorted(found)]
+        sheet, number, column = split_part_path(resource, path)
+        if sheet == part.name:
+            part_rows.setdefault(number, {})[column] = text
+    return [part_rows[number] for number in sorted(part_rows)]
 
 
-def _used_columns(resource: Resource, version: str, rows: Iterable[Row], named_by: str) -> list[str]:
-    """The template's columns and those in use: one for each key of custom data, as many numbers as there are."""
-    template = [
-        path for path, one in templates.template_columns(resource, version).items() if not one.path.endswith("*")
+def _used_columns(resource: Resource, version: str, rows: Iterable[Row], identifier_field: str) -> list[str]:
+    """The template's columns and the columns in use, such as custom data keys and list entry numbers."""
+    columns = [
+        path for path, field in templates.template_columns(resource, version).items() if not field.path.endswith("*")
     ]
-    if (
-        named_by == resource.identifier_field
-    ):  # what exists can be deleted or moved; what is meant for another network cannot
-        template += [one.path for one in resource.fields if _is_only_for_existing(one, version)]
+    if identifier_field == resource.identifier_field:  # existing objects can be deleted or moved; migrated ones cannot
+        columns += [field.path for field in resource.fields if _is_only_for_existing(field, version)]
     used = [path for row in rows for path in row]
-    return sorted(dict.fromkeys([*template, named_by, *used]), key=_column_sort_key(resource))
+    return sorted(dict.fromkeys([*columns, identifier_field, *used]), key=_column_sort_key(resource))
 
 
-def _is_only_for_existing(one: Field, version: str) -> bool:
-    return one.path == "action" or (not one.applies_on_create and one.is_known_in(version))
+def _is_only_for_existing(field: Field, version: str) -> bool:
+    return field.path == "action" or (not field.applies_on_create and field.is_known_in(version))
 
 
 def _column_sort_key(resource: Resource) -> Callable[[str], tuple[int, int, int]]:
-    """A column's place: that of its field in the table; the fields of one record of a list stay together."""
-    order = {one.path: at for at, one in enumerate(resource.fields)}
+    """Sorts columns by the order of the schema; the fields of one list entry stay together."""
+    order = {field.path: index for index, field in enumerate(resource.fields)}
 
     def rank(path: str) -> tuple[int, int, int]:
         pattern = paths.to_pattern(path)
-        parent, mark, _ = pattern.partition("#")
-        if not mark:
+        list_path, number_mark, _ = pattern.partition("#")
+        if not number_mark:
             return order[pattern], 0, 0
-        first = min(at for other, at in order.items() if other.startswith(parent))
-        return first, int(path.removeprefix(parent).partition(".")[0]), order[pattern]
+        first = min(index for field_path, index in order.items() if field_path.startswith(list_path))
+        return first, int(path.removeprefix(list_path).partition(".")[0]), order[pattern]
 
     return rank
 

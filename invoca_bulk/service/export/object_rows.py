@@ -1,7 +1,7 @@
-"""One of the platform's objects -> one row of cells, its parts numbered; and what no cell can tell.
+"""An object of the platform -> a row of cells, with numbered users and sites, and the values that no cell can hold.
 
-A row means what the platform has, or nothing: a cell that would be read as something else, refused, or taken for the
-cell of another object is left blank, since a blank cell leaves the platform as it is.
+A cell that would be read as another value, be rejected, or name another object is left blank, since a run leaves the
+values of blank cells unchanged.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from invoca_bulk.schema.field_types import Json
     from invoca_bulk.schema.issue_catalog import Problem
 
-#: Path, the parts numbered from 1, to text; blank cells are not there.
+#: Path (users and sites numbered from 1) to text; without blank cells.
 Row: TypeAlias = dict[str, str]
 
-#: Why something is missing from the sheets; besides these, the codes of issues.
+#: Why something is missing from the sheets; issue codes are used as well.
 UNIDENTIFIED, UNREPRESENTABLE, DUPLICATE, NO_AREA_CODE = "unnamed", "unheld", "repeated", "no_area_code"
 
-#: What a row is told apart by; the same text in two rows would name both, or be refused.
+#: The columns that must be unique: the same text in two rows would name both objects, or be rejected.
 _UNIQUE_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "advertisers": (SUBRESOURCE_KEY, "name"),
     "promo_numbers": ("promo_number", SUBRESOURCE_KEY),
 }
-#: What is enough to name an object.
+#: The columns of which one is enough to identify an object.
 _IDENTIFIER_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "advertisers": (SUBRESOURCE_KEY,),
     "promo_numbers": ("promo_number", SUBRESOURCE_KEY),
@@ -43,14 +43,14 @@ _NUMBER, _SOURCE, _AREA_CODE = "promo_number", "source_promo_number", "local_cen
 
 @dataclass(frozen=True, kw_only=True)
 class OmittedValue:
-    """What the sheets do not tell of one object or part.
+    """A value, or a whole object, that the sheets leave out.
 
     Attributes:
-        code: why: one of the codes above, or that of an issue.
-        sheet: the sheet on which it is missing, by the name of what it holds.
-        column: the column whose cell is blank; empty: the whole row is missing.
-        object_label: the object or part, as people call it.
-        text: the value that the platform has; of an issue, its message.
+        code: why: one of the codes above, or an issue code.
+        sheet: the resource name of the sheet.
+        column: the column of the blank cell; empty: the whole row is missing.
+        object_label: the object, user or site as people refer to it.
+        text: the platform's value; the message of an issue.
     """
 
     code: str
@@ -71,53 +71,57 @@ def to_rows(
     """The objects of one list as rows.
 
     Args:
-        resource: what they are.
-        objects: as the platform gave them.
+        resource: the resource of the objects.
+        objects: the objects as the platform returned them.
         version: the API version that they were read with.
-        address_cells: the cells that every row begins with: the address of its campaign.
-        for_migration: whether the rows are to create the same in another network.
+        address_cells: the campaign's cells, the same in every row.
+        for_migration: whether the rows are for creating the same objects in another network.
+
+    Returns:
+        The rows, and what they leave out.
     """
-    drafts = [_RowBuilder(resource, one, version, address_cells or {}) for one in objects]
+    builders = [_RowBuilder(resource, record, version, address_cells or {}) for record in objects]
     for path in _UNIQUE_COLUMNS[resource.name]:
-        _blank_duplicates(drafts, path)
+        _blank_duplicates(builders, path)
     rows = []
-    for one in drafts:
-        if one.check_identified():
-            one.finalize(for_migration=for_migration)
-            rows.append(one.row)
-    return rows, [loss for one in drafts for loss in one.omitted_values]
+    for builder in builders:
+        if builder.check_identified():
+            builder.finalize(for_migration=for_migration)
+            rows.append(builder.row)
+    return rows, [omitted for builder in builders for omitted in builder.omitted_values]
 
 
-def _blank_duplicates(drafts: Iterable[_RowBuilder], path: str) -> None:
-    times = Counter(one.row.get(path) for one in drafts)
-    for one in drafts:
-        if path in one.row and times[one.row[path]] > 1:
-            one.blank_cell(path, DUPLICATE)
+def _blank_duplicates(builders: Iterable[_RowBuilder], path: str) -> None:
+    counts = Counter(builder.row.get(path) for builder in builders)
+    for builder in builders:
+        if path in builder.row and counts[builder.row[path]] > 1:
+            builder.blank_cell(path, DUPLICATE)
 
 
 class _RowBuilder:
-    """One row while it is made.
+    """Builds one row.
 
     Attributes:
         row: its cells.
-        omitted_values: what it does not tell.
+        omitted_values: what it leaves out.
     """
 
     def __init__(
-        self, resource: Resource, answer: Mapping[str, Json], version: str, address_cells: Mapping[str, str]
+        self, resource: Resource, record: Mapping[str, Json], version: str, address_cells: Mapping[str, str]
     ) -> None:
         self._resource = resource
-        self._platform_object = answer
+        self._platform_object = record
         self.omitted_values: list[OmittedValue] = []
-        cells = payloads.to_cell_texts(resource, answer, version)
-        told = {**address_cells, **{path: text for path, text in cells.texts.items() if self._is_exported(path)}}
-        kept = {path for path, text in told.items() if xlsx.can_round_trip(path) and xlsx.can_round_trip(text)}
-        self.row: Row = {path: text for path, text in told.items() if path in kept}
-        unheld = [(path, str(value)) for path, value in cells.unrepresentable if self._is_exported(path)]
-        unheld += [(path, text) for path, text in told.items() if path not in kept]
-        gone = tuple(prefix for part in resource.subresources for prefix in self._omit_unidentified_parts(part))
-        for path, text in unheld:
-            if not path.startswith(gone):
+        cells = payloads.to_cell_texts(resource, record, version)
+        texts = {**address_cells, **{path: text for path, text in cells.texts.items() if self._is_exported(path)}}
+        self.row: Row = {
+            path: text for path, text in texts.items() if xlsx.can_round_trip(path) and xlsx.can_round_trip(text)
+        }
+        unrepresentable = [(path, str(value)) for path, value in cells.unrepresentable if self._is_exported(path)]
+        unrepresentable += [(path, text) for path, text in texts.items() if path not in self.row]
+        omitted = tuple(prefix for part in resource.subresources for prefix in self._omit_unidentified_parts(part))
+        for path, text in unrepresentable:
+            if not path.startswith(omitted):
                 self._add_omission(UNREPRESENTABLE, path, text)
 
     def _is_exported(self, path: str) -> bool:
@@ -125,12 +129,12 @@ class _RowBuilder:
         return field.is_sent or field.path == self._resource.identifier_field
 
     def _omit_unidentified_parts(self, part: Resource) -> Iterator[str]:
-        """Leave out the parts that no sheet can name; gives the beginnings of their paths."""
+        """Leave out users or sites without a unique id; yields the start of their paths."""
         count = len(self._platform_object.get(part.name) or ())
-        keys = {number: self.row.get(f"{part.name}.{number}.{SUBRESOURCE_KEY}") for number in range(1, count + 1)}
-        times = Counter(keys.values())
-        for number, key in keys.items():
-            if key is None or times[key] > 1:
+        ids = {number: self.row.get(f"{part.name}.{number}.{SUBRESOURCE_KEY}") for number in range(1, count + 1)}
+        id_counts = Counter(ids.values())
+        for number, own_id in ids.items():
+            if own_id is None or id_counts[own_id] > 1:
                 prefix = f"{part.name}.{number}."
                 self._add_omission(UNIDENTIFIED, prefix)
                 self.row = {path: text for path, text in self.row.items() if not path.startswith(prefix)}
@@ -141,7 +145,7 @@ class _RowBuilder:
         self._add_omission(code, path, self.row.pop(path))
 
     def check_identified(self) -> bool:
-        """Whether a row can name the object at all; if not, all of it is lost."""
+        """Whether the row identifies the object; if not, the whole object is left out."""
         if any(path in self.row for path in _IDENTIFIER_COLUMNS[self._resource.name]):
             return True
         self.omitted_values = []
@@ -149,9 +153,9 @@ class _RowBuilder:
         return False
 
     def finalize(self, *, for_migration: bool) -> None:
-        """Leave out what a sheet must not say, and, for another network, what only this one has."""
-        while found := next(self._rule_violations(), None):
-            problem, cells = found
+        """Leave out values that break a rule, and, for another network, values that exist only in this one."""
+        while violation := next(self._rule_violations(), None):
+            problem, cells = violation
             self._add_omission(problem.code, cells[0], problem.message)
             self.row = {path: text for path, text in self.row.items() if path not in cells}
         if for_migration and _NUMBER in self.row:
@@ -160,27 +164,28 @@ class _RowBuilder:
     # Rules over several columns
 
     def _rule_violations(self) -> Iterator[tuple[Problem, list[str]]]:
-        """What validation would refuse in the row although the platform has it, and the cells to leave blank."""
+        """The problems that validation would find in the platform's values, and the cells to leave blank."""
         fields = {path: self._resource.by_path[paths.to_pattern(path)] for path in self.row}
-        for rule in (
-            one for one in self._resource.rules if not (one.needs_whole_object and self._resource.subresources)
-        ):
-            seen = {
-                path: one.field_type.parse_cell(self.row[path]).value
-                for path, one in fields.items()
-                if one.path in rule.fields
+        for rule in self._resource.rules:
+            if rule.needs_whole_object and self._resource.subresources:
+                continue
+            values = {
+                path: field.field_type.parse_cell(self.row[path]).value
+                for path, field in fields.items()
+                if field.path in rule.fields
             }
-            for problem in rule.check(seen):
-                if problem.level == "error" and (cells := self._cells_to_blank(problem, seen)):
+            for problem in rule.check(values):
+                if problem.level == "error" and (cells := self._cells_to_blank(problem, values)):
                     yield problem, cells
 
-    def _cells_to_blank(self, problem: Problem, seen: Iterable[str]) -> list[str]:
-        """The cells that a problem is about: a whole record of a list, since half of one would mean another one."""
+    def _cells_to_blank(self, problem: Problem, rule_paths: Iterable[str]) -> list[str]:
+        """The cells of a problem: a whole list entry, since half of one would mean another entry."""
         column = problem.column or ""
         parent, dot, _ = column.rpartition(".")
-        free = [path for path in seen if self._can_be_blank(path)]
-        own = [path for path in self.row if (path.startswith(f"{parent}.") if dot else path == column)]
-        return [path for path in own if self._can_be_blank(path)] or free
+        problem_paths = [path for path in self.row if (path.startswith(f"{parent}.") if dot else path == column)]
+        return [path for path in problem_paths if self._can_be_blank(path)] or [
+            path for path in rule_paths if self._can_be_blank(path)
+        ]
 
     def _can_be_blank(self, path: str) -> bool:
         field = self._resource.by_path[paths.to_pattern(path)]
@@ -189,49 +194,46 @@ class _RowBuilder:
     # Another network
 
     def _convert_for_migration(self) -> None:
-        """The number is the other network's to choose; of this one its area code is all that can be asked for."""
+        """Ask for a new number: the other network chooses it, only the area code can be requested."""
         number = self.row[_SOURCE] = self.row.pop(_NUMBER)
-        self.row["action"] = Action.CREATE.value  # a number that happens to have the same id there is another one
+        self.row["action"] = Action.CREATE.value  # a number with the same id in the other network is another number
         try:
             self.row[_AREA_CODE] = _parse_area_code(number)
-        except ParseError as refused:
-            if refused.problem.code != "toll_free_area_code":
+        except ParseError as error:
+            if error.problem.code != "toll_free_area_code":
                 self._add_omission(NO_AREA_CODE, _AREA_CODE, number)
 
-    # What is lost
+    # Omissions
 
     def _add_omission(self, code: str, path: str, text: str = "") -> None:
-        sheet, number, column = _split_part_path(self._resource, path)
-        self.omitted_values.append(
-            OmittedValue(
-                code=code, sheet=sheet, column=column, object_label=self._object_label(sheet, number), text=text
-            )
-        )
+        sheet, number, column = split_part_path(self._resource, path)
+        label = self._object_label(sheet, number)
+        self.omitted_values.append(OmittedValue(code=code, sheet=sheet, column=column, object_label=label, text=text))
 
     def _object_label(self, sheet: str, number: int) -> str:
-        """An object as people call it: `A-1`; a part of it: `U-1 of A-1`."""
-        names = (_SOURCE, *_IDENTIFIER_COLUMNS[self._resource.name])
-        own = next((self.row[path] for path in names if path in self.row), "")
-        own = own or str(self._platform_object.get("name") or f"id {self._platform_object.get('id')}")
+        """The label of the object: `A-1`; of one of its users or sites: `U-1 of A-1`."""
+        identifier_columns = (_SOURCE, *_IDENTIFIER_COLUMNS[self._resource.name])
+        label = next((self.row[path] for path in identifier_columns if path in self.row), "")
+        label = label or str(self._platform_object.get("name") or f"id {self._platform_object.get('id')}")
         if not number:
-            return own
+            return label
         part = self._platform_object[sheet][number - 1]
-        return f"{part.get(SUBRESOURCE_KEY) or merge.display_name(part) or f'number {number}'} of {own}"
+        return f"{part.get(SUBRESOURCE_KEY) or merge.display_name(part) or f'number {number}'} of {label}"
 
 
 def _parse_area_code(number: str) -> str:
     """The area code of a local number.
 
     Raises:
-        Refused: it is toll-free, or of a country or place that no local center can name.
+        ParseError: the number is toll-free, or no local center has its area code.
     """
     return str(PROMO_NUMBERS.by_path[_AREA_CODE].field_type.parse_cell(number.removeprefix("+1")[:3]).value)
 
 
-def _split_part_path(resource: Resource, path: str) -> tuple[str, int, str]:
-    """The sheet of a cell, the number of its part (0: none), and its column there (empty: the whole row)."""
-    name, _, rest = path.partition(".")
-    if name not in {part.name for part in resource.subresources}:
+def split_part_path(resource: Resource, path: str) -> tuple[str, int, str]:
+    """`users.2.first_name` -> `users`, 2, `first_name`; an own column of the resource: its name, 0, the path."""
+    name, _, numbered_path = path.partition(".")
+    if all(name != part.name for part in resource.subresources):
         return resource.name, 0, path
-    number, _, column = rest.partition(".")
+    number, _, column = numbered_path.partition(".")
     return name, int(number), column

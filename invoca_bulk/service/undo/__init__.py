@@ -1,8 +1,9 @@
-"""A run -> the plan that takes it back: a sheet made from the journal, planned like any other.
+"""A run -> the plan that undoes it: a sheet made from the journal, planned like any other.
 
-`since` finds what the run has done and whether the platform still has it like that, `cells` what has to stand in a row
-so that an object becomes again what it was, `rows` makes the rows, `preview` is the plan with what it leaves out, and
-`making` composes them. An object is put back whole or not at all; what is not put back is told, with the reason.
+`changes` finds what the run did and whether the platform still has that state, `restore_cells` makes the cells that
+restore an object, `undo_rows` and `undo_sheets` the rows and sheets, `undo_report` is the resulting plan, and
+`undo_planner` combines them. An object is restored completely or not at all; what is not restored is reported with the
+reason.
 """
 
 from __future__ import annotations

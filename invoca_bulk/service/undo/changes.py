@@ -1,4 +1,4 @@
-"""What a run has left where, and whether the platform still has it like that."""
+"""What a run changed, and whether the platform still has that state."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from invoca_bulk.execution import outcomes
 from invoca_bulk.journal import State
 from invoca_bulk.planning import merge, plan_diff
-from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, SUBRESOURCE_KEY, Action, payloads
+from invoca_bulk.planning.display_values import number_key
+from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, SUBRESOURCE_KEY, Action
 from invoca_bulk.schema.issue_catalog import Problem, Unshortened
-from invoca_bulk.validation import strip_country_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,19 +20,18 @@ if TYPE_CHECKING:
     from invoca_bulk.schema import Resource
     from invoca_bulk.schema.field_types import Json
 
-_NUMBER = "promo_number"
 _UNKNOWN_STATES = frozenset({State.SENT, State.IN_DOUBT, State.ABSENT})
 
 
 @dataclass(frozen=True, kw_only=True)
 class AppliedChange:
-    """An object that the run has made, changed or moved.
+    """An object that the run created, changed or moved.
 
     Attributes:
-        step: what was done.
-        resulting_object: the object as the platform answered.
-        scope: where the run has left it.
-        origin_scope: where it was before; None: there was none.
+        step: the step that did so.
+        resulting_object: the object in the platform's response.
+        scope: the object's scope after the run.
+        origin_scope: its scope before the run; None: it did not exist.
     """
 
     step: Step
@@ -42,15 +41,15 @@ class AppliedChange:
 
     @property
     def resource(self) -> Resource:
-        """What it is."""
+        """The object's resource."""
         return RESOURCES[self.step.resource]
 
 
 def classify_step(record: StepRecord) -> AppliedChange | Problem | None:
-    """What a step has done, or why that cannot be taken back; None: it has done nothing."""
+    """The change that a step made, or why it cannot be undone; None: it changed nothing."""
     step = record.step
     if record.state in _UNKNOWN_STATES:
-        details = {"text": record.error.rstrip(".") or "its answer was not recorded", "run": record.run}
+        details = {"text": record.error.rstrip(".") or "its response was not recorded", "run": record.run}
         return Problem(code="undo_unknown", details=details)
     if record.state is not State.DONE:
         return None
@@ -63,100 +62,106 @@ def classify_step(record: StepRecord) -> AppliedChange | Problem | None:
 
 
 def _has_both_states(record: StepRecord) -> bool:
-    """Whether the journal has both states of the object, so that it can be said what the step has changed."""
+    """Whether the journal has the object before and after the step, from which the changes follow."""
     step, answer = record.step, record.answer
-    known = step.action is Action.CREATE or isinstance(step.snapshot, dict)
+    has_before = step.action is Action.CREATE or isinstance(step.snapshot, dict)
     if step.resource == PROMO_NUMBERS.name:
-        return known and bool(outcomes.number_of(answer))
-    return known and bool(outcomes.id_of(answer)) and not outcomes.missing_collections(ADVERTISERS, answer)
+        return has_before and bool(outcomes.number_of(answer))
+    return has_before and bool(outcomes.id_of(answer)) and not outcomes.missing_collections(ADVERTISERS, answer)
 
 
 def _find_scopes(step: Step) -> tuple[Scope, Scope | None]:
-    """Where a step has left its object, and where that was before; advertisers are all in the scope without parts."""
+    """The scopes of a step's object after and before the step; advertisers have the empty scope."""
     if step.action is Action.CREATE:
         return step.path[:-1], None
-    here = step.path[:-2]
-    return (step.destination[:-1] if step.action is Action.MOVE else here), here
+    origin = step.path[:-2]
+    return (step.destination[:-1] if step.action is Action.MOVE else origin), origin
 
 
 class CurrentState:
-    """What the platform has now.
+    """The platform's current state.
 
     Args:
-        platform_state: each scope that objects of the run are or were in.
+        platform_state: the state of each scope that objects of the run are or were in.
         version: the API version that it was read with.
     """
 
-    def __init__(self, observed: Mapping[Scope, PlatformState], version: str) -> None:
-        self.platform_state = observed
+    def __init__(self, platform_state: Mapping[Scope, PlatformState], version: str) -> None:
+        self.platform_state = platform_state
         self.version = version
         self._objects_by_scope: dict[Scope, dict[str, Mapping[str, Json]]] = {}
 
-    def find(self, done: AppliedChange, scope: Scope) -> Mapping[str, Json] | None:
-        """An object of the run as it is now, if it is in a scope."""
+    def find(self, change: AppliedChange, scope: Scope) -> Mapping[str, Json] | None:
+        """The current object of a change; None: it is not in the scope."""
         if scope not in self._objects_by_scope:
             self._objects_by_scope[scope] = {
-                _object_key(done.resource, one): one for one in self.platform_state[scope].objects
+                _object_key(change.resource, record): record for record in self.platform_state[scope].objects
             }
-        return self._objects_by_scope[scope].get(_object_key(done.resource, done.resulting_object))
+        return self._objects_by_scope[scope].get(_object_key(change.resource, change.resulting_object))
 
 
-def _object_key(resource: Resource, one: Mapping[str, Json]) -> str:
-    """What tells an object from the others of its scope."""
-    if resource is PROMO_NUMBERS:
-        return strip_country_code(str(payloads.normalize_value(resource.by_path[_NUMBER], one.get(_NUMBER))))
-    return str(one.get(SUBRESOURCE_KEY))
+def _object_key(resource: Resource, record: Mapping[str, Json]) -> str:
+    """Identifies an object within its scope."""
+    return number_key(record) if resource is PROMO_NUMBERS else str(record.get(SUBRESOURCE_KEY))
 
 
-def is_restored(done: AppliedChange, now: CurrentState) -> bool:
-    """Whether the object is what it was before the run already.
+def is_restored(change: AppliedChange, current_state: CurrentState) -> bool:
+    """Whether the object already is as it was before the run.
 
-    A number that is not there any more may be anywhere: that does not mean that it was deleted.
+    A missing number may be in any campaign: that it is missing does not mean that it was deleted.
     """
-    if done.origin_scope is None:
-        return done.resource is ADVERTISERS and now.find(done, done.scope) is None
-    one, before = now.find(done, done.origin_scope), done.step.snapshot or {}
-    return one is not None and _comparable_form(done, one, now.version) == _comparable_form(done, before, now.version)
+    if change.origin_scope is None:
+        return change.resource is ADVERTISERS and current_state.find(change, change.scope) is None
+    current = current_state.find(change, change.origin_scope)
+    if current is None:
+        return False
+    before, now = (
+        _comparable_form(change, record, current_state.version) for record in (change.step.snapshot or {}, current)
+    )
+    return before == now
 
 
-def find_conflict(done: AppliedChange, one: Mapping[str, Json] | None, now: CurrentState) -> Problem | None:
-    """Why an object is left alone: it is not any more what the run has left.
+def find_conflict(
+    change: AppliedChange, current: Mapping[str, Json] | None, current_state: CurrentState
+) -> Problem | None:
+    """Why a change is not undone: the object has changed since the run.
 
     Args:
-        done: the object as the run has left it.
-        one: as it is now; None: it is not there.
-        now: what else the platform has.
+        change: the object after the run.
+        current: the object now; None: not found.
+        current_state: the state of its scope.
     """
-    if refusal := now.platform_state[done.scope].refusal_reason:
+    if refusal := current_state.platform_state[change.scope].refusal_reason:
         return Problem(code="campaign_not_found", details={"text": refusal.rstrip(".")})
-    if one is None:
-        return Problem(code="undo_gone", details={"part": done.resource.singular})
-    left, is_now = (_comparable_form(done, it, now.version) for it in (done.resulting_object, one))
-    if left == is_now:
-        return None
-    changes = plan_diff.diff_objects(done.resource, left, is_now)
-    return Problem(
-        code="undo_changed", details={"part": done.resource.singular, "what": Unshortened("; ".join(changes))}
+    if current is None:
+        return Problem(code="undo_gone", details={"part": change.resource.singular})
+    after_run, now = (
+        _comparable_form(change, record, current_state.version) for record in (change.resulting_object, current)
     )
+    if after_run == now:
+        return None
+    differences = "; ".join(plan_diff.diff_objects(change.resource, after_run, now))
+    return Problem(code="undo_changed", details={"part": change.resource.singular, "what": Unshortened(differences)})
 
 
-def _comparable_form(done: AppliedChange, one: Mapping[str, Json], version: str) -> dict[str, Json]:
-    """An object as two readings of it are compared: what can be written, in one form, and what order means nothing."""
-    resource = done.resource
-    form = merge.to_writable(resource, one, version)
+def _comparable_form(change: AppliedChange, record: Mapping[str, Json], version: str) -> dict[str, Json]:
+    """The writable values of an object, with everything sorted whose order is insignificant."""
+    resource = change.resource
+    form = merge.to_writable(resource, record, version)
     if resource is PROMO_NUMBERS:
-        form.pop(SUBRESOURCE_KEY, None)  # a move gives it another one
-    if done.step.action is not Action.MOVE and one.get("id") not in (None, ""):
-        form["id"] = str(one["id"])  # of a number that was given up and had again it is another one
+        form.pop(SUBRESOURCE_KEY, None)  # a move changes it
+    if change.step.action is not Action.MOVE and record.get("id") not in (None, ""):
+        form["id"] = str(record["id"])  # a number that was deleted and bought again has another one
     for part in resource.subresources:
-        form[part.name] = _sorted_parts(form[part.name], first_counts=part.name == "sites")
+        form[part.name] = _sorted_parts(form[part.name], keep_first=part.name == "sites")
     return form
 
 
-def _sorted_parts(parts: list[dict[str, Json]], *, first_counts: bool) -> list[dict[str, Json]]:
-    first, rest = (parts[:1], parts[1:]) if first_counts else ([], parts)
-    return [_with_sorted_lists(one) for one in [*first, *sorted(rest, key=lambda one: str(one.get(SUBRESOURCE_KEY)))]]
-
-
-def _with_sorted_lists(part: Mapping[str, Json]) -> dict[str, Json]:
-    return {name: sorted(one, key=str) if isinstance(one, list) else one for name, one in part.items()}
+def _sorted_parts(parts: list[dict[str, Json]], *, keep_first: bool) -> list[dict[str, Json]]:
+    """The parts by id, their lists sorted; the first site stays first, since it is the default."""
+    first_count = 1 if keep_first else 0
+    by_id = sorted(parts[first_count:], key=lambda part: str(part.get(SUBRESOURCE_KEY)))
+    return [
+        {name: sorted(value, key=str) if isinstance(value, list) else value for name, value in part.items()}
+        for part in [*parts[:first_count], *by_id]
+    ]

@@ -1,4 +1,4 @@
-"""An object as it was and as it is -> the cells that make it again what it was, and none besides. Pure."""
+"""An object before and after a run -> the cells that restore it, and no others. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from invoca_bulk.planning import merge
+from invoca_bulk.planning.display_values import id_text
 from invoca_bulk.schema import REMOVE_ACTION, SUBRESOURCE_KEY, field_types, paths, payloads
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _Value(NamedTuple):
-    """A value as a cell would show it; not `is_representable`: no cell can mean it."""
+    """A value as a cell would show it; no cell can ask for it unless `is_representable`."""
 
     text: str
     is_representable: bool
@@ -26,16 +28,16 @@ class _Value(NamedTuple):
 
 _ValuesByPath: TypeAlias = "dict[str, _Value]"
 
-#: The list within a user, and what one of its entries is known by; its numbers mean nothing.
-_LIST_FIELD, _ENTRY_KEY_FIELD = "email_settings", "email_address"
+#: The list within a user, and the field that identifies an entry; an entry's number is only its position.
+((_LIST_FIELD, _ENTRY_KEY_FIELD),) = merge.ENTRY_KEY_FIELDS.items()
 
 
 class Restore(NamedTuple):
-    """What puts an object back.
+    """What restores an object.
 
     Attributes:
         cells: path to text; `[]` clears.
-        unrestorable_paths: the paths that no cell can put back.
+        unrestorable_paths: the paths that no cell can restore.
     """
 
     cells: Row
@@ -44,12 +46,12 @@ class Restore(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PartRestore:
-    """What puts a user or a site back.
+    """What restores a user or a site.
 
     Attributes:
-        cells: path within the part to text; the id is there in any case.
-        is_changed: whether there is anything to do.
-        is_recreated: whether it is not there now.
+        cells: path within the part to text; always has the id.
+        is_changed: whether it has changed.
+        is_recreated: whether it does not exist now.
     """
 
     cells: Row
@@ -58,12 +60,12 @@ class PartRestore:
 
 
 class PartSetRestore(NamedTuple):
-    """What puts the users or the sites of an object back.
+    """What restores the users or the sites of an object.
 
     Attributes:
-        parts: each that there was or is: first those that there were, in their order.
-        keeps_order: whether they come back in their order when only those that change are named.
-        unrestorable_paths: the paths that no cell can put back.
+        parts: all of them: first those before the run, in their order, then those that the run added.
+        keeps_order: whether naming only the changed ones restores their order.
+        unrestorable_paths: the paths that no cell can restore.
     """
 
     parts: tuple[PartRestore, ...]
@@ -72,13 +74,13 @@ class PartSetRestore(NamedTuple):
 
 
 def restore_fields(resource: Resource, before: Mapping[str, Json], now: Mapping[str, Json], version: str) -> Restore:
-    """What puts the fields of an object itself back.
+    """What restores an object's own fields.
 
     Args:
-        resource: what it is.
-        before: as it was; without its parts, and without what shall stay as it is.
-        now: as it is, the same.
-        version: the API version that it was read with.
+        resource: the object's resource.
+        before: the fields to restore as they were before the run, without users and sites.
+        now: the same fields now.
+        version: the API version that they were read with.
     """
     return _restore_differing(
         resource, _changeable_values(resource, before, version), _changeable_values(resource, now, version)
@@ -88,51 +90,53 @@ def restore_fields(resource: Resource, before: Mapping[str, Json], now: Mapping[
 def restore_parts(
     part: Resource, before: Sequence[Mapping[str, Json]], now: Sequence[Mapping[str, Json]], version: str
 ) -> PartSetRestore:
-    """What puts the parts of one sort back; the arguments are as for `restore_fields`."""
-    old, new = (_index_by_id(part, some) for some in (before, now))
+    """What restores the users, or the sites, of an object; arguments as for `restore_fields`."""
+    old, new = (_index_by_id(part, records) for records in (before, now))
     if old is None or new is None:
         return PartSetRestore((), keeps_order=True, unrestorable_paths=(f"{part.name} {SUBRESOURCE_KEY}",))
-    known = {own_id: _restore_part(part, one, new.get(own_id), version) for own_id, one in old.items()}
+    restores = {own_id: _restore_part(part, record, new.get(own_id), version) for own_id, record in old.items()}
     parts = [
         PartRestore(
-            cells={SUBRESOURCE_KEY: own_id, **back.cells},
-            is_changed=bool(back.cells) or own_id not in new,
+            cells={SUBRESOURCE_KEY: own_id, **restore.cells},
+            is_changed=bool(restore.cells) or own_id not in new,
             is_recreated=own_id not in new,
         )
-        for own_id, back in known.items()
+        for own_id, restore in restores.items()
     ]
-    gone = [own_id for own_id in new if own_id not in old]
-    parts += [PartRestore(cells={SUBRESOURCE_KEY: own_id, "action": REMOVE_ACTION}, is_changed=True) for own_id in gone]
-    appended = [*(own_id for own_id in new if own_id in old), *(own_id for own_id in old if own_id not in new)]
-    stuck = tuple(f"{part.name} {own_id} {path}" for own_id, back in known.items() for path in back.unrestorable_paths)
-    return PartSetRestore(tuple(parts), keeps_order=appended == list(old), unrestorable_paths=stuck)
+    added = [own_id for own_id in new if own_id not in old]
+    parts += [
+        PartRestore(cells={SUBRESOURCE_KEY: own_id, "action": REMOVE_ACTION}, is_changed=True) for own_id in added
+    ]
+    merged_order = [*(own_id for own_id in new if own_id in old), *(own_id for own_id in old if own_id not in new)]
+    unrestorable = tuple(
+        f"{part.name} {own_id} {path}" for own_id, restore in restores.items() for path in restore.unrestorable_paths
+    )
+    return PartSetRestore(tuple(parts), keeps_order=merged_order == list(old), unrestorable_paths=unrestorable)
 
 
 def _index_by_id(part: Resource, records: Sequence[Mapping[str, Json]]) -> dict[str, Mapping[str, Json]] | None:
-    """The parts by their ids as cells name them; None: not all of them can be named."""
-    ids = [
-        str(payloads.normalize_value(part.by_path[SUBRESOURCE_KEY], one.get(SUBRESOURCE_KEY)) or "") for one in records
-    ]
+    """The parts by id, as cells name them; None: some have no id or the same one."""
+    ids = [id_text(part, record) for record in records]
     return dict(zip(ids, records, strict=True)) if all(ids) and len(set(ids)) == len(ids) else None
 
 
 def _restore_part(part: Resource, before: Mapping[str, Json], now: Mapping[str, Json] | None, version: str) -> Restore:
-    """What puts one part back; `now` None: it is not there any more."""
+    """What restores one part; `now` None: it no longer exists."""
     old, new = _changeable_values(part, before, version), _changeable_values(part, now or {}, version)
-    own = _restore_differing(part, _without_entries(old), _without_entries(new))
-    listed = _restore_entries(_entries_by_number(old), _entries_by_number(new))
-    return Restore(own.cells | listed.cells, own.unrestorable_paths + listed.unrestorable_paths)
+    fields = _restore_differing(part, _without_entries(old), _without_entries(new))
+    entries = _restore_entries(_entries_by_number(old), _entries_by_number(new))
+    return Restore(fields.cells | entries.cells, fields.unrestorable_paths + entries.unrestorable_paths)
 
 
 # Values
 
 
-def _changeable_values(resource: Resource, one: Mapping[str, Json], version: str) -> _ValuesByPath:
-    """Path to value of all that an update can change."""
-    told = payloads.to_cell_texts(resource, one, version)
-    found = {path: _Value(text, is_representable=True) for path, text in told.texts.items()}
-    found |= {path: _Value(str(value), is_representable=False) for path, value in told.unrepresentable}
-    return {path: value for path, value in found.items() if _is_changeable(_field(resource, path))}
+def _changeable_values(resource: Resource, record: Mapping[str, Json], version: str) -> _ValuesByPath:
+    """The values that an update can change."""
+    cells = payloads.to_cell_texts(resource, record, version)
+    values = {path: _Value(text, is_representable=True) for path, text in cells.texts.items()}
+    values |= {path: _Value(str(value), is_representable=False) for path, value in cells.unrepresentable}
+    return {path: value for path, value in values.items() if _is_changeable(_field(resource, path))}
 
 
 def _field(resource: Resource, path: str) -> Field:
@@ -152,7 +156,7 @@ def _restore_differing(resource: Resource, old: _ValuesByPath, new: _ValuesByPat
 
 
 def _cell_text(field: Field, value: _Value | None) -> str | None:
-    """The text that asks for a value; None: no text does."""
+    """The text that asks for a value; None: no text can."""
     if value is None:
         return field_types.CLEAR if field.clearable else None
     return value.text if value.is_representable else None
@@ -166,29 +170,31 @@ def _without_entries(values: _ValuesByPath) -> _ValuesByPath:
 
 
 def _entries_by_number(values: _ValuesByPath) -> dict[int, _ValuesByPath]:
-    """Number of an entry to leaf to value."""
-    found: dict[int, _ValuesByPath] = defaultdict(dict)
+    """Entry number to leaf to value."""
+    entries: dict[int, _ValuesByPath] = defaultdict(dict)
     for path, value in values.items():
-        name, _, rest = path.partition(".")
-        if name == _LIST_FIELD:
-            number, _, leaf = rest.partition(".")
-            found[int(number)][leaf] = value
-    return dict(found)
+        list_name, _, entry_path = path.partition(".")
+        if list_name == _LIST_FIELD:
+            number, _, leaf = entry_path.partition(".")
+            entries[int(number)][leaf] = value
+    return dict(entries)
 
 
 def _restore_entries(old: Mapping[int, _ValuesByPath], new: Mapping[int, _ValuesByPath]) -> Restore:
-    """An entry that there was takes the number of the same one, or a free one; whole, if it differs."""
-    numbers = {_entry_key(one): number for number, one in new.items()}
-    free = count(max(new, default=0) + 1)
-    wanted = {numbers.pop(_entry_key(one), 0) or next(free): one for one in old.values()}
-    differing = {number: one for number, one in wanted.items() if new.get(number) != one}
+    """Restore each old entry under the number of the entry with the same key, or a new number; whole, if it differs."""
+    number_by_key = {_entry_key(entry): number for number, entry in new.items()}
+    new_numbers = count(max(new, default=0) + 1)
+    entries = {number_by_key.pop(_entry_key(entry), 0) or next(new_numbers): entry for entry in old.values()}
     values = {
-        f"{_LIST_FIELD}.{number}.{leaf}": value for number, one in differing.items() for leaf, value in one.items()
+        f"{_LIST_FIELD}.{number}.{leaf}": value
+        for number, entry in entries.items()
+        if new.get(number) != entry
+        for leaf, value in entry.items()
     }
     cells = {path: value.text for path, value in values.items() if value.is_representable}
-    taken_away = {f"{_LIST_FIELD}.{number}.{_ENTRY_KEY_FIELD}": field_types.CLEAR for number in numbers.values()}
-    return Restore(cells | taken_away, tuple(path for path in values if path not in cells))
+    removals = {f"{_LIST_FIELD}.{number}.{_ENTRY_KEY_FIELD}": field_types.CLEAR for number in number_by_key.values()}
+    return Restore(cells | removals, tuple(path for path in values if path not in cells))
 
 
 def _entry_key(entry: _ValuesByPath) -> str:
-    return entry[_ENTRY_KEY_FIELD].text.casefold() if _ENTRY_KEY_FIELD in entry else ""
+    return merge.entry_key(entry[_ENTRY_KEY_FIELD].text) if _ENTRY_KEY_FIELD in entry else ""

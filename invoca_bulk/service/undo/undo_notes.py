@@ -1,11 +1,13 @@
-"""What no undo brings back, and what there is nothing to do about, in sentences."""
+"""Sentences on what an undo cannot restore, and on what needs no undo."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from invoca_bulk.journal import RunState, State
 from invoca_bulk.schema import PROMO_NUMBERS, Action
+from invoca_bulk.schema.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,24 +16,22 @@ if TYPE_CHECKING:
     from invoca_bulk.service.undo.undo_rows import Reversal
 
 
-def irreversible_notes(found: Sequence[Reversal]) -> Iterator[str]:
-    """What stays lost although the objects are taken back."""
-    numbers = [one for one in found if one.applied_change.resource is PROMO_NUMBERS]
-    if bought := sum(one.action is Action.DELETE for one in numbers):
-        what = _format_count(bought, "promo number")
-        yield f"{what} that the run bought will be deleted; what they cost is not given back."
-    if moved := sum(one.action is Action.MOVE for one in numbers):
-        told = "will move back; each move gives another id_from_network"
-        yield f"{_format_count(moved, 'promo number')} {told}."
-    if users := sum(map(_count_recreated_users, found)):
-        what = _format_count(users, "user")
-        yield f"{what} will come back with new tokens (oauth_refresh_token): the old ones are gone."
+def irreversible_notes(reversals: Sequence[Reversal]) -> Iterator[str]:
+    """What is lost although the objects are restored."""
+    action_counts = Counter(
+        reversal.action for reversal in reversals if reversal.applied_change.resource is PROMO_NUMBERS
+    )
+    if bought_count := action_counts[Action.DELETE]:
+        yield f"Deletes {count_of(bought_count, 'promo number')} that the run bought; the cost is not refunded."
+    if moved_count := action_counts[Action.MOVE]:
+        yield f"Moves {count_of(moved_count, 'promo number')} back; each move changes the id_from_network."
+    if user_count := sum(map(_count_recreated_users, reversals)):
+        yield f"Recreates {count_of(user_count, 'user')} with new tokens (oauth_refresh_token); the old ones are lost."
 
 
 def _count_recreated_users(reversal: Reversal) -> int:
-    """How many users come back."""
     users = reversal.part_restores["users"].parts if "users" in reversal.part_restores else ()
-    return sum(one.is_recreated for one in users)
+    return sum(user.is_recreated for user in users)
 
 
 def no_op_notes(
@@ -42,22 +42,18 @@ def no_op_notes(
     Args:
         record: the run.
         steps: its steps.
-        already_restored: how many objects are what they were already.
-        unchanged: how many requests have changed nothing.
+        already_restored: number of objects that are as before the run.
+        unchanged: number of requests that changed nothing.
     """
-    refused = sum(one.state in {State.REJECTED, State.FAILED} for one in steps)
-    unsent = sum(one.state is State.PENDING and not one.superseded_by for one in steps)
-    told = (
-        (already_restored, "object", "as before the run already"),
+    refused = sum(step.state in {State.REJECTED, State.FAILED} for step in steps)
+    unsent = sum(step.state is State.PENDING and not step.superseded_by for step in steps)
+    counts = (
+        (already_restored, "object", "already as before the run"),
         (unchanged, "request", "without any change"),
-        (refused, "request", "refused or failed"),
+        (refused, "request", "rejected or failed"),
     )
-    if some := ", ".join(f"{_format_count(number, what)} {how}" for number, what, how in told if number):
-        yield f"Nothing to undo: {some}."
+    if reasons := ", ".join(f"{count_of(count, noun)} {reason}" for count, noun, reason in counts if count):
+        yield f"Nothing to undo: {reasons}."
     if unsent and record.state is not RunState.FINISHED:
         resume = f"`invoca-bulk resume {record.run}` would still send them"
-        yield f"The run is not at its end: {_format_count(unsent, 'request')} not sent yet; {resume}."
-
-
-def _format_count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+        yield f"The run is not at its end: {count_of(unsent, 'request')} not sent yet; {resume}."

@@ -1,4 +1,4 @@
-"""The whole way from a run to the plan that takes it back."""
+"""A run -> its undo: reads the journal and the platform, and plans."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from invoca_bulk import journal, planning, validation
 from invoca_bulk.execution import outcomes
 from invoca_bulk.planning import merge
+from invoca_bulk.planning.display_values import object_label
 from invoca_bulk.schema import ADVERTISERS, Action
 from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.service import preconditions, snapshot
@@ -27,58 +28,58 @@ if TYPE_CHECKING:
 
 
 def undo(run: str, network: Network, options: Options) -> Undo:
-    """Plan to take back what a run has done; nothing is sent.
+    """Plan to undo what a run did; nothing is sent.
 
     Args:
         run: the run's id.
-        network: the run's network; the API version is that of the run.
-        options: where the journal is, and how to read; the choices are the undo's own.
+        network: the run's network; the run's API version is used.
+        options: the journal and the connection settings; the plan options are ignored.
 
     Raises:
-        UserError: the run is not known, or is another network's.
-        RunAborted: the platform's state could not be read.
+        UserError: the run is not found, or belongs to another network.
+        RunAborted: the platform's state cannot be read.
     """
-    place = journal.location_for(network, options.journal)
-    record = journal.find_run(place, run)
+    location = journal.location_for(network, options.journal)
+    record = journal.find_run(location, run)
     preconditions.require_run_network(record, network)
     network = replace(network, api_version=record.api_version)
-    with journal.open_readonly(place, network) as book:
-        assert book is not None  # noqa: S101  tells mypy that `run_of` has found the run there
-        making = _UndoBuilder(record, book.steps(run), book.rows(run))
-    return making.build(network, options)
+    with journal.open_readonly(location, network) as open_journal:
+        assert open_journal is not None  # noqa: S101  tells mypy that `find_run` has found the run there
+        builder = _UndoBuilder(record, open_journal.steps(run), open_journal.rows(run))
+    return builder.build(network, options)
 
 
 class _UndoBuilder:
-    """The undo of one run while it is made.
+    """Builds the undo of one run.
 
     Args:
         record: the run.
-        steps: its steps as they stand.
+        steps: its steps with their states.
         rows: its rows.
     """
 
     def __init__(self, record: RunRecord, steps: Sequence[StepRecord], rows: Sequence[RowRecord]) -> None:
         self._run_record = record
-        self._step_records = {one.step.number: one for one in steps}
+        self._step_records = {step.step.number: step for step in steps}
         self._first_row_by_step = {row.step: row for row in reversed(rows) if row.step_run == record.run}
         self._not_undone: dict[int, NotUndone] = {}
         self._already_restored_count = 0
         self._unchanged_count = 0
 
     def build(self, network: Network, options: Options) -> Undo:
-        """Look at the platform, and plan; what the plan would refuse is told and left out, and the rest planned."""
-        done = list(self._find_applied_changes())
-        observed = snapshot.fetch_state(_affected_scopes(done), network, options)
-        found = self._build_reversals(done, changes.CurrentState(observed, network.api_version))
+        """Fetch the platform's state, and plan; reversals that the plan refuses are reported and left out."""
+        applied_changes = list(self._find_applied_changes())
+        platform_state = snapshot.fetch_state(_affected_scopes(applied_changes), network, options)
+        reversals = self._build_reversals(applied_changes, changes.CurrentState(platform_state, network.api_version))
         while True:
-            found = self._drop_needed_advertisers(found)
-            choices = undo_sheets.choose_plan_options(found)
-            checked = self._validate_sheets(found, choices)
-            plan = planning.build_plan(checked, observed, choices)
-            refused = self._collect_refused_steps(plan, found, choices)
-            if not refused:
+            reversals = self._drop_needed_advertisers(reversals)
+            plan_options = undo_sheets.choose_plan_options(reversals)
+            validated_book = self._validate_sheets(reversals, plan_options)
+            plan = planning.build_plan(validated_book, platform_state, plan_options)
+            refused_steps = self._collect_refused_steps(plan, reversals, plan_options)
+            if not refused_steps:
                 break
-            found = [one for one in found if one.applied_change.step.number not in refused]
+            reversals = [reversal for reversal in reversals if reversal.applied_change.step.number not in refused_steps]
         no_op_notes = undo_notes.no_op_notes(
             self._run_record,
             [*self._step_records.values()],
@@ -87,80 +88,79 @@ class _UndoBuilder:
         )
         return Undo(
             data=plan,
-            validated_book=checked,
+            validated_book=validated_book,
             network=network,
-            options=replace(options, **vars(choices)),
+            options=replace(options, **vars(plan_options)),
             run=self._run_record.run,
             not_undone_items=tuple(self._not_undone[number] for number in sorted(self._not_undone)),
-            notes=(*undo_notes.irreversible_notes(found), *no_op_notes),
+            notes=(*undo_notes.irreversible_notes(reversals), *no_op_notes),
         )
 
-    # What there is to take back
+    # Reversals
 
     def _find_applied_changes(self) -> Iterator[AppliedChange]:
         for record in self._step_records.values():
-            one = changes.classify_step(record)
-            if isinstance(one, Problem):
-                self._skip_step(record.step, one)
-            elif one:
-                yield one
+            change = changes.classify_step(record)
+            if isinstance(change, Problem):
+                self._skip_step(record.step, change)
+            elif change:
+                yield change
 
-    def _build_reversals(self, done: Iterable[AppliedChange], now: CurrentState) -> list[Reversal]:
-        found = []
-        for one in done:
-            if changes.is_restored(one, now):
+    def _build_reversals(self, applied_changes: Iterable[AppliedChange], current_state: CurrentState) -> list[Reversal]:
+        reversals = []
+        for change in applied_changes:
+            if changes.is_restored(change, current_state):
                 self._already_restored_count += 1
                 continue
-            made = self._build_reversal(one, now)
-            if isinstance(made, Problem):
-                self._skip_step(one.step, made, object_label=undo_rows.object_label(one))
-            elif made.has_changes:
-                found.append(made)
+            current = current_state.find(change, change.scope)
+            reversal = changes.find_conflict(change, current, current_state) or undo_rows.build_reversal(
+                change, current or {}, current_state.version
+            )
+            if isinstance(reversal, Problem):
+                self._skip_step(change.step, reversal, object_label=undo_rows.change_label(change))
+            elif reversal.has_changes:
+                reversals.append(reversal)
             else:
                 self._unchanged_count += 1
-        return found
+        return reversals
 
-    @staticmethod
-    def _build_reversal(done: AppliedChange, now: CurrentState) -> Reversal | Problem:
-        one = now.find(done, done.scope)
-        problem = changes.find_conflict(done, one, now)
-        return problem or undo_rows.build_reversal(done, one or {}, now.version)
-
-    def _drop_needed_advertisers(self, found: Iterable[Reversal]) -> list[Reversal]:
-        """Without the advertisers that are needed by numbers which stay."""
-        needed = {self._step_records[number].step.depends_on for number in self._not_undone}
-        kept = []
-        for one in found:
-            if one.applied_change.step.number in needed:
-                self._skip_step(
-                    one.applied_change.step,
-                    Problem(code="undo_needed"),
-                    object_label=undo_rows.object_label(one.applied_change),
-                )
+    def _drop_needed_advertisers(self, reversals: Iterable[Reversal]) -> list[Reversal]:
+        """Drop the advertisers that numbers which are not undone depend on."""
+        needed_steps = {self._step_records[number].step.depends_on for number in self._not_undone}
+        remaining = []
+        for reversal in reversals:
+            change = reversal.applied_change
+            if change.step.number in needed_steps:
+                label = undo_rows.change_label(change)
+                self._skip_step(change.step, Problem(code="undo_needed"), object_label=label)
             else:
-                kept.append(one)
-        return kept
+                remaining.append(reversal)
+        return remaining
 
     # The plan
 
-    def _validate_sheets(self, found: Sequence[Reversal], choices: PlanOptions) -> ValidatedBook:
-        loaded = undo_sheets.to_sheets(found, choices, self._run_record.api_version)
-        named = [replace(one, source=undo_source_name(self._run_record.run)) for one in loaded]
-        return validation.validate(named, version=self._run_record.api_version)
+    def _validate_sheets(self, reversals: Sequence[Reversal], plan_options: PlanOptions) -> ValidatedBook:
+        source, version = undo_source_name(self._run_record.run), self._run_record.api_version
+        sheets = undo_sheets.to_sheets(reversals, plan_options, version)
+        return validation.validate([replace(sheet, source=source) for sheet in sheets], version=version)
 
-    def _collect_refused_steps(self, plan: PlanData, found: Sequence[Reversal], choices: PlanOptions) -> set[int]:
-        """The steps of the rows that the plan refuses, each told."""
-        about = {one.name: one.resource for one in plan.sheets}
+    def _collect_refused_steps(
+        self, plan: PlanData, reversals: Sequence[Reversal], plan_options: PlanOptions
+    ) -> set[int]:
+        """The steps of the rows that the plan refuses; each is reported as not undone."""
+        resource_by_sheet = {sheet.name: sheet.resource for sheet in plan.sheets}
         errors = plan.issues[plan.issues["level"] == "error"].dropna(subset="row")
-        whose = undo_sheets.reversal_by_row(found, choices)
-        refused = set()
-        for name, row, *told in zip(*(errors[name] for name in ("sheet", "row", "message", "fix")), strict=True):
-            one = whose[about[name], int(row)].applied_change
-            refused.add(one.step.number)
-            self._add_not_undone(one.step, *told, object_label=undo_rows.object_label(one))
-        return refused
+        reversals_by_row = undo_sheets.reversal_by_row(reversals, plan_options)
+        refused_steps = set()
+        for sheet, row, message, fix in zip(
+            *(errors[column] for column in ("sheet", "row", "message", "fix")), strict=True
+        ):
+            change = reversals_by_row[resource_by_sheet[sheet], int(row)].applied_change
+            refused_steps.add(change.step.number)
+            self._add_not_undone(change.step, message, fix, object_label=undo_rows.change_label(change))
+        return refused_steps
 
-    # What stays
+    # Not undone
 
     def _skip_step(self, step: Step, problem: Problem, *, object_label: str = "") -> None:
         self._add_not_undone(step, problem.message, problem.fix, object_label=object_label)
@@ -172,22 +172,21 @@ class _UndoBuilder:
             sheet=self._run_record.sheets[row.sheet].name,
             row=row.row,
             action=step.action.value,
-            object_label=object_label or _object_label(step),
+            object_label=object_label or _step_label(step),
             error=error,
             fix=fix,
         )
 
 
-def _affected_scopes(done: Iterable[AppliedChange]) -> list[Scope]:
-    """Where the objects of the run are and were, each once."""
-    places = (place for one in done for place in (one.scope, one.origin_scope) if place is not None)
-    return list(dict.fromkeys(places))
+def _affected_scopes(applied_changes: Iterable[AppliedChange]) -> list[Scope]:
+    """The scopes of the objects before and after the run, each once."""
+    scopes = (scope for change in applied_changes for scope in (change.scope, change.origin_scope) if scope is not None)
+    return list(dict.fromkeys(scopes))
 
 
-def _object_label(step: Step) -> str:
-    """An object as people call it, where the journal has no state of it that the run has left."""
-    before = step.snapshot or step.body or {}
+def _step_label(step: Step) -> str:
+    """The label of a step's object, where the journal does not have the object after the run."""
+    record = step.snapshot or step.body or {}
     if step.resource == ADVERTISERS.name:
-        return " ".join(filter(None, (merge.display_name(before), f"({step.own_id})" if step.own_id else "")))
-    name = step.own_id if step.action is Action.CREATE else step.path[-1]
-    return outcomes.number_of(before) or name
+        return object_label(merge.display_name(record), step.own_id)
+    return outcomes.number_of(record) or (step.own_id if step.action is Action.CREATE else step.path[-1])

@@ -12,6 +12,7 @@ import pandas as pd
 from invoca_bulk.reports import html, plan_report, save
 from invoca_bulk.reports.plan_report import Plan
 from invoca_bulk.reports.xlsx import Cell, Style, WorksheetSpec
+from invoca_bulk.schema.wording import limit_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,35 +21,34 @@ if TYPE_CHECKING:
     from invoca_bulk.reports.html import Html
     from invoca_bulk.schema.field_types import Json
 
-#: Stands before the run's id as the name of the sheet that an undo makes.
+#: The name of an undo's sheet, before the run's id.
 _SOURCE_PREFIX = "undo of "
 _COLUMNS = ("sheet", "row", "action", "object", "error", "fix")
-#: So many of what is not taken back are shown in a terminal.
 _MAX_SHOWN = 20
 _SENTENCE_COLUMN_WIDTH = 90.0
 
 
 def undo_source_name(run: str) -> str:
-    """The name of the sheet that undoes a run, for the lists of runs and the results."""
+    """The name of the sheet that undoes a run, shown in lists of runs and results."""
     return f"{_SOURCE_PREFIX}{run}"
 
 
 def undone_run_id(source: str) -> str:
-    """The run that a sheet with this name undoes; empty: it undoes none."""
+    """The run that a sheet with this name undoes; empty: none."""
     return source.removeprefix(_SOURCE_PREFIX) if source.startswith(_SOURCE_PREFIX) else ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NotUndone:
-    """Something that the run has done, or may have, and that stays.
+    """Something that the run did, or may have done, and that is not undone.
 
     Attributes:
         step: the number of its step in the run.
-        sheet: the sheet of its first row in the run; empty where one was read.
-        row: the number of that row.
-        action: what the run did: `create`, `update`, `move` or `delete`.
-        object_label: the object; empty when it is not known.
-        error: why it stays.
+        sheet: the sheet of its first row in the run; empty if only one was read.
+        row: the row number in the spreadsheet.
+        action: the action of the run: `create`, `update`, `move` or `delete`.
+        object_label: the object; empty if it is not known.
+        error: why it is not undone.
         fix: what to do about it.
     """
 
@@ -62,18 +62,18 @@ class NotUndone:
 
     @property
     def row_label(self) -> str:
-        """The row as the analyst sees it."""
+        """The row's sheet and number, such as `users row 3`."""
         return f"{self.sheet} row {self.row}".strip()
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Undo(Plan):
-    """What takes a run back; `ib.run` does it. An object goes back whole or stays, and what stays is told.
+    """What takes a run back; `ib.run` does it. Each object is restored completely or not at all.
 
     Attributes:
         run: the run's id.
-        not_undone_items: what is not taken back.
-        notes: sentences on what no undo brings back, and on what there is nothing to do about.
+        not_undone_items: what is not undone.
+        notes: sentences on what an undo cannot restore, and on what needs no undo.
     """
 
     run: str
@@ -82,80 +82,79 @@ class Undo(Plan):
 
     @property
     def not_undone(self) -> pd.DataFrame:
-        """What of the run stays, a row each object: `sheet`, `row` (int64) and `action` are those of the run; `object`,
+        """One row for each object that is not undone: `sheet`, `row` (int64) and `action` of the run, `object`,
         `error`, `fix`.
         """  # noqa: D205  the columns are the summary
         records = [
-            (one.sheet, one.row, one.action, one.object_label, one.error, one.fix) for one in self.not_undone_items
+            (item.sheet, item.row, item.action, item.object_label, item.error, item.fix)
+            for item in self.not_undone_items
         ]
-        kinds = {name: "int64" if name == "row" else "str" for name in _COLUMNS}
-        return pd.DataFrame(records, columns=list(_COLUMNS)).astype(kinds)
+        dtypes = {name: "int64" if name == "row" else "str" for name in _COLUMNS}
+        return pd.DataFrame(records, columns=list(_COLUMNS)).astype(dtypes)
 
     @property
     def ok(self) -> bool:
-        """Whether all that the run has done is taken back."""
+        """Whether everything that the run did is undone."""
         return super().ok and not self.not_undone_items
 
     @property
     def summary(self) -> str:
         """What would be done, in a sentence."""
-        stays = f" {len(self.not_undone_items):,} not undone." if self.not_undone_items else ""
-        return f"Undo of run {self.run}: {super().summary}{stays}"
+        not_undone = f" {len(self.not_undone_items):,} not undone." if self.not_undone_items else ""
+        return f"Undo of run {self.run}: {super().summary}{not_undone}"
 
     def lines(self) -> list[str]:
-        """The lines of any plan, what no undo brings back, and what is not undone, by its row in the run."""
-        shown = [
-            f"  {one.row_label}, {one.action} {one.object_label}".rstrip() + f": {one.error} {one.fix}"
-            for one in self.not_undone_items[:_MAX_SHOWN]
+        """The lines of any plan, the notes, and what is not undone, by row of the run."""
+        items = [
+            f"  {item.row_label}, {item.action} {item.object_label}".rstrip() + f": {item.error} {item.fix}"
+            for item in self.not_undone_items
         ]
-        more = (
-            [f"  … and {len(self.not_undone_items) - _MAX_SHOWN:,} more"]
-            if len(self.not_undone_items) > _MAX_SHOWN
-            else []
-        )
-        return [*super().lines(), *self.notes, *(["Not undone:", *shown, *more] if shown else [])]
+        not_undone = ["Not undone:", *limit_lines(items, _MAX_SHOWN)] if items else []
+        return [*super().lines(), *self.notes, *not_undone]
 
     def html_parts(self, overflow_note: str = 'all are in the workbook: `plan.save("undo.xlsx")`') -> Iterator[Html]:
-        """The parts of any plan's display, what no undo brings back, and what stays as it is."""
+        """The parts of any plan's display, the notes, and what is not undone."""
         yield from super().html_parts(overflow_note)
-        yield html.bullet_list("What no undo brings back", self.notes, Style.WARNING)
-        page = _not_undone_worksheet(self)
-        caption = "Not undone (the rows are those of the run)"
+        yield html.bullet_list("Not restored by the undo", self.notes, Style.WARNING)
+        worksheet = _not_undone_worksheet(self)
         yield html.table(
-            page.header, page.rows, caption=caption, total=len(self.not_undone_items), overflow_note=overflow_note
+            worksheet.header,
+            worksheet.rows,
+            caption="Not undone (row numbers of the run)",
+            total=len(self.not_undone_items),
+            overflow_note=overflow_note,
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write the plan as any other; `.xlsx` has a page more: what is not undone. A file that is there is replaced.
+        """Write the plan like any other, `.xlsx` with another worksheet: what is not undone. Replaces an existing file.
 
         Raises:
-            OutputError: it cannot be written there, or has more lines than an `.xlsx` holds.
+            OutputError: the file cannot be written, or has more rows than an `.xlsx` file can hold.
         """
         return save.save_worksheets(path, partial(_worksheets, self))
 
     def to_json(self, *, detailed: bool = False) -> dict[str, Json]:
-        """The plan for programs: as any other, with `run`, `not_undone` and `notes`."""
-        told = {"run": self.run, "not_undone": plan_report.json_records(self.not_undone), "notes": list(self.notes)}
-        return told | super().to_json(detailed=detailed)
+        """The plan for programs: like any other, with `run`, `not_undone` and `notes`."""
+        undo = {"run": self.run, "not_undone": plan_report.json_records(self.not_undone), "notes": list(self.notes)}
+        return undo | super().to_json(detailed=detailed)
 
 
 def _worksheets(undo: Undo) -> list[WorksheetSpec]:
-    page = _not_undone_worksheet(undo)
-    page = replace(page, rows=chain(page.rows, (["", "", "", "", note, ""] for note in undo.notes)))
-    return [*plan_report.build_worksheets(undo), *([page] if undo.not_undone_items or undo.notes else [])]
+    not_undone = _not_undone_worksheet(undo)
+    not_undone = replace(not_undone, rows=chain(not_undone.rows, (["", "", "", "", note, ""] for note in undo.notes)))
+    return [*plan_report.build_worksheets(undo), *([not_undone] if undo.not_undone_items or undo.notes else [])]
 
 
 def _not_undone_worksheet(undo: Undo) -> WorksheetSpec:
-    header = ["sheet", "row", "action", "object", "reason", "fix"]
     return WorksheetSpec(
         name="not undone",
-        header=header,
+        header=["sheet", "row", "action", "object", "reason", "fix"],
         rows=_not_undone_rows(undo),
         widths={4: _SENTENCE_COLUMN_WIDTH, 5: _SENTENCE_COLUMN_WIDTH},
     )
 
 
 def _not_undone_rows(undo: Undo) -> Iterator[Sequence[str | Cell]]:
-    for one in undo.not_undone_items:
-        reason = Cell(text=one.error, style=Style.ERROR)
-        yield [one.sheet, str(one.row), Cell(text=one.action, style=Style.ERROR), one.object_label, reason, one.fix]
+    for item in undo.not_undone_items:
+        action, reason = (Cell(text=text, style=Style.ERROR) for text in (item.action, item.error))
+        yield [item.sheet, str(item.row), action, item.object_label, reason, item.fix]

@@ -1,7 +1,8 @@
-"""Reversals -> the sheets that ask for them, and whose each row is."""
+"""Reversals -> the sheets that ask for them, and the reversal of each row."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from invoca_bulk import sheets
@@ -22,49 +23,50 @@ _MERGE, _REPLACE = "merge", "replace"
 _FIRST_DATA_ROW = 2
 
 
-def choose_plan_options(found: Sequence[Reversal]) -> PlanOptions:
-    """`merge`, so that the sheet has nothing but what changes; `replace`, where only that brings the order back.
+def choose_plan_options(reversals: Sequence[Reversal]) -> PlanOptions:
+    """`merge`, so that the sheet has only changes; `replace`, if only that restores the order.
 
-    Under `replace` the sheet names all users and sites, so that it takes away none but those that it says.
+    Under `replace` the sheet names all users and sites, so that it removes only those that it asks to remove.
     """
-    return PlanOptions(nested=_MERGE if all(one.keeps_order for one in found) else _REPLACE)
+    return PlanOptions(nested=_MERGE if all(reversal.keeps_order for reversal in reversals) else _REPLACE)
 
 
-def to_sheets(found: Sequence[Reversal], plan_options: PlanOptions, version: str) -> tuple[Sheet, ...]:
-    """The sheets, their rows in the order of the run; none to do: one without rows."""
+def to_sheets(reversals: Sequence[Reversal], plan_options: PlanOptions, version: str) -> tuple[Sheet, ...]:
+    """The sheets, their rows in the order of the run; one empty sheet if there are no reversals."""
     frames: dict[str, pd.DataFrame] = {}
     for resource in RESOURCES.values():
         rows = [
-            one.to_row(all_parts=_names_all_parts(plan_options))
-            for one in found
-            if one.applied_change.resource is resource
+            reversal.to_row(all_parts=_names_all_parts(plan_options))
+            for reversal in reversals
+            if reversal.applied_change.resource is resource
         ]
         if rows:
             frames |= export_tables.ExportTables(resource, rows, version, for_migration=False).to_frames()
-    filled = {name: _without_blank_columns(frame) for name, frame in frames.items() if len(frame)}
+    filled = {name: frame.loc[:, (frame != "").any()] for name, frame in frames.items() if len(frame)}
     return sheets.load(
         filled or export_tables.ExportTables(PROMO_NUMBERS, [], version, for_migration=False).to_frames()
     )
 
 
-def reversal_by_row(found: Sequence[Reversal], plan_options: PlanOptions) -> dict[tuple[str, int], Reversal]:
-    """What a sheet is about and the number of a row, to whose row it is."""
-    owned: dict[str, list[Reversal]] = {}
-    for one in found:
-        owned.setdefault(one.applied_change.resource.name, []).append(one)
-        for part in one.applied_change.resource.subresources:
-            owned.setdefault(part.name, []).extend([one] * _count_part_rows(one, part, plan_options))
-    return {(name, row): one for name, some in owned.items() for row, one in enumerate(some, _FIRST_DATA_ROW)}
+def reversal_by_row(reversals: Sequence[Reversal], plan_options: PlanOptions) -> dict[tuple[str, int], Reversal]:
+    """(Resource name, row number) of each row of the sheets to its reversal."""
+    by_resource: dict[str, list[Reversal]] = defaultdict(list)  # a reversal for each row
+    for reversal in reversals:
+        resource = reversal.applied_change.resource
+        by_resource[resource.name].append(reversal)
+        for part in resource.subresources:
+            by_resource[part.name] += [reversal] * _count_part_rows(reversal, part, plan_options)
+    return {
+        (name, row): reversal
+        for name, row_reversals in by_resource.items()
+        for row, reversal in enumerate(row_reversals, _FIRST_DATA_ROW)
+    }
 
 
-def _count_part_rows(one: Reversal, part: Resource, wanted: PlanOptions) -> int:
-    some = one.part_restores[part.name].parts if part.name in one.part_restores else ()
-    return sum(_names_all_parts(wanted) or it.is_changed for it in some)
+def _count_part_rows(reversal: Reversal, part: Resource, plan_options: PlanOptions) -> int:
+    parts = reversal.part_restores[part.name].parts if part.name in reversal.part_restores else ()
+    return sum(_names_all_parts(plan_options) or part_restore.is_changed for part_restore in parts)
 
 
-def _names_all_parts(wanted: PlanOptions) -> bool:
-    return wanted.nested == _REPLACE
-
-
-def _without_blank_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.loc[:, (frame != "").any()]
+def _names_all_parts(plan_options: PlanOptions) -> bool:
+    return plan_options.nested == _REPLACE
