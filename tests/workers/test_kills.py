@@ -88,7 +88,7 @@ class Run:
     def resumed(self) -> bool:
         """Resume it; not, as long as workers that were killed may still be taken for living ones."""
         done = self.client.call("resume", self.run, "--cluster", "--detach", "--resend-absent", "--json")
-        assert done.returncode == 0 or "Another run works on this network" in done.stderr, done.stderr
+        assert done.returncode == 0 or "Another run is using this network" in done.stderr, done.stderr
         return done.returncode == 0
 
     def taken_out(self, path: Path) -> Path:

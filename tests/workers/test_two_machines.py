@@ -81,7 +81,7 @@ def test_two_people_with_the_same_sheet(
     until(lambda: bought(box))
     refused = other.call("run", sheet(other.folder, rows), "-o", "results.csv", "--yes")
     assert refused.returncode == 3, refused.stderr
-    assert f"Another run works on this network: process {first.pid} on {socket.gethostname()}, since " in refused.stderr
+    assert f"Another run is using this network: process {first.pid} on {socket.gethostname()}, since " in refused.stderr
     assert "Nothing was sent." in refused.stderr
     assert first.wait(timeout=100) == 0
     results = pd.read_csv(one.folder / "results.csv", dtype=str)
@@ -246,7 +246,7 @@ def _the_one_of(told: list[dict[str, Any]], errors: Counter[str]) -> str:
     for one in told:
         if "error" in one:
             errors[one["error"]] += 1
-            held = "Another run works on this network: process " in one["text"]
+            held = "Another run is using this network: process " in one["text"]
             assert held or runs[0]["run"] in one["text"], one
             return str(runs[0]["run"])
     pytest.fail(f"both were run: {told}")
@@ -285,7 +285,7 @@ def test_a_run_at_the_workers_is_stopped_and_resumed_from_elsewhere(
         states = Counter(one.state for one in book.steps(run))
         assert (book.run(run).state, book.run(run).note) == (RunState.INTERRUPTED, "")
     assert states == {State.DONE: sent, State.PENDING: rows - sent}
-    assert journal.request_stop(client.place, run) == "It is not under way any more."
+    assert journal.request_stop(client.place, run) == "The run is no longer in progress."
     resumed = other.call("resume", run, "--cluster", "--rate", "50", "-o", "there.csv")
     assert resumed.returncode == 0, resumed.stderr
     results = pd.read_csv(other.folder / "there.csv", dtype=str)
