@@ -201,8 +201,6 @@ class Journal:
 
         self._write(restart)
 
-
-
     def apply_transitions(self, transitions: Iterable[StepTransition]) -> None:
         """Make transitions durable, all in one commit.
 
