@@ -42,8 +42,8 @@ def test_a_hidden_limit_is_shared(machine: Callable[..., Machine], box: Sandbox)
 
 
 def _learned(client: Machine) -> float | None:
-    with journal.open_readonly(client.place, client.network()) as book:
-        return book.saved_rate() if book else None
+    with journal.open_readonly(client.place, client.network()) as open_journal:
+        return open_journal.saved_rate() if open_journal else None
 
 
 def test_a_pace_goes_on_in_another_process() -> None:

@@ -74,8 +74,8 @@ def _go(run: str, step: int, *states: State, **values: Any) -> list[StepTransiti
     return [StepTransition(run=run, step=step, from_state=a, to_state=b, values=values) for a, b in pairwise(states)]
 
 
-def _sent(book: Any, run: str, step: int) -> None:
-    book.apply_transitions(_go(run, step, State.PENDING, State.SENT, owner=book.owner_id, sent_at=book.now()))
+def _sent(open_journal: Any, run: str, step: int) -> None:
+    open_journal.apply_transitions(_go(run, step, State.PENDING, State.SENT, owner=open_journal.owner_id, sent_at=open_journal.now()))
 
 
 def _ask(url: str, statement: str, *, commit: bool = False) -> list[sa.Row[Any]]:
@@ -105,19 +105,19 @@ def place(database: str) -> Database:
 
 def test_a_run_comes_back_as_it_was_written(place: Database) -> None:
     """Begin, apply, end: rows, steps, totals and baselines are read back as from a file."""
-    with journal.open_for_writing(place, NETWORK) as book:
-        run = book.start_run(_plan(), NETWORK, now=1000.0)
+    with journal.open_for_writing(place, NETWORK) as open_journal:
+        run = open_journal.start_run(_plan(), NETWORK, now=1000.0)
         done = {"http_status": 201, "answer": {"promo_number": "8055550100"}, "ended_at": 1001.5}
-        book.apply_transitions([*_go(run, 0, State.PENDING, State.SENT), *_go(run, 0, State.SENT, State.DONE, **done)])
-        book.save_rate(7.5, now=1001.0)
-        book.end_run(run, RunState.FINISHED, now=1002.0)
-    with journal.open_for_writing(place, NETWORK) as book:
-        rows, record = book.rows(run), book.run(run)
-        assert book.baselines(run) == {SCOPE: ["8005550100"]}
-        assert book.saved_rate() == 7.5
-        assert [one.state for one in book.steps(run)] == [State.DONE, State.PENDING]
-        assert [one.promo_number for one in book.purchases([PATH])] == ["8055550100"]
-        assert book.known_numbers(0.0, []) == {"8055550100"}
+        open_journal.apply_transitions([*_go(run, 0, State.PENDING, State.SENT), *_go(run, 0, State.SENT, State.DONE, **done)])
+        open_journal.save_rate(7.5, now=1001.0)
+        open_journal.end_run(run, RunState.FINISHED, now=1002.0)
+    with journal.open_for_writing(place, NETWORK) as open_journal:
+        rows, record = open_journal.rows(run), open_journal.run(run)
+        assert open_journal.baselines(run) == {SCOPE: ["8005550100"]}
+        assert open_journal.saved_rate() == 7.5
+        assert [one.state for one in open_journal.steps(run)] == [State.DONE, State.PENDING]
+        assert [one.promo_number for one in open_journal.purchases([PATH])] == ["8055550100"]
+        assert open_journal.known_numbers(0.0, []) == {"8055550100"}
     assert [row.outcome for row in rows] == ["created", "not_sent", "invalid"]
     assert (rows[0].cells, rows[0].answer, rows[0].attempts) == (("A-1", "é 0"), {"promo_number": "8055550100"}, 1)
     assert (record.state, record.started_at, record.ended_at) == (RunState.FINISHED, 1000.0, 1002.0)
@@ -153,12 +153,12 @@ def test_two_processes_send_each_step_once(place: Database) -> None:
         run = one.start_run(plan, NETWORK, now=0.0)
         start = threading.Barrier(2)
 
-        def take(book: Any) -> int:
+        def take(open_journal: Any) -> int:
             start.wait()
             had = 0
             for step in range(40):
                 try:
-                    _sent(book, run, step)
+                    _sent(open_journal, run, step)
                     had += 1
                 except RunAborted:
                     pass
@@ -206,21 +206,21 @@ import os
 network = Network(base_url="http://127.0.0.1:1", network_id="1234", token="x")
 run = sys.argv[1]
 try:
-    with journal.open_for_writing(Database(os.environ["INVOCA_JOURNAL"]), network, exclusive=sys.argv[2] == "alone") as book:
+    with journal.open_for_writing(Database(os.environ["INVOCA_JOURNAL"]), network, exclusive=sys.argv[2] == "alone") as open_journal:
         if sys.argv[2] == "alone":
-            book.resume_run(run)
-        values = {"owner": book.owner_id, "sent_at": book.now()}
-        book.apply_transitions([StepTransition(run=run, step=0, from_state=State.PENDING, to_state=State.SENT, values=values)])
-        print("sent", book.is_lease_valid, flush=True)
+            open_journal.resume_run(run)
+        values = {"owner": open_journal.owner_id, "sent_at": open_journal.now()}
+        open_journal.apply_transitions([StepTransition(run=run, step=0, from_state=State.PENDING, to_state=State.SENT, values=values)])
+        print("sent", open_journal.is_lease_valid, flush=True)
         sys.stdin.readline()
-        print(book.is_lease_valid, flush=True)
+        print(open_journal.is_lease_valid, flush=True)
         done = {"answer": {"promo_number": "8055550199"}, "http_status": 201}
         try:
-            book.apply_transitions([StepTransition(run=run, step=0, from_state=State.SENT, to_state=State.DONE, values=done)])
+            open_journal.apply_transitions([StepTransition(run=run, step=0, from_state=State.SENT, to_state=State.DONE, values=done)])
             print("committed", flush=True)
         except LeaseLostError as error:
             print("lost:", error, flush=True)
-        print(book.is_lease_valid, flush=True)
+        print(open_journal.is_lease_valid, flush=True)
 finally:
     print("end", flush=True)
 """
@@ -248,8 +248,8 @@ def child(database: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 def _begun(place: Database, *steps: Step) -> str:
-    with journal.open_for_writing(place, NETWORK) as book:
-        return book.start_run(_plan(*steps), NETWORK, now=0.0)
+    with journal.open_for_writing(place, NETWORK) as open_journal:
+        return open_journal.start_run(_plan(*steps), NETWORK, now=0.0)
 
 
 @pytest.mark.parametrize("alone", [True, False])
@@ -268,21 +268,21 @@ def test_what_a_killed_owner_had_sent_is_in_doubt_after_its_lease(
         pytest.fail("opened")
     (listed,) = journal.list_runs(place)
     assert (listed.is_in_use, listed.owner and listed.owner.process, listed.state) == (True, process.pid, "running")
-    with journal.open_readonly(place, NETWORK) as book:
-        assert book is not None
-        assert [(one.state, one.ended_at) for one in book.steps(run)] == [(State.SENT, None), (State.PENDING, None)]
+    with journal.open_readonly(place, NETWORK) as open_journal:
+        assert open_journal is not None
+        assert [(one.state, one.ended_at) for one in open_journal.steps(run)] == [(State.SENT, None), (State.PENDING, None)]
     _ask(database, f"UPDATE {_table('owners')} SET until = extract(epoch from now()) - 0.001", commit=True)  # noqa: S608
     (listed,) = journal.list_runs(place)
     assert (listed.is_in_use, listed.owner, listed.state) == (False, None, "interrupted")
     until(lambda: _is_up_for(database, 2))  # after a start of the server, everybody has the time of a lease
-    with journal.open_for_writing(place, NETWORK) as book:
-        first, second = book.steps(run)
+    with journal.open_for_writing(place, NETWORK) as open_journal:
+        first, second = open_journal.steps(run)
         assert (first.state, second.state) == (State.IN_DOUBT, State.PENDING)
         assert first.sent_at is not None
         assert first.ended_at is not None
-        assert first.sent_at <= first.ended_at <= book.now()
-        assert book.run(run).state is RunState.INTERRUPTED
-        assert [one.step.number for one in book.unresolved_purchases()] == [0]
+        assert first.sent_at <= first.ended_at <= open_journal.now()
+        assert open_journal.run(run).state is RunState.INTERRUPTED
+        assert [one.step.number for one in open_journal.unresolved_purchases()] == [0]
 
 
 def _is_up_for(database: str, seconds: float) -> bool:
@@ -301,8 +301,8 @@ def test_a_silent_owner_is_dead_when_its_lease_has_ended(
 
     def take() -> bool:
         try:
-            with journal.open_for_writing(place, NETWORK) as book:
-                return book.steps(run)[0].state is State.IN_DOUBT
+            with journal.open_for_writing(place, NETWORK) as open_journal:
+                return open_journal.steps(run)[0].state is State.IN_DOUBT
         except JournalLockedError:
             return False
 
@@ -321,9 +321,9 @@ def test_a_living_owners_steps_stay_sent(place: Database, child: Callable[..., s
         assert [one.state for one in two.steps(run)] == [State.SENT, State.SENT, State.PENDING]
     with journal.open_readonly(
         place, NETWORK
-    ) as book:  # the second has gone, and nobody will say what became of its own
-        assert book is not None
-        assert [one.state for one in book.steps(run)] == [State.SENT, State.IN_DOUBT, State.PENDING]
+    ) as open_journal:  # the second has gone, and nobody will say what became of its own
+        assert open_journal is not None
+        assert [one.state for one in open_journal.steps(run)] == [State.SENT, State.IN_DOUBT, State.PENDING]
     out, _ = process.communicate("go\n", timeout=100)
     assert out.splitlines() == ["True", "committed", "True", "end"]
 
@@ -338,9 +338,9 @@ def test_who_was_taken_for_dead_can_do_nothing_more(
 
     def take() -> bool:
         try:
-            with journal.open_for_writing(place, NETWORK) as book:
-                found = book.steps(run)[0]
-                return (found.state, book.run(run).state) == (State.IN_DOUBT, RunState.INTERRUPTED)
+            with journal.open_for_writing(place, NETWORK) as open_journal:
+                found = open_journal.steps(run)[0]
+                return (found.state, open_journal.run(run).state) == (State.IN_DOUBT, RunState.INTERRUPTED)
         except JournalLockedError:
             return False
 
@@ -351,9 +351,9 @@ def test_who_was_taken_for_dead_can_do_nothing_more(
     assert (may_send, still, end) == ("False", "False", "end")
     assert told.startswith("lost: This process was silent for more than 2 s")
     assert process.returncode == 0
-    with journal.open_readonly(place, NETWORK) as book:
-        assert book is not None
-        assert (book.steps(run)[0].state, book.steps(run)[0].answer) == (State.IN_DOUBT, None)
+    with journal.open_readonly(place, NETWORK) as open_journal:
+        assert open_journal is not None
+        assert (open_journal.steps(run)[0].state, open_journal.steps(run)[0].answer) == (State.IN_DOUBT, None)
 
 
 @pytest.mark.parametrize("clock", ["stopwatch", "time"])
@@ -372,16 +372,16 @@ def test_whoever_slept_is_not_sure_of_its_place(monkeypatch: pytest.MonkeyPatch,
 
 def test_a_run_that_goes_on_has_the_rate_that_it_is_given_then(place: Database) -> None:
     """A cap of before does not outlive the run's interruption: `resume --rate` says another one, or none."""
-    with journal.open_for_writing(place, NETWORK) as book:
-        run = book.start_run(_plan(), NETWORK, now=0.0)
+    with journal.open_for_writing(place, NETWORK) as open_journal:
+        run = open_journal.start_run(_plan(), NETWORK, now=0.0)
         for cap, most in ((1.0, 60.0), (100.0, 5.0)):
-            paces = book.shared_rate_limiter(run, RateLimiter(cap, first_rate=cap))
+            paces = open_journal.shared_rate_limiter(run, RateLimiter(cap, first_rate=cap))
             assert paces is not None
             waits = paces.update(lambda pace, now: [pace.reserve(now) for _ in range(20)])
             paces.close()
             assert max(waits) < most
-            book.end_run(run, RunState.INTERRUPTED, now=1.0)
-            book.resume_run(run)
+            open_journal.end_run(run, RunState.INTERRUPTED, now=1.0)
+            open_journal.resume_run(run)
 
 
 # Commits that are cut
@@ -432,26 +432,26 @@ def test_a_commit_that_is_cut_is_made_once(
         _ask(database, f"SELECT pg_terminate_backend({pid}, 10000)", commit=True)
 
     cutting = _Cut(monkeypatch, when, cut)
-    with journal.open_for_writing(Database(database), NETWORK) as book:
+    with journal.open_for_writing(Database(database), NETWORK) as open_journal:
         cutting.next()
-        run = book.start_run(_plan(), NETWORK, now=1.0)
-        assert [one.run for one in book.runs()] == [run]
+        run = open_journal.start_run(_plan(), NETWORK, now=1.0)
+        assert [one.run for one in open_journal.runs()] == [run]
         cutting.next()
-        book.apply_transitions(_go(run, 0, State.PENDING, State.SENT))
-        (first, second) = book.steps(run)
+        open_journal.apply_transitions(_go(run, 0, State.PENDING, State.SENT))
+        (first, second) = open_journal.steps(run)
         assert (first.state, first.attempt, second.state) == (State.SENT, 1, State.PENDING)
         cutting.next(2 if how == "backend" else 1)  # twice in a row, too
-        book.apply_transitions(_go(run, 1, State.PENDING, State.SENT))
-        book.apply_transitions(_go(run, 0, State.SENT, State.DONE, answer={"promo_number": "8055550100"}))
-        assert [(one.state, one.attempt) for one in book.steps(run)] == [(State.DONE, 1), (State.SENT, 1)]
-        assert book.is_lease_valid
+        open_journal.apply_transitions(_go(run, 1, State.PENDING, State.SENT))
+        open_journal.apply_transitions(_go(run, 0, State.SENT, State.DONE, answer={"promo_number": "8055550100"}))
+        assert [(one.state, one.attempt) for one in open_journal.steps(run)] == [(State.DONE, 1), (State.SENT, 1)]
+        assert open_journal.is_lease_valid
     assert cutting.count == (4 if how == "backend" else 3)
 
 
 def test_a_commit_cut_between_its_statements_is_made_once(place: Database, database: str) -> None:
     """Half of its statements were done when the backend died: none of them counts, and all are done again."""
-    with journal.open_for_writing(place, NETWORK) as book:
-        run = book.start_run(_plan(), NETWORK, now=1.0)
+    with journal.open_for_writing(place, NETWORK) as open_journal:
+        run = open_journal.start_run(_plan(), NETWORK, now=1.0)
         done: list[str] = []
 
         def cut(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -460,16 +460,16 @@ def test_a_commit_cut_between_its_statements_is_made_once(place: Database, datab
                 pid = connection.connection.dbapi_connection.info.backend_pid
                 _ask(database, f"SELECT pg_terminate_backend({pid}, 10000)", commit=True)
 
-        connections = book._connection.engine  # noqa: SLF001  the driver's events are what can be heard
+        connections = open_journal._connection.engine  # noqa: SLF001  the driver's events are what can be heard
         sa.event.listen(connections, "after_cursor_execute", cut)
         try:
             note = _go(run, 1, State.PENDING, State.PENDING, error="held back")
-            book.apply_transitions([*_go(run, 0, State.PENDING, State.SENT), *note])
+            open_journal.apply_transitions([*_go(run, 0, State.PENDING, State.SENT), *note])
         finally:
             sa.event.remove(connections, "after_cursor_execute", cut)
         updates = [one for one in done if one.startswith("UPDATE steps")]
         assert len(updates) >= 3  # one in vain, then both
-        assert [(one.state, one.attempt, one.error) for one in book.steps(run)] == [
+        assert [(one.state, one.attempt, one.error) for one in open_journal.steps(run)] == [
             (State.SENT, 1, ""),
             (State.PENDING, 0, "held back"),
         ]
@@ -484,14 +484,14 @@ def test_a_commit_whose_owner_was_buried_meanwhile_is_refused(
         _ask(database, f"SELECT pg_terminate_backend({pid}, 10000)", commit=True)
         _ask(database, f"DELETE FROM {_table('owners')}", commit=True)  # as `_bury` does  # noqa: S608
 
-    with journal.open_for_writing(place, NETWORK) as book:
-        run = book.start_run(_plan(), NETWORK, now=1.0)
+    with journal.open_for_writing(place, NETWORK) as open_journal:
+        run = open_journal.start_run(_plan(), NETWORK, now=1.0)
         cutting = _Cut(monkeypatch, "before", cut)
         cutting.next()
         with pytest.raises(LeaseLostError, match="others have taken over"):
-            book.apply_transitions(_go(run, 0, State.PENDING, State.SENT))
-        assert not book.is_lease_valid
-        assert book.steps(run)[0].state is State.PENDING
+            open_journal.apply_transitions(_go(run, 0, State.PENDING, State.SENT))
+        assert not open_journal.is_lease_valid
+        assert open_journal.steps(run)[0].state is State.PENDING
 
 
 # What is refused
@@ -569,13 +569,13 @@ def test_ten_make_the_same_new_journal_at_once(place: Database, database: str) -
 
     def look() -> None:
         while not made.is_set():
-            with journal.open_readonly(place, NETWORK) as book:
-                assert book is None or len(book.runs()) <= 10
+            with journal.open_readonly(place, NETWORK) as open_journal:
+                assert open_journal is None or len(open_journal.runs()) <= 10
 
     def come(number: int) -> str:
         start.wait()
-        with journal.open_for_writing(place, NETWORK, exclusive=False) as book:
-            return book.start_run(_plan(), NETWORK, now=float(number))
+        with journal.open_for_writing(place, NETWORK, exclusive=False) as open_journal:
+            return open_journal.start_run(_plan(), NETWORK, now=float(number))
 
     with ThreadPoolExecutor(11) as threads:
         reader = threads.submit(look)
@@ -594,16 +594,16 @@ def test_a_process_killed_while_it_made_the_tables_locks_nobody_out(place: Datab
     schema = _table("").rstrip(".")
     _ask(database, f"CREATE SCHEMA {schema}", commit=True)
     assert journal.list_runs(place) == []
-    with journal.open_readonly(place, NETWORK) as book:
-        assert book is None
-    with journal.open_for_writing(place, NETWORK) as book:
-        book.start_run(_plan(), NETWORK, now=0.0)
+    with journal.open_readonly(place, NETWORK) as open_journal:
+        assert open_journal is None
+    with journal.open_for_writing(place, NETWORK) as open_journal:
+        open_journal.start_run(_plan(), NETWORK, now=0.0)
     _ask(database, f"DROP SCHEMA {schema} CASCADE; CREATE SCHEMA {schema}", commit=True)
     _ask(database, f"CREATE TABLE {schema}.version (version INTEGER NOT NULL)", commit=True)
     _ask(database, f"INSERT INTO {schema}.version VALUES ({journal.SCHEMA_VERSION})", commit=True)  # noqa: S608
     assert journal.list_runs(place) == []
-    with journal.open_for_writing(place, NETWORK) as book:
-        book.start_run(_plan(), NETWORK, now=0.0)
+    with journal.open_for_writing(place, NETWORK) as open_journal:
+        open_journal.start_run(_plan(), NETWORK, now=0.0)
 
 
 def test_networks_have_schemas_of_their_own() -> None:
@@ -698,22 +698,22 @@ def test_odd_texts_come_back_in_what_is_json(place: Database, name: str) -> None
         PlannedRow(row=2, cells=("A-1", text), step=0),
         PlannedRow(row=3, cells=(text,), assigned_values={"name": text}),
     )
-    with journal.open_for_writing(place, NETWORK) as book:
+    with journal.open_for_writing(place, NETWORK) as open_journal:
         rows = (rows[0], PlannedRow(row=3, cells=(text,), assigned_values={"name": text}, outcome=Outcome.UNCHANGED))
-        run = book.start_run(_plan(step, rows=rows), NETWORK, now=0.0)
-        book.apply_transitions(_go(run, 0, State.PENDING, State.SENT))
-        book.apply_transitions(
+        run = open_journal.start_run(_plan(step, rows=rows), NETWORK, now=0.0)
+        open_journal.apply_transitions(_go(run, 0, State.PENDING, State.SENT))
+        open_journal.apply_transitions(
             _go(run, 0, State.SENT, State.DONE, answer={"promo_number": "8055550100", "description": text})
         )
     _, (first, second) = journal.find_results(place, run)
     assert (first.cells, first.answer["description"], second.cells) == (("A-1", text), text, (text,))
     assert second.answer == {"name": text}
-    with journal.open_readonly(place, NETWORK) as book:
-        assert book is not None
-        (kept,) = book.steps(run)
+    with journal.open_readonly(place, NETWORK) as open_journal:
+        assert open_journal is not None
+        (kept,) = open_journal.steps(run)
         assert (kept.step.body, kept.step.patch, kept.step.snapshot) == (step.body, step.patch, step.snapshot)
-        assert book.known_numbers(0.0, [run]) == {"8055550100"}
-        assert len(book.purchases([PATH])) == 1
+        assert open_journal.known_numbers(0.0, [run]) == {"8055550100"}
+        assert len(open_journal.purchases([PATH])) == 1
 
 
 @pytest.mark.parametrize("name", [name for name in ODD if name != "half a pair"])
@@ -721,11 +721,11 @@ def test_odd_texts_come_back_in_what_is_text(place: Database, name: str) -> None
     """Errors, fixes and notes, as from a file; NUL, which PostgreSQL has no form for, may leave a mark."""
     text = ODD[name]
     rows = (PlannedRow(row=2, cells=("",), step=0), PlannedRow(row=3, cells=("",), outcome=Outcome.INVALID, error=text))
-    with journal.open_for_writing(place, NETWORK) as book:
-        run = book.start_run(_plan(_step(0), rows=rows), NETWORK, now=0.0)
-        book.apply_transitions(_go(run, 0, State.PENDING, State.SENT))
-        book.apply_transitions(_go(run, 0, State.SENT, State.FAILED, error=text, fix=text))
-        book.end_run(run, RunState.ABORTED, now=1.0, note=text)
+    with journal.open_for_writing(place, NETWORK) as open_journal:
+        run = open_journal.start_run(_plan(_step(0), rows=rows), NETWORK, now=0.0)
+        open_journal.apply_transitions(_go(run, 0, State.PENDING, State.SENT))
+        open_journal.apply_transitions(_go(run, 0, State.SENT, State.FAILED, error=text, fix=text))
+        open_journal.end_run(run, RunState.ABORTED, now=1.0, note=text)
     record, (first, second) = journal.find_results(place, run)
     for found in (first.error, first.fix, second.error, record.note):
         assert found == text or (name == "NUL" and found.startswith("a") and found.endswith("b"))

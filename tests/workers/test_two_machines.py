@@ -280,10 +280,10 @@ def test_a_run_at_the_workers_is_stopped_and_resumed_from_elsewhere(
     until(lambda: not journal.list_runs(other.place)[0].is_in_use)
     sent = len(box.store.ledger)
     assert sent < rows
-    with journal.open_readonly(other.place, other.network()) as book:
-        assert book is not None
-        states = Counter(one.state for one in book.steps(run))
-        assert (book.run(run).state, book.run(run).note) == (RunState.INTERRUPTED, "")
+    with journal.open_readonly(other.place, other.network()) as open_journal:
+        assert open_journal is not None
+        states = Counter(one.state for one in open_journal.steps(run))
+        assert (open_journal.run(run).state, open_journal.run(run).note) == (RunState.INTERRUPTED, "")
     assert states == {State.DONE: sent, State.PENDING: rows - sent}
     assert journal.request_stop(client.place, run) == "The run is no longer in progress."
     resumed = other.call("resume", run, "--cluster", "--rate", "50", "-o", "there.csv")
