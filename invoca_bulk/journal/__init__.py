@@ -1,9 +1,9 @@
-"""Durable record of every step: intent before the first byte, outcome after. No token and no header is ever in it.
+"""Durable record of every step: the intent before a request is sent, the outcome after. Stores no tokens or headers.
 
-One journal for each base URL and network. By default a SQLite file in the user's state directory: WAL with
-`synchronous=FULL`, so that a commit that returned survives a power cut, because a lost `sent` is a number bought twice.
-One process writes at a time, and holds an operating-system lock that dies with it. For several machines a schema on
-PostgreSQL, whose writers have leases. Others may read at any time.
+There is one journal per base URL and network. By default it is a SQLite file in the user's state directory, in WAL mode
+with `synchronous=FULL`: a commit that returned survives a power cut, because a lost `sent` is a number bought twice.
+One process writes at a time and holds an operating-system lock, which is released when the process dies. To share a
+journal between machines, use a schema on PostgreSQL, whose writers hold leases. Any process may read at any time.
 """
 
 from __future__ import annotations

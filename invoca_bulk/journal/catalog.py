@@ -1,4 +1,4 @@
-"""Looking at journals from outside: which runs there are, how far they are, and who is at them; any process may."""
+"""Read-only queries over all journals: runs, progress and owners. Safe from any process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.journal import db_schema
 from invoca_bulk.journal.locations import handles_in
-from invoca_bulk.journal.states import RunState
+from invoca_bulk.journal.states import NOT_RUNNING, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,14 +28,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """One run of any journal in a place.
+    """A run in one of the journals at a location.
 
     Attributes:
         record: the run.
         totals: outcome to number of rows.
-        is_in_use: whether a process is at work on its network.
-        is_resumable: whether resuming it would do something.
-        owner: the process that is at work on its network; None: none, or it is not known.
+        is_in_use: whether a process is working on the run's network.
+        is_resumable: whether resuming it would do anything.
+        owner: the process working on the run's network; None: there is none, or it is unknown.
     """
 
     record: RunRecord
@@ -46,120 +46,134 @@ class RunSummary:
 
     @property
     def state(self) -> str:
-        """Where the run stands; `closed`: it was stopped, and later runs do what it left."""
+        """State of the run; `closed`: it was stopped, and later runs do its remaining steps."""
         is_closed = self.record.state in {RunState.INTERRUPTED, RunState.ABORTED} and not self.is_resumable
         return "closed" if is_closed else self.record.state
 
 
 def find_results(location: JournalLocation, run: str) -> tuple[RunRecord, list[RowRecord]]:
-    """A run and its rows as they stand now, in whichever journal of a place it is; also while another process runs it.
+    """A run and the current state of its rows, from whichever journal has it; works while another process runs it.
 
     Raises:
-        ConfigError: no journal there knows the run.
+        ConfigError: no journal there has the run.
     """
     return _query_journal_of_run(
-        location, run, lambda its, book: (_with_actual_state(book.run(run), is_in_use=its.is_in_use()), book.rows(run))
+        location,
+        run,
+        lambda handle, journal: (
+            _with_actual_state(journal.run(run), is_in_use=handle.is_in_use()),
+            journal.rows(run),
+        ),
     )
 
 
 def find_run(location: JournalLocation, run: str) -> RunRecord:
-    """A run, in whichever journal of a place it is.
+    """A run, from whichever journal at the location has it.
 
     Raises:
-        ConfigError: no journal there knows the run.
+        ConfigError: no journal there has the run.
     """
     return _query_journal_of_run(
-        location, run, lambda its, book: _with_actual_state(book.run(run), is_in_use=its.is_in_use())
+        location, run, lambda handle, journal: _with_actual_state(journal.run(run), is_in_use=handle.is_in_use())
     )
 
 
 def find_run_summary(location: JournalLocation, run: str) -> RunSummary | None:
-    """A run as `list_runs` gives it; None: no journal in the folder knows it."""
+    """A run as `list_runs` returns it; None: no journal at the location has it."""
     with contextlib.suppress(ConfigError):
         return _query_journal_of_run(
-            location, run, lambda its, book: _summarize_run(book.run(run), its, book, is_in_use=its.is_in_use())
+            location,
+            run,
+            lambda handle, journal: _summarize_run(journal.run(run), handle, journal, is_in_use=handle.is_in_use()),
         )
     return None
 
 
 def list_runs(location: JournalLocation) -> list[RunSummary]:
-    """All runs of the journals in a place, the oldest first; also while other processes are at work."""
+    """All runs of the journals at a location, oldest first; works while other processes are running."""
 
-    def look(its: JournalHandle, book: Journal) -> list[RunSummary]:
-        held, totals = its.is_in_use(), book.outcome_totals()
-        return [_summarize_run(one, its, book, is_in_use=held, totals=totals.get(one.run, {})) for one in book.runs()]
+    def summarize_all(handle: JournalHandle, journal: Journal) -> list[RunSummary]:
+        is_in_use, totals = handle.is_in_use(), journal.outcome_totals()
+        return [
+            _summarize_run(record, handle, journal, is_in_use=is_in_use, totals=totals.get(record.run, {}))
+            for record in journal.runs()
+        ]
 
-    found = [one for some in _query_journals(handles_in(location), look) for one in some]
-    return sorted(found, key=lambda one: one.record.started_at)
+    return _collect_summaries(handles_in(location), summarize_all)
 
 
 def list_active_runs(location: JournalLocation) -> list[RunSummary]:
-    """The runs that processes are at work on now, the oldest first; cheap enough to be asked all the time."""
+    """The runs that processes are working on now, oldest first; cheap enough to poll."""
 
-    def look(its: JournalHandle, book: Journal) -> list[RunSummary]:
-        now = [one for one in book.runs() if one.state is RunState.RUNNING]
-        return [_summarize_run(one, its, book, is_in_use=True) for one in now]
+    def summarize_active(handle: JournalHandle, journal: Journal) -> list[RunSummary]:
+        running = [record for record in journal.runs() if record.state is RunState.RUNNING]
+        return [_summarize_run(record, handle, journal, is_in_use=True) for record in running]
 
-    held = (one for one in handles_in(location, only_with_owner=True) if one.is_in_use())
-    found = [one for some in _query_journals(held, look) for one in some]
-    return sorted(found, key=lambda one: one.record.started_at)
+    handles_in_use = (handle for handle in handles_in(location, only_with_owner=True) if handle.is_in_use())
+    return _collect_summaries(handles_in_use, summarize_active)
+
+
+def _collect_summaries(
+    handles: Iterable[JournalHandle], query: Callable[[JournalHandle, Journal], list[RunSummary]]
+) -> list[RunSummary]:
+    summaries = [summary for summaries in _query_journals(handles, query) for summary in summaries]
+    return sorted(summaries, key=lambda summary: summary.record.started_at)
 
 
 def list_incompatible_journals(location: JournalLocation) -> list[JournalHandle]:
-    """The journals in a place that another version of this program has written, and that cannot be read."""
-    others: list[JournalHandle] = []
-    list(_query_journals(handles_in(location), lambda *_: None, others))
-    return others
+    """The journals at a location that cannot be read because another version of this program wrote them."""
+    incompatible: list[JournalHandle] = []
+    list(_query_journals(handles_in(location), lambda *_: None, incompatible))
+    return incompatible
 
 
 def request_stop(location: JournalLocation, run: str) -> str:
-    """Ask the process that is at work on a run to stop softly; a second time, at once. It may be any door's.
+    """Ask the process working on a run to stop gracefully; a second request stops it at once.
 
     Returns:
-        Why it could not be asked, in a sentence; empty: it was.
+        A sentence that says why the request could not be made; empty: it was made.
 
     Raises:
-        ConfigError: no journal in the folder knows the run.
+        ConfigError: no journal at the location has the run.
     """
-    record, its = _query_journal_of_run(location, run, lambda its, book: (book.run(run), its))
-    return its.request_stop(run) if record.state is RunState.RUNNING else "It is not under way any more."
+    record, handle = _query_journal_of_run(location, run, lambda handle, journal: (journal.run(run), handle))
+    return handle.request_stop(run) if record.state is RunState.RUNNING else NOT_RUNNING
 
 
 def _summarize_run(
     record: RunRecord,
     handle: JournalHandle,
-    book: Journal,
+    journal: Journal,
     *,
     is_in_use: bool,
     totals: Mapping[Outcome, int] | None = None,
 ) -> RunSummary:
     return RunSummary(
         record=_with_actual_state(record, is_in_use=is_in_use),
-        totals=book.outcome_totals(record.run).get(record.run, {}) if totals is None else totals,
+        totals=journal.outcome_totals(record.run).get(record.run, {}) if totals is None else totals,
         is_in_use=is_in_use,
-        is_resumable=book.is_resumable(record),
+        is_resumable=journal.is_resumable(record),
         owner=handle.find_owner() if is_in_use else None,
     )
 
 
 def _with_actual_state(record: RunRecord, *, is_in_use: bool) -> RunRecord:
-    """A run whose process was killed could not record that it was interrupted."""
+    """A killed process cannot record that its run was interrupted."""
     is_dead = record.state is RunState.RUNNING and not is_in_use
     return replace(record, state=RunState.INTERRUPTED) if is_dead else record
 
 
 def _query_journal_of_run(location: JournalLocation, run: str, query: Callable[[JournalHandle, Journal], T]) -> T:
-    """What the journal that knows a run says of it."""
+    """The result of a query on the journal that has a run."""
 
-    def known(its: JournalHandle, book: Journal) -> T | None:
+    def query_if_found(handle: JournalHandle, journal: Journal) -> T | None:
         with contextlib.suppress(sa.exc.NoResultFound):
-            return query(its, book)
+            return query(handle, journal)
         return None
 
     others: list[JournalHandle] = []
-    for found in _query_journals(handles_in(location), known, others):
-        if found is not None:
-            return found
+    for result in _query_journals(handles_in(location), query_if_found, others):
+        return result
     unread = " Journals of another version of this program are there too, and cannot be read." if others else ""
     msg = (
         f"No journal in {location} knows the run {run!r}.{unread} "
@@ -170,18 +184,21 @@ def _query_journal_of_run(location: JournalLocation, run: str, query: Callable[[
 
 def _query_journals(
     handles: Iterable[JournalHandle],
-    query: Callable[[JournalHandle, Journal], T],
+    query: Callable[[JournalHandle, Journal], T | None],
     incompatible: list[JournalHandle] | None = None,
 ) -> Iterator[T]:
-    """What journals say; those of another version are left out, and put into a list, those that cannot be read too."""
-    for one in handles:
+    """The results of a query on each journal, without None.
+
+    Journals of another version are appended to `incompatible`; those that cannot be read are skipped.
+    """
+    for handle in handles:
         try:
-            with one.open_readonly() as book:
-                found = query(one, book) if book else None
+            with handle.open_readonly() as journal:
+                result = query(handle, journal) if journal else None
         except db_schema.IncompatibleVersion:
-            (incompatible if incompatible is not None else []).append(one)
+            (incompatible if incompatible is not None else []).append(handle)
         except sa.exc.DatabaseError:
             continue
         else:
-            if found is not None:
-                yield found
+            if result is not None:
+                yield result

@@ -1,4 +1,4 @@
-"""The tables of a journal's database, and the version of their shape."""
+"""The tables of a journal's database, their version and its migrations."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from invoca_bulk.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Of the tables below; a file of another one is left alone.
+#: Version of the tables below. Journals of a version that cannot be migrated are not touched.
 SCHEMA_VERSION = 4
 
 METADATA = sa.MetaData()
 
 
 class _NulSafeText(sa.TypeDecorator[str]):
-    """What the platform or the system has said. PostgreSQL takes no NUL in a text."""
+    """Text from the platform or the system. PostgreSQL accepts no NUL in a text, so NULs are replaced."""
 
     impl = sa.String
     cache_ok = True
@@ -28,8 +28,7 @@ class _NulSafeText(sa.TypeDecorator[str]):
         return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if value else value
 
 
-#: Attribute of a record to the name under which it is stored, where journals began with another one: those that are
-#: there already must still be readable.
+#: Attribute of a record to its stored name, where the two differ: existing journals must stay readable.
 STORED_NAMES = {
     "worker_options": "workers",
     "is_stop_requested": "stopping",
@@ -43,12 +42,12 @@ _ATTRIBUTES = {stored: attribute for attribute, stored in STORED_NAMES.items()}
 
 
 def to_stored(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A record's values, by the names under which they are stored."""
+    """A record's values by stored name."""
     return {STORED_NAMES.get(name, name): value for name, value in values.items()}
 
 
 def from_stored(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Stored values, by the names of the record's attributes."""
+    """Stored values by attribute name."""
     return {_ATTRIBUTES.get(name, name): value for name, value in values.items()}
 
 
@@ -72,8 +71,8 @@ RUNS = sa.Table(
     sa.Column("started_at", sa.Float, nullable=False),
     sa.Column("ended_at", sa.Float),
     sa.Column("note", _NulSafeText, nullable=False, default=""),
-    sa.Column("workers", sa.JSON(none_as_null=True)),  # how workers do it; null: the process that has begun it does
-    sa.Column("stopping", sa.Boolean, nullable=False, default=False, server_default=sa.false()),  # somebody asked
+    sa.Column("workers", sa.JSON(none_as_null=True)),  # for workers; null: the client runs it itself
+    sa.Column("stopping", sa.Boolean, nullable=False, default=False, server_default=sa.false()),  # on request
 )
 STEPS = sa.Table(
     "steps",
@@ -93,7 +92,7 @@ STEPS = sa.Table(
     sa.Column("before", sa.JSON(none_as_null=True)),
     sa.Column("destination", sa.JSON, nullable=False),
     sa.Column("identity", sa.String, nullable=False, index=True),
-    sa.Column("taken_by", sa.String, nullable=False, default=""),  # a later run that does it instead
+    sa.Column("taken_by", sa.String, nullable=False, default=""),  # the later run that took the step over
     sa.Column("state", sa.String, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False, default=0),
     sa.Column("sent_at", sa.Float),
@@ -102,7 +101,7 @@ STEPS = sa.Table(
     sa.Column("answer", sa.JSON),
     sa.Column("error", _NulSafeText, nullable=False, default=""),
     sa.Column("fix", _NulSafeText, nullable=False, default=""),
-    sa.Column("owner", sa.String, nullable=False, default="", server_default=""),  # who has sent it, of several
+    sa.Column("owner", sa.String, nullable=False, default="", server_default=""),  # the process that sent it
 )
 ROWS = sa.Table(
     "rows",
@@ -121,7 +120,7 @@ ROWS = sa.Table(
     sa.Column("error", _NulSafeText, nullable=False),
     sa.Column("fix", _NulSafeText, nullable=False),
 )
-#: What each scope already had when the run began: what a number found later is compared with.
+#: The numbers of each scope when the run began: numbers found later are compared with them.
 BASELINES = sa.Table(
     "baselines",
     METADATA,
@@ -129,7 +128,7 @@ BASELINES = sa.Table(
     sa.Column("scope", sa.String, primary_key=True),
     sa.Column("numbers", sa.JSON, nullable=False),
 )
-#: The processes that write into a journal that several may write into.
+#: The processes that write to a shared journal.
 OWNERS = sa.Table(
     "owners",
     METADATA,
@@ -137,18 +136,18 @@ OWNERS = sa.Table(
     sa.Column("host", sa.String, nullable=False),
     sa.Column("process", sa.Integer, nullable=False),
     sa.Column("since", sa.Float, nullable=False),
-    sa.Column("until", sa.Float, nullable=False),  # dead from then on, unless it has come back meanwhile
-    sa.Column("mark", sa.String, nullable=False),  # of its last commit: tells whether one without an answer was made
-    sa.Column("alone", sa.Boolean, nullable=False),  # whether it wants to be the only one
+    sa.Column("until", sa.Float, nullable=False),  # when the lease expires, unless it is renewed
+    sa.Column("mark", sa.String, nullable=False),  # id of its last commit: shows whether an unconfirmed one was made
+    sa.Column("alone", sa.Boolean, nullable=False),  # whether the owner is exclusive
 )
-#: The rate finder of a run that several processes do, as JSON.
+#: The rate limiter, as JSON, of each run that several processes share.
 RATE_LIMITERS = sa.Table(
     "paces",
     METADATA,
     sa.Column("run", sa.ForeignKey("runs.run"), primary_key=True),
     sa.Column("state", sa.String, nullable=False),
 )
-#: The rate that the network was found to take, in requests a second; one row.
+#: The highest rate that the network accepted, in requests per second; one row.
 SAVED_RATES = sa.Table(
     "learned",
     METADATA,
@@ -157,71 +156,71 @@ SAVED_RATES = sa.Table(
 )
 
 
-#: An older version to the columns that the next one has besides; new tables are made in any case.
+#: An older version to the columns that the next version adds; missing tables are always created.
 _ADDED_COLUMNS: Mapping[int, tuple[sa.Column[Any], ...]] = {3: (RUNS.c.workers, RUNS.c.stopping, STEPS.c.owner)}
 
 
-#: Where several write, it is looked up whose steps are under way; a file has one writer.
+#: Speeds up finding the sent steps of an owner. Only PostgreSQL needs it: a SQLite journal has one writer.
 _SENT_STEPS_INDEX = sa.DDL("CREATE INDEX steps_under_way ON steps (owner) WHERE state = 'sent'")  # type: ignore[no-untyped-call]
 sa.event.listen(STEPS, "after_create", _SENT_STEPS_INDEX.execute_if(dialect="postgresql"))
 
 
 class IncompatibleVersion(ConfigError):
-    """A journal's file was written by another version of this program; nothing in it is touched."""
+    """The journal was written by another version of this program; it is left unchanged."""
 
 
 def create_or_migrate(connection: sa.Connection) -> None:
-    """Make the tables in a new file.
+    """Create the tables of a new journal, or migrate an older one.
 
-    The version goes first and in a commit of its own: a file is never seen with tables and without it.
+    The version is committed first, so that no reader ever sees tables without a version.
 
     Raises:
-        IncompatibleVersion: the file is no journal of this version.
+        IncompatibleVersion: it is a journal of a version that cannot be migrated.
     """
     with connection.begin():
         if not sa.inspect(connection).get_table_names():
             _VERSION_TABLE.create(connection)
         if _is_uninitialized(connection):
             connection.execute(sa.insert(_VERSION_TABLE).values(version=SCHEMA_VERSION))
-    found = _read_version(connection)
+    version = _read_version(connection)
     with connection.begin():
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN")  # else Python's driver commits each table, and an index may be missing
-        if found is not None and found in _ADDED_COLUMNS:
-            _migrate(connection, found)
-            found = SCHEMA_VERSION
-        _reject_other_version(connection, found)
+        if version is not None and version in _ADDED_COLUMNS:
+            _migrate(connection, version)
+            version = SCHEMA_VERSION
+        _reject_other_version(connection, version)
         METADATA.create_all(connection)
 
 
 def _migrate(connection: sa.Connection, version: int) -> None:
-    """Bring a journal of an older version to this one's, within the caller's transaction."""
-    for older in range(version, SCHEMA_VERSION):
-        for column in _ADDED_COLUMNS[older]:
-            added = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
-            connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {added}")
+    """Migrate an older journal to the current version, within the caller's transaction."""
+    for older_version in range(version, SCHEMA_VERSION):
+        for column in _ADDED_COLUMNS[older_version]:
+            definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {definition}")
     connection.execute(sa.update(_VERSION_TABLE).values(version=SCHEMA_VERSION))
 
 
 def needs_migration(connection: sa.Connection) -> bool:
-    """Whether it is a journal that opening it for writing brings to this version."""
+    """Whether it is an older journal that opening it for writing would migrate."""
     return _read_version(connection) in _ADDED_COLUMNS
 
 
 def _is_uninitialized(connection: sa.Connection) -> bool:
-    """Whether the file holds nothing yet; a process that was killed may have left the table of the version, empty."""
+    """Whether it has only an empty version table, as a process killed while creating the journal leaves it."""
     names = sa.inspect(connection).get_table_names()
     return names == [_VERSION_TABLE.name] and not connection.execute(sa.select(_VERSION_TABLE)).all()
 
 
 def is_being_created(connection: sa.Connection) -> bool:
-    """Whether a process is just making the file."""
+    """Whether a process is still creating the journal."""
     with connection.begin():
         return not sa.inspect(connection).get_table_names() or _is_uninitialized(connection)
 
 
 def require_current_version(connection: sa.Connection) -> None:
-    """See that the file is a journal of this version.
+    """Check that it is a journal of the current version.
 
     Raises:
         IncompatibleVersion: it is not.
@@ -230,11 +229,11 @@ def require_current_version(connection: sa.Connection) -> None:
 
 
 def _read_version(connection: sa.Connection) -> int | None:
-    """The version of a journal; None: it is none."""
+    """The version of a journal; None: it has none, or more than one."""
     with connection.begin():
-        known = sa.inspect(connection).has_table(_VERSION_TABLE.name)
-        found = connection.execute(sa.select(_VERSION_TABLE.c.version)).scalars().all() if known else []
-    return found[0] if len(found) == 1 else None
+        has_version = sa.inspect(connection).has_table(_VERSION_TABLE.name)
+        versions = connection.execute(sa.select(_VERSION_TABLE.c.version)).scalars().all() if has_version else []
+    return versions[0] if len(versions) == 1 else None
 
 
 def _reject_other_version(connection: sa.Connection, version: int | None) -> None:

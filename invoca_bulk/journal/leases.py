@@ -1,7 +1,7 @@
-"""Who writes into a shared journal: each process has a place there, which it renews again and again.
+"""Leases on a shared journal: each process that writes to it is registered as an owner and keeps renewing its lease.
 
-Whoever is silent for longer than its lease is taken for dead: what it had sent is in doubt from then on, and it is
-refused should it come back.
+An owner that does not renew in time is considered dead: the steps it had sent are in doubt from then on, and its
+later commits are refused.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from invoca_bulk.config.settings import lease_seconds
 from invoca_bulk.errors import JournalLockedError, LeaseLostError
 from invoca_bulk.journal.db_retry import DATABASE_NOW, retry_on_disconnect
 from invoca_bulk.journal.db_schema import OWNERS, RUNS, STEPS
-from invoca_bulk.journal.owner import Owner
+from invoca_bulk.journal.owner import Owner, locked_message
 from invoca_bulk.journal.states import RunState, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Of the lease: so often it is renewed, and for so long after a renewal something may be sent.
+#: Fractions of the lease: the interval between renewals, and how long after a renewal requests may be sent.
 _RENEW_FRACTION, _VALID_FRACTION = 1 / 4, 3 / 4
-#: The run of a network that workers are to do, if there is one.
+#: The run of a network that is assigned to workers, if there is one.
 WORKER_RUNS_QUERY = sa.select(RUNS.c.run).where(RUNS.c.state == RunState.RUNNING, RUNS.c.workers.is_not(None))
 _SERVER_STARTED_AT = sa.extract("epoch", sa.func.pg_postmaster_start_time())
 
 
 class Lease:
-    """The place of a process among the owners of a journal.
+    """The registration of a process as an owner of a journal.
 
     Args:
         engine: connections to the journal.
 
     Attributes:
-        owner_id: the name of this place; another one each time.
-        is_stop_requested: whether somebody elsewhere wants the run to stop.
+        owner_id: unique for each lease.
+        is_stop_requested: whether another process asked the run to stop.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -53,14 +53,14 @@ class Lease:
         self.owner_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.is_stop_requested = False
         self._is_lost = False
-        self._renewed_at = (0.0, 0.0)  # by the stopwatch, and by the clock
+        self._renewed_at = (0.0, 0.0)  # seconds, by `stopwatch` and by `time.time`
         self._released = threading.Event()
 
     def acquire(self, *, exclusive: bool, run_to_finish: str) -> None:
-        """Take the place; as for `opened`.
+        """Register as an owner; the arguments are those of `postgres.open_for_writing`.
 
         Raises:
-            JournalLockedError: somebody else has one that does not go with it.
+            JournalLockedError: another owner is in the way.
         """
         with self.record_renewal():
             retry_on_disconnect(
@@ -69,15 +69,15 @@ class Lease:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Renew the place in a thread of its own, and give it back in the end."""
-        keeper = threading.Thread(target=self._renew_until_released, name="journal lease", daemon=True)
-        keeper.start()
+        """Renew the lease in a background thread, and release it at the end of the block."""
+        renewer = threading.Thread(target=self._renew_until_released, name="journal lease", daemon=True)
+        renewer.start()
         try:
             yield
         finally:
             self._released.set()
-            keeper.join()
-            with contextlib.suppress(sa.exc.SQLAlchemyError):  # then it ends with its lease
+            renewer.join()
+            with contextlib.suppress(sa.exc.SQLAlchemyError):  # the lease expires anyway
                 retry_on_disconnect(self._release)
 
     def _insert_owner(self, *, exclusive: bool, run_to_finish: str) -> None:
@@ -87,13 +87,19 @@ class Lease:
             _reject_other_owners(db, self.owner_id, exclusive=exclusive, run_to_finish=run_to_finish)
             if exclusive:
                 _mark_orphaned_steps_in_doubt(db)
-                dead = sa.update(RUNS).where(RUNS.c.state == RunState.RUNNING, RUNS.c.run != run_to_finish)
-                db.execute(dead.values(state=RunState.INTERRUPTED))
-            mine = {"owner": self.owner_id, "host": socket.gethostname(), "process": os.getpid(), "alone": exclusive}
+                orphaned = sa.update(RUNS).where(RUNS.c.state == RunState.RUNNING, RUNS.c.run != run_to_finish)
+                db.execute(orphaned.values(state=RunState.INTERRUPTED))
+            # A retry after a lost response may find it registered already.
             if not db.execute(sa.select(OWNERS.c.owner).where(OWNERS.c.owner == self.owner_id)).first():
                 db.execute(
                     sa.insert(OWNERS).values(
-                        **mine, since=DATABASE_NOW, until=DATABASE_NOW + self._lease_seconds, mark=""
+                        owner=self.owner_id,
+                        host=socket.gethostname(),
+                        process=os.getpid(),
+                        alone=exclusive,
+                        since=DATABASE_NOW,
+                        until=DATABASE_NOW + self._lease_seconds,
+                        mark="",
                     )
                 )
 
@@ -104,45 +110,49 @@ class Lease:
             _mark_orphaned_steps_in_doubt(db)
 
     def _renew_until_released(self) -> None:
-        """Renew it again and again, on one connection as long as that is well."""
+        """Renew the lease at intervals, on one connection until that fails."""
         while not self._released.is_set():
             with contextlib.suppress(sa.exc.SQLAlchemyError, LeaseLostError), self._engine.connect() as db:
                 while not self._released.wait(min(1.0, self._lease_seconds * _RENEW_FRACTION)):
                     self._renew(db)
-            self._released.wait(
-                _RENEW_FRACTION
-            )  # the database is away; or the place is lost, and the next commit says so
+            # The database is unavailable; or the lease is lost, which the next commit reports.
+            self._released.wait(_RENEW_FRACTION)
 
     def _renew(self, db: sa.Connection) -> None:
-        asked = sa.select(RUNS.c.run).where(RUNS.c.state == RunState.RUNNING, RUNS.c.stopping)
+        stopping_runs = sa.select(RUNS.c.run).where(RUNS.c.state == RunState.RUNNING, RUNS.c.stopping)
         with self.record_renewal(), db.begin():
             if not db.execute(self.renew_statement()).rowcount:
                 self.raise_lost()
-            self.is_stop_requested = db.execute(asked.limit(1)).first() is not None
+            self.is_stop_requested = db.execute(stopping_runs.limit(1)).first() is not None
 
-    def renew_statement(self, *where: sa.ColumnElement[bool], **values: object) -> sa.Update:
-        """The statement that renews it; it changes no row if this process was taken for dead."""
-        mine = sa.update(OWNERS).where(OWNERS.c.owner == self.owner_id, *where)
-        return mine.values(until=DATABASE_NOW + self._lease_seconds, **values)
+    def renew_statement(self, *conditions: sa.ColumnElement[bool], **values: object) -> sa.Update:
+        """The statement that renews the lease; it updates no row if the lease is lost.
+
+        Args:
+            conditions: further conditions on the owner's row.
+            values: further columns of the owner's row to set.
+        """
+        update = sa.update(OWNERS).where(OWNERS.c.owner == self.owner_id, *conditions)
+        return update.values(until=DATABASE_NOW + self._lease_seconds, **values)
 
     @contextmanager
     def record_renewal(self) -> Iterator[None]:
-        """Remember that it was renewed, if the block ends well: not before it began."""
-        began = (stopwatch(), time.time())
+        """Record a renewal at the time when the block began, if the block succeeds."""
+        started_at = (stopwatch(), time.time())
         yield
-        self._renewed_at = began
+        self._renewed_at = started_at
 
     @property
     def is_valid(self) -> bool:
-        """Whether nobody can have taken this process for dead, by whichever clock: one may stand still, one be set."""
-        passed = max(stopwatch() - self._renewed_at[0], time.time() - self._renewed_at[1])
-        return not self._is_lost and passed < self._lease_seconds * _VALID_FRACTION
+        """Whether the lease cannot have expired. Checks two clocks: one may stop in sleep, the other may be set."""
+        elapsed = max(stopwatch() - self._renewed_at[0], time.time() - self._renewed_at[1])
+        return not self._is_lost and elapsed < self._lease_seconds * _VALID_FRACTION
 
     def raise_lost(self) -> None:
-        """This process was taken for dead.
+        """Report that the lease is lost.
 
         Raises:
-            LeaseLostError: in any case.
+            LeaseLostError: always.
         """
         self._is_lost = True
         msg = (
@@ -153,33 +163,40 @@ class Lease:
 
 
 def stopwatch() -> float:
-    """Seconds since some moment; where the system has such a clock, those that a laptop sleeps are counted too."""
+    """Seconds of a monotonic clock; includes time asleep where the system has such a clock."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def lock_network(db: sa.Connection) -> None:
-    """Who comes, goes or is buried in one network: one after the other."""
+    """Lock the network's owners until the end of the transaction, so that they change one at a time."""
     db.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(sa.func.current_schema()))))
 
 
 def reap_expired_owners(db: sa.Connection, seconds: float) -> None:
-    """What dead owners had sent is in doubt. After a restart of the database everybody has the time of a lease anew."""
-    silent = sa.select(OWNERS.c.owner).where(OWNERS.c.until < DATABASE_NOW, _SERVER_STARTED_AT + seconds < DATABASE_NOW)
-    # One that stands still in the middle of a commit is left to the next look: its session ends by itself.
-    dead = sa.delete(OWNERS).where(OWNERS.c.owner.in_(silent.with_for_update(skip_locked=True)))
-    if db.execute(dead).rowcount:
+    """Delete owners whose lease has expired, and mark the steps they had sent as in doubt.
+
+    Args:
+        db: connection in a transaction that holds `lock_network`.
+        seconds: of a lease. No owner is deleted in the first `seconds` after a restart of the database.
+    """
+    expired = sa.select(OWNERS.c.owner).where(
+        OWNERS.c.until < DATABASE_NOW, _SERVER_STARTED_AT + seconds < DATABASE_NOW
+    )
+    # Owners that hang in the middle of a commit are skipped: the database ends their session.
+    delete = sa.delete(OWNERS).where(OWNERS.c.owner.in_(expired.with_for_update(skip_locked=True)))
+    if db.execute(delete).rowcount:
         _mark_orphaned_steps_in_doubt(db)
 
 
 def _mark_orphaned_steps_in_doubt(db: sa.Connection) -> None:
-    # Settling counts from now on: a process that only seems to be dead may have sent it until a moment ago.
+    # The settle time starts now: a process that only seems dead may have sent the step a moment ago.
     orphans = sa.update(STEPS).where(STEPS.c.state == State.SENT, STEPS.c.owner.not_in(sa.select(OWNERS.c.owner)))
     db.execute(orphans.values(state=State.IN_DOUBT, ended_at=DATABASE_NOW))
 
 
 def _reject_other_owners(db: sa.Connection, owner_id: str, *, exclusive: bool, run_to_finish: str) -> None:
-    where = [OWNERS.c.owner != owner_id, *([] if exclusive else [OWNERS.c.alone])]
-    others = db.execute(sa.select(OWNERS).where(*where).order_by(OWNERS.c.since)).first()
+    conditions = [OWNERS.c.owner != owner_id, *([] if exclusive else [OWNERS.c.alone])]
+    other_owner = db.execute(sa.select(OWNERS).where(*conditions).order_by(OWNERS.c.since)).first()
     run = db.execute(WORKER_RUNS_QUERY).scalars().first() if exclusive else None
     if run and run != run_to_finish:
         msg = (
@@ -187,12 +204,11 @@ def _reject_other_owners(db: sa.Connection, owner_id: str, *, exclusive: bool, r
             f"with `invoca-bulk stop {run}`, or wait until it has ended, then try again."
         )
         raise JournalLockedError(msg)
-    if others:
-        who = to_owner(others)
-        raise JournalLockedError(f"Another run works on this network: {who}. Wait until it has ended, then try again.")
+    if other_owner:
+        raise JournalLockedError(locked_message(to_owner(other_owner)))
 
 
 def to_owner(row: sa.Row[Any]) -> Owner:
-    """A row of the owners as people are told of it."""
+    """A row of the owners' table, in the form that messages use."""
     since = f"{datetime.fromtimestamp(row.since, UTC):%Y-%m-%d %H:%M:%S}"
     return Owner(process=row.process, host=row.host, since=since)

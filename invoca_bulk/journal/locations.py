@@ -1,4 +1,4 @@
-"""Where the journals of networks are: files in a folder, or schemas of a database; all others need not know which."""
+"""Journal locations, a folder of files or a database of schemas, and how to open the journals there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class JournalHandle(Protocol):
-    """A network's journal, to be looked into from outside; `files.File` and `shared.Schema` say more."""
+    """A network's journal, opened or not; implemented by `SqliteHandle` and `PostgresHandle`."""
 
     def open_readonly(self) -> AbstractContextManager[Journal | None]: ...  # noqa: D102
 
@@ -31,7 +31,10 @@ class JournalHandle(Protocol):
 
 
 def location_for(network: Network, configured: str | JournalLocation | None) -> JournalLocation:
-    """Where a network's journal is: as given, or the user's own place. That of a rehearsal goes with this program."""
+    """Where a network's journal is: as configured, or in the user's state directory.
+
+    The journal of a sandbox is in a temporary folder, which this program deletes when it ends.
+    """
     return (
         sqlite.sandbox_journal_folder(network.base_url) if network.rehearsal else resolve_journal_location(configured)
     )
@@ -45,49 +48,49 @@ def open_for_writing(
 
     Args:
         location: where the journals are.
-        network: whose it is.
-        exclusive: whether this process has to be the only one that works on the network; in a folder it always is.
-        run_to_finish: a run of workers that is to be brought to its end here.
+        network: the journal's network.
+        exclusive: whether this process must be the only one working on the network; in a folder it always is.
+        run_to_finish: a run of workers that this process finishes; empty: none.
 
     Raises:
-        JournalLockedError: another process has it; the message says which, and since when.
-        ConfigError: it cannot be used, or another version of this program has written it.
+        JournalLockedError: another process uses it; the message says which, and since when.
+        ConfigError: it cannot be used, or another version of this program wrote it.
     """
     if isinstance(location, Path):
-        with sqlite.open_for_writing(location, network) as book:
-            yield book
+        with sqlite.open_for_writing(location, network) as journal:
+            yield journal
     else:
-        from invoca_bulk.journal import postgres  # noqa: PLC0415  nobody else needs it
+        from invoca_bulk.journal import postgres  # noqa: PLC0415  it needs a driver
 
         with postgres.open_for_writing(
             location, network, exclusive=exclusive, run_to_finish=run_to_finish
-        ) as shared_book:
-            yield shared_book
+        ) as shared_journal:
+            yield shared_journal
 
 
 @contextmanager
 def open_readonly(location: JournalLocation, network: Network) -> Iterator[Journal | None]:
-    """A network's journal to look into, also while another process has it; None: there is none yet."""
-    with handle_for(location, network).open_readonly() as book:
-        yield book
+    """Open a network's journal for reading, also while another process writes to it; None: there is none yet."""
+    with handle_for(location, network).open_readonly() as journal:
+        yield journal
 
 
 def handle_for(location: JournalLocation, network: Network) -> JournalHandle:
-    """The journal of a network, whether there is one yet or not."""
-    its = {"base_url": network.base_url, "network_id": network.network_id}
+    """The handle of a network's journal, whether the journal exists or not."""
+    identity = {"base_url": network.base_url, "network_id": network.network_id}
     if isinstance(location, Path):
-        return sqlite.SqliteHandle(path=sqlite.journal_file(location, **its))
+        return sqlite.SqliteHandle(path=sqlite.journal_file(location, **identity))
     from invoca_bulk.journal import postgres  # noqa: PLC0415  as above
 
-    return postgres.PostgresHandle(database=location, schema=postgres.schema_name(**its))
+    return postgres.PostgresHandle(database=location, schema=postgres.schema_name(**identity))
 
 
 def handles_in(location: JournalLocation, *, only_with_owner: bool = False) -> Sequence[JournalHandle]:
-    """The journals in a place, by name.
+    """The handles of all journals at a location, sorted by name.
 
     Args:
-        location: where they are.
-        only_with_owner: in a folder, only those that somebody has, or had when it was killed.
+        location: where the journals are.
+        only_with_owner: skip journals in a folder that no process has open, or had open when it was killed.
     """
     if isinstance(location, Database):
         from invoca_bulk.journal import postgres  # noqa: PLC0415  as above

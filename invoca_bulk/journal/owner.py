@@ -1,4 +1,4 @@
-"""Who works on a network, whatever kind its journal is."""
+"""The process that works on a network, for both kinds of journal."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
-    """A process that writes into a journal.
+    """A process that writes to a journal.
 
     Attributes:
-        process: its number.
+        process: its process id.
         host: its machine.
-        since: since when it has it: UTC, ISO 8601 with a space.
-        can_be_signalled: whether a signal stops its run softly; in a thread of a program of its own it would end the
-            program.
+        since: when it opened the journal: UTC, ISO 8601 with a space.
+        can_be_signalled: whether a signal stops its run gracefully; for a run in a thread of another program, a signal
+            would end that program.
     """
 
     process: int
@@ -24,3 +24,9 @@ class Owner:
 
     def __str__(self) -> str:
         return f"process {self.process} on {self.host}, since {self.since} UTC"
+
+
+def locked_message(owner: Owner | None) -> str:
+    """Says which process uses the network; None: it is unknown."""
+    name = str(owner or "an unknown process")
+    return f"Another run is using this network: {name}. Wait until it has ended, then try again."

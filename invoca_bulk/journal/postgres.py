@@ -1,7 +1,7 @@
-"""Journals on PostgreSQL: one schema a network, written by processes on several machines.
+"""Journals on PostgreSQL: one schema per network, written by processes on several machines.
 
-Every commit renews the lease of its owner, and is refused with it (see `leases`); one whose answer was lost with the
-connection is looked up by its mark. Times are those of the database's clock.
+Every commit renews its owner's lease, and fails if the lease is lost (see `leases`). If the connection breaks during a
+commit, the commit's mark shows whether it was made. Times are those of the database's clock.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from invoca_bulk.journal.db_retry import DATABASE_NOW, retry_on_disconnect
 from invoca_bulk.journal.db_schema import OWNERS, RUNS
 from invoca_bulk.journal.leases import WORKER_RUNS_QUERY, Lease, lock_network, reap_expired_owners, stopwatch, to_owner
 from invoca_bulk.journal.shared_rate_limiter import SharedRateLimiter
-from invoca_bulk.journal.states import RunState
+from invoca_bulk.journal.states import NOT_RUNNING, RunState
 from invoca_bulk.journal.store import Journal
 
 if TYPE_CHECKING:
@@ -38,18 +38,19 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _SCHEMA_PREFIX = "invoca_"
-#: Makers of tables in one database take turns.
+#: Advisory lock: in one database, one process at a time creates or migrates tables.
 _MIGRATION_LOCK_ID = 0x1BD0CA
-#: What PostgreSQL says, to what to do about it.
+#: Part of PostgreSQL's error message, to the fix.
 _ERROR_HINTS = {
     "password": "Put the password into ~/.pgpass, or into INVOCA_JOURNAL itself.",
-    "permission denied": "All of a team use one role, which may make schemas in the database.",
-    "no schema has been selected": "All of a team use one role, which may make schemas in the database.",
-    "already exists": "All of a team use one role, which may make schemas in the database.",
-    "does not exist": "Make it first, or correct the name.",
-    "too many clients": "Raise max_connections there, or let fewer workers run.",
+    **dict.fromkeys(
+        ("permission denied", "no schema has been selected", "already exists"),
+        "Let the whole team use one role that may create schemas in the database.",
+    ),
+    "does not exist": "Create it, or correct the name.",
+    "too many clients": "Raise max_connections on the server, or run fewer workers.",
 }
-#: A connection that is cut says nothing; within so many seconds that is noticed, here and there.
+#: Both sides notice a broken connection within seconds.
 _CONNECT_OPTIONS = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -62,36 +63,36 @@ _SESSION_SETTINGS = {
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "15s",
-    # What a process that was put to sleep in the middle of a transaction has locked, others get then.
+    # A process suspended in the middle of a transaction must not hold its locks forever.
     "idle_in_transaction_session_timeout": "30s",
     "lock_timeout": "45s",
 }
 
 
 def schema_name(*, base_url: str, network_id: str) -> str:
-    """The schema of a network: the name can be read, and the hash keeps apart what the name cannot."""
+    """The schema of a network's journal: a readable name, and a hash that makes it unique."""
     readable = re.sub(r"[^a-z0-9]+", "_", f"{urlsplit(base_url).hostname}_{network_id}".lower())[:40]
     digest = hashlib.sha256(f"{base_url}\n{network_id}".encode()).hexdigest()[:8]
     return f"{_SCHEMA_PREFIX}{readable}_{digest}"
 
 
 def make_engine(database: Database, schema: str = "", *, pool_size: int = 0) -> sa.Engine:
-    """Connections to a database, each of whose tables without a schema's name are in this one.
+    """Connections to a database.
 
     Args:
-        database: where.
-        schema: of a network; empty: of none.
-        pool_size: so many are not closed after use, but kept for the next.
+        database: its address.
+        schema: the default schema for table names; empty: PostgreSQL's default.
+        pool_size: how many connections stay open for reuse; 0: each is closed after use.
 
     Raises:
-        ConfigError: the driver is not installed, or the address is none.
+        ConfigError: the driver is not installed, or the address is invalid.
     """
     pool = {"pool_size": pool_size, "max_overflow": -1} if pool_size else {"poolclass": sa.NullPool}
     settings = _SESSION_SETTINGS | ({"search_path": schema} if schema else {})
     options = {"options": " ".join(f"-c {name}={value}" for name, value in settings.items())}
     try:
         url = sa.make_url(database.reveal()).set(drivername="postgresql+psycopg")
-        # What is sent is in no error's text.
+        # Keeps the values of cells and requests out of error messages.
         return sa.create_engine(url, connect_args=_CONNECT_OPTIONS | options, hide_parameters=True, **pool)
     except ModuleNotFoundError:
         msg = "A journal on PostgreSQL needs one more package: pip install 'invoca-bulk[cluster]'"
@@ -102,18 +103,18 @@ def make_engine(database: Database, schema: str = "", *, pool_size: int = 0) -> 
 
 @functools.cache
 def _pooled_engine(database: Database, schema: str) -> sa.Engine:
-    """Connections of a worker, which opens the same few journals again and again."""
+    """Pooled connections for a worker, which opens the same few journals repeatedly."""
     return make_engine(database, schema, pool_size=2)
 
 
 @contextmanager
 def translate_errors(database: Database) -> Iterator[None]:
-    """What the database says, as an error that the user can do something about; it may show no password."""
+    """Turn errors of the database into a ConfigError with a fix and without the password."""
     try:
         yield
     except sa.exc.SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()[0]
-        hint = next((told for word, told in _ERROR_HINTS.items() if word in reason), "Is PostgreSQL running there?")
+        hint = next((hint for part, hint in _ERROR_HINTS.items() if part in reason), "Is PostgreSQL running there?")
         msg = f"The journal on {database} cannot be used ({database.redact(reason)}). {hint}"
         raise ConfigError(msg) from None
 
@@ -128,13 +129,14 @@ def open_for_writing(
     """Open a network's journal for writing; this process is one of its owners until the end of the block.
 
     Args:
-        database: where it is.
-        network: whose it is.
-        exclusive: whether nobody else may work on the network meanwhile; else whoever is not alone may.
-        run_to_finish: a run of workers that is to be brought to its end here; alone with it.
+        database: where the journal is.
+        network: the journal's network.
+        exclusive: whether this process must be the only owner; otherwise other owners that are not exclusive may
+            write too.
+        run_to_finish: a run of workers that this process finishes, as the only owner; empty: none.
 
     Raises:
-        JournalLockedError: somebody works on it; the message says who, and since when.
+        JournalLockedError: another process uses it; the message says which, and since when.
         ConfigError: the database cannot be used.
     """
     schema = schema_name(base_url=network.base_url, network_id=network.network_id)
@@ -145,7 +147,7 @@ def open_for_writing(
         if is_client or run_to_finish:
             stack.callback(engine.dispose)
         with translate_errors(database):
-            connection = stack.enter_context(engine.connect())  # nobody wants to wait for a name that is misspelt
+            connection = stack.enter_context(engine.connect())  # not retried: a misspelt address fails at once
             _prepare_schema(connection, schema)
             lease.acquire(exclusive=exclusive, run_to_finish=run_to_finish)
         stack.enter_context(lease.held())
@@ -153,13 +155,13 @@ def open_for_writing(
 
 
 def _prepare_schema(connection: sa.Connection, schema: str) -> None:
-    """See that what is committed there stays, and make the tables."""
+    """Check that the server makes commits durable, and create or migrate the tables."""
     unsafe = {"fsync": "off", "synchronous_commit": "off"}
     with connection.begin():
         for name, value in unsafe.items():
             if connection.exec_driver_sql(f"SHOW {name}").scalar() == value:
                 msg = (
-                    f"PostgreSQL has {name} = {value}: it could forget that a number was bought, and it would be "
+                    f"PostgreSQL has {name} = {value}, so it could lose the record of a purchase and a number would be "
                     f"bought twice. Set {name} = on for this role or database, then try again."
                 )
                 raise ConfigError(msg)
@@ -179,17 +181,17 @@ def _prepare_schema(connection: sa.Connection, schema: str) -> None:
 
 
 def _has_all_tables(connection: sa.Connection) -> bool:
-    """Whether all tables are there: they come in one transaction, after that of the version."""
+    """Whether all tables exist: one transaction creates them, after the one that creates the version."""
     with connection.begin():
         return connection.execute(sa.select(sa.func.to_regclass(OWNERS.name))).scalar() is not None
 
 
 class PostgresJournal(Journal):
-    """A journal that several processes write into.
+    """A journal that several processes write to.
 
     Args:
-        connection: to its database.
-        lease: this process' place among its owners.
+        connection: to the journal's database.
+        lease: this process's lease on the journal.
     """
 
     def __init__(self, connection: sa.Connection, lease: Lease) -> None:
@@ -199,19 +201,19 @@ class PostgresJournal(Journal):
         self._clock_offset = retry_on_disconnect(self._measure_clock_offset)
 
     def _measure_clock_offset(self) -> float:
-        """Seconds that the database's clock is ahead of this machine's stopwatch."""
+        """Difference between the database's clock and this machine's `stopwatch`, in seconds."""
         with self._connection.begin():
             before = stopwatch()
-            there = float(self._connection.execute(sa.select(DATABASE_NOW)).scalar_one())
-            return there - (before + stopwatch()) / 2
+            database_now = float(self._connection.execute(sa.select(DATABASE_NOW)).scalar_one())
+            return database_now - (before + stopwatch()) / 2
 
     def now(self) -> float:
-        """Seconds since the epoch, by the database's clock; not moved by a change of this machine's."""
+        """Seconds since the epoch, by the database's clock; changing this machine's clock has no effect."""
         return stopwatch() + self._clock_offset
 
     @property
     def is_lease_valid(self) -> bool:
-        """Whether the lease is surely this process' still."""
+        """Whether this process certainly still holds its lease."""
         return self._lease.is_valid
 
     @property
@@ -220,17 +222,17 @@ class PostgresJournal(Journal):
         return self._lease.is_stop_requested
 
     def recover_from_crash(self) -> None:
-        """Done by the lease, with those that are dead."""
+        """Does nothing: `Lease.acquire` recovers the steps of dead owners."""
 
     def shared_rate_limiter(self, run: str, initial: RateLimiter) -> SharedRateLimiter:
-        """The rate finder of a run, in this journal."""
+        """The rate limiter that all processes of a run share."""
         return SharedRateLimiter(self._connection.engine, run, initial)
 
     def _read(self, operation: Callable[[sa.Connection], _T]) -> _T:
         return retry_on_disconnect(lambda: super(PostgresJournal, self)._read(operation))
 
     def _write(self, operation: Callable[[sa.Connection], object]) -> None:
-        """Do something in one transaction, which is refused if this process was taken for dead."""
+        """Run an operation in one transaction, which fails if the lease is lost."""
         retry_on_disconnect(partial(self._commit, operation, secrets.token_hex(8)))
 
     def _commit(self, operation: Callable[[sa.Connection], object], mark: str) -> None:
@@ -238,24 +240,24 @@ class PostgresJournal(Journal):
             if self._connection.execute(self._lease.renew_statement(OWNERS.c.mark != mark, mark=mark)).rowcount:
                 operation(self._connection)
                 return
-            # It was committed, and only its answer was lost; or else this process was taken for dead.
+            # Either an earlier attempt was committed and only its confirmation was lost, or the lease is lost.
             if not self._connection.execute(self._lease.renew_statement(OWNERS.c.mark == mark)).rowcount:
                 self._lease.raise_lost()
 
 
-# Looking from outside
+# Reading without a lease
 
 
 @dataclass(frozen=True, kw_only=True)
 class PostgresHandle:
-    """A network's journal in a database, to be looked into."""
+    """A network's journal in a database, opened or not."""
 
     database: Database
     schema: str
 
     @contextmanager
     def open_readonly(self) -> Iterator[Journal | None]:
-        """The journal; None: somebody is just making it."""
+        """The journal; None: it does not exist yet."""
         engine = make_engine(self.database, self.schema)
         try:
             with engine.connect() as connection:
@@ -268,30 +270,29 @@ class PostgresHandle:
             engine.dispose()
 
     def find_owner(self) -> Owner | None:
-        """Who works on the network; of several, the one that has done so for longest. None: nobody does."""
+        """The process that has worked on the network for longest; None: there is none."""
         with self._begin_transaction() as db:
-            living = sa.select(OWNERS).where(OWNERS.c.until >= DATABASE_NOW).order_by(OWNERS.c.since)
-            found = db.execute(living).first()
-        return to_owner(found) if found else None
+            live_owners = sa.select(OWNERS).where(OWNERS.c.until >= DATABASE_NOW).order_by(OWNERS.c.since)
+            row = db.execute(live_owners).first()
+        return to_owner(row) if row else None
 
     def is_in_use(self) -> bool:
-        """Whether somebody works on the network, or workers are to."""
+        """Whether a process works on the network, or a run is assigned to workers."""
         with self._begin_transaction() as db:
-            living = sa.select(OWNERS.c.owner).where(OWNERS.c.until >= DATABASE_NOW)
-            return any(db.execute(one.limit(1)).first() for one in (living, WORKER_RUNS_QUERY))
+            live_owners = sa.select(OWNERS.c.owner).where(OWNERS.c.until >= DATABASE_NOW)
+            return any(db.execute(query.limit(1)).first() for query in (live_owners, WORKER_RUNS_QUERY))
 
     def request_stop(self, run: str) -> str:
-        """Ask whoever is at a run to stop; why that cannot be, or nothing."""
-        mine = sa.update(RUNS).where(RUNS.c.run == run, RUNS.c.state == RunState.RUNNING)
+        """Ask all processes of a run to stop; returns why that is impossible, or an empty text."""
+        update = sa.update(RUNS).where(RUNS.c.run == run, RUNS.c.state == RunState.RUNNING)
         with self._begin_transaction() as db:
             lock_network(db)
             reap_expired_owners(db, lease_seconds())
-            asked = db.execute(mine.values(stopping=True)).rowcount
-            if asked and not db.execute(sa.select(OWNERS.c.owner).limit(1)).first():
-                db.execute(
-                    mine.values(state=RunState.INTERRUPTED, ended_at=DATABASE_NOW)
-                )  # nobody is there to be asked
-        return "" if asked else "It is not under way any more."
+            is_running = db.execute(update.values(stopping=True)).rowcount
+            if is_running and not db.execute(sa.select(OWNERS.c.owner).limit(1)).first():
+                # No process would record the interruption.
+                db.execute(update.values(state=RunState.INTERRUPTED, ended_at=DATABASE_NOW))
+        return "" if is_running else NOT_RUNNING
 
     @contextmanager
     def _begin_transaction(self) -> Iterator[sa.Connection]:
@@ -304,10 +305,10 @@ class PostgresHandle:
 
 
 def list_handles(database: Database) -> list[PostgresHandle]:
-    """The journals in a database, by name.
+    """The handles of all journals in a database, sorted by name.
 
     Raises:
-        ConfigError: it cannot be reached.
+        ConfigError: the database cannot be used.
     """
     engine = make_engine(database)
     query = sa.text("SELECT nspname FROM pg_namespace WHERE starts_with(nspname, :prefix) ORDER BY nspname")

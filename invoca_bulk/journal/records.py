@@ -1,4 +1,4 @@
-"""What is written into a journal, and what is read from it."""
+"""Records of the journal, and their conversion to and from table rows."""
 
 from __future__ import annotations
 
@@ -25,15 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class StepTransition:
-    """One step goes from one state to the next; or stays, and only its values change.
+    """A change of a step's state, or only of its values if both states are equal.
 
     Attributes:
         run: the run's id.
         step: the step's number.
-        from_state: the state that it must be in.
-        to_state: the state that it goes to.
-        values: other columns of the step that are set with it. Without an `attempt` among them, a step that goes from
-            `pending` to `sent` has one attempt more.
+        from_state: the state that the step must be in.
+        to_state: the state that the step gets.
+        values: other columns to set. Unless they include `attempt`, a change from `pending` to `sent` adds one attempt.
     """
 
     run: str
@@ -49,13 +48,14 @@ class StepTransition:
 
     @property
     def statement_key(self) -> StatementKey:
-        """What it has in common with changes that the same statement makes."""
+        """Equal for transitions that the same statement can make."""
         return (self.from_state, self.to_state, tuple(self.values))
 
     @property
     def bind_parameters(self) -> dict[str, Any]:
-        """What the statement is about here."""
-        return {"its_run": self.run, "its_step": self.step, **{f"its_{name}": it for name, it in self.values.items()}}
+        """Values for the parameters of `update_statement`."""
+        new_values = {f"new_{name}": value for name, value in self.values.items()}
+        return {"run_key": self.run, "step_key": self.step, **new_values}
 
 
 #: State before, state after, and the other columns that are set.
@@ -64,24 +64,24 @@ StatementKey: TypeAlias = "tuple[State, State, tuple[str, ...]]"
 
 @functools.lru_cache(maxsize=64)
 def update_statement(key: StatementKey) -> sa.Update:
-    """The statement that makes changes of a kind, each of a step in the state before, and of no other."""
+    """The statement for transitions with this key; it updates a step only if it is in the state before."""
     before, after, names = key
-    values: dict[str, Any] = {"state": after, **{name: sa.bindparam(f"its_{name}") for name in names}}
+    values: dict[str, Any] = {"state": after, **{name: sa.bindparam(f"new_{name}") for name in names}}
     if (before, after) == (State.PENDING, State.SENT):
         values.setdefault("attempt", STEPS.c.attempt + 1)
-    its = (STEPS.c.run == sa.bindparam("its_run"), STEPS.c.step == sa.bindparam("its_step"))
-    return sa.update(STEPS).where(*its, STEPS.c.state == before).values(values)
+    is_step = (STEPS.c.run == sa.bindparam("run_key"), STEPS.c.step == sa.bindparam("step_key"))
+    return sa.update(STEPS).where(*is_step, STEPS.c.state == before).values(values)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunMetadata:
-    """What is recorded of a run besides its plan.
+    """What is recorded about a run in addition to its plan.
 
     Attributes:
-        choices: what the user had decided; a run goes on with the same.
-        output: where its results are to go, absolute; empty: only a frame is wanted.
-        source_path: the sheet's file, absolute; empty: there was none.
-        worker_options: how workers are to do it (see `cluster`); None: the process that begins it does it.
+        choices: the plan options; resuming the run uses the same.
+        output: absolute path of the results file; empty: the results are only a DataFrame.
+        source_path: absolute path of the sheet's file; empty: there is none.
+        worker_options: the run's options for workers (see `workers.tasks`); None: the client runs it itself.
     """
 
     choices: PlanOptions = field(default_factory=PlanOptions)
@@ -92,10 +92,10 @@ class RunMetadata:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What the journal knows of a run. Times are seconds since the epoch; `ended_at` None: it has not ended.
+    """A run as recorded in the journal. Times are seconds since the epoch; `ended_at` None: it has not ended.
 
-    `titles`: resource to path to the sheet's title, as in `planning.Plan`. `is_stop_requested`: somebody wants its
-    processes to stop. The other attributes are those of `RunMetadata`, of the plan, and of the network.
+    `titles`: resource to column path to the sheet's title, as in `PlanData`. `is_stop_requested`: its processes were
+    asked to stop. The other attributes are those of `RunMetadata`, `PlanData` and `Network`.
     """
 
     run: str
@@ -120,20 +120,20 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class StepRecord:
-    """One step as the journal has it.
+    """A step as recorded in the journal.
 
     Attributes:
-        run: the run that it belongs to.
-        step: what was planned; of an update the body and the state before are those that were really sent and found.
-        state: where it stands.
+        run: the id of its run.
+        step: the planned step; for an update, `body` and `snapshot` are those actually sent and found.
+        state: its current state.
         attempt: how often it was sent.
-        sent_at: when it was sent last, seconds since the epoch; None: never.
-        ended_at: when its state was told last.
-        http_status: of the last answer.
-        answer: the platform's JSON.
-        error: why it is not done.
-        fix: what to do about it.
-        superseded_by: a later run that does it instead; empty: none.
+        sent_at: when it was last sent, in seconds since the epoch; None: never.
+        ended_at: when its outcome was last recorded, in seconds since the epoch; None: never.
+        http_status: of the last response; None: there is none.
+        answer: JSON of the last response.
+        error: why it is not done; empty: there is no error.
+        fix: how to fix the error.
+        superseded_by: the later run that took the step over; empty: none.
     """
 
     run: str
@@ -151,11 +151,10 @@ class StepRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RowRecord:
-    """One row of the results as the journal has it.
+    """A row of the results as recorded in the journal.
 
-    `ended_at`: seconds since the epoch. `step` None: there was nothing to do. `step_run`: the run whose step it is.
-    `action`: what the row asked for, else what its step does; empty where it has neither. `sheet`: the number of its
-    sheet in the plan.
+    `ended_at`: seconds since the epoch. `step` None: there was nothing to do. `step_run`: the run that the step belongs
+    to. `action`: the row's action, or else its step's; empty: it has neither. `sheet`: index of its sheet in the plan.
     """
 
     sheet: int
@@ -175,7 +174,7 @@ class RowRecord:
 
 
 def run_values(run: str, plan: PlanData, network: Network, metadata: RunMetadata, now: float) -> dict[str, Any]:
-    """The columns of a run that begins."""
+    """Column values of a run that starts at `now`, in seconds since the epoch."""
     return {
         "run": run,
         "base_url": network.base_url,
@@ -186,14 +185,14 @@ def run_values(run: str, plan: PlanData, network: Network, metadata: RunMetadata
         **to_stored(vars(metadata)),
         "choices": vars(metadata.choices),
         "fingerprint": plan.fingerprint,
-        "sheets": [vars(one) for one in plan.sheets],
+        "sheets": [vars(sheet) for sheet in plan.sheets],
         "titles": plan.titles,
         "state": RunState.RUNNING,
         "started_at": now,
     }
 
 
-#: Attributes of a step that the plan has decided.
+#: Attributes of a step that come from the plan.
 _PLANNED_ATTRIBUTES = (
     "resource",
     "action",
@@ -212,7 +211,7 @@ _PLANNED_ATTRIBUTES = (
 
 
 def step_values(run: str, plan: PlanData) -> list[dict[str, Any]]:
-    """The columns of each step, none of them sent."""
+    """Column values of each step of a new run."""
     return [
         {
             "run": run,
@@ -225,7 +224,7 @@ def step_values(run: str, plan: PlanData) -> list[dict[str, Any]]:
 
 
 def row_values(run: str, plan: PlanData) -> list[dict[str, Any]]:
-    """The columns of each row."""
+    """Column values of each row of a new run."""
     return [
         {
             "run": run,
@@ -233,7 +232,7 @@ def row_values(run: str, plan: PlanData) -> list[dict[str, Any]]:
             "sheet": row.sheet,
             "row": int(row.row),
             "cells": row.cells,
-            "action": "" if row.prior_purchase else row.action,  # of those, what the earlier run did counts
+            "action": "" if row.prior_purchase else row.action,  # empty: the action of the earlier run's step counts
             **_step_reference(run, row),
             "carried": row.from_results and not row.prior_purchase,
             "found": row.assigned_values,
@@ -245,22 +244,22 @@ def row_values(run: str, plan: PlanData) -> list[dict[str, Any]]:
 
 
 def _step_reference(run: str, row: PlannedRow) -> dict[str, Any]:
-    """Where the outcome of a row is found; of one that an earlier run did, it is that run's step as it is by then."""
+    """The step that decides a row's outcome, or the outcome itself; a prior purchase is a step of an earlier run."""
     if row.prior_purchase:
         return {"step_run": row.prior_purchase.run, "step": row.prior_purchase.step, "outcome": None}
     return {"step_run": None if row.step is None else run, "step": row.step, "outcome": row.outcome}
 
 
 def baseline_values(run: str, plan: PlanData) -> list[dict[str, Any]]:
-    """The numbers that each scope has."""
+    """Column values of the numbers that each scope has before the run."""
     return [
-        {"run": run, "scope": json.dumps(scope), "numbers": observed.promo_numbers}
-        for scope, observed in plan.platform_state.items()
+        {"run": run, "scope": json.dumps(scope), "numbers": state.promo_numbers}
+        for scope, state in plan.platform_state.items()
     ]
 
 
 def to_run_record(values: Mapping[str, Any]) -> RunRecord:
-    """A run as it was read."""
+    """A run from the values of its columns."""
     sheets = tuple(PlannedSheet(**{**sheet, "headers": tuple(sheet["headers"])}) for sheet in values["sheets"])
     choices = PlanOptions(**values["choices"])
     return RunRecord(
@@ -269,7 +268,7 @@ def to_run_record(values: Mapping[str, Any]) -> RunRecord:
 
 
 def to_step_record(values: Mapping[Any, Any]) -> StepRecord:
-    """A step as it was read."""
+    """A step from the values of its columns."""
     attributes = from_stored(values)
     planned = {name: attributes[name] for name in _PLANNED_ATTRIBUTES}
     planned |= {
@@ -277,25 +276,22 @@ def to_step_record(values: Mapping[Any, Any]) -> StepRecord:
         "destination": tuple(values["destination"]),
         "action": Action(values["action"]),
     }
-    known = (field.name for field in fields(StepRecord) if field.name not in {"step", "state"})
+    other_names = (field.name for field in fields(StepRecord) if field.name not in {"step", "state"})
     return StepRecord(
         step=Step(number=values["step"], **planned),
         state=State(values["state"]),
-        **{name: attributes[name] for name in known},
+        **{name: attributes[name] for name in other_names},
     )
 
 
-def _superseded_message(superseding_run: str | None) -> str:
-    return f"Run {superseding_run} does it instead; see its results." if superseding_run else ""
-
-
 def to_purchase(values: Mapping[Any, Any], identical_count: int) -> Purchase:
-    """A step that has, or may have, bought something; `identical_count`: as in `Purchase`."""
+    """A step that bought something, or may have; `identical_count`: as in `Purchase`."""
     answer = values["answer"] if isinstance(values["answer"], dict) else {}
-    known = {name: values[name] for name in ("identity", "run", "step")}
     number = str(answer.get("promo_number") or "") if values["state"] == State.DONE else ""
     return Purchase(
-        **known,
+        identity=values["identity"],
+        run=values["run"],
+        step=values["step"],
         outcome=derive_outcome(values["state"], values["action"]),
         promo_number=number,
         identical_count=identical_count,
@@ -303,17 +299,19 @@ def to_purchase(values: Mapping[Any, Any], identical_count: int) -> Purchase:
 
 
 def to_row_record(joined_row: sa.Row[Any]) -> RowRecord:
-    """A row and its step as they were read, their columns named `rows_…` and `steps_…`."""
-    planned = joined_row.rows_outcome
+    """A row from a join of rows and steps, whose columns are named `rows_…` and `steps_…`."""
+    planned_outcome = joined_row.rows_outcome
     action = joined_row.rows_action or joined_row.steps_action or ""
+    superseded_by = joined_row.steps_taken_by
+    superseded_error = f"Run {superseded_by} does it instead; see its results." if superseded_by else ""
     return RowRecord(
         sheet=joined_row.rows_sheet,
         row=joined_row.rows_row,
         cells=tuple(joined_row.rows_cells),
-        outcome=Outcome(planned) if planned else derive_outcome(joined_row.steps_state, action),
+        outcome=Outcome(planned_outcome) if planned_outcome else derive_outcome(joined_row.steps_state, action),
         from_results=joined_row.rows_carried,
-        error=joined_row.rows_error or _superseded_message(joined_row.steps_taken_by) or joined_row.steps_error or "",
-        fix=joined_row.rows_fix or (joined_row.steps_fix if not joined_row.steps_taken_by else "") or "",
+        error=joined_row.rows_error or superseded_error or joined_row.steps_error or "",
+        fix=joined_row.rows_fix or ("" if superseded_by else joined_row.steps_fix) or "",
         http_status=joined_row.steps_http_status,
         attempts=joined_row.steps_attempt or 0,
         ended_at=joined_row.steps_ended_at,

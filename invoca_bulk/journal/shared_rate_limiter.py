@@ -1,4 +1,4 @@
-"""The rate finder of a run that several processes do: in the database, one of them at a time changes it."""
+"""The rate limiter of a run that several processes share: stored in the database, changed by one process at a time."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _T = TypeVar("_T")
 
 
 class SharedRateLimiter:
-    """One run's rate finder. For one thread at a time.
+    """One run's rate limiter. Not thread-safe.
 
     Args:
         engine: connections to the journal.
-        run: the run.
-        initial: what it begins with, unless another process has begun.
+        run: the run's id.
+        initial: its first state, unless another process has already stored one.
     """
 
     def __init__(self, engine: sa.Engine, run: str, initial: RateLimiter) -> None:
@@ -34,11 +34,14 @@ class SharedRateLimiter:
         self._connection: sa.Connection | None = None
 
     def update(self, operation: Callable[[RateLimiter, float], _T]) -> _T:
-        """Have something done with it, while nobody else does.
+        """Run an operation on the rate limiter while no other process can, and store its new state.
 
         Args:
-            operation: gets the rate finder and the time, in seconds by the database's clock; done again if the
-                connection is lost, so it has to change nothing else.
+            operation: gets the rate limiter and the time, in seconds by the database's clock; called again if the
+                connection is lost, so it must have no other side effects.
+
+        Returns:
+            The operation's result.
         """
         return retry_on_disconnect(partial(self._update_in_transaction, operation))
 
@@ -47,23 +50,23 @@ class SharedRateLimiter:
             self._connection = self._engine.connect()
             self._insert_if_missing(self._connection)
         with self._connection.begin():
-            # A place that is lost in a crash of the database costs nothing.
+            # Losing the last reservation in a crash of the database does no harm.
             self._connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-            mine = RATE_LIMITERS.c.run == self._run
-            pace = RateLimiter.from_json(
-                self._connection.execute(sa.select(RATE_LIMITERS.c.state).where(mine).with_for_update()).scalar_one()
-            )
-            # In a statement of its own: what waits for a lock has read the clock before it waited.
-            done = operation(pace, float(self._connection.execute(sa.select(DATABASE_NOW)).scalar_one()))
-            self._connection.execute(sa.update(RATE_LIMITERS).where(mine).values(state=pace.to_json()))
-            return done
+            is_run = RATE_LIMITERS.c.run == self._run
+            query = sa.select(RATE_LIMITERS.c.state).where(is_run).with_for_update()
+            limiter = RateLimiter.from_json(self._connection.execute(query).scalar_one())
+            # A separate statement: one that waits for the lock would read the clock before it waits.
+            now = float(self._connection.execute(sa.select(DATABASE_NOW)).scalar_one())
+            result = operation(limiter, now)
+            self._connection.execute(sa.update(RATE_LIMITERS).where(is_run).values(state=limiter.to_json()))
+            return result
 
     def _insert_if_missing(self, connection: sa.Connection) -> None:
-        first = postgresql.insert(RATE_LIMITERS).values(run=self._run, state=self._initial.to_json())
+        insert = postgresql.insert(RATE_LIMITERS).values(run=self._run, state=self._initial.to_json())
         with connection.begin():
-            connection.execute(first.on_conflict_do_nothing())
+            connection.execute(insert.on_conflict_do_nothing())
 
     def close(self) -> None:
-        """No more is asked of it."""
+        """Close the connection."""
         if self._connection:
             self._connection.close()

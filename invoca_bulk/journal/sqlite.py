@@ -1,6 +1,6 @@
-"""A journal's file: where it is, whose it is, and how it is opened.
+"""Journals in SQLite files: their paths, locks and owners.
 
-It holds no token and no header. One process writes at a time, and holds an operating-system lock that dies with it.
+One process writes at a time and holds an operating-system lock, which is released when the process dies.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ import sqlalchemy as sa
 
 from invoca_bulk.errors import ConfigError, JournalLockedError
 from invoca_bulk.journal import db_schema
-from invoca_bulk.journal.owner import Owner
+from invoca_bulk.journal.owner import Owner, locked_message
+from invoca_bulk.journal.states import NOT_RUNNING
 from invoca_bulk.journal.store import Journal
 
 if TYPE_CHECKING:
@@ -36,20 +37,20 @@ if TYPE_CHECKING:
 
     from invoca_bulk.config.settings import Network
 
-#: Seconds: `runs` holds a lock for an instant to see whether it is free.
+#: Listing runs holds each lock for a moment to see whether it is free; a writer waits for that.
 _LOCK_TIMEOUT_SECONDS = 0.2
 
 
 @functools.cache
 def sandbox_journal_folder(base_url: str) -> Path:
-    """One for each sandbox, until this program ends."""
+    """A temporary folder for each sandbox, deleted when this program ends."""
     folder = tempfile.TemporaryDirectory(prefix=f"invoca-bulk-{urlsplit(base_url).port}-")
     atexit.register(folder.cleanup)
     return Path(folder.name)
 
 
 def journal_file(folder: Path, *, base_url: str, network_id: str) -> Path:
-    """The journal of a network: the name can be read, and the hash keeps apart what the name cannot."""
+    """The path of a network's journal: a readable name, and a hash that makes it unique."""
     readable = re.sub(r"[^A-Za-z0-9.]+", "-", urlsplit(base_url).netloc)
     digest = hashlib.sha256(f"{base_url}\n{network_id}".encode()).hexdigest()[:8]
     return folder / f"{readable}-{network_id}-{digest}.sqlite"
@@ -57,11 +58,11 @@ def journal_file(folder: Path, *, base_url: str, network_id: str) -> Path:
 
 @contextmanager
 def open_for_writing(folder: Path, network: Network) -> Iterator[Journal]:
-    """Open a network's journal for writing; it is this process' own until the end of the block.
+    """Open a network's journal for writing; no other process can write to it until the end of the block.
 
     Raises:
-        JournalLockedError: another process has it; the message says which, and since when.
-        ConfigError: the folder cannot be used, or another version of this program has written the file.
+        JournalLockedError: another process uses it; the message says which, and since when.
+        ConfigError: the folder cannot be used, or another version of this program wrote the file.
     """
     path = journal_file(folder, base_url=network.base_url, network_id=network.network_id)
     _create_private_file(folder, path)
@@ -73,9 +74,9 @@ def open_for_writing(folder: Path, network: Network) -> Iterator[Journal]:
             with _translate_errors(path):
                 db_schema.create_or_migrate(connection)
             with connection:
-                book = Journal(connection)
-                book.recover_from_crash()
-                yield book
+                journal = Journal(connection)
+                journal.recover_from_crash()
+                yield journal
         finally:
             engine.dispose()
 
@@ -100,7 +101,7 @@ def _create_private_file(folder: Path, path: Path) -> None:
 
 
 def _make_private(path: Path) -> None:
-    """Make a file that only the user can read, or make it so; never through a link that somebody has put there."""
+    """Create a file that only the user can access, or make an existing one so; never follows a symbolic link."""
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
         if hasattr(os, "fchmod"):  # not on Windows
@@ -112,47 +113,45 @@ def _make_private(path: Path) -> None:
 @contextmanager
 def _hold_lock(path: Path) -> Iterator[None]:
     lock = filelock.FileLock(path.with_suffix(".lock"), mode=0o600)
-    owner = path.with_suffix(".owner")
+    owner_file = path.with_suffix(".owner")
     try:
         lock.acquire(timeout=_LOCK_TIMEOUT_SECONDS, poll_interval=_LOCK_TIMEOUT_SECONDS / 4)
     except filelock.Timeout:
-        msg = f"Another run works on this network: {_describe_owner(path)}. Wait until it has ended, then try again."
-        raise JournalLockedError(msg) from None
+        raise JournalLockedError(locked_message(_read_owner(path))) from None
     try:
-        owner.unlink(missing_ok=True)  # that of a process that was killed
-        since = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
-        heeds = threading.current_thread() is threading.main_thread()
-        note = Owner(process=os.getpid(), host=socket.gethostname(), since=since, can_be_signalled=heeds)
-        owner.touch(mode=0o600)
-        owner.write_text(json.dumps(db_schema.to_stored(vars(note))))
+        owner_file.unlink(missing_ok=True)  # left by a process that was killed
+        owner = Owner(
+            process=os.getpid(),
+            host=socket.gethostname(),
+            since=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
+            can_be_signalled=threading.current_thread() is threading.main_thread(),
+        )
+        owner_file.touch(mode=0o600)
+        owner_file.write_text(json.dumps(db_schema.to_stored(vars(owner))))
         yield
-        owner.unlink(missing_ok=True)
+        owner_file.unlink(missing_ok=True)
     finally:
         lock.release()
 
 
-def read_owner(path: Path) -> Owner | None:
-    """Who holds a journal; None: there is no note of it, or none that can be read."""
+def _read_owner(path: Path) -> Owner | None:
+    """The process that holds a journal; None: its `.owner` file does not exist or cannot be read."""
     try:
         return Owner(**db_schema.from_stored(json.loads(path.with_suffix(".owner").read_text())))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def _describe_owner(path: Path) -> str:
-    return str(read_owner(path) or "an unknown process")
-
-
 def durable_engine(path: Path) -> sa.Engine:
-    """A database whose commits survive a power cut."""
+    """Connections to a database whose commits survive a power cut."""
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), connect_args={"check_same_thread": False})
 
     @sa.event.listens_for(engine, "connect")
-    def _durable(connection: Any, _: object) -> None:  # noqa: ANN401  the driver's own connection
+    def set_pragmas(connection: Any, _: object) -> None:  # noqa: ANN401  the driver's own connection
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA fullfsync=ON")  # macOS: else the drive's own cache can still lose it
+        connection.execute("PRAGMA fullfsync=ON")  # macOS: otherwise the drive's cache can lose commits
         connection.execute("PRAGMA checkpoint_fullfsync=ON")
 
     return engine
@@ -160,16 +159,16 @@ def durable_engine(path: Path) -> sa.Engine:
 
 @dataclass(frozen=True, kw_only=True)
 class SqliteHandle:
-    """A network's journal in a folder, to be looked into, also while another process has it."""
+    """A network's journal in a folder, opened or not."""
 
     path: Path
 
     @contextmanager
     def open_readonly(self) -> Iterator[Journal | None]:
-        """The journal; None: there is none yet. One of an older version is brought to this one's, if nobody has it.
+        """The journal; None: there is none yet. An older journal is migrated unless another process uses it.
 
         Raises:
-            IncompatibleVersion: another version of this program has written it.
+            IncompatibleVersion: another version of this program wrote it.
             sqlalchemy.exc.DatabaseError: it cannot be read.
         """
         if not self.path.exists():
@@ -198,45 +197,44 @@ class SqliteHandle:
                 engine.dispose()
 
     def find_owner(self) -> Owner | None:
-        """Who has it, as long as somebody does; None: there is no note of it that can be read."""
-        return read_owner(self.path)
+        """The process that writes to it; None: there is none, or its `.owner` file cannot be read."""
+        return _read_owner(self.path)
 
     def is_in_use(self) -> bool:
-        """Whether a process has it; whoever wants it at this very moment tries again."""
+        """Whether a process uses it. Holds the lock for a moment, for which a writer waits."""
         lock = filelock.FileLock(self.path.with_suffix(".lock"), mode=0o600)
         try:
             with lock.acquire(blocking=False):
                 return False
         except filelock.Timeout:
             return True
-        except OSError:  # a folder that can only be read
+        except OSError:  # a read-only folder
             return False
 
     def request_stop(self, run: str) -> str:
-        """Ask the process that is at a run to stop; why that cannot be, or nothing."""
-        del run  # a process is at one only
+        """Ask the process of a run to stop; returns why that is impossible, or an empty text."""
+        del run  # a process has only one
         owner = self.find_owner() if self.is_in_use() else None
         if owner is None:
-            return "It is not under way any more."
+            return NOT_RUNNING
         if owner.host != socket.gethostname():
-            return f"It runs on {owner.host}, and can be stopped there only."
+            return f"It runs on {owner.host} and can be stopped only there."
         if not owner.can_be_signalled:
-            return f"It runs within a program (process {owner.process}) that has to stop it itself."
+            return f"It runs inside another program (process {owner.process}); stop it in that program."
         with contextlib.suppress(OSError):  # it has just ended
-            # Not SIGINT: what a notebook's kernel starts has that one ignored.
+            # Not SIGINT: processes started by a notebook's kernel ignore it.
             os.kill(owner.process, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
         return ""
 
 
 def list_handles(folder: Path) -> list[SqliteHandle]:
-    """The journals in a folder, by name."""
+    """The handles of all journals in a folder, sorted by name."""
     return [SqliteHandle(path=path) for path in sorted(folder.glob("*.sqlite"))]
 
 
 def list_handles_with_owner(folder: Path) -> list[SqliteHandle]:
-    """Those that somebody has, or had when it was killed.
+    """The handles of journals that a process has open, or had open when it was killed, sorted by name.
 
-    The note of an owner is there while a journal is held, or if its holder was killed. Without one the lock itself is
-    left alone: to try it disturbs who wants it.
+    Only these have an `.owner` file. Does not try the lock, which would disturb a process that wants it.
     """
     return [SqliteHandle(path=path.with_suffix(".sqlite")) for path in sorted(folder.glob("*.owner"))]

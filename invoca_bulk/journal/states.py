@@ -1,4 +1,4 @@
-"""Where a step and a run can stand, what may follow, and what a row comes to."""
+"""States of steps and runs, the allowed transitions, and the outcomes of rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class State(StrEnum):
-    """Where a step stands."""
+    """The state of a step."""
 
     PENDING = "pending"
     SENT = "sent"
@@ -24,7 +24,7 @@ class State(StrEnum):
 
 
 class RunState(StrEnum):
-    """Where a run stands. A `running` one whose owner is gone was interrupted."""
+    """The state of a run. A `running` run without an owner was interrupted."""
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -32,18 +32,21 @@ class RunState(StrEnum):
     ABORTED = "aborted"
 
 
-#: State to the states that may follow; all others are a defect of the caller.
+#: Why a run cannot be stopped.
+NOT_RUNNING = "The run is no longer in progress."
+
+#: State to the allowed next states; any other transition is a bug in the caller.
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.PENDING: frozenset({State.SENT}),
     State.SENT: frozenset({State.DONE, State.REJECTED, State.PENDING, State.FAILED, State.IN_DOUBT}),
-    State.IN_DOUBT: frozenset({State.DONE, State.ABSENT, State.SENT}),  # sent: again, of what may be repeated
-    State.ABSENT: frozenset({State.IN_DOUBT, State.SENT}),  # looked at anew, or sent again
+    State.IN_DOUBT: frozenset({State.DONE, State.ABSENT, State.SENT}),  # sent: an idempotent step is retried
+    State.ABSENT: frozenset({State.IN_DOUBT, State.SENT}),  # looked up again, or sent again
     State.DONE: frozenset(),
     State.REJECTED: frozenset(),
     State.FAILED: frozenset(),
 }
 
-#: What a row asks for, to its outcome when its step is done. `remove` takes a part (a user, a site) away.
+#: A row's action to its outcome when its step is done. `remove` removes a subresource (a user, a site).
 OUTCOME_IF_DONE: Mapping[str, Outcome] = {
     "create": Outcome.CREATED,
     "update": Outcome.UPDATED,
@@ -53,7 +56,7 @@ OUTCOME_IF_DONE: Mapping[str, Outcome] = {
     "unchanged": Outcome.UNCHANGED,
 }
 
-#: State to the outcome if the run ends there; `done` depends on the action.
+#: A step's state to its row's outcome if the run ends in it; the outcome of `done` depends on the action.
 OUTCOME_IF_STOPPED: Mapping[State, Outcome] = {
     State.PENDING: Outcome.NOT_SENT,
     State.SENT: Outcome.UNKNOWN,
@@ -63,17 +66,17 @@ OUTCOME_IF_STOPPED: Mapping[State, Outcome] = {
     State.FAILED: Outcome.FAILED,
 }
 
-#: States of a step that may have been applied, before and after the run has ended.
+#: States of a step whose request may have been applied, and whose outcome is not known yet.
 AMBIGUOUS_STATES = frozenset({State.SENT, State.IN_DOUBT})
-#: States of a step that has, or may have, done something on the platform.
+#: States of a step that changed something on the platform, or may have.
 MAY_HAVE_EFFECT_STATES = frozenset({State.SENT, State.IN_DOUBT, State.ABSENT, State.DONE})
 
 
 def derive_outcome(state: str, action: str) -> Outcome:
-    """What a row comes to whose step stands in a state.
+    """The outcome of a row.
 
     Args:
-        state: the step's.
-        action: what the row asks for.
+        state: the state of the row's step.
+        action: the row's action; it decides the outcome of a done step.
     """
     return OUTCOME_IF_DONE[action] if state == State.DONE else OUTCOME_IF_STOPPED[State(state)]

@@ -1,4 +1,4 @@
-"""Reading and writing a journal that is open."""
+"""Reads and writes an open journal."""
 
 from __future__ import annotations
 
@@ -33,53 +33,58 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-#: Begins the ids of runs on a sandbox, so that made-up numbers are never taken for real ones.
+#: Prefix of the ids of runs on a sandbox, so that sandbox numbers are never mistaken for real ones.
 SANDBOX_RUN_PREFIX = "sandbox-"
 
-#: So many addresses in one query.
+#: Maximum number of values to look up in one query.
 _QUERY_BATCH_SIZE = 500
 
 
 def batched(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    """Lists of at most so many items (`itertools.batched` comes with Python 3.12)."""
-    left = iter(items)
-    while some := list(islice(left, size)):
-        yield some
+    """Lists of at most `size` items; `itertools.batched` needs Python 3.12."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
 
 
 def new_run_id(now: float) -> str:
-    """An id that sorts by time and can be typed: `20261122-164501-k3f9xy`."""
+    """An id that sorts by time and is easy to type, such as `20261122-164501-k3f9xy`.
+
+    Args:
+        now: seconds since the epoch.
+    """
     letters = "abcdefghjkmnpqrstuvwxyz23456789"
     return f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-" + "".join(secrets.choice(letters) for _ in range(6))
 
 
 def _group_by_statement(transitions: Iterable[StepTransition]) -> Iterator[tuple[sa.Update, list[StepTransition]]]:
-    """Changes by the statement that makes them, those of each step in their order.
+    """Group transitions by the statement that makes them, keeping the order of each step's transitions.
 
-    One statement for many steps costs a fraction of many statements; and a batch has few kinds of changes.
+    One statement for many steps is much cheaper than many statements, and a batch has few kinds of transitions.
     """
     groups: list[tuple[StatementKey, list[StepTransition]]] = []
-    last: dict[tuple[str, int], int] = {}  # step to the group of its last change
-    for change in _drop_overwritten(transitions):
-        step = (change.run, change.step)
-        found = (at for at in range(last.get(step, 0), len(groups)) if groups[at][0] == change.statement_key)
-        last[step] = next(found, len(groups))
-        if last[step] == len(groups):
-            groups.append((change.statement_key, []))
-        groups[last[step]][1].append(change)
-    return ((records.update_statement(kind), alike) for kind, alike in groups)
+    last_group: dict[tuple[str, int], int] = {}  # step to the index of the group with its last transition
+    for transition in _drop_overwritten(transitions):
+        step = (transition.run, transition.step)
+        candidates = range(last_group.get(step, 0), len(groups))
+        index = next((index for index in candidates if groups[index][0] == transition.statement_key), len(groups))
+        if index == len(groups):
+            groups.append((transition.statement_key, []))
+        groups[index][1].append(transition)
+        last_group[step] = index
+    return ((records.update_statement(key), group) for key, group in groups)
 
 
 def _drop_overwritten(transitions: Iterable[StepTransition]) -> list[StepTransition]:
-    """Without the notes that a later change of the same commit sets anew: a status, before the outcome that has it."""
-    needed: list[StepTransition] = []
-    later: dict[tuple[str, int], set[str]] = {}  # step to the columns that are set after this change
-    for change in reversed(list(transitions)):
-        set_later = later.setdefault((change.run, change.step), set())
-        if change.from_state != change.to_state or not set_later.issuperset(change.values):
-            needed.append(change)
-        set_later.update(change.values)
-    return needed[::-1]
+    """Drop changes of values only that a later transition of the same step overwrites, such as an earlier status."""
+    reversed_needed: list[StepTransition] = []
+    later_columns: dict[tuple[str, int], set[str]] = {}  # step to the columns that later transitions set
+    for transition in reversed(list(transitions)):
+        columns = later_columns.setdefault((transition.run, transition.step), set())
+        if transition.from_state != transition.to_state or not columns.issuperset(transition.values):
+            reversed_needed.append(transition)
+        columns.update(transition.values)
+    return reversed_needed[::-1]
 
 
 def _insert(db: sa.Connection, table: sa.Table, values: Sequence[Mapping[str, Any]]) -> None:
@@ -88,13 +93,14 @@ def _insert(db: sa.Connection, table: sa.Table, values: Sequence[Mapping[str, An
 
 
 class Journal:
-    """A network's journal. Not for several threads at once.
+    """A network's journal. Not thread-safe.
 
     Args:
-        connection: to its database, whose tables are there.
+        connection: to the journal's database, in which all tables exist.
 
     Attributes:
-        owner_id: who writes here, named on each step that is sent; empty: a file, which has one writer at a time.
+        owner_id: the id of this writer, recorded on each step it sends; empty for a file, which has one writer at a
+            time.
     """
 
     owner_id = ""
@@ -103,21 +109,21 @@ class Journal:
         self._connection = connection
 
     def now(self) -> float:
-        """Seconds since the epoch, by the clock that all its times are from."""
+        """Seconds since the epoch, by the clock that all the journal's times come from."""
         return time.time()
 
     @property
     def is_lease_valid(self) -> bool:
-        """Whether what was made durable just now may be sent: nobody else can take it for that of a dead process."""
+        """Whether steps just recorded as sent may be sent: no other process can consider this one dead."""
         return True
 
     @property
     def is_stop_requested(self) -> bool:
-        """Whether somebody elsewhere wants the run to stop."""
+        """Whether another process asked the run to stop."""
         return False
 
     def shared_rate_limiter(self, run: str, initial: RateLimiter) -> SharedRateLimiter | None:
-        """The rate finder that all processes at a run share; None: there is one process only."""
+        """The rate limiter that all processes of a run share; None: there is only one process."""
         del run, initial
         return None
 
@@ -126,7 +132,7 @@ class Journal:
             return operation(self._connection)
 
     def _write(self, operation: Callable[[sa.Connection], object]) -> None:
-        """Do something in one transaction, all of it or nothing."""
+        """Run an operation in one transaction."""
         with self._connection.begin():
             operation(self._connection)
 
@@ -141,14 +147,14 @@ class Journal:
     ) -> str:
         """Record a run with all its rows and steps, in one transaction, before anything is sent.
 
-        What it does instead of earlier runs is no longer theirs to do.
+        Steps of earlier runs that it repeats are superseded (see `takeover`).
 
         Args:
-            plan: what to do.
-            network: on which network.
+            plan: the plan to run.
+            network: the network to run it on.
             now: seconds since the epoch.
-            metadata: what else to record.
-            run: the id that it is to have; None: a new one.
+            metadata: what else to record; None: defaults.
+            run: the run's id; None: a new one.
 
         Returns:
             The run's id.
@@ -168,248 +174,252 @@ class Journal:
 
     @staticmethod
     def generate_run_id(network: Network, now: float) -> str:
-        """An id for a run on a network; that of a rehearsal says so."""
+        """A new run id; on a test network it starts with `SANDBOX_RUN_PREFIX`."""
         return (SANDBOX_RUN_PREFIX if network.is_test_network else "") + new_run_id(now)
 
     def recover_from_crash(self) -> None:
-        """What a dead process had sent is in doubt, and its run was interrupted; the caller is the only owner."""
+        """Mark sent steps of a dead process as in doubt, and its run as interrupted; for an exclusive owner only."""
 
-        def doubt(db: sa.Connection) -> None:
+        def recover(db: sa.Connection) -> None:
             db.execute(sa.update(STEPS).where(STEPS.c.state == State.SENT).values(state=State.IN_DOUBT))
-            running = sa.update(RUNS).where(RUNS.c.state == RunState.RUNNING)
-            db.execute(running.values(state=RunState.INTERRUPTED))
+            db.execute(sa.update(RUNS).where(RUNS.c.state == RunState.RUNNING).values(state=RunState.INTERRUPTED))
 
-        self._write(doubt)
+        self._write(recover)
 
     def resume_run(self, run: str, worker_options: Mapping[str, Any] | None = None) -> None:
-        """Record that a run that was interrupted goes on.
+        """Record that an interrupted run is running again.
 
         Args:
-            run: the run.
-            worker_options: how workers are to do it; None: this process does it.
+            run: the run's id.
+            worker_options: the run's options for workers; None: this process runs it.
         """
         values = {"state": RunState.RUNNING, "ended_at": None, "note": "", "stopping": False, "workers": worker_options}
 
-        def begin_anew(db: sa.Connection) -> None:
+        def restart(db: sa.Connection) -> None:
             db.execute(sa.update(RUNS).where(RUNS.c.run == run).values(values))
-            db.execute(
-                sa.delete(RATE_LIMITERS).where(RATE_LIMITERS.c.run == run)
-            )  # what it may take now is another rate
+            db.execute(sa.delete(RATE_LIMITERS).where(RATE_LIMITERS.c.run == run))  # it may have another rate now
 
-        self._write(begin_anew)
-
-    def _update_run(self, run: str, **values: object) -> None:
-        self._write(lambda db: db.execute(sa.update(RUNS).where(RUNS.c.run == run).values(values)))
+        self._write(restart)
 
     def apply_transitions(self, transitions: Iterable[StepTransition]) -> None:
-        """Make changes durable, all in one commit.
+        """Make transitions durable, all in one commit.
 
         Raises:
-            StepConflictError: a step is not in the state that it must be in, so somebody else has touched the journal.
+            StepConflictError: a step is not in its `from_state`, so another process changed the journal.
         """
         groups = list(_group_by_statement(transitions))
 
-        def make(db: sa.Connection) -> None:
-            for statement, alike in groups:
-                if db.execute(statement, [one.bind_parameters for one in alike]).rowcount != len(alike):
-                    msg = f"The journal of run {alike[0].run} was changed by somebody else; nothing more is sent."
+        def update(db: sa.Connection) -> None:
+            for statement, group in groups:
+                parameters = [transition.bind_parameters for transition in group]
+                if db.execute(statement, parameters).rowcount != len(group):
+                    msg = f"Another process changed the journal of run {group[0].run}; nothing more is sent."
                     raise StepConflictError(msg)
 
-        self._write(make)
+        self._write(update)
 
     def end_run(self, run: str, state: RunState, *, now: float, note: str = "") -> None:
-        """Record that a run has ended."""
-        self._update_run(run, state=state, ended_at=now, note=note)
+        """Record that a run has ended, at `now` in seconds since the epoch; `note`: why it was aborted."""
+        values = {"state": state, "ended_at": now, "note": note}
+        self._write(lambda db: db.execute(sa.update(RUNS).where(RUNS.c.run == run).values(values)))
 
     def requeue_run(self, run: str, worker_options: Mapping[str, Any]) -> bool:
-        """Record that workers are to do a run once more, if it is still to be done; whether it is."""
-        its = (RUNS.c.run == run, RUNS.c.state == RunState.RUNNING, RUNS.c.workers.is_not(None))
-        self._write(lambda db: db.execute(sa.update(RUNS).where(*its).values(workers=worker_options)))
+        """Assign a running run to workers again; returns whether that was possible."""
+        is_active = (RUNS.c.run == run, RUNS.c.state == RunState.RUNNING, RUNS.c.workers.is_not(None))
+        self._write(lambda db: db.execute(sa.update(RUNS).where(*is_active).values(workers=worker_options)))
         return self.run(run).worker_options == worker_options
 
     def request_stop(self, run: str, note: str) -> None:
-        """Have all processes at a run stop, for a reason."""
-        its = (RUNS.c.run == run, RUNS.c.state == RunState.RUNNING, sa.not_(RUNS.c.stopping))
-        self._write(lambda db: db.execute(sa.update(RUNS).where(*its).values(stopping=True, note=note)))
+        """Ask all processes of a run to stop; `note`: the reason."""
+        is_active = (RUNS.c.run == run, RUNS.c.state == RunState.RUNNING, sa.not_(RUNS.c.stopping))
+        self._write(lambda db: db.execute(sa.update(RUNS).where(*is_active).values(stopping=True, note=note)))
 
     def find_unfinished_run(self, fingerprint: str) -> RunRecord | None:
-        """The latest run of the same content, if it was interrupted or left something in doubt; None: there is none."""
+        """The latest run with the same content, if it can be resumed; None: there is none."""
         query = sa.select(RUNS).where(RUNS.c.fingerprint == fingerprint).order_by(RUNS.c.started_at.desc()).limit(1)
-        found = self._read(lambda db: db.execute(query).mappings().one_or_none())
-        record = records.to_run_record(dict(found)) if found else None
+        row = self._read(lambda db: db.execute(query).mappings().one_or_none())
+        record = records.to_run_record(dict(row)) if row else None
         return record if record and self.is_resumable(record) else None
 
     def is_resumable(self, record: RunRecord) -> bool:
-        """Whether something is left of a run that resuming it would do."""
-        # One that was not found may have come since; in a finished run nothing but its own id makes it worth a look.
-        unsent = {State.PENDING, State.ABSENT} if record.state is not RunState.FINISHED else set()
-        left = STEPS.c.state.in_({State.SENT, State.IN_DOUBT} | unsent)
-        named = sa.and_(STEPS.c.state == State.ABSENT, STEPS.c.own_id != "")
-        where = (STEPS.c.run == record.run, STEPS.c.taken_by == "", left | named)
-        return self._read(lambda db: db.execute(sa.select(STEPS.c.step).where(*where).limit(1)).first() is not None)
+        """Whether resuming a run would do anything."""
+        # An object that was not found may have appeared since; in a finished run it is looked up only by its own id.
+        unsent_states = {State.PENDING, State.ABSENT} if record.state is not RunState.FINISHED else set()
+        is_open = STEPS.c.state.in_({State.SENT, State.IN_DOUBT} | unsent_states)
+        has_own_id = sa.and_(STEPS.c.state == State.ABSENT, STEPS.c.own_id != "")
+        conditions = (STEPS.c.run == record.run, STEPS.c.taken_by == "", is_open | has_own_id)
+        query = sa.select(STEPS.c.step).where(*conditions).limit(1)
+        return self._read(lambda db: db.execute(query).first() is not None)
 
     def purchases(self, collection_paths: Iterable[Sequence[str]]) -> list[Purchase]:
-        """What has, or may have, been bought at these addresses, the oldest first; not what was deleted since.
+        """Purchases that were made, or may have been, oldest first; without numbers deleted since.
 
         Args:
-            collection_paths: path parts of collections.
+            collection_paths: path parts of the collections to look in.
         """
-        deleted = self._deletion_times()
+        deleted_at = self._deletion_times()
         columns = [STEPS.c[name] for name in ("run", "step", "identity", "state", "action", "answer", "ended_at")]
         query = sa.select(*columns, RUNS.c.started_at).join(RUNS, STEPS.c.run == RUNS.c.run)
         query = query.where(STEPS.c.once, STEPS.c.state.in_(MAY_HAVE_EFFECT_STATES), STEPS.c.taken_by == "")
-        found: list[sa.RowMapping] = []
-        for some in batched(collection_paths, _QUERY_BATCH_SIZE):
-            where = sa.cast(STEPS.c.path, sa.String).in_([json.dumps(list(one)) for one in some])
-            found += self._fetch_all(query.where(where))
-        found.sort(key=lambda one: (one["started_at"], one["run"], one["step"]))
-        alike = self._count_identical({one["run"] for one in found})
-        pairs = (
-            (records.to_purchase(one, alike[one["run"], one["identity"]]), one["ended_at"] or 0.0) for one in found
+        steps: list[sa.RowMapping] = []
+        for paths in batched(collection_paths, _QUERY_BATCH_SIZE):
+            is_in_paths = sa.cast(STEPS.c.path, sa.String).in_([json.dumps(list(path)) for path in paths])
+            steps += self._fetch_all(query.where(is_in_paths))
+        steps.sort(key=lambda step: (step["started_at"], step["run"], step["step"]))
+        identical_counts = self._count_identical({step["run"] for step in steps})
+        purchases = (
+            (records.to_purchase(step, identical_counts[step["run"], step["identity"]]), step["ended_at"] or 0.0)
+            for step in steps
         )
         return [
             purchase
-            for purchase, at in pairs
-            if not purchase.promo_number or deleted.get(purchase.promo_number, -1.0) < at
+            for purchase, ended_at in purchases
+            if not purchase.promo_number or deleted_at.get(purchase.promo_number, -1.0) < ended_at
         ]
 
     def _count_identical(self, runs: Iterable[str]) -> dict[tuple[str, str], int]:
-        """Run and identity to how many equal purchases it has, whatever became of them."""
+        """Run and identity to the number of equal purchases, whatever their states."""
         query = sa.select(STEPS.c.run, STEPS.c.identity, sa.func.count().label("count"))
         query = query.where(STEPS.c.once).group_by(STEPS.c.run, STEPS.c.identity)
-        found = [
-            one
-            for some in batched(runs, _QUERY_BATCH_SIZE)
-            for one in self._fetch_all(query.where(STEPS.c.run.in_(some)))
-        ]
-        return {(one["run"], one["identity"]): one["count"] for one in found}
+        return {
+            (row["run"], row["identity"]): row["count"]
+            for batch in batched(runs, _QUERY_BATCH_SIZE)
+            for row in self._fetch_all(query.where(STEPS.c.run.in_(batch)))
+        }
 
     def _fetch_all(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
         return self._read(lambda db: db.execute(query).mappings().all())
 
     def _deletion_times(self) -> dict[str, float]:
-        """Promo number to when a run of this journal deleted it last."""
-        where = (STEPS.c.resource == PROMO_NUMBERS.name, STEPS.c.action == Action.DELETE, STEPS.c.state == State.DONE)
-        query = sa.select(STEPS.c.before, STEPS.c.ended_at).where(*where).order_by(STEPS.c.ended_at)
-        return {str(one["before"]["promo_number"]): one["ended_at"] for one in self._fetch_all(query) if one["before"]}
+        """Promo number to when a run of this journal last deleted it, in seconds since the epoch."""
+        is_deletion = (
+            STEPS.c.resource == PROMO_NUMBERS.name,
+            STEPS.c.action == Action.DELETE,
+            STEPS.c.state == State.DONE,
+        )
+        query = sa.select(STEPS.c.before, STEPS.c.ended_at).where(*is_deletion).order_by(STEPS.c.ended_at)
+        return {str(row["before"]["promo_number"]): row["ended_at"] for row in self._fetch_all(query) if row["before"]}
 
     def steps(self, run: str, state: State | None = None) -> list[StepRecord]:
-        """The steps of a run, as they stand now; all, or those in one state."""
+        """The steps of a run; all, or those in one state."""
         return self._select_steps(STEPS.c.run == run, *([STEPS.c.state == state] if state else []))
 
     def steps_by_number(self, run: str, numbers: Iterable[int]) -> list[StepRecord]:
-        """Some steps of a run, by their numbers, as they stand now."""
-        some = batched(sorted(numbers), _QUERY_BATCH_SIZE)
-        return [one for these in some for one in self._select_steps(STEPS.c.run == run, STEPS.c.step.in_(these))]
+        """The steps of a run with these numbers, in order."""
+        batches = batched(sorted(numbers), _QUERY_BATCH_SIZE)
+        return [step for batch in batches for step in self._select_steps(STEPS.c.run == run, STEPS.c.step.in_(batch))]
 
     def runnable_steps(self, run: str) -> list[int]:
-        """The steps of a run that can be sent now, by their numbers: those of the first phase that has some.
+        """The numbers of the steps of a run that can be sent now: those of the first phase that has any.
 
-        None, as long as a step of an earlier phase is under way, or in doubt though it may be repeated.
+        Empty while an idempotent step of an earlier phase is sent or in doubt.
         """
-        needed = STEPS.alias()
-        done = sa.exists().where(needed.c.run == run, needed.c.step == STEPS.c.needs, needed.c.state == State.DONE)
-        # What may be repeated is sent again while it is in doubt; one that was tried often enough is left to the end.
-        again = (STEPS.c.state == State.IN_DOUBT) & sa.not_(STEPS.c.once) & (STEPS.c.attempt < MAX_ATTEMPTS)
-        free = (STEPS.c.run == run, (STEPS.c.state == State.PENDING) | again, STEPS.c.taken_by == "")
-        query = sa.select(STEPS.c.phase, STEPS.c.step).where(*free, STEPS.c.needs.is_(None) | done)
-        found = self._fetch_all(query.order_by(STEPS.c.phase, STEPS.c.step))
-        if not found:
+        required = STEPS.alias()
+        is_requirement_done = sa.exists().where(
+            required.c.run == run, required.c.step == STEPS.c.needs, required.c.state == State.DONE
+        )
+        # An idempotent step in doubt is sent again, until its attempts are used up.
+        is_retryable = (STEPS.c.state == State.IN_DOUBT) & sa.not_(STEPS.c.once) & (STEPS.c.attempt < MAX_ATTEMPTS)
+        is_unsent = (STEPS.c.run == run, (STEPS.c.state == State.PENDING) | is_retryable, STEPS.c.taken_by == "")
+        query = sa.select(STEPS.c.phase, STEPS.c.step).where(*is_unsent, STEPS.c.needs.is_(None) | is_requirement_done)
+        steps = self._fetch_all(query.order_by(STEPS.c.phase, STEPS.c.step))
+        if not steps:
             return []
-        first = found[0]["phase"]
-        unclear = STEPS.c.state.in_([State.SENT, State.IN_DOUBT])
-        earlier = (STEPS.c.run == run, STEPS.c.phase < first, unclear, sa.not_(STEPS.c.once))
-        is_held = bool(self._fetch_all(sa.select(STEPS.c.step).where(*earlier).limit(1)))
-        return [] if is_held else [one["step"] for one in found if one["phase"] == first]
+        phase = steps[0]["phase"]
+        is_undecided = STEPS.c.state.in_([State.SENT, State.IN_DOUBT])
+        is_earlier = (STEPS.c.run == run, STEPS.c.phase < phase, is_undecided, sa.not_(STEPS.c.once))
+        has_earlier = bool(self._fetch_all(sa.select(STEPS.c.step).where(*is_earlier).limit(1)))
+        return [] if has_earlier else [step["step"] for step in steps if step["phase"] == phase]
 
     def open_steps(self, run: str) -> list[int]:
-        """The steps of a run that have not come to their end, by their numbers."""
-        ended = (State.DONE, State.REJECTED, State.FAILED)
-        query = sa.select(STEPS.c.step).where(STEPS.c.run == run, STEPS.c.state.not_in(ended))
-        return [one["step"] for one in self._fetch_all(query)]
+        """The numbers of the steps of a run that have no final state."""
+        final_states = (State.DONE, State.REJECTED, State.FAILED)
+        query = sa.select(STEPS.c.step).where(STEPS.c.run == run, STEPS.c.state.not_in(final_states))
+        return [step["step"] for step in self._fetch_all(query)]
 
     def count_steps(self, run: str, *states: State) -> int:
-        """How many steps a run has; all, or those in some states."""
-        where = (STEPS.c.run == run, *([STEPS.c.state.in_(states)] if states else []))
-        return self._read(
-            lambda db: db.execute(sa.select(sa.func.count()).select_from(STEPS).where(*where)).scalar_one()
-        )
+        """The number of steps of a run; all, or those in some states."""
+        conditions = (STEPS.c.run == run, *([STEPS.c.state.in_(states)] if states else []))
+        query = sa.select(sa.func.count()).select_from(STEPS).where(*conditions)
+        return self._read(lambda db: db.execute(query).scalar_one())
 
     def borrowed_steps(self, run: str) -> frozenset[tuple[str, int]]:
-        """Run and number of the steps of other runs that rows of this one stand for."""
+        """Run and number of the steps of other runs that rows of this run refer to."""
         query = sa.select(ROWS.c.step_run, ROWS.c.step).where(ROWS.c.run == run, ROWS.c.step_run != run)
-        return frozenset((one["step_run"], one["step"]) for one in self._fetch_all(query) if one["step"] is not None)
+        return frozenset((row["step_run"], row["step"]) for row in self._fetch_all(query) if row["step"] is not None)
 
     def unresolved_purchases(self, state: State = State.IN_DOUBT) -> list[StepRecord]:
-        """The purchases in doubt, or not found, of all runs; not those that a later run has taken."""
+        """The purchases of all runs in a state, in doubt or not found, without superseded ones."""
         return self._select_steps(STEPS.c.once, STEPS.c.state == state, STEPS.c.taken_by == "")
 
-    def _select_steps(self, *where: sa.ColumnElement[bool]) -> list[StepRecord]:
-        query = sa.select(STEPS).where(*where).order_by(STEPS.c.run, STEPS.c.step)
-        return self._read(lambda db: [records.to_step_record(one) for one in db.execute(query).mappings()])
+    def _select_steps(self, *conditions: sa.ColumnElement[bool]) -> list[StepRecord]:
+        query = sa.select(STEPS).where(*conditions).order_by(STEPS.c.run, STEPS.c.step)
+        return self._read(lambda db: [records.to_step_record(row) for row in db.execute(query).mappings()])
 
     def baselines(self, run: str, scopes: Iterable[Scope] | None = None) -> dict[Scope, list[str]]:
-        """The numbers that each scope had when a run began; of all scopes, or of some."""
+        """Scope to its numbers when a run began; for all scopes, or for some."""
         query = sa.select(BASELINES.c.scope, BASELINES.c.numbers).where(BASELINES.c.run == run)
         if scopes is not None:
             query = query.where(BASELINES.c.scope.in_([json.dumps(scope) for scope in scopes]))
-        return {tuple(json.loads(one["scope"])): one["numbers"] for one in self._fetch_all(query)}
+        return {tuple(json.loads(row["scope"])): row["numbers"] for row in self._fetch_all(query)}
 
     def known_numbers(self, since: float, runs: Iterable[str]) -> set[str]:
-        """The promo numbers that answers have named: created, changed or moved by this journal's runs.
+        """Promo numbers in responses to this journal's runs: created, updated or moved.
 
         Args:
-            since: of all runs, the answers since then.
-            runs: of these, all answers: the clock may have been set back while they ran.
+            since: seconds since the epoch; older responses count only for `runs`.
+            runs: runs whose responses all count, because the clock may have been set back while they ran.
         """
-        lately = (STEPS.c.ended_at >= since) | STEPS.c.run.in_(list(runs))
-        where = (STEPS.c.resource == PROMO_NUMBERS.name, STEPS.c.state == State.DONE, lately)
-
-        def numbers(db: sa.Connection) -> set[str]:
-            answers = db.execute(sa.select(STEPS.c.answer).where(*where)).scalars()
-            return {str(one["promo_number"]) for one in answers if isinstance(one, dict) and one.get("promo_number")}
-
-        return self._read(numbers)
+        is_included = (STEPS.c.ended_at >= since) | STEPS.c.run.in_(list(runs))
+        conditions = (STEPS.c.resource == PROMO_NUMBERS.name, STEPS.c.state == State.DONE, is_included)
+        query = sa.select(STEPS.c.answer).where(*conditions)
+        answers = self._read(lambda db: db.execute(query).scalars().all())
+        return {
+            str(answer["promo_number"]) for answer in answers if isinstance(answer, dict) and answer.get("promo_number")
+        }
 
     def save_rate(self, rate: float, *, now: float) -> None:
-        """Remember the rate that the network takes."""
+        """Save the rate that the network accepts, in requests per second; `now`: seconds since the epoch."""
 
-        def remember(db: sa.Connection) -> None:
+        def replace_rate(db: sa.Connection) -> None:
             db.execute(sa.delete(SAVED_RATES))
             db.execute(sa.insert(SAVED_RATES).values(rate=rate, at=now))
 
-        self._write(remember)
+        self._write(replace_rate)
 
     def saved_rate(self) -> float | None:
-        """The rate that the network took, in requests a second; None: it never refused any."""
+        """The rate that the network accepts, in requests per second; None: it never rejected a request."""
         return self._read(lambda db: db.execute(sa.select(SAVED_RATES.c.rate)).scalar_one_or_none())
 
     def outcome_totals(self, run: str | None = None) -> dict[str, Counter[Outcome]]:
-        """Run to outcome to number of rows; of one run, or of all."""
-        asked = (ROWS.c.outcome, ROWS.c.action, STEPS.c.state, STEPS.c.action.label("done"))
+        """Run to outcome to number of rows; for one run, or for all."""
+        columns = (ROWS.c.outcome, ROWS.c.action, STEPS.c.state, STEPS.c.action.label("step_action"))
         on = (ROWS.c.step_run == STEPS.c.run) & (ROWS.c.step == STEPS.c.step)
-        query = sa.select(ROWS.c.run, *asked, sa.func.count().label("rows")).outerjoin_from(ROWS, STEPS, on)
+        query = sa.select(ROWS.c.run, *columns, sa.func.count().label("rows")).outerjoin_from(ROWS, STEPS, on)
         query = query.where(ROWS.c.run == run) if run else query
-        found: dict[str, Counter[Outcome]] = defaultdict(Counter)
-        for one in self._fetch_all(query.group_by(ROWS.c.run, *asked)):
-            planned = one["outcome"]
-            known = Outcome(planned) if planned else derive_outcome(one["state"], one["action"] or one["done"])
-            found[one["run"]][known] += one["rows"]
-        return found
+        totals: dict[str, Counter[Outcome]] = defaultdict(Counter)
+        for group in self._fetch_all(query.group_by(ROWS.c.run, *columns)):
+            action = group["action"] or group["step_action"]
+            outcome = Outcome(group["outcome"]) if group["outcome"] else derive_outcome(group["state"], action)
+            totals[group["run"]][outcome] += group["rows"]
+        return totals
 
     def runs(self) -> list[RunRecord]:
-        """All runs, the oldest first."""
-        return [
-            records.to_run_record(dict(one)) for one in self._fetch_all(sa.select(RUNS).order_by(RUNS.c.started_at))
-        ]
+        """All runs, oldest first."""
+        rows = self._fetch_all(sa.select(RUNS).order_by(RUNS.c.started_at))
+        return [records.to_run_record(dict(row)) for row in rows]
 
     def run(self, run: str) -> RunRecord:
-        """What is known of a run."""
+        """A run by its id.
+
+        Raises:
+            sqlalchemy.exc.NoResultFound: the journal does not have it.
+        """
         query = sa.select(RUNS).where(RUNS.c.run == run)
         return records.to_run_record(dict(self._read(lambda db: db.execute(query).mappings().one())))
 
     def rows(self, run: str) -> list[RowRecord]:
-        """The rows of a run's results, in the order of the sheet, as they stand now."""
+        """The rows of a run's results, in the order of the sheet, with their current outcomes."""
         query = (
             sa.select(ROWS, STEPS)
             .set_label_style(sa.LABEL_STYLE_TABLENAME_PLUS_COL)
@@ -417,4 +427,4 @@ class Journal:
             .where(ROWS.c.run == run)
             .order_by(ROWS.c.position)
         )
-        return self._read(lambda db: [records.to_row_record(one) for one in db.execute(query)])
+        return self._read(lambda db: [records.to_row_record(row) for row in db.execute(query)])

@@ -1,6 +1,6 @@
-"""One run on several machines: workers do its steps, which the shared journal keeps, and a queue hands out.
+"""One run on several machines: a queue distributes its steps to workers, and a shared journal records them.
 
-The queue (DBOS, on the journal's own database) knows ids only, and guarantees nothing that matters: it may hand out a
-chunk twice or forget it. That nothing is sent twice and nothing is left out, the journal sees to: each step goes from
-`pending` to `sent` once, and who conducts the run hands out what is still pending until nothing is.
+The queue (DBOS, on the journal's database) stores only ids, and nothing depends on its guarantees: it may deliver a
+chunk twice or lose it. The journal ensures that each step is sent exactly once: a step goes from `pending` to `sent`
+once, and the run's coordinator enqueues pending steps until there are none.
 """

@@ -1,4 +1,4 @@
-"""Which networks a worker works for: those whose tokens it has."""
+"""The networks of a worker: those whose tokens are in its environment."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 _TOKEN_PREFIX = f"{TOKEN_ENV_VARIABLE}_"
 _BASE_URL_PREFIX = f"{SETTINGS['base_url'].env_variable}_"
 _NO_TOKEN_MESSAGE = (
-    f"There is no token. Set {_TOKEN_PREFIX}1234 for the network 1234, one such variable for each network; or "
-    f"INVOCA_NETWORK_ID and {TOKEN_ENV_VARIABLE} for one network."
+    f"There is no token. For network 1234, set {_TOKEN_PREFIX}1234, and one such variable for each other network; or "
+    f"set INVOCA_NETWORK_ID and {TOKEN_ENV_VARIABLE} for a single network."
 )
 
 
 def assignments_from_env(database: Database) -> list[Assignment]:
-    """Where a worker works, from its environment.
+    """Read a worker's assignments from its environment, sorted by network id.
 
-    `INVOCA_API_TOKEN_1234` is the token of network 1234, and `INVOCA_BASE_URL_1234` says where that is, if it is not
-    where the others are (`INVOCA_BASE_URL`). `INVOCA_NETWORK_ID` with `INVOCA_API_TOKEN` is one more. A token goes
-    nowhere but to the address that stands here, whatever the journal says.
+    `INVOCA_API_TOKEN_1234` is the token of network 1234, and `INVOCA_BASE_URL_1234` its base URL (default:
+    `INVOCA_BASE_URL`). `INVOCA_NETWORK_ID` with `INVOCA_API_TOKEN` adds a network. A token is sent only to the base URL
+    configured here, whatever the journal says.
 
     Raises:
-        ConfigError: there is no token, or one that cannot be used.
+        ConfigError: there is no token, or one is invalid.
     """
     tokens = {
-        name.removeprefix(_TOKEN_PREFIX): text for name, text in os.environ.items() if name.startswith(_TOKEN_PREFIX)
+        name.removeprefix(_TOKEN_PREFIX): token for name, token in os.environ.items() if name.startswith(_TOKEN_PREFIX)
     }
-    one = setting_from_environment("network_id")
-    if one and os.environ.get(TOKEN_ENV_VARIABLE, "").strip():
-        tokens.setdefault(str(one), os.environ[TOKEN_ENV_VARIABLE])
+    network_id = setting_from_environment("network_id")
+    if network_id and os.environ.get(TOKEN_ENV_VARIABLE, "").strip():
+        tokens.setdefault(str(network_id), os.environ[TOKEN_ENV_VARIABLE])
     if not tokens:
         raise ConfigError(_NO_TOKEN_MESSAGE)
     return [

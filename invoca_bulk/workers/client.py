@@ -1,4 +1,4 @@
-"""The client's side of a run at the workers: handing it out, and following it; to stop following ends nothing."""
+"""The client of a run on workers: enqueues and follows it. The run continues when the client stops following."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from invoca_bulk.config.settings import JournalLocation, Network
     from invoca_bulk.workers.tasks import Assignment, QueuedRun
 
-#: Seconds between two looks; more where a look takes long.
+#: Minimum number of seconds between two queries of the journal.
 _POLL_SECONDS = 0.5
-#: Seconds after which a run that nobody is at is told of.
+#: Seconds after which the user is notified that no worker has picked up the run.
 _NO_WORKER_SECONDS = 10.0
 
 
 def shared_journal_for(network: Network, options: Options) -> Database:
-    """Where workers and their clients meet.
+    """The database whose journal a network's workers and clients share.
 
     Raises:
-        ConfigError: there is no such place.
+        ConfigError: there is none.
     """
     if network.rehearsal:
         msg = "A sandbox of this program cannot be reached by workers. Start one: invoca-bulk sandbox"
@@ -45,7 +45,7 @@ def shared_journal_for(network: Network, options: Options) -> Database:
 
 
 def require_shared_journal(location: JournalLocation) -> Database:
-    """A place of journals that several machines can reach.
+    """Check that several machines can reach a journal location.
 
     Raises:
         ConfigError: it is a folder.
@@ -57,28 +57,27 @@ def require_shared_journal(location: JournalLocation) -> Database:
 
 
 def create_queues(network: Network, options: Options) -> None:
-    """See that a run can be handed to workers, before it is recorded.
+    """Create the queues of a network; call it before a run for workers is recorded.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: the queue is not installed, or cannot be used.
     """
-    place = shared_journal_for(network, options)
-    _import_queue().prepare(place, _network_key(network))
+    _import_queue().create_queues(shared_journal_for(network, options), _network_key(network))
 
 
 def enqueue_run(network: Network, options: Options, queued_run: QueuedRun) -> None:
-    """Have workers do a run that is recorded as one for them.
+    """Enqueue a run that is recorded as one for workers. Has no effect if it is already enqueued.
 
     Args:
         network: the run's network.
-        options: where the journal is.
-        queued_run: the run; twice for the same turn is once.
+        options: the options that locate the journal.
+        queued_run: the run.
 
     Raises:
         RunAborted: the queue cannot be used.
     """
     try:
-        _import_queue().hand_out(shared_journal_for(network, options), _network_key(network), queued_run)
+        _import_queue().enqueue_run(shared_journal_for(network, options), _network_key(network), queued_run)
     except ConfigError as error:
         command = f"invoca-bulk resume {queued_run.run} --cluster"
         msg = f"{error} The run {queued_run.run} is recorded; hand it out with: {command}"
@@ -86,10 +85,10 @@ def enqueue_run(network: Network, options: Options, queued_run: QueuedRun) -> No
 
 
 def _import_queue() -> ModuleType:
-    """The queue, which the local path does not need.
+    """Import the queue's module, whose package is optional.
 
     Raises:
-        ConfigError: it is not installed.
+        ConfigError: the package is not installed.
     """
     try:
         return importlib.import_module("invoca_bulk.workers.queue")
@@ -99,7 +98,7 @@ def _import_queue() -> ModuleType:
 
 
 def run_worker(assignments: Sequence[Assignment], stop_event: threading.Event) -> None:
-    """Be a worker, until it is stopped.
+    """Run a worker until the event is set.
 
     Raises:
         ConfigError: the queue is not installed, or cannot be used.
@@ -108,53 +107,56 @@ def run_worker(assignments: Sequence[Assignment], stop_event: threading.Event) -
 
 
 def _network_key(network: Network) -> str:
-    from invoca_bulk.journal.postgres import schema_name  # noqa: PLC0415  nobody else needs it
+    from invoca_bulk.journal.postgres import schema_name  # noqa: PLC0415  it needs a driver
 
     return schema_name(base_url=network.base_url, network_id=network.network_id)
 
 
 def follow_run(network: Network, options: Options, run: str, notify: Callable[[str], None]) -> None:
-    """Show how far a run is until it has ended, or somebody presses Ctrl-C; the run goes on.
+    """Show the progress of a run until it ends or the user presses Ctrl-C, which does not stop the run.
 
     Args:
         network: the run's network.
-        options: where the journal is, and whether to show a progress bar.
-        run: the run.
-        notify: tells the user a sentence.
+        options: the options that locate the journal, and `progress`: whether to show a progress bar.
+        run: the run's id.
+        notify: shows the user a sentence.
 
     Raises:
-        RunAborted: the journal does not answer any more; the run goes on all the same.
+        RunAborted: the journal no longer responds; the run continues.
     """
-    place, began = shared_journal_for(network, options), time.monotonic()
-    owner = journal.handle_for(place, network).find_owner
-    tally = RunCounters()
-    told = False
-    with ProgressBar(tally, show=options.progress) as bar:
+    database, started_at = shared_journal_for(network, options), time.monotonic()
+    find_owner = journal.handle_for(database, network).find_owner
+    counters = RunCounters()
+    is_notified = False
+    with ProgressBar(counters, show=options.progress) as bar:
         try:
-            while retry_on_disconnect(lambda: _refresh_counters(place, network, run, tally)):
-                looked = time.monotonic()
+            while retry_on_disconnect(lambda: _refresh_counters(database, network, run, counters)):
+                polled_at = time.monotonic()
                 bar.redraw()
-                if not told and looked - began > _NO_WORKER_SECONDS and retry_on_disconnect(owner) is None:
-                    told = True
+                is_late = polled_at - started_at > _NO_WORKER_SECONDS
+                if is_late and not is_notified and retry_on_disconnect(find_owner) is None:
+                    is_notified = True
                     notify(
                         f"No worker is at it yet. Start one where the token of network {network.network_id} at "
                         f"{network.base_url} is: invoca-bulk worker"
                     )
-                time.sleep(max(_POLL_SECONDS, 4 * (time.monotonic() - looked)))
+                time.sleep(max(_POLL_SECONDS, 4 * (time.monotonic() - polled_at)))
         except KeyboardInterrupt:
             return
         except sa.exc.SQLAlchemyError:
-            msg = f"The journal on {place} does not answer any more; run {run} goes on at the workers. Follow it later:"
+            msg = f"The journal on {database} no longer responds; run {run} continues on the workers. Follow it later:"
             raise RunAborted(f"{msg} invoca-bulk resume {run} --cluster") from None
 
 
 def _refresh_counters(database: Database, network: Network, run: str, counters: RunCounters) -> bool:
-    """Count how far it is; whether it is still under way."""
-    with journal.open_readonly(database, network) as book:
-        if book is None:
+    """Update the counters from the journal; returns whether the run is still running."""
+    with journal.open_readonly(database, network) as open_journal:
+        if open_journal is None:
             return False
-        totals = book.outcome_totals(run)[run]
+        totals = open_journal.outcome_totals(run)[run]
         counters.total = sum(totals.values())
         counters.outcomes.clear()
-        counters.outcomes.update({one: count for one, count in totals.items() if one is not Outcome.NOT_SENT})
-        return book.run(run).state is RunState.RUNNING
+        counters.outcomes.update(
+            {outcome: count for outcome, count in totals.items() if outcome is not Outcome.NOT_SENT}
+        )
+        return open_journal.run(run).state is RunState.RUNNING

@@ -1,4 +1,4 @@
-"""Which workers live: each holds a lock in the database as long as it is connected."""
+"""Detects dead workers: each live worker holds a lock in the database while it is connected."""
 
 from __future__ import annotations
 
@@ -16,18 +16,23 @@ if TYPE_CHECKING:
 
     from invoca_bulk.config.settings import Database
 
-#: Seconds for which a worker's lock has to be free: after a restart of the database nobody's is held for a moment.
+#: Seconds for which a worker's lock must be free: after a restart of the database, no lock is held for a moment.
 _GRACE_SECONDS = 5.0
 
 
 class Liveness:
-    """Tells workers that live from those that have died: each holds a lock in the database while it is connected."""
+    """Holds this worker's lock, and finds workers that no longer hold theirs; a context manager.
+
+    Args:
+        database: the database of the journal.
+        name: the name of this worker.
+    """
 
     def __init__(self, database: Database, name: str) -> None:
         self._engine = make_engine(database)
         self._name = name
         self._connection: sa.Connection | None = None
-        self._silent_since: dict[str, float] = {}  # worker to since when it holds no lock
+        self._silent_since: dict[str, float] = {}  # worker to when its lock was first seen free, by `time.monotonic`
 
     def __enter__(self) -> Self:
         return self
@@ -37,13 +42,16 @@ class Liveness:
         self._engine.dispose()
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self._connection:
             self._connection.close()
         self._connection = None
 
     def renew(self) -> None:
-        """Hold the lock, on a connection that is well; somebody who looks at it just now has it for an instant."""
+        """Take the lock unless it is held, on a new connection if the old one is broken.
+
+        May fail while another worker checks the lock; the next call takes it.
+        """
         try:
             if self._connection and self._has_lock(self._connection):
                 return
@@ -56,18 +64,17 @@ class Liveness:
 
     def _has_lock(self, connection: sa.Connection) -> bool:
         query = sa.text("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted")
-        found = connection.execute(query).first()
+        lock = connection.execute(query).first()
         connection.commit()
-        return found is not None
+        return lock is not None
 
     def dead_workers(self, names: set[str]) -> list[str]:
-        """Those of some workers that have held no lock for a while: after a restart of the database nobody does."""
+        """Those of these workers whose locks have been free for the grace period."""
         now = time.monotonic()
-        free = {name for name in names if self._is_unlocked(name)}
-        self._silent_since = {name: self._silent_since.get(name, now) for name in free}
-        return [
-            name for name, since in self._silent_since.items() if now - since >= min(_GRACE_SECONDS, lease_seconds())
-        ]
+        unlocked = {name for name in names if self._is_unlocked(name)}
+        self._silent_since = {name: self._silent_since.get(name, now) for name in unlocked}
+        grace_seconds = min(_GRACE_SECONDS, lease_seconds())
+        return [name for name, since in self._silent_since.items() if now - since >= grace_seconds]
 
     def _is_unlocked(self, name: str) -> bool:
         with self.claim_if_dead(name) as is_dead:
@@ -75,7 +82,7 @@ class Liveness:
 
     @contextlib.contextmanager
     def claim_if_dead(self, name: str) -> Iterator[bool]:
-        """Whether a worker has died; nobody else sees to it until the end of the block."""
+        """Whether a worker's lock is free; no other worker can claim it until the end of the block."""
         with self._engine.begin() as connection:
             yield connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(_lock_id(name)))).scalar_one()
 

@@ -1,7 +1,7 @@
-"""The queue: DBOS, on the database of the journal. Nothing else imports it.
+"""The queue: DBOS, on the journal's database. The only module that imports DBOS.
 
-Its workflows get ids only, for it stores what they get. It retries nothing: a step of a run that is handed out twice
-finds in the journal that it was sent.
+DBOS stores the arguments of workflows, so they are ids only. If it runs a chunk twice, the journal shows which steps
+were already sent.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import secrets
 import socket
 import time
+from functools import partial
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import sqlalchemy as sa
@@ -36,106 +37,91 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _APP_NAME = "invoca-bulk"
-#: Of what the workflows do with their arguments: workers of another one leave them alone.
+#: Version of the workflows and their arguments; workers ignore workflows of another version.
 _WORKFLOW_VERSION = "1"
-#: Chunks that a worker does at once for each network: the next one is under way when one comes to its end.
+#: Chunks that a worker processes at once per network, so that one is running while another ends.
 CHUNKS_PER_NETWORK = 2
-#: Seconds between two looks at a queue, and at a chunk that is awaited; so many for each network, where there are many.
+#: Seconds between two polls of a queue or an awaited chunk; with many networks, seconds per network.
 _POLL_SECONDS, _POLL_SECONDS_PER_NETWORK = 0.2, 0.04
-#: Seconds between two looks for workers that have died.
+#: Seconds between two checks for dead workers.
 _ROUND_SECONDS = 1.0
-#: So many looks apart it is looked for runs that nobody hands out.
+#: Look for orphaned runs every this many rounds.
 _ORPHAN_CHECK_ROUNDS = 15
-#: What PostgreSQL says where waiting for it does not help.
+#: Parts of PostgreSQL's messages for errors that waiting does not fix.
 _PERMANENT_ERRORS = (
     *("does not exist", "already exists", "authentication failed", "pg_hba.conf", "permission denied"),
     "resolve host",
 )
 _ACTIVE_STATUSES = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
-#: So many times in a row nothing may come out of handing out what is left, before the run is given up.
+#: Rounds without progress in a row after which a run is aborted.
 _MAX_IDLE_ROUNDS = 30
-#: Seconds to wait before the rest is handed out again, at most.
+#: Maximum number of seconds to wait before the next round.
 _MAX_WAIT_SECONDS = 5.0
-_ABORT_REASON = (
-    "Workers could not go on with it, though they tried again and again; see what they wrote. Then resume it."
-)
+_ABORT_REASON = "The workers made no progress in repeated attempts. See their logs, then resume the run."
 
 _assignments: Mapping[str, Assignment] = {}
 _shutdown = tasks.Shutdown()
 
 
 def _run_queue_name(key: str) -> str:
-    """The queue of a network's runs; that of their chunks has the network's key as its name."""
+    """The queue of a network's runs; the queue of their chunks is named by the network's key alone."""
     return f"{key}.runs"
 
 
 @DBOS.workflow(name="conduct", max_recovery_attempts=None)
 def coordinate_run(key: str, run: str, generation: int) -> None:
-    """Hand out the steps of a run until none is left, then have it finished.
+    """Enqueue the steps of a run in chunks until there are none, then finish the run.
 
     Args:
-        key: of the network.
-        run: the run.
-        generation: counts how often it was handed to workers.
+        key: the network's key.
+        run: the run's id.
+        generation: how often the run was enqueued.
     """
-    in_vain, before = 0, 0
-    while in_vain < _MAX_IDLE_ROUNDS:
-        some = DBOS.run_step({"name": "left"}, _runnable_chunks, key, run, generation)
-        handles = [DBOS.enqueue_workflow(key, run_chunk, key, run, generation, one) for one in some]
-        for one in handles:
-            one.get_result(polling_interval_sec=_POLL_SECONDS)
-        state = "" if some else DBOS.run_step({"name": "finish"}, _finalize_run, key, run, generation)
-        if state == FinishStatus.ENDED:
+    idle_rounds, previous_count = 0, 0
+    while idle_rounds < _MAX_IDLE_ROUNDS:
+        chunks = DBOS.run_step({"name": "left"}, _runnable_chunks, key, run, generation)
+        handles = [DBOS.enqueue_workflow(key, run_chunk, key, run, generation, chunk) for chunk in chunks]
+        for handle in handles:
+            handle.get_result(polling_interval_sec=_POLL_SECONDS)
+        status = "" if chunks else DBOS.run_step({"name": "finish"}, _finalize_run, key, run, generation)
+        if status == FinishStatus.ENDED:
             return
-        count = sum(map(len, some))
-        is_progress = state == FinishStatus.BUSY or count not in {0, before}
-        in_vain, before = (0 if is_progress else in_vain + 1), count
-        if not some or in_vain:
-            DBOS.sleep(min(_MAX_WAIT_SECONDS, _POLL_SECONDS * 2**in_vain))
+        count = sum(map(len, chunks))
+        is_progress = status == FinishStatus.BUSY or count not in {0, previous_count}
+        idle_rounds, previous_count = (0 if is_progress else idle_rounds + 1), count
+        if not chunks or idle_rounds:
+            DBOS.sleep(min(_MAX_WAIT_SECONDS, _POLL_SECONDS * 2**idle_rounds))
     DBOS.run_step({"name": "give up"}, _abort_run, key, run, generation)
 
 
 @DBOS.workflow(name="chunk", max_recovery_attempts=None)
 def run_chunk(key: str, run: str, generation: int, steps: list[int]) -> None:
-    """Do some steps of a run."""
-    task = QueuedRun(run=run, generation=generation)
-    _log_errors(
-        run,
-        None,
-        lambda: tasks.process_chunk(
-            _assignments[key], task, steps, concurrent_chunks=CHUNKS_PER_NETWORK, shutdown=_shutdown
-        ),
-    )
+    """Send some steps of a run, given by their numbers."""
+    process = partial(tasks.process_chunk, numbers=steps, concurrent_chunks=CHUNKS_PER_NETWORK, shutdown=_shutdown)
+    _run_task(key, QueuedRun(run=run, generation=generation), process, fallback=None)
 
 
 def _runnable_chunks(key: str, run: str, generation: int) -> list[list[int]]:
-    return _log_errors(
-        run, [], lambda: tasks.runnable_chunks(_assignments[key], QueuedRun(run=run, generation=generation))
-    )
+    return _run_task(key, QueuedRun(run=run, generation=generation), tasks.runnable_chunks, fallback=[])
 
 
 def _finalize_run(key: str, run: str, generation: int) -> str:
-    return _log_errors(
-        run,
-        "",
-        lambda: (
-            tasks.finalize_run(_assignments[key], QueuedRun(run=run, generation=generation), shutdown=_shutdown).value
-        ),
-    )
+    finalize = partial(tasks.finalize_run, shutdown=_shutdown)
+    status = _run_task(key, QueuedRun(run=run, generation=generation), finalize, fallback=None)
+    return status.value if status else ""
 
 
 def _abort_run(key: str, run: str, generation: int) -> None:
-    _log_errors(
-        run, None, lambda: tasks.abort_run(_assignments[key], QueuedRun(run=run, generation=generation), _ABORT_REASON)
-    )
+    abort = partial(tasks.abort_run, reason=_ABORT_REASON)
+    _run_task(key, QueuedRun(run=run, generation=generation), abort, fallback=None)
 
 
-def _log_errors(run: str, fallback: _T, operation: Callable[[], _T]) -> _T:
-    """What goes wrong is written by the worker, and not kept by the queue; what is left is handed out again."""
+def _run_task(key: str, queued_run: QueuedRun, task: Callable[[Assignment, QueuedRun], _T], *, fallback: _T) -> _T:
+    """Run a task; log its errors instead of storing them in the queue. The coordinator repeats what failed."""
     try:
-        return operation()
-    except Exception as error:  # noqa: BLE001  whatever it is
-        logging.getLogger(_APP_NAME).warning("Run %s: %s: %s", run, type(error).__name__, error)
+        return task(_assignments[key], queued_run)
+    except Exception as error:  # noqa: BLE001  any error
+        logging.getLogger(_APP_NAME).warning("Run %s: %s: %s", queued_run.run, type(error).__name__, error)
         return fallback
 
 
@@ -143,7 +129,11 @@ def _log_errors(run: str, fallback: _T, operation: Callable[[], _T]) -> _T:
 
 
 def create_queues(database: Database, key: str) -> None:
-    """Make the queue's tables, and the queues of a network, whether a worker was ever there or not."""
+    """Create the queue's tables and a network's queues, where they are missing.
+
+    Raises:
+        ConfigError: the database cannot be used.
+    """
     _silence_dbos_logging()
     with translate_errors(database):
         DBOS.migrate(_dbos_url(database))
@@ -153,12 +143,15 @@ def create_queues(database: Database, key: str) -> None:
 
 
 def enqueue_run(database: Database, key: str, queued_run: QueuedRun) -> None:
-    """Have workers do a run; once only, however often this is called for the same turn.
+    """Enqueue a run for workers. Has no effect if it is already enqueued with the same generation.
 
     Args:
-        database: of the journal.
-        key: of the network.
+        database: the database of the journal.
+        key: the network's key.
         queued_run: the run, recorded as one for workers.
+
+    Raises:
+        ConfigError: the database cannot be used.
     """
     _silence_dbos_logging()
     with translate_errors(database), _open_client(database) as client:
@@ -188,7 +181,7 @@ def _workflow_id(queued_run: QueuedRun) -> str:
 
 
 class _QueueLimits(TypedDict, total=False):
-    """Of a queue: workflows under way at once, of all workers and of one."""
+    """Maximum number of concurrent workflows of a queue: of all workers, and per worker."""
 
     global_concurrency: int
     worker_concurrency: int
@@ -202,10 +195,10 @@ def _queue_limits(key: str) -> Mapping[str, _QueueLimits]:
 
 
 class Worker:
-    """A process that does what clients hand out, for some networks.
+    """A process that runs enqueued workflows of some networks.
 
     Args:
-        assignments: where it works.
+        assignments: the networks, all in one database.
     """
 
     def __init__(self, assignments: Sequence[Assignment]) -> None:
@@ -214,37 +207,37 @@ class Worker:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
     def run(self, stop_event: threading.Event) -> None:
-        """Work until it is stopped; then what is under way comes to its end first.
+        """Work until the event is set, then wait for running steps to end.
 
-        The program has to end then by `os._exit`: threads of the queue would wait for what other workers do now.
+        The program must then exit with `os._exit`: the queue's threads would wait for other workers.
         """
         global _assignments  # noqa: PLW0603  the queue calls workflows by name
         _assignments = self._assignments
         _silence_dbos_logging()
-        with Liveness(self._database, self.name) as alive:
+        with Liveness(self._database, self.name) as liveness:
             with translate_errors(self._database):
-                self._connect(alive, stop_event)
-            for count in itertools.count():
+                self._connect(liveness, stop_event)
+            for round_number in itertools.count():
                 if stop_event.wait(_ROUND_SECONDS):
                     break
-                with contextlib.suppress(Exception):  # the database is away; it is looked at again
-                    alive.renew()
-                    self._requeue_from_dead_workers(alive)
-                    if count % _ORPHAN_CHECK_ROUNDS == 0:
+                with contextlib.suppress(Exception):  # the database is unavailable; retried in the next round
+                    liveness.renew()
+                    self._requeue_from_dead_workers(liveness)
+                    if round_number % _ORPHAN_CHECK_ROUNDS == 0:
                         self._requeue_orphaned_runs()
             _shutdown.request()
             while not _shutdown.is_idle:
                 time.sleep(_POLL_SECONDS)
 
     def _connect(self, liveness: Liveness, stop_event: threading.Event) -> None:
-        """Be known to the queue, as soon as the database is there: it may just be restarted."""
-        until = time.monotonic() + RETRY_SECONDS
+        """Connect to the queue; retries while the database restarts."""
+        deadline = time.monotonic() + RETRY_SECONDS
         while not stop_event.is_set():
             try:
                 liveness.renew()
                 self._launch()
             except sa.exc.SQLAlchemyError as error:
-                if time.monotonic() > until or any(one in str(error) for one in _PERMANENT_ERRORS):
+                if time.monotonic() > deadline or any(part in str(error) for part in _PERMANENT_ERRORS):
                     raise
                 logging.getLogger(_APP_NAME).warning("Waiting for PostgreSQL at %s.", self._database)
                 DBOS.destroy()
@@ -264,43 +257,43 @@ class Worker:
         )
         DBOS.listen_queues([name for key in self._assignments for name in _queue_limits(key)])
         DBOS.launch()
-        polling = max(_POLL_SECONDS, _POLL_SECONDS_PER_NETWORK * len(self._assignments))
+        poll_seconds = max(_POLL_SECONDS, _POLL_SECONDS_PER_NETWORK * len(self._assignments))
         for key in self._assignments:
             for name, limits in _queue_limits(key).items():
-                DBOS.register_queue(name, on_conflict="always_update", polling_interval_sec=polling, **limits)
+                DBOS.register_queue(name, on_conflict="always_update", polling_interval_sec=poll_seconds, **limits)
 
     def _requeue_from_dead_workers(self, liveness: Liveness) -> None:
-        """What workers that have died were at is handed out again."""
-        at = {str(one.executor_id) for one in _pending_workflows()} - {self.name}
-        for name in liveness.dead_workers(at):
-            with liveness.claim_if_dead(
-                name
-            ) as is_dead:  # nobody else sees to it now, or has done so since it was listed
-                for one in _pending_workflows(name) if is_dead else ():
-                    DBOS.resume_workflow(one.workflow_id, queue_name=one.queue_name)
+        """Enqueue the workflows of dead workers again."""
+        busy_workers = {str(workflow.executor_id) for workflow in _pending_workflows()} - {self.name}
+        for name in liveness.dead_workers(busy_workers):
+            with liveness.claim_if_dead(name) as is_dead:
+                # Listed again under the claim: another worker may have enqueued them meanwhile.
+                for workflow in _pending_workflows(name) if is_dead else ():
+                    DBOS.resume_workflow(workflow.workflow_id, queue_name=workflow.queue_name)
 
     def _requeue_orphaned_runs(self) -> None:
-        """A run that nothing is handed out of any more: its client was ended too early, or the queue has failed."""
-        for key, post in self._assignments.items():
-            task = tasks.find_active_run(post)
-            status = DBOS.get_workflow_status(_workflow_id(task)) if task else None
-            if task is None or (status and status.status in _ACTIVE_STATUSES):
+        """Enqueue active runs that have no coordinator: the client ended too early, or the queue lost it."""
+        for key, assignment in self._assignments.items():
+            active_run = tasks.find_active_run(assignment)
+            status = DBOS.get_workflow_status(_workflow_id(active_run)) if active_run else None
+            if active_run is None or (status and status.status in _ACTIVE_STATUSES):
                 continue
-            again = tasks.requeue_run(post, task) if status else task
-            if again:
-                DBOS.enqueue_workflow_with_options(_enqueue_options(key, again), key, again.run, again.generation)
+            queued_run = tasks.requeue_run(assignment, active_run) if status else active_run
+            if queued_run:
+                options = _enqueue_options(key, queued_run)
+                DBOS.enqueue_workflow_with_options(options, key, queued_run.run, queued_run.generation)
 
 
 def _pending_workflows(executor: str | None = None) -> list[WorkflowStatus]:
-    """What workers are at; all, or one."""
+    """The workflows that workers are running; of all workers, or of one."""
     return DBOS.list_workflows(status="PENDING", executor_id=executor, load_input=False, load_output=False)
 
 
 def _dbos_url(database: Database) -> str:
-    """As DBOS takes it."""
+    """The database's URL without a driver, as DBOS expects it."""
     return "postgresql://" + database.reveal().partition("://")[2]
 
 
 def _silence_dbos_logging() -> None:
-    """DBOS writes each thing that it does, addresses among them."""
+    """Keep DBOS from logging everything it does, which would show addresses."""
     logging.getLogger("dbos").setLevel(logging.CRITICAL)

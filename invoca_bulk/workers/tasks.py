@@ -1,4 +1,4 @@
-"""What a worker does: some steps of a run, and in the end what is left of it. All of it may be done twice."""
+"""Tasks of workers: send some steps of a run, and finish the run. Each task may be executed twice."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
 _Operation: TypeAlias = "Callable[[execution.Executor, Client], Coroutine[None, None, RunOutcome]]"
 
-#: Steps of one chunk: a few seconds of work, so that little is done again when a worker dies.
+#: Steps per chunk: a few seconds of work, so that little is repeated when a worker dies.
 CHUNK_SIZE = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """Where a worker works.
+    """A network that a worker works for.
 
     Attributes:
-        database: where the journals are.
-        network: whose steps it does, with the token.
+        database: the database of the journals.
+        network: the network, with its token.
     """
 
     database: Database
@@ -47,38 +47,39 @@ class Assignment:
 
 @dataclass(frozen=True, kw_only=True)
 class QueuedRun:
-    """A run that was handed to workers.
+    """A run that was enqueued for workers.
 
     Attributes:
         run: its id.
-        generation: counts how often it was; once it was handed out again, what was begun before is no longer wanted.
+        generation: how often it was enqueued; tasks of earlier generations do nothing.
     """
 
     run: str
     generation: int
 
     def is_active(self, record: RunRecord) -> bool:
-        """Whether it is still to be done."""
-        is_mine = record.worker_options is not None and generation_of(record) == self.generation
-        return is_mine and record.state is RunState.RUNNING and not record.is_stop_requested
+        """Whether the recorded run is running, not asked to stop, and of this generation."""
+        is_current = record.worker_options is not None and generation_of(record) == self.generation
+        return is_current and record.state is RunState.RUNNING and not record.is_stop_requested
 
 
 class FinishStatus(StrEnum):
-    """What became of bringing a run to its end."""
+    """The result of `finalize_run`."""
 
     ENDED = "ended"
-    BUSY = "busy"  # others are still at it
-    STEPS_LEFT = "left"  # something is left that can be handed out
+    BUSY = "busy"  # other workers still work on the run
+    STEPS_LEFT = "left"  # some steps can be enqueued again
 
 
 def runnable_chunks(assignment: Assignment, queued_run: QueuedRun) -> list[list[int]]:
-    """The numbers of the steps that can be sent now, in chunks; empty: the rest is to be finished.
+    """The numbers of the steps that can be sent now, in chunks; empty: the run can be finished.
 
-    They are those of one phase: the next phase's may depend on them.
+    All are of one phase, because steps of the next phase may depend on them.
     """
-    with journal.open_readonly(assignment.database, assignment.network) as book:
-        ready = book.runnable_steps(queued_run.run) if book and queued_run.is_active(book.run(queued_run.run)) else []
-    return [ready[at : at + CHUNK_SIZE] for at in range(0, len(ready), CHUNK_SIZE)]
+    with journal.open_readonly(assignment.database, assignment.network) as open_journal:
+        is_active = open_journal is not None and queued_run.is_active(open_journal.run(queued_run.run))
+        numbers = open_journal.runnable_steps(queued_run.run) if open_journal and is_active else []
+    return [numbers[start : start + CHUNK_SIZE] for start in range(0, len(numbers), CHUNK_SIZE)]
 
 
 def process_chunk(
@@ -89,122 +90,137 @@ def process_chunk(
     concurrent_chunks: int,
     shutdown: Shutdown,
 ) -> None:
-    """Send some steps of a run; what is in doubt, or cannot be sent now, is left.
+    """Send some steps of a run; steps in doubt, or that cannot be sent now, are left.
 
     Args:
-        assignment: where.
+        assignment: the run's network.
         queued_run: the run.
-        numbers: of the steps.
-        concurrent_chunks: so many chunks are done at once, and share the requests that may be under way.
-        shutdown: told how to stop it.
+        numbers: the numbers of the steps.
+        concurrent_chunks: how many chunks a worker processes at once; they share the run's concurrent requests.
+        shutdown: stops the execution when the worker leaves.
     """
     try:
-        with journal.open_for_writing(assignment.database, assignment.network, exclusive=False) as book:
-            record = book.run(queued_run.run)
+        with journal.open_for_writing(assignment.database, assignment.network, exclusive=False) as open_journal:
+            record = open_journal.run(queued_run.run)
             if queued_run.is_active(record):
-                work = execution.workload_from_steps(book, record, numbers)
-                one = _WorkerExecution(assignment, book, record, work, shutdown, concurrent_chunks=concurrent_chunks)
-                _stop_all_on_fatal_error(
-                    book, record, one.run(lambda running, client: running.send_steps(client, one.slots))
+                worker_execution = _WorkerExecution(
+                    assignment,
+                    open_journal,
+                    record,
+                    execution.workload_from_steps(open_journal, record, numbers),
+                    shutdown,
+                    concurrent_chunks=concurrent_chunks,
                 )
+                outcome = worker_execution.run(
+                    lambda executor, client: executor.send_steps(client, worker_execution.slots)
+                )
+                _stop_all_on_fatal_error(open_journal, record, outcome)
     except (JournalLockedError, LeaseLostError):
-        return  # the steps are left, and handed out again
+        return  # the coordinator enqueues the steps again
 
 
 def finalize_run(assignment: Assignment, queued_run: QueuedRun, *, shutdown: Shutdown) -> FinishStatus:
-    """Do what is left of a run, settle what is in doubt, and record that it has ended; nobody else is at it meanwhile.
+    """Send the remaining steps of a run, reconcile those in doubt, and record its end, as the only process on it.
 
-    Settling takes numbers that nobody has recorded for those of steps in doubt: no answer may be on its way.
+    Reconciling assigns unrecorded numbers to steps in doubt, so no other process may be waiting for a response.
     """
     try:
-        with journal.open_for_writing(assignment.database, assignment.network, run_to_finish=queued_run.run) as book:
-            return _finalize_in_journal(assignment, book, queued_run, shutdown)
+        with journal.open_for_writing(
+            assignment.database, assignment.network, run_to_finish=queued_run.run
+        ) as open_journal:
+            return _finalize_in_journal(assignment, open_journal, queued_run, shutdown)
     except (JournalLockedError, LeaseLostError):
         return FinishStatus.BUSY
 
 
 def _finalize_in_journal(
-    assignment: Assignment, book: Journal, queued_run: QueuedRun, shutdown: Shutdown
+    assignment: Assignment, open_journal: Journal, queued_run: QueuedRun, shutdown: Shutdown
 ) -> FinishStatus:
-    record = book.run(queued_run.run)
+    record = open_journal.run(queued_run.run)
     if queued_run.is_active(record):
-        if book.runnable_steps(queued_run.run):
+        if open_journal.runnable_steps(queued_run.run):
             return FinishStatus.STEPS_LEFT
-        one = _WorkerExecution(assignment, book, record, execution.workload_from_unfinished(book, record), shutdown)
-        ended = one.run(lambda running, client: running.execute(client, one.slots))
-        _stop_all_on_fatal_error(book, record, ended)
-        if one.learned_rate:
-            book.save_rate(one.learned_rate, now=book.now())
-        record = book.run(queued_run.run)
-        if ended.state is not RunState.FINISHED and not record.is_stop_requested:
-            return FinishStatus.STEPS_LEFT  # only this worker leaves, or has a trouble of its own
+        work = execution.workload_from_unfinished(open_journal, record)
+        worker_execution = _WorkerExecution(assignment, open_journal, record, work, shutdown)
+        outcome = worker_execution.run(lambda executor, client: executor.execute(client, worker_execution.slots))
+        _stop_all_on_fatal_error(open_journal, record, outcome)
+        if worker_execution.learned_rate:
+            open_journal.save_rate(worker_execution.learned_rate, now=open_journal.now())
+        record = open_journal.run(queued_run.run)
+        if outcome.state is not RunState.FINISHED and not record.is_stop_requested:
+            return FinishStatus.STEPS_LEFT  # this worker leaves, or has a problem that others may not have
     if record.state is RunState.RUNNING and generation_of(record) == queued_run.generation:
-        stopped = RunState.ABORTED if record.note else RunState.INTERRUPTED
-        is_stopped = record.is_stop_requested and bool(record.note or book.open_steps(queued_run.run))
-        state = stopped if is_stopped else RunState.FINISHED
-        book.end_run(queued_run.run, state, now=book.now(), note=record.note)
+        is_stopped = record.is_stop_requested and bool(record.note or open_journal.open_steps(queued_run.run))
+        stopped_state = RunState.ABORTED if record.note else RunState.INTERRUPTED
+        state = stopped_state if is_stopped else RunState.FINISHED
+        open_journal.end_run(queued_run.run, state, now=open_journal.now(), note=record.note)
     return FinishStatus.ENDED
 
 
-def _stop_all_on_fatal_error(book: Journal, record: RunRecord, ended: RunOutcome) -> None:
-    """Stop all workers for what would stop each of them; one that cannot reach the platform leaves it to the others."""
-    if isinstance(ended.error, (AuthenticationError, TooManyFailuresError)):
-        whose = f" (The worker: process {os.getpid()} on {socket.gethostname()}.)"
-        book.request_stop(record.run, f"{ended.error}{whose if isinstance(ended.error, AuthenticationError) else ''}")
-    if ended.error:
-        logging.getLogger("invoca-bulk").warning("Run %s: %s", record.run, ended.error)
+def _stop_all_on_fatal_error(open_journal: Journal, record: RunRecord, outcome: RunOutcome) -> None:
+    """Stop all workers on errors that would stop each of them; if only this one cannot connect, the others continue."""
+    if isinstance(outcome.error, (AuthenticationError, TooManyFailuresError)):
+        note = str(outcome.error)
+        if isinstance(outcome.error, AuthenticationError):  # the token is this worker's
+            note += f" (The worker: process {os.getpid()} on {socket.gethostname()}.)"
+        open_journal.request_stop(record.run, note)
+    if outcome.error:
+        logging.getLogger("invoca-bulk").warning("Run %s: %s", record.run, outcome.error)
 
 
 def abort_run(assignment: Assignment, queued_run: QueuedRun, reason: str) -> None:
-    """Record that a run cannot go on."""
-    with journal.open_for_writing(assignment.database, assignment.network, run_to_finish=queued_run.run) as book:
-        if queued_run.is_active(book.run(queued_run.run)):
-            book.end_run(queued_run.run, RunState.ABORTED, now=book.now(), note=reason)
+    """Record that a run was aborted, if it is still active."""
+    with journal.open_for_writing(
+        assignment.database, assignment.network, run_to_finish=queued_run.run
+    ) as open_journal:
+        if queued_run.is_active(open_journal.run(queued_run.run)):
+            open_journal.end_run(queued_run.run, RunState.ABORTED, now=open_journal.now(), note=reason)
 
 
 def find_active_run(assignment: Assignment) -> QueuedRun | None:
-    """The run of a network that workers are to do; None: there is none."""
-    with journal.open_readonly(assignment.database, assignment.network) as book:
-        wanted = [one for one in book.runs() if one.worker_options and one.state is RunState.RUNNING] if book else []
-    return QueuedRun(run=wanted[-1].run, generation=generation_of(wanted[-1])) if wanted else None
+    """The latest running run of a network that is assigned to workers; None: there is none."""
+    with journal.open_readonly(assignment.database, assignment.network) as open_journal:
+        runs = open_journal.runs() if open_journal else []
+    active = [record for record in runs if record.worker_options and record.state is RunState.RUNNING]
+    return QueuedRun(run=active[-1].run, generation=generation_of(active[-1])) if active else None
 
 
 def requeue_run(assignment: Assignment, queued_run: QueuedRun) -> QueuedRun | None:
-    """Record that a run, of which nothing is handed out any more, is handed out again; None: it has ended meanwhile."""
-    with journal.open_for_writing(assignment.database, assignment.network, exclusive=False) as book:
-        record = book.run(queued_run.run)
-        workers = {**(record.worker_options or {}), "turn": queued_run.generation + 1}
-        is_wanted = queued_run.is_active(record) and book.requeue_run(queued_run.run, workers)
-    return QueuedRun(run=queued_run.run, generation=queued_run.generation + 1) if is_wanted else None
+    """Record that an orphaned run is enqueued again, as the next generation; None: it is no longer active."""
+    with journal.open_for_writing(assignment.database, assignment.network, exclusive=False) as open_journal:
+        record = open_journal.run(queued_run.run)
+        worker_options = {**(record.worker_options or {}), "turn": queued_run.generation + 1}
+        is_requeued = queued_run.is_active(record) and open_journal.requeue_run(queued_run.run, worker_options)
+    return QueuedRun(run=queued_run.run, generation=queued_run.generation + 1) if is_requeued else None
 
 
 class Shutdown:
-    """How a worker that leaves stops what it is at: softly, so that each outcome is recorded."""
+    """Stops the executions of a worker that leaves, gracefully, so that each outcome is recorded."""
 
     def __init__(self) -> None:
         self.is_requested = False
         self._stop_callbacks: set[Callable[[], None]] = set()
 
     def request(self) -> None:
-        """Stop all of it; what begins later is stopped at once."""
+        """Stop all executions; later ones are stopped as soon as they start."""
         self.is_requested = True
         for stop in list(self._stop_callbacks):
-            with contextlib.suppress(RuntimeError):  # it has just ended by itself
+            with contextlib.suppress(RuntimeError):  # it has just ended
                 stop()
 
     def register(self, stop: Callable[[], None]) -> None:
-        """Something begins that can be stopped so, from any thread."""
+        """Register an execution that starts; `stop`: stops it, called from any thread."""
         self._stop_callbacks.add(stop)
         if self.is_requested:
             stop()
 
     def unregister(self, stop: Callable[[], None]) -> None:
-        """It has ended."""
+        """Remove an execution that has ended."""
         self._stop_callbacks.discard(stop)
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is under way."""
+        """Whether no execution is running."""
         return not self._stop_callbacks
 
 
@@ -212,14 +228,14 @@ class _WorkerExecution:
     """One execution of some steps of a run.
 
     Attributes:
-        slots: how many requests may be under way at once.
-        learned_rate: as in `Executor`, once it has ended.
+        slots: maximum number of concurrent requests.
+        learned_rate: as in `Executor`, after the execution has ended.
     """
 
-    def __init__(  # noqa: PLR0913  what, where, and how much of a worker it may take
+    def __init__(  # noqa: PLR0913  an execution needs all of them
         self,
         assignment: Assignment,
-        book: Journal,
+        open_journal: Journal,
         record: RunRecord,
         work: Workload,
         shutdown: Shutdown,
@@ -230,48 +246,48 @@ class _WorkerExecution:
         self._options = options = options_from_record(record)
         self._shutdown = shutdown
         self.slots = max(1, -(-options.concurrency // concurrent_chunks))
-        self._execution = execution.Executor(
+        self._executor = execution.Executor(
             work=work,
             network=self._network,
-            journal=book,
+            journal=open_journal,
             rate_limiter=transport.RateLimiter(
-                options.rate, first_rate=INITIAL_RATE, learned_rate=book.saved_rate(), cautious=True
+                options.rate, first_rate=INITIAL_RATE, learned_rate=open_journal.saved_rate(), cautious=True
             ),
-            policy=_remaining_policy(self._network, book, record, options),
+            policy=_remaining_policy(self._network, open_journal, record, options),
             counters=execution.RunCounters(),
-            clock=book.now,
+            clock=open_journal.now,
         )
         self.learned_rate: float | None = None
 
     def run(self, operation: _Operation) -> RunOutcome:
-        ended = asyncio.run(self._run_async(operation))
-        self.learned_rate = self._execution.learned_rate
-        return ended
+        outcome = asyncio.run(self._run_async(operation))
+        self.learned_rate = self._executor.learned_rate
+        return outcome
 
     async def _run_async(self, operation: _Operation) -> RunOutcome:
         loop = asyncio.get_running_loop()
 
         def stop() -> None:
-            loop.call_soon_threadsafe(self._execution.stop)
+            loop.call_soon_threadsafe(self._executor.stop)
 
         self._shutdown.register(stop)
         try:
             async with Client(self._network, connections=self.slots, timeout=self._options.timeout) as client:
-                return await operation(self._execution, client)
+                return await operation(self._executor, client)
         finally:
             self._shutdown.unregister(stop)
 
 
-def _remaining_policy(network: Network, book: Journal, record: RunRecord, options: Options) -> ExecutionPolicy:
-    """As for the whole run; of the steps that may fail, those are left that have not failed before."""
+def _remaining_policy(network: Network, open_journal: Journal, record: RunRecord, options: Options) -> ExecutionPolicy:
+    """The run's policy, with the allowed failures reduced by those that have already happened."""
     if options.max_failures is None:
         return options.execution_policy(network, 0)
-    rules = options.execution_policy(network, book.count_steps(record.run))
-    failed = book.count_steps(record.run, State.REJECTED, State.FAILED)
-    return replace(rules, max_failures=max(1, (rules.max_failures or 1) - failed))
+    policy = options.execution_policy(network, open_journal.count_steps(record.run))
+    failures = open_journal.count_steps(record.run, State.REJECTED, State.FAILED)
+    return replace(policy, max_failures=max(1, (policy.max_failures or 1) - failures))
 
 
-#: Options that the workers of a run need; the others decide what is planned, or what the client shows.
+#: Options that workers need; the others only affect the plan, or what the client shows.
 _WORKER_OPTION_NAMES = (
     *("concurrency", "rate", "timeout", "settle", "max_failures", "first_backoff"),
     *("resend_absent", "resend_unknown", "doubt_refusals"),
@@ -279,28 +295,31 @@ _WORKER_OPTION_NAMES = (
 
 
 def worker_options(options: Options, generation: int) -> dict[str, object]:
-    """What the journal keeps of a run's options for its workers.
+    """The options of a run that the journal stores for its workers.
 
     Args:
-        options: of the run.
-        generation: counts how often it was handed to them.
+        options: the run's options.
+        generation: how often the run was enqueued.
     """
     return {name: getattr(options, name) for name in _WORKER_OPTION_NAMES} | {"turn": generation}
 
 
 def options_from_record(record: RunRecord) -> Options:
-    """The options of a run, as `worker_options` kept them."""
-    kept = {name: value for name, value in (record.worker_options or {}).items() if name in _WORKER_OPTION_NAMES}
-    return Options(**kept, progress=False)
+    """The options of a run that `worker_options` stored."""
+    options = {name: value for name, value in (record.worker_options or {}).items() if name in _WORKER_OPTION_NAMES}
+    return Options(**options, progress=False)
 
 
 def generation_of(record: RunRecord) -> int:
-    """How often a run was handed to workers."""
+    """How often a run was enqueued for workers."""
     return int((record.worker_options or {}).get("turn", 0))
 
 
 def assignments_by_key(assignments: Sequence[Assignment]) -> dict[str, Assignment]:
-    """The posts of a worker, by the names of their networks' journals."""
+    """The assignments of a worker by the schema names of their journals."""
     from invoca_bulk.journal.postgres import schema_name  # noqa: PLC0415  it needs a driver
 
-    return {schema_name(base_url=one.network.base_url, network_id=one.network.network_id): one for one in assignments}
+    return {
+        schema_name(base_url=assignment.network.base_url, network_id=assignment.network.network_id): assignment
+        for assignment in assignments
+    }

@@ -146,7 +146,7 @@ def test_two_tabs(opened: Driver, box: Sandbox, tmp_path: Path, tab: Callable[..
     expect(opened.region("progress")).to_contain_text(re.compile(r"[1-9]\d* done"), timeout=PATIENCE)
     second.sees("run", "sheet-100.xlsx")
     second.run(7)
-    second.sees("plan", "Another run works on this network")
+    second.sees("plan", "Another run is using this network")
     second.picture("told")
     box.faults.change(limit=None)
     opened.sees("results", "finished")

@@ -45,7 +45,7 @@ def test_the_same_sheet_started_twice_at_once(on: Callable[..., Any]) -> None:
             told.update(one["refused"] for one in refused)
             assert len(refused) == 1, reports
             assert refused[0]["refused"] == "ConfirmationRequiredError" or (
-                "Another run works on this network: process " in refused[0]["text"] and refused[0]["code"] == 3
+                "Another run is using this network: process " in refused[0]["text"] and refused[0]["code"] == 3
             )
             assert len(network.ledger) == _ROWS
             assert Counter(one.body["description"] for one in network.ledger).most_common(1)[0][1] == 1

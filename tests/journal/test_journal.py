@@ -1,4 +1,4 @@
-"""The journal: what is committed survives, illegal steps are impossible, one owner at a time."""
+"""The journal: commits survive, illegal transitions are impossible, and there is one owner at a time."""
 
 from __future__ import annotations
 
@@ -30,16 +30,23 @@ NETWORK = Network(base_url="http://127.0.0.1:1", network_id="1234", token="the-s
 SCOPE = ("advertisers", "A-1", "advertiser_campaigns", "C-1")
 
 
-def _step(number: int, **more: Any) -> Step:
-    path = (*SCOPE, "promo_numbers")
-    about = {"resource": "promo_numbers", "action": Action.CREATE, "verb": "POST", "path": path, "non_idempotent": True}
-    return Step(**{"number": number, "body": {"description": f"é {number}"}, **about, **more})
+def _step(number: int, **attributes: Any) -> Step:
+    defaults = {
+        "number": number,
+        "resource": "promo_numbers",
+        "action": Action.CREATE,
+        "verb": "POST",
+        "path": (*SCOPE, "promo_numbers"),
+        "body": {"description": f"é {number}"},
+        "non_idempotent": True,
+    }
+    return Step(**defaults | attributes)
 
 
 def _plan(*steps: Step, rows: tuple[PlannedRow, ...] = ()) -> PlanData:
     steps = steps or (_step(0), _step(1))
-    asked = rows or (
-        *(PlannedRow(row=one.number + 2, cells=("A-1", f"é {one.number}"), step=one.number) for one in steps),
+    rows = rows or (
+        *(PlannedRow(row=step.number + 2, cells=("A-1", f"é {step.number}"), step=step.number) for step in steps),
         PlannedRow(
             row=len(steps) + 2,
             cells=("A-1", ""),
@@ -55,7 +62,7 @@ def _plan(*steps: Step, rows: tuple[PlannedRow, ...] = ()) -> PlanData:
         source="requests.csv",
         sheets=(PlannedSheet(name="", resource="promo_numbers", headers=headers),),
         titles={},
-        rows=asked,
+        rows=rows,
         steps=steps,
         changes=(),
         removals=(),
@@ -65,17 +72,17 @@ def _plan(*steps: Step, rows: tuple[PlannedRow, ...] = ()) -> PlanData:
     )
 
 
-def _go(run: str, step: int, *states: State) -> list[StepTransition]:
+def _transitions(run: str, step: int, *states: State) -> list[StepTransition]:
     return [StepTransition(run=run, step=step, from_state=a, to_state=b) for a, b in pairwise(states)]
 
 
-def test_a_run_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    """Rows, headers and outcomes are read back in the sheet's order, texts unchanged."""
-    with journal.open_for_writing(tmp_path, NETWORK) as book:
-        run = book.start_run(_plan(), NETWORK, now=1000.0)
-        book.apply_transitions(
+def test_run_is_read_back_as_written(tmp_path: Path) -> None:
+    """Rows, headers and outcomes are read back in the sheet's order, with unchanged texts."""
+    with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
+        run = open_journal.start_run(_plan(), NETWORK, now=1000.0)
+        open_journal.apply_transitions(
             [
-                *_go(run, 0, State.PENDING, State.SENT),
+                *_transitions(run, 0, State.PENDING, State.SENT),
                 StepTransition(
                     run=run,
                     step=0,
@@ -85,9 +92,9 @@ def test_a_run_comes_back_as_it_was_written(tmp_path: Path) -> None:
                 ),
             ]
         )
-        book.end_run(run, RunState.FINISHED, now=1002.0)
-    with journal.open_for_writing(tmp_path, NETWORK) as book:
-        rows, record = book.rows(run), book.run(run)
+        open_journal.end_run(run, RunState.FINISHED, now=1002.0)
+    with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
+        rows, record = open_journal.rows(run), open_journal.run(run)
     assert [row.outcome for row in rows] == ["created", "not_sent", "invalid"]
     assert [row.row for row in rows] == [2, 3, 4]
     assert rows[0].cells == ("A-1", "é 0")
@@ -99,12 +106,12 @@ def test_a_run_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.DONE])
 def test_every_state_has_an_outcome(state: State) -> None:
-    """Wherever a run ends, each row has exactly one outcome."""
+    """In whatever state a run ends, each row has exactly one outcome."""
     assert OUTCOME_IF_STOPPED[state] in Outcome
 
 
-def test_the_table_of_states_is_total() -> None:
-    """Every state says what may follow, and `sent` never goes back unseen."""
+def test_transition_table_is_total() -> None:
+    """Every state has its next states, and a step in doubt never becomes pending."""
     assert set(TRANSITIONS) == set(State)
     assert TRANSITIONS[State.IN_DOUBT] == {State.DONE, State.ABSENT, State.SENT}
 
@@ -113,41 +120,45 @@ def test_the_table_of_states_is_total() -> None:
     ("before", "after"),
     [(a, b) for a in State for b in State if b not in TRANSITIONS[a] and a is not b],
 )
-def test_illegal_changes_are_impossible(tmp_path: Path, before: State, after: State) -> None:
+def test_illegal_transitions_are_impossible(tmp_path: Path, before: State, after: State) -> None:
     """A step cannot go from in doubt to pending, nor from done to anything."""
-    with journal.open_for_writing(tmp_path, NETWORK) as book:
-        run = book.start_run(_plan(), NETWORK, now=0.0)
+    with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
+        run = open_journal.start_run(_plan(), NETWORK, now=0.0)
         with pytest.raises(ValueError, match="cannot go"):
-            book.apply_transitions([StepTransition(run=run, step=0, from_state=before, to_state=after)])
+            open_journal.apply_transitions([StepTransition(run=run, step=0, from_state=before, to_state=after)])
 
 
-def test_a_step_is_sent_by_one_only(tmp_path: Path) -> None:
-    """Exactly one row must change when a step is sent; the second sender stops, and its whole commit is undone."""
-    with journal.open_for_writing(tmp_path, NETWORK) as book:
-        run = book.start_run(_plan(), NETWORK, now=0.0)
-        book.apply_transitions(_go(run, 0, State.PENDING, State.SENT))
-        with pytest.raises(RunAborted, match="somebody else"):
-            book.apply_transitions([*_go(run, 1, State.PENDING, State.SENT), *_go(run, 0, State.PENDING, State.SENT)])
-        assert [row.attempts for row in book.rows(run)] == [1, 0, 0]
+def test_step_is_sent_by_one_process_only(tmp_path: Path) -> None:
+    """If a step was already sent, the second sender stops and its whole commit is rolled back."""
+    with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
+        run = open_journal.start_run(_plan(), NETWORK, now=0.0)
+        open_journal.apply_transitions(_transitions(run, 0, State.PENDING, State.SENT))
+        with pytest.raises(RunAborted, match="Another process changed"):
+            open_journal.apply_transitions(
+                [*_transitions(run, 1, State.PENDING, State.SENT), *_transitions(run, 0, State.PENDING, State.SENT)]
+            )
+        assert [row.attempts for row in open_journal.rows(run)] == [1, 0, 0]
 
 
 def test_attempts_are_counted(tmp_path: Path) -> None:
-    """A step that is sent has one attempt more, unless the sender counts; one that stays as it is has no more."""
-    with journal.open_for_writing(tmp_path, NETWORK) as book:
-        run = book.start_run(_plan(), NETWORK, now=0.0)
-        told = StepTransition(
+    """Sending a step adds one attempt, unless the sender sets the count; an unchanged state adds none."""
+    with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
+        run = open_journal.start_run(_plan(), NETWORK, now=0.0)
+        held_back = StepTransition(
             run=run, step=0, from_state=State.PENDING, to_state=State.PENDING, values={"error": "held back"}
         )
-        book.apply_transitions([told, *_go(run, 1, State.PENDING, State.SENT, State.SENT)])
-        assert [row.attempts for row in book.rows(run)] == [0, 1, 0]
+        open_journal.apply_transitions([held_back, *_transitions(run, 1, State.PENDING, State.SENT, State.SENT)])
+        assert [row.attempts for row in open_journal.rows(run)] == [0, 1, 0]
         sent = StepTransition(run=run, step=1, from_state=State.SENT, to_state=State.SENT, values={"attempt": 4})
-        book.apply_transitions([sent, *_go(run, 0, State.PENDING, State.SENT, State.PENDING, State.SENT)])
-        assert [row.attempts for row in book.rows(run)] == [2, 4, 0]
-        assert book.rows(run)[0].error == "held back"
+        open_journal.apply_transitions(
+            [sent, *_transitions(run, 0, State.PENDING, State.SENT, State.PENDING, State.SENT)]
+        )
+        assert [row.attempts for row in open_journal.rows(run)] == [2, 4, 0]
+        assert open_journal.rows(run)[0].error == "held back"
 
 
 @pytest.mark.parametrize(
-    ("asked", "action", "outcome"),
+    ("row_action", "step_action", "outcome"),
     [
         ("create", Action.UPDATE, "created"),
         ("update", Action.CREATE, "updated"),
@@ -161,37 +172,37 @@ def test_attempts_are_counted(tmp_path: Path) -> None:
         ("", Action.DELETE, "deleted"),
     ],
 )
-def test_a_row_says_what_it_asked_for(tmp_path: Path, asked: str, action: Action, outcome: str) -> None:
-    """One step does several rows, a user's removal among them; each has its own outcome, else that of the step."""
-    row = PlannedRow(sheet=2, row=7, cells=(), action=asked, step=0)
-    with journal.open_for_writing(tmp_path, NETWORK) as book:
-        run = book.start_run(_plan(_step(0, action=action), rows=(row,)), NETWORK, now=0.0)
-        book.apply_transitions(_go(run, 0, State.PENDING, State.SENT, State.DONE))
-        (record,) = book.rows(run)
+def test_outcome_depends_on_the_rows_action(tmp_path: Path, row_action: str, step_action: Action, outcome: str) -> None:
+    """Several rows share a step; each row's outcome follows its own action, or else the step's."""
+    row = PlannedRow(sheet=2, row=7, cells=(), action=row_action, step=0)
+    with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
+        run = open_journal.start_run(_plan(_step(0, action=step_action), rows=(row,)), NETWORK, now=0.0)
+        open_journal.apply_transitions(_transitions(run, 0, State.PENDING, State.SENT, State.DONE))
+        (record,) = open_journal.rows(run)
     assert (record.outcome, record.sheet, record.row) == (outcome, 2, 7)
-    assert record.action == asked or action
+    assert record.action == row_action or step_action
 
 
-def test_a_step_is_kept_whole(tmp_path: Path) -> None:
-    """Whoever settles or undoes a step finds in the journal all that it was."""
+def test_step_is_stored_with_all_attributes(tmp_path: Path) -> None:
+    """The journal has every attribute of a step that reconciling or undoing it needs."""
     step = _step(
         0,
         action=Action.MOVE,
         verb="PUT",
         non_idempotent=False,
         phase=1,
-        needs=3,
+        depends_on=3,
         patch={"nested": "merge", "values": {"name": None}, "parts": []},
-        before={"promo_number": "8005550100"},
+        snapshot={"promo_number": "8005550100"},
         destination=("advertisers", "A-2", "promo_numbers"),
     )
-    with journal.open_for_writing(tmp_path, NETWORK) as book:
-        book.start_run(_plan(step, _step(1, body=None)), NETWORK, now=0.0)
+    with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
+        open_journal.start_run(_plan(step, _step(1, body=None)), NETWORK, now=0.0)
     reader = sqlite3.connect(journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234"))
     reader.row_factory = sqlite3.Row
-    kept, bare = (dict(one) for one in reader.execute("SELECT * FROM steps ORDER BY step"))
+    full, minimal = (dict(row) for row in reader.execute("SELECT * FROM steps ORDER BY step"))
     reader.close()
-    assert (kept["resource"], kept["action"], kept["once"], kept["phase"], kept["needs"]) == (
+    assert (full["resource"], full["action"], full["once"], full["phase"], full["needs"]) == (
         "promo_numbers",
         "move",
         0,
@@ -199,17 +210,18 @@ def test_a_step_is_kept_whole(tmp_path: Path) -> None:
         3,
     )
     columns = ("path", "patch", "before", "destination")
-    assert [json.loads(kept[name]) for name in columns] == [
+    assert [json.loads(full[name]) for name in columns] == [
         list(step.path),
         step.patch,
         step.snapshot,
         list(step.destination),
     ]
-    assert (bare["body"], bare["patch"], bare["before"], bare["needs"], bare["once"]) == (None, None, None, None, 1)
+    names = ("body", "patch", "before", "needs", "once")
+    assert [minimal[name] for name in names] == [None, None, None, None, 1]
 
 
 @pytest.mark.parametrize(
-    ("once", "state", "told"),
+    ("non_idempotent", "state", "outcomes"),
     [
         (True, State.PENDING, []),
         (True, State.SENT, ["unknown"]),
@@ -219,41 +231,44 @@ def test_a_step_is_kept_whole(tmp_path: Path) -> None:
         (False, State.DONE, []),
     ],
 )
-def test_purchases_are_what_cannot_be_repeated(tmp_path: Path, once: Any, state: State, told: list[str]) -> None:
-    """A step counts as a purchase if it may have bought something; what may be repeated never does."""
+def test_purchases_are_non_idempotent_steps(
+    tmp_path: Path, non_idempotent: Any, state: State, outcomes: list[str]
+) -> None:
+    """A step is a purchase if it may have bought something; an idempotent step never is."""
     states = [] if state is State.PENDING else [State.SENT] if state is State.SENT else [State.SENT, state]
-    with journal.open_for_writing(tmp_path, NETWORK) as book:
-        run = book.start_run(_plan(_step(0, non_idempotent=once)), NETWORK, now=0.0)
-        book.apply_transitions(_go(run, 0, State.PENDING, *states))
-        assert [one.outcome for one in book.purchases([_step(0).path])] == told
-        assert book.purchases([("advertisers", "other", "promo_numbers")]) == []
+    with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
+        run = open_journal.start_run(_plan(_step(0, non_idempotent=non_idempotent)), NETWORK, now=0.0)
+        open_journal.apply_transitions(_transitions(run, 0, State.PENDING, *states))
+        assert [purchase.outcome for purchase in open_journal.purchases([_step(0).path])] == outcomes
+        assert open_journal.purchases([("advertisers", "other", "promo_numbers")]) == []
 
 
 # Files of other versions
 
 
-def _changed(path: Path, *statements: str) -> bytes:
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
-        for one in statements:
-            other.execute(one)
-        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+def _execute(path: Path, *statements: str) -> bytes:
+    """Change a journal's file; returns its content afterwards."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return path.read_bytes()
 
 
-OTHERS = {
+VERSION_CHANGES = {
     "older": ("DROP TABLE version",),
     "newer": ("UPDATE version SET version = version + 1",),
     "emptied": ("DELETE FROM version",),
 }
 
 
-@pytest.mark.parametrize("name", OTHERS)
-def test_a_journal_of_another_version_is_left_alone(tmp_path: Path, name: str) -> None:
-    """It is refused in one sentence that names the way out, for writing and for reading, and nothing in it changes."""
-    with journal.open_for_writing(tmp_path, NETWORK) as book:
-        run = book.start_run(_plan(), NETWORK, now=0.0)
+@pytest.mark.parametrize("name", VERSION_CHANGES)
+def test_journal_of_another_version_is_left_unchanged(tmp_path: Path, name: str) -> None:
+    """Opening it for writing or reading fails with a message that names the fix, and does not change it."""
+    with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
+        run = open_journal.start_run(_plan(), NETWORK, now=0.0)
     path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
-    before = _changed(path, *OTHERS[name])
+    content = _execute(path, *VERSION_CHANGES[name])
     with (
         pytest.raises(ConfigError, match=r"another version of this program.*--journal"),
         journal.open_for_writing(tmp_path, NETWORK),
@@ -261,34 +276,34 @@ def test_a_journal_of_another_version_is_left_alone(tmp_path: Path, name: str) -
         pytest.fail("opened")
     with pytest.raises(ConfigError, match="another version"):
         journal.find_results(tmp_path, run)
-    assert path.read_bytes() == before
+    assert path.read_bytes() == content
 
 
-def test_a_process_killed_while_it_made_the_tables_locks_nobody_out(tmp_path: Path) -> None:
-    """A file that has only the empty table of the version is a new one; one with a version is completed."""
+def test_partly_created_journal_is_completed(tmp_path: Path) -> None:
+    """After a process is killed while it creates the tables, the next one can use the journal."""
     path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
-    _changed(path, "CREATE TABLE version (version INTEGER NOT NULL)")
-    with journal.open_for_writing(tmp_path, NETWORK) as book:
-        book.start_run(_plan(), NETWORK, now=0.0)
-    _changed(path, "DROP TABLE baselines")
-    with journal.open_for_writing(tmp_path, NETWORK) as book:
-        book.start_run(_plan(), NETWORK, now=1.0)
+    _execute(path, "CREATE TABLE version (version INTEGER NOT NULL)")
+    with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
+        open_journal.start_run(_plan(), NETWORK, now=0.0)
+    _execute(path, "DROP TABLE baselines")
+    with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
+        open_journal.start_run(_plan(), NETWORK, now=1.0)
 
 
 def test_results_are_found_among_several_journals(tmp_path: Path) -> None:
-    """A run is read from whichever journal of the folder has it, whatever else lies there."""
+    """A run is read from whichever journal of the folder has it, whatever other files are there."""
     (tmp_path / "a.sqlite").write_bytes(b"")
     (tmp_path / "b.sqlite").write_bytes(b"no database at all")
-    with journal.open_for_writing(tmp_path, NETWORK) as book:
-        run = book.start_run(_plan(), NETWORK, now=0.0)
+    with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
+        run = open_journal.start_run(_plan(), NETWORK, now=0.0)
     record, rows = journal.find_results(tmp_path, run)
     assert (record.run, len(rows)) == (run, 3)
     with pytest.raises(ConfigError, match="result_run"):
         journal.find_results(tmp_path, "20200101-000000-aaaaaa")
 
 
-def test_settings_of_the_database(tmp_path: Path) -> None:
-    """WAL, and FULL: NORMAL can lose the last commits in a power cut, and a lost `sent` is a number bought twice."""
+def test_database_is_durable(tmp_path: Path) -> None:
+    """WAL and FULL: NORMAL can lose the last commits in a power cut, and a lost `sent` is a number bought twice."""
     engine = journal.durable_engine(tmp_path / "x?y=1.sqlite")
     with engine.connect() as connection:
         pragmas = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
@@ -296,11 +311,11 @@ def test_settings_of_the_database(tmp_path: Path) -> None:
     assert pragmas == ["wal", 2]
 
 
-def test_files_are_the_users_own(tmp_path: Path) -> None:
-    """Nobody else can read the journal, its log or its folder."""
+def test_files_are_private(tmp_path: Path) -> None:
+    """Other users cannot read the journal, its log or its folder."""
     folder = tmp_path / "state" / "journal"
-    with journal.open_for_writing(folder, NETWORK) as book:
-        book.start_run(_plan(), NETWORK, now=0.0)
+    with journal.open_for_writing(folder, NETWORK) as open_journal:
+        open_journal.start_run(_plan(), NETWORK, now=0.0)
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert len(modes) >= 4
@@ -309,8 +324,8 @@ def test_files_are_the_users_own(tmp_path: Path) -> None:
 
 def test_no_token_in_the_journal(tmp_path: Path) -> None:
     """The token is in none of the journal's files."""
-    with journal.open_for_writing(tmp_path, NETWORK) as book:
-        book.start_run(_plan(), NETWORK, now=0.0)
+    with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
+        open_journal.start_run(_plan(), NETWORK, now=0.0)
         assert all(b"the-secret-token" not in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
 
 
@@ -330,24 +345,24 @@ with journal.open_for_writing(Path(sys.argv[1]), network):
 @pytest.fixture
 def holder(tmp_path: Path) -> Any:
     """Another process that holds the journal of a network."""
-    held: list[subprocess.Popen[str]] = []
+    processes: list[subprocess.Popen[str]] = []
 
     def hold(network_id: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", HOLD, str(tmp_path), network_id]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        held.append(process)
+        processes.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         return process
 
     yield hold
-    for process in held:
+    for process in processes:
         process.kill()
         process.communicate()
 
 
-def test_the_second_owner_is_told_who_and_since_when(tmp_path: Path, holder: Callable[..., Any]) -> None:
-    """One run at a time for a network; another network's goes on beside it."""
+def test_lock_error_names_the_owner(tmp_path: Path, holder: Callable[..., Any]) -> None:
+    """A network has one run at a time; another network can have its own at the same time."""
     process = holder("1234")
     with (
         pytest.raises(JournalLockedError, match=rf"process {process.pid} on .*, since 20.* UTC"),
@@ -358,36 +373,36 @@ def test_the_second_owner_is_told_who_and_since_when(tmp_path: Path, holder: Cal
         pass
 
 
-def test_a_killed_owner_holds_nothing(tmp_path: Path, holder: Callable[..., Any]) -> None:
-    """The lock dies with its owner."""
+def test_lock_of_a_killed_owner_is_released(tmp_path: Path, holder: Callable[..., Any]) -> None:
+    """The operating system releases the lock when its owner dies."""
     process = holder("1234")
     process.kill()
     process.wait()
-    with journal.open_for_writing(tmp_path, NETWORK) as book:
-        book.start_run(_plan(), NETWORK, now=0.0)
+    with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
+        open_journal.start_run(_plan(), NETWORK, now=0.0)
 
 
-def test_others_read_while_a_run_writes(tmp_path: Path) -> None:
+def test_reading_while_a_run_writes(tmp_path: Path) -> None:
     """A reader sees committed changes while the owner holds the journal."""
-    with journal.open_for_writing(tmp_path, NETWORK) as book:
-        run = book.start_run(_plan(), NETWORK, now=0.0)
+    with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
+        run = open_journal.start_run(_plan(), NETWORK, now=0.0)
         path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
         reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         try:
-            book.apply_transitions(_go(run, 0, State.PENDING, State.SENT))
+            open_journal.apply_transitions(_transitions(run, 0, State.PENDING, State.SENT))
             assert reader.execute("SELECT state FROM steps ORDER BY step").fetchall() == [("sent",), ("pending",)]
         finally:
             reader.close()
 
 
-def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
+def test_unusable_folder(tmp_path: Path) -> None:
     """The message names the folder and the flag."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="--journal"), journal.open_for_writing(tmp_path / "file", NETWORK):
         pytest.fail("opened")
 
 
-def test_networks_have_files_of_their_own(tmp_path: Path) -> None:
+def test_networks_have_separate_files(tmp_path: Path) -> None:
     """Different base URLs and networks never share a journal, however similar their names."""
     pairs = [
         ("https://a.b", "1"),
@@ -396,48 +411,55 @@ def test_networks_have_files_of_their_own(tmp_path: Path) -> None:
         ("http://a.b", "1"),
         ("https://a.b:1", "1"),
     ]
-    assert len({journal.journal_file(tmp_path, base_url=url, network_id=one) for url, one in pairs}) == len(pairs)
+    files = {journal.journal_file(tmp_path, base_url=url, network_id=network_id) for url, network_id in pairs}
+    assert len(files) == len(pairs)
 
 
-def test_a_journal_is_the_users_alone(tmp_path: Path) -> None:
-    """A file that others could read is closed to them; a link in its place is not followed."""
+def test_existing_file_is_made_private(tmp_path: Path) -> None:
+    """A file that others can access is made private; a symbolic link in its place is not followed."""
     path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
     path.touch(mode=0o666)
     path.chmod(0o666)
     with journal.open_for_writing(tmp_path, NETWORK):
-        assert {one.stat().st_mode & 0o777 for one in tmp_path.iterdir()} == {0o600}
-    other = tmp_path / "elsewhere"
-    path.rename(other)
-    path.symlink_to(other)
+        assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+    target = tmp_path / "elsewhere"
+    path.rename(target)
+    path.symlink_to(target)
     with pytest.raises(ConfigError, match="--journal"), journal.open_for_writing(tmp_path, NETWORK):
         pytest.fail("opened")
 
 
-def test_changes_share_a_commit_and_keep_each_steps_order(tmp_path: Path) -> None:
-    """A batch of many steps: each one's changes are made in their order, and a note adds nothing to its outcome."""
-    with journal.open_for_writing(tmp_path, NETWORK) as book:
-        run = book.start_run(_plan(), NETWORK, now=0.0)
+def test_batched_transitions_keep_each_steps_order(tmp_path: Path) -> None:
+    """Each step's transitions are applied in order, and a status before the outcome changes nothing."""
+    with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
+        run = open_journal.start_run(_plan(), NETWORK, now=0.0)
         sent = [
             StepTransition(
                 run=run, step=step, from_state=State.PENDING, to_state=State.SENT, values={"sent_at": 1.0, "attempt": 1}
             )
             for step in (0, 1)
         ]
-        note = StepTransition(run=run, step=0, from_state=State.SENT, to_state=State.SENT, values={"http_status": 201})
-        kept = StepTransition(run=run, step=1, from_state=State.SENT, to_state=State.SENT, values={"http_status": 202})
-        told = {"http_status": 201, "answer": {"promo_number": "8055550100"}}
-        done = StepTransition(run=run, step=0, from_state=State.SENT, to_state=State.DONE, values=told)
-        book.apply_transitions([*sent, note, kept, done])
-        first, second = book.steps(run)
-    assert (first.state, first.attempt, first.http_status, first.answer) == (State.DONE, 1, 201, told["answer"])
+        status = StepTransition(
+            run=run, step=0, from_state=State.SENT, to_state=State.SENT, values={"http_status": 201}
+        )
+        other_status = StepTransition(
+            run=run, step=1, from_state=State.SENT, to_state=State.SENT, values={"http_status": 202}
+        )
+        values = {"http_status": 201, "answer": {"promo_number": "8055550100"}}
+        done = StepTransition(run=run, step=0, from_state=State.SENT, to_state=State.DONE, values=values)
+        open_journal.apply_transitions([*sent, status, other_status, done])
+        first, second = open_journal.steps(run)
+    assert (first.state, first.attempt, first.http_status, first.answer) == (State.DONE, 1, 201, values["answer"])
     assert (second.state, second.attempt, second.http_status) == (State.SENT, 1, 202)
 
 
-def test_one_change_that_cannot_be_made_undoes_its_commit(tmp_path: Path) -> None:
-    """A step that is not where it must be: nothing of the batch is made, whatever statement it shares."""
-    with journal.open_for_writing(tmp_path, NETWORK) as book:
-        run = book.start_run(_plan(), NETWORK, now=0.0)
-        book.apply_transitions(_go(run, 1, State.PENDING, State.SENT))
-        with pytest.raises(RunAborted, match="changed by somebody else"):
-            book.apply_transitions([*_go(run, 0, State.PENDING, State.SENT), *_go(run, 1, State.PENDING, State.SENT)])
-        assert [one.state for one in book.steps(run)] == [State.PENDING, State.SENT]
+def test_conflict_rolls_back_the_whole_batch(tmp_path: Path) -> None:
+    """If one step is not in the expected state, no transition of the batch is applied."""
+    with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
+        run = open_journal.start_run(_plan(), NETWORK, now=0.0)
+        open_journal.apply_transitions(_transitions(run, 1, State.PENDING, State.SENT))
+        with pytest.raises(RunAborted, match="Another process changed the journal"):
+            open_journal.apply_transitions(
+                [*_transitions(run, 0, State.PENDING, State.SENT), *_transitions(run, 1, State.PENDING, State.SENT)]
+            )
+        assert [step.state for step in open_journal.steps(run)] == [State.PENDING, State.SENT]

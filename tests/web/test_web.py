@@ -114,7 +114,7 @@ def test_it_is_seen_and_stopped_from_outside(begun: Callable[..., Job], box: San
     assert (job.json_report["state"], job.json_report["exit_code"]) == ("interrupted", 4)
     assert job.json_report["totals"]["created"] == len(box.store.ledger) < 200
     assert journal.list_active_runs(folder) == []
-    assert journal.request_stop(folder, one.record.run) == "It is not under way any more."
+    assert journal.request_stop(folder, one.record.run) == "The run is no longer in progress."
 
 
 def test_a_killed_run_is_not_running(begun: Callable[..., Job], box: Sandbox, tmp_path: Path) -> None:
@@ -125,12 +125,12 @@ def test_a_killed_run_is_not_running(begun: Callable[..., Job], box: Sandbox, tm
     job.process.wait()
     assert journal.list_active_runs(tmp_path / "journal") == []
     run = journal.list_runs(tmp_path / "journal")[0].record.run
-    assert journal.request_stop(tmp_path / "journal", run) == "It is not under way any more."
+    assert journal.request_stop(tmp_path / "journal", run) == "The run is no longer in progress."
 
 
 @pytest.mark.parametrize(
     ("note", "sentence"),
-    [({"host": "elsewhere"}, "It runs on elsewhere"), ({"heeds": False}, "has to stop it itself")],
+    [({"host": "elsewhere"}, "It runs on elsewhere"), ({"heeds": False}, "stop it in that program")],
     ids=["another machine", "a thread of another program"],
 )
 def test_what_cannot_be_stopped_is_said(
@@ -156,7 +156,7 @@ def test_a_run_in_a_thread_says_that_no_signal_stops_it(tmp_path: Path, box: San
     thread = threading.Thread(target=ib.run, args=(requests_frame(10), network), kwargs=options)
     thread.start()
     _until(lambda: journal.list_active_runs(tmp_path / "journal"))
-    assert "has to stop it itself" in journal.request_stop(
+    assert "stop it in that program" in journal.request_stop(
         tmp_path / "journal", journal.list_active_runs(tmp_path / "journal")[0].record.run
     )
     thread.join(60)
@@ -345,9 +345,9 @@ def test_why_a_run_did_not_begin_stays(tmp_path: Path, box: Sandbox, requests_fr
     person.connects(box)
     _planned(person, tmp_path, requests_frame(1, description="mine"))
     person.does("run", values={"confirmed": "1"})
-    person.sees("plan", "Another run works on this network")
+    person.sees("plan", "Another run is using this network")
     person.sees("run", "a DataFrame")  # the other one is followed, and the reason is still there
-    assert "Another run works on this network" in person.widget.regions["plan"]
+    assert "Another run is using this network" in person.widget.regions["plan"]
     assert "Next" not in person.widget.regions["plan"]
     job.process.wait(timeout=60)
     person.sees("results", "finished")

@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own, a platform, and machines that meet there."""
+"""A PostgreSQL server for the tests, a sandbox, and machines that share them."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ from postgres import Postgres
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A server on a free port of loopback, in a temporary folder."""
+    """A server on a free port of 127.0.0.1, in a temporary folder."""
     with Postgres.started() as server:
         yield server
 
 
 @pytest.fixture
 def database(postgres: Postgres) -> str:
-    """The address of a database that nothing is in yet."""
+    """The URL of an empty database."""
     return postgres.new_database()
 
 
 @pytest.fixture
 def box() -> Iterator[Sandbox]:
-    """A platform whose ledger the test can read."""
+    """A sandbox whose ledger the test can read."""
     with Sandbox(network_id=NETWORK_ID, open_campaigns=True, token=TOKEN, latency=0.05) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def machine(tmp_path: Path, database: str, box: Sandbox) -> Iterator[Callable[..., Machine]]:
-    """Makes machines that share the database; whatever they have started is ended after the test."""
-    made: list[Machine] = []
+    """Creates machines that share the database; ends their processes after the test."""
+    machines: list[Machine] = []
 
     def make(name: str, **environment: str) -> Machine:
         folder = tmp_path / name
         folder.mkdir()
-        made.append(Machine(folder=folder, database=database, base_url=box.base_url, environment=environment))
-        return made[-1]
+        machines.append(Machine(folder=folder, database=database, base_url=box.base_url, environment=environment))
+        return machines[-1]
 
     yield make
-    for one in made:
-        one.end()
+    for created_machine in machines:
+        created_machine.end()

@@ -1,6 +1,6 @@
-"""Starts workers in an instant: copies of one process that has loaded the program. Most of a start is loading.
+"""Starts workers quickly, as forks of one process that has already imported the program.
 
-The copies are processes of their own, which do all that `invoca-bulk worker` does; only the loading is shared.
+The forks do everything that `invoca-bulk worker` does; only the imports are shared.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class Forge:
-    """The process that is copied; a context manager.
+    """The process that is forked; a context manager.
 
     Args:
-        folder: where the workers run.
-        environment: of the workers.
+        folder: the workers' current directory.
+        environment: the workers' environment variables.
     """
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
@@ -43,50 +43,51 @@ class Forge:
         self._process.communicate(timeout=60)
         assert self._process.returncode == 0
 
-    def worker(self) -> Forged:
-        return Forged(forge=self, pid=self.asked("start", 0))
+    def worker(self) -> ForkedWorker:
+        return ForkedWorker(forge=self, pid=self.request("start", 0))
 
-    def asked(self, what: str, pid: int) -> int:
+    def request(self, command: str, pid: int) -> int:
+        """Send a command to the process, and return its answer: a process id or an exit code."""
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(f"{what} {pid}\n")
+        self._process.stdin.write(f"{command} {pid}\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forged:
-    """A worker; used like a process of `subprocess`."""
+class ForkedWorker:
+    """A worker; used like `subprocess.Popen`."""
 
     forge: Forge
     pid: int
 
     def send_signal(self, number: int) -> None:
-        os.kill(self.pid, number)  # not reaped before `wait`, so that nobody else has its number
+        os.kill(self.pid, number)  # not reaped before `wait`, so its id is not reused
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
     def poll(self) -> int | None:
-        code = self.forge.asked("poll", self.pid)
+        code = self.forge.request("poll", self.pid)
         return None if code == _ALIVE else code
 
     def wait(self) -> int:
-        return self.forge.asked("wait", self.pid)
+        return self.forge.request("wait", self.pid)
 
 
 _ALIVE = 1000
-_ended: dict[int, int] = {}
+_exit_codes: dict[int, int] = {}
 
 
-def _code(pid: int, options: int) -> int:
-    """The exit code of a copy, as `subprocess` gives it."""
-    if pid not in _ended:
-        found, status = os.waitpid(pid, options)
-        if not found:
+def _exit_code(pid: int, options: int) -> int:
+    """The exit code of a fork, as `subprocess` returns it; `_ALIVE`: it is running."""
+    if pid not in _exit_codes:
+        ended_pid, status = os.waitpid(pid, options)
+        if not ended_pid:
             return _ALIVE
-        _ended[pid] = os.waitstatus_to_exitcode(status)
-    return _ended[pid]
+        _exit_codes[pid] = os.waitstatus_to_exitcode(status)
+    return _exit_codes[pid]
 
 
 def _work() -> None:
@@ -103,17 +104,17 @@ def _serve() -> None:
     from invoca_bulk.cli import group, worker  # noqa: PLC0415  as above
     from invoca_bulk.workers import assignments, queue  # noqa: PLC0415
 
-    del assignments, group, queue, worker  # loaded, for all copies
+    del assignments, group, queue, worker  # imported for all forks
     for line in sys.stdin:
-        what, pid = line.split()
-        if what == "start":
-            told = os.fork()
-            if not told:
+        command, pid = line.split()
+        if command == "start":
+            answer = os.fork()
+            if not answer:
                 _work()
                 os._exit(70)
         else:
-            told = _code(int(pid), os.WNOHANG if what == "poll" else 0)
-        sys.stdout.write(f"{told}\n")
+            answer = _exit_code(int(pid), os.WNOHANG if command == "poll" else 0)
+        sys.stdout.write(f"{answer}\n")
         sys.stdout.flush()
 
 

@@ -1,4 +1,4 @@
-"""Workers that are killed again and again, at moments told by what the platform has issued, and started again."""
+"""Workers that are killed and restarted repeatedly, timed by the count of numbers issued."""
 
 from __future__ import annotations
 
@@ -9,81 +9,81 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import random
     import subprocess
     from collections.abc import Callable
+    from random import Random
     from typing import Self
 
-    from forge import Forged
+    from forge import ForkedWorker
 
-_LOOK = 0.02
-#: Seconds that pass at most from the number that a kill waits for to the kill: it may meet anything.
-_LATER = 0.3
+_POLL_SECONDS = 0.02
+#: Maximum random delay before a kill, in seconds, so that it interrupts anything.
+_MAX_DELAY_SECONDS = 0.3
 
 
 @dataclass(kw_only=True)
 class Crew:
-    """Workers, of which one is killed now and then; another one takes its place at once.
+    """Workers, one of which is killed now and then and replaced immediately.
 
     Attributes:
-        start: starts the worker of a place.
-        luck: decides who is killed, and when.
-        size: how many there are.
-        kills: how many were killed.
-        fallen: exit codes of those that had ended by themselves, and how often.
+        start: starts the worker with an index.
+        random: decides which worker is killed, and when.
+        size: number of workers.
+        kills: number of kills.
+        exit_codes: exit code to number of workers that ended on their own.
     """
 
-    start: Callable[[int], subprocess.Popen[str] | Forged]
-    luck: random.Random
+    start: Callable[[int], subprocess.Popen[str] | ForkedWorker]
+    random: Random
     size: int = 3
     kills: int = 0
-    fallen: Counter[int] = field(default_factory=Counter)
-    _at_work: list[subprocess.Popen[str] | Forged] = field(default_factory=list)
+    exit_codes: Counter[int] = field(default_factory=Counter)
+    _workers: list[subprocess.Popen[str] | ForkedWorker] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        self._at_work = [self.start(place) for place in range(self.size)]
+        self._workers = [self.start(index) for index in range(self.size)]
         return self
 
     def __exit__(self, *_: object) -> None:
-        for one in self._at_work:
-            one.kill()
-            one.wait()
+        for worker in self._workers:
+            worker.kill()
+            worker.wait()
 
     def kill(self) -> None:
-        """Kill one of them, whatever it is at: it may just have been started."""
-        self.stand_in()
-        place = self.luck.randrange(self.size)
-        victim = self._at_work[place]
-        victim.send_signal(signal.SIGKILL)
-        if (code := victim.wait()) == -signal.SIGKILL:
+        """Kill a random worker, whatever it is doing; it may just have been started."""
+        self.restart_ended()
+        index = self.random.randrange(self.size)
+        worker = self._workers[index]
+        worker.send_signal(signal.SIGKILL)
+        if (code := worker.wait()) == -signal.SIGKILL:
             self.kills += 1
         else:
-            self.fallen[code] += 1
-        self._at_work[place] = self.start(place)
+            self.exit_codes[code] += 1
+        self._workers[index] = self.start(index)
 
-    def stand_in(self) -> None:
-        """Start again those that have ended by themselves, as a supervisor does."""
-        for place, one in enumerate(self._at_work):
-            if (code := one.poll()) is not None:
-                self.fallen[code] += 1
-                self._at_work[place] = self.start(place)
+    def restart_ended(self) -> None:
+        """Restart workers that ended on their own, as a supervisor does."""
+        for index, worker in enumerate(self._workers):
+            if (code := worker.poll()) is not None:
+                self.exit_codes[code] += 1
+                self._workers[index] = self.start(index)
 
-    def wait(self, true: Callable[[], object], seconds: float) -> None:
-        """Wait for a state, with workers that are there."""
-        end = time.monotonic() + seconds
-        while not true():
-            assert time.monotonic() < end, f"after {self.kills} kills; ended by themselves: {dict(self.fallen)}"
-            self.stand_in()
-            time.sleep(_LOOK)
+    def wait(self, condition: Callable[[], object], seconds: float) -> None:
+        """Wait for a condition, and restart workers meanwhile."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"after {self.kills} kills; exit codes: {dict(self.exit_codes)}"
+            self.restart_ended()
+            time.sleep(_POLL_SECONDS)
 
-    def pause(self, seconds: float = _LATER) -> None:
-        """Let a random time pass, of so many seconds at most."""
-        time.sleep(self.luck.uniform(0, seconds))
+    def pause(self, max_seconds: float = _MAX_DELAY_SECONDS) -> None:
+        """Sleep for a random time."""
+        time.sleep(self.random.uniform(0, max_seconds))
 
 
-def moments(luck: random.Random, count: int, most: int) -> list[int]:
-    """How many numbers have to be issued before each kill: all before the last ones are, so that it meets the run.
+def kill_thresholds(random: Random, count: int, max_issued: int) -> list[int]:
+    """How many numbers must be issued before each kill; below the total, so that each kill happens during the run.
 
-    A worker takes a while to start; while many are being killed, little is issued, and the next kill waits.
+    Few numbers are issued while killed workers restart, so the next kill waits.
     """
-    return sorted(luck.randint(1, most) for _ in range(count))
+    return sorted(random.randint(1, max_issued) for _ in range(count))

@@ -1,4 +1,4 @@
-"""Machines that share a journal: each with a home and an environment of its own, and the program's own command line."""
+"""Simulated machines that share a journal: each has its own home folder and environment, and runs the command line."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 
 NETWORK_ID = "4711"
 TOKEN = "the-secret-token"
-#: Seconds that a state may take at most, on a machine that is busy with other tests.
-PATIENCE = 90.0
+#: Seconds to wait for a condition, on a computer that is busy with other tests.
+TIMEOUT_SECONDS = 90.0
 
 
-def until(true: Callable[[], object], seconds: float = PATIENCE) -> None:
-    """Wait for a state."""
+def until(condition: Callable[[], object], seconds: float = TIMEOUT_SECONDS) -> None:
+    """Wait for a condition."""
     deadline = time.monotonic() + seconds
-    while not true():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
 @dataclass(kw_only=True)
 class Machine:
-    """One machine, as far as the program can tell.
+    """A simulated machine.
 
     Attributes:
-        folder: its user's home, and where its programs run.
-        database: of the journals.
-        base_url: of the platform.
-        environment: what it has besides.
-        started: its processes.
+        folder: the user's home and current directory.
+        database: URL of the journals' database.
+        base_url: URL of the platform.
+        environment: additional environment variables.
+        started: the processes started on it.
     """
 
     folder: Path
@@ -53,18 +53,18 @@ class Machine:
         return Database(self.database)
 
     def network(self, version: str = "2022-08-01") -> Network:
-        """The platform's network, as a program on this machine names it."""
+        """The platform's network."""
         return Network(network_id=NETWORK_ID, base_url=self.base_url, token=TOKEN, api_version=version)
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        """Start the command line; what it says goes to files named after it and its number."""
+        """Start a command; its output goes to files named after the command and a serial number."""
         name = f"{arguments[0]}-{len(self.started)}"
         with (self.folder / f"{name}.out").open("w") as out, (self.folder / f"{name}.err").open("w") as err:
             command = [sys.executable, "-m", "invoca_bulk", *map(str, arguments)]
             process = subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env=self.environment_of_programs(),
+                env=self.process_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -77,21 +77,21 @@ class Machine:
         return self.start("worker")
 
     def call(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Have the command line do something, to its end."""
+        """Run a command and wait for its end."""
         command = [sys.executable, "-m", "invoca_bulk", *map(str, arguments)]
-        return subprocess.run(  # noqa: PLW1510  tests look at the exit code
+        return subprocess.run(  # noqa: PLW1510  tests check the exit code
             command,
             cwd=self.folder,
-            env=self.environment_of_programs(),
+            env=self.process_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=PATIENCE * 2,
+            timeout=TIMEOUT_SECONDS * 2,
         )
 
-    def environment_of_programs(self) -> dict[str, str]:
-        kept = {name: text for name, text in os.environ.items() if not name.startswith("INVOCA_")}
-        mine = {
+    def process_environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("INVOCA_")}
+        settings = {
             "HOME": str(self.folder),
             "INVOCA_JOURNAL": self.database,
             "INVOCA_BASE_URL": self.base_url,
@@ -100,11 +100,11 @@ class Machine:
             "INVOCA_SETTLE": "1",
             "INVOCA_LEASE": "5",
         }
-        return kept | mine | dict(self.environment)
+        return inherited | settings | dict(self.environment)
 
     def end(self) -> None:
-        """Nothing that was started here goes on."""
-        for one in self.started:
-            if one.poll() is None:
-                one.send_signal(signal.SIGKILL)
-            one.wait()
+        """Kill all processes that were started here."""
+        for process in self.started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.wait()

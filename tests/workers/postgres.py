@@ -1,4 +1,4 @@
-"""PostgreSQL from the system's packages, started for the tests, with nothing of the system's own server."""
+"""Starts PostgreSQL from the system's packages for the tests, separate from the system's own server."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _NUMBERS = count(1)
 
 def programs() -> Path | None:
     """The folder of `initdb` and `pg_ctl`; None: they are not installed."""
-    found = sorted(_DEBIAN.glob("*/bin"), key=lambda path: int(path.parent.name)) if _DEBIAN.exists() else []
-    known = shutil.which("initdb")
-    return found[-1] if found else Path(known).parent if known else None
+    folders = sorted(_DEBIAN.glob("*/bin"), key=lambda path: int(path.parent.name)) if _DEBIAN.exists() else []
+    initdb = shutil.which("initdb")
+    return folders[-1] if folders else Path(initdb).parent if initdb else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Postgres:
-    """A server.
+    """A PostgreSQL server.
 
     Attributes:
-        folder: its own.
-        port: on 127.0.0.1.
-        programs: where its programs are.
+        folder: its data folder's parent.
+        port: its port on 127.0.0.1.
+        programs: the folder of its programs.
     """
 
     folder: Path
@@ -48,13 +48,13 @@ class Postgres:
     @classmethod
     @contextmanager
     def started(cls) -> Iterator[Postgres]:
-        found = programs()
-        if found is None:
+        programs_folder = programs()
+        if programs_folder is None:
             pytest.skip(_MISSING)
         with tempfile.TemporaryDirectory(prefix="invoca-pg-") as name, socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            server = cls(folder=Path(name), port=free.getsockname()[1], programs=found)
-            if os.geteuid() == 0:  # PostgreSQL refuses to be run by root
+            server = cls(folder=Path(name), port=free.getsockname()[1], programs=programs_folder)
+            if os.geteuid() == 0:  # PostgreSQL refuses to run as root
                 shutil.chown(name, "postgres", "postgres")
             server._do("initdb", "-D", name + "/data", "-A", "trust", "-U", "invoca", "--no-sync")
             free.close()
@@ -64,25 +64,25 @@ class Postgres:
             finally:
                 server.stop()
 
-    def _do(self, program: str, *arguments: str) -> None:
-        as_other = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        command = [*as_other, str(self.programs / program), *arguments]
-        done = subprocess.run(command, cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)  # noqa: PLW1510  looked at below
-        assert done.returncode == 0, done.stdout + done.stderr
+    def _run(self, program: str, *arguments: str) -> None:
+        prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        command = [*prefix, str(self.programs / program), *arguments]
+        process = subprocess.run(command, cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)  # noqa: PLW1510  checked below
+        assert process.returncode == 0, process.stdout + process.stderr
 
     def _control(self, *arguments: str) -> None:
-        self._do("pg_ctl", "-D", f"{self.folder}/data", "-l", f"{self.folder}/log", "-w", *arguments)
+        self._run("pg_ctl", "-D", f"{self.folder}/data", "-l", f"{self.folder}/log", "-w", *arguments)
 
     def start(self) -> None:
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200"
         self._control("-o", options, "start")
 
     def stop(self) -> None:
-        """At once, as when the power fails."""
+        """Stop without a clean shutdown, as in a power cut."""
         self._control("-m", "immediate", "stop")
 
     def restart(self) -> None:
-        """At once, as when the power fails; it recovers from its log."""
+        """Restart as after a power cut; the server recovers from its log."""
         self.stop()
         self.start()
 
@@ -90,7 +90,7 @@ class Postgres:
         return f"postgresql://invoca@127.0.0.1:{self.port}/{name}"
 
     def new_database(self) -> str:
-        """The address of a database that nothing is in yet."""
+        """Create an empty database, and return its URL."""
         name = f"journal_{next(_NUMBERS)}"
         with engine(self.url("postgres")).connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT").execute(sa.text(f"CREATE DATABASE {name}"))
@@ -98,5 +98,5 @@ class Postgres:
 
 
 def engine(url: str) -> sa.Engine:
-    """Connections, closed after use."""
+    """Connections that are closed after use."""
     return sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)

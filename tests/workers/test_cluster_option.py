@@ -1,4 +1,4 @@
-"""A run at the workers, from its client to its results."""
+"""A run on workers, from the client to the results."""
 
 from __future__ import annotations
 
@@ -33,35 +33,35 @@ def sheet(folder: Path, rows: int, text: str = "Number") -> Path:
     return path
 
 
-def test_two_workers_do_a_sheet(machine: Callable[..., Machine], box: Sandbox) -> None:
-    """Each row gets a number of its own; the client shows the results, and any machine can read them."""
+def test_two_workers_run_a_sheet(machine: Callable[..., Machine], box: Sandbox) -> None:
+    """Each row gets its own number; the client shows the results, and any machine can read them."""
     client, other = machine("client"), machine("other")
     workers = [other.worker(), other.worker()]
-    done = client.call("run", sheet(client.folder, 300), "-o", "results.csv", "--yes", "--cluster")
-    assert (done.returncode, done.stderr) == (0, "")
+    process = client.call("run", sheet(client.folder, 300), "-o", "results.csv", "--yes", "--cluster")
+    assert (process.returncode, process.stderr) == (0, "")
     results = pd.read_csv(client.folder / "results.csv", dtype=str)
     assert set(results["result_status"]) == {"created"}
-    assert sorted(results["promo_number"]) == sorted(one.number for one in box.store.ledger)
+    assert sorted(results["promo_number"]) == sorted(entry.number for entry in box.store.ledger)
     assert len(box.store.ledger) == 300
-    for one in workers:
-        one.terminate()
-    assert [one.wait(timeout=30) for one in workers] == [0, 0]
+    for worker in workers:
+        worker.terminate()
+    assert [worker.wait(timeout=30) for worker in workers] == [0, 0]
     run = results["result_run"][0]
     assert other.call("results", run, "-o", "there.csv").returncode == 0
     assert (other.folder / "there.csv").read_text() == (client.folder / "results.csv").read_text()
-    followed = machine("third").call("resume", run, "--cluster", "-o", "late.csv", "--json")  # it has ended long since
+    followed = machine("third").call("resume", run, "--cluster", "-o", "late.csv", "--json")  # after it has ended
     assert followed.returncode == 0, followed.stderr
     assert json.loads(followed.stdout)["totals"] == {"created": 300}
 
 
-def test_a_run_whose_client_was_killed_before_it_was_handed_out(
+def test_run_that_was_recorded_but_not_enqueued(
     machine: Callable[..., Machine], box: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is recorded and in no queue; the next worker that looks finds it, and does it once."""
+    """If the client is killed before it enqueues a run, workers find the run and do it once."""
     client = machine("client")
     with monkeypatch.context() as patch:
         patch.setattr("invoca_bulk.workers.client.enqueue_run", lambda *_: None)
-        chosen = {
+        options = {
             "journal": client.place,
             "cluster": True,
             "detach": True,
@@ -69,7 +69,7 @@ def test_a_run_whose_client_was_killed_before_it_was_handed_out(
             "progress": False,
             "settle": 1.0,
         }
-        frame = ib.run(sheet(client.folder, 20), client.network(), **chosen)
+        frame = ib.run(sheet(client.folder, 20), client.network(), **options)
     assert journal.list_runs(client.place)[0].record.state == "running"
     machine("one").worker()
     machine("two").worker()
@@ -78,8 +78,8 @@ def test_a_run_whose_client_was_killed_before_it_was_handed_out(
     assert journal.list_runs(client.place)[0].record.run == frame.attrs["run"]
 
 
-def test_the_queues_own_history_may_be_dropped(machine: Callable[..., Machine], box: Sandbox) -> None:
-    """While no worker runs; the journal has all that matters, and the queue is made anew."""
+def test_queue_may_be_dropped(machine: Callable[..., Machine], box: Sandbox) -> None:
+    """While no worker runs, the queue's schema may be dropped; it is created again, and the journal has all data."""
     client, other = machine("client"), machine("other")
     first = other.worker()
     assert client.call("run", sheet(client.folder, 5), "--yes", "--cluster").returncode == 0
@@ -88,25 +88,22 @@ def test_the_queues_own_history_may_be_dropped(machine: Callable[..., Machine], 
     with engine(client.database).begin() as connection:
         connection.execute(sa.text("DROP SCHEMA dbos CASCADE"))
     other.worker()
-    done = client.call("run", sheet(client.folder, 5, "More"), "--yes", "--cluster")
-    assert done.returncode == 0, done.stderr
+    process = client.call("run", sheet(client.folder, 5, "More"), "--yes", "--cluster")
+    assert process.returncode == 0, process.stderr
     assert len(box.store.ledger) == 10
 
 
-def test_a_client_that_is_closed_ends_nothing(machine: Callable[..., Machine], box: Sandbox) -> None:
+def test_run_continues_without_its_client(machine: Callable[..., Machine], box: Sandbox) -> None:
     """`--detach` returns at once, a killed client too leaves the run to the workers; `resume --cluster` follows it."""
     client = machine("client")
-    told = client.call("run", sheet(client.folder, 60), "--yes", "--cluster", "--detach", "--json")
-    assert told.returncode == 0, told.stderr
+    process = client.call("run", sheet(client.folder, 60), "--yes", "--cluster", "--detach", "--json")
+    assert process.returncode == 0, process.stderr
     assert len(box.store.ledger) == 0  # there is no worker yet
     follower = client.start("resume", "--cluster")
     machine("other").worker()
     until(lambda: len(box.store.ledger) >= 5)
     follower.kill()
-    place = client.place
-    until(lambda: journal.list_runs(place)[0].record.state == "finished")
+    until(lambda: journal.list_runs(client.place)[0].record.state == "finished")
     assert len(box.store.ledger) == 60
-    frame = ib.read(client.folder / "requests.csv")
-    network = client.network()
-    again = ib.plan(frame, network, journal=place)
-    assert "done already" in str(again.summary) or again.requests == 0
+    plan = ib.plan(ib.read(client.folder / "requests.csv"), client.network(), journal=client.place)
+    assert "done already" in str(plan.summary) or plan.requests == 0

@@ -1,4 +1,4 @@
-"""Workers are killed and the database restarted, again and again: each number is bought once, and on its row."""
+"""Workers are killed and the database is restarted repeatedly: each number is bought once and is on its row."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 from forge import Forge
-from killing import Crew, moments
+from killing import Crew, kill_thresholds
 from machines import NETWORK_ID, TOKEN
 from postgres import Postgres, engine
 
 from invoca_bulk.journal.postgres import schema_name
-from invoca_bulk.sandbox_server import FAULT_TYPES as ALL_KINDS
-from invoca_bulk.sandbox_server import Sandbox
+from invoca_bulk.sandbox_server import FAULT_TYPES, Sandbox
 from tests.crash import checker, ways
 from tests.crash.checker import Asked
 
@@ -31,40 +30,40 @@ if TYPE_CHECKING:
     from machines import Machine
 
 ROWS, KILLS, RESTARTS = 2000, 100, 5
-#: Kills besides, while the run settles and is resumed.
-MORE_KILLS = 6
-#: So often the run is resumed at most: a row that is sent again may meet the next fault.
-CONSENTS = 10
+#: Additional kills while the run is reconciled and resumed.
+RESUME_KILLS = 6
+#: Maximum number of resumes: a row that is sent again may meet another fault.
+MAX_RESUMES = 10
 SEED = 1
-#: Not those that ask for a slower rate: it would be obeyed, and the run would take minutes more.
-KINDS = [name for name in ALL_KINDS if not name.startswith(("429", "503"))]
-#: The settle time is longer than anything that is still under way at the platform after a kill.
-QUICK = {"rate": 0.1, "kinds": KINDS, "seed": SEED, "stall": 0.3, "slow": 0.2, "settle_delay": 0.3}
+#: Without faults that ask for a slower rate: the tool would obey, and the run would take minutes longer.
+FAULTS = [name for name in FAULT_TYPES if not name.startswith(("429", "503"))]
+#: The settle time is longer than the platform takes to finish any request after a kill.
+FAULT_SETTINGS = {"rate": 0.1, "kinds": FAULTS, "seed": SEED, "stall": 0.3, "slow": 0.2, "settle_delay": 0.3}
 ENVIRONMENT = {"INVOCA_LEASE": "1.5", "INVOCA_SETTLE": "1.5"}
-PATIENCE = 120.0
+TIMEOUT_SECONDS = 120.0
 
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:
-    """A server that no other test meets: it is restarted."""
+    """A server for this test only, because the test restarts it."""
     with Postgres.started() as server:
         yield server
 
 
 @pytest.fixture
 def box() -> Iterator[Sandbox]:
-    """A platform where a tenth of the writes goes wrong."""
+    """A sandbox where a tenth of the writes fail."""
     with Sandbox(network_id=NETWORK_ID, open_campaigns=True, token=TOKEN, latency=0.05) as sandbox:
-        sandbox.faults.change(**QUICK)
+        sandbox.faults.change(**FAULT_SETTINGS)
         yield sandbox
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run at the workers, as somebody sees it who looks into the database, and as its user does.
+    """A run on workers.
 
     Attributes:
-        client: the user's machine.
+        client: the machine that started it.
         run: its id.
     """
 
@@ -76,90 +75,101 @@ class Run:
         return schema_name(base_url=self.client.base_url, network_id=NETWORK_ID)
 
     @property
-    def is_under_way(self) -> bool:
-        asked = sa.text(f"SELECT state FROM {self.schema}.runs WHERE run = :run")  # noqa: S608  a name of the program's
+    def is_running(self) -> bool:
+        query = sa.text(f"SELECT state FROM {self.schema}.runs WHERE run = :run")  # noqa: S608  a name of the program's
         with engine(self.client.database).connect() as connection:
-            return connection.execute(asked, {"run": self.run}).scalar_one() == "running"
+            return connection.execute(query, {"run": self.run}).scalar_one() == "running"
 
     def outcomes(self) -> Counter[str]:
-        told = self.client.call("results", self.run, "-o", f"looked-{time.monotonic_ns()}.csv", "--json")
-        return Counter(json.loads(told.stdout)["totals"])
+        process = self.client.call("results", self.run, "-o", f"results-{time.monotonic_ns()}.csv", "--json")
+        return Counter(json.loads(process.stdout)["totals"])
 
-    def resumed(self) -> bool:
-        """Resume it; not, as long as workers that were killed may still be taken for living ones."""
-        done = self.client.call("resume", self.run, "--cluster", "--detach", "--resend-absent", "--json")
-        assert done.returncode == 0 or "Another run works on this network" in done.stderr, done.stderr
-        return done.returncode == 0
+    def resume(self) -> bool:
+        """Resume it; returns whether that was possible: leases of killed workers must have expired."""
+        process = self.client.call("resume", self.run, "--cluster", "--detach", "--resend-absent", "--json")
+        assert process.returncode == 0 or "Another run is using this network" in process.stderr, process.stderr
+        return process.returncode == 0
 
-    def taken_out(self, path: Path) -> Path:
-        """Its journal as the file that the checker reads: the same tables, and what is in them to the letter."""
-        with engine(self.client.database).connect() as there, closing(sqlite3.connect(path)) as here:
+    def copy_journal(self, path: Path) -> Path:
+        """Copy its journal to a file that the checker reads, with the same tables and values."""
+        with engine(self.client.database).connect() as source, closing(sqlite3.connect(path)) as target:
             for table in ("runs", "steps", "rows"):
-                columns = {it["name"]: it["type"] for it in sa.inspect(there).get_columns(table, schema=self.schema)}
-                asked = [f'"{name}"' + "::text" * isinstance(kind, sa.JSON) for name, kind in columns.items()]
-                found = there.exec_driver_sql(f"SELECT {', '.join(asked)} FROM {self.schema}.{table}").all()  # noqa: S608  as above
-                here.execute(f"CREATE TABLE {table} ({', '.join(columns)})")
-                marks = ", ".join("?" * len(columns))
-                here.executemany(f"INSERT INTO {table} VALUES ({marks})", [tuple(one) for one in found])  # noqa: S608
-            here.commit()
+                columns = sa.inspect(source).get_columns(table, schema=self.schema)
+                names = [column["name"] for column in columns]
+                selected = [
+                    f'"{column["name"]}"' + "::text" * isinstance(column["type"], sa.JSON) for column in columns
+                ]
+                rows = source.exec_driver_sql(f"SELECT {', '.join(selected)} FROM {self.schema}.{table}").all()  # noqa: S608  as above
+                target.execute(f"CREATE TABLE {table} ({', '.join(names)})")
+                marks = ", ".join("?" * len(names))
+                target.executemany(f"INSERT INTO {table} VALUES ({marks})", [tuple(row) for row in rows])  # noqa: S608
+            target.commit()
         return path
 
 
+def _kill_and_restart(crew: Crew, run: Run, box: Sandbox, postgres: Postgres) -> tuple[int, int]:
+    """Kill workers and restart the database; returns the number of kills during the run, and of restarts."""
+    kills_during_run, restarts = 0, 0
+    restart_indexes = set(crew.random.sample(range(KILLS), RESTARTS))
+    # A tenth of the requests meets a fault, so not all rows are created at first.
+    for index, threshold in enumerate(kill_thresholds(crew.random, KILLS, ROWS * 9 // 10)):
+        crew.wait(lambda threshold=threshold: len(box.store.ledger) >= threshold, TIMEOUT_SECONDS)
+        crew.pause()
+        crew.kill()
+        if index in restart_indexes:
+            crew.pause()
+            postgres.restart()
+            restarts += 1
+        kills_during_run += run.is_running  # once it has ended, only its user can resume it
+    return kills_during_run, restarts
+
+
+def _resume_until_created(crew: Crew, run: Run) -> int:
+    """Resume the run until all rows are created, and kill workers meanwhile; returns the number of resumes."""
+    resumes, remaining_kills = 0, RESUME_KILLS
+    while True:
+        while remaining_kills and run.is_running:
+            crew.pause(2.0)
+            crew.kill()
+            remaining_kills -= 1
+        crew.wait(lambda: not run.is_running, TIMEOUT_SECONDS)
+        if set(run.outcomes()) == {"created"} or resumes == MAX_RESUMES:
+            return resumes
+        crew.wait(run.resume, TIMEOUT_SECONDS)
+        resumes += 1
+
+
 @pytest.mark.timeout(900)
-def test_killed_workers_and_restarted_databases_buy_nothing_twice(
+def test_kills_and_restarts_buy_nothing_twice(
     machine: Callable[..., Machine], box: Sandbox, postgres: Postgres, tmp_path: Path
 ) -> None:
-    """Whatever is killed and restarted, each row gets one number, no number is bought twice and none is lost."""
-    began, luck = time.monotonic(), random.Random(SEED)  # noqa: S311  repeatable, guards nothing
+    """Whatever is killed or restarted, each row gets one number; no number is bought twice, and none is lost."""
+    started_at = time.monotonic()
     client, other = machine("client", **ENVIRONMENT), machine("other", **ENVIRONMENT)
     rows = ways.distinct("row", ROWS * 3 // 4) + ways.alike("equal row", ROWS // 4)
     sheet = ways.written(rows, client.folder / "sheet.csv")
-    told = client.call("run", sheet, "-o", "results.csv", "--yes", "--cluster", "--detach", "--json")
-    assert told.returncode == 0, told.stderr
-    run = Run(client=client, run=json.loads(told.stdout)["run"])
-    forge = Forge(other.folder, other.environment_of_programs())
-    crew = Crew(start=lambda _: forge.worker(), luck=luck)
-    issued, met, restarts = box.store.ledger, 0, 0
+    process = client.call("run", sheet, "-o", "results.csv", "--yes", "--cluster", "--detach", "--json")
+    assert process.returncode == 0, process.stderr
+    run = Run(client=client, run=json.loads(process.stdout)["run"])
+    forge = Forge(other.folder, other.process_environment())
+    crew = Crew(start=lambda _: forge.worker(), random=random.Random(SEED))  # noqa: S311  repeatable, guards nothing
     with forge, crew:
-        most = ROWS * 9 // 10  # the others are left out at first: faults of a tenth of the requests
-        restarted_at = set(luck.sample(range(KILLS), RESTARTS))
-        for at, moment in enumerate(moments(luck, KILLS, most)):
-            crew.wait(lambda moment=moment: len(issued) >= moment, PATIENCE)
-            crew.pause()
-            crew.kill()
-            if at in restarted_at:
-                crew.pause()
-                postgres.restart()
-                restarts += 1
-            met += run.is_under_way  # once it has ended, nothing makes it go on but its user
-        first = time.monotonic() - began
-
-        resumes, planned = 0, MORE_KILLS
-        while True:
-            while planned and run.is_under_way:
-                crew.pause(2.0)
-                crew.kill()
-                planned -= 1
-            crew.wait(lambda: not run.is_under_way, PATIENCE)
-            left = run.outcomes()
-            if set(left) == {"created"} or resumes == CONSENTS:
-                break
-            crew.wait(run.resumed, PATIENCE)
-            resumes += 1
-
-        crew.wait(lambda: not box.faults.pending, PATIENCE)
+        kills_during_run, restarts = _kill_and_restart(crew, run, box, postgres)
+        run_seconds = time.monotonic() - started_at
+        resumes = _resume_until_created(crew, run)
+        crew.wait(lambda: not box.faults.pending, TIMEOUT_SECONDS)
     assert client.call("results", run.run, "-o", "end.csv").returncode == 0
     asked = Asked(rows=rows, results=ways.read(client.folder / "end.csv"), run=run.run)
-    figures = checker.check([asked], issued, run.taken_out(tmp_path / "journal.sqlite"))
+    figures = checker.check([asked], box.store.ledger, run.copy_journal(tmp_path / "journal.sqlite"))
     faults = {kind: count for kind, count in box.faults.counts.items() if kind != "settle_delay"}
     print(  # noqa: T201  the figures are worth seeing
-        f"{figures}; {crew.kills} kills, {met} of {KILLS} met the first run, {restarts} restarts, {resumes} resumes, "
-        f"{sum(faults.values())} faults, ended by themselves: {dict(crew.fallen)}, "
-        f"{first:.0f} of {time.monotonic() - began:.0f} s"
+        f"{figures}; {crew.kills} kills, {kills_during_run} of {KILLS} during the first run, {restarts} restarts, "
+        f"{resumes} resumes, {sum(faults.values())} faults, exit codes: {dict(crew.exit_codes)}, "
+        f"{run_seconds:.0f} of {time.monotonic() - started_at:.0f} s"
     )
     assert figures.is_sound, figures
     assert (figures.created, figures.unknown, figures.issued) == (ROWS, 0, ROWS)
     assert len({row["promo_number"] for row in asked.results}) == ROWS
-    assert (met, restarts) == (KILLS, RESTARTS)
+    assert (kills_during_run, restarts) == (KILLS, RESTARTS)
     assert crew.kills >= KILLS
-    assert not crew.fallen
+    assert not crew.exit_codes

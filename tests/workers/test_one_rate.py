@@ -1,4 +1,4 @@
-"""One rate for all workers of a network, and one result of looking for it."""
+"""All workers of a network share one rate limiter and the rate that it learns."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ if TYPE_CHECKING:
 LIMIT = 20.0  # requests a second
 
 
-def test_a_hidden_limit_is_shared(machine: Callable[..., Machine], box: Sandbox) -> None:
-    """Three workers together use at least 90% of what the platform takes, and meet few refusals."""
+def test_workers_share_a_hidden_limit(machine: Callable[..., Machine], box: Sandbox) -> None:
+    """Three workers together use at least 90% of the platform's limit, and less than 2% of requests are rejected."""
     box.faults.change(limit=LIMIT)
     client = machine("client")
     workers = [machine(f"worker-{number}").worker() for number in range(3)]
     rows = 1400
-    told = client.call("run", sheet(client.folder, rows), "--yes", "--cluster", "--detach")
-    assert told.returncode == 0, told.stderr
+    process = client.call("run", sheet(client.folder, rows), "--yes", "--cluster", "--detach")
+    assert process.returncode == 0, process.stderr
     until(lambda: journal.list_runs(client.place)[0].record.state == "finished", seconds=240)
-    record, found = journal.find_results(client.place, journal.list_runs(client.place)[0].record.run)
-    ended = sorted(row.ended_at or 0.0 for row in found)
-    steady = ended[len(ended) // 3 :]
+    record, results = journal.find_results(client.place, journal.list_runs(client.place)[0].record.run)
+    end_times = sorted(row.ended_at or 0.0 for row in results)
+    steady_times = end_times[len(end_times) // 3 :]
     assert record.state == "finished"
     assert len(box.store.ledger) == rows
-    assert (len(steady) - 1) / (steady[-1] - steady[0]) >= 0.9 * LIMIT
+    assert (len(steady_times) - 1) / (steady_times[-1] - steady_times[0]) >= 0.9 * LIMIT
     assert box.faults.counts["limit"] < 0.02 * (rows + box.faults.counts["limit"])
-    assert [one.poll() for one in workers] == [None] * 3  # all of them were there to the end
-    assert len({row.step_run for row in found}) == 1
-    until(lambda: 0.8 * LIMIT < (_learned(client) or 0) <= 1.1 * LIMIT)
+    assert [worker.poll() for worker in workers] == [None] * 3  # all of them ran to the end
+    assert len({row.step_run for row in results}) == 1
+    until(lambda: 0.8 * LIMIT < (_saved_rate(client) or 0) <= 1.1 * LIMIT)
 
 
-def _learned(client: Machine) -> float | None:
-    with journal.open_readonly(client.place, client.network()) as book:
-        return book.saved_rate() if book else None
+def _saved_rate(client: Machine) -> float | None:
+    with journal.open_readonly(client.place, client.network()) as open_journal:
+        return open_journal.saved_rate() if open_journal else None
 
 
-def test_a_pace_goes_on_in_another_process() -> None:
-    """What a rate finder has found survives the way through the database: it decides the same from then on."""
-    one, now = RateLimiter(first_rate=10.0), 0.0
+def test_rate_limiter_survives_serialization() -> None:
+    """A rate limiter that was stored and loaded makes the same decisions as before."""
+    limiter, now = RateLimiter(first_rate=10.0), 0.0
     for number in range(400):
-        now += one.reserve(now)
-        (one.record_rejection if number % 37 == 36 else one.record_success)(now)
-        other = RateLimiter.from_json(one.to_json())
-        assert other.to_json() == one.to_json()
-        assert [RateLimiter.from_json(other.to_json()).reserve(now) for _ in range(2)] == [other.reserve(now)] * 2
-    one.pause(5.0, now)
-    assert RateLimiter.from_json(one.to_json()).reserve(now) >= 5.0
+        now += limiter.reserve(now)
+        (limiter.record_rejection if number % 37 == 36 else limiter.record_success)(now)
+        loaded = RateLimiter.from_json(limiter.to_json())
+        assert loaded.to_json() == limiter.to_json()
+        assert [RateLimiter.from_json(loaded.to_json()).reserve(now) for _ in range(2)] == [loaded.reserve(now)] * 2
+    limiter.pause(5.0, now)
+    assert RateLimiter.from_json(limiter.to_json()).reserve(now) >= 5.0

@@ -1,4 +1,4 @@
-"""The upload page with a shared journal: its runs are seen from other machines, and theirs from it."""
+"""The upload page with a shared journal: it shows runs of other machines, and they show its runs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from machines import NETWORK_ID, TOKEN
 from test_cluster_option import sheet
-from tests.test_app import Person
 
 from invoca_bulk import journal
 from invoca_bulk.config.settings import Database
+from tests.web.test_web import Person
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from invoca_bulk.sandbox_server import Sandbox
 
 
-def test_a_run_of_the_page_is_in_the_teams_history(
+def test_page_and_command_line_share_runs(
     machine: Callable[..., Machine], box: Sandbox, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its list has the runs of others, it runs with the journal of all, and what it keeps stays on its machine."""
+    """The page lists the team's runs and runs with the shared journal; its files stay on its machine."""
     other = machine("other")
     assert other.call("run", sheet(other.folder, 3, "Theirs"), "--yes", "--rate", "50").returncode == 0
     monkeypatch.setenv("INVOCA_JOURNAL", database)
@@ -32,8 +32,8 @@ def test_a_run_of_the_page_is_in_the_teams_history(
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     person = Person()
     person.does("hello")
-    where = {"network_id": NETWORK_ID, "base_url": box.base_url, "api_version": "2022-08-01"}
-    person.does("connect", values={"where": "network", **where, "token": TOKEN})
+    network = {"network_id": NETWORK_ID, "base_url": box.base_url, "api_version": "2022-08-01"}
+    person.does("connect", values={"where": "network", **network, "token": TOKEN})
     person.sees("connect", "1. Connected")
     person.sees("runs", "3 created")
     person.uploads(sheet(tmp_path, 2, "Mine"))
@@ -43,6 +43,6 @@ def test_a_run_of_the_page_is_in_the_teams_history(
     person.does("run", values={"confirmed": "2"})
     person.sees("results", "finished")
     assert len(box.store.ledger) == 5
-    assert [sum(one.totals.values()) for one in journal.list_runs(Database(database))] == [3, 2]
+    assert [sum(summary.totals.values()) for summary in journal.list_runs(Database(database))] == [3, 2]
     assert "2 created" in other.call("runs").stdout
     assert list(tmp_path.rglob("results.xlsx"))

@@ -1,4 +1,4 @@
-"""The README's section for a team, followed as it is written, from an empty database to two workers and a notebook."""
+"""Runs the README's section for teams as written, from an empty database to two workers and a notebook."""
 
 from __future__ import annotations
 
@@ -24,41 +24,42 @@ README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding=
 
 
 def _block(name: str) -> list[str]:
-    found = re.search(rf"<!-- team: {name} -->\n```\w+\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
-    assert found, name
-    return found[1].splitlines()
+    block = re.search(rf"<!-- team: {name} -->\n```\w+\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+    assert block, name
+    return block[1].splitlines()
 
 
-def test_a_team_can_follow_it(
+def test_team_section_works(
     machine: Callable[..., Machine], postgres: Postgres, box: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each line is run, but for the installation, and for the names of the database's machine and of the network."""
+    """Each line runs, except the installation; the database's host and the network's id are replaced."""
     monkeypatch.setenv("PGHOST", "127.0.0.1")
     monkeypatch.setenv("PGPORT", str(postgres.port))
     monkeypatch.setenv("PGUSER", "invoca")  # the tests' own administrator
     for line in _block("the database"):
-        line = line.replace(" -P", "")  # noqa: PLW2901  nobody is there to be asked; it is trusted here
-        mine = line.replace("createuser invoca", "createuser team").replace("=invoca invoca", "=team team")
-        subprocess.run([str(postgres.programs / shlex.split(mine)[0]), *shlex.split(mine)[1:]], check=True)
-    install, where, network = _block("each machine")
+        # No password: there is no prompt, and the test server trusts everyone.
+        command = line.replace(" -P", "").replace("createuser invoca", "createuser team")
+        program, *arguments = shlex.split(command.replace("=invoca invoca", "=team team"))
+        subprocess.run([str(postgres.programs / program), *arguments], check=True)
+    install, database, network = _block("each machine")
     assert install == "pip install 'invoca-bulk[cluster]'"
-    assert where == "export INVOCA_JOURNAL=postgresql://invoca@db.example/invoca"
+    assert database == "export INVOCA_JOURNAL=postgresql://invoca@db.example/invoca"
     assert network == "export INVOCA_NETWORK_ID=1234"
     journal = f"postgresql://team@127.0.0.1:{postgres.port}/team"
     token, worker = _block("a worker")
     assert token.startswith("export INVOCA_API_TOKEN_1234=")
-    own = {"INVOCA_JOURNAL": journal, "INVOCA_API_TOKEN": "", f"INVOCA_API_TOKEN_{NETWORK_ID}": TOKEN}
+    environment = {"INVOCA_JOURNAL": journal, "INVOCA_API_TOKEN": "", f"INVOCA_API_TOKEN_{NETWORK_ID}": TOKEN}
     for name in ("one", "two"):
-        machine(name, **own).start(*shlex.split(worker)[1:])
+        machine(name, **environment).start(*shlex.split(worker)[1:])
     client = machine("client", INVOCA_JOURNAL=journal)
     for line in _block("a run"):
-        done = client.call(*shlex.split(line)[1:])
-        assert done.returncode == 0, (line, done.stdout, done.stderr)
-    bought = len(box.store.ledger)
-    assert bought == 6
+        process = client.call(*shlex.split(line)[1:])
+        assert process.returncode == 0, (line, process.stdout, process.stderr)
+    issued_count = len(box.store.ledger)
+    assert issued_count == 6
     assert (client.folder / "numbers-done.xlsx").exists()
     cell = "\n".join(_block("a notebook")).replace('"1234"', f"{NETWORK_ID!r}, base_url={box.base_url!r}")
-    checked = f"{cell}\nassert set(results['result_status']) == {{'created'}}, results"
-    environment = {**client.environment_of_programs(), "PYTHONWARNINGS": "error"}
-    subprocess.run([sys.executable, "-c", checked], cwd=client.folder, env=environment, check=True)
-    assert len(box.store.ledger) == 2 * bought
+    script = f"{cell}\nassert set(results['result_status']) == {{'created'}}, results"
+    environment = {**client.process_environment(), "PYTHONWARNINGS": "error"}
+    subprocess.run([sys.executable, "-c", script], cwd=client.folder, env=environment, check=True)
+    assert len(box.store.ledger) == 2 * issued_count

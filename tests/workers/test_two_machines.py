@@ -1,4 +1,4 @@
-"""Several people on several machines, one history: nothing is bought twice, and everybody is told how it stands."""
+"""Several users on several machines share one journal: nothing is bought twice, and everyone sees all runs."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
     from machines import Machine
 
-#: Of the rows' descriptions: it is in the journal, on the platform, and nowhere else.
+#: Prefix of the rows' descriptions; it must be only in the journal and on the platform.
 TEXT = "Zebra crossing"
 
 
 def sheet(folder: Path, rows: int, text: str = TEXT) -> Path:
-    """A sheet; two that ask for the same are equal, wherever they are."""
+    """Write a sheet; sheets with the same arguments are equal."""
     path = folder / "requests.csv"
     frame = pd.DataFrame({"description": [f"{text} {number}" for number in range(rows)]})
     frame.insert(0, "advertiser_id_from_network", "A-1")
@@ -46,25 +46,25 @@ def sheet(folder: Path, rows: int, text: str = TEXT) -> Path:
     return path
 
 
-def bought(box: Sandbox) -> Counter[str]:
-    """Description to how many numbers were issued for it."""
-    return Counter(str(one.body["description"]) for one in list(box.store.ledger))
+def issued_counts(box: Sandbox) -> Counter[str]:
+    """Description to the number of promo numbers issued for it."""
+    return Counter(str(entry.body["description"]) for entry in list(box.store.ledger))
 
 
 def once_each(rows: int, text: str = TEXT) -> Counter[str]:
     return Counter(f"{text} {number}" for number in range(rows))
 
 
-def handed_out(path: Path, client: Machine, network: Network | None = None, **options: Any) -> str:
-    """A run that a notebook of that machine has handed to the workers, and does not follow."""
-    usual = {"cluster": True, "detach": True, "yes": True, "progress": False, "settle": 1.0}
-    frame = ib.run(path, network or client.network(), journal=client.place, **usual, **options)
+def enqueue(path: Path, client: Machine, network: Network | None = None, **options: Any) -> str:
+    """Enqueue a run for workers, as a notebook on the machine does that does not follow it; returns its id."""
+    defaults = {"cluster": True, "detach": True, "yes": True, "progress": False, "settle": 1.0}
+    frame = ib.run(path, network or client.network(), journal=client.place, **defaults, **options)
     return str(frame.attrs["run"])
 
 
-def state_of(one: Machine, run: str) -> str:
-    found = journal.find_run_summary(one.place, run)
-    return found.state if found else ""
+def state_of(machine: Machine, run: str) -> str:
+    summary = journal.find_run_summary(machine.place, run)
+    return summary.state if summary else ""
 
 
 # Without workers
@@ -74,81 +74,83 @@ def state_of(one: Machine, run: str) -> str:
 def test_two_people_with_the_same_sheet(
     machine: Callable[..., Machine], box: Sandbox, tmp_path: Path, version: str
 ) -> None:
-    """The second is told who is at it, and later which run did the rows, also where numbers have no ids of ours."""
-    one, other = (machine(name, INVOCA_API_VERSION=version) for name in ("one", "other"))
+    """The second user is told who runs it, and later which run did the rows, even if numbers have no own ids."""
+    client, other = (machine(name, INVOCA_API_VERSION=version) for name in ("one", "other"))
     rows = 40
-    first = one.start("run", sheet(one.folder, rows), "-o", "results.csv", "--yes", "--rate", "4")
-    until(lambda: bought(box))
+    first_run = client.start("run", sheet(client.folder, rows), "-o", "results.csv", "--yes", "--rate", "4")
+    until(lambda: issued_counts(box))
     refused = other.call("run", sheet(other.folder, rows), "-o", "results.csv", "--yes")
     assert refused.returncode == 3, refused.stderr
-    assert f"Another run works on this network: process {first.pid} on {socket.gethostname()}, since " in refused.stderr
+    assert (
+        f"Another run is using this network: process {first_run.pid} on {socket.gethostname()}, since "
+        in refused.stderr
+    )
     assert "Nothing was sent." in refused.stderr
-    assert first.wait(timeout=100) == 0
-    results = pd.read_csv(one.folder / "results.csv", dtype=str)
+    assert first_run.wait(timeout=100) == 0
+    results = pd.read_csv(client.folder / "results.csv", dtype=str)
     assert set(results["result_status"]) == {"created"}
     run = results["result_run"][0]
-    told = other.call("run", other.folder / "requests.csv", "-o", "results.csv", "--yes")
-    assert told.returncode == 2, told.stderr
-    assert f"Nothing was sent: rows 2-{rows + 1} were done already by run {run} ({rows} created)" in told.stderr
+    refused = other.call("run", other.folder / "requests.csv", "-o", "results.csv", "--yes")
+    assert refused.returncode == 2, refused.stderr
+    assert f"Nothing was sent: rows 2-{rows + 1} were done already by run {run} ({rows} created)" in refused.stderr
     assert other.call("results", run, "-o", "theirs.csv").returncode == 0
-    assert (other.folder / "theirs.csv").read_text() == (one.folder / "results.csv").read_text()
-    path = sheet(other.folder, rows + 2)  # some rows more: only these are bought
-    more = other.call("run", path, "-o", "more.csv", "--yes")
-    assert more.returncode == 0, more.stderr
-    theirs = pd.read_csv(other.folder / "more.csv", dtype=str)
-    assert theirs["promo_number"].tolist()[:rows] == results["promo_number"].tolist()
-    assert (theirs["result_run"] == run).sum() == rows
-    assert bought(box) == once_each(rows + 2)
-    assert not any(tmp_path.rglob("*.sqlite"))  # nobody has a journal of his own
+    assert (other.folder / "theirs.csv").read_text() == (client.folder / "results.csv").read_text()
+    path = sheet(other.folder, rows + 2)  # only the two additional rows are bought
+    longer_run = other.call("run", path, "-o", "more.csv", "--yes")
+    assert longer_run.returncode == 0, longer_run.stderr
+    longer_results = pd.read_csv(other.folder / "more.csv", dtype=str)
+    assert longer_results["promo_number"].tolist()[:rows] == results["promo_number"].tolist()
+    assert (longer_results["result_run"] == run).sum() == rows
+    assert issued_counts(box) == once_each(rows + 2)
+    assert not any(tmp_path.rglob("*.sqlite"))  # there are no local journals
 
 
-def test_an_interrupted_run_goes_on_elsewhere(machine: Callable[..., Machine], box: Sandbox) -> None:
-    """The sheet of a process that was killed, run on another machine: the same run goes on, and nothing twice."""
-    one, other = machine("one", INVOCA_LEASE="1"), machine("other", INVOCA_LEASE="1")
+def test_interrupted_run_continues_on_another_machine(machine: Callable[..., Machine], box: Sandbox) -> None:
+    """Running the sheet of a killed process on another machine resumes its run, and buys nothing twice."""
+    client, other = machine("one", INVOCA_LEASE="1"), machine("other", INVOCA_LEASE="1")
     rows = 20
-    first = one.start("run", sheet(one.folder, rows), "-o", "results.csv", "--yes", "--rate", "5")
+    first_run = client.start("run", sheet(client.folder, rows), "-o", "results.csv", "--yes", "--rate", "5")
     until(lambda: len(box.store.ledger) >= 3)
-    first.kill()
-    first.wait()
-    place = other.place
-    until(lambda: not journal.list_runs(place)[0].is_in_use)  # its lease has ended
-    (listed,) = journal.list_runs(place)
-    assert (listed.state, listed.is_resumable) == ("interrupted", True)
-    again = other.call("run", sheet(other.folder, rows), "-o", "results.csv", "--yes")
-    assert again.returncode == 0, again.stderr
-    assert f"Run {listed.record.run} of requests.csv" in again.stderr
-    assert "goes on" in again.stderr
-    assert bought(box) == once_each(rows)
+    first_run.kill()
+    first_run.wait()
+    until(lambda: not journal.list_runs(other.place)[0].is_in_use)  # its lease has expired
+    (summary,) = journal.list_runs(other.place)
+    assert (summary.state, summary.is_resumable) == ("interrupted", True)
+    second_run = other.call("run", sheet(other.folder, rows), "-o", "results.csv", "--yes")
+    assert second_run.returncode == 0, second_run.stderr
+    assert f"Run {summary.record.run} of requests.csv" in second_run.stderr
+    assert "goes on" in second_run.stderr
+    assert issued_counts(box) == once_each(rows)
     results = pd.read_csv(other.folder / "results.csv", dtype=str)
-    assert sorted(results["promo_number"]) == sorted(one.number for one in box.store.ledger)
+    assert sorted(results["promo_number"]) == sorted(entry.number for entry in box.store.ledger)
 
 
-def test_everything_is_seen_and_undone_from_another_machine(machine: Callable[..., Machine], box: Sandbox) -> None:
-    """`runs`, `results`, `resume` and `undo`, planned and run, where the run was not."""
-    one, other = machine("one"), machine("other")
-    ran = one.call("run", sheet(one.folder, 4), "-o", "results.csv", "--yes", "--json")
-    assert ran.returncode == 0, ran.stderr
-    run = json.loads(ran.stdout)["run"]
+def test_run_is_listed_and_undone_from_another_machine(machine: Callable[..., Machine], box: Sandbox) -> None:
+    """`runs`, `results`, `resume` and `undo` work on a machine that did not run the sheet."""
+    client, other = machine("one"), machine("other")
+    process = client.call("run", sheet(client.folder, 4), "-o", "results.csv", "--yes", "--json")
+    assert process.returncode == 0, process.stderr
+    run = json.loads(process.stdout)["run"]
     (listed,) = json.loads(other.call("runs", "--json").stdout)["runs"]
     assert (listed["run"], listed["state"], listed["totals"]) == (run, "finished", {"created": 4})
     assert other.call("results", run, "-o", "there.csv").returncode == 0
-    assert (other.folder / "there.csv").read_text() == (one.folder / "results.csv").read_text()
-    nothing = other.call("resume")
-    assert (nothing.returncode, nothing.stdout) == (2, "")
-    assert "Nothing is left to do" in nothing.stderr
+    assert (other.folder / "there.csv").read_text() == (client.folder / "results.csv").read_text()
+    resumed = other.call("resume")
+    assert (resumed.returncode, resumed.stdout) == (2, "")
+    assert "Nothing is left to do" in resumed.stderr
     planned = other.call("undo", run, "--save", "undo.json")
     assert planned.returncode == 0, planned.stderr
     assert "invoca-bulk run undo.json -o undo-results.xlsx" in planned.stdout
-    assert _there(box) == 4
+    assert _platform_count(box) == 4
     undone = other.call("run", "undo.json", "-o", "undone.csv", "--yes")
     assert undone.returncode == 0, undone.stderr
-    assert _there(box) == 0
+    assert _platform_count(box) == 0
     assert set(pd.read_csv(other.folder / "undone.csv", dtype=str)["result_status"]) == {"deleted"}
-    assert [one.state for one in journal.list_runs(one.place)] == ["finished", "finished"]
+    assert [summary.state for summary in journal.list_runs(client.place)] == ["finished", "finished"]
 
 
-def _there(box: Sandbox) -> int:
-    """Numbers that the platform has now."""
+def _platform_count(box: Sandbox) -> int:
+    """The number of promo numbers on the platform."""
     network = box.store.networks[NETWORK_ID]
     return sum(len(campaign.numbers) for campaign in network.campaigns.values())
 
@@ -168,43 +170,43 @@ for line in sys.stdin:
     network = Network(network_id=network_id, base_url=os.environ["INVOCA_BASE_URL"], token=sys.argv[1])
     try:
         frame = ib.run(path, network, cluster=True, detach=True, yes=True, progress=False)
-        told = {"run": frame.attrs["run"], "by": sorted(set(frame["result_run"]))}
+        answer = {"run": frame.attrs["run"]}
     except InvocaBulkError as error:
-        told = {"error": type(error).__name__, "text": str(error)}
-    print(json.dumps(told), flush=True)
+        answer = {"error": type(error).__name__, "text": str(error)}
+    print(json.dumps(answer), flush=True)
 """
 ROUNDS, NETWORKS = 5, 10
 
 
 @pytest.fixture
 def clients(machine: Callable[..., Machine]) -> Iterator[list[subprocess.Popen[str]]]:
-    """Two notebooks on two machines, so to speak: each runs the sheet that it is told of, and says what came of it."""
-    started = []
+    """Two clients on two machines: each runs the sheets that are sent to it, and answers with the run or the error."""
+    processes = []
     for name in ("one", "other"):
-        one = machine(name)
-        where = {"HOME": str(one.folder), "INVOCA_JOURNAL": one.database, "INVOCA_BASE_URL": one.base_url}
+        client = machine(name)
+        settings = {"HOME": str(client.folder), "INVOCA_JOURNAL": client.database, "INVOCA_BASE_URL": client.base_url}
         command = [sys.executable, "-c", CLIENT, TOKEN]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        environment = os.environ | where | {"INVOCA_SETTLE": "1"}
-        started.append(subprocess.Popen(command, text=True, env=environment, **pipes))
-    for process in started:
-        _answer(process, "ready\n")
-    yield started
-    for process in started:
+        environment = os.environ | settings | {"INVOCA_SETTLE": "1"}
+        processes.append(subprocess.Popen(command, text=True, env=environment, **pipes))
+    for process in processes:
+        _read_answer(process, "ready\n")
+    yield processes
+    for process in processes:
         process.kill()
         process.communicate()
 
 
-def _answer(process: subprocess.Popen[str], expected: str = "") -> str:
+def _read_answer(process: subprocess.Popen[str], expected: str = "") -> str:
     assert process.stdout is not None
     line = process.stdout.readline()
     assert not expected or line == expected
     return line
 
 
-def _tell(process: subprocess.Popen[str], *what: str) -> None:
+def _send_request(process: subprocess.Popen[str], path: Path, network_id: str) -> None:
     assert process.stdin is not None
-    process.stdin.write(json.dumps(what) + "\n")
+    process.stdin.write(json.dumps([str(path), network_id]) + "\n")
     process.stdin.flush()
 
 
@@ -212,163 +214,161 @@ def _tell(process: subprocess.Popen[str], *what: str) -> None:
 def test_the_same_sheet_started_twice_at_once(
     machine: Callable[..., Machine], clients: list[subprocess.Popen[str]], box: Sandbox, tmp_path: Path
 ) -> None:
-    """Fifty times: one run, the other client is told by an error which it is, and each number is bought once."""
+    """Fifty times: one client gets a run, the other an error that names it; each number is bought once."""
     networks = [str(6000 + number) for number in range(NETWORKS)]
-    for one in networks:
-        box.store.add_network(one)
-    tokens = {f"INVOCA_API_TOKEN_{one}": TOKEN for one in networks}
+    for network_id in networks:
+        box.store.add_network(network_id)
+    tokens = {f"INVOCA_API_TOKEN_{network_id}": TOKEN for network_id in networks}
     worker = machine("worker", INVOCA_API_TOKEN="", **tokens)
     worker.worker()
     errors: Counter[str] = Counter()
-    wanted: Counter[str] = Counter()
-    made: list[str] = []
+    expected_counts: Counter[str] = Counter()
+    runs: list[str] = []
     for number in range(ROUNDS):
-        for network_id in networks:  # networks side by side, so that a round need not wait for that before
+        for network_id in networks:  # the networks' runs overlap, so that a round takes less time
             text = f"Round {number} of {network_id}"
             path = sheet(tmp_path, 3, text)
-            wanted.update(once_each(3, text))
+            expected_counts.update(once_each(3, text))
             for client in clients:
-                _tell(client, str(path), network_id)
-            told = [json.loads(_answer(client)) for client in clients]
-            made.append(_the_one_of(told, errors))
-        until(lambda: not _running(worker, networks))
-    assert bought(box) == wanted
-    assert sorted(one.record.run for one in journal.list_runs(worker.place)) == sorted(made)
-    assert {one.state for one in journal.list_runs(worker.place)} == {"finished"}
+                _send_request(client, path, network_id)
+            answers = [json.loads(_read_answer(client)) for client in clients]
+            runs.append(_only_run(answers, errors))
+        until(lambda: not _count_running(worker, networks))
+    assert issued_counts(box) == expected_counts
+    assert sorted(summary.record.run for summary in journal.list_runs(worker.place)) == sorted(runs)
+    assert {summary.state for summary in journal.list_runs(worker.place)} == {"finished"}
     assert set(errors) <= {"JournalLockedError", "ConfirmationRequiredError"}
     print(errors)  # noqa: T201  the figures are worth seeing
 
 
-def _the_one_of(told: list[dict[str, Any]], errors: Counter[str]) -> str:
-    """The run that does it; the other client got an error that names it, or its process."""
-    runs = [one for one in told if "run" in one]
-    assert runs, told
-    for one in told:
-        if "error" in one:
-            errors[one["error"]] += 1
-            held = "Another run works on this network: process " in one["text"]
-            assert held or runs[0]["run"] in one["text"], one
-            return str(runs[0]["run"])
-    pytest.fail(f"both were run: {told}")
+def _only_run(answers: list[dict[str, Any]], errors: Counter[str]) -> str:
+    """The run that one client got; the other must have got an error that names the run, or its process."""
+    runs = [answer["run"] for answer in answers if "run" in answer]
+    assert runs, answers
+    for answer in answers:
+        if "error" in answer:
+            errors[answer["error"]] += 1
+            is_locked = "Another run is using this network: process " in answer["text"]
+            assert is_locked or runs[0] in answer["text"], answer
+            return str(runs[0])
+    pytest.fail(f"both clients got a run: {answers}")
 
 
-def _running(one: Machine, networks: list[str]) -> int:
-    """Runs that workers are at; in one query, since it is asked all the time."""
-    names = [schema_name(base_url=one.base_url, network_id=network_id) for network_id in networks]
-    each = " UNION ALL ".join(f"SELECT state FROM {name}.runs" for name in names)  # noqa: S608  names of our own
-    with engine(one.database).connect() as db:
-        return db.execute(sa.text(f"SELECT count(*) FROM ({each}) a WHERE state = 'running'")).scalar_one()  # noqa: S608
+def _count_running(machine: Machine, networks: list[str]) -> int:
+    """The number of running runs; one query for all networks, because it is polled."""
+    schemas = [schema_name(base_url=machine.base_url, network_id=network_id) for network_id in networks]
+    states = " UNION ALL ".join(f"SELECT state FROM {schema}.runs" for schema in schemas)  # noqa: S608  our own names
+    query = sa.text(f"SELECT count(*) FROM ({states}) a WHERE state = 'running'")  # noqa: S608  as above
+    with engine(machine.database).connect() as db:
+        return db.execute(query).scalar_one()
 
 
-def test_a_run_at_the_workers_is_stopped_and_resumed_from_elsewhere(
-    machine: Callable[..., Machine], box: Sandbox
-) -> None:
-    """Nothing more is sent, what was under way is recorded, and whoever resumes it gets every number once."""
+def test_workers_run_is_stopped_and_resumed_from_another_machine(machine: Callable[..., Machine], box: Sandbox) -> None:
+    """After a stop nothing more is sent and all outcomes are recorded; resuming it gets every number once."""
     client, other, worker = machine("client"), machine("other"), machine("worker")
     worker.worker()
     rows = 24
     path = sheet(client.folder, rows)
-    run = handed_out(path, client, rate=1.0)  # so slow that it is not done before it is stopped
+    run = enqueue(path, client, rate=1.0)  # slow, so that it is stopped before it is done
     until(lambda: len(box.store.ledger) >= 2)
     assert state_of(other, run) == "running"
-    held = other.call("run", sheet(other.folder, 3, "Something else"), "-o", "else.csv", "--yes")
-    assert held.returncode == 3
-    assert f"Workers are at run {run} of this network." in held.stderr
+    refused = other.call("run", sheet(other.folder, 3, "Something else"), "-o", "else.csv", "--yes")
+    assert refused.returncode == 3
+    assert f"Workers are at run {run} of this network." in refused.stderr
     stopped = other.call("stop", run)
     assert (stopped.returncode, stopped.stderr) == (0, "")
     until(lambda: state_of(other, run) == "interrupted")
     until(lambda: not journal.list_runs(other.place)[0].is_in_use)
-    sent = len(box.store.ledger)
-    assert sent < rows
-    with journal.open_readonly(other.place, other.network()) as book:
-        assert book is not None
-        states = Counter(one.state for one in book.steps(run))
-        assert (book.run(run).state, book.run(run).note) == (RunState.INTERRUPTED, "")
-    assert states == {State.DONE: sent, State.PENDING: rows - sent}
-    assert journal.request_stop(client.place, run) == "It is not under way any more."
+    issued = len(box.store.ledger)
+    assert issued < rows
+    with journal.open_readonly(other.place, other.network()) as open_journal:
+        assert open_journal is not None
+        states = Counter(step.state for step in open_journal.steps(run))
+        assert (open_journal.run(run).state, open_journal.run(run).note) == (RunState.INTERRUPTED, "")
+    assert states == {State.DONE: issued, State.PENDING: rows - issued}
+    assert journal.request_stop(client.place, run) == "The run is no longer in progress."
     resumed = other.call("resume", run, "--cluster", "--rate", "50", "-o", "there.csv")
     assert resumed.returncode == 0, resumed.stderr
     results = pd.read_csv(other.folder / "there.csv", dtype=str)
     assert set(results["result_status"]) == {"created"}
-    assert sorted(results["promo_number"]) == sorted(one.number for one in box.store.ledger)
-    assert bought(box) == once_each(rows)
+    assert sorted(results["promo_number"]) == sorted(entry.number for entry in box.store.ledger)
+    assert issued_counts(box) == once_each(rows)
     assert state_of(client, run) == "finished"
-    _check_nothing_is_told(client.database, [client, other, worker])
+    _check_nothing_leaks(client.database, [client, other, worker])
 
 
-def test_a_run_for_workers_that_nobody_is_at_is_stopped(machine: Callable[..., Machine], box: Sandbox) -> None:
-    """There is no worker: the run ends at once, and one that comes later leaves it alone, until it is resumed."""
+def test_stopping_a_run_without_workers(machine: Callable[..., Machine], box: Sandbox) -> None:
+    """Without a worker, the run is interrupted immediately; a worker started later ignores it until it is resumed."""
     client, other = machine("client"), machine("other")
-    run = handed_out(sheet(client.folder, 5), client)
+    run = enqueue(sheet(client.folder, 5), client)
     assert journal.request_stop(other.place, run) == ""
     assert state_of(other, run) == "interrupted"
     other.worker()
-    resumed = client.call("resume", run, "-o", "results.csv")  # and without workers
+    resumed = client.call("resume", run, "-o", "results.csv")  # without workers
     assert resumed.returncode == 0, resumed.stderr
-    assert bought(box) == once_each(5)
+    assert issued_counts(box) == once_each(5)
 
 
-def test_networks_side_by_side(machine: Callable[..., Machine], box: Sandbox) -> None:
-    """The worker's token of one is wrong: its run is aborted with a sentence on that, and the other one finishes."""
-    theirs = "another-secret-token"
-    wrong = "a-wrong-secret-token"
-    with Sandbox(network_id="4712", open_campaigns=True, token=theirs) as second:
-        both = {f"INVOCA_BASE_URL_{NETWORK_ID}": box.base_url, "INVOCA_BASE_URL_4712": second.base_url}
-        tokens = {f"INVOCA_API_TOKEN_{NETWORK_ID}": TOKEN, "INVOCA_API_TOKEN_4712": wrong}
-        nobody = {"INVOCA_API_TOKEN": "", "INVOCA_NETWORK_ID": "", "INVOCA_BASE_URL": "https://127.0.0.1:1"}
-        worker = machine("worker", **nobody, **both, **tokens)
-        where = {"INVOCA_NETWORK_ID": "4712", "INVOCA_BASE_URL": second.base_url, "INVOCA_API_TOKEN": theirs}
-        one, other = machine("one"), machine("other", **where)
-        runs = []
-        runs.append(handed_out(sheet(one.folder, 12), one))
-        their_network = Network(network_id="4712", base_url=second.base_url, token=theirs)
-        runs.append(handed_out(sheet(other.folder, 12), other, their_network))
+def test_worker_with_a_wrong_token_for_one_network(machine: Callable[..., Machine], box: Sandbox) -> None:
+    """That network's run is aborted with an error about the token; the other network's run finishes."""
+    second_token = "another-secret-token"
+    wrong_token = "a-wrong-secret-token"
+    with Sandbox(network_id="4712", open_campaigns=True, token=second_token) as second:
+        urls = {f"INVOCA_BASE_URL_{NETWORK_ID}": box.base_url, "INVOCA_BASE_URL_4712": second.base_url}
+        tokens = {f"INVOCA_API_TOKEN_{NETWORK_ID}": TOKEN, "INVOCA_API_TOKEN_4712": wrong_token}
+        defaults = {"INVOCA_API_TOKEN": "", "INVOCA_NETWORK_ID": "", "INVOCA_BASE_URL": "https://127.0.0.1:1"}
+        worker = machine("worker", **defaults, **urls, **tokens)
+        settings = {"INVOCA_NETWORK_ID": "4712", "INVOCA_BASE_URL": second.base_url, "INVOCA_API_TOKEN": second_token}
+        client, other = machine("one"), machine("other", **settings)
+        second_network = Network(network_id="4712", base_url=second.base_url, token=second_token)
+        runs = [
+            enqueue(sheet(client.folder, 12), client),
+            enqueue(sheet(other.folder, 12), other, second_network),
+        ]
         worker.worker()
         until(lambda: [state_of(worker, run) for run in runs] == ["finished", "aborted"])
-        assert bought(box) == once_each(12)
-        assert bought(second) == Counter()
+        assert issued_counts(box) == once_each(12)
+        assert issued_counts(second) == Counter()
         record = journal.find_run(worker.place, runs[1])
         assert "token" in record.note
         assert f"process {worker.started[0].pid} on {socket.gethostname()}" in record.note  # whose token it is
         assert "4712" in record.note or second.base_url in record.note
-        listed = {one.record.run: one for one in journal.list_runs(one.place)}
-        assert dict(listed[runs[1]].totals) == {"not_sent": 12}
-        assert listed[runs[1]].is_resumable
-        _check_nothing_is_told(worker.database, [worker, one, other], wrong, theirs)
-        # Whoever has the right token goes on with it.
-        again = other.call("resume", runs[1], "-o", "again.csv")
-        assert again.returncode == 0, again.stderr
-        assert bought(second) == once_each(12)
+        summaries = {summary.record.run: summary for summary in journal.list_runs(client.place)}
+        assert dict(summaries[runs[1]].totals) == {"not_sent": 12}
+        assert summaries[runs[1]].is_resumable
+        _check_nothing_leaks(worker.database, [worker, client, other], wrong_token, second_token)
+        # A process with the right token can resume it.
+        resumed = other.call("resume", runs[1], "-o", "again.csv")
+        assert resumed.returncode == 0, resumed.stderr
+        assert issued_counts(second) == once_each(12)
 
 
-def _check_nothing_is_told(database: str, machines: list[Machine], *secrets: str) -> None:
-    """No token and nothing of a sheet is in the tables of the queue, nor in what the programs wrote."""
-    hidden = [one.encode() for one in (TOKEN, *secrets, TEXT, "media_type", "Online: Display", "A-1")]
-    kept = list(_kept_by_the_queue(database))
-    assert any(b"conduct" in one for one in kept)
-    told = [
-        path.read_bytes() for one in machines for path in one.folder.glob("*-*.*") if path.suffix in {".out", ".err"}
+def _check_nothing_leaks(database: str, machines: list[Machine], *tokens: str) -> None:
+    """No token and no content of a sheet is in the queue's tables, nor in the output of the programs."""
+    secrets = [text.encode() for text in (TOKEN, *tokens, TEXT, "media_type", "Online: Display", "A-1")]
+    queue_values = list(_queue_values(database))
+    assert any(b"conduct" in value for value in queue_values)
+    outputs = [
+        path.read_bytes()
+        for machine in machines
+        for path in machine.folder.glob("*-*.*")
+        if path.suffix in {".out", ".err"}
     ]
-    assert told
-    assert [(secret, one) for secret in hidden for one in [*kept, *told] if secret in one] == []
-    secret_files = [
-        path for one in machines for path in one.folder.rglob("*") if path.is_file() and _holds(path, hidden)
-    ]
+    assert outputs
+    assert [(secret, text) for secret in secrets for text in [*queue_values, *outputs] if secret in text] == []
+    paths = [path for machine in machines for path in machine.folder.rglob("*") if path.is_file()]
+    secret_files = [path for path in paths if any(secret in path.read_bytes() for secret in secrets)]
     assert {path.suffix for path in secret_files} <= {".csv"}  # the sheets and results themselves
 
 
-def _holds(path: Path, hidden: list[bytes]) -> bool:
-    return any(one in path.read_bytes() for one in hidden)
-
-
-def _kept_by_the_queue(database: str) -> Iterator[bytes]:
-    """Every value in every table of the engine's schema, as it stands there and unpacked."""
+def _queue_values(database: str) -> Iterator[bytes]:
+    """Every value in every table of the queue's schema, as stored and decoded from Base64."""
     tables = sa.text("SELECT table_name FROM information_schema.tables WHERE table_schema = 'dbos'")
     with engine(database).connect() as db:
         names = db.execute(tables).scalars().all()
         assert "workflow_status" in names
         for name in names:
-            for row in db.execute(sa.text(f'SELECT * FROM dbos."{name}"')):  # noqa: S608  a name of the database's own
+            for row in db.execute(sa.text(f'SELECT * FROM dbos."{name}"')):  # noqa: S608  a name from the database
                 for value in row:
                     raw = value if isinstance(value, bytes) else str(value).encode()
                     yield raw
