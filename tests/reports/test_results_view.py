@@ -61,7 +61,7 @@ def test_a_report_tells_what_is_wrong_with_the_sheet_above_its_rows() -> None:
     page = page_of(ib.validate(frame_of({"quantity": "0", "notes": "x", "descripion": "y"})))
     assert page.text.index("Errors of the sheet") < page.text.index("Rows with errors")
     assert "header, descripion:" in page.text
-    assert "Warnings of the sheet header, notes: The column 'notes' is not known" in page.text
+    assert "Warnings of the sheet header, notes: Unknown column 'notes'" in page.text
 
 
 def test_a_report_of_many_issues_shows_errors_first() -> None:

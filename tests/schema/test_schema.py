@@ -170,8 +170,8 @@ def test_examples(version: str) -> None:
 @pytest.mark.parametrize(
     ("since", "until", "known", "words"),
     [
-        pytest.param("2017-09-01", None, set(API_VERSIONS), "2017-09-01 and later ones do", id="always"),
-        pytest.param("2026-02-01", None, {"2026-02-01"}, "2026-02-01 and later ones do", id="newest"),
+        pytest.param("2017-09-01", None, set(API_VERSIONS), "2017-09-01 and later do", id="always"),
+        pytest.param("2026-02-01", None, {"2026-02-01"}, "2026-02-01 and later do", id="newest"),
         pytest.param("2017-09-01", "2018-05-01", set(API_VERSIONS[:2]), "2017-09-01 to 2018-05-01 do", id="ended"),
         pytest.param("2018-11-01", "2018-11-01", {"2018-11-01"}, "2018-11-01 does", id="one-only"),
     ],

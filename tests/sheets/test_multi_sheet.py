@@ -134,7 +134,7 @@ def test_what_was_left_out_is_told_in_a_sentence(make: Any) -> None:
     finding = sheets.load(make.book(**TWO, May=NUMBERS))[0].read_issues[-1]
     assert (finding.row, finding.problem.level) == (None, "warning")
     assert finding.problem.message == (
-        "The sheet 'May' is left out; of this workbook these are read: 'advertisers', 'users'."
+        "The sheet 'May' is not read; the sheets read from this workbook are: 'advertisers', 'users'."
     )
     assert "--sheet" in finding.problem.fix
 

@@ -385,13 +385,13 @@ CASES = [
         "duplicate_name",
         [advertiser("A-1"), advertiser("A-2", name="Business A-1"), advertiser("A-3")],
         [(0, "name"), (1, "name")],
-        "'Business A-1' stands at several advertisers (",
+        "Several advertisers have the name 'Business A-1' (",
     ),
     case(
         "email_repeated",
         advertiser(users=[user(), user("U-2", email_settings__2__email_address="U-2@Example.com")]),
         "users.2.email_settings.2.email_address",
-        "'U-2@Example.com' twice",
+        "'U-2@Example.com' more than once",
     ),
     case("nobody_notified", new(users=[user(email_settings__1__use_for_notifications="no")]), f"users.1.{NOTIFIED}"),
     case(
@@ -408,7 +408,7 @@ CASES = [
         f"users.1.{NOTIFIED}",
         name="two",
     ),
-    case("no_site", new(sites=[]), "name", "or a row on the sheet sites", column="sites.1.id_from_network"),
+    case("no_site", new(sites=[]), "name", "or add a row to the sheet sites", column="sites.1.id_from_network"),
     case(
         "no_site",
         new(sites=[site(action="remove")], users=[]),
@@ -587,7 +587,7 @@ def test_bad_header_of_any_sheet_blocks_all() -> None:
     assert all(one.invalid.all() for one in checked.sheets)
     made = planning.build_plan(checked, {(): PlatformState()})
     assert {row.error.partition(".")[0] for row in made.rows} == {
-        "lst_name: The column 'lst_name' is not known, but it looks like 'last_name'"
+        "lst_name: Unknown column 'lst_name'; it looks like a misspelling of 'last_name'"
     }
 
 

@@ -197,13 +197,15 @@ CASES = [
         {LOCAL: "805", "Area Code": "805"},
         header("Area Code"),
         "Area Code",
-        f"both stand for {LOCAL!r}",
+        f"both mean {LOCAL!r}",
     ),
     case(
         "column_repeated", {"npa": "", "tn_prefix": ""}, header("tn_prefix"), "tn_prefix", "'npa'", name="two-aliases"
     ),
     case("column_repeated", {"custom_data.a": "1", "Custom Data. a": ""}, header("Custom Data. a"), "Custom Data. a"),
-    case("column_unsupported", {OPEN: "TRUE"}, OPEN, text="does not know 'hours_of_operation.open_24_7'; 2026-02-01"),
+    case(
+        "column_unsupported", {OPEN: "TRUE"}, OPEN, text="does not support 'hours_of_operation.open_24_7'; 2026-02-01"
+    ),
     case(
         "column_unsupported", {"id_from_network": "X"}, "id_from_network", text="2018-05-01 and later", version=OLDEST
     ),
@@ -307,7 +309,7 @@ CASES = [
     case("not_a_time", monday(1, "08:05", "17:00"), "hours_of_operation.schedules.1.open_time", version=NEWEST),
     case("not_a_phone_number", {PHONE: "5550100"}, PHONE, text="10 digits", resource="advertisers"),
     case("not_an_email", {EMAIL: "chris@"}, EMAIL, text="name@example.com", resource="advertisers"),
-    case("not_an_id", {"affiliate_id_from_network": ".."}, "affiliate_id_from_network", text="step in the address"),
+    case("not_an_id", {"affiliate_id_from_network": ".."}, "affiliate_id_from_network", text="relative path"),
     case("not_an_id", {"id_from_network": "A\tB"}, "id_from_network", text="control character", name="own-id"),
     *(
         case("required", {name: ""}, name, text=f"is required to {purpose}. Fill", name=f"{name}-words")
@@ -395,13 +397,13 @@ CASES = [
     ),
     case("names_existing", {"action": "create", NUMBER: "8005550100"}, NUMBER, text="Clear 'promo_number'"),
     *(
-        case("names_nothing", {"action": action}, "action", action, f"asks to {action} a number", name=action)
+        case("names_nothing", {"action": action}, "action", action, f"which number to {action}", name=action)
         for action in ("update", "delete", "move")
     ),
     case(
         "move_without_destination", {"action": "move", NUMBER: "8005550100"}, "action", "move", "Fill in destination_"
     ),
-    case("not_on_update", {NUMBER: "8005550100", LOCAL: "805"}, LOCAL, text="exists already"),
+    case("not_on_update", {NUMBER: "8005550100", LOCAL: "805"}, LOCAL, text="already exists"),
     case("secret_dropped", {"oauth_refresh_token": "x"}, header(""), "", "nobody reads it", resource="advertisers"),
     # Rows against rows, and against what earlier runs did
     case(
