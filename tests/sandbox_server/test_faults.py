@@ -390,18 +390,18 @@ def test_text(text: str, wanted: dict[str, Any]) -> None:
 
 
 WRONG = {
-    "unknown kind": ("dorp_after=5%", "no fault 'dorp_after'. Kinds of faults are drop_before, .*settings are rate, "),
+    "unknown kind": ("dorp_after=5%", "no fault 'dorp_after'. Fault types: drop_before, .*Settings: rate, "),
     "unknown word": ("often", "no fault 'often'"),
     "unknown among kinds": ("5%,kinds=cut+slwo", "no fault 'slwo'"),
-    "kind without a share": ("429", "the share of 429. Give a share"),
+    "kind without a share": ("429", "the share of 429. Use a share"),
     "share over all": ("120%", "'120%' as rate"),
     "shares over all": ("cut=60%,slow=60%", "1.2 as rate"),
-    "both ways": ("20%,cut=5%", "Give one share alone"),
-    "no number": ("stall=long", "'long' as stall. Give a number of seconds"),
-    "no limit": ("limit=0", "'0' as limit. Give a number of requests"),
+    "both ways": ("20%,cut=5%", "Use one share"),
+    "no number": ("stall=long", "'long' as stall. Use a number of seconds"),
+    "no limit": ("limit=0", "'0' as limit. Use a number of requests"),
     "endless": ("stall=inf", "as stall"),
     "negative": ("list_lag=-1", "as list_lag"),
-    "verb": ("5%,verbs=PATCH", "as verbs. Give some of GET"),
+    "verb": ("5%,verbs=PATCH", "as verbs. Use one or more of GET"),
     "no kinds": ("5%,kinds=", "as kinds"),
 }
 
