@@ -6,7 +6,6 @@ that sends cells as typed.
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import TYPE_CHECKING
 
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from invoca_bulk.sandbox_server.requests import FieldErrors
     from invoca_bulk.schema import Field, Resource
     from invoca_bulk.schema.field_types import Json
-
-#: Cached, because a client sends the same few columns in every request.
-_cached_pattern = functools.lru_cache(maxsize=4096)(paths.to_pattern)
 
 _MALFORMED = "is not understood"
 _READ_ONLY = "is read-only"
@@ -106,7 +102,7 @@ def _field_problems(
     resource: Resource, body: Mapping[str, Json], version: str, action: Action
 ) -> Iterator[tuple[str, str]]:
     for path, value in _flatten_body(body):
-        field = resource.by_path.get(_cached_pattern(path))
+        field = resource.by_path.get(paths.to_pattern(path))
         if field is None or field.role is not Role.BODY or not _is_known_field(field, version):
             if not _is_empty_parent(resource, path, value, version):
                 yield path, f"is not a field of API version {version}"
@@ -168,7 +164,7 @@ def _missing_paths(pattern: str, tree: Mapping[str, Json]) -> Iterator[str]:
 def _rule_errors(resource: Resource, state: Mapping[str, Json], action: Action) -> FieldErrors:
     errors: FieldErrors = {}
     values = {path: value for path, value in _flatten_body({**state, "action": action}) if value is not None}
-    patterns = {path: _cached_pattern(path) for path in values}
+    patterns = {path: paths.to_pattern(path) for path in values}
     for rule in resource.rules:
         rule_values = {path: value for path, value in values.items() if patterns[path] in rule.fields}
         for problem in rule.check(rule_values) if rule_values else ():

@@ -19,7 +19,6 @@ from invoca_bulk.sandbox_server.validated_fields import ValidatedField
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
-    from types import TracebackType
     from typing import Self
 
     import uvicorn
@@ -89,9 +88,7 @@ class Sandbox:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:

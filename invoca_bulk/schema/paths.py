@@ -6,6 +6,7 @@ a number and `*` for a key that the network chose.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def split(path: str) -> list[str]:
     return [parent, key] if parent == CUSTOM_DATA else path.split(".")
 
 
+@functools.lru_cache(maxsize=4096)  # every row and object has the same few paths
 def to_pattern(path: str) -> str:
     """The pattern of a path: `users.2.first_name` becomes `users.#.first_name`."""
     parts = split(path)

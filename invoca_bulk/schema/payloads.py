@@ -36,8 +36,6 @@ SPREADSHEET_ERRORS = frozenset(
         "#VALUE!",
     }
 )
-#: Cached, because every object has the same few paths.
-_cached_pattern = functools.lru_cache(maxsize=4096)(paths.to_pattern)
 #: Fields that the platform sets and the results show.
 ASSIGNED_FIELDS = ("promo_number", "id", "id_from_network", "object_url")
 #: What a field type raises for a JSON value of another type, such as an object instead of a text.
@@ -170,7 +168,7 @@ def _is_valid_header(path: str) -> bool:
 
 
 def _find_field(resource: Resource, path: str) -> Field | None:
-    pattern = _cached_pattern(path)
+    pattern = paths.to_pattern(path)
     renamed_fields = (
         field
         for field in resource.fields
