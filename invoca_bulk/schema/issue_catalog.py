@@ -377,7 +377,7 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Remove the row, or give the new number another id.",
     ),
     "campaign_not_found": _error(
-        "The platform does not find this row's campaign: {text}.",
+        "The platform does not find the campaign: {text}.",
         "Check the ids of the advertiser, the campaign and the affiliate, and the network id.",
     ),
     # Undo: steps of a run that are not undone
@@ -411,10 +411,10 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     ),
     # The whole sheet
     "blank_rows": _warning(
-        "Blank rows that were skipped: {count}.",
+        "Skipped blank rows: {count}.",
     ),
     "hidden_rows": _warning(
-        "Rows that are hidden in the spreadsheet: {count}; they are read like any other.",
+        "Hidden rows in the spreadsheet: {count}; they are read like any other.",
     ),
     "sheet_ignored": _warning(
         "The sheet {value!r} is not read; the sheets read from this workbook are: {read}.",

@@ -235,7 +235,7 @@ GONE: dict[Scope, PlatformState] = {CAMPAIGN: PlatformState(refusal_reason="Coul
             "campaign_not_found",
             "",
             "",
-            "goes: It is gone.",
+            "does not find the campaign: It is gone.",
             id="one-full-stop",
         ),
         pytest.param(

@@ -49,7 +49,7 @@ def test_a_report_shows_the_bad_rows_only() -> None:
     assert "3 rows checked; 2 can be sent and ask for 2 numbers; 1 has errors." in page.text
     assert "1 error 1 warning" in page.text
     assert rows_of(page) == 2
-    assert "✗ Error media_type : 'Online Display' is not one of the values" in page.text
+    assert "✗ Error media_type : 'Online Display' is not a valid value for" in page.text
     assert "Fix: Online: Display" in page.text
     assert "▲ Warning description :" in page.text
     assert "fine & good" not in page.text
@@ -128,7 +128,7 @@ def test_an_undo_shows_what_stays(network: Network, requests_frame: Requests) ->
     assert "1 row: 1 delete; 1 request. 1 not undone." in page.text
     assert "is not given back" in page.text
     assert "Not undone (the rows are those of the run)" in page.text
-    assert "The promo number is not there any more" in page.text
+    assert "The promo number is not found" in page.text
 
 
 # Results

@@ -88,9 +88,9 @@ def test_sheet(report: Report) -> None:
     ]
     assert sheet_of(report)["validation_warnings"].to_list() == [
         "",
-        "The rows 3, 4 are identical; each of them buys a number.",
+        "Rows 3, 4 are identical; each of them buys a number.",
         (
-            "The rows 3, 4 are identical; each of them buys a number. | "
+            "Rows 3, 4 are identical; each of them buys a number. | "
             "description: ' Spring sale' is read as 'Spring sale'."
         ),
         "media_type: 'online: display' is read as 'Online: Display'.",
@@ -125,7 +125,7 @@ def test_lines(report: Report) -> None:
     assert len(report.issue_lines(3)) == 3
     assert report.issue_lines(3, "warning")[:2] == [
         "  header, notes: Unknown column 'notes'; it is copied to the results and not sent.",
-        "  row 3: The rows 3, 4 are identical; each of them buys a number.",
+        "  row 3: Rows 3, 4 are identical; each of them buys a number.",
     ]
     assert report_of(frame_of({})).issue_lines(5) == []
 
@@ -133,7 +133,7 @@ def test_lines(report: Report) -> None:
 def test_lines_about_the_sheet() -> None:
     """What is about no row and no column is said of the sheet."""
     text = "\n".join([",".join(GOOD), ",".join(GOOD.values()), "", "A,C,d,Online: Display"])
-    assert report_of(text.encode()).issue_lines(1, "warning") == ["  sheet: Blank rows that were skipped: 1."]
+    assert report_of(text.encode()).issue_lines(1, "warning") == ["  sheet: Skipped blank rows: 1."]
 
 
 def test_repr(report: Report) -> None:

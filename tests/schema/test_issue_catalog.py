@@ -83,7 +83,7 @@ def test_long_details_are_truncated() -> None:
     """A huge cell does not give a huge message; numbers are not truncated."""
     problem = Problem(code="out_of_range", details={"value": "9" * 100_000, "minimum": 1, "maximum": "10,000"})
     assert problem.message == f"{'9' * 119}… is not between 1 and 10,000."
-    assert Problem(code="blank_rows", details={"count": 10**9}).message.endswith(": 1000000000.")
+    assert Problem(code="blank_rows", details={"count": 10**9}).message == "Skipped blank rows: 1000000000."
 
 
 def test_unshortened_details() -> None:

@@ -475,10 +475,10 @@ DRIFTS: dict[str, tuple[Edit, Callable[[Stage, str], None], str]] = {
     "deleted": (_UPDATE, deleted_number, "is not found; it was deleted or moved after the run."),
     "a later run": (_UPDATE, a_later_run, "description was 'New' and is 'Later' now."),
     "moved and changed": (_MOVE, changed_at_destination, "description was 'Spring sale' and is 'Theirs' now."),
-    "moved and deleted": (_MOVE, deleted_at_destination, "is not there any more"),
-    "moved on": (_MOVE, moved_on, "is not there any more"),
+    "moved and deleted": (_MOVE, deleted_at_destination, "is not found"),
+    "moved on": (_MOVE, moved_on, "is not found"),
     "bought and changed": (_BUY, changed_new_number, "custom_data.theirs was (blank) and is 'x' now."),
-    "bought and deleted": (_BUY, gone_new_number, "is not there any more"),
+    "bought and deleted": (_BUY, gone_new_number, "is not found"),
     "bought by another": (_BUY, another_number, "has changed since the run: id was"),
     "advertiser's field": (
         _RENAME,
@@ -495,7 +495,7 @@ DRIFTS: dict[str, tuple[Edit, Callable[[Stage, str], None], str]] = {
         lambda it, _: it.advertiser(sites=ADVERTISER["sites"][::-1]),
         "its users or sites have another order now.",
     ),
-    "advertiser gone": (_RENAME, gone_advertiser, "is not there any more"),
+    "advertiser gone": (_RENAME, gone_advertiser, "is not found"),
     "new advertiser changed": (
         lambda _: pd.DataFrame([{"id_from_network": "N-1", "name": "New", "sites.1.id_from_network": "7"}]),
         lambda it, _: it.put("advertisers/N-1", {"name": "Theirs", "sites": [{"id_from_network": "7"}]}),

@@ -349,7 +349,7 @@ CASES = [
         "part_without_id",
         advertiser(users=[user(), without(user("U-2"), "id_from_network")]),
         f"users.2.{EMAIL}",
-        "values of a user but no",
+        "values for a user but no",
         shapes=("numbered", "repeated"),
         name="user",
     ),
@@ -514,7 +514,7 @@ def with_row(frames: dict[str, pd.DataFrame], sheet: str, **cells: str) -> dict[
             {PARENT: "A-7", **user("U-7")},
             "parent_missing",
             PARENT,
-            "no advertiser 'A-7'",
+            "no row for the advertiser 'A-7'",
             id="no-such-parent",
         ),
         pytest.param("sites", {PARENT: "a-1", **site("7")}, "parent_missing", PARENT, "'a-1'", id="other-case"),
@@ -575,7 +575,7 @@ def test_left_out_sheet(tmp_path: Path) -> None:
     frames = book(advertiser()) | {"Old": book(advertiser("A-2"))["advertisers"]}
     checked = check(written(frames, tmp_path))
     assert codes(checked) == ["sheet_ignored"]
-    assert "'Old' is left out" in checked.issues["message"].iloc[0]
+    assert "'Old' is not read" in checked.issues["message"].iloc[0]
 
 
 def test_bad_header_of_any_sheet_blocks_all() -> None:

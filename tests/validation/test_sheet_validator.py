@@ -185,7 +185,7 @@ CASES = [
     case(
         "column_misspelt", {"tn_prefix_whitlist": ""}, header("tn_prefix_whitlist"), "tn_prefix_whitlist", name="blank"
     ),
-    case("column_unknown", {"notes": "x"}, header("notes"), "notes", "carried through"),
+    case("column_unknown", {"notes": "x"}, header("notes"), "notes", "copied to the results"),
     case("column_unknown", {"{}": "x"}, header("{}"), "{}", "'{}'", name="braces"),
     case("column_unknown", {"custom_data.": "x"}, header("custom_data."), "custom_data.", name="custom-without-a-key"),
     case(
@@ -269,7 +269,7 @@ CASES = [
         name="key-broken",
     ),
     case("row_too_long", csv("A,C,Smith, Jones,Online: Display"), ADVERTISER_ID, "#ROW! A", "has 5 cells"),
-    case("quote_unclosed", csv('A,C,"d,Online: Display'), ADVERTISER_ID, "#ROW! A", "Close the quote"),
+    case("quote_unclosed", csv('A,C,"d,Online: Display'), ADVERTISER_ID, "#ROW! A", "Close or remove the quote"),
     case("row_marked", csv("#ROW! A,C,Smith,Jones"), ADVERTISER_ID, "#ROW! A", "Type the row again."),
     case(
         "cell_cleaned", {"description": " Spring sale"}, "description", text="' Spring sale' is read as 'Spring sale'"
@@ -404,24 +404,31 @@ CASES = [
         "move_without_destination", {"action": "move", NUMBER: "8005550100"}, "action", "move", "Fill in destination_"
     ),
     case("not_on_update", {NUMBER: "8005550100", LOCAL: "805"}, LOCAL, text="already exists"),
-    case("secret_dropped", {"oauth_refresh_token": "x"}, header(""), "", "nobody reads it", resource="advertisers"),
+    case(
+        "secret_dropped",
+        {"oauth_refresh_token": "x"},
+        header(""),
+        "",
+        "nobody can read the secret",
+        resource="advertisers",
+    ),
     # Rows against rows, and against what earlier runs did
     case(
         "duplicate_own_id",
         [{"id_from_network": "X"}] * 2,
         [(2, "id_from_network"), (3, "id_from_network")],
         "X",
-        "the rows 2, 3 of",
+        "in the same campaign: rows 2, 3.",
     ),
     case(
         "duplicate_number",
         [{NUMBER: "800-555-0100"}, {NUMBER: "+18005550100", "description": "other"}],
         [(2, NUMBER), (3, NUMBER)],
         "800-555-0100",
-        "the rows 2, 3.",
+        "more than one row: 2, 3.",
         also=("cell_cleaned",),
     ),
-    case("identical_rows", [{}, {}], [(2, ""), (3, "")], "", "The rows 2, 3 are identical"),
+    case("identical_rows", [{}, {}], [(2, ""), (3, "")], "", "Rows 2, 3 are identical"),
     case("unsettled_row", {"result_status": "unknown", "result_run": "R7"}, "result_status", text="(R7)"),
     case("status_unknown", {"result_status": "done"}, "result_status", "done"),
     case("unsettled_row", {"result_status": "Unknown"}, "result_status", "unknown", "(not named)", name="case"),
@@ -433,8 +440,16 @@ CASES = [
         name="blank-run",
     ),
     # The whole sheet
-    case("blank_rows", csv("A,C,d,Online: Display", "", "A,C,e,Online: Display"), header(""), "", "1 blank row"),
-    case("hidden_rows", xlsx({}, {"description": "x"}, hidden=3), header(""), "", "1 row(s) are hidden"),
+    case(
+        "blank_rows",
+        csv("A,C,d,Online: Display", "", "A,C,e,Online: Display"),
+        header(""),
+        "",
+        "Skipped blank rows: 1.",
+    ),
+    case(
+        "hidden_rows", xlsx({}, {"description": "x"}, hidden=3), header(""), "", "Hidden rows in the spreadsheet: 1; "
+    ),
 ]
 
 
@@ -837,9 +852,7 @@ def test_identical_rows(rows: list[dict[str, str]], named: str | None) -> None:
     """Rows that ask for the same are legal: each is one number, and a warning on each of them says so."""
     checked = check_rows(*rows)
     found = checked.issues[checked.issues["code"] == "identical_rows"]
-    assert set(found["message"]) == (
-        {f"The rows {named} are identical; each of them buys a number."} if named else set()
-    )
+    assert set(found["message"]) == ({f"Rows {named} are identical; each of them buys a number."} if named else set())
     listed = [int(row) for row in re.findall("[0-9]+", named.partition(" and ")[0])] if named else []
     assert found["row"].to_list() == (listed + list(range(10, 14)) if named and "more" in named else listed)
     assert not checked.sheets[0].invalid.any()
