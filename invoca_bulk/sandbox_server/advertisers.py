@@ -1,4 +1,4 @@
-"""What the platform does with advertisers: idempotent, and each write carries the full set of sites and users."""
+"""The platform's operations on advertisers. Writes are idempotent and carry the full set of sites and users."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from invoca_bulk.sandbox_server.requests import ApiRequest, FieldErrors
     from invoca_bulk.schema.field_types import Json
 
-#: Fields that a write may leave out, to what they are on a new advertiser. Sites and users cannot be left out.
+#: Fields that a write may omit, to their value on a new advertiser. Sites and users cannot be omitted.
 _OPTIONAL_DEFAULTS: Mapping[str, Json] = {
     "approval_status": "Approved",
     "web_integration_phone_number": None,
@@ -38,16 +38,16 @@ _USER_FLAGS = (
 
 def read_all(call: ApiRequest) -> Json:
     """GET `advertisers`."""
-    return [one.to_json(call.version) for one in call.network.advertisers.values()]
+    return [advertiser.to_json(call.version) for advertiser in call.network.advertisers.values()]
 
 
 def read(call: ApiRequest) -> Json:
-    """GET one."""
+    """GET one advertiser."""
     return _get_advertiser(call).to_json(call.version)
 
 
 def create(call: ApiRequest) -> Json:
-    """POST: updates the advertiser when its id is there already."""
+    """POST: updates the advertiser if its id exists."""
     advertiser_id = call.body.get("id_from_network")
     if not advertiser_id and call.store.auto_ids:
         advertiser_id = f"auto-{call.store.next_id()}"
@@ -55,12 +55,12 @@ def create(call: ApiRequest) -> Json:
 
 
 def update(call: ApiRequest) -> Json:
-    """PUT: creates the advertiser when it is missing."""
+    """PUT: creates the advertiser if it does not exist."""
     return _upsert(call, call.ids["advertiser"])
 
 
 def delete(call: ApiRequest) -> Json:
-    """DELETE: does nothing when it is missing; one with campaigns stays."""
+    """DELETE: does nothing if the advertiser does not exist; refuses an advertiser with campaigns."""
     advertiser_id = call.ids["advertiser"]
     if call.network.campaign_counts[advertiser_id]:
         raise invalid_arguments({"base": ["an advertiser with campaigns cannot be deleted"]})
@@ -89,7 +89,7 @@ def _upsert(call: ApiRequest, advertiser_id: Json) -> Json:
 
 
 def _whole_object_errors(call: ApiRequest, advertiser_id: str, body: Mapping[str, Json]) -> FieldErrors:
-    """What the rules over the whole set of sites and users object to."""
+    """Errors in the whole object: its id, its name and its sets of sites and users."""
     errors: FieldErrors = {}
     if body["id_from_network"] != advertiser_id:
         errors["id_from_network"] = ["is not the id in the address"]
@@ -103,25 +103,25 @@ def _whole_object_errors(call: ApiRequest, advertiser_id: str, body: Mapping[str
 
 
 def _user_errors(users: list[dict[str, Json]]) -> Iterator[tuple[str, str]]:
-    times = Counter(user["id_from_network"] for user in users)
+    id_counts = Counter(user["id_from_network"] for user in users)
     for number, user in enumerate(users, 1):
         settings = user.get("email_settings") or []
-        addresses = [one["email_address"].casefold() for one in settings]
-        if times[user["id_from_network"]] > 1:
+        addresses = [setting["email_address"].casefold() for setting in settings]
+        if id_counts[user["id_from_network"]] > 1:
             yield f"users.{number}.id_from_network", TAKEN_MESSAGE
         if not settings:
             yield f"users.{number}.email_settings", BLANK_MESSAGE
         elif len(set(addresses)) < len(addresses):
-            yield f"users.{number}.email_settings", "must have each email_address once"
-        elif not any(one["use_for_notifications"] for one in settings):
+            yield f"users.{number}.email_settings", "must not repeat an email_address"
+        elif not any(setting["use_for_notifications"] for setting in settings):
             yield f"users.{number}.email_settings", "must have one with use_for_notifications true"
 
 
 def _build_advertiser(call: ApiRequest, body: Mapping[str, Json], old: Advertiser | None) -> Advertiser:
-    kept = (
+    old_values = (
         old.values if old else {**_OPTIONAL_DEFAULTS, "oauth_refresh_token": call.store.new_token(), "custom_data": {}}
     )
-    optional = {name: call.body.get(name, kept[name]) for name in _OPTIONAL_DEFAULTS}
+    optional = {name: call.body.get(name, old_values[name]) for name in _OPTIONAL_DEFAULTS}
     creative = optional["default_creative_id_from_network"]
     tokens = {user["id_from_network"]: user["oauth_refresh_token"] for user in old.users} if old else {}
     return Advertiser(
@@ -132,28 +132,28 @@ def _build_advertiser(call: ApiRequest, body: Mapping[str, Json], old: Advertise
             "name": body["name"],
             "approval_status": optional["approval_status"] or _OPTIONAL_DEFAULTS["approval_status"],
             "default_creative_id_from_network": None if creative is None else str(creative),
-            "sites": [_stored_site(one) for one in body["sites"]],
-            "oauth_refresh_token": kept["oauth_refresh_token"],
-            "custom_data": merge_custom_data(kept["custom_data"], body.get("custom_data")),
+            "sites": [_stored_site(site) for site in body["sites"]],
+            "oauth_refresh_token": old_values["oauth_refresh_token"],
+            "custom_data": merge_custom_data(old_values["custom_data"], body.get("custom_data")),
         },
         users=tuple(
-            _stored_user(one, tokens.get(one["id_from_network"]) or call.store.new_token())
-            for one in body.get("users") or ()
+            _stored_user(user, tokens.get(user["id_from_network"]) or call.store.new_token())
+            for user in body.get("users") or ()
         ),
     )
 
 
 def _stored_site(site: Mapping[str, Json]) -> dict[str, Json]:
-    """Called an integer and shown as a string in the documentation."""
+    """The id as text: an integer in the documentation's text, a string in its examples."""
     return {"id_from_network": str(site["id_from_network"]), "name": site.get("name") or ""}
 
 
 def _stored_user(user: Mapping[str, Json], token: str) -> dict[str, Json]:
-    """A user as it is read: the phone number under another name, and with the documentation's hyphens."""
+    """A user as GET returns it: the phone number has another name and the documentation's hyphens."""
     phone = re.sub(r"^(\d{3})-?(\d{3})-?(\d{4})$", "\\1\u2010\\2\u2010\\3", user["contact_phone_number"])
     return {
         "id_from_network": user["id_from_network"],
-        "email_settings": [dict(one) for one in user["email_settings"]],
+        "email_settings": [dict(setting) for setting in user["email_settings"]],
         "first_name": user["first_name"],
         "phone_number": phone,
         "last_name": user["last_name"],
@@ -164,5 +164,5 @@ def _stored_user(user: Mapping[str, Json], token: str) -> dict[str, Json]:
 
 
 def merge_custom_data(old: Mapping[str, str], new: Mapping[str, str | None] | None) -> dict[str, str]:
-    """Custom data after an update: keys that are not named stay, null takes one away."""
+    """Custom data after an update: keys that are not given stay, null removes a key."""
     return {key: value for key, value in {**old, **(new or {})}.items() if value is not None}

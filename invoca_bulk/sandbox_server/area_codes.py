@@ -1,7 +1,7 @@
-"""Which area codes serve a place, as far as area codes can tell.
+"""The area codes of a state, city or zip code.
 
-States and cities come from the number plan that phonenumbers carries; a zip code leads to its state by its first three
-digits, a Canadian one to its province by its first letter.
+States and cities come from the number plan in phonenumbers. The first three digits of a US zip code give its state, the
+first letter of a Canadian postal code gives its province.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _COUNTRY_CODE = "1"
 _AREA_CODE_DIGITS = 3
-#: The number plan's descriptions that are no state's name of ours.
+#: Descriptions in the number plan to states; some differ from the names in `STATES`.
 _STATES_BY_DESCRIPTION = {
     "Washington State": ("WA",),
     "Washington D.C.": ("DC",),
@@ -30,10 +30,10 @@ _STATES_BY_DESCRIPTION = {
     "Northwest Territories/Nunavut/Yukon": ("NT", "NU", "YT"),
     **{name: (code,) for code, name in STATES.items()},
 }
-#: The number plan keeps the territories apart from the states.
+#: The number plan does not list these territories with the states.
 _TERRITORY_AREA_CODES = {"AS": {"684"}, "GU": {"671"}, "MP": {"670"}, "PR": {"787", "939"}, "VI": {"340"}}
 
-#: Where the first three digits of US zip codes pass to another state; empty: not in use, or the military.
+#: The first three digits of US zip codes at which another state begins; `-`: not in use, or military.
 _ZIP_RANGES: list[str] = re.findall(
     r"\S+",
     """
@@ -54,9 +54,9 @@ _PROVINCE_BY_LETTER = {
 
 
 def area_codes_for(center: Mapping[str, Json]) -> frozenset[str]:
-    """The area codes of a local center: of its tn_prefix, its zip code's state, or its city, else its state.
+    """The area codes of a local center: its tn_prefix, or those of its zip code's state, its city or else its state.
 
-    Empty when no area code is known for it. The search radius and the state's border are not looked at.
+    Empty if none is known. The search radius and the restriction to the state are ignored.
     """
     if code := center.get("tn_prefix"):
         return frozenset({code})
@@ -68,14 +68,14 @@ def area_codes_for(center: Mapping[str, Json]) -> frozenset[str]:
 
 
 def state_of_zip_code(zip_code: str) -> str:
-    """The code of the state or province that a zip code lies in; empty when none uses it."""
+    """The code of the state or province of a zip code; empty if the zip code is not in use."""
     if zip_code[0].isalpha():
         return _PROVINCE_BY_LETTER.get(zip_code[0], "")
     return _ZIP_RANGES[bisect_right(_ZIP_RANGE_STARTS, zip_code[:3]) - 1][3:].strip("-")
 
 
 def _area_descriptions() -> Iterator[tuple[str, str]]:
-    """Digits after the country code, and the place that they stand for."""
+    """Yield (digits after the country code, name of the region)."""
     from phonenumbers.geodata import GEOCODE_DATA  # noqa: PLC0415  takes half a second, and few requests need it
 
     for digits, names in GEOCODE_DATA.items():
@@ -84,26 +84,26 @@ def _area_descriptions() -> Iterator[tuple[str, str]]:
 
 
 def _parse_states(description: str) -> tuple[str, ...]:
-    """`New Jersey` or `San Antonio, TX` to codes of states."""
+    """The state codes of a description such as `New Jersey` or `San Antonio, TX`."""
     state = description.rpartition(", ")[2]
     return (state,) if state in STATES else _STATES_BY_DESCRIPTION.get(description, ())
 
 
 @functools.cache
 def _area_codes_by_state() -> dict[str, frozenset[str]]:
-    codes = defaultdict(set, {state: set(own) for state, own in _TERRITORY_AREA_CODES.items()})
+    codes_by_state = defaultdict(set, {state: set(codes) for state, codes in _TERRITORY_AREA_CODES.items()})
     for digits, description in _area_descriptions():
         if len(digits) == _AREA_CODE_DIGITS:
             for state in _parse_states(description):
-                codes[state].add(digits)
-    return {state: frozenset(own) for state, own in codes.items()}
+                codes_by_state[state].add(digits)
+    return {state: frozenset(codes) for state, codes in codes_by_state.items()}
 
 
 @functools.cache
 def _area_codes_by_city() -> dict[tuple[str, str], frozenset[str]]:
-    codes = defaultdict(set)
+    codes_by_city = defaultdict(set)
     for digits, description in _area_descriptions():
         city, comma, state = description.rpartition(", ")
         if comma:
-            codes[city.casefold(), state].add(digits[:_AREA_CODE_DIGITS])
-    return {place: frozenset(own) for place, own in codes.items()}
+            codes_by_city[city.casefold(), state].add(digits[:_AREA_CODE_DIGITS])
+    return {city_and_state: frozenset(codes) for city_and_state, codes in codes_by_city.items()}

@@ -1,4 +1,4 @@
-"""Faults around the platform: an ASGI layer that breaks connections, refuses, delays and garbles as it is told."""
+"""ASGI middleware that injects faults: it closes connections, rejects requests, and delays or garbles responses."""
 
 from __future__ import annotations
 
@@ -20,36 +20,38 @@ if TYPE_CHECKING:
     from invoca_bulk.sandbox_server.faults import Faults
     from invoca_bulk.sandbox_server.serve import Sandbox
 
-#: Where the server puts a connection's transport in the state of its requests: ASGI itself has no way to close one.
+#: Key of a connection's transport in the state of its requests; ASGI itself cannot close a connection.
 TRANSPORT_KEY = "transport"
 
 
 class TimedLedger(list[LedgerEntry]):
-    """A ledger that also knows when each number was issued."""
+    """A ledger that also records when each number was issued."""
 
     def __init__(self) -> None:
         super().__init__()
         self._issue_times: list[float] = []
 
-    def append(self, issued: LedgerEntry) -> None:
-        """Write down one more number."""
+    def append(self, entry: LedgerEntry) -> None:
+        """Record an issued number."""
         self._issue_times.append(time.monotonic())
-        super().append(issued)
+        super().append(entry)
 
     def issued_within(self, seconds: float) -> set[str]:
         """The numbers that were issued within the last seconds."""
-        return {one.number for one in self[bisect_right(self._issue_times, time.monotonic() - seconds) :]}
+        return {entry.number for entry in self[bisect_right(self._issue_times, time.monotonic() - seconds) :]}
 
 
 @dataclass(kw_only=True)
 class Exchange:
-    """One request, read to its end, and the means to answer it or not.
+    """One request that was read to its end, and the means to answer it.
 
     Attributes:
         scope: the request's ASGI scope.
-        body: its whole body.
+        receive: receives ASGI messages, after the body only `http.disconnect`.
+        send: sends ASGI messages.
+        body: the whole body of the request.
         faults: the settings.
-        response: what the platform answered; only where it was asked before the reply.
+        response: the platform's response; only set for `Processing.BEFORE_REPLY`.
     """
 
     scope: Scope
@@ -60,11 +62,11 @@ class Exchange:
     response: RawResponse = field(init=False)
 
     async def send_response(self, response: RawResponse, *, max_bytes: int | None = None) -> None:
-        """Answer; a client that is gone meanwhile does not matter.
+        """Send a response; has no effect if the client has disconnected.
 
         Args:
-            response: the answer.
-            max_bytes: stop after so many bytes of its body; None: all of it.
+            response: the response.
+            max_bytes: the bytes of the body to send; None: all.
         """
         await self.send({"type": "http.response.start", "status": response.status, "headers": list(response.headers)})
         await self.send(
@@ -72,12 +74,12 @@ class Exchange:
         )
 
     async def close(self) -> None:
-        """Close the connection, after what has been said so far; returns when it is gone."""
+        """Close the connection after the bytes sent so far; returns when it is closed."""
         self.scope["state"][TRANSPORT_KEY].close()
         await self._wait_for_disconnect()
 
     async def keep_silent(self, seconds: float) -> None:
-        """Say nothing for so long, or until the client is gone."""
+        """Send nothing for some seconds, or until the client disconnects."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wait_for_disconnect(), seconds)
 
@@ -87,11 +89,11 @@ class Exchange:
 
 
 class FaultMiddleware:
-    """The layer. While nothing is on it hands each request on untouched.
+    """The middleware. While no fault is active it passes requests on unchanged.
 
     Args:
         app: the platform.
-        sandbox: whose `faults` and ledger are to be heeded.
+        sandbox: provides `faults` and the ledger.
     """
 
     def __init__(self, app: ASGIApp, sandbox: Sandbox) -> None:
@@ -99,7 +101,7 @@ class FaultMiddleware:
         self._sandbox = sandbox
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or not."""
+        """Handle one request, with or without a response."""
         faults = self._sandbox.faults
         if not faults.is_active:
             await self._app(scope, receive, send)
@@ -109,52 +111,52 @@ class FaultMiddleware:
             exchange = Exchange(scope=scope, receive=receive, send=send, body=body, faults=faults)
             await self._reply(exchange, faults.next_fault(scope["method"]))
 
-    async def _reply(self, exchange: Exchange, kind: FaultType) -> None:
+    async def _reply(self, exchange: Exchange, fault_type: FaultType) -> None:
         delay = exchange.faults.settle_delay
-        if delay and kind.processing is Processing.UNSEEN:
+        if delay and fault_type.processing is Processing.UNSEEN:
             with exchange.faults.deferred():
-                await kind.reply(exchange)
+                await fault_type.reply(exchange)
                 await asyncio.sleep(delay)
                 await self._call_platform(exchange)
             return
-        if kind.processing is not Processing.SKIPPED:
+        if fault_type.processing is not Processing.SKIPPED:
             exchange.response = await self._call_platform(exchange)
-        await kind.reply(exchange)
+        await fault_type.reply(exchange)
 
     async def _call_platform(self, exchange: Exchange) -> RawResponse:
-        """Have the platform do what was asked for, and keep its answer."""
-        said: list[Message] = []
+        """Let the platform process the request, and return its response."""
+        messages: list[Message] = []
 
         async def receive() -> Message:
             return {"type": "http.request", "body": exchange.body, "more_body": False}
 
         async def send(message: Message) -> None:
-            said.append(message)
+            messages.append(message)
 
         await self._app(exchange.scope, receive, send)
-        start, *rest = said
-        body = b"".join(one.get("body", b"") for one in rest)
-        answer = RawResponse(status=start["status"], headers=tuple(start["headers"]), body=body)
-        lag = exchange.faults.list_lag if exchange.scope["method"] == "GET" else 0.0
-        return self._hide_newest(answer, exchange.faults) if lag else answer
+        start, *body_messages = messages
+        body = b"".join(message.get("body", b"") for message in body_messages)
+        response = RawResponse(status=start["status"], headers=tuple(start["headers"]), body=body)
+        has_lag = exchange.scope["method"] == "GET" and exchange.faults.list_lag
+        return self._hide_newest(response, exchange.faults) if has_lag else response
 
-    def _hide_newest(self, answer: RawResponse, faults: Faults) -> RawResponse:
-        """A list without the numbers that are too new for it."""
+    def _hide_newest(self, response: RawResponse, faults: Faults) -> RawResponse:
+        """Remove the numbers that are newer than `list_lag` from a list."""
         store = self._sandbox.store
         with store.lock:
             newest = store.ledger.issued_within(faults.list_lag) if isinstance(store.ledger, TimedLedger) else set()
-        listed = json.loads(answer.body) if newest else None
-        if not isinstance(listed, list):
-            return answer
-        shown = [one for one in listed if one.get("promo_number") not in newest]
-        if len(shown) == len(listed):
-            return answer
+        objects = json.loads(response.body) if newest else None
+        if not isinstance(objects, list):
+            return response
+        visible_objects = [api_object for api_object in objects if api_object.get("promo_number") not in newest]
+        if len(visible_objects) == len(objects):
+            return response
         faults.record_fault("list_lag")
-        return _replace_body(answer, json.dumps(shown, separators=(",", ":")).encode())
+        return _replace_body(response, json.dumps(visible_objects, separators=(",", ":")).encode())
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """The request's body; None when the client left before its end."""
+    """The request's body; None if the client disconnected before its end."""
     parts = []
     while True:
         message = await receive()
@@ -165,6 +167,6 @@ async def _read_body(receive: Receive) -> bytes | None:
             return b"".join(parts)
 
 
-def _replace_body(answer: RawResponse, body: bytes) -> RawResponse:
-    kept = tuple(pair for pair in answer.headers if pair[0] != b"content-length")
-    return replace(answer, headers=(*kept, (b"content-length", str(len(body)).encode())), body=body)
+def _replace_body(response: RawResponse, body: bytes) -> RawResponse:
+    headers = dict(response.headers) | {b"content-length": str(len(body)).encode()}
+    return replace(response, headers=tuple(headers.items()), body=body)

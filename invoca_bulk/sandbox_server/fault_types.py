@@ -1,10 +1,11 @@
-"""The kinds of faults, as one table: what the platform does, and what the client sees of it."""
+"""The table of fault types: what the platform does, and what the client sees."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from invoca_bulk.sandbox_server.requests import server_error
@@ -18,21 +19,21 @@ _FIRST_ERROR_HANDLE = 1228118400
 
 
 class Processing(Enum):
-    """What the platform does of a request that meets a fault."""
+    """How the platform processes a request that meets a fault."""
 
-    SKIPPED = "nothing"
-    UNSEEN = "all, but the client is not told"
-    BEFORE_REPLY = "all, and the client sees something of its answer"
+    SKIPPED = "not processed"
+    UNSEEN = "processed, but the client does not see the response"
+    BEFORE_REPLY = "processed, and the client sees some of the response"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaultType:
-    """One kind of fault.
+    """One type of fault.
 
     Attributes:
-        processing: what the platform does.
-        reply: what the client sees.
-        help: both in words.
+        processing: how the platform processes the request.
+        reply: sends what the client sees.
+        help: describes both.
     """
 
     processing: Processing
@@ -42,11 +43,11 @@ class FaultType:
 
 @dataclass(frozen=True, kw_only=True)
 class RawResponse:
-    """An HTTP answer.
+    """An HTTP response.
 
     Attributes:
         status: the HTTP status.
-        headers: names in lower case, and values.
+        headers: (name in lower case, value) pairs.
         body: the whole body.
     """
 
@@ -80,19 +81,20 @@ async def _reply_half(exchange: Exchange) -> None:
 
 
 async def _reply_garbled(exchange: Exchange) -> None:
-    """What begins with a closing bracket is JSON for nobody, and its length is as promised."""
-    answer = exchange.response
-    await exchange.send_response(RawResponse(status=answer.status, headers=answer.headers, body=answer.body[::-1]))
+    """Reverse the body: it starts with a closing bracket, so it is not JSON, but has the promised length."""
+    response = exchange.response
+    await exchange.send_response(replace(response, body=response.body[::-1]))
 
 
 async def _reply_500(exchange: Exchange) -> None:
-    refusal = server_error(_FIRST_ERROR_HANDLE + exchange.faults.counts.total())
-    await exchange.send_response(_build_response(refusal.status, "application/json", json.dumps(refusal.body)))
+    error = server_error(_FIRST_ERROR_HANDLE + exchange.faults.counts.total())
+    await exchange.send_response(_build_response(error.status, "application/json", json.dumps(error.body)))
 
 
-def _html_error_reply(status: int, title: str) -> Callable[[Exchange], Awaitable[None]]:
-    """The HTML page of whatever stands in front of the platform."""
-    page = f"<html><head><title>{status} {title}</title></head><body><h1>{status} {title}</h1></body></html>"
+def _html_error_reply(status: HTTPStatus) -> Callable[[Exchange], Awaitable[None]]:
+    """Reply with the HTML page of a proxy in front of the platform."""
+    title = f"{status.value} {status.phrase}"
+    page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
 
     async def reply(exchange: Exchange) -> None:
         await exchange.send_response(_build_response(status, "text/html", page))
@@ -108,48 +110,53 @@ async def _reply_over_limit(exchange: Exchange) -> None:
     await _reply_429(exchange, exchange.faults.limit_retry_after)
 
 
-async def _reply_429(exchange: Exchange, wait: float | None = None) -> None:
-    headers = {} if wait is None else {"retry-after": f"{wait:g}"}
-    await exchange.send_response(_build_response(429, "text/plain", "Too Many Requests", headers))
+async def _reply_429(exchange: Exchange, retry_after: float | None = None) -> None:
+    headers = {} if retry_after is None else {"retry-after": f"{retry_after:g}"}
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    await exchange.send_response(_build_response(status, "text/plain", status.phrase, headers))
 
 
-def _build_response(status: int, content_type: str, text: str, more: Mapping[str, str] | None = None) -> RawResponse:
+def _build_response(
+    status: HTTPStatus, content_type: str, text: str, extra_headers: Mapping[str, str] | None = None
+) -> RawResponse:
     body = text.encode()
-    headers = {"content-type": content_type, "content-length": str(len(body)), **(more or {})}
+    headers = {"content-type": content_type, "content-length": str(len(body)), **(extra_headers or {})}
     pairs = tuple((name.encode(), value.encode()) for name, value in headers.items())
     return RawResponse(status=status, headers=pairs, body=body)
 
 
-def _fault_type(processing: Processing, reply: Callable[[Exchange], Awaitable[None]], text: str) -> FaultType:
-    return FaultType(processing=processing, reply=reply, help=text)
+def _fault_type(processing: Processing, reply: Callable[[Exchange], Awaitable[None]], help_text: str) -> FaultType:
+    return FaultType(processing=processing, reply=reply, help=help_text)
 
 
-_BAD_GATEWAY = _html_error_reply(502, "Bad Gateway")
-_UNAVAILABLE = _html_error_reply(503, "Service Unavailable")
+_BAD_GATEWAY = _html_error_reply(HTTPStatus.BAD_GATEWAY)
+_UNAVAILABLE = _html_error_reply(HTTPStatus.SERVICE_UNAVAILABLE)
 
 FAULT_TYPES: Mapping[str, FaultType] = {
     "drop_before": _fault_type(
-        Processing.SKIPPED, _close_connection, "not done; the connection closes without an answer"
+        Processing.SKIPPED, _close_connection, "not processed; the connection closes without a response"
     ),
-    "drop_after": _fault_type(Processing.UNSEEN, _close_connection, "done; the connection closes without an answer"),
-    "500_before": _fault_type(Processing.SKIPPED, _reply_500, "not done; 500 with an error handle"),
-    "500_after": _fault_type(Processing.UNSEEN, _reply_500, "done; 500 with an error handle"),
-    "502_html_before": _fault_type(Processing.SKIPPED, _BAD_GATEWAY, "not done; 502 with a page of HTML"),
-    "502_html_after": _fault_type(Processing.UNSEEN, _BAD_GATEWAY, "done; 502 with a page of HTML"),
-    "503_before": _fault_type(Processing.SKIPPED, _UNAVAILABLE, "not done; 503"),
-    "503_after": _fault_type(Processing.UNSEEN, _UNAVAILABLE, "done; 503"),
-    "429": _fault_type(Processing.SKIPPED, _reply_429, "not done; 429 that does not say how long to wait"),
-    "429_retry_after": _fault_type(Processing.SKIPPED, _reply_429_retry_after, "not done; 429 with Retry-After"),
-    "stall_before": _fault_type(Processing.SKIPPED, _stall, "not done; silence, then the connection closes"),
-    "stall_after": _fault_type(Processing.UNSEEN, _stall, "done; silence, then the connection closes"),
+    "drop_after": _fault_type(
+        Processing.UNSEEN, _close_connection, "processed; the connection closes without a response"
+    ),
+    "500_before": _fault_type(Processing.SKIPPED, _reply_500, "not processed; 500 with an error handle"),
+    "500_after": _fault_type(Processing.UNSEEN, _reply_500, "processed; 500 with an error handle"),
+    "502_html_before": _fault_type(Processing.SKIPPED, _BAD_GATEWAY, "not processed; 502 with an HTML page"),
+    "502_html_after": _fault_type(Processing.UNSEEN, _BAD_GATEWAY, "processed; 502 with an HTML page"),
+    "503_before": _fault_type(Processing.SKIPPED, _UNAVAILABLE, "not processed; 503"),
+    "503_after": _fault_type(Processing.UNSEEN, _UNAVAILABLE, "processed; 503"),
+    "429": _fault_type(Processing.SKIPPED, _reply_429, "not processed; 429 without Retry-After"),
+    "429_retry_after": _fault_type(Processing.SKIPPED, _reply_429_retry_after, "not processed; 429 with Retry-After"),
+    "stall_before": _fault_type(Processing.SKIPPED, _stall, "not processed; silence, then the connection closes"),
+    "stall_after": _fault_type(Processing.UNSEEN, _stall, "processed; silence, then the connection closes"),
     "cut": _fault_type(
-        Processing.BEFORE_REPLY, _reply_half, "done; the right answer, and the connection closes after half of its body"
+        Processing.BEFORE_REPLY, _reply_half, "processed; the connection closes after half of the response body"
     ),
     "garbled": _fault_type(
-        Processing.BEFORE_REPLY, _reply_garbled, "done; the right status, and a body that is not JSON"
+        Processing.BEFORE_REPLY, _reply_garbled, "processed; the correct status with a body that is not JSON"
     ),
-    "slow": _fault_type(Processing.BEFORE_REPLY, _reply_late, "done; the right answer, late"),
+    "slow": _fault_type(Processing.BEFORE_REPLY, _reply_late, "processed; the correct response, late"),
 }
-#: What happens to a request that meets none of these.
-NO_FAULT = _fault_type(Processing.BEFORE_REPLY, _reply_normally, "done; the right answer")
-OVER_LIMIT = _fault_type(Processing.SKIPPED, _reply_over_limit, "not done; 429")
+#: A request that meets no fault.
+NO_FAULT = _fault_type(Processing.BEFORE_REPLY, _reply_normally, "processed; the correct response")
+OVER_LIMIT = _fault_type(Processing.SKIPPED, _reply_over_limit, "not processed; 429")

@@ -1,6 +1,6 @@
-"""Which requests go wrong, and how: settings that may be changed while the sandbox runs, and seeded decisions."""
+"""Which requests meet which fault: settings that can be changed while the sandbox runs, and seeded decisions."""
 
-# ruff: noqa: RUF009  the defaults of Faults are descriptors, which all its objects share on purpose
+# ruff: noqa: RUF009  the defaults of Faults are descriptors, which its instances share on purpose
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FAULT_NAMES = tuple(FAULT_TYPES)
 VERBS = ("GET", "POST", "PUT", "DELETE")
 _LIMIT = "limit"
-#: What a request comes to, by the name under which it is counted.
+#: Name in `Faults.counts` to the fault; None: no fault, not counted.
 _FAULT_TYPE_BY_COUNT_NAME: dict[str | None, FaultType] = {_LIMIT: OVER_LIMIT, None: NO_FAULT}
 _FAULT_TYPE_BY_COUNT_NAME.update(FAULT_TYPES)
 
@@ -44,9 +44,9 @@ def _parse_limit(value: Json) -> float | None:
 
 
 def _parse_weights(value: Json) -> Mapping[str, float]:
-    """Kind to weight; kinds without a weight have equal ones."""
-    given = value if isinstance(value, Mapping) else dict.fromkeys(parse_names(value), 1.0)
-    weights = {_require_known_fault(name): parse_number(weight) for name, weight in given.items()}
+    """Fault type to weight; a list of names means equal weights."""
+    raw_weights = value if isinstance(value, Mapping) else dict.fromkeys(parse_names(value), 1.0)
+    weights = {_require_known_fault(name): parse_number(weight) for name, weight in raw_weights.items()}
     if not sum(weights.values()):
         raise ValueError
     return weights
@@ -70,38 +70,38 @@ def _require_known_fault(name: str) -> str:
 
 
 _SECONDS_HINT = "a number of seconds, 0 or more"
-_FAULT_NAMES_HINT = "names of kinds, such as drop_after+429, in Python also a dict of kind to weight"
+_FAULT_NAMES_HINT = "names of fault types, such as drop_after+429; in Python also a dict of name to weight"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Faults:
-    """The faults of a sandbox. Thread-safe; each setting may be changed while the sandbox runs, also by assignment.
+    """The faults of a sandbox. Thread-safe; each setting can be changed while the sandbox runs, also by assignment.
 
     Args:
         rate: the share of matching requests that meet a fault, from 0 to 1.
-        kinds: the kinds of faults, or kind to weight.
-        verbs: the HTTP verbs that match. Rate and script heed this; limit and list lag do not.
-        seed: the n-th matching request that the rate decides meets the same fate whenever the seed is the same.
-            Requests over the limit and those of the script do not count here, nor those while the rate is 0.
-        limit: requests a second of all verbs that are let through, up to one second's worth at once; what is over it
-            is answered 429, unprocessed, before any other fault. None: no limit.
-        limit_retry_after: seconds that these 429s ask to wait in `Retry-After`; None: they have no such header.
-        settle_delay: seconds between a fault's reply and the work, for the kinds that end in `_after`: the connection
-            is closed or the error answered first, and what was asked for is done so much later. What has not been
-            done when the sandbox stops is never done.
-        list_lag: seconds from the issue of a number until lists have it; read by itself it is there at once.
-        stall: seconds of silence of the kinds `stall_…`; less when the client gives up.
-        slow: seconds that the kind `slow` adds to an answer.
-        retry_after: seconds that the kind `429_retry_after` asks to wait.
-        script: kinds for the next matching requests, before the rate is asked; None: nothing goes wrong.
+        kinds: the fault types to choose from, or a mapping of fault type to weight.
+        verbs: the HTTP verbs that match. Applies to `rate` and `script`, not to `limit` and `list_lag`.
+        seed: with the same seed, the n-th request that `rate` decides meets the same fault. Requests over the limit,
+            requests of the script and requests while `rate` is 0 are not counted.
+        limit: the requests per second of all verbs, with bursts of up to one second's worth; requests over the limit
+            get a 429 without being processed, before any other fault. None: no limit.
+        limit_retry_after: the seconds in `Retry-After` of these 429s; None: no such header.
+        settle_delay: seconds between the reply and the processing, for the fault types that end in `_after`: the
+            connection is closed or the error is sent first, and the request is processed later. Requests that are
+            pending when the sandbox stops are never processed.
+        list_lag: seconds until lists include a newly issued number; GET of the number itself finds it at once.
+        stall: seconds of silence of the fault types `stall_…`; less if the client gives up.
+        slow: seconds that the fault type `slow` adds to a response.
+        retry_after: the seconds in `Retry-After` of the fault type `429_retry_after`.
+        script: fault types for the next matching requests, used before `rate`; None: no fault.
 
     Attributes:
-        counts: what was really done: kinds of faults; `limit`: requests over it; `settle_delay`: requests whose work
-            was put off; `list_lag`: lists that a number was withheld from.
-        pending: how many requests wait for their work to be done, after their settle delay.
+        counts: what happened: number of faults by type; `limit`: requests over the limit; `settle_delay`: requests
+            processed late; `list_lag`: lists from which a number was withheld.
+        pending: the number of requests that wait for their settle delay.
 
     Raises:
-        ConfigError: a value cannot be used, or a name is not known.
+        ConfigError: a value is invalid, or a name is unknown.
     """
 
     rate: ValidatedField[float] = ValidatedField(
@@ -109,10 +109,10 @@ class Faults:
     )
     kinds: ValidatedField[Mapping[str, float]] = ValidatedField(FAULT_NAMES, _parse_weights, _FAULT_NAMES_HINT)
     verbs: ValidatedField[frozenset[str]] = ValidatedField(
-        ("POST", "PUT", "DELETE"), _parse_verbs, f"some of {'+'.join(VERBS)}"
+        ("POST", "PUT", "DELETE"), _parse_verbs, f"one or more of {'+'.join(VERBS)}"
     )
     seed: ValidatedField[int] = ValidatedField(0, parse_whole_number, "a whole number")
-    limit: ValidatedField[float | None] = ValidatedField(None, _parse_limit, "a number of requests a second above 0")
+    limit: ValidatedField[float | None] = ValidatedField(None, _parse_limit, "a number of requests per second, above 0")
     limit_retry_after: ValidatedField[float | None] = ValidatedField(None, parse_optional_number, _SECONDS_HINT)
     settle_delay: ValidatedField[float] = ValidatedField(0.0, parse_number, _SECONDS_HINT)
     list_lag: ValidatedField[float] = ValidatedField(0.0, parse_number, _SECONDS_HINT)
@@ -132,27 +132,27 @@ class Faults:
 
     @property
     def is_active(self) -> bool:
-        """Whether anything can go wrong at present."""
+        """Whether any fault can happen with the current settings."""
         return bool(self.rate or self.limit or self.list_lag or self.script)
 
     def change(self, **settings: Json) -> None:
-        """Change some settings at once, or none when one of them is wrong.
+        """Change the given settings, or none of them if one is invalid.
 
         Raises:
-            ConfigError: a value cannot be used, or a name is not known.
+            ConfigError: a value is invalid, or a name is unknown.
         """
-        checked = {name: _setting_by_name(name).validate(value) for name, value in settings.items()}
+        validated = {name: _setting_by_name(name).validate(value) for name, value in settings.items()}
         with self._lock:
-            vars(self).update(checked)
+            vars(self).update(validated)
 
     def settings(self) -> dict[str, Json]:
-        """The settings as `change` takes them, as JSON values."""
+        """The settings as JSON values that `change` accepts."""
         with self._lock:
-            listed = {"verbs": sorted(self.verbs), "script": list(self.script), "kinds": dict(self.kinds)}
-            return {name: listed.get(name, getattr(self, name)) for name in FAULT_SETTINGS}
+            collections = {"verbs": sorted(self.verbs), "script": list(self.script), "kinds": dict(self.kinds)}
+            return {name: collections.get(name, getattr(self, name)) for name in FAULT_SETTINGS}
 
     def next_fault(self, verb: str) -> FaultType:
-        """What the next request comes to; counted at once."""
+        """Choose and count the fault of the next request."""
         with self._lock:
             name = self._choose_fault(verb)
             if name:
@@ -160,13 +160,13 @@ class Faults:
             return _FAULT_TYPE_BY_COUNT_NAME[name]
 
     def record_fault(self, name: str) -> None:
-        """Count one more of what was done."""
+        """Add 1 to a count."""
         with self._lock:
             self.counts[name] += 1
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
-        """While the work of a request waits."""
+        """Count a request as pending while it waits for its settle delay."""
         with self._lock:
             self.counts["settle_delay"] += 1
             self.pending += 1
@@ -187,14 +187,14 @@ class Faults:
 
     def _draw_fault(self) -> str | None:
         self._draw_count += 1
-        # A generator for each request, so that its fate depends on nothing but its place in the order.
-        luck = random.Random(f"{self.seed}/{self._draw_count}")  # noqa: S311  repeatable, guards nothing
-        if luck.random() >= self.rate:
+        # A generator for each request, so that the outcome depends only on the seed and the request's position.
+        rng = random.Random(f"{self.seed}/{self._draw_count}")  # noqa: S311  repeatable, protects nothing
+        if rng.random() >= self.rate:
             return None
-        return luck.choices(list(self.kinds), list(self.kinds.values()))[0]
+        return rng.choices(list(self.kinds), list(self.kinds.values()))[0]
 
     def _take_limit_token(self, limit: float) -> bool:
-        """A token bucket that holds one second's worth of requests, and room for one at least."""
+        """Take a token from a bucket that holds one second's worth of requests, at least one."""
         now = time.monotonic()
         self._tokens = min(max(1.0, limit), self._tokens + (now - self._refilled_at) * limit)
         self._refilled_at = now
@@ -205,7 +205,7 @@ class Faults:
 
 
 FAULT_SETTINGS: Mapping[str, ValidatedField[Json]] = {
-    name: one for name, one in vars(Faults).items() if isinstance(one, ValidatedField)
+    name: setting for name, setting in vars(Faults).items() if isinstance(setting, ValidatedField)
 }
 
 
@@ -216,32 +216,32 @@ def _setting_by_name(name: str) -> ValidatedField[Json]:
 
 
 def _unknown_name_error(name: str) -> ConfigError:
-    known = f"Kinds of faults are {', '.join(FAULT_TYPES)}; settings are {', '.join(FAULT_SETTINGS)}."
-    return ConfigError(f"The sandbox has no fault {name!r}. {known}")
+    names = f"Fault types: {', '.join(FAULT_TYPES)}. Settings: {', '.join(FAULT_SETTINGS)}."
+    return ConfigError(f"The sandbox has no fault {name!r}. {names}")
 
 
 def parse_faults(text: str, *, seed: int = 0) -> Faults:
-    """Faults from text: `20%`, `drop_after=5%,429=10%`, `20%,kinds=cut+slow,limit=10,settle_delay=1`.
+    """Parse faults from text: `20%`, `drop_after=5%,429=10%`, `20%,kinds=cut+slow,limit=10,settle_delay=1`.
 
     Args:
-        text: parts with commas between them: a share of the requests for all kinds together, or one for each kind that
-            is named; and settings of `Faults`, in lists with `+` between the names. Empty: nothing goes wrong.
-        seed: the seed, unless the text gives one.
+        text: comma-separated parts: one share of the requests for all fault types together, or one for each named
+            type; and settings of `Faults`, with `+` between the names of a list. Empty: no faults.
+        seed: the seed, unless the text has one.
 
     Raises:
-        ConfigError: a value cannot be used, or a name is not known.
+        ConfigError: a value is invalid, or a name is unknown.
     """
-    given = dict(_parse_part(part.strip()) for part in text.split(",") if part.strip())
+    values = dict(_parse_part(part.strip()) for part in text.split(",") if part.strip())
     shares = {
         name: FAULT_SETTINGS["rate"].validate(value, f"the share of {name}")
-        for name, value in given.items()
+        for name, value in values.items()
         if name in FAULT_TYPES
     }
-    settings: dict[str, Json] = {name: value for name, value in given.items() if name not in FAULT_TYPES}
+    settings: dict[str, Json] = {name: value for name, value in values.items() if name not in FAULT_TYPES}
     if shares and not settings.keys().isdisjoint({"rate", "kinds"}):
         raise ConfigError(
-            f"The faults {text!r} give a share for all kinds and one for some. Give one share alone, as in 20%, or one "
-            "for each kind, as in drop_after=5%,429=10%."
+            f"The faults {text!r} have a share for all types and shares for some types. Use one share, such as 20%, or "
+            "a share for each type, such as drop_after=5%,429=10%."
         )
     if shares:
         settings |= {"rate": math.fsum(shares.values()), "kinds": shares}
@@ -251,17 +251,17 @@ def parse_faults(text: str, *, seed: int = 0) -> Faults:
 
 
 def _parse_part(part: str) -> tuple[str, str]:
-    """Name and value of one part; a share alone is the rate."""
+    """Name and value of one part; a share without a name is the rate."""
     if "=" not in part and part.endswith("%"):
         return "rate", part
     name, _, value = part.partition("=")
     return name.strip(), value.strip()
 
 
-def to_faults(given: Json) -> Faults:
-    """Faults from what a `Sandbox` is given: these themselves, or text."""
-    if isinstance(given, Faults):
-        return given
-    if isinstance(given, str):
-        return parse_faults(given)
+def to_faults(value: Json) -> Faults:
+    """Return `Faults` unchanged, and parse text."""
+    if isinstance(value, Faults):
+        return value
+    if isinstance(value, str):
+        return parse_faults(value)
     raise TypeError

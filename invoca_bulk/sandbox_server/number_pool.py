@@ -1,4 +1,4 @@
-"""The choice of numbers: plausible ones, each issued once."""
+"""Chooses plausible numbers and issues each one once."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
     from invoca_bulk.schema.field_types import Json
 
-#: 800 is left out: next to nothing of it is free in reality.
+#: Without 800, of which hardly any numbers are free.
 TOLL_FREE_CODES = ("833", "844", "855", "866", "877", "888")
-#: N11 are services, 555 is fiction, the others are used for tests and for recorded information.
+#: N11 are service codes, 555 is for fiction, the others are for tests and recorded information.
 _UNUSED_EXCHANGES = {"211", "311", "411", "511", "555", "611", "711", "811", "911", "950", "958", "959", "976"}
 _EXCHANGES = tuple(str(number) for number in range(200, 1000) if str(number) not in _UNUSED_EXCHANGES)
 _LINES_PER_EXCHANGE = 10_000
-#: Has no divisor in common with `_LINES_PER_EXCHANGE`, so that its multiples come to every line once.
+#: Coprime to `_LINES_PER_EXCHANGE`, so that its multiples visit every line once.
 _LINE_STRIDE = 7919
 
 
 class NumberPool:
-    """Gives out numbers, never the same one twice; not thread-safe.
+    """Issues numbers, never the same one twice. Not thread-safe.
 
     Args:
         seed: the same seed gives the same numbers in the same order.
@@ -36,9 +36,9 @@ class NumberPool:
         self._unissued: dict[str, Iterator[str]] = {}
 
     def allocate(self, body: Mapping[str, Json]) -> str | None:
-        """The next number that a request's body allows, 10 digits; None when there is none.
+        """The next number that fits a request's body, 10 digits; None if there is none.
 
-        Without a local center a toll-free one, as the documentation says; the whitelist then has no meaning.
+        Without a local center it is toll-free, as documented, and the whitelist is ignored.
         """
         center = {name: value for name, value in (body.get("local_center") or {}).items() if value}
         if not center:
@@ -51,24 +51,24 @@ class NumberPool:
 
     def _next_number(self, code: str) -> str | None:
         if code not in self._unissued:
-            shuffled = random.Random(f"{self._seed}/{code}")  # noqa: S311  scattered, not secret
+            shuffled = random.Random(f"{self._seed}/{code}")  # noqa: S311  not a secret
             self._unissued[code] = _generate_numbers(code, shuffled.sample(_EXCHANGES, len(_EXCHANGES)))
         return next(self._unissued[code], None)
 
 
 def _generate_numbers(code: str, exchanges: list[str]) -> Iterator[str]:
-    """Every number of an area code, one from each exchange in turn."""
-    for turn in range(_LINES_PER_EXCHANGE):
+    """Every number of an area code, round-robin over its exchanges."""
+    for round_number in range(_LINES_PER_EXCHANGE):
         for exchange in tuple(exchanges):
-            if turn or _is_valid_exchange(code, exchange):
-                line = (turn + int(exchange)) * _LINE_STRIDE % _LINES_PER_EXCHANGE
+            if round_number or _is_valid_exchange(code, exchange):
+                line = (round_number + int(exchange)) * _LINE_STRIDE % _LINES_PER_EXCHANGE
                 yield f"{code}{exchange}{line:04}"
             else:
                 exchanges.remove(exchange)
 
 
 def _is_valid_exchange(code: str, exchange: str) -> bool:
-    """Whether the number plan has opened an exchange; it never looks at the digits after it."""
+    """Whether an exchange is in use in the number plan, which ignores the digits after it."""
     import phonenumbers  # noqa: PLC0415  heavy, and `--help` does not need it
 
     return phonenumbers.is_valid_number(phonenumbers.parse(f"+1{code}{exchange}0000"))

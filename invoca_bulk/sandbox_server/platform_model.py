@@ -1,4 +1,4 @@
-"""What the platform holds: networks, advertisers, campaigns and promo numbers, and the ledger's records."""
+"""The platform's data: networks, advertisers, campaigns, promo numbers, and the ledger's entries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from invoca_bulk.schema.field_types import Json
 
-#: Where the documentation's `object_url` would lead; `.invalid` resolves nowhere.
+#: The base of `object_url`; `.invalid` never resolves.
 _PAGES_URL = "https://sandbox.invalid"
 #: Deprecated and always false from this version on.
 _REPORTS_DEPRECATED_SINCE = "2026-02-01"
@@ -27,7 +27,7 @@ _LOGIN_SINCE = "2018-11-01"
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignKey:
-    """Names one campaign.
+    """Identifies one campaign.
 
     Attributes:
         network_id: the network's id.
@@ -44,14 +44,14 @@ class CampaignKey:
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerEntry:
-    """One number that was really issued, and so billed.
+    """One number that was issued, and therefore billed.
 
     Attributes:
         campaign: where it was issued; a later move does not change this.
         number: the promo number, 10 digits.
-        own_id: the client's own id of it; None when the platform chose one.
-        body: the JSON object that was sent, without a token.
-        request_number: the number of the request, counted over all requests from 1.
+        own_id: the client's own id for it; None: the platform assigned one.
+        body: the JSON object of the request, without a token.
+        request_number: the sequence number of the request, from 1.
     """
 
     campaign: CampaignKey
@@ -66,9 +66,9 @@ class Advertiser:
     """One advertiser.
 
     Attributes:
-        id: the platform's own id.
-        values: its fields as they are read, without users.
-        users: its users as they are read, with the fields of all versions.
+        id: the platform's id.
+        values: its fields as GET returns them, without users.
+        users: its users as GET returns them, with the fields of all versions.
     """
 
     id: int
@@ -88,12 +88,12 @@ class Advertiser:
 
 
 def _user_to_json(user: Mapping[str, Json], version: str) -> dict[str, Json]:
-    shown = dict(user)
+    fields = dict(user)
     if version >= _REPORTS_DEPRECATED_SINCE:
-        shown |= dict.fromkeys(PERFORMANCE_FLAGS, False)
+        fields |= dict.fromkeys(PERFORMANCE_FLAGS, False)
     if version >= _LOGIN_SINCE:
-        shown["can_login_via_platform"] = True
-    return shown
+        fields["can_login_via_platform"] = True
+    return fields
 
 
 @dataclass(kw_only=True)
@@ -101,10 +101,10 @@ class PromoNumber:
     """One promo number.
 
     Attributes:
-        id: the platform's own id.
-        id_from_network: the client's own id, or one that the platform made.
+        id: the platform's id.
+        id_from_network: the client's own id, or one that the platform assigned.
         promo_number: 10 digits; it never changes.
-        values: the fields that are echoed; what only chose the number (`local_center` and such) is not kept.
+        values: the fields that GET returns; fields that only choose the number, such as `local_center`, are not stored.
     """
 
     id: int
@@ -123,17 +123,17 @@ class PromoNumber:
         }
 
 
-#: Top-level part of a number's fields to the version that brought it.
-_SHOWN_SINCE = {one.path.split(".")[0]: one.since for one in PROMO_NUMBERS.fields}
+#: Top-level name of a field to the first version that has it.
+_SHOWN_SINCE = {promo_field.path.split(".")[0]: promo_field.since for promo_field in PROMO_NUMBERS.fields}
 
 
 @dataclass(kw_only=True)
 class Campaign:
-    """One campaign and its numbers, by both of their names.
+    """One campaign and its numbers, by number and by id.
 
     Attributes:
-        key: which campaign.
-        custom_data: what each of its numbers has without being told.
+        key: identifies the campaign.
+        custom_data: the default custom data of its numbers.
         numbers: promo number to number, in the order of issue.
         by_id: `id_from_network` to number.
     """
@@ -144,26 +144,26 @@ class Campaign:
     by_id: dict[str, PromoNumber] = field(default_factory=dict)
 
     def add(self, number: PromoNumber) -> None:
-        """Take a number in."""
+        """Add a number."""
         self.numbers[number.promo_number] = number
         self.by_id[number.id_from_network] = number
 
     def remove(self, number: PromoNumber) -> None:
-        """Let a number go."""
+        """Remove a number."""
         del self.numbers[number.promo_number]
         del self.by_id[number.id_from_network]
 
 
 @dataclass(kw_only=True)
 class SandboxNetwork:
-    """One network; what another network holds is nothing to it.
+    """One network, isolated from all others.
 
     Attributes:
         id: the network's id.
         advertisers: `id_from_network` to advertiser.
-        advertiser_ids_by_name: name to `id_from_network` of the advertiser that has it.
+        advertiser_ids_by_name: an advertiser's name to its `id_from_network`.
         campaigns: key to campaign.
-        campaign_counts: an advertiser's `id_from_network` to how many campaigns it has.
+        campaign_counts: an advertiser's `id_from_network` to its number of campaigns.
     """
 
     id: str
@@ -179,12 +179,12 @@ class SandboxNetwork:
         self.advertiser_ids_by_name[advertiser.name] = advertiser_id
 
     def remove_advertiser(self, advertiser_id: str) -> None:
-        """Take an advertiser away; nothing happens when it is not there."""
+        """Remove an advertiser, if it exists."""
         if old := self.advertisers.pop(advertiser_id, None):
             self.advertiser_ids_by_name.pop(old.name, None)
 
     def add_campaign(self, campaign: Campaign) -> None:
-        """Add a campaign, unless it is there already."""
+        """Add a campaign, unless it exists."""
         if campaign.key not in self.campaigns:
             self.campaigns[campaign.key] = campaign
             self.campaign_counts[campaign.key.advertiser_id] += 1

@@ -1,4 +1,4 @@
-"""What the platform does with promo numbers: each POST issues another one."""
+"""The platform's operations on promo numbers. Each POST issues another number."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ if TYPE_CHECKING:
     from invoca_bulk.sandbox_server.requests import ApiRequest, FieldErrors
     from invoca_bulk.schema.field_types import Json
 
-#: Written fields that come back, besides `custom_data`; the others only choose the number.
+#: Fields that are stored and returned, in addition to `custom_data`; the others only affect which number is issued.
 _ECHOED_FIELDS = ("description", "media_type", "promo_type", "adwords_account_id", "hours_of_operation")
 _DESTINATION_CAMPAIGN_FIELD = "destination_advertiser_campaign_id_from_network"
 
 
 def read_all(call: ApiRequest) -> Json:
-    """GET the collection; where campaigns are opened on first use, a read opens none: it would create an advertiser."""
+    """GET the collection. It never creates a campaign on first use, which would create an advertiser too."""
     if call.store.open_campaigns and _campaign_key(call) not in call.network.campaigns:
         return []
-    return [one.to_json(call.version) for one in _get_campaign(call).numbers.values()]
+    return [number.to_json(call.version) for number in _get_campaign(call).numbers.values()]
 
 
 def read(call: ApiRequest) -> Json:
-    """GET one."""
+    """GET one number."""
     return _get_number(call, _get_campaign(call)).to_json(call.version)
 
 
 def create(call: ApiRequest) -> Json:
     """POST: issues a number, unless the client's own id is taken."""
     campaign = _get_campaign(call)
-    taken = campaign.by_id.get(_own_id(call) or "")
-    if taken and call.store.repeat_updates:
-        return _update_number(call, campaign, taken)
+    existing = campaign.by_id.get(_own_id(call) or "")
+    if existing and call.store.repeat_updates:
+        return _update_number(call, campaign, existing)
     errors = _validate(call, Action.CREATE, {})
-    for path, text in _id_errors(call, taken):
-        errors.setdefault(path, [text])
+    if text := _id_error(call, existing):
+        errors.setdefault("id_from_network", [text])
     if errors:
         raise invalid_arguments(errors)
     return _issue_number(call, campaign).to_json(call.version)
 
 
 def update(call: ApiRequest) -> Json:
-    """PUT: changes what is given and leaves the rest; with a destination the number moves there."""
+    """PUT: changes the given fields only; with a destination, moves the number."""
     campaign = _get_campaign(call)
     return _update_number(call, campaign, _get_number(call, campaign))
 
 
 def delete(call: ApiRequest) -> Json:
-    """DELETE: a missing one is an error, unlike an advertiser."""
+    """DELETE: unlike for advertisers, a number that does not exist is an error."""
     campaign = _get_campaign(call)
     campaign.remove(_get_number(call, campaign))
     return {}
@@ -103,19 +103,19 @@ def _own_id(call: ApiRequest) -> str | None:
 
 def _validate(call: ApiRequest, action: Action, values: Mapping[str, Json]) -> FieldErrors:
     affiliate = call.ids.get("affiliate")
-    state = {**values, **({"affiliate_id_from_network": affiliate} if affiliate else {})}
+    context = {**values, **({"affiliate_id_from_network": affiliate} if affiliate else {})}
     return request_validation.validate(
-        PROMO_NUMBERS, call.body, version=call.version, action=action, rule_context=state
+        PROMO_NUMBERS, call.body, version=call.version, action=action, rule_context=context
     )
 
 
-def _id_errors(call: ApiRequest, taken: PromoNumber | None) -> list[tuple[str, str]]:
-    given = call.body.get("id_from_network")
+def _id_error(call: ApiRequest, existing: PromoNumber | None) -> str | None:
+    own_id = call.body.get("id_from_network")
     if not call.uses_own_ids:
-        return [("id_from_network", "is set by the platform here; promo_numbers_by_id takes your own")] * bool(given)
-    if not given:
-        return [("id_from_network", BLANK_MESSAGE)]
-    return [("id_from_network", TAKEN_MESSAGE)] * bool(taken)
+        return "is set by the platform here; use promo_numbers_by_id to set your own" if own_id else None
+    if not own_id:
+        return BLANK_MESSAGE
+    return TAKEN_MESSAGE if existing else None
 
 
 def _issue_number(call: ApiRequest, campaign: Campaign) -> PromoNumber:
@@ -141,15 +141,15 @@ def _issue_number(call: ApiRequest, campaign: Campaign) -> PromoNumber:
 
 
 def _next_free_id(call: ApiRequest, campaign: Campaign) -> tuple[int, str]:
-    """The platform's own id and the same as text; one whose text a client took as its own id is passed over."""
-    fresh = call.store.next_id()
-    while str(fresh) in campaign.by_id:
-        fresh = call.store.next_id()
-    return fresh, str(fresh)
+    """The next of the platform's ids, as a number and as text; skips ids that a client uses as its own."""
+    number_id = call.store.next_id()
+    while str(number_id) in campaign.by_id:
+        number_id = call.store.next_id()
+    return number_id, str(number_id)
 
 
 def _merge_values(old: Mapping[str, Json], body: Mapping[str, Json]) -> dict[str, Json]:
-    """The fields after a write: null or an empty object takes a field away."""
+    """The fields after a write: null or an empty object removes a field."""
     written = {name: body[name] for name in _ECHOED_FIELDS if name in body}
     values = {name: value for name, value in {**old, **written}.items() if value not in (None, {})}
     return {**values, "custom_data": merge_custom_data(old["custom_data"], body.get("custom_data"))}
@@ -171,7 +171,7 @@ def _update_number(call: ApiRequest, campaign: Campaign, number: PromoNumber) ->
 
 
 def _destination_campaign(call: ApiRequest) -> Campaign | None:
-    """Where an update moves its number to; None when it names nothing, or nothing that is there."""
+    """The campaign that an update moves its number to; None if it names none or it does not exist."""
     if _DESTINATION_CAMPAIGN_FIELD not in call.body:
         return None
     key = CampaignKey(

@@ -1,12 +1,11 @@
-"""The platform's own checks of a JSON object: the fields come from the table, the texts are the platform's.
+"""The platform's validation of a JSON object: the fields come from the table, the texts are the platform's.
 
-The platform cleans nothing: a value that the sheet's reader would clean is refused here, so that a client which sends
-what the analyst typed is found out.
+The platform cleans nothing: a value that the sheet's parser would clean is an error here, so that tests catch a client
+that sends cells as typed.
 """
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import TYPE_CHECKING
 
@@ -21,17 +20,14 @@ if TYPE_CHECKING:
     from invoca_bulk.schema import Field, Resource
     from invoca_bulk.schema.field_types import Json
 
-#: A client sends the same few columns again and again.
-_cached_pattern = functools.lru_cache(maxsize=4096)(paths.to_pattern)
-
 _MALFORMED = "is not understood"
 _READ_ONLY = "is read-only"
 _UPDATES_ONLY = "is for updates only"
-#: Written so in the documentation's own example, though its text forbids punctuation.
+#: Used in the documentation's example, although its text forbids punctuation.
 _DASHED_PHONE = re.compile(r"[0-9]{3}-[0-9]{3}-[0-9]{4}")
-#: Not looked at for surrounding spaces: whether the platform trims them is not documented.
+#: Surrounding spaces are accepted: whether the platform trims them is not documented.
 _UNTRIMMED_TYPES = (field_types.TEXT, field_types.ID)
-#: Deprecated, which is not unknown: they may be sent, and have no effect.
+#: Deprecated but not unknown: they are accepted and have no effect.
 _IGNORED_PATHS = frozenset(f"users.#.{name}" for name in PERFORMANCE_FLAGS)
 
 
@@ -43,19 +39,18 @@ def validate(
     action: Action,
     rule_context: Mapping[str, Json] | None,
 ) -> FieldErrors:
-    """What is wrong with a body.
+    """Validate a body.
 
     Args:
-        resource: which table of fields.
-        body: the JSON object that was sent.
-        version: the API version of the address.
+        resource: the resource of the object.
+        body: the JSON object of the request.
+        version: the API version in the address.
         action: create or update.
-        rule_context: what the rules over several fields see beside the body: the object's fields, the ids of its
-            address.
-            None: the caller has rules of its own.
+        rule_context: what the rules over several fields see in addition to the body: the fields of the object and the
+            ids in the address. None: skip these rules.
 
     Returns:
-        Path to texts; empty when all is well. When the body's shape is wrong, only that.
+        Path to error texts; empty if the body is valid. Only the errors in the shape of the body if there are any.
     """
     errors: FieldErrors = dict(_shape_errors(body))
     if errors:
@@ -69,20 +64,22 @@ def validate(
 
 def _shape_errors(body: Mapping[str, Json]) -> Iterator[tuple[str, list[str]]]:
     for name, value in body.items():
-        sound = (
+        is_valid = (
             value is None or isinstance(value, dict) if name == paths.CUSTOM_DATA else _is_well_formed({name: value})
         )
-        if not sound:
+        if not is_valid:
             yield name, [_MALFORMED]
 
 
 def _is_well_formed(node: Json) -> bool:
-    """Whether each leaf has a path of its own: no dot and no number as a key, lists of records or of plain values."""
+    """Whether each leaf has a unique path: no dots or numbers as keys, only lists of records or of plain values."""
     if isinstance(node, dict):
-        return all(key and "." not in key and not key.isdecimal() and _is_well_formed(one) for key, one in node.items())
+        return all(
+            key and "." not in key and not key.isdecimal() and _is_well_formed(value) for key, value in node.items()
+        )
     if isinstance(node, list):
         return not any(map(_is_nested, node)) or all(
-            isinstance(one, dict) and one and _is_well_formed(one) for one in node
+            isinstance(item, dict) and item and _is_well_formed(item) for item in node
         )
     return True
 
@@ -94,7 +91,7 @@ def _is_nested(value: Json) -> bool:
 def _flatten_body(body: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
     for name, value in body.items():
         if name == paths.CUSTOM_DATA:
-            yield from ((f"{name}.{key}", one) for key, one in (value or {}).items())
+            yield from ((f"{name}.{key}", custom_value) for key, custom_value in (value or {}).items())
         elif _is_nested(value):
             yield from paths.flatten({name: value})
         else:
@@ -105,7 +102,7 @@ def _field_problems(
     resource: Resource, body: Mapping[str, Json], version: str, action: Action
 ) -> Iterator[tuple[str, str]]:
     for path, value in _flatten_body(body):
-        field = resource.by_path.get(_cached_pattern(path))
+        field = resource.by_path.get(paths.to_pattern(path))
         if field is None or field.role is not Role.BODY or not _is_known_field(field, version):
             if not _is_empty_parent(resource, path, value, version):
                 yield path, f"is not a field of API version {version}"
@@ -120,7 +117,7 @@ def _is_known_field(field: Field, version: str) -> bool:
 def _is_empty_parent(resource: Resource, path: str, value: Json, version: str) -> bool:
     parent = f"{paths.to_pattern(path)}."
     return value in (None, {}, []) and any(
-        one.path.startswith(parent) and _is_known_field(one, version) for one in resource.fields
+        field.path.startswith(parent) and _is_known_field(field, version) for field in resource.fields
     )
 
 
@@ -152,25 +149,25 @@ def _missing_required(resource: Resource, body: Mapping[str, Json], action: Acti
 
 
 def _missing_paths(pattern: str, tree: Mapping[str, Json]) -> Iterator[str]:
-    """The required leaves that are not there; an empty list misses none, and what is no record is refused elsewhere."""
-    parent, mark, rest = pattern.partition(".#.")
-    if not mark:
+    """The paths of missing required leaves. Empty lists lack none; items other than records are reported elsewhere."""
+    parent, separator, subpattern = pattern.partition(".#.")
+    if not separator:
         if tree.get(pattern) in (None, ""):
             yield pattern
         return
     records = tree.get(parent)
     for number, record in enumerate(records if isinstance(records, list) else (), 1):
         if isinstance(record, dict):
-            yield from (f"{parent}.{number}.{path}" for path in _missing_paths(rest, record))
+            yield from (f"{parent}.{number}.{path}" for path in _missing_paths(subpattern, record))
 
 
 def _rule_errors(resource: Resource, state: Mapping[str, Json], action: Action) -> FieldErrors:
     errors: FieldErrors = {}
     values = {path: value for path, value in _flatten_body({**state, "action": action}) if value is not None}
-    patterns = {path: _cached_pattern(path) for path in values}
+    patterns = {path: paths.to_pattern(path) for path in values}
     for rule in resource.rules:
-        seen = {path: value for path, value in values.items() if patterns[path] in rule.fields}
-        for problem in rule.check(seen) if seen else ():
+        rule_values = {path: value for path, value in values.items() if patterns[path] in rule.fields}
+        for problem in rule.check(rule_values) if rule_values else ():
             if problem.level == "error":
                 errors.setdefault(problem.column or "base", []).append(problem.message)
     return errors

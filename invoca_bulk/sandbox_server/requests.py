@@ -1,8 +1,9 @@
-"""One request as the platform's operations see it, and the answers that refuse one."""
+"""One request as the platform's operations see it, and the error responses."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from invoca_bulk.schema import paths
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from invoca_bulk.sandbox_server.store import Store
     from invoca_bulk.schema.field_types import Json
 
-#: Dotted path of a field to what is wrong with it.
+#: Dotted path of a field to error texts.
 FieldErrors = dict[str, list[str]]
 
 BLANK_MESSAGE = "can't be blank"
@@ -22,15 +23,15 @@ TAKEN_MESSAGE = "has already been taken"
 
 
 class ApiError(Exception):
-    """An answer other than success. It never leaves the sandbox.
+    """A response other than success. It never leaves the sandbox.
 
     Attributes:
         status: the HTTP status.
-        body: the JSON object of the answer.
-        headers: further headers of the answer.
+        body: the JSON object of the response.
+        headers: additional response headers.
     """
 
-    def __init__(self, status: int, body: Mapping[str, Json], headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, status: HTTPStatus, body: Mapping[str, Json], headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status)
         self.status = status
         self.body = body
@@ -38,28 +39,34 @@ class ApiError(Exception):
 
 
 def bad_request(text: str) -> ApiError:
-    """400: the version or the JSON is not understood."""
-    return ApiError(400, {"message": text})
+    """400: the API version or the JSON is not valid."""
+    return ApiError(HTTPStatus.BAD_REQUEST, {"message": text})
+
+
+def unauthorized() -> ApiError:
+    """401: the token is missing or wrong."""
+    return ApiError(HTTPStatus.UNAUTHORIZED, {"message": "The token is missing or not accepted."})
 
 
 def invalid_arguments(errors: FieldErrors, extra_body: Mapping[str, Json] | None = None) -> ApiError:
-    """403: the arguments are invalid; errors of nested fields are nested. Some answers have the whole object beside."""
-    return ApiError(403, {**(extra_body or {}), "errors": _nest_errors(errors)})
+    """403: the arguments are invalid. Errors of nested fields are nested; some responses include the whole object."""
+    return ApiError(HTTPStatus.FORBIDDEN, {**(extra_body or {}), "errors": _nest_errors(errors)})
 
 
 def not_found(text: str) -> ApiError:
-    """404."""
-    return ApiError(404, {"errors": {"class": "RecordNotFound", "invalid_data": f"Could not find {text}"}})
+    """404: the address or the object does not exist."""
+    invalid_data = f"Could not find {text}"
+    return ApiError(HTTPStatus.NOT_FOUND, {"errors": {"class": "RecordNotFound", "invalid_data": invalid_data}})
 
 
 def server_error(handle: int) -> ApiError:
-    """500, with the handle that support asks for."""
-    text = f"refer to error handle {handle}"
-    return ApiError(500, {"errors": {"class": "InternalServiceError", "invalid_data": text}})
+    """500, with the error handle that support asks for."""
+    errors = {"class": "InternalServiceError", "invalid_data": f"refer to error handle {handle}"}
+    return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, {"errors": errors})
 
 
 def _nest_errors(errors: FieldErrors) -> dict[str, Json]:
-    """`{"users.2.role": texts}` to `{"users": {"2": {"role": texts}}}`; an error of a whole record stands at `base`."""
+    """`{"users.2.role": texts}` to `{"users": {"2": {"role": texts}}}`; errors of a whole record are at `base`."""
     tree: dict[str, Json] = {}
     for path, texts in sorted(errors.items(), key=lambda item: -item[0].count(".")):
         *parents, leaf = paths.split(path)
@@ -74,16 +81,16 @@ def _nest_errors(errors: FieldErrors) -> dict[str, Json]:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiRequest:
-    """One request, its token and address already accepted.
+    """One request whose token and address are accepted.
 
     Attributes:
-        store: the platform's state, whose lock is held.
-        network: the network that the address names.
-        version: the API version that the address names.
-        ids: the address's ids: `advertiser`, `campaign`, `affiliate`, `promo_number`, `id_from_network`.
-        uses_own_ids: whether the collection goes by the client's own ids (`promo_numbers_by_id`).
-        body: the JSON object that was sent, without a token; empty for GET and DELETE.
-        request_number: the number of the request, counted over all requests from 1.
+        store: the platform's state; its lock is held.
+        network: the network in the address.
+        version: the API version in the address.
+        ids: the ids in the address: `advertiser`, `campaign`, `affiliate`, `promo_number`, `id_from_network`.
+        uses_own_ids: whether the collection is addressed by the client's own ids (`promo_numbers_by_id`).
+        body: the JSON object of the request, without a token; empty for GET and DELETE.
+        request_number: the sequence number of the request, from 1.
     """
 
     store: Store

@@ -1,6 +1,6 @@
-"""The platform's addresses, verbs and statuses, transcribed by hand from its documentation, as an ASGI application.
+"""The platform as an ASGI application: its paths, verbs and statuses, transcribed by hand from the documentation.
 
-Not derived from the table of fields: where both agree, two people have read the documentation.
+They are not derived from the table of fields, so that each checks the other.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -18,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from invoca_bulk.sandbox_server import advertisers, promo_numbers
-from invoca_bulk.sandbox_server.requests import ApiError, ApiRequest, bad_request, not_found, server_error
+from invoca_bulk.sandbox_server.requests import ApiError, ApiRequest, bad_request, not_found, server_error, unauthorized
 from invoca_bulk.schema.field_types import Json
 
 if TYPE_CHECKING:
@@ -31,18 +32,19 @@ VERSIONS = ("2017-09-01", "2018-05-01", "2018-11-01", "2019-05-01", "2022-08-01"
 _SUFFIX = ".json"
 _LOG = logging.getLogger(__name__)
 
-Handlers = Mapping[str, tuple[int, Callable[[ApiRequest], Json]]]
+#: HTTP method to (status of success, operation).
+Handlers = Mapping[str, tuple[HTTPStatus, Callable[[ApiRequest], Json]]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """One address below the network.
+    """One path below the network.
 
     Attributes:
         segments: its parts; those that start with `:` are ids.
-        handlers: method to the status of success and to what is done.
+        handlers: HTTP method to (status of success, operation).
         since: first API version that has it.
-        uses_own_ids: whether its numbers go by the client's own ids.
+        uses_own_ids: whether its numbers are addressed by the client's own ids.
     """
 
     segments: tuple[str, ...]
@@ -51,14 +53,14 @@ class Route:
     uses_own_ids: bool = False
 
     def match(self, parts: list[str]) -> dict[str, str] | None:
-        """The ids of an address, or None when it is another path's."""
+        """The ids in a path, or None if the path does not match."""
         if len(parts) != len(self.segments):
             return None
         ids = {}
-        for wanted, part in zip(self.segments, parts, strict=True):
-            if wanted.startswith(":") and part:
-                ids[wanted[1:]] = part
-            elif wanted != part:
+        for segment, part in zip(self.segments, parts, strict=True):
+            if segment.startswith(":") and part:
+                ids[segment[1:]] = part
+            elif segment != part:
                 return None
         return ids
 
@@ -67,35 +69,41 @@ _ADVERTISER = "advertisers/:advertiser"
 _CAMPAIGN = f"{_ADVERTISER}/advertiser_campaigns/:campaign"
 _AFFILIATE = f"{_CAMPAIGN}/affiliates/:affiliate/affiliate_campaigns"
 
-_ALL_ADVERTISERS: Handlers = {"GET": (200, advertisers.read_all), "POST": (201, advertisers.create)}
-_ONE_ADVERTISER: Handlers = {
-    "GET": (200, advertisers.read),
-    "PUT": (200, advertisers.update),
-    "DELETE": (200, advertisers.delete),
+_ADVERTISER_COLLECTION: Handlers = {
+    "GET": (HTTPStatus.OK, advertisers.read_all),
+    "POST": (HTTPStatus.CREATED, advertisers.create),
 }
-_ALL_NUMBERS: Handlers = {"GET": (200, promo_numbers.read_all), "POST": (201, promo_numbers.create)}
-_ONE_NUMBER: Handlers = {
-    "GET": (200, promo_numbers.read),
-    "PUT": (200, promo_numbers.update),
-    "DELETE": (200, promo_numbers.delete),
+_SINGLE_ADVERTISER: Handlers = {
+    "GET": (HTTPStatus.OK, advertisers.read),
+    "PUT": (HTTPStatus.OK, advertisers.update),
+    "DELETE": (HTTPStatus.OK, advertisers.delete),
+}
+_NUMBER_COLLECTION: Handlers = {
+    "GET": (HTTPStatus.OK, promo_numbers.read_all),
+    "POST": (HTTPStatus.CREATED, promo_numbers.create),
+}
+_SINGLE_NUMBER: Handlers = {
+    "GET": (HTTPStatus.OK, promo_numbers.read),
+    "PUT": (HTTPStatus.OK, promo_numbers.update),
+    "DELETE": (HTTPStatus.OK, promo_numbers.delete),
 }
 
 
-def _route(address: str, handlers: Handlers, since: str = VERSIONS[0], *, uses_own_ids: bool = False) -> Route:
-    return Route(segments=tuple(address.split("/")), handlers=handlers, since=since, uses_own_ids=uses_own_ids)
+def _route(path: str, handlers: Handlers, since: str = VERSIONS[0], *, uses_own_ids: bool = False) -> Route:
+    return Route(segments=tuple(path.split("/")), handlers=handlers, since=since, uses_own_ids=uses_own_ids)
 
 
 ROUTES = (
-    _route("advertisers", _ALL_ADVERTISERS),
-    _route(_ADVERTISER, _ONE_ADVERTISER),
-    _route(f"{_CAMPAIGN}/promo_numbers", _ALL_NUMBERS),
-    _route(f"{_CAMPAIGN}/promo_numbers/:promo_number", _ONE_NUMBER),
-    _route(f"{_CAMPAIGN}/promo_numbers_by_id", _ALL_NUMBERS, "2018-05-01", uses_own_ids=True),
-    _route(f"{_CAMPAIGN}/promo_numbers_by_id/:id_from_network", _ONE_NUMBER, "2018-05-01", uses_own_ids=True),
-    _route(f"{_AFFILIATE}/promo_numbers", _ALL_NUMBERS),
-    _route(f"{_AFFILIATE}/promo_numbers/:promo_number", _ONE_NUMBER),
-    _route(f"{_AFFILIATE}/promo_numbers_by_id", _ALL_NUMBERS, "2018-05-01", uses_own_ids=True),
-    _route(f"{_AFFILIATE}/promo_numbers_by_id/:id_from_network", _ONE_NUMBER, "2018-05-01", uses_own_ids=True),
+    _route("advertisers", _ADVERTISER_COLLECTION),
+    _route(_ADVERTISER, _SINGLE_ADVERTISER),
+    _route(f"{_CAMPAIGN}/promo_numbers", _NUMBER_COLLECTION),
+    _route(f"{_CAMPAIGN}/promo_numbers/:promo_number", _SINGLE_NUMBER),
+    _route(f"{_CAMPAIGN}/promo_numbers_by_id", _NUMBER_COLLECTION, "2018-05-01", uses_own_ids=True),
+    _route(f"{_CAMPAIGN}/promo_numbers_by_id/:id_from_network", _SINGLE_NUMBER, "2018-05-01", uses_own_ids=True),
+    _route(f"{_AFFILIATE}/promo_numbers", _NUMBER_COLLECTION),
+    _route(f"{_AFFILIATE}/promo_numbers/:promo_number", _SINGLE_NUMBER),
+    _route(f"{_AFFILIATE}/promo_numbers_by_id", _NUMBER_COLLECTION, "2018-05-01", uses_own_ids=True),
+    _route(f"{_AFFILIATE}/promo_numbers_by_id/:id_from_network", _SINGLE_NUMBER, "2018-05-01", uses_own_ids=True),
 )
 
 
@@ -103,9 +111,9 @@ class Platform:
     """The platform as an ASGI application.
 
     Args:
-        store: its state.
+        store: the state of the platform.
         token: the token that it accepts.
-        latency: how long each answer takes, in seconds.
+        latency: the seconds that each response takes.
     """
 
     def __init__(self, store: Store, *, token: str, latency: float = 0.0) -> None:
@@ -117,52 +125,52 @@ class Platform:
         """Answer one request."""
         request = Request(scope, receive)
         try:
-            sent = await request.body()
+            body = await request.body()
         except ClientDisconnect:
             return
-        response = self._respond(request, sent)
-        # After the work, not before it: a client that gives up meanwhile has bought its number, as in reality.
+        response = self._respond(request, body)
+        # After the operation: a client that gives up while waiting has bought its number, as on the real platform.
         await asyncio.sleep(self._latency)
         await response(scope, receive, send)
 
-    def _respond(self, request: Request, sent: bytes) -> Response:
+    def _respond(self, request: Request, content: bytes) -> Response:
         with self._store.lock:
             self._store.request_count += 1
             try:
-                status, answer = self._handle(request, sent)
-            except ApiError as refusal:
-                return _json_response(refusal.status, refusal.body, refusal.headers)
-            except Exception:  # noqa: BLE001  the platform answers 500 to whatever goes wrong inside it
+                status, result = self._handle(request, content)
+            except ApiError as error:
+                return _json_response(error.status, error.body, error.headers)
+            except Exception:  # noqa: BLE001  the platform answers 500 to any internal error
                 return _server_error_response()
-            return _json_response(status, answer)
+            return _json_response(status, result)
 
-    def _handle(self, request: Request, sent: bytes) -> tuple[int, Json]:
+    def _handle(self, request: Request, content: bytes) -> tuple[HTTPStatus, Json]:
         version, network_id, parts = _parse_address(request.scope["raw_path"])
-        body = _parse_body(request.method, sent, authorized="authorization" in request.headers)
+        body = _parse_body(request.method, content, authorized="authorization" in request.headers)
         self._authorize(request, body.pop("oauth_token", None))
         network = self._network(network_id)
-        path, ids = _match_route(parts, version)
-        status, operation = _find_handler(path, request.method)
-        call = ApiRequest(
+        route, ids = _match_route(parts, version)
+        status, operation = _find_handler(route, request.method)
+        api_request = ApiRequest(
             store=self._store,
             network=network,
             version=version,
             ids=ids,
-            uses_own_ids=path.uses_own_ids,
+            uses_own_ids=route.uses_own_ids,
             body=body,
             request_number=self._store.request_count,
         )
-        return status, operation(call)
+        return status, operation(api_request)
 
-    def _authorize(self, request: Request, from_body: Json) -> None:
-        """The token: in the header, else in the query of a GET, else in the body of a POST."""
+    def _authorize(self, request: Request, body_token: Json) -> None:
+        """Check the token: in the header, else in the query of a GET, else in the body of a POST."""
         token = request.headers.get("authorization")
         if token is None and request.method == "GET":
             token = request.query_params.get("oauth_token")
         if token is None and request.method == "POST":
-            token = from_body
+            token = body_token
         if token != self._token:
-            raise ApiError(401, {"message": "The token is missing or not accepted."})
+            raise unauthorized()
 
     def _network(self, network_id: str) -> SandboxNetwork:
         try:
@@ -172,21 +180,21 @@ class Platform:
 
 
 def _parse_address(raw_path: bytes) -> tuple[str, str, list[str]]:
-    """Version, network and the parts below it: split first and unquoted then, so that %2F stays inside its part."""
+    """API version, network id and the parts of the path below; split before unquoting, so %2F stays in its part."""
     _, *parts = [unquote(part) for part in raw_path.decode("latin-1").split("/")]
     if parts[:1] != ["api"] or len(parts) < 4 or not parts[-1].endswith(_SUFFIX):  # noqa: PLR2004  api, version, network, path
         raise not_found("this address; it is /api/<version>/<network_id>/<path>.json")
-    _, version, network_id, *below = parts
+    _, version, network_id, *path_parts = parts
     if version not in VERSIONS:
-        raise bad_request(f"API version {version} is not known.")
-    return version, network_id, [*below[:-1], below[-1].removesuffix(_SUFFIX)]
+        raise bad_request(f"Unknown API version {version}; the versions are {', '.join(VERSIONS)}.")
+    return version, network_id, [*path_parts[:-1], path_parts[-1].removesuffix(_SUFFIX)]
 
 
-def _parse_body(method: str, sent: bytes, *, authorized: bool) -> dict[str, Json]:
+def _parse_body(method: str, content: bytes, *, authorized: bool) -> dict[str, Json]:
     if method not in {"POST", "PUT"}:
         return {}
     try:
-        body = json.loads(sent)
+        body = json.loads(content)
     except (ValueError, RecursionError):
         body = None
     if isinstance(body, dict):
@@ -197,29 +205,30 @@ def _parse_body(method: str, sent: bytes, *, authorized: bool) -> dict[str, Json
 
 
 def _match_route(parts: list[str], version: str) -> tuple[Route, dict[str, str]]:
-    for path in ROUTES:
-        ids = path.match(parts)
-        if ids is not None and path.since <= version:
-            return path, ids
+    for route in ROUTES:
+        ids = route.match(parts)
+        if ids is not None and route.since <= version:
+            return route, ids
     raise not_found(f"the path {'/'.join(parts)} in API version {version}")
 
 
-def _find_handler(path: Route, method: str) -> tuple[int, Callable[[ApiRequest], Json]]:
+def _find_handler(route: Route, method: str) -> tuple[HTTPStatus, Callable[[ApiRequest], Json]]:
     try:
-        return path.handlers[method]
+        return route.handlers[method]
     except KeyError:
-        allowed = ", ".join(path.handlers)
-        raise ApiError(405, {"message": f"{method} is not allowed here."}, {"Allow": allowed}) from None
+        message = f"{method} is not allowed here."
+        headers = {"Allow": ", ".join(route.handlers)}
+        raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, {"message": message}, headers) from None
 
 
 def _server_error_response() -> Response:
-    handle = random.randrange(10**9, 10**10)  # noqa: S311  a handle, no secret
+    handle = random.randrange(10**9, 10**10)  # noqa: S311  not a secret
     _LOG.exception("The sandbox failed; error handle %s.", handle)
-    refusal = server_error(handle)
-    return _json_response(refusal.status, refusal.body)
+    error = server_error(handle)
+    return _json_response(error.status, error.body)
 
 
-def _json_response(status: int, body: Json, headers: Mapping[str, str] | None = None) -> Response:
-    """ASCII only, so that any text that was sent can be answered."""
+def _json_response(status: HTTPStatus, body: Json, headers: Mapping[str, str] | None = None) -> Response:
+    """JSON in ASCII, which can hold any text, broken characters included."""
     content = json.dumps(body, separators=(",", ":"))
     return Response(content, status_code=status, headers=dict(headers or {}), media_type="application/json")

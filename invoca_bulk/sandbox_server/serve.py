@@ -1,4 +1,4 @@
-"""Running the stand-in platform, in a thread of this process or in the foreground."""
+"""Runs the sandbox in a thread of this process or in the foreground."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ from invoca_bulk.sandbox_server.validated_fields import ValidatedField
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
-    from types import TracebackType
     from typing import Self
 
     import uvicorn
 
     from invoca_bulk.sandbox_server.faults import Faults
 
-#: An ASGI application, as a layer wraps it.
+#: An ASGI application.
 AsgiApp = Callable[..., Any]
 Middleware = Callable[[AsgiApp], AsgiApp]
 
@@ -34,30 +33,30 @@ _HOST = "127.0.0.1"
 _BACKLOG = 2048
 _POLL_SECONDS = 0.005
 _TIMEOUT_SECONDS = 10.0
-#: Longer than any client keeps an idle connection, so that the server never closes one just as it is used again.
+#: Longer than clients keep idle connections, so that the server never closes one that a client is about to reuse.
 _KEEP_ALIVE_SECONDS = 75
 
 
 @dataclass(kw_only=True)
 class Sandbox:
-    """The stand-in platform on this computer: a context manager that serves in a thread of this process.
+    """The sandbox on this computer: a context manager that serves in a thread of this process.
 
     Args:
-        port: the port; 0: any free one.
+        port: the port; 0: any free port.
         network_id: the id of its network.
         token: the token that it accepts.
         open_campaigns: create any campaign or affiliate on first use instead of answering 404.
-        latency: how long each answer takes, in seconds.
-        auto_ids: give an advertiser that comes without `id_from_network` one.
-        repeat_updates: a second POST of a promo number with an own id that is taken updates it; else it is refused.
+        latency: the seconds that each response takes.
+        auto_ids: assign an id to an advertiser that is created without `id_from_network`.
+        repeat_updates: whether a POST with an own id that is taken updates that number instead of being rejected.
         seed: the same seed gives the same numbers.
-        faults: what goes wrong: `Faults`, or text such as `20%` or `drop_after=5%,429=10%,limit=10`, as
-            `invoca_bulk.sandbox_server.parse` reads it. Nothing by default; to be changed at any time.
-        layers: ASGI layers around the platform, the innermost first; the faults stand around them.
+        faults: `Faults`, or text for `parse_faults`, such as `20%` or `drop_after=5%,429=10%,limit=10`. Default: no
+            faults. Can be changed at any time.
+        layers: ASGI middleware around the platform, innermost first; the faults are outside of it.
 
     Attributes:
-        base_url: where it is served; empty while it is not.
-        store: its state and the ledger of all numbers that were issued; both outlive the server.
+        base_url: the URL of the running server; empty while it is stopped.
+        store: the state, and the ledger of all issued numbers; both remain after the server stops.
     """
 
     port: int = 0
@@ -89,16 +88,14 @@ class Sandbox:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:
-        """Serve; returns when requests are answered.
+        """Start the server; returns when it answers requests.
 
         Raises:
-            ConfigError: the port cannot be had.
+            ConfigError: the port is not available.
         """
         listener = _open_listener(self.port)
         self._server = _make_server(self._build_app())
@@ -110,7 +107,7 @@ class Sandbox:
         self.base_url = f"http://{_HOST}:{listener.getsockname()[1]}"
 
     def stop(self) -> None:
-        """Stop serving; requests that are being answered get no answer."""
+        """Stop the server; requests in flight get no response."""
         if self._server and self._thread:
             self._server.should_exit = True
             self._thread.join(_TIMEOUT_SECONDS)
@@ -118,7 +115,7 @@ class Sandbox:
         self.base_url = ""
 
     def _build_app(self) -> AsgiApp:
-        from invoca_bulk.sandbox_server.admin_api import AdminApi  # noqa: PLC0415  starlette is loaded with the first server only
+        from invoca_bulk.sandbox_server.admin_api import AdminApi  # noqa: PLC0415  loads starlette, only for a running sandbox
         from invoca_bulk.sandbox_server.routes import Platform  # noqa: PLC0415
 
         app: AsgiApp = Platform(self.store, token=self.token, latency=self.latency)
@@ -131,15 +128,15 @@ def serve_forever(sandbox: Sandbox, *, on_ready: Callable[[Sandbox], None] = lam
     """Serve in the foreground until Ctrl-C.
 
     Args:
-        sandbox: one that is not running.
-        on_ready: called once when requests are answered, for instance to print `base_url`.
+        sandbox: a sandbox that is not running.
+        on_ready: called once when the server answers requests, for example to print `base_url`.
 
     Raises:
-        ConfigError: the port cannot be had.
+        ConfigError: the port is not available.
     """
     with sandbox, contextlib.suppress(KeyboardInterrupt):
         on_ready(sandbox)
-        # In slices: on Windows, Ctrl-C does not end a wait without a limit.
+        # Short sleeps, because on Windows Ctrl-C does not interrupt an unlimited wait.
         while True:
             time.sleep(0.2)
 
@@ -151,7 +148,7 @@ def _open_listener(port: int) -> socket.socket:
         raise ConfigError(
             f"The sandbox cannot listen on port {port}: {error}. Choose another port, or 0 for any free one."
         ) from None
-    # asyncio turns Nagle's algorithm off (40 ms an answer) only where the protocol is named, which is left open above.
+    # asyncio disables Nagle's algorithm (40 ms per response) only if the socket names its protocol.
     return socket.socket(listener.family, listener.type, socket.IPPROTO_TCP, fileno=listener.detach())
 
 
@@ -177,11 +174,11 @@ def _make_server(app: AsgiApp) -> uvicorn.Server:
 
 
 def _closable_protocol() -> type[asyncio.Protocol]:
-    """HTTP/1.1, with a connection's transport in the state of its requests, so that a fault can close it."""
-    from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415  with the first server only
+    """HTTP/1.1 that puts a connection's transport into the state of its requests, so that a fault can close it."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415  only a running sandbox needs it
 
     class Closable(H11Protocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent's
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base class
             super().connection_made(transport)
             self.app_state = {**self.app_state, TRANSPORT_KEY: transport}
 
@@ -189,8 +186,8 @@ def _closable_protocol() -> type[asyncio.Protocol]:
 
 
 def _wait_until(is_ready: Callable[[], bool]) -> None:
-    end = time.monotonic() + _TIMEOUT_SECONDS
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
     while not is_ready():
-        if time.monotonic() > end:
+        if time.monotonic() > deadline:
             raise ConfigError("The sandbox did not start within 10 seconds. Try again, or try another port.")
         time.sleep(_POLL_SECONDS)

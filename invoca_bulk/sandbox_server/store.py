@@ -1,4 +1,4 @@
-"""The platform's state, in memory, and its ledger."""
+"""The platform's state and ledger, in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from invoca_bulk.sandbox_server.platform_model import LedgerEntry
 
 DEFAULT_NETWORK_ID = "1234"
-#: Advertiser to its name, and to its campaigns with their affiliates: what a new network starts with.
+#: The initial data of a network: advertiser id to (name, campaign id to affiliate ids).
 _INITIAL_DATA: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
     "A-100": ("Acme Tickets", {"C-100": ("F-1",), "C-101": (), "C-102": ()}),
     "A-200": ("Harbor Dental", {"C-200": ("F-1", "F-2"), "C-201": ()}),
@@ -29,23 +29,23 @@ _TOKEN_DIGITS = 28
 
 @dataclass
 class Store:
-    """Networks, what they hold, and every number that was issued.
+    """Networks with their data, and every issued number.
 
-    Thread-safe: all methods may be called while the server runs; whoever reads or writes several things that belong
-    together holds `lock`.
+    Thread-safe: all methods may be called while the server runs. Hold `lock` to read or write several related things.
 
     Args:
-        network_ids: the networks to start with, each with the same few advertisers, campaigns and affiliates.
+        network_ids: the initial networks, each with the same few advertisers, campaigns and affiliates.
         seed: the same seed gives the same numbers and tokens.
 
     Attributes:
         open_campaigns: create any campaign or affiliate on first use instead of answering 404.
-        auto_ids: give an advertiser that comes without `id_from_network` one.
-        repeat_updates: a second POST with an own id that is taken updates that number; else it is refused. The
+        auto_ids: assign an id to an advertiser that is created without `id_from_network`.
+        repeat_updates: whether a POST with an own id that is taken updates that number instead of being rejected. The
             documentation says both.
         networks: network id to network.
-        ledger: one record for each number that was issued, in order.
-        request_count: how many requests were answered, refused ones included.
+        ledger: one entry for each issued number, in order.
+        request_count: the number of handled requests, rejected ones included.
+        number_pool: chooses the numbers to issue.
     """
 
     _: KW_ONLY
@@ -63,20 +63,20 @@ class Store:
 
     def __post_init__(self, network_ids: Iterable[str], seed: int) -> None:
         self.number_pool = NumberPool(seed)
-        self._random = random.Random(seed)  # noqa: S311  made-up tokens guard nothing
+        self._random = random.Random(seed)  # noqa: S311  the tokens protect nothing
         for network_id in network_ids:
             self.add_network(network_id)
 
     def next_id(self) -> int:
-        """The next of the platform's own ids."""
+        """The next of the platform's ids."""
         return next(self._id_counter)
 
     def new_token(self) -> str:
-        """A made-up token, as `oauth_refresh_token` shows one."""
+        """A random token for `oauth_refresh_token`."""
         return "".join(self._random.choices("0123456789", k=_TOKEN_DIGITS))
 
     def add_network(self, network_id: str, *, empty: bool = False) -> SandboxNetwork:
-        """Add a network, with the few advertisers that each starts with unless it is to be empty."""
+        """Add a network, with the initial advertisers unless `empty`."""
         with self.lock:
             network = self.networks.setdefault(network_id, SandboxNetwork(id=network_id))
             for advertiser_id, (name, campaigns) in () if empty else _INITIAL_DATA.items():
@@ -88,7 +88,7 @@ class Store:
             return network
 
     def add_advertiser(self, advertiser_id: str, *, name: str = "", network_id: str | None = None) -> Advertiser:
-        """Add an advertiser with one site and no users; one that is there already stays as it is."""
+        """Add an advertiser with one site and no users, unless it exists."""
         with self.lock:
             network = self._network(network_id)
             if advertiser_id not in network.advertisers:
@@ -103,20 +103,20 @@ class Store:
         network_id: str | None = None,
         custom_data: Mapping[str, str] | None = None,
     ) -> Campaign:
-        """Add a campaign, and its advertiser where that is missing.
+        """Add a campaign, and its advertiser if it does not exist.
 
         Args:
             advertiser_id: the advertiser's `id_from_network`.
             campaign_id: the campaign's `id_from_network`.
             network_id: the network; None: the first one.
-            custom_data: what each of its numbers has without being told.
+            custom_data: the default custom data of its numbers.
         """
         return self._add_campaign(advertiser_id, campaign_id, None, network_id, custom_data)
 
     def add_affiliate(
         self, advertiser_id: str, campaign_id: str, affiliate_id: str, *, network_id: str | None = None
     ) -> Campaign:
-        """Add an affiliate to a campaign, and campaign and advertiser where they are missing."""
+        """Add an affiliate to a campaign, and the campaign and advertiser if they do not exist."""
         return self._add_campaign(advertiser_id, campaign_id, affiliate_id, network_id, None)
 
     def _add_campaign(
@@ -142,16 +142,16 @@ class Store:
         return self.networks[next(iter(self.networks)) if network_id is None else network_id]
 
     def _new_advertiser(self, advertiser_id: str, name: str) -> Advertiser:
-        own_id = self.next_id()
+        platform_id = self.next_id()
         return Advertiser(
-            id=own_id,
+            id=platform_id,
             values={
                 "id_from_network": advertiser_id,
                 "name": name or f"Advertiser {advertiser_id}",
                 "approval_status": "Approved",
                 "web_integration_phone_number": None,
                 "default_creative_id_from_network": None,
-                "sites": [{"id_from_network": str(own_id), "name": ""}],
+                "sites": [{"id_from_network": str(platform_id), "name": ""}],
                 "oauth_refresh_token": self.new_token(),
                 "custom_data": {},
             },

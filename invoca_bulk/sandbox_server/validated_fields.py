@@ -1,4 +1,4 @@
-"""Fields of a dataclass that are checked whenever they are set, also from text."""
+"""Dataclass fields that are validated whenever they are set, also from text."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ T = TypeVar("T")
 
 
 class ValidatedField(Generic[T]):
-    """A field of a dataclass that is checked whenever it is set, also from text.
+    """A dataclass field that is validated whenever it is set, also from text.
 
     Args:
-        default: what it is when it is not given, before the check.
-        check: makes the value; TypeError or ValueError when it cannot.
-        expected: what to give, for the error.
+        default: the default, before validation.
+        check: converts a value to the valid value; raises TypeError or ValueError if it is invalid.
+        expected: describes valid values, for the error.
     """
 
     def __init__(self, default: Json, check: Callable[[Json], T], expected: str) -> None:
@@ -41,40 +41,41 @@ class ValidatedField(Generic[T]):
         vars(holder)[self._name] = self.validate(value)
 
     def validate(self, value: Json, label: str = "") -> T:
-        """The value as it is kept.
+        """Convert a value to the valid value.
 
         Args:
-            value: what is given.
-            label: what the error calls it; empty: by its name.
+            value: the value to set, or text.
+            label: the name of the field in the error; empty: its attribute name.
 
         Raises:
-            ConfigError: it cannot be used.
+            ConfigError: the value is invalid.
         """
         try:
             return self._check(value)
         except (TypeError, ValueError):
-            label = label or self._name
-            raise ConfigError(f"The sandbox cannot use {value!r} as {label}. Give {self._expected}.") from None
+            raise ConfigError(
+                f"The sandbox cannot use {value!r} as {label or self._name}. Use {self._expected}."
+            ) from None
 
 
 def parse_number(value: Json, *, minimum: float = 0.0, maximum: float = math.inf) -> float:
-    """A finite number, also from text, also as `20%`."""
+    """A finite number, also from text such as `0.2` or `20%`."""
     if isinstance(value, bool):
         raise TypeError
-    percent = isinstance(value, str) and value.endswith("%")
-    given = float(value.removesuffix("%")) / 100 if percent else float(value)
-    if not minimum <= given <= maximum or math.isinf(given):
+    is_percentage = isinstance(value, str) and value.endswith("%")
+    number = float(value.removesuffix("%")) / 100 if is_percentage else float(value)
+    if not minimum <= number <= maximum or math.isinf(number):
         raise ValueError
-    return given
+    return number
 
 
 def parse_share(value: Json) -> float:
-    """A number from 0 to 1."""
+    """A number from 0 to 1, also from text such as `0.2` or `20%`."""
     return parse_number(value, maximum=1.0)
 
 
 def parse_optional_number(value: Json) -> float | None:
-    """A finite number; None stays None."""
+    """A finite number or None."""
     return None if value is None else parse_number(value)
 
 
@@ -84,5 +85,5 @@ def parse_whole_number(value: Json) -> int:
 
 
 def parse_names(value: Json) -> Iterable[str]:
-    """Names as they are, or those of a text with `+` between them."""
+    """Names, also from text with `+` between them."""
     return [name for name in value.split("+") if name] if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""The one table of the platform's resources and fields; everything else is derived from it."""
+"""The table of the platform's resources and fields, from which everything else is derived."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from invoca_bulk.schema.model import (
 )
 from invoca_bulk.schema.promo_numbers import PROMO_NUMBERS
 
-RESOURCES = {one.name: one for one in (ADVERTISERS, PROMO_NUMBERS)}
-#: What a worksheet can be about, by its name, in the order of the work: the resources, each followed by its parts.
-SHEET_RESOURCES = {one.name: one for resource in RESOURCES.values() for one in (resource, *resource.subresources)}
+RESOURCES = {resource.name: resource for resource in (ADVERTISERS, PROMO_NUMBERS)}
+#: Worksheet name to what it describes: each resource followed by its subresources, which is the order of processing.
+SHEET_RESOURCES = {
+    described.name: described for resource in RESOURCES.values() for described in (resource, *resource.subresources)
+}
 
 __all__ = [
     "ADVERTISERS",

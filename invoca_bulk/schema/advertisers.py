@@ -1,4 +1,4 @@
-"""Advertisers: every field of the platform's documentation, once, users and sites included.
+"""Advertisers with their users and sites: every documented field, once.
 
 Source: the page "Advertisers" of the Network Integration API, 2017-09-01, and the later versions' pages where `since`
 names one.
@@ -27,16 +27,16 @@ USER_ROLES = ("Super", "Manager", "Member", "Observer")
 _CREATE_OR_UPDATE = frozenset({Action.CREATE, Action.UPDATE})
 _ACTIONS = (Action.CREATE, Action.UPDATE, Action.DELETE)
 
-#: Flag to help; the three reports are deprecated, and always false, from 2026-02-01 on.
+#: Flag to what it notifies of. The three performance reports are deprecated and always false from 2026-02-01 on.
 _NOTIFICATIONS = {
     "notify_on_budgets": "budgets",
     "notify_on_campaign_applications": "applications to campaigns",
-    "notify_on_campaign_expirations": "campaigns that expire",
+    "notify_on_campaign_expirations": "expiring campaigns",
     "notify_on_creative_duplication_requests": "requests to duplicate creatives",
-    "notify_on_network_announcements": "announcements of the network",
+    "notify_on_network_announcements": "network announcements",
     "notify_on_performance_notifications": "performance",
-    "notify_on_monthly_campaign_performance_reports": "campaign performance, monthly",
-    "notify_on_weekly_campaign_performance_reports": "campaign performance, weekly",
+    "notify_on_monthly_campaign_performance_reports": "monthly campaign performance",
+    "notify_on_weekly_campaign_performance_reports": "weekly campaign performance",
     "notify_on_call_activities": "call activities",
 }
 _DEPRECATED_2026 = frozenset(name for name in _NOTIFICATIONS if "performance" in name)
@@ -47,8 +47,8 @@ def _subresource_action(name: str, singular: str) -> Field:
         path=f"{name}.#.action",
         field_type=field_types.choice(REMOVE_ACTION, name="action"),
         role=Role.LOCAL,
-        help=f"{REMOVE_ACTION}: take the {singular} away from the advertiser. Blank: add it, or change what is filled "
-        "in.",
+        help=f"{REMOVE_ACTION}: remove the {singular} from the advertiser. Blank: add the {singular}, or change the "
+        "fields that are filled in.",
         clearable=False,
     )
 
@@ -58,14 +58,14 @@ FIELDS = (
         path="action",
         field_type=field_types.choice(*_ACTIONS, name="action"),
         role=Role.LOCAL,
-        help="What the row asks for. Blank: update the advertiser if the platform has it, else create it.",
+        help="What to do with the row. Blank: update the advertiser if it exists on the platform, else create it.",
         clearable=False,
     ),
     Field(
         path="id_from_network",
         field_type=field_types.ID,
         required_on=frozenset(Action),
-        help="Your network's id of the advertiser; unique in the network.",
+        help="Your network's id for the advertiser; unique in the network.",
         aliases=("advertiser_id_from_network", "advertiser_id"),
         clearable=False,
     ),
@@ -86,19 +86,19 @@ FIELDS = (
     Field(
         path="web_integration_phone_number",
         field_type=field_types.PHONE,
-        help="The phone number of the web integration.",
+        help="The phone number for the web integration.",
     ),
     Field(
         path="default_creative_id_from_network",
         field_type=field_types.NUMERIC_ID,
-        help="Your network's id of the default creative.",
+        help="Your network's id for the default creative.",
     ),
     _subresource_action("sites", "site"),
     Field(
         path="sites.#.id_from_network",
         field_type=field_types.NUMERIC_ID,
         required_on=_CREATE_OR_UPDATE,
-        help="The site's id (PID). An advertiser has at least one site; the first is the default.",
+        help="The site's id (PID). An advertiser needs at least one site; the first is the default.",
         aliases=("sites.#.site_id_from_network", "sites.#.site_id", "sites.#.pid"),
         clearable=False,
     ),
@@ -112,7 +112,7 @@ FIELDS = (
         path="users.#.id_from_network",
         field_type=field_types.ID,
         required_on=_CREATE_OR_UPDATE,
-        help="Your network's id of the user.",
+        help="Your network's id for the user.",
         aliases=("users.#.user_id_from_network", "users.#.user_id"),
         clearable=False,
     ),
@@ -120,14 +120,14 @@ FIELDS = (
         path="users.#.email_settings.#.email_address",
         field_type=field_types.EMAIL,
         required_on=_CREATE_OR_UPDATE,
-        help="An email address of the user; the columns of a second one are numbered 2. [] takes it away.",
+        help="The user's email address; for a second one, number the columns 2. [] removes it.",
         aliases=("users.#.email_address", "users.#.email"),
     ),
     Field(
         path="users.#.email_settings.#.use_for_notifications",
         field_type=field_types.BOOLEAN,
         required_on=_CREATE_OR_UPDATE,
-        help="Whether notifications go to this address; at least one address of a user needs TRUE.",
+        help="Whether notifications go to this address; at least one address per user must be TRUE.",
         clearable=False,
     ),
     Field(
@@ -165,16 +165,16 @@ FIELDS = (
             field_type=field_types.BOOLEAN,
             default=False,
             until="2022-08-01" if name in _DEPRECATED_2026 else None,
-            help=f"Whether the user is notified of {what}; the platform's default is FALSE.",
+            help=f"Whether the user is notified of {topic}; the platform's default is FALSE.",
         )
-        for name, what in _NOTIFICATIONS.items()
+        for name, topic in _NOTIFICATIONS.items()
     ),
     Field(
         path="users.#.can_login_via_platform",
         field_type=field_types.BOOLEAN,
         read_only=True,
         since="2018-11-01",
-        help="Whether the user can log in on the platform.",
+        help="Whether the user can log in to the platform.",
     ),
     Field(
         path="users.#.oauth_refresh_token",
@@ -185,25 +185,25 @@ FIELDS = (
     Field(
         path="custom_data.*",
         field_type=field_types.TEXT,
-        help="A custom data field of your network: one column each, such as custom_data.channel.",
+        help="A custom data field of your network; one column for each field, such as custom_data.channel.",
     ),
     Field(
         path="oauth_refresh_token",
         field_type=field_types.TEXT,
         secret=True,
-        help="For internal use of the platform only.",
+        help="For the platform's internal use only.",
     ),
     Field(
         path="id",
         field_type=field_types.NUMERIC_ID,
         read_only=True,
-        help="The platform's own id of the advertiser.",
+        help="The platform's id for the advertiser.",
     ),
     Field(
         path="object_url",
         field_type=field_types.TEXT,
         read_only=True,
-        help="The address of the advertiser in the platform's pages.",
+        help="The URL of the advertiser's page on the platform.",
     ),
     *OUTPUT_FIELDS,
 )
@@ -213,7 +213,7 @@ FIELDS = (
 
 
 def _email_settings_by_user(values: Mapping[str, Json], name: str) -> dict[str, dict[str, Json]]:
-    """User (`users.2`) to path to value of one field of its email settings."""
+    """The values of one field of the email settings, by user (`users.2`) and path."""
     users: dict[str, dict[str, Json]] = {}
     for path, value in values.items():
         if match := re.fullmatch(rf"(users\.[0-9]+)\.email_settings\.[0-9]+\.{name}", path):
@@ -223,9 +223,9 @@ def _email_settings_by_user(values: Mapping[str, Json], name: str) -> dict[str, 
 
 def _check_addresses_unique(values: Mapping[str, Json]) -> Iterator[Problem]:
     for addresses in _email_settings_by_user(values, "email_address").values():
-        times = Counter(address.casefold() for address in addresses.values())
+        counts = Counter(address.casefold() for address in addresses.values())
         for path, address in list(addresses.items())[1:]:
-            if times[address.casefold()] > 1:
+            if counts[address.casefold()] > 1:
                 yield Problem(code="email_repeated", column=path, details={"value": address})
 
 
@@ -238,16 +238,13 @@ def _check_notified_address(values: Mapping[str, Json]) -> Iterator[Problem]:
 
 
 def _check_users_have_addresses(values: Mapping[str, Json]) -> Iterator[Problem]:
-    reached = _email_settings_by_user(values, "email_address")
+    addresses_by_user = _email_settings_by_user(values, "email_address")
     for path in values:
         match = re.fullmatch(r"(users\.[0-9]+)\.id_from_network", path)
-        if match and match[1] not in reached:
+        if match and match[1] not in addresses_by_user:
             column = f"{match[1]}.email_settings.1.email_address"
-            yield Problem(code="required", column=column, details=_required_details(column, ", e.g. name@example.com"))
-
-
-def _required_details(column: str, example: str) -> dict[str, Json]:
-    return {"known": column, "action": "write a user", "example": example}
+            details = {"known": column, "action": "add or update a user", "example": ", e.g. name@example.com"}
+            yield Problem(code="required", column=column, details=details)
 
 
 def _check_has_site(values: Mapping[str, Json]) -> Iterator[Problem]:
@@ -262,7 +259,7 @@ _PARENT_FIELD = Field(
     path="advertiser_id_from_network",
     field_type=field_types.ID,
     required_on=frozenset(Action),
-    help="Your network's id of the advertiser that the row belongs to, as on the sheet advertisers.",
+    help="Your network's id for the advertiser that the row belongs to, as on the sheet advertisers.",
     aliases=("advertiser_id",),
     clearable=False,
 )

@@ -1,8 +1,8 @@
-"""What a cell's text can mean: one `FieldType` for each sort of value.
+"""How the text of a cell is parsed: one `FieldType` for each type of value.
 
-A kind turns the text of a cell into the JSON value that the platform expects, and back. `parse_cell` returns a
-`ParsedValue` or raises `ParseError` with the reason; a blank cell never gets here, and None is a value (JSON null) and
-never a failure.
+A field type converts the text of a cell to the JSON value that the platform expects, and back. `parse_cell` returns a
+`ParsedValue` or raises `ParseError` with the reason. Blank cells are never passed; the value None is JSON null, never a
+failure.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from invoca_bulk.schema.issue_catalog import ParseError, Problem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: A value as JSON has it. Not spelt out: a recursive type would need a cast at every step into an answer.
+#: Any JSON value. Not a recursive type, which would need a cast at every access to a response.
 Json: TypeAlias = Any
 
-#: What a cell holds to clear a field on the platform.
+#: The text of a cell that clears a field on the platform.
 CLEAR = "[]"
 
-#: NANP regions whose area codes a local center can name; the Caribbean states are served by international campaigns.
+#: NANP regions whose area codes a local center accepts; the Caribbean states need international campaigns.
 _LOCAL_REGIONS = frozenset({"US", "CA", "PR", "GU", "VI", "AS", "MP"})
 _TRUE_WORDS = frozenset({"true", "yes", "y", "1", "x", "on"})
 _FALSE_WORDS = frozenset({"false", "no", "n", "0", "off"})
-#: So many choices can be listed in a sentence.
+#: The most choices that a fix lists.
 _MAX_LISTED_CHOICES = 12
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-")
@@ -39,11 +39,11 @@ _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), 
 
 @dataclass(frozen=True, kw_only=True)
 class ParsedValue:
-    """What a cell's text means.
+    """The value of a cell.
 
     Attributes:
         value: the JSON value to send.
-        warning: what was cleaned on the way, or what the platform will not heed; None when the text is taken as it is.
+        warning: what was cleaned, or what the platform will ignore; None if the text is used unchanged.
     """
 
     value: Json
@@ -52,18 +52,18 @@ class ParsedValue:
 
 @dataclass(frozen=True, kw_only=True)
 class FieldType:
-    """One sort of value.
+    """One type of value.
 
     Attributes:
         name: what it is called in the field tables.
         parse: text to `ParsedValue`; raises `ParseError`. Called once for each distinct text.
-        to_text: JSON value to the text of a cell; `parse(show(value)).value == value`.
-        choices: the closed set of values, where there is one.
-        limits: the smallest and the largest whole number, where there are some.
-        cleared_value: the JSON value that `[]` stands for: null for a single value, an empty list for a list.
-        also_accepts: JSON types that the platform takes for this kind besides the one that `parse` gives.
-        passthrough_pattern: the form of texts that mean themselves: for them `parse` would give the text, without a
-            warning. None: each text has to be parsed. Own ids, of which a sheet has as many as rows, need nothing else.
+        to_text: JSON value to the text of a cell; `parse(to_text(value)).value == value`.
+        choices: the closed set of values; empty: no such set.
+        limits: the smallest and the largest whole number; None: not a number.
+        cleared_value: the JSON value that `[]` means: null for a single value, an empty list for a list.
+        also_accepts: JSON types that the platform accepts in addition to the one that `parse` returns.
+        passthrough_pattern: texts that `parse` returns unchanged and without a warning, so that it need not be called:
+            a sheet may have a different own id in every row. None: every text has to be parsed.
     """
 
     name: str
@@ -76,47 +76,41 @@ class FieldType:
     passthrough_pattern: re.Pattern[str] | None = None
 
     def parse_cell(self, text: str) -> ParsedValue:
-        """Read the text of a cell that is not blank; `[]` clears.
+        """Parse the text of a cell that is not blank; `[]` clears.
 
         Raises:
-            Refused: the text is no value of this kind.
+            ParseError: the text is not a valid value of this type.
         """
         if text.strip() == CLEAR:
             return ParsedValue(value=self.cleared_value)
         return self.parse(text)
 
     def find_problem(self, value: Json) -> Problem | None:
-        """What the platform would object to in a JSON value, or None: its own check, since it cleans nothing."""
+        """What is wrong with a JSON value that is used without any cleaning, or None."""
         if type(value) in self.also_accepts:
             return None
         try:
-            reading = self.parse(self.to_text(value))
-        except ParseError as refused:
-            return refused.problem
+            parsed = self.parse(self.to_text(value))
+        except ParseError as error:
+            return error.problem
         except (TypeError, ValueError, AttributeError):
             return Problem(code="not_a_choice", details={"value": value, "known": self.name, "suggestion": ""})
-        same = type(reading.value) is type(value) and reading.value == value
-        return (
-            None
-            if same
-            else reading.warning
-            or Problem(
-                code="not_a_choice",
-                details={"value": value, "known": self.name, "suggestion": f"Use {reading.value!r}."},
-            )
-        )
+        if type(parsed.value) is type(value) and parsed.value == value:
+            return None
+        details = {"value": value, "known": self.name, "suggestion": f"Use {parsed.value!r}."}
+        return parsed.warning or Problem(code="not_a_choice", details=details)
 
 
 def normalize_text(text: str) -> str:
-    """Take off what nobody sees: invisible characters, typographic dashes, spaces at the ends and in a row."""
-    if text.isascii() and text.isprintable() and "  " not in text:  # most texts, in a fifth of the time
+    """Remove invisible characters and needless spaces, and replace typographic dashes."""
+    if text.isascii() and text.isprintable() and "  " not in text:  # fast path for most texts
         return text.strip()
     visible = unicodedata.normalize("NFC", text).translate(_INVISIBLE).translate(_DASHES)
     return re.sub(r"\s+", " ", visible).strip()
 
 
 def cleaning_warning(text: str, clean: str) -> Problem | None:
-    """The warning that shows both forms, or None when nothing was changed."""
+    """The warning that shows both forms, or None if nothing was changed."""
     return None if text == clean else Problem(code="cell_cleaned", details={"value": text, "clean": clean})
 
 
@@ -125,7 +119,7 @@ def _parsed_value(text: str, clean: str) -> ParsedValue:
 
 
 def _without_point_zero(text: str) -> str:
-    """`805.0` is what a spreadsheet or pandas makes of 805."""
+    """Spreadsheets and pandas turn 805 into `805.0`."""
     return text[:-2] if re.fullmatch(r"\d+\.0", text) else text
 
 
@@ -133,8 +127,8 @@ def _without_point_zero(text: str) -> str:
 
 
 def find_control_character(text: str) -> str | None:
-    """The name of the first character that nobody can have meant, such as `U+0000`, or None."""
-    if text.isprintable():  # none of these characters is
+    """The name of the first control or surrogate character, such as `U+0000`, or None."""
+    if text.isprintable():
         return None
     for char in text:
         if unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\r\t":
@@ -148,21 +142,21 @@ def _parse_text(text: str) -> ParsedValue:
     return _parsed_value(text, text.strip())
 
 
-#: Four of them, each character written as twelve, still fit into an address.
+#: Four ids of this length fit into a URL, even with 12 characters for each character after percent-encoding.
 _MAX_ID_CHARACTERS = 1_000
 
 
 def id_problem(text: str) -> str | None:
-    """Why an id cannot be a path part of an address, or None.
+    """Why an id cannot be part of a URL, or None.
 
-    HTTP clients collapse `.` and `..` even when percent-encoded, so `/advertisers/..` would name another object.
+    HTTP clients resolve `.` and `..` even if percent-encoded, so `/advertisers/..` would name another object.
     """
     if text in {".", ".."}:
-        return "it would be taken for a step in the address"
+        return "URLs treat it as a relative path"
     if len(text) > _MAX_ID_CHARACTERS:
         return f"it has more than {_MAX_ID_CHARACTERS:,} characters"
     if not text.isprintable() and any(unicodedata.category(char) in {"Cc", "Cs"} for char in text):
-        return "it holds a control character"
+        return "it contains a control character"
     return None
 
 
@@ -180,12 +174,12 @@ def _parse_digits(text: str) -> ParsedValue:
     return _parsed_value(text, clean)
 
 
-#: No spaces at the ends, no character that an eye could miss, no sign in front that may mean something else.
+#: No spaces at the ends, no invisible characters, no leading sign that may have a special meaning.
 _PASSTHROUGH_PATTERN = re.compile(rf"[0-9A-Za-z](?:[ -~]{{0,{_MAX_ID_CHARACTERS - 2}}}[!-~])?")
 
 TEXT = FieldType(name="text", parse=_parse_text, passthrough_pattern=_PASSTHROUGH_PATTERN)
 ID = FieldType(name="id", parse=_parse_id, passthrough_pattern=_PASSTHROUGH_PATTERN)
-#: Called an integer in the documentation and shown as a string in its examples; the platform takes both.
+#: An integer in the documentation's text and a string in its examples; the platform accepts both.
 NUMERIC_ID = FieldType(name="numeric id", parse=_parse_digits, also_accepts=(int,))
 
 
@@ -197,18 +191,18 @@ def _fold(text: str) -> str:
 
 
 def suggest_choice(text: str, choices: tuple[str, ...]) -> str:
-    """The nearest choice itself, so that it can be pasted; without one, what to do in a sentence."""
-    words = {_joined_words(choice): choice for choice in reversed(choices)}
-    near = difflib.get_close_matches(_joined_words(text), words, n=1, cutoff=0.75)
-    if near:
-        return words[near[0]]
-    typed = set(_words(text))
-    holding = [choice for choice in choices if typed and typed <= set(_words(choice))]
-    if len(holding) == 1:
-        return holding[0]
-    for few in (holding, choices):
-        if 0 < len(few) <= _MAX_LISTED_CHOICES:
-            return f"Type one of: {', '.join(few)}."
+    """The closest choice itself, ready to paste; without one, a sentence that says what to do."""
+    choice_by_words = {_joined_words(choice): choice for choice in reversed(choices)}
+    closest = difflib.get_close_matches(_joined_words(text), choice_by_words, n=1, cutoff=0.75)
+    if closest:
+        return choice_by_words[closest[0]]
+    words = set(_words(text))
+    matches = [choice for choice in choices if words and words <= set(_words(choice))]
+    if len(matches) == 1:
+        return matches[0]
+    for candidates in (matches, choices):
+        if 0 < len(candidates) <= _MAX_LISTED_CHOICES:
+            return f"Type one of: {', '.join(candidates)}."
     return "Choose a value from the dropdown of the template, or from the list in the README."
 
 
@@ -221,14 +215,14 @@ def _words(text: str) -> list[str]:
 
 
 def choice(*choices: str, name: str = "choice") -> FieldType:
-    """A closed set of texts. A difference of case, dashes, spaces or invisible characters only is cleaned."""
-    choices = tuple(map(str, choices))  # members of an enum would show as such in messages
-    by_fold = {_fold(one): one for one in choices}
+    """A closed set of texts. Differences in case, dashes, spaces and invisible characters are cleaned."""
+    choices = tuple(map(str, choices))  # messages would show the members of an enum with their class
+    choice_by_folded = {_fold(value): value for value in choices}
 
     def parse(text: str) -> ParsedValue:
         if text in choices:
             return ParsedValue(value=text)
-        if match := by_fold.get(_fold(text)):
+        if match := choice_by_folded.get(_fold(text)):
             return ParsedValue(
                 value=match, warning=Problem(code="choice_cleaned", details={"value": text, "clean": match})
             )
@@ -238,7 +232,7 @@ def choice(*choices: str, name: str = "choice") -> FieldType:
 
 
 def state_or_province() -> FieldType:
-    """The two-letter code of a US state or territory or a Canadian province; a full name gets its code as the fix."""
+    """The two-letter code of a US state or territory or a Canadian province. For a full name, the fix is its code."""
     codes = tuple(regions.STATES)
     by_name = {_fold(name): code for code, name in regions.STATES.items()}
 
@@ -271,7 +265,7 @@ def whole_number(*, minimum: int, maximum: int) -> FieldType:
 
 
 def _without_commas(text: str) -> str:
-    """`1,000` as 1000; the comma of `1,5` is a decimal one, and 15 numbers were not asked for."""
+    """`1,000` is 1000; the comma of `1,5` is a decimal comma and stays, since 15 would be wrong."""
     return text.replace(",", "") if re.fullmatch(r"[0-9]{1,3}(,[0-9]{3})+", text) else text
 
 
@@ -287,22 +281,22 @@ BOOLEAN = FieldType(
 )
 
 
-# Places and times
+# Regions and times
 
 
 @functools.cache
 def area_code_region(area_code: str) -> str | None:
-    """The region whose numbers start with an area code: `US`, `CA`, …; `toll-free`; None when it is not in use."""
+    """The region of an area code, such as `US` or `CA`; `toll-free` for a toll-free code; None if not in use."""
     import phonenumbers  # noqa: PLC0415  heavy, and `--help` does not need it
 
-    # The exchange 234 is in use under every area code, also under those that are only partly opened.
+    # The exchange 234 is in use in every area code, even in those that are only partly in use.
     number = phonenumbers.parse(f"+1{area_code}2345678")
-    sort = phonenumbers.PhoneNumberType
-    found = phonenumbers.number_type(number)
-    if found == sort.TOLL_FREE:
+    types = phonenumbers.PhoneNumberType
+    number_type = phonenumbers.number_type(number)
+    if number_type == types.TOLL_FREE:
         return "toll-free"
-    # 900, 500, 600: they belong to no place. Some islands have no type, since 234 is not in use there.
-    if found in {sort.PREMIUM_RATE, sort.PERSONAL_NUMBER, sort.VOIP}:
+    # 900, 500 and 600 belong to no region. Some islands have no type, since 234 is not in use there.
+    if number_type in {types.PREMIUM_RATE, types.PERSONAL_NUMBER, types.VOIP}:
         return None
     return phonenumbers.region_code_for_number(number)
 
@@ -332,7 +326,7 @@ def _parse_area_codes(text: str) -> ParsedValue:
 
 
 def _split_list(text: str) -> list[str]:
-    """The items of a JSON list, or of a text with commas; empty when it is no list."""
+    """The items of a JSON list or of a comma-separated text; empty if it is neither."""
     if not text.lstrip().startswith("["):
         return [part for part in re.split(r"[\s,;|]+", normalize_text(text)) if part]
     try:
@@ -370,20 +364,20 @@ TIME = FieldType(name="time, HH:MM", parse=_parse_time)
 TIME_ZONE = choice(*regions.TIME_ZONES, name="time zone")
 
 
-# Numbers and addresses of people
+# Phone numbers, email addresses and accounts
 
 
 def _parse_phone(text: str) -> ParsedValue:
-    """E.164, or 10 digits for a number of the USA or Canada, as the documentation asks; all else is cleaned to that."""
+    """E.164, or 10 digits for a number in the USA or Canada, as documented; other forms are cleaned to one of these."""
     import phonenumbers  # noqa: PLC0415  heavy, and `--help` does not need it
 
     try:
         number = phonenumbers.parse(_without_point_zero(normalize_text(text)), "US")
     except phonenumbers.NumberParseException:
         raise ParseError("not_a_phone_number", value=text) from None
-    # `is_possible_number` also takes seven digits, which reach someone within an area code only.
-    possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
-    if number.extension or not possible:
+    # `is_possible_number` also accepts seven digits, which are valid only within an area code.
+    is_possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
+    if number.extension or not is_possible:
         raise ParseError("not_a_phone_number", value=text)
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     if text == e164:
@@ -403,7 +397,7 @@ def _parse_email(text: str) -> ParsedValue:
 
 
 def _parse_ads_account(text: str) -> ParsedValue:
-    """`627-345-9815` and `7567575756755` are the documentation's own examples; both are sent as they are."""
+    """`627-345-9815` and `7567575756755` are the documentation's examples; both are sent unchanged."""
     clean = _without_point_zero(normalize_text(text))
     if not re.fullmatch(r"[0-9]{3}-[0-9]{3}-[0-9]{4}|[0-9]{10,15}", clean):
         raise ParseError("not_an_ads_account", value=text)
@@ -411,13 +405,11 @@ def _parse_ads_account(text: str) -> ParsedValue:
 
 
 def _parse_looks_like(text: str) -> ParsedValue:
-    """The first five digits are used (seed: promo numbers)."""
-    reading = _parse_digits(text)
-    if len(reading.value) > 5:  # noqa: PLR2004  the documentation's five
-        return ParsedValue(
-            value=reading.value, warning=Problem(code="digits_ignored", details={"value": reading.value})
-        )
-    return reading
+    """The platform uses the first five digits. Source: the documentation of promo numbers."""
+    parsed = _parse_digits(text)
+    if len(parsed.value) > 5:  # noqa: PLR2004  the documented limit
+        return ParsedValue(value=parsed.value, warning=Problem(code="digits_ignored", details={"value": parsed.value}))
+    return parsed
 
 
 PHONE = FieldType(name="phone number", parse=_parse_phone)

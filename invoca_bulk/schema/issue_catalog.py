@@ -1,7 +1,7 @@
-"""The catalogue of what can be wrong in a cell, a row or a header.
+"""The catalogue of issues in cells, rows and headers, one entry for each code.
 
-One entry for each code. Messages name what is wrong, fixes say what to type instead; both are filled from the
-details that the rule gives. A rule never words a message itself, so that the same problem reads the same everywhere.
+A message says what is wrong, a fix what to do; both are filled with the details of a `Problem`. No other module words
+an issue, so the same problem reads the same everywhere.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 Level = Literal["error", "warning"]
 
-#: The columns of a frame of issues. `sheet` is empty where one sheet only was read; `row` is a nullable integer
-#: (missing: the issue is about a column or the sheet); all others are text.
+#: The columns of a DataFrame of issues. `sheet` is empty if only one sheet was read; `row` is a nullable integer
+#: (missing: the issue concerns a column or the whole sheet); the others are text.
 ISSUE_COLUMNS = ("sheet", "row", "column", "level", "code", "value", "message", "fix")
 
-#: The longest text of a cell: csv's own limit, and four times what Excel can hold.
+#: The longest text of a cell: the limit of Python's csv module, and four times that of Excel.
 MAX_CELL_CHARACTERS = 131_072
 
-#: What stands in front of the text of a cell that cannot be trusted, and the issue that it gives. It is part of the
-#: text, so that the cell stays refused in every file, frame and copy until somebody types over it.
+#: Prefix of the text of a cell that cannot be trusted -> code of its issue. The prefix is part of the text, so the cell
+#: stays invalid in every file, DataFrame and copy until somebody types over it.
 ISSUE_CODE_BY_MARKER: Mapping[str, str] = {
     "#DATE!": "cell_date",
     "#FORMULA!": "cell_formula",
@@ -32,19 +32,19 @@ ISSUE_CODE_BY_MARKER: Mapping[str, str] = {
     "#TOO_LONG!": "cell_too_long",
     "#ROW!": "row_marked",
 }
-_MARKER_BY_ISSUE_CODE = {code: mark for mark, code in ISSUE_CODE_BY_MARKER.items()}
-#: In any case: a column may have been lowered in pandas.
+_MARKER_BY_ISSUE_CODE = {code: marker for marker, code in ISSUE_CODE_BY_MARKER.items()}
+#: Case-insensitive, because a column may have been lower-cased in pandas.
 _MARKER_PATTERN = re.compile(rf"({'|'.join(ISSUE_CODE_BY_MARKER)})\s*(.*)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
 class IssueType:
-    """One kind of issue.
+    """One type of issue.
 
     Attributes:
-        level: `error` rows are never sent, `warning` rows are.
-        message: a sentence; `{…}` places are filled from the details of a `Problem`.
-        fix: what to do; empty when nothing needs to be done.
+        level: rows with an `error` are never sent, rows with a `warning` are.
+        message: a sentence; its `{…}` placeholders are filled with the details of a `Problem`.
+        fix: what to do; empty if nothing needs to be done.
     """
 
     level: Level
@@ -63,63 +63,63 @@ def _warning(message: str, fix: str = "") -> IssueType:
 ISSUE_TYPES: Mapping[str, IssueType] = {
     # Headers
     "column_misspelt": _error(
-        "The column {value!r} is not known, but it looks like {known!r}.",
-        "Rename the column to {known!r}, or give it a quite different name to have it carried through.",
+        "Unknown column {value!r}; it looks like a misspelling of {known!r}.",
+        "Rename the column to {known!r}. To keep it as a column of your own, give it a clearly different name.",
     ),
     "column_unknown": _warning(
-        "The column {value!r} is not known; it is carried through to the results and not sent.",
+        "Unknown column {value!r}; it is copied to the results and not sent.",
     ),
     "column_missing": _error(
         "The required column {known!r} is missing.",
-        "Add the column {known!r} and fill it in on every row.",
+        "Add the column {known!r} and fill it in for every row.",
     ),
     "column_repeated": _error(
-        "The columns {first!r} and {value!r} both stand for {known!r}.",
-        "Keep one of the two columns.",
+        "The columns {first!r} and {value!r} both mean {known!r}.",
+        "Remove one of the two columns.",
     ),
     "column_unsupported": _error(
-        "API version {version} does not know {known!r}; {which}.",
+        "API version {version} does not support {known!r}; {which}.",
         "Choose one with --api-version, or remove the column.",
     ),
     "secret_dropped": _warning(
-        "{known!r} is a secret of the platform's; its cells are left blank in all that is written, and not sent.",
-        "Remove the column from the sheet, so that nobody reads it there.",
+        "{known!r} is a secret of the platform; its values are not sent, and every output leaves its cells blank.",
+        "Remove the column from the sheet, so that nobody can read the secret there.",
     ),
     # What the spreadsheet program did to a cell
     "cell_error": _error(
-        "The cell holds the spreadsheet error {value}.",
+        "The cell contains the spreadsheet error {value}.",
         "Correct the formula in the spreadsheet, or type the value.",
     ),
     "cell_formula": _error(
-        "The cell holds a formula whose result is not stored in the file.",
-        "Open the original file in the spreadsheet program, save it and try again, or type the value.",
+        "The cell contains a formula whose result is not stored in the file.",
+        "Open the original file in your spreadsheet program, save it and try again, or type the value.",
     ),
     "cell_date": _error(
         "The cell is a date ({value}): Excel turns text such as 3-4 or MAY1 into dates.",
         "Format the column as Text and type the value again.",
     ),
     "cell_digits_lost": _error(
-        "The cell is a number of more than 15 digits; Excel has replaced the last ones by zeros.",
+        "The cell is a number with more than 15 digits; Excel has replaced the digits after the 15th with zeros.",
         "Format the column as Text and type the value again.",
     ),
     "cell_too_long": _error(
-        f"The cell held more than {MAX_CELL_CHARACTERS:,} characters, and its text was cut.",
-        "Type a shorter text; an unclosed quote in a CSV file also causes this.",
+        f"The cell has more than {MAX_CELL_CHARACTERS:,} characters; its text was cut.",
+        "Type a shorter text. In a CSV file, also look for a quote that is never closed.",
     ),
     "cell_control": _error(
-        "The text holds an invisible control character ({name}).",
+        "The text contains an invisible control character ({name}).",
         "Type the text again without it.",
     ),
     "row_too_long": _error(
         "The row has {count} cells, but the header has {expected}.",
-        'Put quotes around a text that holds the delimiter, e.g. "Smith, Jones".',
+        'Put quotes around each text that contains the delimiter, e.g. "Smith, Jones".',
     ),
     "quote_unclosed": _error(
-        "A quote is opened in this row and never closed, so the rows below it became part of its last cell.",
-        "Close the quote, or remove it, and read the file again.",
+        "A quote opens in this row and is never closed, so the rows below it were read as part of its last cell.",
+        "Close or remove the quote, and read the file again.",
     ),
     "row_marked": _error(
-        "The row was refused when the file was first read (it had too many cells, or a quote that was never closed).",
+        "The row could not be read from its original file (too many cells, or a quote that is never closed).",
         "Type the row again.",
     ),
     "cell_cleaned": _warning(
@@ -131,7 +131,7 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Fill in the cell{example}.",
     ),
     "not_a_choice": _error(
-        "{value!r} is not one of the values of {known!r}.",
+        "{value!r} is not a valid value for {known!r}.",
         "{suggestion}",
     ),
     "choice_cleaned": _warning(
@@ -150,27 +150,27 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Type TRUE or FALSE.",
     ),
     "not_an_area_code": _error(
-        "{value!r} is not an area code that exists in the USA or Canada.",
+        "{value!r} is not an area code in use in the USA or Canada.",
         "Type the three digits of an area code in use, such as 805.",
     ),
     "toll_free_area_code": _error(
         "{value} is a toll-free prefix, not an area code.",
-        "For a toll-free number leave all local_center columns blank.",
+        "For a toll-free number, leave all local_center columns blank.",
     ),
     "not_area_codes": _error(
         "{value!r} is not a list of area codes.",
-        'Type area codes with commas between them, such as 805, 212, or a JSON list such as ["805", "212"].',
+        'Type area codes separated by commas, such as 805, 212, or a JSON list such as ["805", "212"].',
     ),
     "not_a_zip_code": _error(
         "{value!r} is not a zip code.",
         "Type the five digits of a US zip code, such as 93101, or a Canadian postal code, such as K1A 0B1.",
     ),
     "zip_code_zero_lost": _error(
-        "{value!r} is not a zip code; Excel drops the zero at the start.",
+        "{value!r} has too few digits for a zip code; Excel drops leading zeros.",
         "{fixed}",
     ),
     "zip_code_too_precise": _error(
-        "{value!r} is a zip code with four digits more than the five that are expected.",
+        "{value!r} is a nine-digit zip code; only five digits are accepted.",
         "{fixed}",
     ),
     "not_a_state": _error(
@@ -179,41 +179,41 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     ),
     "not_an_ads_account": _error(
         "{value!r} is not a Google Ads account id.",
-        "Type it as 627-345-9815, or the digits alone.",
+        "Type it as 627-345-9815, or type only the digits.",
     ),
     "not_digits": _error(
-        "{value!r} is not made of digits.",
+        "{value!r} contains characters other than digits.",
         "Type digits only, such as 80561.",
     ),
     "digits_ignored": _warning(
-        "The platform looks at the first five digits of {value!r} only.",
+        "The platform uses only the first five digits of {value!r}.",
     ),
     "not_a_time": _error(
-        "{value!r} is not a time of day in steps of 15 minutes.",
-        "Type the time as HH:MM, such as 08:00 or 17:45.",
+        "{value!r} is not a time of day on a quarter of an hour.",
+        "Type the time as HH:MM, on a quarter of an hour, such as 08:00 or 17:45.",
     ),
     "not_a_phone_number": _error(
-        "{value!r} is not a phone number that can exist.",
+        "{value!r} is not a valid phone number.",
         "Type 10 digits, such as 8055550100, or the international form, such as +448081570192.",
     ),
     "not_an_email": _error(
-        "{value!r} is not an email address: {reason}",
+        "{value!r} is not a valid email address: {reason}",
         "Type an address such as name@example.com.",
     ),
     "not_an_id": _error(
         "{value!r} cannot be used as an id: {reason}.",
-        "Give the object an id that is not '.' or '..' and has no control characters.",
+        "Use a shorter id, without control characters, that is not '.' or '..'.",
     ),
     "read_only": _warning(
         "{known!r} is set by the platform; its values are not sent.",
     ),
     "cannot_clear": _error(
-        "[] clears a field, and {known!r} cannot be cleared.",
+        "{known!r} cannot be cleared with [].",
         "Type a value, or leave the cell blank.",
     ),
     # Several columns of a row
     "local_center_conflict": _error(
-        "The local center is given in more than one way ({given}); which one would win is documented nowhere.",
+        "The local center is given in more than one way ({given}); the platform does not document which one it uses.",
         "Keep one: tn_prefix, or zipcode, or city with state.",
     ),
     "city_without_state": _error(
@@ -221,15 +221,15 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Fill in {missing}, or clear {given}.",
     ),
     "no_local_center": _warning(
-        "{known!r} has no effect without a local center: the row asks for a toll-free number.",
-        "Fill in local_center.tn_prefix, .zipcode, or .city and .state, if a local number is wanted.",
+        "{known!r} has no effect without a local center: this row requests a toll-free number.",
+        "For a local number, fill in local_center.tn_prefix, .zipcode, or .city and .state.",
     ),
     "ads_account_media_type": _error(
         "adwords_account_id needs the media type 'Google Call Extension', not {value!r}.",
-        "Set media_type to 'Google Call Extension', or clear adwords_account_id ([] clears what the platform has).",
+        "Set media_type to 'Google Call Extension', or clear adwords_account_id ([] clears the value on the platform).",
     ),
     "hours_on_affiliate": _error(
-        "hours_of_operation exists for advertiser campaigns only, and the row names an affiliate.",
+        "hours_of_operation applies to advertiser campaigns only, but the row names an affiliate.",
         "Clear the hours_of_operation columns, or affiliate_id_from_network.",
     ),
     "schedule_incomplete": _error(
@@ -237,116 +237,116 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Fill in {missing}.",
     ),
     "schedule_backwards": _error(
-        "The schedule closes at {close}, which is not after {open}, when it opens.",
-        "Type a close_time after the open_time.",
+        "The schedule opens at {open} but closes at {close}.",
+        "Type a close_time that is later than the open_time.",
     ),
     "schedules_overlap": _error(
         "Two schedules of {day} overlap: {first} and {second}.",
         "Change the times so that they do not overlap.",
     ),
     "destination_incomplete": _error(
-        "A move needs the destination's advertiser and campaign together; {missing} is blank.",
+        "A move needs the destination's advertiser and campaign; {missing} is blank.",
         "Fill in {missing}, or clear the destination columns.",
     ),
     "destination_affiliate": _error(
-        "A number moves between affiliate campaigns only when the row names an affiliate of its own.",
+        "A number can move to an affiliate campaign only from another affiliate campaign.",
         "Fill in affiliate_id_from_network, or clear destination_affiliate_id_from_network.",
     ),
     "not_on_create": _error(
-        "{known!r} has no meaning when a number is created.",
+        "{known!r} applies only when an existing number is changed or moved.",
         "Clear the cell.",
     ),
     "own_id_quantity": _error(
-        "{known!r} names one number, but quantity is {value}.",
+        "{known!r} identifies one number, but quantity is {value}.",
         "Set quantity to 1, or clear {known!r}.",
     ),
     "names_existing": _error(
-        "The row names an existing promo number ({value}), so it cannot ask for a new one.",
-        "Clear {known!r} to buy a new number, or clear action to change this one.",
+        "The row names an existing promo number ({value}), so it cannot create a new one.",
+        "Clear {known!r} to buy a new number, or clear action to change the existing one.",
     ),
     "names_nothing": _error(
-        "The row asks to {action} a number, and names none.",
-        "Fill in promo_number, or the id_from_network of the number.",
+        "The action is {action}, but the row does not say which number to {action}.",
+        "Fill in promo_number, or the number's id_from_network.",
     ),
     "move_without_destination": _error(
-        "The row asks to move a number, and has no destination.",
+        "The action is move, but the row has no destination.",
         "Fill in destination_advertiser_id_from_network and destination_advertiser_campaign_id_from_network.",
     ),
     "not_on_update": _warning(
-        "{known!r} chooses a new number; this one exists already, so it is not sent.",
+        "{known!r} affects only the choice of a new number; this number already exists, so it is not sent.",
     ),
-    # The parts of an advertiser
+    # An advertiser's users and sites
     "email_repeated": _error(
-        "The user has the email address {value!r} twice.",
-        "Keep it once.",
+        "The user has the email address {value!r} more than once.",
+        "Remove the repeated address.",
     ),
     "nobody_notified": _error(
-        "None of the user's email addresses is used for notifications; the platform needs one.",
-        "Type TRUE into use_for_notifications of one of them.",
+        "None of the user's email addresses is used for notifications; at least one must be.",
+        "Set use_for_notifications to TRUE for one of them.",
     ),
     "no_site": _error(
-        "The advertiser has no site; the platform needs one at least, and takes the first as the default.",
-        "Add a site: sites.1.id_from_network, or a row on the sheet sites.",
+        "The advertiser has no site; it needs at least one, and the first one is the default.",
+        "Add a site: fill in sites.1.id_from_network, or add a row to the sheet sites.",
     ),
     "part_without_id": _error(
-        "The row has values of a {part} but no {known!r}, so it cannot be told which one it is.",
+        "The row has values for a {part} but no {known!r}, so it is unclear which {part} they belong to.",
         "Fill in {known!r}, or clear the other cells of the {part}.",
     ),
     "parent_missing": _error(
-        "There is no advertiser {value!r} on the sheet advertisers.",
-        "Add a row for it there (its id_from_network is enough when the platform has it), or correct the id.",
+        "The sheet advertisers has no row for the advertiser {value!r}.",
+        "Add one (its id_from_network is enough if the advertiser exists on the platform), or correct the id.",
     ),
     "contradiction": _error(
-        "{value!r} contradicts {other!r} at {place}; both are about the same {part}.",
+        "{value!r} contradicts {other!r} at {place}; both describe the same {part}.",
         "Make the two cells equal, or clear one of them.",
     ),
     "duplicate_name": _error(
-        "The name {value!r} stands at several advertisers ({rows}); names are unique in a network.",
-        "Give each advertiser a name of its own.",
+        "Several advertisers have the name {value!r} ({rows}); names must be unique in a network.",
+        "Give each advertiser a different name.",
     ),
-    # Rows against rows
+    # Rows compared with each other
     "duplicate_own_id": _error(
-        "The id_from_network {value!r} stands on the rows {rows} of the same campaign.",
-        "Give each promo number an id of its own.",
+        "The id_from_network {value!r} is used more than once in the same campaign: rows {rows}.",
+        "Give each promo number a different id.",
     ),
     "duplicate_number": _error(
-        "The promo number {value!r} stands on the rows {rows}.",
+        "The promo number {value!r} has more than one row: {rows}.",
         "Keep one row for each number.",
     ),
     "identical_rows": _warning(
-        "The rows {rows} are identical; each of them buys a number.",
+        "Rows {rows} are identical; each of them buys a number.",
     ),
-    # Rows against what earlier runs did
+    # Rows compared with earlier runs
     "status_unknown": _error(
-        "{value!r} is no outcome of a row, so it cannot be told whether the row was done.",
-        "Clear the cell to have the row sent, or type created to have it left alone.",
+        "{value!r} is not a valid result_status, so it is unclear whether the row was processed.",
+        "Clear the cell to send the row, or type created to skip it.",
     ),
     "unsettled_row": _warning(
-        "An earlier run ({run}) could not establish whether this row was done; it is looked up again, and not sent.",
+        "An earlier run ({run}) could not determine whether this row was done; it is looked up again and not sent.",
         "If you are sure that the platform does not have it: invoca-bulk resume {run} --resend-absent. Where the "
         "journal of that run is gone, clear the row's result columns instead.",
     ),
-    # The plan: rows against the platform's state
+    # Planning: rows compared with the platform's state
     "advertiser_exists": _error(
         "The platform already has an advertiser with the id_from_network {value!r}: {name}.",
-        "Clear action to update it, or give the new one another id.",
+        "Clear action to update it, or give the new advertiser another id.",
     ),
     "advertiser_not_found": _error(
         "The platform has no advertiser with the id_from_network {value!r}.",
         "Correct the id, or clear action to create it.",
     ),
     "name_taken": _error(
-        "The name {value!r} belongs to the advertiser {other!r} on the platform; names are unique in a network.",
-        "Give the advertiser another name, or correct its id if it is that one.",
+        "The advertiser {other!r} on the platform already has the name {value!r}; names must be unique in a network.",
+        "Choose another name. If the row is about that advertiser, correct its id.",
     ),
     "number_not_found": _error(
         "The campaign has no promo number {value}.",
-        "Correct the number or the campaign's ids, or remove the row if the number was deleted already. "
+        "Correct the number or the campaign's ids, or remove the row if the number is already deleted. "
         "To buy a new number instead, clear {known!r}.",
     ),
     "own_id_not_found": _error(
         "The campaign has no promo number with the id_from_network {value!r}.",
-        "Correct the id or the campaign's ids, clear action to create it, or remove the row if it was deleted already.",
+        "Correct the id or the campaign's ids, clear action to create it, or remove the row if it is already deleted.",
     ),
     "own_id_differs": _error(
         "The promo number has the id_from_network {other!r} on the platform; it cannot be changed to {value!r}.",
@@ -354,11 +354,11 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     ),
     "already_gone": _warning(
         "The platform has no advertiser {value!r}, so there is nothing to delete.",
-        "Check the id if it should be there.",
+        "Check the id if the advertiser should exist.",
     ),
     "default_site_changes": _warning(
-        "The default site is {other!r} instead of {value!r} from now on, since the first site is the default.",
-        "Keep the site {value!r} in its place if it should stay the default.",
+        "The default site changes from {value!r} to {other!r}, because the first site is the default.",
+        "To keep {value!r} as the default, list it first.",
     ),
     "parent_deleted": _error(
         "The same workbook deletes the advertiser {value!r}.",
@@ -369,7 +369,7 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Add them to the sheet, use --nested merge, or allow it with --allow-removals (allow_removals=True).",
     ),
     "row_beside_invalid": _error(
-        "Another row of the same {part} has errors ({place}), so nothing of it is sent.",
+        "Another row of the same {part} has errors ({place}), so none of its rows is sent.",
         "Correct that row.",
     ),
     "own_id_exists": _error(
@@ -377,47 +377,47 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Remove the row, or give the new number another id.",
     ),
     "campaign_not_found": _error(
-        "The platform does not know where this row goes: {text}.",
-        "Check the ids of the advertiser, the campaign and the affiliate, and that the network id is the right one.",
+        "The platform does not find the campaign: {text}.",
+        "Check the ids of the advertiser, the campaign and the affiliate, and the network id.",
     ),
-    # Undo: what of a run is not taken back
+    # Undo: steps of a run that are not undone
     "undo_deleted": _error(
-        "The run deleted the {part}; what is deleted cannot be had again.",
-        "Ask for a new {part} with a sheet of your own, if one is needed.",
+        "The run deleted the {part}; deleted objects cannot be restored.",
+        "If you still need the {part}, create a new one with a sheet.",
     ),
     "undo_unknown": _error(
-        "It is not certain whether the run has done this: {text}.",
+        "It is uncertain whether the run did this: {text}.",
         "Settle it first (invoca-bulk resume {run}), then undo the run again.",
     ),
     "undo_unseen": _error(
-        "The journal does not hold the whole {part} as it was before and after the run.",
-        "Look at the {part} on the platform, and change it with a sheet of your own.",
+        "The journal does not contain the whole {part} as it was before and after the run.",
+        "Check the {part} on the platform, and change it with a sheet.",
     ),
     "undo_gone": _error(
-        "The {part} is not there any more; it was deleted or moved after the run.",
-        "If it still exists, change it with a sheet of your own.",
+        "The {part} is not found; it was deleted or moved after the run.",
+        "If it still exists elsewhere, change it with a sheet.",
     ),
     "undo_changed": _error(
-        "The {part} has changed after the run: {what}.",
-        "Look at the {part}; what shall go back has to be changed with a sheet of your own.",
+        "The {part} has changed since the run: {what}.",
+        "Check the {part}, and restore the values that you want with a sheet.",
     ),
     "undo_unheld": _error(
-        "No sheet can put back what the {part} was: {what}.",
+        "These values of the {part} cannot be restored with a sheet: {what}.",
         "Change the {part} on the platform.",
     ),
     "undo_needed": _error(
-        "A promo number that the run created for the advertiser is not taken back, so the advertiser has to stay.",
-        "Take the number back first, then undo the run again.",
+        "A promo number that the run created for the advertiser is not deleted, so the advertiser cannot be deleted.",
+        "Delete the number first, then undo the run again.",
     ),
     # The whole sheet
     "blank_rows": _warning(
-        "{count} blank row(s) were skipped.",
+        "Skipped blank rows: {count}.",
     ),
     "hidden_rows": _warning(
-        "{count} row(s) are hidden in the spreadsheet; they are read like any other.",
+        "Hidden rows in the spreadsheet: {count}; they are read like any other.",
     ),
     "sheet_ignored": _warning(
-        "The sheet {value!r} is left out; of this workbook these are read: {read}.",
+        "The sheet {value!r} is not read; the sheets read from this workbook are: {read}.",
         "To have its rows read as well, move them to one of these; to read it alone, name it (--sheet, sheet=…).",
     ),
 }
@@ -425,12 +425,12 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing wrong, not yet placed in a row.
+    """One thing that is wrong, not yet assigned to a row.
 
     Attributes:
         code: a key of `ISSUE_TYPES`.
-        column: the column's path, where the rule looks at several; None means the column that is being read.
-        details: what fills the places of the message and the fix.
+        column: the column's path; None means the column that is being read.
+        details: placeholder name to value, for the message and the fix.
     """
 
     code: str
@@ -449,16 +449,18 @@ class Problem:
 
     @cached_property
     def fix(self) -> str:
-        """What to do about it; empty when nothing needs to be done."""
+        """What to do about it; empty if nothing needs to be done."""
         return ISSUE_TYPES[self.code].fix.format_map(self._display_details)
 
     @property
     def _display_details(self) -> dict[str, object]:
-        return {name: truncate(one) if _may_be_truncated(one) else one for name, one in self.details.items()}
+        return {
+            name: truncate(detail) if _may_be_truncated(detail) else detail for name, detail in self.details.items()
+        }
 
 
 class Unshortened(str):
-    """A detail that is shown whole: what would be lost is named, however much it is."""
+    """A detail that is never truncated, such as a list of everything that would be lost."""
 
     __slots__ = ()
 
@@ -468,25 +470,25 @@ def _may_be_truncated(detail: object) -> TypeGuard[str]:
 
 
 def add_marker(code: str, text: str) -> str:
-    """The text of a cell with the mark of an issue in front; one that has it already stays as it is."""
-    mark = _MARKER_BY_ISSUE_CODE[code]
-    shown = text if text.startswith(mark) else f"{mark} {text}" if text else mark
-    return shown[:MAX_CELL_CHARACTERS]
+    """Prefix the text of a cell with the marker of an issue, unless it already has it."""
+    marker = _MARKER_BY_ISSUE_CODE[code]
+    marked_text = text if text.startswith(marker) else f"{marker} {text}" if text else marker
+    return marked_text[:MAX_CELL_CHARACTERS]
 
 
 def parse_marker(text: str) -> Problem | None:
-    """The problem that a text's mark stands for, or None when it has none."""
-    found = _MARKER_PATTERN.match(text)
-    return Problem(code=ISSUE_CODE_BY_MARKER[found[1].upper()], details={"value": found[2]}) if found else None
+    """The problem that the marker of a cell's text stands for, or None without a marker."""
+    match = _MARKER_PATTERN.match(text)
+    return Problem(code=ISSUE_CODE_BY_MARKER[match[1].upper()], details={"value": match[2]}) if match else None
 
 
 def truncate(text: str, limit: int = 120) -> str:
-    """A text that fits into a sentence."""
+    """The text, cut to `limit` characters so that it fits into a sentence."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 class ParseError(ValueError):
-    """A text that a kind cannot read; carries the problem. It never leaves the package."""
+    """A text that a field type cannot parse. It carries the problem and never leaves the package."""
 
     def __init__(self, code: str, **details: object) -> None:
         self.problem = Problem(code=code, details=details)

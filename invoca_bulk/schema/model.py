@@ -1,9 +1,10 @@
-"""The parts of the one table: what a field, a rule and a resource are."""
+"""The types that the table of resources is made of: fields, rules and resources."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from enum import StrEnum
 from functools import cached_property
 from itertools import count, product
@@ -35,21 +36,21 @@ class Action(StrEnum):
 class Role(StrEnum):
     """Where a field's value goes."""
 
-    BODY = "body"  # into the JSON object
-    PATH = "path"  # into the address
-    LOCAL = "own"  # nowhere: it tells this package what to do
-    PARENT = "parent"  # nowhere: on the sheet of a part (a user, a site) it names the object that the part belongs to
-    RESULT = "result"  # nowhere: this package wrote it
+    BODY = "body"  # sent in the JSON object
+    PATH = "path"  # sent in the URL
+    LOCAL = "own"  # not sent: an instruction for this package
+    PARENT = "parent"  # not sent: on a sheet of users or sites, the object that the row belongs to
+    RESULT = "result"  # not sent: written by this package
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One verb of the platform.
+    """One operation of the platform.
 
     Attributes:
         verb: the HTTP method.
-        on_single_object: whether the address names one object, or the collection.
-        success_status: the status that says it was done.
+        on_single_object: whether the URL names one object rather than the collection.
+        success_status: the HTTP status of success.
     """
 
     verb: str
@@ -57,7 +58,7 @@ class Operation:
     success_status: int
 
 
-#: Source: the table of paths; the same for every collection.
+#: The same for every collection. Source: the documentation's table of paths.
 OPERATIONS: Mapping[str, Operation] = {
     "list": Operation(verb="GET", on_single_object=False, success_status=200),
     "read": Operation(verb="GET", on_single_object=True, success_status=200),
@@ -73,23 +74,23 @@ class Field:
     """One column of a sheet and one leaf of the JSON object.
 
     Attributes:
-        path: column title and JSON path; `#` stands for the number of a record, `*` for a key of the network's own.
-        field_type: what its text can mean.
+        path: column title and JSON path; `#` stands for the number of a record, `*` for a key that the network chose.
+        field_type: how its text is parsed.
         help: one or two sentences for the template's note and the README.
         role: where the value goes.
-        required_on: the actions that cannot do without it.
-        applies_on_create: whether it has a meaning when an object is created.
-        applies_on_update: whether it has a meaning for an object that exists; what only chose the number has none.
-        read_only: the platform sets it; it is never sent.
+        required_on: the actions that need it.
+        applies_on_create: whether it can be set when an object is created.
+        applies_on_update: whether it applies to an existing object; False if it only affects which number is assigned.
+        read_only: set by the platform and never sent.
         secret: never shown, exported, journaled or logged.
-        since: first API version that knows it.
+        since: first API version that has it.
         until: last API version that documents it; None: still documented.
         example: a value for the template.
-        aliases: other headers seen for it.
-        response_name: its name in the platform's answers, where that differs; else empty.
-        clearable: whether `[]` may clear it.
-        default: what the platform documents that it takes where it has no value; None: nothing.
-        template_columns: how many numbered columns the template has for it (0: none).
+        aliases: other accepted headers.
+        response_name: its name in the platform's responses if it differs, else empty.
+        clearable: whether `[]` clears it.
+        default: the platform's documented default; None: none.
+        template_columns: how many (numbered) columns the template has for it; 0: none.
     """
 
     path: str
@@ -116,30 +117,30 @@ class Field:
 
     @property
     def is_always_required(self) -> bool:
-        """Whether no row can do without it, whatever it asks for."""
+        """Whether every action needs it."""
         return self.required_on == frozenset(Action)
 
     @property
     def is_sent(self) -> bool:
-        """Whether a sheet's value of it goes into the body of a request."""
+        """Whether its cells are sent in the body of a request."""
         return self.role is Role.BODY and not self.read_only and not self.secret
 
     @property
     def versions_text(self) -> str:
-        """The versions that know this field, as part of a sentence."""
+        """The API versions that support this field, as part of a sentence."""
         if self.until is None:
-            return f"{self.since} and later ones do"
+            return f"{self.since} and later do"
         return f"{self.since} to {self.until} do" if self.since != self.until else f"{self.since} does"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A field as one sheet has it.
+    """A column of a sheet, matched to its field.
 
     Attributes:
-        path: the field's path with its numbers and keys filled in.
+        path: the field's path with its numbers and key filled in.
         header: the title as the analyst wrote it.
-        field: the field of the table.
+        field: the field that it matches.
     """
 
     path: str
@@ -152,12 +153,12 @@ class Rule:
     """A rule over several columns of one row.
 
     Attributes:
-        fields: patterns of the fields that it looks at; it runs once for each distinct combination of their values.
-        check: takes path to JSON value of the cells that are not blank, gives the problems.
-        needs_whole_object: whether it holds for a whole object only: for what is created, or for what an update comes
-            to, and not for the few fields that a row changes.
-        presence_only: those of the fields of which it only matters whether they have a value: `check` may be given True
-            for it. So rows that differ in nothing else, such as their own ids, are judged once.
+        fields: paths of the fields that it reads; it runs once for each distinct combination of their values.
+        check: takes path to JSON value of the cells that are not blank, yields the problems.
+        needs_whole_object: whether it applies only to a whole object (one being created, or the result of an update),
+            not to the few fields that a row changes.
+        presence_only: those of the fields of which only the presence matters: `check` may get True instead of the
+            value, so that rows that differ only in these fields, such as in their own ids, are checked once.
     """
 
     fields: tuple[str, ...]
@@ -172,7 +173,7 @@ class Collection:
 
     Attributes:
         name: the last part of the collection's path.
-        identifier_field: the field that names one object in it.
+        identifier_field: the field that identifies one object in it.
         since: first API version that has it.
     """
 
@@ -181,33 +182,33 @@ class Collection:
     since: str = API_VERSIONS[0]
 
 
-#: The field of a part (a user, a site) by which it is known within its object.
+#: The field that identifies a user or a site within its advertiser.
 SUBRESOURCE_KEY = "id_from_network"
-#: Says on a part's row that the part is to be taken away.
+#: The action that removes a user or a site from its advertiser.
 REMOVE_ACTION = "remove"
 
-#: A record's number within a path. More digits are no number that anybody counts to, and more than 4,300 break `int`.
+#: A record's number within a path, of at most 9 digits (`int` refuses more than 4,300).
 _RECORD_NUMBER = re.compile(r"(?<=[\s._])[0-9]{1,9}(?=[\s._])")
 
 
 def fold_header(header: str) -> str:
-    """A header as it is compared: without case, spaces, dots, dashes and underscores."""
+    """Fold a header for comparison: drop case, spaces, dots, dashes and underscores."""
     return re.sub(r"[\s._\-\u00ad\u200b\ufeff\u2010-\u2015]+", "", header).casefold()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """One sort of object that the platform manages, and everything known about it.
+    """One type of object that the platform manages, and everything known about it.
 
     Attributes:
         name: `advertisers` or `promo_numbers`.
-        singular: what one of them is called in a sentence.
+        singular: the noun for one object.
         fields: every field once, in the order of the template's columns.
         rules: the rules over several columns.
-        path_templates: path parts above the collection; the first one whose places are all filled is taken.
-        collections: ways to address its objects; none for a part.
-        identifier_field: the field by which a row names an object that exists; doing such a row again is harmless.
-        subresources: the sorts of records within one of them that can have a sheet of their own: sites, users.
+        path_templates: path parts above the collection; the first one whose placeholders can all be filled is used.
+        collections: ways to address its objects; empty for a subresource.
+        identifier_field: the field by which a row names an existing object; repeating such a row is harmless.
+        subresources: nested records that can have their own sheet: sites, users.
         examples: rows for the template, path to text.
     """
 
@@ -219,54 +220,55 @@ class Resource:
     collections: tuple[Collection, ...]
     identifier_field: str
     subresources: tuple[Resource, ...] = ()
-    examples: tuple[Mapping[str, str], ...] = field(default=(), repr=False)
+    examples: tuple[Mapping[str, str], ...] = dataclass_field(default=(), repr=False)
 
     @cached_property
     def by_path(self) -> dict[str, Field]:
-        """Pattern to field."""
-        return {one.path: one for one in self.fields}
+        """Path with `#` and `*` to field."""
+        return {field.path: field for field in self.fields}
 
     @cached_property
     def is_subresource(self) -> bool:
-        """Whether it has sheets of its own, but no address: a user or a site."""
+        """Whether it has its own sheet but no URL: users and sites."""
         return not self.collections
 
     @cached_property
     def _fields_by_folded_header(self) -> dict[str, tuple[Field, tuple[int, ...]]]:
-        """Folded header to the field and to which of its path's `#` the header's numbers stand for.
+        """Folded header to the field and the indexes of the path's `#` that the header's numbers fill.
 
-        A number that the header leaves out is 1: `users.first_name` where each user has a row.
+        A number that the header omits is 1: `users.first_name` where each user has a row.
         """
-        titles = {
-            fold: found for one in self.fields for alias in one.aliases for fold, found in _folded_titles(alias, one)
-        }
-        return titles | {fold: found for one in self.fields for fold, found in _folded_titles(one.path, one)}
+        titled_fields = [(alias, field) for field in self.fields for alias in field.aliases]
+        titled_fields += [(field.path, field) for field in self.fields]  # last, since paths win over aliases
+        return {folded: (field, indexes) for title, field in titled_fields for folded, indexes in _folded_titles(title)}
 
     def column_for(self, header: str) -> Column | None:
-        """The column that a header names, or None when nobody knows it."""
+        """The column that a header names, or None if it is unknown."""
         text = header.strip()
         parent, dot, key = text.partition(".")
         if dot and fold_header(parent) == fold_header(paths.CUSTOM_DATA) and key.strip():
-            free = self.by_path.get(f"{paths.CUSTOM_DATA}.*")
-            return Column(path=f"{paths.CUSTOM_DATA}.{key.strip()}", header=header, field=free) if free else None
-        # A number may also be part of a name (`open_24_7`), so the header as it is goes first.
-        plain, numbered = (
+            custom_field = self.by_path.get(f"{paths.CUSTOM_DATA}.*")
+            path = f"{paths.CUSTOM_DATA}.{key.strip()}"
+            return Column(path=path, header=header, field=custom_field) if custom_field else None
+        # A number may also be part of a name (`open_24_7`), so the unchanged header takes precedence.
+        exact_match, numbered_match = (
             self._fields_by_folded_header.get(fold_header(text)),
             self._fields_by_folded_header.get(fold_header(_RECORD_NUMBER.sub("#", text))),
         )
-        found = plain or numbered
-        if found is None or found[0].path.endswith("*") or "#" in text:
+        match = exact_match or numbered_match
+        if match is None or match[0].path.endswith("*") or "#" in text:
             return None
-        given = dict(zip(found[1], _RECORD_NUMBER.findall(text) if numbered is found else (), strict=False))
-        places = count()
-        path = re.sub("#", lambda _: str(int(given.get(next(places), 1))), found[0].path)
-        return Column(path=path, header=header, field=found[0])
+        field, indexes = match
+        numbers = dict(zip(indexes, _RECORD_NUMBER.findall(text) if match is numbered_match else (), strict=False))
+        index = count()
+        path = re.sub("#", lambda _: str(int(numbers.get(next(index), 1))), field.path)
+        return Column(path=path, header=header, field=field)
 
     def scope_for(self, values: Mapping[str, str]) -> tuple[str, ...]:
         """The path parts above the collection, filled from a row's values.
 
         Raises:
-            KeyError: no scope can be filled; validation has made sure that one can.
+            KeyError: no template can be filled; validated rows always fill one.
         """
         for parts in self.path_templates:
             if all(values.get(name) for name in _placeholders(parts)):
@@ -274,18 +276,20 @@ class Resource:
         raise KeyError(self.path_templates[-1])
 
     def known_headers(self) -> Iterator[str]:
-        """Every header that is known, for the search of misspelt ones: titles and aliases."""
-        for one in self.fields:
-            yield one.path
-            yield from one.aliases
+        """Every known header, titles and aliases, to compare misspelt headers with."""
+        for field in self.fields:
+            yield field.path
+            yield from field.aliases
 
 
-def _folded_titles(title: str, one: Field) -> Iterator[tuple[str, tuple[Field, tuple[int, ...]]]]:
-    """The folded forms of a title, with each of its `#` or without."""
-    first, *rest = title.split("#.")
-    for given in product((True, False), repeat=len(rest)):
-        text = first + "".join(f"#.{part}" if kept else part for kept, part in zip(given, rest, strict=True))
-        yield fold_header(text), (one, tuple(at for at, kept in enumerate(given) if kept))
+def _folded_titles(title: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The folded forms of a title with and without each of its `#`, and the indexes of the `#` that each form has."""
+    first, *numbered_parts = title.split("#.")
+    for has_numbers in product((True, False), repeat=len(numbered_parts)):
+        parts = [
+            f"#.{part}" if has_number else part for has_number, part in zip(has_numbers, numbered_parts, strict=True)
+        ]
+        yield fold_header(first + "".join(parts)), tuple(index for index, is_in in enumerate(has_numbers) if is_in)
 
 
 def _placeholders(parts: Iterable[str]) -> list[str]:

@@ -1,11 +1,12 @@
 """Dotted JSON paths: `local_center.tn_prefix`, `users.1.first_name`, `custom_data.channel`.
 
-A path names one leaf of a JSON object; lists of records are numbered from 1, as an analyst counts. In a field's pattern
-`#` stands for such a number and `*` for a key that the network chose itself.
+A path names one leaf of a JSON object; lists of records are numbered from 1. In a field's pattern, `#` stands for such
+a number and `*` for a key that the network chose.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,18 +14,19 @@ if TYPE_CHECKING:
 
     from invoca_bulk.schema.field_types import Json
 
-#: The parents whose keys are chosen by the network, so that a dot in a key is part of it.
+#: The object whose keys the network chooses; a dot in such a key is part of it.
 CUSTOM_DATA = "custom_data"
 
 
 def split(path: str) -> list[str]:
-    """The parts of a path; a key below `custom_data` is one part, whatever it holds."""
+    """The parts of a path; a key below `custom_data` is one part, even if it contains dots."""
     parent, _, key = path.partition(".")
     return [parent, key] if parent == CUSTOM_DATA else path.split(".")
 
 
+@functools.lru_cache(maxsize=4096)  # every row and object has the same few paths
 def to_pattern(path: str) -> str:
-    """The pattern that a path belongs to: `users.2.first_name` to `users.#.first_name`."""
+    """The pattern of a path: `users.2.first_name` becomes `users.#.first_name`."""
     parts = split(path)
     if parts[0] == CUSTOM_DATA and len(parts) > 1:
         return f"{CUSTOM_DATA}.*"
@@ -32,9 +34,9 @@ def to_pattern(path: str) -> str:
 
 
 def nest(values: Mapping[str, Json]) -> dict[str, Json]:
-    """Build the JSON object from its leaves.
+    """Build a JSON object from its leaves.
 
-    Numbers only order the records of a list: 1 and 3 without a 2 give a list of two.
+    Numbers only order the records of a list: 1 and 3 without 2 give a list of two records.
     """
     tree: dict[str, Json] = {}
     for path, value in values.items():
@@ -49,14 +51,14 @@ def nest(values: Mapping[str, Json]) -> dict[str, Json]:
 def _to_lists(node: Json) -> Json:
     if not isinstance(node, dict):
         return node
-    built = {key: _to_lists(value) for key, value in node.items()}
-    if built and all(key.isdecimal() for key in built):
-        return [built[key] for key in sorted(built, key=int)]
-    return built
+    children = {key: _to_lists(value) for key, value in node.items()}
+    if children and all(key.isdecimal() for key in children):
+        return [children[key] for key in sorted(children, key=int)]
+    return children
 
 
 def flatten(tree: Mapping[str, Json], parent: str = "") -> Iterator[tuple[str, Json]]:
-    """The leaves of a JSON object as (path, value): the inverse of `nest`. Lists of plain values are leaves."""
+    """Yield the leaves of a JSON object as (path, value), the inverse of `nest`. Lists of plain values are leaves."""
     for key, value in tree.items():
         path = f"{parent}{key}"
         if isinstance(value, dict) and value:

@@ -1,4 +1,4 @@
-"""Promo numbers: every field of the platform's documentation, once.
+"""Promo numbers: every documented field, once.
 
 Source: "Advertiser Campaign and Affiliate Campaign Promo Numbers" of the Network Integration API, 2017-09-01, and the
 later versions' pages where `since` names one.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 GOOGLE_CALL_EXTENSION = "Google Call Extension"
 
-#: `Offline: InCall Ad` carries a soft hyphen in the published list, and `Google Call Extension` is missing from it.
+#: The published list has a soft hyphen in `Offline: InCall Ad` and lacks `Google Call Extension`.
 MEDIA_TYPES = (
     "Online: Content / Review Site",
     "Online: Discount / Coupon Site",
@@ -62,8 +62,8 @@ FIELDS = (
         path="action",
         field_type=field_types.choice(*Action, name="action"),
         role=Role.LOCAL,
-        help="What the row asks for. Blank: a row with a promo_number, or with the id_from_network of a number that "
-        "exists, changes that number, or moves it if there is a destination; any other row creates one.",
+        help="What to do with the row. Blank: a row with the promo_number or id_from_network of an existing number "
+        "updates that number, or moves it if a destination is given; any other row creates one.",
         clearable=False,
         template_columns=0,
     ),
@@ -71,7 +71,7 @@ FIELDS = (
         path="quantity",
         field_type=field_types.whole_number(minimum=1, maximum=10_000),
         role=Role.LOCAL,
-        help="So many numbers with these settings; blank: 1. Each is bought, and gets a row of its own in the results.",
+        help="How many numbers to buy with these settings; blank: 1. Each number gets its own row in the results.",
         example="1",
         aliases=("qty", "count"),
         clearable=False,
@@ -81,7 +81,7 @@ FIELDS = (
         field_type=field_types.ID,
         role=Role.PATH,
         required_on=_ALL_ACTIONS,
-        help="Your network's id of the advertiser.",
+        help="Your network's id for the advertiser.",
         aliases=("advertiser_id",),
         clearable=False,
     ),
@@ -90,7 +90,7 @@ FIELDS = (
         field_type=field_types.ID,
         role=Role.PATH,
         required_on=_ALL_ACTIONS,
-        help="Your network's id of the advertiser's campaign.",
+        help="Your network's id for the advertiser's campaign.",
         aliases=("campaign_id_from_network", "advertiser_campaign_id", "campaign_id"),
         clearable=False,
     ),
@@ -98,7 +98,7 @@ FIELDS = (
         path="affiliate_id_from_network",
         field_type=field_types.ID,
         role=Role.PATH,
-        help="Your network's id of the affiliate; blank: the number belongs to the advertiser's campaign itself.",
+        help="Your network's id for the affiliate. Blank: the number belongs to the advertiser's campaign itself.",
         aliases=("affiliate_id",),
         clearable=False,
     ),
@@ -106,7 +106,7 @@ FIELDS = (
         path="id_from_network",
         field_type=field_types.ID,
         since="2018-05-01",
-        help="An id of your own for the number (own id). Blank: the platform gives one.",
+        help="Your own id for the number (own id). Blank: the platform assigns one.",
         aliases=("own_id", "promo_number_id_from_network"),
         clearable=False,
     ),
@@ -122,7 +122,7 @@ FIELDS = (
         path="media_type",
         field_type=field_types.choice(*MEDIA_TYPES, name="media_type"),
         required_on=_CREATE_ONLY,
-        help="Where the number is shown.",
+        help="The medium in which the number appears.",
         aliases=("media",),
         clearable=False,
     ),
@@ -130,36 +130,36 @@ FIELDS = (
         path="local_center.tn_prefix",
         field_type=field_types.AREA_CODE,
         applies_on_update=False,
-        help="The area code of a local number. Only one of tn_prefix, zipcode, or city with state. "
-        "No local center at all: a toll-free number.",
+        help="The area code of a local number. Use only one of tn_prefix, zipcode, or city with state. "
+        "All blank: a toll-free number.",
         aliases=("tn_prefix", "area_code", "npa"),
     ),
     Field(
         path="local_center.zipcode",
         field_type=field_types.ZIP_CODE,
         applies_on_update=False,
-        help="The zip code near which a local number is wanted.",
+        help="The zip code near which to get a local number.",
         aliases=("zipcode", "zip_code", "zip", "local_center.zip"),
     ),
     Field(
         path="local_center.city",
         field_type=field_types.TEXT,
         applies_on_update=False,
-        help="The city near which a local number is wanted; needs the state too.",
+        help="The city near which to get a local number; state is required too.",
         aliases=("city",),
     ),
     Field(
         path="local_center.state",
         field_type=field_types.STATE,
         applies_on_update=False,
-        help="Two letters: a US state or a Canadian province. Needs the city too.",
+        help="The two-letter code of a US state or a Canadian province; city is required too.",
         aliases=("state",),
     ),
     Field(
         path="tn_prefix_whitelist",
         field_type=field_types.AREA_CODES,
         applies_on_update=False,
-        help='The only area codes that the local number may have: 805, 212 or ["805", "212"].',
+        help='The only area codes allowed for the local number, such as 805, 212 or ["805", "212"].',
     ),
     Field(
         path="local_number_preferences.search_radius_miles",
@@ -174,52 +174,52 @@ FIELDS = (
         field_type=field_types.BOOLEAN,
         applies_on_update=False,
         since="2018-05-01",
-        help="Whether to stay in the state of the local center; the platform's default is TRUE.",
+        help="Whether to search only in the state of the local center; the platform's default is TRUE.",
         aliases=("restrict_search_to_state",),
     ),
     Field(
         path="promo_type",
         field_type=field_types.choice("Local", "Mobile", name="promo_type"),
-        help="For international campaigns that have local or mobile numbers; blank: the organization's default.",
+        help="The type of number, for international campaigns that offer both. Blank: the organization's default.",
     ),
     Field(
         path="promo_number_looks_like",
         field_type=field_types.LOOKS_LIKE,
         applies_on_update=False,
         until="2022-08-01",
-        help="For international local numbers: digits that the number should start with; the first five count.",
+        help="For international local numbers: the digits to start the number with; only the first five are used.",
     ),
     Field(
         path="adwords_account_id",
         field_type=field_types.ADS_ACCOUNT,
-        help=f"The Google Ads client account, such as 627-345-9815. Needs the media type {GOOGLE_CALL_EXTENSION}.",
+        help=f"The Google Ads client account, such as 627-345-9815. Requires the media type {GOOGLE_CALL_EXTENSION}.",
         aliases=("google_ads_account_id",),
     ),
     Field(
         path="custom_data.*",
         field_type=field_types.TEXT,
-        help="A custom data field of your network: one column each, such as custom_data.channel.",
+        help="A custom data field of your network; one column for each field, such as custom_data.channel.",
         example="Online lead",
     ),
     Field(
         path="hours_of_operation.open_24_7",
         field_type=field_types.BOOLEAN,
         since="2026-02-01",
-        help="Whether calls are taken at all times. Advertiser campaigns only.",
+        help="Whether calls are taken around the clock. Advertiser campaigns only.",
         template_columns=0,
     ),
     Field(
         path="hours_of_operation.time_zone",
         field_type=field_types.TIME_ZONE,
         since="2026-02-01",
-        help="The time zone of the schedules, by its Rails name, such as Pacific Time (US & Canada).",
+        help="The time zone of the schedules: a Rails name such as Pacific Time (US & Canada).",
         template_columns=0,
     ),
     Field(
         path="hours_of_operation.schedules.#.day_of_week",
         field_type=field_types.choice(*DAYS, name="day of the week"),
         since="2026-02-01",
-        help="The day of a schedule; the columns are numbered: hours_of_operation.schedules.1.day_of_week.",
+        help="The day of a schedule. The columns are numbered: hours_of_operation.schedules.1.day_of_week.",
         clearable=False,
         template_columns=0,
     ),
@@ -244,13 +244,13 @@ FIELDS = (
             path=f"destination_{name}",
             field_type=field_types.ID,
             since="2022-08-01",
-            help=f"Where an existing number moves to: the {what}'s id. Not when a number is created.",
+            help=f"Where to move an existing number: the {noun}'s id. Not for a new number.",
             aliases=tuple(f"destination_{alias}" for alias in aliases),
             applies_on_create=False,
             clearable=False,
             template_columns=0,
         )
-        for name, what, aliases in (
+        for name, noun, aliases in (
             ("advertiser_id_from_network", "advertiser", ("advertiser_id",)),
             (
                 "advertiser_campaign_id_from_network",
@@ -264,21 +264,21 @@ FIELDS = (
         path="id",
         field_type=field_types.NUMERIC_ID,
         read_only=True,
-        help="The platform's own id of the number.",
+        help="The platform's id for the number.",
         template_columns=0,
     ),
     Field(
         path="promo_number",
         field_type=field_types.PHONE,
         read_only=True,
-        help="The number that the platform assigned. On a row that is run, it names the number to change.",
+        help="The number that the platform assigned. In an input row, it names the number to update, move or delete.",
         template_columns=0,
     ),
     Field(
         path="source_promo_number",
         field_type=field_types.TEXT,
         role=Role.LOCAL,
-        help="The number that the row had in the network that it was exported from; kept, and never sent.",
+        help="The number that the row had in the network from which it was exported; kept for reference, never sent.",
         clearable=False,
         template_columns=0,
     ),
@@ -286,7 +286,7 @@ FIELDS = (
         path="object_url",
         field_type=field_types.TEXT,
         read_only=True,
-        help="The address of the number in the platform's pages.",
+        help="The URL of the number's page on the platform.",
         template_columns=0,
     ),
     *OUTPUT_FIELDS,
@@ -305,13 +305,15 @@ _LOCAL_CENTER_FIELDS = (
 
 def _check_single_local_center(values: Mapping[str, Json]) -> Iterator[Problem]:
     city, state = (f"local_center.{name}" for name in ("city", "state"))
-    place = [name for name in (city, state) if name in values]
-    ways = [name for name in _LOCAL_CENTER_FIELDS[:2] if name in values] + [" with ".join(place)] * bool(place)
-    if len(ways) > 1:
-        yield Problem(code="local_center_conflict", column=ways[0], details={"given": " and ".join(ways)})
-    elif len(place) == 1:
-        missing = state if place[0] == city else city
-        yield Problem(code="city_without_state", column=missing, details={"missing": missing, "given": place[0]})
+    city_fields = [name for name in (city, state) if name in values]
+    centers = [name for name in _LOCAL_CENTER_FIELDS[:2] if name in values]
+    if city_fields:
+        centers.append(" with ".join(city_fields))
+    if len(centers) > 1:
+        yield Problem(code="local_center_conflict", column=centers[0], details={"given": " and ".join(centers)})
+    elif len(city_fields) == 1:
+        missing = state if city_fields[0] == city else city
+        yield Problem(code="city_without_state", column=missing, details={"missing": missing, "given": city_fields[0]})
 
 
 _LOCAL_ONLY_FIELDS = (
@@ -337,9 +339,9 @@ def _check_ads_account_media_type(values: Mapping[str, Json]) -> Iterator[Proble
 
 
 def _check_hours_without_affiliate(values: Mapping[str, Json]) -> Iterator[Problem]:
-    hours = [name for name in values if name.startswith("hours_of_operation.")]
-    if hours and "affiliate_id_from_network" in values:
-        yield Problem(code="hours_on_affiliate", column=hours[0])
+    hours_field = next((name for name in values if name.startswith("hours_of_operation.")), None)
+    if hours_field and "affiliate_id_from_network" in values:
+        yield Problem(code="hours_on_affiliate", column=hours_field)
 
 
 def _group_schedules(values: Mapping[str, Json]) -> dict[str, dict[str, str]]:
@@ -365,22 +367,22 @@ def _check_schedules_order(values: Mapping[str, Json]) -> Iterator[Problem]:
 
 
 def _check_schedules_overlap(values: Mapping[str, Json]) -> Iterator[Problem]:
-    whole = [(path, one) for path, one in _group_schedules(values).items() if len(one) == 3]  # noqa: PLR2004  day, open, close
-    whole.sort(key=lambda item: (item[1]["day_of_week"], item[1]["open_time"]))
-    for (_, first), (path, second) in combinations(whole, 2):
+    schedules = [item for item in _group_schedules(values).items() if len(item[1]) == 3]  # noqa: PLR2004  day, open, close
+    schedules.sort(key=lambda item: (item[1]["day_of_week"], item[1]["open_time"]))
+    for (_, first), (path, second) in combinations(schedules, 2):
         if first["day_of_week"] == second["day_of_week"] and second["open_time"] < first["close_time"]:
-            spans = [f"{one['open_time']}-{one['close_time']}" for one in (first, second)]
+            spans = [f"{schedule['open_time']}-{schedule['close_time']}" for schedule in (first, second)]
             details = {"day": first["day_of_week"], "first": spans[0], "second": spans[1]}
             yield Problem(code="schedules_overlap", column=f"{path}.open_time", details=details)
 
 
-_DESTINATION_FIELDS = tuple(one.path for one in FIELDS if one.path.startswith("destination_"))
+_DESTINATION_FIELDS = tuple(field.path for field in FIELDS if field.path.startswith("destination_"))
 
 
 def _check_destination_complete(values: Mapping[str, Json]) -> Iterator[Problem]:
-    given = [name for name in _DESTINATION_FIELDS if name in values]
+    has_destination = any(name in values for name in _DESTINATION_FIELDS)
     for missing in _DESTINATION_FIELDS[:2]:
-        if given and missing not in values:
+        if has_destination and missing not in values:
             yield Problem(code="destination_incomplete", column=missing, details={"missing": missing})
     if _DESTINATION_FIELDS[2] in values and "affiliate_id_from_network" not in values:
         yield Problem(code="destination_affiliate", column=_DESTINATION_FIELDS[2])
@@ -390,30 +392,30 @@ _IDENTIFIER_FIELDS = ("promo_number", "id_from_network")
 
 
 def _check_identifier_quantity(values: Mapping[str, Json]) -> Iterator[Problem]:
-    named = [name for name in _IDENTIFIER_FIELDS if name in values]
-    if values.get("quantity", 1) > 1 and named:
-        details = {"value": values["quantity"], "known": named[0]}
+    identifier = next((name for name in _IDENTIFIER_FIELDS if name in values), None)
+    if values.get("quantity", 1) > 1 and identifier:
+        details = {"value": values["quantity"], "known": identifier}
         yield Problem(code="own_id_quantity", column="quantity", details=details)
 
 
 def _check_action(values: Mapping[str, Json]) -> Iterator[Problem]:
-    """What a row asks for and what it names have to go together."""
+    """A row's action must fit the number and the destination that it names."""
     action = values.get("action")
-    named = any(name in values for name in _IDENTIFIER_FIELDS)
+    has_identifier = any(name in values for name in _IDENTIFIER_FIELDS)
     destination = next((name for name in _DESTINATION_FIELDS if name in values), None)
     if action == Action.CREATE and "promo_number" in values:
         details = {"known": "promo_number", "value": values["promo_number"]}
         yield Problem(code="names_existing", column="promo_number", details=details)
-    elif action not in {None, Action.CREATE} and not named:
+    elif action not in {None, Action.CREATE} and not has_identifier:
         yield Problem(code="names_nothing", column="promo_number", details={"action": action})
     elif action == Action.MOVE and destination is None:
         yield Problem(code="move_without_destination", column=_DESTINATION_FIELDS[1])
-    elif destination and (action in {Action.CREATE, Action.DELETE} or not named):
+    elif destination and (action in {Action.CREATE, Action.DELETE} or not has_identifier):
         yield Problem(code="not_on_create", column=destination, details={"known": destination})
 
 
-_SCHEDULE_FIELDS = tuple(one.path for one in FIELDS if one.path.startswith("hours_of_operation.schedules."))
-_HOURS_FIELDS = tuple(one.path for one in FIELDS if one.path.startswith("hours_of_operation."))
+_HOURS_FIELDS = tuple(field.path for field in FIELDS if field.path.startswith("hours_of_operation."))
+_SCHEDULE_FIELDS = tuple(path for path in _HOURS_FIELDS if path.startswith("hours_of_operation.schedules."))
 
 PROMO_NUMBERS = Resource(
     name="promo_numbers",

@@ -1,8 +1,8 @@
-"""Closed lists of places that the platform knows: states, provinces and time zones. Data, no code."""
+"""The states, provinces and time zones that the platform accepts."""
 
 from __future__ import annotations
 
-#: Code to name of the states and territories of the USA, and of the provinces and territories of Canada.
+#: Code to name: US states and territories, Canadian provinces and territories.
 STATES = {
     "AL": "Alabama",
     "AK": "Alaska",

@@ -1,4 +1,4 @@
-"""The sorts of records within an object that can have a sheet of their own, made from the object's own fields."""
+"""Nested records that can have their own sheet (users, sites), derived from the fields of the whole object."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 def make_subresource(
     name: str, *, singular: str, object_fields: Sequence[Field], parent: Field, examples: tuple[Mapping[str, str], ...]
 ) -> Resource:
-    """A part as the resource of its own sheet.
+    """Make the resource of a sheet of nested records.
 
     Args:
-        name: of the list in the object, and of the sheet: `users` has the fields `users.#.…`.
-        singular: what one of them is called in a sentence.
+        name: the name of the list in the object and of the sheet: `users` has the fields `users.#.…`.
+        singular: the noun for one record.
         object_fields: the fields of the whole object.
-        parent: the field that says which object a row belongs to.
+        parent: the field that names the object that a row belongs to.
         examples: rows for the template.
     """
     prefix = f"{name}.#."

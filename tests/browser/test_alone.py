@@ -27,7 +27,7 @@ def test_from_a_sheet_to_its_results(opened: Driver, box: Sandbox, tmp_path: Pat
     opened.picture("2-sheet")
     opened.upload(sheet(tmp_path, 30, media_type=media))
     opened.sees("issues", "30 rows checked")
-    opened.sees("issues", "'Online Display' is not one of the values")
+    opened.sees("issues", "'Online Display' is not a valid value for")
     row = opened.region("issues").locator("tr", has_text="Online Display")
     expect(row.locator("th").first).to_have_text("31")
     opened.picture("3-check")

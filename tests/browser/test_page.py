@@ -73,7 +73,7 @@ def test_a_large_file_goes_in_pieces(opened: Driver, tmp_path: Path) -> None:
     opened.upload(path)
     opened.sees("upload", re.compile(r"Uploading large.csv: \d+%"))
     opened.sees("issues", f"{rows:,} rows checked")
-    opened.sees("issues", "'Telegraph' is not one of the values")
+    opened.sees("issues", "'Telegraph' is not a valid value for")
     row = opened.region("issues").locator("tr", has_text="Telegraph")
     expect(row.locator("th").first).to_have_text("77778")
 

@@ -297,7 +297,7 @@ def test_a_rehearsal_knows_the_versions(cli: Any, tmp_path: Path, small: Path) -
     assert cli("run", "own.csv", "--sandbox").code == 0
     ran = cli("run", "own.csv", "--sandbox", "--api-version", "2017-09-01")
     assert ran.code == 2
-    assert "2018-05-01 and later ones do" in ran.err
+    assert "2018-05-01 and later do" in ran.err
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_bad_rows_are_planned_too(cli: Any, environment: dict[str, str], tmp_pat
     ran = cli("plan", "bad.csv", **environment)
     assert (ran.code, ran.err) == (2, "")
     assert "2 rows: 1 create, 1 refused; 1 request." in ran.out
-    assert "  row 3, media_type: 'x' is not one of the values of 'media_type'." in ran.out
+    assert "  row 3, media_type: 'x' is not a valid value for 'media_type'." in ran.out
     assert "Next: correct bad.csv, then invoca-bulk plan bad.csv" in ran.out
 
 

@@ -1,4 +1,4 @@
-"""Every verb and path of the documentation, with its status, over real HTTP. Transcribed by hand."""
+"""Every documented verb and path with its status, over real HTTP. Transcribed by hand."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ AFFILIATE = "advertisers/A-100/advertiser_campaigns/C-100/affiliates/F-1/affilia
 
 @pytest.mark.parametrize("campaign", [CAMPAIGN, AFFILIATE], ids=["advertiser campaign", "affiliate campaign"])
 def test_promo_numbers_by_number(platform: Any, campaign: str) -> None:
-    """The five calls of `promo_numbers` have these verbs, paths and statuses, and the delete answers `{}`."""
+    """The five operations of `promo_numbers` have these verbs, paths and statuses; a delete returns `{}`."""
     created = platform("POST", f"{campaign}/promo_numbers", BODY)
     assert created.status_code == 201
-    one = f"{campaign}/promo_numbers/{created.json()['promo_number']}"
-    assert (platform("GET", f"{campaign}/promo_numbers").status_code, platform("GET", one).status_code) == (200, 200)
-    assert platform("GET", f"{campaign}/promo_numbers").json() == [platform("GET", one).json()]
-    assert platform("PUT", one, {"description": "Halloween Promo Number 1 Updated"}).status_code == 200
-    deleted = platform("DELETE", one)
+    path = f"{campaign}/promo_numbers/{created.json()['promo_number']}"
+    assert (platform("GET", f"{campaign}/promo_numbers").status_code, platform("GET", path).status_code) == (200, 200)
+    assert platform("GET", f"{campaign}/promo_numbers").json() == [platform("GET", path).json()]
+    assert platform("PUT", path, {"description": "Halloween Promo Number 1 Updated"}).status_code == 200
+    deleted = platform("DELETE", path)
     assert (deleted.status_code, deleted.json()) == (200, {})
-    assert platform("GET", one).status_code == 404
+    assert platform("GET", path).status_code == 404
 
 
 @pytest.mark.parametrize("version", ["2018-05-01", "2018-11-01", "2019-05-01", "2022-08-01", "2026-02-01"])
 @pytest.mark.parametrize("campaign", [CAMPAIGN, AFFILIATE], ids=["advertiser campaign", "affiliate campaign"])
 def test_promo_numbers_by_own_id(platform: Any, campaign: str, version: str) -> None:
-    """The same five exist by the network's own id from 2018-05-01 on."""
+    """From 2018-05-01 on, the same five operations exist by own id."""
     created = platform("POST", f"{campaign}/promo_numbers_by_id", {**BODY, "id_from_network": "mine"}, version)
     assert (created.status_code, created.json()["id_from_network"]) == (201, "mine")
-    one = f"{campaign}/promo_numbers_by_id/mine"
+    path = f"{campaign}/promo_numbers_by_id/mine"
     assert platform("GET", f"{campaign}/promo_numbers_by_id", version=version).json() == [created.json()]
-    assert platform("GET", one, version=version).json() == created.json()
-    assert platform("PUT", one, {"description": "Updated"}, version).status_code == 200
-    deleted = platform("DELETE", one, version=version)
+    assert platform("GET", path, version=version).json() == created.json()
+    assert platform("PUT", path, {"description": "Updated"}, version).status_code == 200
+    deleted = platform("DELETE", path, version=version)
     assert (deleted.status_code, deleted.json()) == (200, {})
 
 
 def test_advertisers(platform: Any) -> None:
-    """The five calls of `advertisers` have these verbs, paths and statuses."""
+    """The five operations of `advertisers` have these verbs, paths and statuses."""
     assert platform("POST", "advertisers", ADVERTISER).status_code == 201
-    everyone = platform("GET", "advertisers")
-    assert (everyone.status_code, type(everyone.json())) == (200, list)
+    answer = platform("GET", "advertisers")
+    assert (answer.status_code, type(answer.json())) == (200, list)
     assert platform("GET", "advertisers/new").status_code == 200
     changed = {"name": "New", "sites": [{"id_from_network": "1"}]}
     assert platform("PUT", "advertisers/new", changed).status_code == 200
@@ -59,12 +59,12 @@ def test_advertisers(platform: Any) -> None:
     "version", ["2017-09-01", "2018-05-01", "2018-11-01", "2019-05-01", "2022-08-01", "2026-02-01"]
 )
 def test_versions(platform: Any, version: str) -> None:
-    """Every version in which the API changed is served."""
+    """The sandbox serves every version in which the API changed."""
     assert platform("GET", "advertisers", version=version).status_code == 200
     assert platform("POST", f"{CAMPAIGN}/promo_numbers", BODY, version).status_code == 201
 
 
-NOT_THERE = {
+ERRORS = {
     "own ids before 2018-05-01": ("GET", "2017-09-01", "1234", f"{CAMPAIGN}/promo_numbers_by_id", 404),
     "own id before 2018-05-01": ("PUT", "2017-09-01", "1234", f"{CAMPAIGN}/promo_numbers_by_id/x", 404),
     "unknown version": ("GET", "2018-05-02", "1234", "advertisers", 400),
@@ -95,9 +95,9 @@ NOT_THERE = {
 }
 
 
-@pytest.mark.parametrize("case", NOT_THERE.values(), ids=NOT_THERE)
+@pytest.mark.parametrize("case", ERRORS.values(), ids=ERRORS)
 def test_statuses(http: httpx.Client, case: tuple[str, str, str, str, int]) -> None:
-    """What is not there answers with the documented status."""
+    """Requests for something that does not exist get the documented status."""
     verb, version, network, path, status = case
     body = {} if verb in {"PUT", "POST"} else None
     assert http.request(verb, f"/api/{version}/{network}/{path}.json", json=body).status_code == status

@@ -1,6 +1,6 @@
 """The examples of the page "Advertisers", over real HTTP. Transcribed by hand from the page, version 2017-09-01.
 
-The page's email addresses and site names were lost when it was saved; made-up ones stand for them.
+The saved page lacks the email addresses and site names; the ones here are made up.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ UPDATE = {
     "users": [CHRIS],
     "sites": [{"id_from_network": "315", "name": "one"}],
 }
-#: The keys of the page's answer.
+#: The keys of the page's response.
 READ = {
     "id",
     "id_from_network",
@@ -83,32 +83,32 @@ READ_USER = {
 
 
 def test_create_with_users(platform: Any) -> None:
-    """The create of the page is answered with 201 and all that a GET shows."""
+    """The page's create gets a 201 with everything that a GET returns."""
     answer = platform("POST", "advertisers", CREATE, "2017-09-01")
     assert answer.status_code == 201
     advertiser = answer.json()
     assert set(advertiser) == READ
-    same = ("name", "id_from_network", "approval_status", "web_integration_phone_number", "sites", "custom_data")
-    assert {name: advertiser[name] for name in same} == {name: CREATE[name] for name in same}
+    unchanged = ("name", "id_from_network", "approval_status", "web_integration_phone_number", "sites", "custom_data")
+    assert {name: advertiser[name] for name in unchanged} == {name: CREATE[name] for name in unchanged}
     assert advertiser["default_creative_id_from_network"] == "222"
     assert isinstance(advertiser["id"], int)
     assert platform("GET", "advertisers/cFUyYnFHy", version="2017-09-01").json() == advertiser
     assert advertiser in platform("GET", "advertisers", version="2017-09-01").json()
 
 
-def test_users_are_read_under_other_names(platform: Any) -> None:
-    """`contact_phone_number` is read as `phone_number`, with the hyphens (U+2010) that the page shows."""
+def test_users_in_responses(platform: Any) -> None:
+    """Responses have `contact_phone_number` as `phone_number`, with the hyphens (U+2010) that the page shows."""
     chris, jim = platform("POST", "advertisers", CREATE, "2017-09-01").json()["users"]
     assert set(chris) == set(jim) == READ_USER
     assert chris["phone_number"] == "805\u2010555\u20105555"
     assert jim["phone_number"] == "213\u2010555\u20105555"
-    for sent, read in ((CHRIS, chris), (JIM, jim)):
-        same = set(sent) - {"contact_phone_number", "oauth_refresh_token"}
-        assert {name: read[name] for name in same} == {name: sent[name] for name in same}
+    for sent, received in ((CHRIS, chris), (JIM, jim)):
+        unchanged = set(sent) - {"contact_phone_number", "oauth_refresh_token"}
+        assert {name: received[name] for name in unchanged} == {name: sent[name] for name in unchanged}
 
 
 def test_update_a_user(platform: Any) -> None:
-    """The update of the page has no id in its body; the user and the site that it leaves out are gone."""
+    """The page's update has no id in its body; it removes the user and the site that it omits."""
     platform("POST", "advertisers", CREATE, "2017-09-01")
     answer = platform("PUT", "advertisers/cFUyYnFHy", UPDATE, "2017-09-01")
     assert answer.status_code == 200
@@ -119,19 +119,19 @@ def test_update_a_user(platform: Any) -> None:
 
 @pytest.mark.parametrize("status", ["Applied", "Approved", "Declined", "Suspended", "Archived"])
 def test_approval_statuses(platform: Any, status: str) -> None:
-    """The page's five approval statuses are taken."""
+    """The page's five approval statuses are accepted."""
     assert platform("POST", "advertisers", {**CREATE, "approval_status": status}).json()["approval_status"] == status
 
 
 @pytest.mark.parametrize("role", ["Super", "Manager", "Member", "Observer"])
 def test_roles(platform: Any, role: str) -> None:
-    """The page's four roles are taken."""
+    """The page's four roles are accepted."""
     answer = platform("POST", "advertisers", {**CREATE, "users": [{**CHRIS, "role": role}]})
     assert answer.json()["users"][0]["role"] == role
 
 
 def test_defaults(platform: Any) -> None:
-    """What the page gives a default for may be left out: status Approved, role Super, all flags false."""
+    """Fields with a default on the page can be omitted: status Approved, role Super, all flags false."""
     first_five = ("id_from_network", "email_settings", "first_name", "last_name", "contact_phone_number")
     user = {name: CHRIS[name] for name in first_five}
     body = {"id_from_network": "x", "name": "X", "sites": [{"id_from_network": 315}], "users": [user]}
@@ -142,7 +142,7 @@ def test_defaults(platform: Any) -> None:
     assert not any(advertiser["users"][0][flag] for flag in FLAGS)
 
 
-#: Version to: whether a user is read with can_login_via_platform, whether the reports' flags are heeded.
+#: Version to (whether users have can_login_via_platform, whether the flags of the reports are stored).
 USERS = {
     "2017-09-01": (False, True),
     "2018-05-01": (False, True),
@@ -153,12 +153,12 @@ USERS = {
 }
 
 
-@pytest.mark.parametrize(("version", "login", "heeded"), [(version, *row) for version, row in USERS.items()], ids=USERS)
-def test_users_by_version(platform: Any, version: str, login: bool, heeded: bool) -> None:  # noqa: FBT001  a table's columns
-    """`can_login_via_platform` comes with 2018-11-01; three flags are always false from 2026-02-01 on."""
+@pytest.mark.parametrize(("version", "login", "stored"), [(version, *row) for version, row in USERS.items()], ids=USERS)
+def test_users_by_version(platform: Any, version: str, login: bool, stored: bool) -> None:  # noqa: FBT001  a table's columns
+    """`can_login_via_platform` exists from 2018-11-01 on; three flags are always false from 2026-02-01 on."""
     reports = [flag for flag in FLAGS if "performance" in flag]
     body = {**CREATE, "users": [{**CHRIS, **dict.fromkeys(FLAGS, True)}]}
     user = platform("POST", "advertisers", body, version).json()["users"][0]
     assert ("can_login_via_platform" in user) is login
-    assert [user[flag] for flag in reports] == [heeded] * 3
+    assert [user[flag] for flag in reports] == [stored] * 3
     assert all(user[flag] for flag in FLAGS if flag not in reports)

@@ -1,4 +1,4 @@
-"""The shapes of refusals, over real HTTP. Transcribed by hand from the table of answers to errors."""
+"""The shapes of error responses, over real HTTP. Transcribed by hand from the documentation's table of errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BODY = {"description": "Halloween Promo Number 1", "media_type": "Online: Displa
 
 
 def test_field_errors(platform: Any) -> None:
-    """403 is the answer to invalid arguments: field to a list of texts."""
+    """Invalid arguments get a 403: field to a list of texts."""
     answer = platform("POST", NUMBERS, {"media_type": "Online"})
     assert answer.status_code == 403
     errors = answer.json()["errors"]
@@ -27,8 +27,8 @@ def test_nested_field_errors(platform: Any) -> None:
     assert isinstance(answer.json()["errors"]["local_center"]["tn_prefix"][0], str)
 
 
-def test_the_object_beside_errors(platform: Any) -> None:
-    """Some answers echo the whole object beside `errors`."""
+def test_object_with_errors(platform: Any) -> None:
+    """Some responses have the whole object in addition to `errors`."""
     number = platform("POST", NUMBERS, BODY).json()
     answer = platform("PUT", f"{NUMBERS}/{number['promo_number']}", {"media_type": "Online"})
     assert answer.status_code == 403
@@ -36,7 +36,7 @@ def test_the_object_beside_errors(platform: Any) -> None:
 
 
 def test_not_found(platform: Any) -> None:
-    """404 has the class RecordNotFound and says what could not be found."""
+    """A 404 has the class RecordNotFound and names what was not found."""
     answer = platform("GET", f"{NUMBERS}/8005550100")
     assert answer.status_code == 404
     assert answer.json()["errors"]["class"] == "RecordNotFound"
@@ -44,15 +44,15 @@ def test_not_found(platform: Any) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"text"', b"\xff", b"[" * 100_000], ids=repr)
-def test_json_not_understood(platform: Any, content: bytes) -> None:
-    """400 is the answer to what is no JSON object."""
+def test_invalid_json(platform: Any, content: bytes) -> None:
+    """A body that is not a JSON object gets a 400."""
     url = f"/api/2022-08-01/{platform.network_id}/{NUMBERS}.json"
     answer = platform.http.post(url, content=content)
     assert (answer.status_code, list(answer.json())) == (400, ["message"])
 
 
 def test_method_not_allowed(platform: Any) -> None:
-    """405 names the methods that are there."""
+    """A 405 names the allowed methods."""
     answer = platform("DELETE", NUMBERS)
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
 
@@ -73,7 +73,7 @@ TOKENS = {
 
 @pytest.mark.parametrize("case", TOKENS.values(), ids=TOKENS)
 def test_token(platform: Any, case: tuple[str, dict[str, str], dict[str, str], Any, int]) -> None:
-    """The token is taken from the header, the query of a GET or the body of a POST; 401 without; never given back."""
+    """The token comes in the header, the query of a GET or the body of a POST, and is never returned; else 401."""
     verb, headers, query, body, status = case
     url = f"{platform.http.base_url}/api/2022-08-01/{platform.network_id}/{NUMBERS}.json"
     answer = httpx.request(verb, url, headers=headers, params=query, json=body)

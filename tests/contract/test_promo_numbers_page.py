@@ -10,7 +10,7 @@ CAMPAIGN = "advertisers/A-100/advertiser_campaigns/C-9/promo_numbers"
 AFFILIATE = "advertisers/A-100/advertiser_campaigns/C-9/affiliates/F-9/affiliate_campaigns/promo_numbers"
 DISPLAY = {"description": "Halloween Promo Number 1", "media_type": "Online: Display"}
 
-#: Path, request body, start of the number that comes back.
+#: Path, request body, first digits of the assigned number.
 CREATES = {
     "advertiser campaign": (CAMPAIGN, DISPLAY, "8"),
     "local, tn_prefix": (
@@ -38,7 +38,7 @@ CREATES = {
 
 @pytest.fixture
 def seeded(platform: Any) -> Any:
-    """A campaign whose numbers have custom data without being told, as those of the page's examples have."""
+    """A campaign with default custom data for its numbers, as in the page's examples."""
     lead = {"channel": "Online lead"}
     platform.store.add_campaign("A-100", "C-9", network_id=platform.network_id, custom_data=lead)
     platform.store.add_affiliate("A-100", "C-9", "F-9", network_id=platform.network_id)
@@ -47,7 +47,7 @@ def seeded(platform: Any) -> Any:
 
 @pytest.mark.parametrize(("path", "body", "starts"), CREATES.values(), ids=CREATES)
 def test_create(seeded: Any, path: str, body: dict[str, Any], starts: str) -> None:
-    """Each create of the page is answered with 201 and the fields that the page shows."""
+    """Each of the page's creates gets a 201 with the fields that the page shows."""
     answer = seeded("POST", path, body, "2017-09-01")
     assert answer.status_code == 201
     number = answer.json()
@@ -67,7 +67,7 @@ def test_create(seeded: Any, path: str, body: dict[str, Any], starts: str) -> No
 
 @pytest.mark.parametrize("path", [CAMPAIGN, AFFILIATE], ids=["advertiser campaign", "affiliate campaign"])
 def test_read(seeded: Any, path: str) -> None:
-    """The array has the same objects as the single read and as the answer of the create."""
+    """The list has the same objects as the single read and the response to the create."""
     created = [seeded("POST", path, DISPLAY, "2017-09-01").json() for _ in range(2)]
     assert seeded("GET", path, version="2017-09-01").json() == created
     assert seeded("GET", f"{path}/{created[1]['promo_number']}", version="2017-09-01").json() == created[1]
@@ -75,25 +75,25 @@ def test_read(seeded: Any, path: str) -> None:
 
 @pytest.mark.parametrize("path", [CAMPAIGN, AFFILIATE], ids=["advertiser campaign", "affiliate campaign"])
 def test_update(seeded: Any, path: str) -> None:
-    """The update of the page answers 200 with the same object as a GET."""
+    """The page's update gets a 200 with the same object as a GET."""
     number = seeded("POST", path, DISPLAY, "2017-09-01").json()
-    one = f"{path}/{number['promo_number']}"
+    number_path = f"{path}/{number['promo_number']}"
     body = {"description": "Halloween Promo Number 1 Updated", "media_type": "Online: Display"}
-    answer = seeded("PUT", one, body, "2017-09-01")
+    answer = seeded("PUT", number_path, body, "2017-09-01")
     assert (answer.status_code, answer.json()) == (200, {**number, **body})
-    assert seeded("GET", one, version="2017-09-01").json() == answer.json()
+    assert seeded("GET", number_path, version="2017-09-01").json() == answer.json()
 
 
 def test_custom_data(seeded: Any) -> None:
-    """Custom data is written and read as one object below `custom_data`."""
+    """Custom data is one object at `custom_data`, in requests and responses."""
     body = {**DISPLAY, "custom_data": {"channel": "Offline newspaper"}}
     assert seeded("POST", CAMPAIGN, body).json()["custom_data"] == {"channel": "Offline newspaper"}
 
 
-#: Version that brought it, field, a value.
+#: First version, field with a value.
 LATER = {
     "search radius": ("2018-05-01", {"local_number_preferences": {"search_radius_miles": 0}}),
-    "state's border": ("2018-05-01", {"local_number_preferences": {"restrict_search_to_state": False}}),
+    "restriction to the state": ("2018-05-01", {"local_number_preferences": {"restrict_search_to_state": False}}),
     "hours, always": ("2026-02-01", {"hours_of_operation": {"open_24_7": True}}),
     "hours": (
         "2026-02-01",
@@ -111,7 +111,7 @@ _VERSIONS = ["2017-09-01", "2018-05-01", "2018-11-01", "2019-05-01", "2022-08-01
 @pytest.mark.parametrize("version", _VERSIONS)
 @pytest.mark.parametrize(("since", "fields"), LATER.values(), ids=LATER)
 def test_fields_of_later_versions(seeded: Any, since: str, fields: dict[str, Any], version: str) -> None:
-    """A field is taken from the version on that brought it, and refused by name before."""
+    """A field is accepted from its first version on, and rejected by name before."""
     body = {**DISPLAY, "local_center": {"tn_prefix": "805"}, **fields}
     answer = seeded("POST", CAMPAIGN, body, version)
     assert answer.status_code == (201 if version >= since else 403)
@@ -142,8 +142,8 @@ def test_move_from_2022(seeded: Any, version: str) -> None:
 
 @pytest.mark.parametrize("account", ["627-345-9815", "7567575756755"])
 def test_ads_account(seeded: Any, account: str) -> None:
-    """Both spellings of an account id on the page are taken, and only with `Google Call Extension`."""
+    """The page's two forms of an account id are accepted, but only with `Google Call Extension`."""
     body = {"description": "d", "media_type": "Google Call Extension", "adwords_account_id": account}
     assert seeded("POST", CAMPAIGN, body).status_code == 201
-    refused = seeded("POST", CAMPAIGN, {**body, "media_type": "Online: Display"})
-    assert (refused.status_code, list(refused.json()["errors"])) == (403, ["adwords_account_id"])
+    answer = seeded("POST", CAMPAIGN, {**body, "media_type": "Online: Display"})
+    assert (answer.status_code, list(answer.json()["errors"])) == (403, ["adwords_account_id"])

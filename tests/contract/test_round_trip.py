@@ -1,6 +1,6 @@
-"""Each read example of both pages survives read -> sheet -> plan as unchanged. Transcribed by hand from the pages.
+"""Each read example of both pages, exported and planned again, is unchanged. Transcribed by hand from the pages.
 
-The page's email addresses were masked when it was saved; made-up ones stand for them.
+The email addresses are masked on the saved page; the ones here are made up.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ ONE_ADVERTISER = {
     "oauth_refresh_token": "7464644784457575757494930303",
     "custom_data": {"channel": "Online lead"},
 }
-#: The reads of promo numbers, one and all, of a campaign and of an affiliate, show the same object.
+#: The single and list reads of promo numbers, of a campaign and of an affiliate, show the same object.
 HALLOWEEN = {
     "id": 21,
     "id_from_network": "4531",
@@ -93,7 +93,7 @@ HALLOWEEN = {
     "object_url": "",
     "custom_data": {"channel": "Online lead"},
 }
-#: The answers of the creates.
+#: The responses to the creates.
 TOLL_FREE = {
     "id": 12,
     "id_from_network": "12",
@@ -121,13 +121,13 @@ CALL_EXTENSION = {
     "object_url": "",
     "custom_data": {"channel": "Online lead"},
 }
-#: The update's answer is "same as a GET response".
+#: The response to the update is "same as a GET response".
 UPDATED = {**HALLOWEEN, "description": "Halloween Promo Number 1 Updated"}
 
 CAMPAIGN = {"advertiser_id_from_network": "cFUyYnFHy", "advertiser_campaign_id_from_network": "C-1"}
 AFFILIATE = {**CAMPAIGN, "affiliate_id_from_network": "F-1"}
 
-#: What is read, the campaign, the list.
+#: Resource, campaigns, objects.
 READS: dict[str, tuple[str, list[dict[str, str]] | None, list[Any]]] = {
     "all advertisers": ("advertisers", None, ALL_ADVERTISERS),
     "one advertiser": ("advertisers", None, [ONE_ADVERTISER]),
@@ -145,7 +145,7 @@ READS: dict[str, tuple[str, list[dict[str, str]] | None, list[Any]]] = {
 @pytest.mark.parametrize("version", API_VERSIONS)
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
 def test_a_read_is_unchanged(odd: Any, reply: Any, tmp_path: Path, read: Any, version: str, ending: str) -> None:  # noqa: PLR0917  two tables of cases
-    """What the page shows as read, exported and planned again, asks for nothing, in whatever version."""
+    """The page's objects, exported and planned again, need no steps, in any API version."""
     name, campaigns, objects = read
     odd.reads.extend(reply(200, objects) for _ in range(2))
     network = odd.network(api_version=version)
@@ -160,8 +160,8 @@ def test_a_read_is_unchanged(odd: Any, reply: Any, tmp_path: Path, read: Any, ve
     assert len(odd.paths) == 2
 
 
-def test_the_sheet_of_an_advertiser(odd: Any, reply: Any, tmp_path: Path) -> None:
-    """The page's advertiser as a sheet: phone numbers as they are written, no token, nothing that is only read."""
+def test_advertiser_sheet(odd: Any, reply: Any, tmp_path: Path) -> None:
+    """The page's advertiser as a sheet has phone numbers in the form for writes, no tokens and no read-only fields."""
     odd.reads.append(reply(200, [ONE_ADVERTISER]))
     file = tmp_path / "export.xlsx"
     export.export(RESOURCES["advertisers"], odd.network(), Options(), output=file)

@@ -1,4 +1,4 @@
-"""The table of fields against lists that were transcribed by hand: a wrong name is found here."""
+"""The table of fields compared with lists that were transcribed by hand, to find wrong names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, DEFAULT_API_VERSION, PROMO_NUMBERS, Action, Role
 
 if TYPE_CHECKING:
-    from invoca_bulk.schema import Resource
+    from invoca_bulk.schema import Collection, Resource
 
 FIRST, LAST = "2017-09-01", None
 
@@ -109,32 +109,34 @@ MEDIA_TYPES = [
 @pytest.mark.parametrize(("resource", "facts"), TABLES.values(), ids=TABLES)
 def test_fields(resource: Resource, facts: Facts) -> None:
     """The table has exactly the documented fields, with their versions."""
-    body = {one.path: (one.since, one.until, one.read_only) for one in resource.fields if one.role is Role.BODY}
+    body = {
+        field.path: (field.since, field.until, field.read_only) for field in resource.fields if field.role is Role.BODY
+    }
     assert body == {path: fact[1:] for path, fact in facts.items()}
 
 
 @pytest.mark.parametrize(("resource", "facts"), TABLES.values(), ids=TABLES)
 def test_json_types(resource: Resource, facts: Facts) -> None:
-    """A field's text becomes the documented JSON type; one that is only read is left out here."""
+    """A field's text is parsed to the documented JSON type; read-only fields are skipped."""
     samples = ("Online: Display", "805", "93101", "Approved", "TRUE", "CA", "Monday", "08:00", "Super", "Local")
     samples += ("627-345-9815", "Hawaii", "x@example.com", "8055550100", "words")
-    for path, (wanted, *_) in facts.items():
-        if wanted is not None:
-            assert type(_first(resource, path, samples)) is wanted, path
+    for path, (json_type, *_) in facts.items():
+        if json_type is not None:
+            assert type(_parse_sample(resource, path, samples)) is json_type, path
 
 
-def _first(resource: Resource, path: str, samples: tuple[str, ...]) -> object:
-    kind = resource.by_path[path].field_type
+def _parse_sample(resource: Resource, path: str, samples: tuple[str, ...]) -> object:
+    field_type = resource.by_path[path].field_type
     for sample in samples:
         try:
-            return kind.parse_cell(sample).value
+            return field_type.parse_cell(sample).value
         except ValueError:
             continue
     raise AssertionError(path)
 
 
 def test_media_types() -> None:
-    """The 27 media types are spelt as documented, without the soft hyphen of the published list."""
+    """The 27 media types are spelt as documented, without the published list's soft hyphen."""
     assert list(PROMO_NUMBERS.by_path["media_type"].field_type.choices) == MEDIA_TYPES
     assert len(MEDIA_TYPES) == 27
 
@@ -148,7 +150,7 @@ CHOICES = {
 
 @pytest.mark.parametrize(("path", "resource", "choices"), [(path, *row) for path, row in CHOICES.items()], ids=CHOICES)
 def test_choices(path: str, resource: Resource, choices: list[str]) -> None:
-    """The closed sets are those of the documentation."""
+    """The choices are the documented ones."""
     assert list(resource.by_path[path].field_type.choices) == choices
 
 
@@ -173,30 +175,37 @@ REQUIRED = {
 
 @pytest.mark.parametrize(("resource", "paths"), REQUIRED.values(), ids=REQUIRED)
 def test_required_on_create(resource: Resource, paths: set[str]) -> None:
-    """Exactly the fields that the documentation calls required are required in the body of a create."""
-    required = {one.path for one in resource.fields if one.role is Role.BODY and Action.CREATE in one.required_on}
+    """A create requires exactly the fields that the documentation calls required."""
+    required = {
+        field.path for field in resource.fields if field.role is Role.BODY and Action.CREATE in field.required_on
+    }
     assert required == paths
 
 
 def test_secrets() -> None:
-    """The refresh tokens are the secrets of the documentation."""
-    secrets = {(one.name, field.path) for one in (ADVERTISERS, PROMO_NUMBERS) for field in one.fields if field.secret}
+    """The refresh tokens are the only secrets."""
+    secrets = {
+        (resource.name, field.path)
+        for resource in (ADVERTISERS, PROMO_NUMBERS)
+        for field in resource.fields
+        if field.secret
+    }
     assert secrets == {("advertisers", "oauth_refresh_token"), ("advertisers", "users.#.oauth_refresh_token")}
 
 
-def test_read_names() -> None:
-    """A user's phone number is the one field that is read under another name."""
+def test_response_names() -> None:
+    """Only a user's phone number has another name in responses."""
     renamed = {
         field.path: field.response_name
-        for one in (ADVERTISERS, PROMO_NUMBERS)
-        for field in one.fields
+        for resource in (ADVERTISERS, PROMO_NUMBERS)
+        for field in resource.fields
         if field.response_name
     }
     assert renamed == {"users.#.contact_phone_number": "phone_number"}
 
 
 def test_versions() -> None:
-    """The versions are the dates at which the Network Integration API changed."""
+    """The versions are the dates of changes in the Network Integration API."""
     assert API_VERSIONS == ("2017-09-01", "2018-05-01", "2018-11-01", "2019-05-01", "2022-08-01", "2026-02-01")
     assert DEFAULT_API_VERSION == "2022-08-01"
 
@@ -219,17 +228,21 @@ SCOPES = {
 
 @pytest.mark.parametrize(("values", "parts"), SCOPES.values(), ids=SCOPES)
 def test_scopes(values: dict[str, str], parts: tuple[str, ...]) -> None:
-    """The addresses above a promo number are the documented ones."""
+    """The paths above promo numbers are the documented ones."""
     assert PROMO_NUMBERS.scope_for(values) == parts
 
 
 def test_collections() -> None:
-    """Numbers go by their own id from 2018-05-01 on, and by number always; advertisers by their id."""
-    numbers = {(one.name, one.identifier_field, one.since) for one in PROMO_NUMBERS.collections}
+    """Numbers are addressed by number, and from 2018-05-01 on by own id; advertisers are addressed by id."""
+    numbers = {_facts(collection) for collection in PROMO_NUMBERS.collections}
     assert numbers == {
         ("promo_numbers", "promo_number", "2017-09-01"),
         ("promo_numbers_by_id", "id_from_network", "2018-05-01"),
     }
-    assert [(one.name, one.identifier_field, one.since) for one in ADVERTISERS.collections] == [
+    assert [_facts(collection) for collection in ADVERTISERS.collections] == [
         ("advertisers", "id_from_network", "2017-09-01")
     ]
+
+
+def _facts(collection: Collection) -> tuple[str, str, str]:
+    return collection.name, collection.identifier_field, collection.since

@@ -1,7 +1,7 @@
-"""Each write example of the two pages is what a sheet sends: verb, path and JSON, taken from the wire.
+"""A sheet sends each write example of the two pages: verb, path and JSON, as recorded by the sandbox.
 
-The bodies are those of the pages, transcribed by hand, with what the pages themselves ask for: tokens left out, phone
-numbers without punctuation. Email addresses and site names were lost when the pages were saved; made-up ones stand in.
+The bodies are transcribed by hand from the pages, with two changes that the pages ask for: no tokens, and phone numbers
+without punctuation. The saved pages lack the email addresses and site names; the ones here are made up.
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ UPDATE = {**OWN, "users": [CHRIS], "sites": SITES[:1], "custom_data": {"channel"
 
 def user_row(user: dict[str, Any], phone: str) -> dict[str, Any]:
     email = user["email_settings"][0]
-    told = {name: value for name, value in user.items() if name not in {"email_settings", "contact_phone_number"}}
+    fields = {name: value for name, value in user.items() if name not in {"email_settings", "contact_phone_number"}}
     return {
         "advertiser_id_from_network": "cFUyYnFHy",
-        **told,
+        **fields,
         "contact_phone_number": phone,
         "email_settings.1.email_address": email["email_address"],
         "email_settings.1.use_for_notifications": email["use_for_notifications"],
@@ -78,14 +78,14 @@ def user_row(user: dict[str, Any], phone: str) -> dict[str, Any]:
 
 
 ADVERTISERS = pd.DataFrame([{"id_from_network": "cFUyYnFHy", **OWN, "custom_data.channel": "Offline lead"}])
-#: As the page writes them: the first one with punctuation.
+#: The phone numbers are spelt as on the page: the first one with punctuation.
 USERS = pd.DataFrame([user_row(CHRIS, "805-555-5555"), user_row(JIM, "2135555555")])
 SITE_ROWS = pd.DataFrame([{"advertiser_id_from_network": "cFUyYnFHy", **site} for site in SITES])
 BOOK = {"advertisers": ADVERTISERS, "sites": SITE_ROWS, "users": USERS}
 
 
 class Wire:
-    """A sandbox that keeps what is written to it: (verb, path, JSON object)."""
+    """A sandbox that records writes as (verb, path, JSON object)."""
 
     def __init__(self, version: str = "2017-09-01") -> None:
         self.written: list[tuple[str, str, Any]] = []
@@ -93,24 +93,24 @@ class Wire:
         self.version = version
 
     def _layer(self, app: Any) -> Any:
-        async def recorded(scope: Any, receive: Any, send: Any) -> None:
+        async def record(scope: Any, receive: Any, send: Any) -> None:
             body = b""
 
-            async def heard() -> Any:
+            async def receive_and_record() -> Any:
                 nonlocal body
                 message = await receive()
                 body += message.get("body", b"")
                 return message
 
-            await app(scope, heard, send)
+            await app(scope, receive_and_record, send)
             if scope["type"] == "http" and scope["method"] != "GET":
                 path = scope["path"].removeprefix("/api/").removesuffix(".json")
                 self.written.append((scope["method"], path, json.loads(body) if body else None))
 
-        return recorded
+        return record
 
     def run(self, sheet: Any, **options: Any) -> list[tuple[str, str, Any]]:
-        """What a run of a sheet writes."""
+        """Run a sheet; returns the writes."""
         self.written.clear()
         network = ib.Network(
             base_url=self.sandbox.base_url, network_id="1234", token="sandbox-token", api_version=self.version
@@ -121,18 +121,18 @@ class Wire:
 
 @pytest.fixture
 def wire() -> Iterator[Wire]:
-    one = Wire()
-    with one.sandbox:
-        yield one
+    recorder = Wire()
+    with recorder.sandbox:
+        yield recorder
 
 
 def test_create_an_advertiser_with_users(wire: Wire) -> None:
-    """The page's create: POST of the whole object, no tokens, phone numbers cleaned."""
+    """The page's create: POST of the whole object without tokens, with cleaned phone numbers."""
     assert wire.run(BOOK) == [("POST", "2017-09-01/1234/advertisers", CREATE)]
 
 
 def test_update_a_user(wire: Wire) -> None:
-    """The page's update, as its set of sites and users sent alone."""
+    """The page's update, as a sheet that replaces the sets of sites and users."""
     wire.run(BOOK)
     changed = {**BOOK, "sites": SITE_ROWS[:1], "users": USERS[:1]}
     written = wire.run(changed, nested="replace", allow_removals=True)
@@ -140,19 +140,19 @@ def test_update_a_user(wire: Wire) -> None:
 
 
 def test_update_by_removal(wire: Wire) -> None:
-    """The same update, as rows that take a user and a site away from what the platform has."""
+    """The same update, as rows that remove a user and a site."""
     wire.run(BOOK)
-    gone = pd.DataFrame([{"advertiser_id_from_network": "cFUyYnFHy", "action": "remove"}])
-    book = {
+    removal = pd.DataFrame([{"advertiser_id_from_network": "cFUyYnFHy", "action": "remove"}])
+    frames = {
         "advertisers": pd.DataFrame([{"id_from_network": "cFUyYnFHy"}]),
-        "sites": gone.assign(id_from_network="996"),
-        "users": gone.assign(id_from_network=JIM["id_from_network"]),
+        "sites": removal.assign(id_from_network="996"),
+        "users": removal.assign(id_from_network=JIM["id_from_network"]),
     }
-    assert wire.run(book) == [("PUT", "2017-09-01/1234/advertisers/cFUyYnFHy", UPDATE)]
+    assert wire.run(frames) == [("PUT", "2017-09-01/1234/advertisers/cFUyYnFHy", UPDATE)]
 
 
 def test_delete_an_advertiser(wire: Wire) -> None:
-    """The page's delete: no body."""
+    """The page's delete, without a body."""
     wire.run(BOOK)
     sheet = pd.DataFrame([{"id_from_network": "cFUyYnFHy", "action": "delete"}])
     assert wire.run(sheet) == [("DELETE", "2017-09-01/1234/advertisers/cFUyYnFHy", None)]
@@ -199,23 +199,23 @@ CREATES: dict[str, tuple[dict[str, str], str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("row", "path", "body"), CREATES.values(), ids=CREATES)
 def test_create_a_promo_number(wire: Wire, row: dict[str, str], path: str, body: dict[str, Any]) -> None:
-    """Each create of the page."""
+    """Each of the page's creates."""
     assert wire.run(pd.DataFrame([row])) == [("POST", path, body)]
 
 
 @pytest.mark.parametrize(
-    ("place", "path"),
+    ("scope", "path"),
     [(CAMPAIGN, AT_CAMPAIGN), (AFFILIATE, AT_AFFILIATE)],
     ids=["advertiser campaign", "affiliate campaign"],
 )
 @pytest.mark.parametrize("verb", ["PUT", "DELETE"])
-def test_change_a_promo_number(wire: Wire, place: dict[str, str], path: str, verb: str) -> None:
-    """The page's updates, with the media type that the sheet leaves blank filled in, and its deletes."""
-    wire.run(pd.DataFrame([{**place, **DISPLAY}]))
+def test_change_a_promo_number(wire: Wire, scope: dict[str, str], path: str, verb: str) -> None:
+    """The page's updates, with the media type that is blank in the sheet filled in, and its deletes."""
+    wire.run(pd.DataFrame([{**scope, **DISPLAY}]))
     (issued,) = wire.sandbox.store.ledger
     change = {"description": "Halloween Promo Number 1 Updated"} if verb == "PUT" else {"action": "delete"}
     body = (
         {"description": "Halloween Promo Number 1 Updated", "media_type": "Online: Display"} if verb == "PUT" else None
     )
-    row = {**place, "promo_number": f"({issued.number[:3]}) {issued.number[3:]}", **change}
+    row = {**scope, "promo_number": f"({issued.number[:3]}) {issued.number[3:]}", **change}
     assert wire.run(pd.DataFrame([row])) == [(verb, f"{path}/{issued.number}", body)]

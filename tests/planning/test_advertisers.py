@@ -341,7 +341,7 @@ def test_another_default_site(shape: str, sites: list[dict[str, str]], choices: 
     assert errors(made) == []
     expected = [(*place(shape, [one], 0, at)[:2], "", "default_site_changes")] if at else []
     assert warnings(made) == expected
-    assert not at or "default site is '996' instead of '315'" in made.issues["message"][0]
+    assert not at or "default site changes from '315' to '996'" in made.issues["message"][0]
 
 
 @pytest.mark.parametrize(
@@ -472,7 +472,7 @@ def test_refused(
     assert first.fix.endswith(".")
     where = f"{sheet} row {row}".strip()
     for one in others:
-        assert one.error == f"Another row of the same advertiser has errors ({where}), so nothing of it is sent."
+        assert one.error == f"Another row of the same advertiser has errors ({where}), so none of its rows is sent."
         assert one.fix == "Correct that row."
 
 

@@ -171,8 +171,8 @@ def test_invalid_row() -> None:
     (row,) = made.rows
     assert (row.outcome, row.from_results, row.step) == (Outcome.INVALID, False, None)
     assert row.error == (
-        "media_type: 'Online Display' is not one of the values of 'media_type'. | "
-        "local_center.zipcode: '2134' is not a zip code; Excel drops the zero at the start."
+        "media_type: 'Online Display' is not a valid value for 'media_type'. | "
+        "local_center.zipcode: '2134' has too few digits for a zip code; Excel drops leading zeros."
     )
     assert row.fix == "media_type: Online: Display | local_center.zipcode: 02134"
 
@@ -196,7 +196,9 @@ def test_bad_header() -> None:
     made = plan({"descripion": "x"}, {"quantity": "0"}, {"result_status": "created"})
     assert made.steps == ()
     assert [row.outcome for row in made.rows] == [Outcome.INVALID, Outcome.INVALID, Outcome.CREATED]
-    assert made.rows[0].error.startswith("descripion: The column 'descripion' is not known")
+    assert made.rows[0].error.startswith(
+        "descripion: Unknown column 'descripion'; it looks like a misspelling of 'description'"
+    )
     assert made.rows[1].error.startswith("quantity: 0 is not between")
 
 
@@ -233,7 +235,7 @@ GONE: dict[Scope, PlatformState] = {CAMPAIGN: PlatformState(refusal_reason="Coul
             "campaign_not_found",
             "",
             "",
-            "goes: It is gone.",
+            "does not find the campaign: It is gone.",
             id="one-full-stop",
         ),
         pytest.param(

@@ -418,7 +418,7 @@ REFUSALS = [
         {OTHER: NOWHERE},
         TO_CAMPAIGN,
         "campaign_not_found",
-        "goes: Could not find C-2.",
+        "does not find the campaign: Could not find C-2.",
         id="destination",
     ),
     pytest.param(
@@ -479,7 +479,7 @@ def test_one_number_under_both_of_its_names() -> None:
     made = plan({NUMBER: "8005550100", "description": "a"}, {OWN: "4531", "description": "b"})
     assert [row.action for row in made.rows] == ["update", "refused"]
     assert errors(made) == [(3, OWN, "duplicate_number")]
-    assert "stands on the rows 2, 3" in made.rows[1].error
+    assert "has more than one row: 2, 3." in made.rows[1].error
 
 
 def test_a_choice_that_was_made_is_told() -> None:
@@ -587,7 +587,8 @@ def test_numbers_of_an_advertiser_with_errors(broken: dict[str, Any]) -> None:
     assert made.steps == ()
     number = made.rows[-1]
     assert (
-        number.error == "Another row of the same advertiser has errors (advertisers row 2), so nothing of it is sent."
+        number.error
+        == "Another row of the same advertiser has errors (advertisers row 2), so none of its rows is sent."
     )
     assert number.fix == "Correct that row."
 

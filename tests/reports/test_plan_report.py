@@ -222,7 +222,7 @@ def test_warnings_are_shown(network: Network) -> None:
     lines = made.lines()
     texts = [
         f"  row {row}, id_from_network: The platform has no advertiser 'A-{row + 5}', so there is nothing to delete. "
-        "Check the id if it should be there."
+        "Check the id if the advertiser should exist."
         for row in (3, 4)
     ]
     at = lines.index("Warnings:")

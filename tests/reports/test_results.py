@@ -98,7 +98,7 @@ def test_a_campaign_that_does_not_exist_is_refused_by_the_plan(requests_frame: R
         frame = requests_frame(
             2, advertiser_id_from_network="A-100", advertiser_campaign_id_from_network=["C-100", "C-9"]
         )
-        with pytest.raises(InvalidSheetError, match="does not know where this row goes"):
+        with pytest.raises(InvalidSheetError, match="does not find the campaign"):
             ib.run(frame, box, progress=False)
         assert box.store.ledger == []
 

@@ -49,7 +49,7 @@ def test_a_report_shows_the_bad_rows_only() -> None:
     assert "3 rows checked; 2 can be sent and ask for 2 numbers; 1 has errors." in page.text
     assert "1 error 1 warning" in page.text
     assert rows_of(page) == 2
-    assert "✗ Error media_type : 'Online Display' is not one of the values" in page.text
+    assert "✗ Error media_type : 'Online Display' is not a valid value for" in page.text
     assert "Fix: Online: Display" in page.text
     assert "▲ Warning description :" in page.text
     assert "fine & good" not in page.text
@@ -61,7 +61,7 @@ def test_a_report_tells_what_is_wrong_with_the_sheet_above_its_rows() -> None:
     page = page_of(ib.validate(frame_of({"quantity": "0", "notes": "x", "descripion": "y"})))
     assert page.text.index("Errors of the sheet") < page.text.index("Rows with errors")
     assert "header, descripion:" in page.text
-    assert "Warnings of the sheet header, notes: The column 'notes' is not known" in page.text
+    assert "Warnings of the sheet header, notes: Unknown column 'notes'" in page.text
 
 
 def test_a_report_of_many_issues_shows_errors_first() -> None:
@@ -128,7 +128,7 @@ def test_an_undo_shows_what_stays(network: Network, requests_frame: Requests) ->
     assert "1 row: 1 delete; 1 request. 1 not undone." in page.text
     assert "is not given back" in page.text
     assert "Not undone (row numbers of the run)" in page.text
-    assert "The promo number is not there any more" in page.text
+    assert "The promo number is not found" in page.text
 
 
 # Results

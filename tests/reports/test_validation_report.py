@@ -36,8 +36,8 @@ MIXED = frame_of(
     {"description": " Spring sale"},
     {"description": "", "media_type": "online: display"},
 )
-CHOICE = "'Online Display' is not one of the values of 'media_type'. Fix: Online: Display"
-ZERO_LOST = "'2134' is not a zip code; Excel drops the zero at the start. Fix: 02134"
+CHOICE = "'Online Display' is not a valid value for 'media_type'. Fix: Online: Display"
+ZERO_LOST = "'2134' has too few digits for a zip code; Excel drops leading zeros. Fix: 02134"
 
 
 def sheet_of(report: Report) -> pd.DataFrame:
@@ -88,9 +88,9 @@ def test_sheet(report: Report) -> None:
     ]
     assert sheet_of(report)["validation_warnings"].to_list() == [
         "",
-        "The rows 3, 4 are identical; each of them buys a number.",
+        "Rows 3, 4 are identical; each of them buys a number.",
         (
-            "The rows 3, 4 are identical; each of them buys a number. | "
+            "Rows 3, 4 are identical; each of them buys a number. | "
             "description: ' Spring sale' is read as 'Spring sale'."
         ),
         "media_type: 'online: display' is read as 'Online: Display'.",
@@ -124,8 +124,8 @@ def test_lines(report: Report) -> None:
     ]
     assert len(report.issue_lines(3)) == 3
     assert report.issue_lines(3, "warning")[:2] == [
-        "  header, notes: The column 'notes' is not known; it is carried through to the results and not sent.",
-        "  row 3: The rows 3, 4 are identical; each of them buys a number.",
+        "  header, notes: Unknown column 'notes'; it is copied to the results and not sent.",
+        "  row 3: Rows 3, 4 are identical; each of them buys a number.",
     ]
     assert report_of(frame_of({})).issue_lines(5) == []
 
@@ -133,7 +133,7 @@ def test_lines(report: Report) -> None:
 def test_lines_about_the_sheet() -> None:
     """What is about no row and no column is said of the sheet."""
     text = "\n".join([",".join(GOOD), ",".join(GOOD.values()), "", "A,C,d,Online: Display"])
-    assert report_of(text.encode()).issue_lines(1, "warning") == ["  sheet: 1 blank row(s) were skipped."]
+    assert report_of(text.encode()).issue_lines(1, "warning") == ["  sheet: Skipped blank rows: 1."]
 
 
 def test_repr(report: Report) -> None:
@@ -196,7 +196,7 @@ def test_notes(report: Report, tmp_path: Path) -> None:
     """The note of a coloured cell has its message and its fix; other cells have none."""
     found = notes(saved(report, tmp_path)["promo_numbers"])
     assert {place: text.partition(".")[0] for place, text in found.items()} == {
-        (1, "notes"): "The column 'notes' is not known; it is carried through to the results and not sent",
+        (1, "notes"): "Unknown column 'notes'; it is copied to the results and not sent",
         (2, "media_type"): CHOICE.partition(".")[0],
         (2, "local_center.zipcode"): ZERO_LOST.partition(".")[0],
         (4, "description"): "' Spring sale' is read as 'Spring sale'",
@@ -355,7 +355,7 @@ def book_of(**changed: Any) -> dict[str, pd.DataFrame]:
     return book(advertiser(users=[user(**changed)])) | {"promo_numbers": frame_of({})}
 
 
-BAD_USER = "'555' is not a phone number that can exist."
+BAD_USER = "'555' is not a valid phone number."
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the stand-in does with advertisers."""
+"""The sandbox's operations on advertisers."""
 
 from __future__ import annotations
 
@@ -25,41 +25,41 @@ BODY: dict[str, Any] = {
 
 
 def test_writes_are_idempotent(platform: Any) -> None:
-    """POST of an existing advertiser updates it, PUT of a missing one creates it; its own id and token stay."""
+    """POST of an existing advertiser updates it, PUT of a new one creates it; its id and token stay the same."""
     created = platform("PUT", "advertisers/new", BODY)
     assert created.status_code == 200
-    again = platform("POST", "advertisers", {**BODY, "approval_status": "Suspended"})
-    assert again.status_code == 201
-    assert again.json() == {**created.json(), "approval_status": "Suspended"}
-    assert sum(one["name"] == "New & Sons" for one in platform("GET", "advertisers").json()) == 1
+    updated = platform("POST", "advertisers", {**BODY, "approval_status": "Suspended"})
+    assert updated.status_code == 201
+    assert updated.json() == {**created.json(), "approval_status": "Suspended"}
+    assert sum(advertiser["name"] == "New & Sons" for advertiser in platform("GET", "advertisers").json()) == 1
 
 
-def test_the_set_is_replaced(platform: Any) -> None:
-    """Sites and users that a write leaves out are gone; tokens of those that stay are kept."""
-    second = {**USER, "id_from_network": "u-2"}
+def test_sites_and_users_are_replaced(platform: Any) -> None:
+    """A write removes the sites and users that it omits; the others keep their tokens."""
+    second_user = {**USER, "id_from_network": "u-2"}
     sites = [{"id_from_network": "1"}, {"id_from_network": "2"}]
-    before = platform("POST", "advertisers", {**BODY, "users": [USER, second], "sites": sites}).json()
-    after = platform("PUT", "advertisers/new", {**BODY, "users": [second], "sites": sites[1:]}).json()
+    before = platform("POST", "advertisers", {**BODY, "users": [USER, second_user], "sites": sites}).json()
+    after = platform("PUT", "advertisers/new", {**BODY, "users": [second_user], "sites": sites[1:]}).json()
     assert after["users"] == before["users"][1:]
     assert after["sites"] == before["sites"][1:]
-    without = {name: value for name, value in BODY.items() if name != "users"}
-    assert platform("PUT", "advertisers/new", without).json()["users"] == []
+    body = {name: value for name, value in BODY.items() if name != "users"}
+    assert platform("PUT", "advertisers/new", body).json()["users"] == []
 
 
 def test_other_fields_stay(platform: Any) -> None:
-    """What is neither site nor user stays when it is left out; null takes it away; custom data goes by key."""
+    """Other omitted fields stay, null removes them, and custom data is merged by key."""
     extra = {"web_integration_phone_number": "8004377950", "default_creative_id_from_network": 222}
     platform("POST", "advertisers", {**BODY, **extra, "custom_data": {"channel": "a", "shop": "b"}})
-    kept = platform("PUT", "advertisers/new", {**BODY, "custom_data": {"shop": None}}).json()
-    assert kept["web_integration_phone_number"] == "8004377950"
-    assert kept["default_creative_id_from_network"] == "222"
-    assert kept["custom_data"] == {"channel": "a"}
+    updated = platform("PUT", "advertisers/new", {**BODY, "custom_data": {"shop": None}}).json()
+    assert updated["web_integration_phone_number"] == "8004377950"
+    assert updated["default_creative_id_from_network"] == "222"
+    assert updated["custom_data"] == {"channel": "a"}
     cleared = platform("PUT", "advertisers/new", {**BODY, "web_integration_phone_number": None}).json()
     assert cleared["web_integration_phone_number"] is None
 
 
-def test_sent_tokens_are_not_kept(platform: Any) -> None:
-    """`oauth_refresh_token` is made up by the platform, whatever was sent."""
+def test_sent_tokens_are_ignored(platform: Any) -> None:
+    """The platform generates `oauth_refresh_token` and ignores a sent one."""
     body = {**BODY, "oauth_refresh_token": "sent", "users": [{**USER, "oauth_refresh_token": "sent"}]}
     advertiser = platform("POST", "advertisers", body).json()
     tokens = {advertiser["oauth_refresh_token"], advertiser["users"][0]["oauth_refresh_token"]}
@@ -92,7 +92,7 @@ REFUSED = {
     "sites as an object": ({**BODY, "sites": {"1": {"id_from_network": "1"}}}, {"sites": ...}),
     "a list of texts": ({**BODY, "users": ["Ann"]}, {"users": ...}),
     "a text": ({**BODY, "users": "Ann"}, {"users": ...}),
-    "a record of nothing": ({**BODY, "users": [{}]}, {"users": ...}),
+    "an empty record": ({**BODY, "users": [{}]}, {"users": ...}),
     "users twice": (
         {**BODY, "users": [USER, USER]},
         {"users": {"1": {"id_from_network": ...}, "2": {"id_from_network": ...}}},
@@ -107,7 +107,7 @@ REFUSED = {
         _user(email_settings=[{**ON, "email_address": "ann"}]),
         {"users": {"1": {"email_settings": {"1": {"email_address": ...}}}}},
     ),
-    "written as it is read": (_user(phone_number="8055550100"), {"users": {"1": {"phone_number": ...}}}),
+    "response name of a field": (_user(phone_number="8055550100"), {"users": {"1": {"phone_number": ...}}}),
     "typographic hyphens": (
         _user(contact_phone_number="805\u2010555\u20100100"),
         {"users": {"1": {"contact_phone_number": ...}}},
@@ -120,25 +120,25 @@ REFUSED = {
 
 
 def _names(errors: Any) -> Any:
-    return {name: _names(one) for name, one in errors.items()} if isinstance(errors, dict) else ...
+    return {name: _names(nested) for name, nested in errors.items()} if isinstance(errors, dict) else ...
 
 
 @pytest.mark.parametrize(("body", "errors"), REFUSED.values(), ids=REFUSED)
 def test_refused(platform: Any, body: dict[str, Any], errors: dict[str, Any]) -> None:
-    """Each problem is named at its field, nested as the field is, and nothing is written."""
+    """Each error is reported at its nested field, and nothing is written."""
     answer = platform("POST", "advertisers", body)
     assert answer.status_code == 403
     assert _names(answer.json()["errors"]) == errors
     assert len(platform("GET", "advertisers").json()) == 3
 
 
-def test_the_address_names_the_advertiser(platform: Any) -> None:
-    """A PUT whose body names another id is refused."""
+def test_id_must_match_the_path(platform: Any) -> None:
+    """A PUT whose body has another id than the path is rejected."""
     assert set(platform("PUT", "advertisers/other", BODY).json()["errors"]) == {"id_from_network"}
 
 
-def test_a_name_is_free_again(platform: Any) -> None:
-    """A name that was given up by a change or a delete can be taken."""
+def test_released_names(platform: Any) -> None:
+    """A name that is released by an update or a delete can be used again."""
     platform("POST", "advertisers", BODY)
     platform("POST", "advertisers", {**BODY, "name": "Changed"})
     assert platform("POST", "advertisers", {**BODY, "id_from_network": "two"}).status_code == 201
@@ -146,17 +146,17 @@ def test_a_name_is_free_again(platform: Any) -> None:
     assert platform("POST", "advertisers", {**BODY, "id_from_network": "three"}).status_code == 201
 
 
-def test_campaigns_keep_an_advertiser(platform: Any) -> None:
-    """An advertiser with campaigns cannot be deleted; without it goes, and is gone the second time too."""
-    refused = platform("DELETE", "advertisers/A-100")
-    assert (refused.status_code, list(refused.json()["errors"])) == (403, ["base"])
+def test_delete(platform: Any) -> None:
+    """An advertiser with campaigns cannot be deleted; deleting another one is idempotent."""
+    answer = platform("DELETE", "advertisers/A-100")
+    assert (answer.status_code, list(answer.json()["errors"])) == (403, ["base"])
     platform("POST", "advertisers", BODY)
     assert [platform("DELETE", "advertisers/new").status_code for _ in range(2)] == [200, 200]
     assert platform("GET", "advertisers/new").status_code == 404
 
 
 def test_ids_can_be_generated(platform: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under `auto_ids` an advertiser that comes without an id gets one, and each its own."""
+    """With `auto_ids`, each advertiser that is created without an id gets a unique one."""
     monkeypatch.setattr(platform.store, "auto_ids", True)
     bodies = [{"name": name, "sites": BODY["sites"]} for name in ("one", "two")]
     ids = [platform("POST", "advertisers", body).json()["id_from_network"] for body in bodies]
@@ -164,8 +164,8 @@ def test_ids_can_be_generated(platform: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert platform("GET", f"advertisers/{ids[0]}").json()["name"] == "one"
 
 
-def test_networks_are_apart(sandbox: Sandbox, platform: Any) -> None:
-    """What one network holds, another neither sees nor collides with."""
+def test_networks_are_isolated(sandbox: Sandbox, platform: Any) -> None:
+    """Networks neither see each other's advertisers nor conflict with them."""
     platform("POST", "advertisers", BODY)
     sandbox.store.add_network("other", empty=True)
     url = "/api/2022-08-01/other/advertisers.json"

@@ -1,4 +1,4 @@
-"""Which numbers the stand-in issues."""
+"""Which numbers the sandbox issues."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def _valid(number: str) -> bool:
 
 
 def test_toll_free() -> None:
-    """Without a local center numbers are toll-free, valid and all different."""
+    """Without a local center, numbers are toll-free, valid and unique."""
     numbers = _take(20_000)
     assert len(set(numbers)) == 20_000
     assert {number[:3] for number in numbers} == set(TOLL_FREE_CODES)
     assert all(_valid(number) for number in numbers[::97])
-    kinds = {phonenumbers.number_type(phonenumbers.parse(f"+1{number}")) for number in numbers[::97]}
-    assert kinds == {PhoneNumberType.TOLL_FREE}
+    number_types = {phonenumbers.number_type(phonenumbers.parse(f"+1{number}")) for number in numbers[::97]}
+    assert number_types == {PhoneNumberType.TOLL_FREE}
 
 
 def test_local_numbers_are_plausible() -> None:
-    """Many numbers of one area code are different, valid, and none is of an exchange that is not in use."""
+    """The numbers of an area code are unique and valid, and none has an unused exchange."""
     numbers = _take(5_000, local_center={"tn_prefix": "805"})
     assert len(set(numbers)) == 5_000
     assert all(number.startswith("805") and number[3] not in "01" for number in numbers)
@@ -44,10 +44,10 @@ def test_local_numbers_are_plausible() -> None:
 
 
 def test_seeds() -> None:
-    """The same seed gives the same numbers, another seed others."""
+    """The same seed gives the same numbers, another seed gives others."""
     pools = [NumberPool(seed) for seed in (1, 1, 2)]
-    first, again, other = ([pool.allocate({}) for _ in range(20)] for pool in pools)
-    assert first == again != other
+    first, same_seed, other_seed = ([pool.allocate({}) for _ in range(20)] for pool in pools)
+    assert first == same_seed != other_seed
 
 
 CENTERS = {
@@ -61,16 +61,16 @@ CENTERS = {
 }
 
 
-@pytest.mark.parametrize(("center", "some"), CENTERS.values(), ids=CENTERS)
-def test_places(center: dict[str, str], some: set[str]) -> None:
-    """A place is served by area codes of its city or, without one of its own, of its state."""
-    assert area_codes_for(center) & some
+@pytest.mark.parametrize(("center", "area_codes"), CENTERS.values(), ids=CENTERS)
+def test_local_centers(center: dict[str, str], area_codes: set[str]) -> None:
+    """A local center gets area codes of its city or, if none is known, of its state."""
+    assert area_codes_for(center) & area_codes
     assert _valid(_take(1, local_center=center)[0])
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_every_state_is_served(state: str) -> None:
-    """A town that the number plan does not name is served by its state, and by valid numbers."""
+    """A city that the number plan does not list gets valid numbers of its state."""
     (number,) = _take(1, local_center={"city": "No Such Town", "state": state})
     assert _valid(number)
 
@@ -81,13 +81,13 @@ ZIPS |= {"99501": "AK", "09012": "", "00000": "", "96201": "", "H2X 1Y4": "QC", 
 
 @pytest.mark.parametrize(("zip_code", "state"), ZIPS.items(), ids=ZIPS)
 def test_zip_codes(zip_code: str, state: str) -> None:
-    """A zip code leads to its state; one that is not in use, or the military's, to none."""
+    """A zip code gives its state; unused and military zip codes give none."""
     assert state_of_zip_code(zip_code) == state
 
 
 LIMITS = {
     "within": ({"local_center": {"zipcode": "93101"}, "tn_prefix_whitelist": ["213"]}, "213"),
-    "beside": ({"local_center": {"tn_prefix": "805"}, "tn_prefix_whitelist": ["212"]}, None),
+    "outside": ({"local_center": {"tn_prefix": "805"}, "tn_prefix_whitelist": ["212"]}, None),
     "no center": ({"tn_prefix_whitelist": ["212"]}, "8"),
     "unused zip": ({"local_center": {"zipcode": "00000"}}, None),
 }
@@ -95,13 +95,13 @@ LIMITS = {
 
 @pytest.mark.parametrize(("body", "starts"), LIMITS.values(), ids=LIMITS)
 def test_whitelist(body: dict[str, Any], starts: str | None) -> None:
-    """The whitelist limits the area codes of a local center; nothing left means no number."""
+    """The whitelist limits the area codes of a local center; if none is left, there is no number."""
     number = NumberPool(0).allocate(body)
     assert number is None if starts is None else number and number.startswith(starts)
 
 
 def test_nothing_available(platform: Any) -> None:
-    """A place without numbers is a field error, and nothing is issued."""
+    """A local center without numbers is a field error, and nothing is issued."""
     body = {"description": "d", "media_type": "Online: Display", "local_center": {"zipcode": "00000"}}
     before = len(platform.store.ledger)
     answer = platform("POST", "advertisers/A-100/advertiser_campaigns/C-100/promo_numbers", body)

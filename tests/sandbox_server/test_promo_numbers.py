@@ -1,4 +1,4 @@
-"""What the stand-in does with promo numbers."""
+"""The sandbox's operations on promo numbers."""
 
 from __future__ import annotations
 
@@ -22,40 +22,43 @@ def _create(platform: Any, campaign: str = CAMPAIGN, **fields: Any) -> dict[str,
 
 
 def _ledger(platform: Any) -> list[Any]:
-    return [one for one in platform.store.ledger if one.campaign.network_id == platform.network_id]
+    return [entry for entry in platform.store.ledger if entry.campaign.network_id == platform.network_id]
 
 
 def test_every_post_issues_another_number(platform: Any) -> None:
-    """Equal bodies give different numbers, and each is in the ledger with what was sent."""
+    """Equal bodies give different numbers, and the ledger has each one with its body."""
     numbers = [_create(platform)["promo_number"] for _ in range(5)]
     assert len(set(numbers)) == 5
     ledger = _ledger(platform)
-    assert [one.number for one in ledger] == numbers
+    assert [entry.number for entry in ledger] == numbers
     key = CampaignKey(network_id=platform.network_id, advertiser_id="A-100", campaign_id="C-100")
-    assert all((one.campaign, one.own_id, dict(one.body)) == (key, None, BODY) for one in ledger)
-    assert [one.request_number for one in ledger] == sorted({one.request_number for one in ledger})
+    assert all((entry.campaign, entry.own_id, dict(entry.body)) == (key, None, BODY) for entry in ledger)
+    assert [entry.request_number for entry in ledger] == sorted({entry.request_number for entry in ledger})
 
 
-def test_an_own_id_is_taken_once(platform: Any) -> None:
-    """A second POST with the same own id is refused and issues nothing; elsewhere the id is free."""
+def test_own_id_is_unique(platform: Any) -> None:
+    """A second POST with the same own id is rejected and issues nothing; other campaigns can use the id."""
     _create(platform, id_from_network="7/a")
-    again = platform("POST", f"{CAMPAIGN}/promo_numbers_by_id", {**BODY, "id_from_network": "7/a"})
-    assert (again.status_code, again.json()) == (403, {"errors": {"id_from_network": ["has already been taken"]}})
+    answer = platform("POST", f"{CAMPAIGN}/promo_numbers_by_id", {**BODY, "id_from_network": "7/a"})
+    assert (answer.status_code, answer.json()) == (403, {"errors": {"id_from_network": ["has already been taken"]}})
     _create(platform, AFFILIATE, id_from_network="7/a")
-    assert [(one.campaign.affiliate_id, one.own_id) for one in _ledger(platform)] == [(None, "7/a"), ("F-1", "7/a")]
+    assert [(entry.campaign.affiliate_id, entry.own_id) for entry in _ledger(platform)] == [
+        (None, "7/a"),
+        ("F-1", "7/a"),
+    ]
 
 
-def test_an_own_id_that_repeats_can_update(platform: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under `repeat_updates` the second POST changes the number that is there, and issues none."""
+def test_repeat_updates(platform: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `repeat_updates`, a second POST updates the existing number and issues none."""
     monkeypatch.setattr(platform.store, "repeat_updates", True)
-    first = _create(platform, id_from_network="7")
-    second = _create(platform, id_from_network="7", description="Summer sale")
-    assert second == {**first, "description": "Summer sale"}
+    created = _create(platform, id_from_network="7")
+    updated = _create(platform, id_from_network="7", description="Summer sale")
+    assert updated == {**created, "description": "Summer sale"}
     assert len(_ledger(platform)) == 1
 
 
-def test_both_collections_show_the_same_numbers(platform: Any) -> None:
-    """A number made by either collection is found in both, by number and by id."""
+def test_collections_have_the_same_numbers(platform: Any) -> None:
+    """A number created in either collection is found in both, by number and by id."""
     numbers = [_create(platform), _create(platform, id_from_network="mine")]
     for collection, name in (("promo_numbers", "promo_number"), ("promo_numbers_by_id", "id_from_network")):
         assert platform("GET", f"{CAMPAIGN}/{collection}").json() == numbers
@@ -63,12 +66,12 @@ def test_both_collections_show_the_same_numbers(platform: Any) -> None:
             assert platform("GET", f"{CAMPAIGN}/{collection}/{number[name]}").json() == number
 
 
-def test_an_own_id_never_hides_a_number(platform: Any) -> None:
-    """The platform passes over an id of its own whose text a client took before."""
-    ahead = str(_create(platform)["id"] + 2)
-    _create(platform, id_from_network=ahead)
+def test_platform_ids_skip_own_ids(platform: Any) -> None:
+    """The platform skips an id that a client already uses as its own id."""
+    future_id = str(_create(platform)["id"] + 2)
+    _create(platform, id_from_network=future_id)
     numbers = [_create(platform) for _ in range(3)]
-    assert ahead not in {number["id_from_network"] for number in numbers}
+    assert future_id not in {number["id_from_network"] for number in numbers}
     assert all(number["id_from_network"] == str(number["id"]) for number in numbers)
 
 
@@ -77,7 +80,11 @@ REFUSED = {
     "blank description": ({**BODY, "description": ""}, "promo_numbers", {"description"}),
     "null": ({**BODY, "media_type": None}, "promo_numbers", {"media_type"}),
     "unknown field": ({**BODY, "colour": "red"}, "promo_numbers", {"colour"}),
-    "our own columns": ({**BODY, "quantity": 2, "result_status": "x"}, "promo_numbers", {"quantity", "result_status"}),
+    "columns of this package": (
+        {**BODY, "quantity": 2, "result_status": "x"},
+        "promo_numbers",
+        {"quantity", "result_status"},
+    ),
     "dotted key": ({**BODY, "promo_type.x": "Local"}, "promo_numbers", {"promo_type"}),
     "media type in other case": ({**BODY, "media_type": "online: display"}, "promo_numbers", {"media_type"}),
     "soft hyphen": ({**BODY, "media_type": "Offline: In\u00adCall Ad"}, "promo_numbers", {"media_type"}),
@@ -111,22 +118,22 @@ REFUSED = {
 
 @pytest.mark.parametrize(("body", "collection", "fields"), REFUSED.values(), ids=REFUSED)
 def test_refused_creates(platform: Any, body: dict[str, Any], collection: str, fields: set[str]) -> None:
-    """What the platform cannot understand is refused by field, and nothing is issued."""
+    """Invalid fields are rejected by name, and nothing is issued."""
     answer = platform("POST", f"{CAMPAIGN}/{collection}", body)
     assert (answer.status_code, set(answer.json()["errors"])) == (403, fields)
     assert not _ledger(platform)
 
 
 def test_hours_are_for_advertiser_campaigns(platform: Any) -> None:
-    """`hours_of_operation` is refused on an affiliate campaign and comes back on an advertiser campaign."""
+    """`hours_of_operation` is rejected for an affiliate campaign and returned for an advertiser campaign."""
     body = {**BODY, "hours_of_operation": {"open_24_7": True}}
-    refused = platform("POST", f"{AFFILIATE}/promo_numbers", body, "2026-02-01")
-    assert (refused.status_code, set(refused.json()["errors"])) == (403, {"hours_of_operation"})
+    answer = platform("POST", f"{AFFILIATE}/promo_numbers", body, "2026-02-01")
+    assert (answer.status_code, set(answer.json()["errors"])) == (403, {"hours_of_operation"})
     number = platform("POST", f"{CAMPAIGN}/promo_numbers", body, "2026-02-01").json()
-    one = f"{CAMPAIGN}/promo_numbers/{number['promo_number']}"
+    path = f"{CAMPAIGN}/promo_numbers/{number['promo_number']}"
     assert number["hours_of_operation"] == {"open_24_7": True}
-    assert "hours_of_operation" not in platform("GET", one).json()
-    assert "hours_of_operation" not in platform("PUT", one, {"hours_of_operation": {}}, "2026-02-01").json()
+    assert "hours_of_operation" not in platform("GET", path).json()
+    assert "hours_of_operation" not in platform("PUT", path, {"hours_of_operation": {}}, "2026-02-01").json()
 
 
 def _hours(*spans: tuple[str, str, str]) -> dict[str, Any]:
@@ -147,20 +154,20 @@ HOURS = {
 
 @pytest.mark.parametrize(("fields", "status"), HOURS.values(), ids=HOURS)
 def test_schedules(platform: Any, fields: dict[str, Any], status: int) -> None:
-    """Schedules are in quarters of an hour and do not overlap; time zones have their Rails names."""
+    """Schedules are on quarter hours and do not overlap; time zones have Rails names."""
     answer = platform("POST", f"{CAMPAIGN}/promo_numbers", {**BODY, **fields}, "2026-02-01")
     assert answer.status_code == status
     assert status == 201 or set(answer.json()["errors"]) == {"hours_of_operation"}
 
 
-def test_a_partial_update_leaves_the_rest(platform: Any) -> None:
-    """What a PUT does not name stays, custom data by key; null takes a key away."""
+def test_partial_update(platform: Any) -> None:
+    """A PUT changes only the given fields and custom data keys; null removes a key."""
     number = _create(platform, custom_data={"channel": "Online lead", "shop": "1"})
-    one = f"{CAMPAIGN}/promo_numbers/{number['promo_number']}"
-    assert platform("PUT", one, {"description": "New"}).json() == {**number, "description": "New"}
-    answer = platform("PUT", one, {"custom_data": {"shop": None, "city": "Ojai"}})
+    path = f"{CAMPAIGN}/promo_numbers/{number['promo_number']}"
+    assert platform("PUT", path, {"description": "New"}).json() == {**number, "description": "New"}
+    answer = platform("PUT", path, {"custom_data": {"shop": None, "city": "Ojai"}})
     assert answer.json()["custom_data"] == {"channel": "Online lead", "city": "Ojai"}
-    assert platform("PUT", one, {}).json() == answer.json()
+    assert platform("PUT", path, {}).json() == answer.json()
     assert len(_ledger(platform)) == 1
 
 
@@ -175,12 +182,12 @@ UPDATES_REFUSED = {
 
 @pytest.mark.parametrize(("body", "fields"), UPDATES_REFUSED.values(), ids=UPDATES_REFUSED)
 def test_refused_updates(platform: Any, body: dict[str, Any], fields: set[str]) -> None:
-    """A refused PUT changes nothing, and its answer has the whole object beside `errors`."""
+    """A rejected PUT changes nothing, and its response has the whole object in addition to `errors`."""
     number = _create(platform)
-    one = f"{CAMPAIGN}/promo_numbers/{number['promo_number']}"
-    answer = platform("PUT", one, body)
+    path = f"{CAMPAIGN}/promo_numbers/{number['promo_number']}"
+    answer = platform("PUT", path, body)
     assert (answer.status_code, set(answer.json()["errors"])) == (403, fields)
-    assert platform("GET", one).json() == number == {k: v for k, v in answer.json().items() if k != "errors"}
+    assert platform("GET", path).json() == number == {k: v for k, v in answer.json().items() if k != "errors"}
 
 
 def _to(*ids: str) -> dict[str, str]:
@@ -200,15 +207,15 @@ MOVES = {
 
 @pytest.mark.parametrize(("source", "body", "target"), MOVES.values(), ids=MOVES)
 def test_move(platform: Any, source: str, body: dict[str, str], target: str) -> None:
-    """A moved number keeps its promo number, leaves its campaign and gets a new id; its old id is free again."""
+    """A moved number keeps its promo number, leaves its campaign and gets a new id; its old id can be used again."""
     number = _create(platform, source, id_from_network="mine")
     moved = platform("PUT", f"{source}/promo_numbers_by_id/mine", {**body, "description": "Moved"})
     assert moved.status_code == 200
     assert moved.json()["id_from_network"] != "mine"
-    same = {**number, "description": "Moved", "id_from_network": moved.json()["id_from_network"]}
-    assert moved.json() == same
+    moved_number = {**number, "description": "Moved", "id_from_network": moved.json()["id_from_network"]}
+    assert moved.json() == moved_number
     assert platform("GET", f"{source}/promo_numbers").json() == []
-    assert platform("GET", f"{target}/promo_numbers").json() == [same]
+    assert platform("GET", f"{target}/promo_numbers").json() == [moved_number]
     assert platform("GET", f"{source}/promo_numbers/{number['promo_number']}").status_code == 404
     _create(platform, source, id_from_network="mine")
     assert len(_ledger(platform)) == 2
@@ -219,14 +226,14 @@ MOVES_REFUSED = {
     "no advertiser": (CAMPAIGN, {"destination_advertiser_campaign_id_from_network": "C-201"}),
     "affiliate alone": (AFFILIATE, {"destination_affiliate_id_from_network": "F-2"}),
     "from a campaign to an affiliate": (CAMPAIGN, _to("A-200", "C-200", "F-2")),
-    "not there": (CAMPAIGN, _to("A-200", "C-999")),
-    "affiliate not there": (AFFILIATE, _to("A-200", "C-200", "F-9")),
+    "campaign not found": (CAMPAIGN, _to("A-200", "C-999")),
+    "affiliate not found": (AFFILIATE, _to("A-200", "C-200", "F-9")),
 }
 
 
 @pytest.mark.parametrize(("source", "body"), MOVES_REFUSED.values(), ids=MOVES_REFUSED)
 def test_refused_moves(platform: Any, source: str, body: dict[str, str]) -> None:
-    """A move needs an advertiser and a campaign that exist; affiliates only go from affiliate to affiliate."""
+    """A move needs an existing advertiser and campaign; an affiliate's number moves only to another affiliate."""
     number = _create(platform, source)
     answer = platform("PUT", f"{source}/promo_numbers/{number['promo_number']}", body)
     assert answer.status_code == 403
@@ -234,10 +241,10 @@ def test_refused_moves(platform: Any, source: str, body: dict[str, str]) -> None
     assert platform("GET", f"{source}/promo_numbers").json() == [number]
 
 
-def test_a_deleted_number_is_gone(platform: Any) -> None:
-    """A second DELETE answers 404, the number is not issued again and stays in the ledger."""
+def test_delete(platform: Any) -> None:
+    """A second DELETE gets 404, and the number is not issued again and stays in the ledger."""
     number = _create(platform)
-    one = f"{CAMPAIGN}/promo_numbers/{number['promo_number']}"
-    assert [platform("DELETE", one).status_code for _ in range(2)] == [200, 404]
+    path = f"{CAMPAIGN}/promo_numbers/{number['promo_number']}"
+    assert [platform("DELETE", path).status_code for _ in range(2)] == [200, 404]
     assert _create(platform)["promo_number"] != number["promo_number"]
     assert len(_ledger(platform)) == 2

@@ -1,4 +1,4 @@
-"""The stand-in as a server: addresses with any characters, many requests at once, start and stop."""
+"""The sandbox as a server: paths with any characters, concurrent requests, start and stop."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from invoca_bulk.schema import RESOURCES
 BODY = {"description": "d", "media_type": "Online: Display"}
 NUMBERS = "advertisers/A-100/advertiser_campaigns/C-100/promo_numbers"
 _NAMES = st.sampled_from(
-    [field.path.split(".")[-1] for one in RESOURCES.values() for field in one.fields]
-    + [field.path.split(".")[0] for one in RESOURCES.values() for field in one.fields]
+    [field.path.split(".")[-1] for resource in RESOURCES.values() for field in resource.fields]
+    + [field.path.split(".")[0] for resource in RESOURCES.values() for field in resource.fields]
     + ["colour", "1"]
 )
-#: Clients collapse `.` and `..`; control characters cannot be sent in all places.
+#: Clients resolve `.` and `..`; control characters cannot be sent everywhere.
 IDS = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=12).filter(
     lambda text: text.strip() not in {".", ".."}
 )
@@ -38,24 +38,24 @@ IDS = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_si
 @settings(max_examples=60, deadline=None)
 @given(advertiser=IDS, campaign=IDS, affiliate=IDS, own_id=IDS)
 def test_ids_with_any_characters(sandbox: Sandbox, advertiser: str, campaign: str, affiliate: str, own_id: str) -> None:
-    """An id survives the address, whatever characters it holds; a percent-encoded slash stays inside its part."""
+    """An id with any characters survives the path; a percent-encoded slash stays inside its part."""
     sandbox.store.add_network("ids")
     sandbox.store.add_affiliate(advertiser, campaign, affiliate, network_id="ids")
     parts = ("advertisers", advertiser, "advertiser_campaigns", campaign, "affiliates", affiliate)
     path = "/".join(quote(part, safe="") for part in parts)
     url = f"{sandbox.base_url}/api/2022-08-01/ids/{path}/affiliate_campaigns/promo_numbers_by_id"
-    one = f"{url}/{quote(own_id, safe='')}.json"
+    number_url = f"{url}/{quote(own_id, safe='')}.json"
     headers = {"Authorization": sandbox.token}
     with httpx.Client(headers=headers) as http:
-        http.delete(one)
+        http.delete(number_url)
         created = http.post(f"{url}.json", json={**BODY, "id_from_network": own_id})
         assert created.status_code == 201, created.text
-        assert http.get(one).json() == created.json()
+        assert http.get(number_url).json() == created.json()
     key = CampaignKey(network_id="ids", advertiser_id=advertiser, campaign_id=campaign, affiliate_id=affiliate)
     assert (sandbox.store.ledger[-1].campaign, sandbox.store.ledger[-1].own_id) == (key, own_id)
 
 
-#: Names that the platform knows, and one that it does not, with any JSON in any place.
+#: Any JSON, with known and unknown names as keys.
 _JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -70,13 +70,13 @@ _JSON = st.recursive(
 
 @settings(max_examples=200, deadline=None)
 @given(path=st.sampled_from([NUMBERS, f"{NUMBERS}_by_id", "advertisers"]), fields=st.dictionaries(_NAMES, _JSON))
-def test_any_json_is_understood_or_refused(sandbox: Sandbox, http: httpx.Client, path: str, fields: Any) -> None:
-    """No JSON object makes the platform fail: it is done or refused by field."""
+def test_any_json(sandbox: Sandbox, http: httpx.Client, path: str, fields: Any) -> None:
+    """No JSON object crashes the platform: it is accepted, or rejected by field."""
     sandbox.store.add_network("json")
-    sound = {**BODY, "name": "n", "id_from_network": "json", "sites": [{"id_from_network": "1"}]}
+    valid_body = {**BODY, "name": "n", "id_from_network": "json", "sites": [{"id_from_network": "1"}]}
     for body in (
         fields,
-        {name: value for name, value in sound.items() if path == "advertisers" or name in BODY} | fields,
+        {name: value for name, value in valid_body.items() if path == "advertisers" or name in BODY} | fields,
     ):
         answer = http.post(f"/api/2026-02-01/json/{path}.json", json=body)
         assert answer.status_code in {201, 403}, body
@@ -96,37 +96,37 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("path", ADDRESSES.values(), ids=ADDRESSES)
 def test_other_addresses(http: httpx.Client, path: str) -> None:
-    """What is no address of the platform is 404, also to a write."""
+    """Unknown paths get 404, for reads and writes."""
     assert http.get(path).status_code == 404
     assert http.put(path, json={}).status_code == 404
 
 
 def test_open_campaigns(platform: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under `open_campaigns` any campaign and affiliate is there on first use, also as the target of a move."""
+    """With `open_campaigns`, any campaign or affiliate is created on first use, also as the target of a move."""
     monkeypatch.setattr(platform.store, "open_campaigns", True)
     path = "advertisers/B/advertiser_campaigns/1/affiliates/2/affiliate_campaigns/promo_numbers"
     assert platform("GET", path).json() == []
     number = platform("POST", path, BODY).json()
-    to = {"advertiser_id": "B", "advertiser_campaign_id": "9", "affiliate_id": "8"}
-    move = {f"destination_{name}_from_network": value for name, value in to.items()}
+    destination = {"advertiser_id": "B", "advertiser_campaign_id": "9", "affiliate_id": "8"}
+    move = {f"destination_{name}_from_network": value for name, value in destination.items()}
     assert platform("PUT", f"{path}/{number['promo_number']}", move).status_code == 200
     assert platform("GET", "advertisers/B").status_code == 200
 
 
 def test_many_at_once(platform: Any) -> None:
-    """64 requests in flight issue as many different numbers as are answered, and the list has them all."""
+    """Concurrent requests issue unique numbers, and the list has them all."""
     with ThreadPoolExecutor(64) as pool:
         answers = list(pool.map(lambda _: platform("POST", NUMBERS, BODY), range(256)))
     numbers = {answer.json()["promo_number"] for answer in answers}
     assert len(numbers) == 256
-    assert {one["promo_number"] for one in platform("GET", NUMBERS).json()} == numbers
-    issued = [one for one in platform.store.ledger if one.campaign.network_id == platform.network_id]
-    assert {one.number for one in issued} == numbers
-    assert len({one.request_number for one in issued}) == 256
+    assert {number["promo_number"] for number in platform("GET", NUMBERS).json()} == numbers
+    entries = [entry for entry in platform.store.ledger if entry.campaign.network_id == platform.network_id]
+    assert {entry.number for entry in entries} == numbers
+    assert len({entry.request_number for entry in entries}) == 256
 
 
-def test_any_text_can_be_answered(platform: Any) -> None:
-    """Half a character (a lone surrogate) in a key or a value is refused, not a crash."""
+def test_surrogates(platform: Any) -> None:
+    """A lone surrogate in a key or a value is rejected and does not crash the platform."""
     url = f"/api/2022-08-01/{platform.network_id}/{NUMBERS}.json"
     content = b'{"description": "\\ud800", "media_type": "\\udfff", "\\ud800": 1}'
     answer = platform.http.post(url, content=content)
@@ -135,7 +135,7 @@ def test_any_text_can_be_answered(platform: Any) -> None:
 
 
 def test_a_crash_has_a_handle(platform: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """An internal error answers 500 with the handle that is in the log."""
+    """An internal error gives a 500 with an error handle that is in the log."""
     monkeypatch.setattr(platform.store, "number_pool", None)
     with caplog.at_level(logging.ERROR):
         answer = platform("POST", NUMBERS, BODY)
@@ -147,7 +147,7 @@ def test_a_crash_has_a_handle(platform: Any, monkeypatch: pytest.MonkeyPatch, ca
 
 
 def test_requests_are_counted(platform: Any) -> None:
-    """`store.requests` counts every request, refused ones too."""
+    """`store.request_count` counts every request, including rejected ones."""
     before = platform.store.request_count
     for path in ("advertisers", "nothing"):
         platform("GET", path)
@@ -155,23 +155,24 @@ def test_requests_are_counted(platform: Any) -> None:
 
 
 def test_start_and_stop() -> None:
-    """A sandbox has a port of its own while it runs, keeps its store afterwards, and can be started again."""
-    one, two = Sandbox(network_id="77", token="t", seed=1), Sandbox()
-    with one, two:
-        assert one.base_url != two.base_url
-        first = one.base_url
-        url = f"{first}/api/2022-08-01/77/{NUMBERS}.json"
+    """Each running sandbox has its own port, keeps its store after it stops, and can be started again."""
+    sandbox, other = Sandbox(network_id="77", token="t", seed=1), Sandbox()
+    with sandbox, other:
+        assert sandbox.base_url != other.base_url
+        first_url = sandbox.base_url
+        url = f"{first_url}/api/2022-08-01/77/{NUMBERS}.json"
         assert httpx.post(url, json=BODY, headers={"Authorization": "t"}).status_code == 201
-        assert not two.store.ledger
-    assert (one.base_url, len(one.store.ledger)) == ("", 1)
+        assert not other.store.ledger
+    assert (sandbox.base_url, len(sandbox.store.ledger)) == ("", 1)
     with pytest.raises(httpx.ConnectError):
-        httpx.get(first)
-    with one:
-        assert len(httpx.get(f"{one.base_url}{url.removeprefix(first)}", headers={"Authorization": "t"}).json()) == 1
+        httpx.get(first_url)
+    with sandbox:
+        path = url.removeprefix(first_url)
+        assert len(httpx.get(f"{sandbox.base_url}{path}", headers={"Authorization": "t"}).json()) == 1
 
 
 def test_stop_does_not_wait() -> None:
-    """Stopping is over within a second, also with a request in flight and a connection held open."""
+    """Stopping takes less than a second, even with a request in flight and an open connection."""
     sandbox = Sandbox(latency=60)
     with contextlib.ExitStack() as stack:
         sandbox.start()
@@ -192,7 +193,7 @@ def _ignore_answer(url: str, _store: Any) -> None:
 
 
 def test_latency() -> None:
-    """An answer takes as long as it is told to, and waits for no other."""
+    """A response takes `latency` seconds and does not block others."""
     with Sandbox(latency=0.3) as sandbox, httpx.Client(base_url=sandbox.base_url) as http:
         start = time.monotonic()
         with ThreadPoolExecutor(8) as pool:
@@ -200,14 +201,14 @@ def test_latency() -> None:
         assert 0.3 <= time.monotonic() - start < 1.5
 
 
-def test_a_taken_port() -> None:
-    """A port that is in use is the user's to change."""
+def test_port_in_use() -> None:
+    """The error for a port in use asks you to choose another."""
     with Sandbox() as sandbox, pytest.raises(ConfigError, match="Choose another port"):
         Sandbox(port=int(sandbox.base_url.rsplit(":", 1)[1])).start()
 
 
 def test_layers() -> None:
-    """Layers wrap the platform, so that faults can stand before and after it."""
+    """Layers wrap the platform."""
 
     def refuse(_app: Any) -> Any:
         async def answer(_scope: Any, _receive: Any, send: Any) -> None:
@@ -222,7 +223,7 @@ def test_layers() -> None:
 
 
 def test_run_until_interrupted() -> None:
-    """In the foreground it says when it is ready, and Ctrl-C ends it without an error."""
+    """In the foreground it calls `on_ready`, and Ctrl-C ends it without an error."""
     urls = []
 
     def interrupt(sandbox: Sandbox) -> None:
@@ -234,13 +235,13 @@ def test_run_until_interrupted() -> None:
 
 
 def test_import_is_light() -> None:
-    """Importing the sandbox loads no server and no number plan."""
+    """Importing the sandbox loads neither the server nor the number plan."""
     code = "import sys, invoca_bulk.sandbox_server\n"
     code += "print({'uvicorn', 'starlette', 'phonenumbers', 'pandas'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
 
 
-def test_no_token_in_sight() -> None:
-    """The token is in no repr."""
+def test_token_is_not_in_repr() -> None:
+    """The repr does not contain the token."""
     assert "sandbox-token" not in repr(Sandbox())

@@ -1,4 +1,4 @@
-"""What the text of a cell can mean."""
+"""How each field type parses the text of a cell."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ ACTION = PROMO_NUMBERS.by_path["action"].field_type
 DAY = PROMO_NUMBERS.by_path["hours_of_operation.schedules.#.day_of_week"].field_type
 ROLE = ADVERTISERS.by_path["users.#.role"].field_type
 
-#: Every kind that the table uses, once, named by the first field that has it.
-KINDS = dict(
+#: Every field type in the table once, by the name of the first field that has it.
+FIELD_TYPES = dict(
     {
         id(field.field_type): (f"{resource.name}-{field.path}", field.field_type)
         for resource in RESOURCES.values()
@@ -37,16 +37,18 @@ KINDS = dict(
 )
 
 
-def each_of(named: dict[str, FieldType]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("kind", [pytest.param(kind, id=name) for name, kind in named.items()])
+def each_of(types_by_name: dict[str, FieldType]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        "field_type", [pytest.param(field_type, id=name) for name, field_type in types_by_name.items()]
+    )
 
 
-each_kind = each_of(KINDS)
+each_field_type = each_of(FIELD_TYPES)
 
-#: Once for each of some 40 kinds, so that fewer examples do.
+#: Fewer examples, since each test runs for about 40 field types.
 quick = settings(deadline=None, max_examples=25)
 
-# Values of each kind, made without the code under test
+# Values of each field type, made without the code under test
 
 VISIBLE = st.text(alphabet=st.characters(exclude_categories=["C", "Z"]), min_size=1)
 AREA_CODES_IN_USE = st.sampled_from(["201", "212", "416", "472", "604", "671", "787", "805", "939", "956"])
@@ -75,83 +77,89 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def values_of(kind: FieldType) -> st.SearchStrategy[Any]:
-    """A kind without values here fails loudly: each needs its round trip."""
-    if kind.choices and kind is not field_types.BOOLEAN:
-        return st.sampled_from(kind.choices)
-    return VALUES[kind.name].filter(lambda value: kind.to_text(value) != field_types.CLEAR)
+def values_of(field_type: FieldType) -> st.SearchStrategy[Any]:
+    """A field type without values here fails loudly: each needs its round trip."""
+    if field_type.choices and field_type is not field_types.BOOLEAN:
+        return st.sampled_from(field_type.choices)
+    return VALUES[field_type.name].filter(lambda value: field_type.to_text(value) != field_types.CLEAR)
 
 
-#: What a spreadsheet, a web page or a hand adds to a value.
+#: What spreadsheets, web pages and people add to values.
 NOISE = st.sampled_from([" ", "  ", "\u00a0", "\u00ad", "\u200b", "-", "\u2010", "_", ".0", ",", "(", "\n", "'", ""])
 
 
-def texts_of(kind: FieldType) -> st.SearchStrategy[str]:
-    """Texts that are nearly values, and any text at all."""
+def texts_of(field_type: FieldType) -> st.SearchStrategy[str]:
+    """Texts that are almost values, and any other text."""
 
-    def noisy(value: Any, noise: str, place: int, change: Callable[[str], str]) -> str:
-        text = change(kind.to_text(value))
-        at = place % (len(text) + 1)
-        return f"{text[:at]}{noise}{text[at:]}"
+    def noisy(value: Any, noise: str, index: int, change: Callable[[str], str]) -> str:
+        text = change(field_type.to_text(value))
+        position = index % (len(text) + 1)
+        return f"{text[:position]}{noise}{text[position:]}"
 
     changes = st.sampled_from([str, str.lower, str.upper, str.swapcase])
-    return st.builds(noisy, values_of(kind), NOISE, st.integers(0, 50), changes) | st.text()
+    return st.builds(noisy, values_of(field_type), NOISE, st.integers(0, 50), changes) | st.text()
 
 
-@each_kind
+@each_field_type
 @given(data=st.data())
 @quick
-def test_round_trip(kind: FieldType, data: st.DataObject) -> None:
-    """A value that is shown and read again is the same value, with nothing cleaned on the way."""
-    value = data.draw(values_of(kind))
-    reading = kind.parse_cell(kind.to_text(value))
-    assert reading.value == value
-    assert type(reading.value) is type(value)
-    assert reading.warning is None or reading.warning.code == "digits_ignored"
+def test_round_trip(field_type: FieldType, data: st.DataObject) -> None:
+    """A value that is converted to text and parsed is the same value, without cleaning."""
+    value = data.draw(values_of(field_type))
+    parsed = field_type.parse_cell(field_type.to_text(value))
+    assert parsed.value == value
+    assert type(parsed.value) is type(value)
+    assert parsed.warning is None or parsed.warning.code == "digits_ignored"
 
 
-@each_kind
+@each_field_type
 @given(data=st.data())
 @quick
-def test_json(kind: FieldType, data: st.DataObject) -> None:
-    """The platform's check of a JSON value takes all that reading gives."""
-    assert kind.find_problem(data.draw(values_of(kind))) is None
+def test_json(field_type: FieldType, data: st.DataObject) -> None:
+    """The check of JSON values accepts every parsed value."""
+    assert field_type.find_problem(data.draw(values_of(field_type))) is None
 
 
-@each_kind
+@each_field_type
 @given(data=st.data())
 @quick
-def test_reading_settles(kind: FieldType, data: st.DataObject) -> None:
-    """What was cleaned once needs no more cleaning."""
+def test_parsing_is_idempotent(field_type: FieldType, data: st.DataObject) -> None:
+    """A value that was cleaned once needs no more cleaning."""
     try:
-        value = kind.parse_cell(data.draw(texts_of(kind))).value
+        value = field_type.parse_cell(data.draw(texts_of(field_type))).value
     except ParseError:
         return
     if value not in (None, []):
-        again = kind.parse_cell(kind.to_text(value))
-        assert again.value == value
-        assert again.warning is None or again.warning.code == "digits_ignored"
+        parsed = field_type.parse_cell(field_type.to_text(value))
+        assert parsed.value == value
+        assert parsed.warning is None or parsed.warning.code == "digits_ignored"
 
 
-@each_of({name: kind for name, kind in KINDS.items() if kind not in (field_types.BOOLEAN, field_types.AREA_CODES)})
+@each_of(
+    {
+        name: field_type
+        for name, field_type in FIELD_TYPES.items()
+        if field_type not in (field_types.BOOLEAN, field_types.AREA_CODES)
+    }
+)
 @given(data=st.data())
 @quick
-def test_nothing_is_changed_silently(kind: FieldType, data: st.DataObject) -> None:
+def test_every_change_gives_a_warning(field_type: FieldType, data: st.DataObject) -> None:
     """A value that differs from its cell comes with a warning; `yes` for TRUE and `805,212` are other spellings."""
-    text = data.draw(texts_of(kind))
+    text = data.draw(texts_of(field_type))
     try:
-        reading = kind.parse_cell(text)
+        parsed = field_type.parse_cell(text)
     except ParseError:
         return
-    if reading.value is not None and kind.to_text(reading.value) != text:
-        assert reading.warning is not None
+    if parsed.value is not None and field_type.to_text(parsed.value) != text:
+        assert parsed.warning is not None
 
 
-def refusal(kind: FieldType, text: str) -> Problem | None:
+def parse_problem(field_type: FieldType, text: str) -> Problem | None:
     try:
-        kind.parse_cell(text)
-    except ParseError as refused:
-        return refused.problem
+        field_type.parse_cell(text)
+    except ParseError as error:
+        return error.problem
     return None
 
 
@@ -186,104 +194,104 @@ HOSTILE = {
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in HOSTILE.items()])
 def test_hostile(text: str) -> None:
-    """No text breaks any kind: it has a meaning, or is refused in a sentence of decent length."""
-    for name, kind in KINDS.items():
-        problem = refusal(kind, text)
+    """No text breaks any field type: it is parsed, or rejected with a sentence of reasonable length."""
+    for name, field_type in FIELD_TYPES.items():
+        problem = parse_problem(field_type, text)
         assert problem is None or (problem.message.endswith((".", "…")) and len(problem.message) < 300), name
 
 
-# What is read, and as what
+# Accepted texts and their values
 
 
-def read(kind: FieldType, text: str, value: Any, *, warned: bool = False) -> Any:
-    return pytest.param(kind, text, value, warned, id=f"{kind.name}-{text!a}")
+def accepted(field_type: FieldType, text: str, value: Any, *, warned: bool = False) -> Any:
+    return pytest.param(field_type, text, value, warned, id=f"{field_type.name}-{text!a}")
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "value", "warned"),
+    ("field_type", "text", "value", "warned"),
     [
-        read(field_types.TEXT, 'Smith & Sons, "the best" O\'Hara', 'Smith & Sons, "the best" O\'Hara'),
-        read(field_types.TEXT, " Spring sale\u00a0", "Spring sale", warned=True),
-        read(field_types.TEXT, "two\nlines\tand a tab", "two\nlines\tand a tab"),
-        read(field_types.TEXT, "in\u00adside stays", "in\u00adside stays"),
-        read(field_types.TEXT, "00123", "00123"),
-        read(field_types.ID, "00123", "00123"),
-        read(field_types.ID, "805.0", "805.0"),
-        read(field_types.ID, "a/b?c#d%2e ü", "a/b?c#d%2e ü"),
-        read(field_types.ID, "...", "..."),
-        read(field_types.ID, " A-100 ", "A-100", warned=True),
-        read(field_types.NUMERIC_ID, "00123", "00123"),
-        read(field_types.NUMERIC_ID, "222.0", "222", warned=True),
-        read(MEDIA_TYPE, "Online: Display", "Online: Display"),
-        read(MEDIA_TYPE, "online: display", "Online: Display", warned=True),
-        read(MEDIA_TYPE, " Online:  Display ", "Online: Display", warned=True),
-        read(MEDIA_TYPE, "Online:Display", "Online: Display", warned=True),
-        read(MEDIA_TYPE, "Offline: In\u00adCall Ad", "Offline: InCall Ad", warned=True),
-        read(MEDIA_TYPE, "Offline: In-Call Ad", "Offline: InCall Ad", warned=True),
-        read(MEDIA_TYPE, "Offline: In\u2010Call Ad", "Offline: InCall Ad", warned=True),
-        read(MEDIA_TYPE, "GOOGLE_CALL_EXTENSION", "Google Call Extension", warned=True),
-        read(ACTION, "Create", "create", warned=True),
-        read(DAY, "MONDAY", "Monday", warned=True),
-        read(field_types.STATE, "CA", "CA"),
-        read(field_types.STATE, "on", "ON", warned=True),
-        read(field_types.STATE, "PR", "PR"),
-        read(QUANTITY, "1", 1),
-        read(QUANTITY, "10000", 10_000),
-        read(QUANTITY, "7.0", 7, warned=True),
-        read(QUANTITY, "007", 7, warned=True),
-        read(QUANTITY, "1,000", 1_000, warned=True),
-        read(RADIUS, "0", 0),
-        *(read(field_types.BOOLEAN, word, value=True) for word in ("TRUE", "true", "Yes", "y", "1", "x", "on")),
-        *(read(field_types.BOOLEAN, word, value=False) for word in ("FALSE", "False", "NO", "n", "0", "off")),
-        read(field_types.AREA_CODE, "805", "805"),
-        read(field_types.AREA_CODE, "805.0", "805", warned=True),
-        read(field_types.AREA_CODE, "(805)", "805", warned=True),
-        read(field_types.AREA_CODE, "8\u00ad05 ", "805", warned=True),
-        read(field_types.AREA_CODES, "805", ["805"]),
-        read(field_types.AREA_CODES, "805, 212", ["805", "212"]),
-        read(field_types.AREA_CODES, "805;212|416 604", ["805", "212", "416", "604"]),
-        read(field_types.AREA_CODES, '["805", "212"]', ["805", "212"]),
-        read(field_types.AREA_CODES, "[805, 212]", ["805", "212"]),
-        read(field_types.AREA_CODES, "805.0, 212", ["805", "212"], warned=True),
-        read(field_types.AREA_CODES, '["805.0", "(212)"]', ["805", "212"], warned=True),
-        read(field_types.ZIP_CODE, "02134", "02134"),
-        read(field_types.ZIP_CODE, "93101.0", "93101", warned=True),
-        read(field_types.ZIP_CODE, "K1A 0B1", "K1A 0B1"),
-        read(field_types.ZIP_CODE, "k1a0b1", "K1A 0B1", warned=True),
-        read(field_types.ZIP_CODE, "K1A\u20130B1", "K1A 0B1", warned=True),
-        read(field_types.TIME, "17:45", "17:45"),
-        read(field_types.TIME, "8:00", "08:00", warned=True),
-        read(field_types.TIME, "23:45:00", "23:45", warned=True),
-        read(field_types.TIME_ZONE, "pacific time (us & canada)", "Pacific Time (US & Canada)", warned=True),
-        read(field_types.PHONE, "8055550100", "8055550100"),
-        read(field_types.PHONE, "+18055550100", "+18055550100"),
-        read(field_types.PHONE, "+448081570192", "+448081570192"),
-        read(field_types.PHONE, "805-555-5555", "8055555555", warned=True),
-        read(field_types.PHONE, "888\u2010603\u20103760", "8886033760", warned=True),
-        read(field_types.PHONE, "1 (805) 555-0100", "8055550100", warned=True),
-        read(field_types.PHONE, "18055550100", "8055550100", warned=True),
-        read(field_types.PHONE, "8055550100.0", "8055550100", warned=True),
-        read(field_types.PHONE, "+44 808 157 0192", "+448081570192", warned=True),
-        read(field_types.EMAIL, "chris@example.com", "chris@example.com"),
-        read(field_types.EMAIL, " chris@example.com", "chris@example.com", warned=True),
-        read(field_types.ADS_ACCOUNT, "627-345-9815", "627-345-9815"),
-        read(field_types.ADS_ACCOUNT, "7567575756755", "7567575756755"),
-        read(field_types.ADS_ACCOUNT, "627\u2010345\u20109815", "627-345-9815", warned=True),
-        read(field_types.ADS_ACCOUNT, "6273459815.0", "6273459815", warned=True),
-        read(field_types.LOOKS_LIKE, "80561", "80561"),
-        read(field_types.LOOKS_LIKE, "805619", "805619", warned=True),
+        accepted(field_types.TEXT, 'Smith & Sons, "the best" O\'Hara', 'Smith & Sons, "the best" O\'Hara'),
+        accepted(field_types.TEXT, " Spring sale\u00a0", "Spring sale", warned=True),
+        accepted(field_types.TEXT, "two\nlines\tand a tab", "two\nlines\tand a tab"),
+        accepted(field_types.TEXT, "in\u00adside stays", "in\u00adside stays"),
+        accepted(field_types.TEXT, "00123", "00123"),
+        accepted(field_types.ID, "00123", "00123"),
+        accepted(field_types.ID, "805.0", "805.0"),
+        accepted(field_types.ID, "a/b?c#d%2e ü", "a/b?c#d%2e ü"),
+        accepted(field_types.ID, "...", "..."),
+        accepted(field_types.ID, " A-100 ", "A-100", warned=True),
+        accepted(field_types.NUMERIC_ID, "00123", "00123"),
+        accepted(field_types.NUMERIC_ID, "222.0", "222", warned=True),
+        accepted(MEDIA_TYPE, "Online: Display", "Online: Display"),
+        accepted(MEDIA_TYPE, "online: display", "Online: Display", warned=True),
+        accepted(MEDIA_TYPE, " Online:  Display ", "Online: Display", warned=True),
+        accepted(MEDIA_TYPE, "Online:Display", "Online: Display", warned=True),
+        accepted(MEDIA_TYPE, "Offline: In\u00adCall Ad", "Offline: InCall Ad", warned=True),
+        accepted(MEDIA_TYPE, "Offline: In-Call Ad", "Offline: InCall Ad", warned=True),
+        accepted(MEDIA_TYPE, "Offline: In\u2010Call Ad", "Offline: InCall Ad", warned=True),
+        accepted(MEDIA_TYPE, "GOOGLE_CALL_EXTENSION", "Google Call Extension", warned=True),
+        accepted(ACTION, "Create", "create", warned=True),
+        accepted(DAY, "MONDAY", "Monday", warned=True),
+        accepted(field_types.STATE, "CA", "CA"),
+        accepted(field_types.STATE, "on", "ON", warned=True),
+        accepted(field_types.STATE, "PR", "PR"),
+        accepted(QUANTITY, "1", 1),
+        accepted(QUANTITY, "10000", 10_000),
+        accepted(QUANTITY, "7.0", 7, warned=True),
+        accepted(QUANTITY, "007", 7, warned=True),
+        accepted(QUANTITY, "1,000", 1_000, warned=True),
+        accepted(RADIUS, "0", 0),
+        *(accepted(field_types.BOOLEAN, word, value=True) for word in ("TRUE", "true", "Yes", "y", "1", "x", "on")),
+        *(accepted(field_types.BOOLEAN, word, value=False) for word in ("FALSE", "False", "NO", "n", "0", "off")),
+        accepted(field_types.AREA_CODE, "805", "805"),
+        accepted(field_types.AREA_CODE, "805.0", "805", warned=True),
+        accepted(field_types.AREA_CODE, "(805)", "805", warned=True),
+        accepted(field_types.AREA_CODE, "8\u00ad05 ", "805", warned=True),
+        accepted(field_types.AREA_CODES, "805", ["805"]),
+        accepted(field_types.AREA_CODES, "805, 212", ["805", "212"]),
+        accepted(field_types.AREA_CODES, "805;212|416 604", ["805", "212", "416", "604"]),
+        accepted(field_types.AREA_CODES, '["805", "212"]', ["805", "212"]),
+        accepted(field_types.AREA_CODES, "[805, 212]", ["805", "212"]),
+        accepted(field_types.AREA_CODES, "805.0, 212", ["805", "212"], warned=True),
+        accepted(field_types.AREA_CODES, '["805.0", "(212)"]', ["805", "212"], warned=True),
+        accepted(field_types.ZIP_CODE, "02134", "02134"),
+        accepted(field_types.ZIP_CODE, "93101.0", "93101", warned=True),
+        accepted(field_types.ZIP_CODE, "K1A 0B1", "K1A 0B1"),
+        accepted(field_types.ZIP_CODE, "k1a0b1", "K1A 0B1", warned=True),
+        accepted(field_types.ZIP_CODE, "K1A\u20130B1", "K1A 0B1", warned=True),
+        accepted(field_types.TIME, "17:45", "17:45"),
+        accepted(field_types.TIME, "8:00", "08:00", warned=True),
+        accepted(field_types.TIME, "23:45:00", "23:45", warned=True),
+        accepted(field_types.TIME_ZONE, "pacific time (us & canada)", "Pacific Time (US & Canada)", warned=True),
+        accepted(field_types.PHONE, "8055550100", "8055550100"),
+        accepted(field_types.PHONE, "+18055550100", "+18055550100"),
+        accepted(field_types.PHONE, "+448081570192", "+448081570192"),
+        accepted(field_types.PHONE, "805-555-5555", "8055555555", warned=True),
+        accepted(field_types.PHONE, "888\u2010603\u20103760", "8886033760", warned=True),
+        accepted(field_types.PHONE, "1 (805) 555-0100", "8055550100", warned=True),
+        accepted(field_types.PHONE, "18055550100", "8055550100", warned=True),
+        accepted(field_types.PHONE, "8055550100.0", "8055550100", warned=True),
+        accepted(field_types.PHONE, "+44 808 157 0192", "+448081570192", warned=True),
+        accepted(field_types.EMAIL, "chris@example.com", "chris@example.com"),
+        accepted(field_types.EMAIL, " chris@example.com", "chris@example.com", warned=True),
+        accepted(field_types.ADS_ACCOUNT, "627-345-9815", "627-345-9815"),
+        accepted(field_types.ADS_ACCOUNT, "7567575756755", "7567575756755"),
+        accepted(field_types.ADS_ACCOUNT, "627\u2010345\u20109815", "627-345-9815", warned=True),
+        accepted(field_types.ADS_ACCOUNT, "6273459815.0", "6273459815", warned=True),
+        accepted(field_types.LOOKS_LIKE, "80561", "80561"),
+        accepted(field_types.LOOKS_LIKE, "805619", "805619", warned=True),
     ],
 )
-def test_read(kind: FieldType, text: str, value: Any, warned: bool) -> None:  # noqa: FBT001  a column of the table
-    """Each text means what an analyst meant by it, and a warning says what was cleaned."""
-    reading = kind.parse_cell(text)
-    assert reading.value == value
-    assert type(reading.value) is type(value)
-    assert (reading.warning is not None) == warned
+def test_parse(field_type: FieldType, text: str, value: Any, warned: bool) -> None:  # noqa: FBT001  a column of the table
+    """Each text gives the value that the analyst meant, and a warning if it was cleaned."""
+    parsed = field_type.parse_cell(text)
+    assert parsed.value == value
+    assert type(parsed.value) is type(value)
+    assert (parsed.warning is not None) == warned
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "clean"),
+    ("field_type", "text", "clean"),
     [
         pytest.param(field_types.TEXT, " sale ", "sale", id="space"),
         pytest.param(field_types.PHONE, "805\u2010555\u20100100", "8055550100", id="dash"),
@@ -294,9 +302,9 @@ def test_read(kind: FieldType, text: str, value: Any, warned: bool) -> None:  # 
         pytest.param(DAY, "monday", "Monday", id="case"),
     ],
 )
-def test_both_are_shown(kind: FieldType, text: str, clean: str) -> None:
-    """The warning of a cleaning shows the cell's text and what became of it."""
-    warning = kind.parse_cell(text).warning
+def test_warning_shows_text_and_value(field_type: FieldType, text: str, clean: str) -> None:
+    """The warning about a cleaned cell shows its text and its value."""
+    warning = field_type.parse_cell(text).warning
     assert warning is not None
     assert warning.level == "warning"
     assert warning.message == f"{text!r} is read as {clean!r}."
@@ -304,116 +312,118 @@ def test_both_are_shown(kind: FieldType, text: str, clean: str) -> None:
 
 @pytest.mark.parametrize("text", ["[]", " [] "])
 @pytest.mark.parametrize(
-    "kind",
+    "field_type",
     [field_types.TEXT, field_types.ID, field_types.BOOLEAN, field_types.AREA_CODE, field_types.AREA_CODES, QUANTITY],
 )
-def test_clear(kind: FieldType, text: str) -> None:
+def test_clear(field_type: FieldType, text: str) -> None:
     """`[]` is null for a single value and an empty list for a list."""
-    assert kind.parse_cell(text) == field_types.ParsedValue(value=[] if kind is field_types.AREA_CODES else None)
+    assert field_type.parse_cell(text) == field_types.ParsedValue(
+        value=[] if field_type is field_types.AREA_CODES else None
+    )
 
 
-# What is refused, and with which fix
+# Rejected texts and their fixes
 
 
-def refuse(kind: FieldType, text: str, code: str, fix: str = "") -> Any:
-    return pytest.param(kind, text, code, fix, id=f"{kind.name}-{ascii(text)[:40]}")
+def rejected(field_type: FieldType, text: str, code: str, fix: str = "") -> Any:
+    return pytest.param(field_type, text, code, fix, id=f"{field_type.name}-{ascii(text)[:40]}")
 
 
 RANGE = "Type a whole number from 1 to 10,000."
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "code", "fix"),
+    ("field_type", "text", "code", "fix"),
     [
-        refuse(field_types.TEXT, "bell\x07", "cell_control"),
-        refuse(field_types.TEXT, "next\x85line", "cell_control"),
-        refuse(field_types.TEXT, "\ud83d", "cell_control"),
-        refuse(field_types.ID, ".", "not_an_id"),
-        refuse(field_types.ID, " .. ", "not_an_id"),
-        refuse(field_types.ID, "A\n100", "not_an_id"),
-        refuse(field_types.ID, "A\t100", "not_an_id"),
-        refuse(field_types.ID, "A\0100", "not_an_id"),
-        refuse(field_types.ID, "A\ud800", "not_an_id"),
-        refuse(field_types.NUMERIC_ID, "22a", "not_digits"),
-        refuse(field_types.NUMERIC_ID, "-1", "not_digits"),
-        refuse(field_types.NUMERIC_ID, "1.5", "not_digits"),
-        refuse(field_types.NUMERIC_ID, "\u0661", "not_digits"),
-        refuse(MEDIA_TYPE, "Online Display", "not_a_choice", "Online: Display"),
-        refuse(MEDIA_TYPE, "Online - Display", "not_a_choice", "Online: Display"),
-        refuse(MEDIA_TYPE, "Online: Displayy", "not_a_choice", "Online: Display"),
-        refuse(MEDIA_TYPE, "ofline newspaper", "not_a_choice", "Offline: Newspaper"),
-        refuse(MEDIA_TYPE, "Online: Content/Review", "not_a_choice", "Online: Content / Review Site"),
-        refuse(MEDIA_TYPE, "billboard", "not_a_choice"),
-        refuse(DAY, "Mon", "not_a_choice"),
-        refuse(DAY, "Wendesday", "not_a_choice", "Wednesday"),
-        refuse(ACTION, "buy", "not_a_choice", "Type one of: create, update, move, delete."),
-        refuse(ROLE, "Boss", "not_a_choice", "Type one of: Super, Manager, Member, Observer."),
-        refuse(field_types.STATE, "California", "not_a_state", "CA"),
-        refuse(field_types.STATE, "new york", "not_a_state", "NY"),
-        refuse(field_types.STATE, "Ontario", "not_a_state", "ON"),
-        refuse(field_types.STATE, "ZZ", "not_a_state", "Type a code such as CA or ON."),
-        refuse(QUANTITY, "0", "out_of_range", RANGE),
-        refuse(QUANTITY, "-1", "out_of_range", RANGE),
-        refuse(QUANTITY, "10001", "out_of_range", RANGE),
-        refuse(QUANTITY, "10,001", "out_of_range", RANGE),
-        refuse(QUANTITY, "1.5", "not_a_number", RANGE),
-        refuse(QUANTITY, "1,5", "not_a_number", RANGE),
-        refuse(QUANTITY, "2,0", "not_a_number", RANGE),
-        refuse(QUANTITY, "1,00", "not_a_number", RANGE),
-        refuse(QUANTITY, "1e3", "not_a_number", RANGE),
-        refuse(QUANTITY, "two", "not_a_number", RANGE),
-        refuse(field_types.BOOLEAN, "maybe", "not_a_boolean"),
-        refuse(field_types.BOOLEAN, "2", "not_a_boolean"),
-        refuse(field_types.AREA_CODE, "80", "not_an_area_code"),
-        refuse(field_types.AREA_CODE, "8055", "not_an_area_code"),
-        refuse(field_types.AREA_CODE, "105", "not_an_area_code"),
-        refuse(field_types.AREA_CODE, "800", "toll_free_area_code"),
-        refuse(field_types.AREA_CODE, "888", "toll_free_area_code"),
-        refuse(field_types.AREA_CODES, "805, 999", "not_an_area_code"),
-        refuse(field_types.AREA_CODES, "805, 800", "toll_free_area_code"),
-        refuse(field_types.AREA_CODES, "805212", "not_an_area_code"),
-        refuse(field_types.AREA_CODES, ", ;", "not_area_codes"),
-        refuse(field_types.AREA_CODES, "[805, 212", "not_area_codes"),
-        refuse(field_types.AREA_CODES, "[ ]", "not_area_codes"),
-        refuse(field_types.AREA_CODES, "[null]", "not_area_codes"),
-        refuse(field_types.AREA_CODES, "[true]", "not_area_codes"),
-        refuse(field_types.AREA_CODES, "[805.0]", "not_area_codes"),
-        refuse(field_types.AREA_CODES, '[["805"]]', "not_area_codes"),
-        refuse(field_types.ZIP_CODE, "2134", "zip_code_zero_lost", "02134"),
-        refuse(field_types.ZIP_CODE, "2134.0", "zip_code_zero_lost", "02134"),
-        refuse(field_types.ZIP_CODE, "501", "zip_code_zero_lost", "00501"),
-        refuse(field_types.ZIP_CODE, "93101-1234", "zip_code_too_precise", "93101"),
-        refuse(field_types.ZIP_CODE, "931011234", "zip_code_too_precise", "93101"),
-        refuse(field_types.ZIP_CODE, "93", "not_a_zip_code"),
-        refuse(field_types.ZIP_CODE, "K1A", "not_a_zip_code"),
-        refuse(field_types.ZIP_CODE, "SW1A 1AA", "not_a_zip_code"),
-        refuse(field_types.TIME, "8", "not_a_time"),
-        refuse(field_types.TIME, "08:10", "not_a_time"),
-        refuse(field_types.TIME, "24:00", "not_a_time"),
-        refuse(field_types.TIME, "12:60", "not_a_time"),
-        refuse(field_types.TIME, "5:45 PM", "not_a_time"),
-        refuse(field_types.TIME, "08:00:01", "not_a_time"),
-        refuse(field_types.TIME_ZONE, "PST", "not_a_choice"),
-        refuse(field_types.TIME_ZONE, "Pacific Time", "not_a_choice", "Pacific Time (US & Canada)"),
-        refuse(field_types.TIME_ZONE, "Pacific Time US Canada", "not_a_choice", "Pacific Time (US & Canada)"),
-        refuse(field_types.PHONE, "5550100", "not_a_phone_number"),
-        refuse(field_types.PHONE, "805555010", "not_a_phone_number"),
-        refuse(field_types.PHONE, "80555501000", "not_a_phone_number"),
-        refuse(field_types.PHONE, "8055550100 ext. 7", "not_a_phone_number"),
-        refuse(field_types.PHONE, "call me", "not_a_phone_number"),
-        refuse(field_types.PHONE, "+999123", "not_a_phone_number"),
-        refuse(field_types.EMAIL, "chris@", "not_an_email"),
-        refuse(field_types.EMAIL, "Chris <chris@example.com>", "not_an_email"),
-        refuse(field_types.EMAIL, "a@example.com, b@example.com", "not_an_email"),
-        refuse(field_types.ADS_ACCOUNT, "627 345 9815", "not_an_ads_account"),
-        refuse(field_types.ADS_ACCOUNT, "62-7345-9815", "not_an_ads_account"),
-        refuse(field_types.ADS_ACCOUNT, "123456789", "not_an_ads_account"),
-        refuse(field_types.LOOKS_LIKE, "805-61", "not_digits"),
+        rejected(field_types.TEXT, "bell\x07", "cell_control"),
+        rejected(field_types.TEXT, "next\x85line", "cell_control"),
+        rejected(field_types.TEXT, "\ud83d", "cell_control"),
+        rejected(field_types.ID, ".", "not_an_id"),
+        rejected(field_types.ID, " .. ", "not_an_id"),
+        rejected(field_types.ID, "A\n100", "not_an_id"),
+        rejected(field_types.ID, "A\t100", "not_an_id"),
+        rejected(field_types.ID, "A\0100", "not_an_id"),
+        rejected(field_types.ID, "A\ud800", "not_an_id"),
+        rejected(field_types.NUMERIC_ID, "22a", "not_digits"),
+        rejected(field_types.NUMERIC_ID, "-1", "not_digits"),
+        rejected(field_types.NUMERIC_ID, "1.5", "not_digits"),
+        rejected(field_types.NUMERIC_ID, "\u0661", "not_digits"),
+        rejected(MEDIA_TYPE, "Online Display", "not_a_choice", "Online: Display"),
+        rejected(MEDIA_TYPE, "Online - Display", "not_a_choice", "Online: Display"),
+        rejected(MEDIA_TYPE, "Online: Displayy", "not_a_choice", "Online: Display"),
+        rejected(MEDIA_TYPE, "ofline newspaper", "not_a_choice", "Offline: Newspaper"),
+        rejected(MEDIA_TYPE, "Online: Content/Review", "not_a_choice", "Online: Content / Review Site"),
+        rejected(MEDIA_TYPE, "billboard", "not_a_choice"),
+        rejected(DAY, "Mon", "not_a_choice"),
+        rejected(DAY, "Wendesday", "not_a_choice", "Wednesday"),
+        rejected(ACTION, "buy", "not_a_choice", "Type one of: create, update, move, delete."),
+        rejected(ROLE, "Boss", "not_a_choice", "Type one of: Super, Manager, Member, Observer."),
+        rejected(field_types.STATE, "California", "not_a_state", "CA"),
+        rejected(field_types.STATE, "new york", "not_a_state", "NY"),
+        rejected(field_types.STATE, "Ontario", "not_a_state", "ON"),
+        rejected(field_types.STATE, "ZZ", "not_a_state", "Type a code such as CA or ON."),
+        rejected(QUANTITY, "0", "out_of_range", RANGE),
+        rejected(QUANTITY, "-1", "out_of_range", RANGE),
+        rejected(QUANTITY, "10001", "out_of_range", RANGE),
+        rejected(QUANTITY, "10,001", "out_of_range", RANGE),
+        rejected(QUANTITY, "1.5", "not_a_number", RANGE),
+        rejected(QUANTITY, "1,5", "not_a_number", RANGE),
+        rejected(QUANTITY, "2,0", "not_a_number", RANGE),
+        rejected(QUANTITY, "1,00", "not_a_number", RANGE),
+        rejected(QUANTITY, "1e3", "not_a_number", RANGE),
+        rejected(QUANTITY, "two", "not_a_number", RANGE),
+        rejected(field_types.BOOLEAN, "maybe", "not_a_boolean"),
+        rejected(field_types.BOOLEAN, "2", "not_a_boolean"),
+        rejected(field_types.AREA_CODE, "80", "not_an_area_code"),
+        rejected(field_types.AREA_CODE, "8055", "not_an_area_code"),
+        rejected(field_types.AREA_CODE, "105", "not_an_area_code"),
+        rejected(field_types.AREA_CODE, "800", "toll_free_area_code"),
+        rejected(field_types.AREA_CODE, "888", "toll_free_area_code"),
+        rejected(field_types.AREA_CODES, "805, 999", "not_an_area_code"),
+        rejected(field_types.AREA_CODES, "805, 800", "toll_free_area_code"),
+        rejected(field_types.AREA_CODES, "805212", "not_an_area_code"),
+        rejected(field_types.AREA_CODES, ", ;", "not_area_codes"),
+        rejected(field_types.AREA_CODES, "[805, 212", "not_area_codes"),
+        rejected(field_types.AREA_CODES, "[ ]", "not_area_codes"),
+        rejected(field_types.AREA_CODES, "[null]", "not_area_codes"),
+        rejected(field_types.AREA_CODES, "[true]", "not_area_codes"),
+        rejected(field_types.AREA_CODES, "[805.0]", "not_area_codes"),
+        rejected(field_types.AREA_CODES, '[["805"]]', "not_area_codes"),
+        rejected(field_types.ZIP_CODE, "2134", "zip_code_zero_lost", "02134"),
+        rejected(field_types.ZIP_CODE, "2134.0", "zip_code_zero_lost", "02134"),
+        rejected(field_types.ZIP_CODE, "501", "zip_code_zero_lost", "00501"),
+        rejected(field_types.ZIP_CODE, "93101-1234", "zip_code_too_precise", "93101"),
+        rejected(field_types.ZIP_CODE, "931011234", "zip_code_too_precise", "93101"),
+        rejected(field_types.ZIP_CODE, "93", "not_a_zip_code"),
+        rejected(field_types.ZIP_CODE, "K1A", "not_a_zip_code"),
+        rejected(field_types.ZIP_CODE, "SW1A 1AA", "not_a_zip_code"),
+        rejected(field_types.TIME, "8", "not_a_time"),
+        rejected(field_types.TIME, "08:10", "not_a_time"),
+        rejected(field_types.TIME, "24:00", "not_a_time"),
+        rejected(field_types.TIME, "12:60", "not_a_time"),
+        rejected(field_types.TIME, "5:45 PM", "not_a_time"),
+        rejected(field_types.TIME, "08:00:01", "not_a_time"),
+        rejected(field_types.TIME_ZONE, "PST", "not_a_choice"),
+        rejected(field_types.TIME_ZONE, "Pacific Time", "not_a_choice", "Pacific Time (US & Canada)"),
+        rejected(field_types.TIME_ZONE, "Pacific Time US Canada", "not_a_choice", "Pacific Time (US & Canada)"),
+        rejected(field_types.PHONE, "5550100", "not_a_phone_number"),
+        rejected(field_types.PHONE, "805555010", "not_a_phone_number"),
+        rejected(field_types.PHONE, "80555501000", "not_a_phone_number"),
+        rejected(field_types.PHONE, "8055550100 ext. 7", "not_a_phone_number"),
+        rejected(field_types.PHONE, "call me", "not_a_phone_number"),
+        rejected(field_types.PHONE, "+999123", "not_a_phone_number"),
+        rejected(field_types.EMAIL, "chris@", "not_an_email"),
+        rejected(field_types.EMAIL, "Chris <chris@example.com>", "not_an_email"),
+        rejected(field_types.EMAIL, "a@example.com, b@example.com", "not_an_email"),
+        rejected(field_types.ADS_ACCOUNT, "627 345 9815", "not_an_ads_account"),
+        rejected(field_types.ADS_ACCOUNT, "62-7345-9815", "not_an_ads_account"),
+        rejected(field_types.ADS_ACCOUNT, "123456789", "not_an_ads_account"),
+        rejected(field_types.LOOKS_LIKE, "805-61", "not_digits"),
     ],
 )
-def test_refused(kind: FieldType, text: str, code: str, fix: str) -> None:
-    """Each text that means nothing is refused with its code, and what to type instead where that is known."""
-    problem = refusal(kind, text)
+def test_reject(field_type: FieldType, text: str, code: str, fix: str) -> None:
+    """Each invalid text is rejected with its code and, if known, the value to type instead."""
+    problem = parse_problem(field_type, text)
     assert problem is not None
     assert (problem.code, problem.level) == (code, "error")
     assert problem.fix == fix or (not fix and problem.fix.endswith("."))
@@ -436,21 +446,21 @@ def test_refused(kind: FieldType, text: str, code: str, fix: str) -> None:
         pytest.param(("242",), "BS", id="bahamas"),
         pytest.param(("800", "833", "844", "855", "866", "877", "888"), "toll-free", id="toll-free"),
         pytest.param(("500", "521", "533", "544", "566", "577", "588"), None, id="personal"),
-        pytest.param(("600", "622"), None, id="canada-without-a-place"),
+        pytest.param(("600", "622"), None, id="canada-without-a-region"),
         pytest.param(("900",), None, id="premium-rate"),
         pytest.param(("211", "311", "411", "911"), None, id="service-codes"),
         pytest.param(("200", "300", "370", "555", "700", "710", "960", "999"), None, id="not-in-use"),
     ],
 )
 def test_area_code_region(codes: tuple[str, ...], region: str | None) -> None:
-    """An area code has the region of the number plan; those that stand for no place have none."""
+    """An area code has its region in the number plan; codes without a region have none."""
     assert {field_types.area_code_region(code) for code in codes} == {region}
 
 
 @pytest.mark.parametrize("code", ["809", "242", "876", "900", "500", "600"])
-def test_no_local_numbers(code: str) -> None:
-    """The Caribbean states, premium and personal numbers are no place for a local center."""
-    problem = refusal(field_types.AREA_CODE, code)
+def test_area_codes_without_local_numbers(code: str) -> None:
+    """Caribbean states, premium and personal numbers cannot be a local center."""
+    problem = parse_problem(field_types.AREA_CODE, code)
     assert problem is not None
     assert problem.code == "not_an_area_code"
 
@@ -458,21 +468,29 @@ def test_no_local_numbers(code: str) -> None:
 # Choices
 
 
-CLOSED = each_of({name: kind for name, kind in KINDS.items() if kind.choices and kind is not field_types.BOOLEAN})
+CLOSED = each_of(
+    {
+        name: field_type
+        for name, field_type in FIELD_TYPES.items()
+        if field_type.choices and field_type is not field_types.BOOLEAN
+    }
+)
 
 
 @CLOSED
-def test_choices_differ(kind: FieldType) -> None:
-    """No two choices differ in case, spaces and dashes only, so that cleaning never guesses."""
-    assert [kind.parse_cell(choice.upper().replace(" ", "")).value for choice in kind.choices] == list(kind.choices)
+def test_choices_differ(field_type: FieldType) -> None:
+    """No two choices differ only in case, spaces and dashes, so that cleaning never guesses."""
+    assert [field_type.parse_cell(choice.upper().replace(" ", "")).value for choice in field_type.choices] == list(
+        field_type.choices
+    )
 
 
 @CLOSED
 @given(text=st.text())
-def test_suggestion(kind: FieldType, text: str) -> None:
-    """What is suggested can be pasted, or is a sentence."""
-    suggested = field_types.suggest_choice(text, kind.choices)
-    assert suggested in kind.choices or suggested.endswith(".")
+def test_suggestion(field_type: FieldType, text: str) -> None:
+    """A suggestion is a choice to paste, or a sentence."""
+    suggested = field_types.suggest_choice(text, field_type.choices)
+    assert suggested in field_type.choices or suggested.endswith(".")
 
 
 MEDIA = PROMO_NUMBERS.by_path["media_type"].field_type
@@ -492,16 +510,18 @@ MEDIA = PROMO_NUMBERS.by_path["media_type"].field_type
     ],
 )
 def test_suggestion_by_words(text: str, suggested: str) -> None:
-    """A word of a choice suggests the choices that hold it, as long as they are few."""
-    found = field_types.suggest_choice(text, MEDIA.choices)
-    assert found == suggested or (found.endswith(".") and found.startswith(suggested) and "Choose" in suggested)
+    """A word suggests the choices that contain it if they are few."""
+    suggestion = field_types.suggest_choice(text, MEDIA.choices)
+    assert suggestion == suggested or (
+        suggestion.endswith(".") and suggestion.startswith(suggested) and "Choose" in suggested
+    )
 
 
-# The platform's own check
+# The check of JSON values
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "allowed"),
+    ("field_type", "value", "allowed"),
     [
         pytest.param(field_types.NUMERIC_ID, 222, True, id="numeric-id-integer"),
         pytest.param(field_types.NUMERIC_ID, "222", True, id="numeric-id-text"),
@@ -531,47 +551,48 @@ def test_suggestion_by_words(text: str, suggested: str) -> None:
         pytest.param(field_types.PHONE, "805-555-0100", False, id="phone-dashes"),
     ],
 )
-def test_problem(kind: FieldType, value: Any, allowed: bool) -> None:  # noqa: FBT001  a column of the table
-    """A JSON value is taken as it is or objected to in a sentence; nothing is cleaned."""
-    problem = kind.find_problem(value)
+def test_problem(field_type: FieldType, value: Any, allowed: bool) -> None:  # noqa: FBT001  a column of the table
+    """A JSON value is accepted unchanged or rejected with a sentence; nothing is cleaned."""
+    problem = field_type.find_problem(value)
     assert (problem is None) == allowed
     assert problem is None or problem.message.endswith(".")
 
 
 @pytest.mark.parametrize(
-    ("text", "plain"),
+    ("text", "normalized"),
     [
         pytest.param("", "", id="empty"),
-        pytest.param(" \t\u00a0\u200b\u00ad\ufeff\n", "", id="nothing-to-see"),
+        pytest.param(" \t\u00a0\u200b\u00ad\ufeff\n", "", id="only-invisible"),
         pytest.param(" a \n\u00a0 b ", "a b", id="spaces"),
         pytest.param("a\u2010b\u2011c\u2012d\u2013e\u2014f\u2212g", "a-b-c-d-e-f-g", id="dashes"),
         pytest.param("e\u0301", "\u00e9", id="composed"),
         pytest.param("\ud800", "\ud800", id="surrogate"),
     ],
 )
-def test_plain(text: str, plain: str) -> None:
-    """What nobody sees is taken off, and nothing else."""
-    assert field_types.normalize_text(text) == plain
+def test_normalize_text(text: str, normalized: str) -> None:
+    """Only what is invisible is removed."""
+    assert field_types.normalize_text(text) == normalized
 
 
-@pytest.mark.parametrize("kind", [field_types.TEXT, field_types.ID], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("field_type", [field_types.TEXT, field_types.ID], ids=lambda field_type: field_type.name)
 @given(data=st.data())
-def test_as_is(kind: FieldType, data: st.DataObject) -> None:
-    """A text of a form that is taken as it is would be read as itself, without a warning."""
-    assert kind.passthrough_pattern is not None
+def test_passthrough(field_type: FieldType, data: st.DataObject) -> None:
+    """A text that matches the passthrough pattern is parsed as itself, without a warning."""
+    assert field_type.passthrough_pattern is not None
     text = data.draw(
-        st.from_regex(kind.passthrough_pattern, fullmatch=True) | st.sampled_from(["0", "a" * 1_000, "A  b", "N/A"])
+        st.from_regex(field_type.passthrough_pattern, fullmatch=True)
+        | st.sampled_from(["0", "a" * 1_000, "A  b", "N/A"])
     )
-    assert kind.passthrough_pattern.fullmatch(text)
-    assert kind.parse_cell(text) == field_types.ParsedValue(value=text)
+    assert field_type.passthrough_pattern.fullmatch(text)
+    assert field_type.parse_cell(text) == field_types.ParsedValue(value=text)
     assert not parse_marker(text)
     assert field_types.normalize_text(text)
     assert text not in SPREADSHEET_ERRORS
 
 
-def test_what_is_not_taken_as_it_is() -> None:
-    """Marks, errors of a spreadsheet, what clears, and what has to be cleaned or refused are always read."""
-    doubtful = (
+def test_no_passthrough() -> None:
+    """Markers, spreadsheet errors, `[]` and texts to clean or reject are always parsed."""
+    texts = (
         *ISSUE_CODE_BY_MARKER,
         *SPREADSHEET_ERRORS,
         "",
@@ -587,16 +608,16 @@ def test_what_is_not_taken_as_it_is() -> None:
         "a" * 1_001,
     )
     assert [
-        one
-        for one in doubtful
-        for kind in (field_types.TEXT, field_types.ID)
-        if kind.passthrough_pattern and kind.passthrough_pattern.fullmatch(one)
+        text
+        for text in texts
+        for field_type in (field_types.TEXT, field_types.ID)
+        if field_type.passthrough_pattern and field_type.passthrough_pattern.fullmatch(text)
     ] == []
 
 
 @given(st.text())
-def test_plain_is_the_same_the_short_way(text: str) -> None:
-    """The short way for most texts gives what the long way gives."""
+def test_normalize_text_fast_path(text: str) -> None:
+    """The fast path for most texts gives the same result as the slow path."""
     visible = unicodedata.normalize("NFC", text).translate(
         dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
     )

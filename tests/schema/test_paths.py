@@ -1,4 +1,4 @@
-"""Dotted paths and the JSON objects that they stand for."""
+"""Dotted paths and JSON objects."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TREES = st.builds(
 @given(tree=TREES)
 @settings(deadline=None)
 def test_round_trip(tree: dict[str, Any]) -> None:
-    """An object that is taken apart into its leaves and built again is the same object, custom keys of any kind too."""
+    """An object that is flattened and nested again is the same object, with any custom keys."""
     assert paths.nest(dict(paths.flatten(tree))) == tree
 
 
@@ -49,7 +49,7 @@ def test_round_trip(tree: dict[str, Any]) -> None:
     ],
 )
 def test_parts(path: str, parts: list[str], pattern: str) -> None:
-    """A path has its parts and its pattern; a key below custom_data is one part, whatever it holds."""
+    """A path has its parts and its pattern; a key below custom_data is one part, even if it contains dots."""
     assert paths.split(path) == parts
     assert paths.to_pattern(path) == pattern
 
@@ -85,5 +85,5 @@ def test_nest(leaves: dict[str, Any], tree: dict[str, Any]) -> None:
     ],
 )
 def test_flatten(tree: dict[str, Any], leaves: list[tuple[str, Any]]) -> None:
-    """Lists of plain values and everything empty are leaves; records are numbered from 1."""
+    """Lists of plain values and empty containers are leaves; records are numbered from 1."""
     assert list(paths.flatten(tree)) == leaves

@@ -62,7 +62,7 @@ CELLS = {
     "custom_data.a.b": "dots",
     "custom_data.1": "number",
 }
-#: Version to the cells that it does not know.
+#: Version to the cells that it does not have.
 UNKNOWN = {
     "2017-09-01": {"users.1.can_login_via_platform"},
     "2022-08-01": set(),
@@ -70,12 +70,12 @@ UNKNOWN = {
 }
 
 
-def value(resource: Any, path: str, given: Any, meant: Any, name: str) -> Any:
-    return pytest.param(resource.by_path[path], given, meant, id=name)
+def value(resource: Any, path: str, raw_value: Any, normalized: Any, name: str) -> Any:
+    return pytest.param(resource.by_path[path], raw_value, normalized, id=name)
 
 
 @pytest.mark.parametrize(
-    ("field", "given", "meant"),
+    ("field", "raw_value", "normalized"),
     [
         value(USERS, "contact_phone_number", "888\u2010603\u20103760", "8886033760", "hyphens"),
         value(USERS, "contact_phone_number", "805-555-5555", "8055555555", "dashes"),
@@ -97,35 +97,35 @@ def value(resource: Any, path: str, given: Any, meant: Any, name: str) -> Any:
         value(PROMO_NUMBERS, "tn_prefix_whitelist", ["805", "212"], ["805", "212"], "area-codes"),
         value(PROMO_NUMBERS, "tn_prefix_whitelist", [805], [805], "no-area-codes"),
         value(PROMO_NUMBERS, "tn_prefix_whitelist", [], None, "cleared-list"),
-        value(USERS, "notify_on_budgets", given=False, meant=False, name="false"),
-        value(USERS, "notify_on_budgets", "true", meant=True, name="true-as-text"),
+        value(USERS, "notify_on_budgets", raw_value=False, normalized=False, name="false"),
+        value(USERS, "notify_on_budgets", "true", normalized=True, name="true-as-text"),
         value(USERS, "notify_on_budgets", [], None, "no-flag"),
     ],
 )
-def test_canonical(field: Any, given: Any, meant: Any) -> None:
-    """A value of the platform gets the form that a sheet would send; one that no sheet could ask for stays."""
-    assert payloads.normalize_value(field, given) == meant
-    assert type(payloads.normalize_value(field, given)) is type(meant)
+def test_normalize_value(field: Any, raw_value: Any, normalized: Any) -> None:
+    """A value of the platform gets the form that a sheet would send; a value that no cell could hold is unchanged."""
+    assert payloads.normalize_value(field, raw_value) == normalized
+    assert type(payloads.normalize_value(field, raw_value)) is type(normalized)
 
 
 @pytest.mark.parametrize("version", UNKNOWN)
-def test_texts(version: str) -> None:
-    """An object becomes cells: numbered, under the names it is written under, no secret, nothing the version lacks."""
+def test_cell_texts(version: str) -> None:
+    """Cells are numbered, have the names used in writes, and contain no secrets and no fields of other versions."""
     cells = payloads.to_cell_texts(ADVERTISERS, ANSWER, version)
     assert cells.texts == {path: text for path, text in CELLS.items() if path not in UNKNOWN[version]}
     assert cells.unrepresentable == ()
 
 
-def test_texts_of_a_part() -> None:
-    """A user has the same cells on a sheet of its own, without the number."""
+def test_cell_texts_of_a_user() -> None:
+    """A user has the same cells on the users sheet, without the number."""
     cells = payloads.to_cell_texts(USERS, ANSWER["users"][0], VERSION)
     prefix = "users.1."
     assert cells.texts == {path.removeprefix(prefix): text for path, text in CELLS.items() if path.startswith(prefix)}
 
 
 @pytest.mark.parametrize("version", API_VERSIONS)
-def test_texts_of_a_number(version: str) -> None:
-    """A promo number has its number and the platform's ids; an own id and hours only in the versions that have them."""
+def test_cell_texts_of_a_promo_number(version: str) -> None:
+    """A promo number has its number and ids; own id and hours only in the API versions that have them."""
     hours = {"time_zone": "UTC", "schedules": [{"day_of_week": "Monday", "open_time": "08:00", "close_time": "17:00"}]}
     answer = {"id": 5, "id_from_network": "own", "promo_number": "8004377950", "hours_of_operation": hours}
     cells = payloads.to_cell_texts(PROMO_NUMBERS, answer, version)
@@ -136,29 +136,29 @@ def test_texts_of_a_number(version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "held"),
+    ("path", "raw_value"),
     [
         pytest.param("name", "[]", id="clears"),
         pytest.param("name", " [] ", id="clears-with-spaces"),
         pytest.param("name", "a\0b", id="control-character"),
         pytest.param("name", "\u200b", id="invisible"),
-        pytest.param("name", "#date! 3-4", id="mark-in-lower-case"),
+        pytest.param("name", "#date! 3-4", id="marker-in-lower-case"),
         pytest.param("name", "x" * (MAX_CELL_CHARACTERS + 1), id="too-long"),
         pytest.param("approval_status", "Odd", id="no-choice"),
         pytest.param("web_integration_phone_number", "none", id="no-phone-number"),
         pytest.param("custom_data.channel", {"a": "b"}, id="object"),
         pytest.param("custom_data. channel", "x", id="key-with-a-space"),
         pytest.param("custom_data.", "x", id="key-without-a-name"),
-        *(pytest.param("name", f"{mark} x", id=mark) for mark in ISSUE_CODE_BY_MARKER),
+        *(pytest.param("name", f"{marker} x", id=marker) for marker in ISSUE_CODE_BY_MARKER),
         *(pytest.param("name", f" {error}", id=error) for error in sorted(payloads.SPREADSHEET_ERRORS)),
     ],
 )
-def test_left_out(path: str, held: Any) -> None:
-    """What would be read as something else, or refused, gets no cell, and is told."""
+def test_unrepresentable(path: str, raw_value: Any) -> None:
+    """A value whose text would be read as something else or rejected gets no cell and is reported."""
     parent, dot, key = path.partition(".")
-    cells = payloads.to_cell_texts(ADVERTISERS, {parent: {key: held} if dot else held}, VERSION)
+    cells = payloads.to_cell_texts(ADVERTISERS, {parent: {key: raw_value} if dot else raw_value}, VERSION)
     assert cells.texts == {}
-    assert cells.unrepresentable == ((path, held),)
+    assert cells.unrepresentable == ((path, raw_value),)
 
 
 JSON = st.recursive(
@@ -166,7 +166,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=4,
 )
-#: Fields that an answer holds at its top, and what else they can hold.
+#: The top-level fields of an object, with their resources.
 TOP = [
     (resource, field)
     for resource in (ADVERTISERS, PROMO_NUMBERS, *ADVERTISERS.subresources)
@@ -175,15 +175,15 @@ TOP = [
 ]
 
 
-@given(where=st.sampled_from(TOP), held=JSON, key=st.text())
+@given(resource_field=st.sampled_from(TOP), raw_value=JSON, key=st.text())
 @settings(deadline=None)
-def test_every_value_is_shown_or_told(where: Any, held: Any, key: str) -> None:
-    """Whatever an answer holds: a cell that reads back as the same value, or a mention; a blank one needs neither."""
-    resource, field = where
-    cells = payloads.to_cell_texts(resource, {field.path: held, "custom_data": {key: "x"}}, field.since)
-    meant = payloads.normalize_value(field, held)
+def test_every_value_has_a_cell_or_is_reported(resource_field: Any, raw_value: Any, key: str) -> None:
+    """Every value gets a cell that is parsed to the same value, or is reported; empty values need neither."""
+    resource, field = resource_field
+    cells = payloads.to_cell_texts(resource, {field.path: raw_value, "custom_data": {key: "x"}}, field.since)
+    normalized = payloads.normalize_value(field, raw_value)
     if field.path in cells.texts:
-        assert field.field_type.parse_cell(cells.texts[field.path]).value == meant
-    elif not isinstance(held, dict | list):
-        assert ((field.path, held) in cells.unrepresentable) is (meant is not None)
-    assert payloads.normalize_value(field, meant) == meant
+        assert field.field_type.parse_cell(cells.texts[field.path]).value == normalized
+    elif not isinstance(raw_value, dict | list):
+        assert ((field.path, raw_value) in cells.unrepresentable) is (normalized is not None)
+    assert payloads.normalize_value(field, normalized) == normalized

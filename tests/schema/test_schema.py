@@ -1,6 +1,6 @@
-"""The one table agrees with itself, and finds its columns whatever the header looks like.
+"""The table is consistent, and finds its columns by any spelling of a header.
 
-Facts of the platform are not repeated here: `contract` holds them.
+Facts about the platform are in `tests/contract`.
 """
 
 from __future__ import annotations
@@ -37,43 +37,45 @@ if TYPE_CHECKING:
     from invoca_bulk.schema import Field, Resource
 
 each_resource = pytest.mark.parametrize(
-    "resource", [pytest.param(one, id=name) for name, one in SHEET_RESOURCES.items()]
+    "resource", [pytest.param(resource, id=name) for name, resource in SHEET_RESOURCES.items()]
 )
 FIELDS = [(resource, field) for resource in SHEET_RESOURCES.values() for field in resource.fields]
 each_field = pytest.mark.parametrize(
     ("resource", "field"), [pytest.param(*pair, id=f"{pair[0].name}-{pair[1].path}") for pair in FIELDS]
 )
 
-# The table agrees with itself
+# Consistency of the table
 
 
 @each_field
 def test_default(resource: Resource, field: Field) -> None:
-    """A default that counts is one that the field's help names, and a value of its kind."""
+    """The field's help names its default, which is a valid value."""
     if field.default is not None:
         assert resource.name in {"advertisers", "users"}
-        shown = field.field_type.to_text(field.default)
-        assert f"the platform's default is {shown}." in field.help
-        assert field.field_type.parse_cell(shown).value == field.default
+        text = field.field_type.to_text(field.default)
+        assert f"the platform's default is {text}." in field.help
+        assert field.field_type.parse_cell(text).value == field.default
 
 
 @each_resource
 def test_names_are_unique(resource: Resource) -> None:
-    """No header stands for two fields: not by path, not by alias, in no spelling."""
-    named = {(fold_header(name), field.path) for field in resource.fields for name in (field.path, *field.aliases)}
-    names = [name for name, _ in named]
+    """No header means two fields, by path or alias, in any spelling."""
+    names_and_paths = {
+        (fold_header(name), field.path) for field in resource.fields for name in (field.path, *field.aliases)
+    }
+    names = [name for name, _ in names_and_paths]
     assert sorted(names) == sorted(set(names))
 
 
 @each_field
 def test_field(resource: Resource, field: Field) -> None:
-    """A field's versions exist, its help is a sentence, and what only the platform sets is never asked for."""
+    """A field's versions exist, its help is a sentence, and no read-only field is required."""
     assert field.since in API_VERSIONS
     assert field.until is None or field.until in API_VERSIONS
     assert field.is_known_in(field.since)
     assert field.help.endswith(".")
     assert not (field.read_only and field.required_on)
-    # A list within a record shrinks that way: [] in the second address takes it away.
+    # [] removes a record from a list within a record, such as the second email address.
     in_list = field.path.count("#") > (0 if resource.is_subresource else 1)
     assert in_list or not (field.required_on and field.clearable), "[] in a required cell would send nothing for it"
     assert field.role is Role.BODY or not field.clearable or field in OUTPUT_FIELDS
@@ -82,109 +84,107 @@ def test_field(resource: Resource, field: Field) -> None:
 
 @each_resource
 def test_rules_name_fields(resource: Resource) -> None:
-    """A rule looks at fields that exist; a misspelt one would silence it."""
+    """The fields of a rule exist; a misspelt field would disable the rule."""
     assert {name for rule in resource.rules for name in rule.fields} <= resource.by_path.keys()
 
 
 @each_resource
-def test_what_a_rule_only_asks_for_does_not_matter_to_it(resource: Resource) -> None:
-    """Of the fields that a rule lists as `given`, True says as much as a value: what it finds is the same."""
+def test_presence_only_fields(resource: Resource) -> None:
+    """For the `presence_only` fields of a rule, True gives the same problems as any value."""
     for rule in resource.rules:
         assert set(rule.presence_only) <= set(rule.fields)
-        for names in chain.from_iterable(combinations(rule.fields, many) for many in (1, 2, 3)):
+        for names in chain.from_iterable(combinations(rule.fields, count) for count in (1, 2, 3)):
             for texts in product(*([*resource.by_path[name].field_type.choices[:4], "7"] for name in names)):
                 values = {name.replace("#", "1"): text for name, text in zip(names, texts, strict=True)}
                 values |= {"quantity": 7} if "quantity" in values else {}
-                seen = {path: paths.to_pattern(path) in rule.presence_only or value for path, value in values.items()}
-                assert list(rule.check(seen)) == list(rule.check(values))
+                masked = {path: paths.to_pattern(path) in rule.presence_only or value for path, value in values.items()}
+                assert list(rule.check(masked)) == list(rule.check(values))
 
 
 @each_resource
 def test_scopes_and_collections_name_fields(resource: Resource) -> None:
-    """The places of an address are ids of its path, and collections are keyed by fields."""
+    """The placeholders of path templates are path fields, and collections are keyed by fields."""
     parts = chain.from_iterable(resource.path_templates)
-    named = {name for part in parts for _, name, _, _ in Formatter().parse(part) if name}
-    assert named == {field.path for field in resource.fields if field.role is Role.PATH}
-    assert {one.identifier_field for one in resource.collections} <= resource.by_path.keys()
-    assert {one.since for one in resource.collections} <= set(API_VERSIONS)
+    placeholders = {name for part in parts for _, name, _, _ in Formatter().parse(part) if name}
+    assert placeholders == {field.path for field in resource.fields if field.role is Role.PATH}
+    assert {collection.identifier_field for collection in resource.collections} <= resource.by_path.keys()
+    assert {collection.since for collection in resource.collections} <= set(API_VERSIONS)
 
 
-def test_parts_have_the_fields_of_the_whole() -> None:
-    """What a user is on a sheet of its own is what it is in the columns of its advertiser."""
-    for whole in RESOURCES.values():
-        for part in whole.subresources:
-            of_whole = {
-                one.path.removeprefix(f"{part.name}.#."): (
-                    one.field_type,
-                    one.required_on,
-                    one.since,
-                    one.until,
-                    one.role,
-                )
-                for one in whole.fields
-                if one.path.startswith(f"{part.name}.#.")
+def test_subresources_have_the_fields_of_their_resource() -> None:
+    """Users and sites have the same fields on their own sheet as in the columns of their advertiser."""
+    for resource in RESOURCES.values():
+        for subresource in resource.subresources:
+            nested_fields = {
+                field.path.removeprefix(f"{subresource.name}.#."): _facts(field)
+                for field in resource.fields
+                if field.path.startswith(f"{subresource.name}.#.")
             }
-            own = {
-                one.path: (one.field_type, one.required_on, one.since, one.until, one.role)
-                for one in part.fields
-                if one.role not in {Role.PARENT, Role.RESULT}
+            own_fields = {
+                field.path: _facts(field)
+                for field in subresource.fields
+                if field.role not in {Role.PARENT, Role.RESULT}
             }
-            assert own == of_whole
-            assert [one.role for one in part.fields].count(Role.PARENT) == 1
-            assert part.is_subresource
-            assert not whole.is_subresource
+            assert own_fields == nested_fields
+            assert [field.role for field in subresource.fields].count(Role.PARENT) == 1
+            assert subresource.is_subresource
+            assert not resource.is_subresource
 
 
-def test_sheets_stand_in_the_order_of_the_work() -> None:
-    """Advertisers come first, with what is within them, and then what needs them."""
+def _facts(field: Field) -> tuple[object, ...]:
+    return field.field_type, field.required_on, field.since, field.until, field.role
+
+
+def test_sheet_order() -> None:
+    """Advertisers come first, then their sites and users, then promo numbers."""
     assert list(SHEET_RESOURCES) == ["advertisers", "sites", "users", "promo_numbers"]
 
 
 @each_resource
-def test_objects_are_named_by_a_field(resource: Resource) -> None:
-    """What rows name their object by can be read from a sheet."""
+def test_identifier_is_a_field(resource: Resource) -> None:
+    """The identifier of a resource is one of its fields."""
     assert resource.identifier_field in resource.by_path
 
 
 def test_every_action_has_its_verb() -> None:
-    """Whatever a row can ask for has a call to the platform."""
+    """Every action has an operation of the platform."""
     assert set(Action) | {"list", "read"} == OPERATIONS.keys()
 
 
 def test_versions_are_in_order() -> None:
-    """Versions are compared as texts, so they are dates, oldest first."""
+    """Versions are ISO dates, which compare as texts, oldest first."""
     assert list(API_VERSIONS) == sorted(API_VERSIONS)
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", version) for version in API_VERSIONS)
     assert DEFAULT_API_VERSION in API_VERSIONS
 
 
-@pytest.mark.parametrize("version", [pytest.param(one, id=one) for one in API_VERSIONS])
+@pytest.mark.parametrize("version", API_VERSIONS)
 def test_examples(version: str) -> None:
-    """The template's own rows are good, in every version, and nothing in them needs cleaning."""
-    frames = {name: pd.DataFrame(list(one.examples)).fillna("") for name, one in SHEET_RESOURCES.items()}
-    checked = validation.validate(sheets.load(frames), version=version)
-    assert len(checked.sheets) == len(SHEET_RESOURCES)
-    assert checked.issues.empty, checked.issues["message"].to_list()
+    """The template's examples are valid in every version and need no cleaning."""
+    frames = {name: pd.DataFrame(list(resource.examples)).fillna("") for name, resource in SHEET_RESOURCES.items()}
+    validated_book = validation.validate(sheets.load(frames), version=version)
+    assert len(validated_book.sheets) == len(SHEET_RESOURCES)
+    assert validated_book.issues.empty, validated_book.issues["message"].to_list()
 
 
 @pytest.mark.parametrize(
-    ("since", "until", "known", "words"),
+    ("since", "until", "versions", "words"),
     [
-        pytest.param("2017-09-01", None, set(API_VERSIONS), "2017-09-01 and later ones do", id="always"),
-        pytest.param("2026-02-01", None, {"2026-02-01"}, "2026-02-01 and later ones do", id="newest"),
+        pytest.param("2017-09-01", None, set(API_VERSIONS), "2017-09-01 and later do", id="always"),
+        pytest.param("2026-02-01", None, {"2026-02-01"}, "2026-02-01 and later do", id="newest"),
         pytest.param("2017-09-01", "2018-05-01", set(API_VERSIONS[:2]), "2017-09-01 to 2018-05-01 do", id="ended"),
         pytest.param("2018-11-01", "2018-11-01", {"2018-11-01"}, "2018-11-01 does", id="one-only"),
     ],
 )
-def test_known_in(since: str, until: str | None, known: set[str], words: str) -> None:
-    """A field is known from its first to its last version, both included, and says so in words."""
+def test_known_in(since: str, until: str | None, versions: set[str], words: str) -> None:
+    """A field is known from its first to its last version, both included, and describes this range."""
     field = replace(PROMO_NUMBERS.by_path["description"], since=since, until=until)
-    assert {version for version in API_VERSIONS if field.is_known_in(version)} == known
+    assert {version for version in API_VERSIONS if field.is_known_in(version)} == versions
     assert field.versions_text == words
 
 
-def test_places() -> None:
-    """States and provinces are two letters each, and no two share a name; no time zone stands twice."""
+def test_regions() -> None:
+    """State and province codes have two letters, no two share a name, and time zones are unique."""
     assert all(re.fullmatch("[A-Z]{2}", code) for code in regions.STATES)
     assert len(set(regions.STATES.values())) == len(regions.STATES) == 50 + 1 + 5 + 13
     assert len(set(regions.TIME_ZONES)) == len(regions.TIME_ZONES)
@@ -195,11 +195,11 @@ def test_places() -> None:
 
 def spelt(title: str, separators: list[str], upper: list[bool]) -> str:
     """A title with other separators and another case."""
-    chars = [separators[at % len(separators)] if char in "_ -" else char for at, char in enumerate(title)]
-    return "".join(char.upper() if upper[at % len(upper)] else char for at, char in enumerate(chars))
+    chars = [separators[index % len(separators)] if char in "_ -" else char for index, char in enumerate(title)]
+    return "".join(char.upper() if upper[index % len(upper)] else char for index, char in enumerate(chars))
 
 
-#: Names, since hypothesis shows what it has chosen.
+#: Names instead of objects, because Hypothesis prints its choice.
 TITLES = [
     (resource.name, field.path, title)
     for resource, field in FIELDS
@@ -212,20 +212,20 @@ SEPARATORS = st.lists(
 
 
 @given(
-    named=st.sampled_from(TITLES),
+    choice=st.sampled_from(TITLES),
     separators=SEPARATORS,
     upper=st.lists(st.booleans(), min_size=1, max_size=5),
     number=st.integers(1, 999),
     around=st.sampled_from(["", " ", "\u00a0", "\n"]),
 )
 def test_spelling(
-    named: tuple[str, str, str], separators: list[str], upper: list[bool], number: int, around: str
+    choice: tuple[str, str, str], separators: list[str], upper: list[bool], number: int, around: str
 ) -> None:
-    """A header is found in any case, with spaces, dashes, dots or nothing for underscores, numbered, by alias too.
+    """Headers match in any case, with spaces, dashes, dots or nothing for underscores, numbered, and by alias.
 
-    A number that it leaves out is 1, so that an alias may leave out that of the address.
+    A number that the header omits is 1, such as that of the email address in an alias.
     """
-    resource, path, title = named
+    resource, path, title = choice
     header = f"{around}{spelt(title.replace('#', str(number)), separators, upper)}{around}"
     column = SHEET_RESOURCES[resource].column_for(header)
     assert column is not None
@@ -235,10 +235,10 @@ def test_spelling(
     assert column.header == header
 
 
-@given(named=st.sampled_from([one for one in TITLES if "#" in one[2]]), separators=SEPARATORS)
-def test_header_without_numbers(named: tuple[str, str, str], separators: list[str]) -> None:
-    """Where rows repeat their object, a user or a site each, no number is needed: `users.first_name` is the first."""
-    resource, path, title = named
+@given(choice=st.sampled_from([title for title in TITLES if "#" in title[2]]), separators=SEPARATORS)
+def test_header_without_numbers(choice: tuple[str, str, str], separators: list[str]) -> None:
+    """A header without a number means the first record: `users.first_name` where each user has a row."""
+    resource, path, title = choice
     column = SHEET_RESOURCES[resource].column_for(spelt(title.replace(".#", ""), separators, [False]))
     assert column is not None
     assert column.path == path.replace("#", "1")
@@ -276,7 +276,7 @@ def test_header_without_numbers(named: tuple[str, str, str], separators: list[st
             "users.2.email_settings.11.email_address",
             id="numbered-twice-without-dots",
         ),
-        pytest.param(ADVERTISERS, "users.#.first_name", None, id="a-place-for-a-number"),
+        pytest.param(ADVERTISERS, "users.#.first_name", None, id="placeholder-for-a-number"),
         pytest.param(ADVERTISERS, "users.007.role", "users.7.role", id="leading-zeros"),
         pytest.param(
             ADVERTISERS,
@@ -315,11 +315,9 @@ def test_header_without_numbers(named: tuple[str, str, str], separators: list[st
         pytest.param(SHEET_RESOURCES["users"], "phone_number", "contact_phone_number", id="phone-as-it-is-read"),
         pytest.param(SHEET_RESOURCES["users"], "advertiser_id", "advertiser_id_from_network", id="parent"),
         pytest.param(SHEET_RESOURCES["users"], "user_id", "id_from_network", id="user-id"),
-        pytest.param(
-            SHEET_RESOURCES["users"], "users.1.first_name", None, id="path-of-the-whole-on-the-sheet-of-a-part"
-        ),
+        pytest.param(SHEET_RESOURCES["users"], "users.1.first_name", None, id="nested-path-on-the-users-sheet"),
         pytest.param(SHEET_RESOURCES["sites"], "PID", "id_from_network", id="pid-on-its-own-sheet"),
-        pytest.param(SHEET_RESOURCES["sites"], "first_name", None, id="of-another-part"),
+        pytest.param(SHEET_RESOURCES["sites"], "first_name", None, id="of-another-subresource"),
         pytest.param(ADVERTISERS, "users.-1.first_name", None, id="number-negative"),
         pytest.param(ADVERTISERS, "users.1.name", None, id="no-such-leaf"),
         pytest.param(PROMO_NUMBERS, "", None, id="empty"),
@@ -331,14 +329,14 @@ def test_header_without_numbers(named: tuple[str, str, str], separators: list[st
     ],
 )
 def test_header(resource: Resource, header: str, path: str | None) -> None:
-    """Each of these headers names its column, or none."""
+    """Each header matches the expected column, or none."""
     column = resource.column_for(header)
     assert (column.path if column else None) == path
 
 
 @given(header=st.text() | st.text(alphabet="custom_data.users#*19 "))
 def test_any_header(header: str) -> None:
-    """No header breaks the search, and the path that it finds belongs to the field."""
+    """Any header is handled, and the path of its column belongs to the field."""
     for resource in SHEET_RESOURCES.values():
         column = resource.column_for(header)
         assert column is None or resource.by_path[paths.to_pattern(column.path)] is column.field
@@ -367,13 +365,13 @@ IDS = {"advertiser_id_from_network": "A{0}/..", "advertiser_campaign_id_from_net
     ],
 )
 def test_scope(values: dict[str, str], scope: tuple[str, ...]) -> None:
-    """The ids of a row fill the address as they are, each in a part of its own."""
+    """The ids of a row fill the path unchanged, each in its own part."""
     assert PROMO_NUMBERS.scope_for(values) == scope
 
 
 @pytest.mark.parametrize("missing", IDS)
 def test_scope_without_ids(missing: str) -> None:
-    """A row without an id has no address, rather than half a one."""
+    """A row without an id raises an error instead of giving an incomplete path."""
     with pytest.raises(KeyError):
         PROMO_NUMBERS.scope_for({name: value for name, value in IDS.items() if name != missing})
 
@@ -384,7 +382,7 @@ def test_scope_without_ids(missing: str) -> None:
 @pytest.mark.parametrize(
     ("text", "outcome"),
     [
-        *(pytest.param(one.value, one, id=one.value) for one in Outcome),
+        *(pytest.param(outcome.value, outcome, id=outcome.value) for outcome in Outcome),
         pytest.param("Unknown", Outcome.UNKNOWN, id="case"),
         pytest.param(" created\u00a0", Outcome.CREATED, id="space"),
         pytest.param("un\u00adknown", Outcome.UNKNOWN, id="soft-hyphen"),
@@ -392,13 +390,13 @@ def test_scope_without_ids(missing: str) -> None:
         pytest.param("todo", None, id="no-outcome"),
     ],
 )
-def test_outcome_of(text: str, outcome: Outcome | None) -> None:
-    """A status is known again although a spreadsheet or a hand has touched it."""
+def test_parse_outcome(text: str, outcome: Outcome | None) -> None:
+    """A status is recognized although a spreadsheet or a person has changed its spelling."""
     assert parse_outcome(text) is outcome
 
 
 def test_outcomes_are_explained() -> None:
-    """Every outcome has its meaning and what to do; only done ones and unknown are never sent again."""
+    """Every outcome has a meaning and a next step, and the set of successful outcomes is complete."""
     assert OUTCOME_HELP.keys() == set(Outcome)
     assert set(Outcome) - SUCCESS_OUTCOMES == {
         Outcome.INVALID,

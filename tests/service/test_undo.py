@@ -471,15 +471,15 @@ _MOVE: Edit = lambda it: row(CAMPAIGN, it.numbers["one"], **to(OTHER))  # noqa: 
 _BUY: Edit = lambda _: pd.DataFrame([CAMPAIGN | PLAIN])  # noqa: E731
 _RENAME: Edit = lambda _: own(name="Other")  # noqa: E731
 DRIFTS: dict[str, tuple[Edit, Callable[[Stage, str], None], str]] = {
-    "field": (_UPDATE, changed_number, "has changed after the run: description was 'New' and is 'Theirs' now."),
-    "deleted": (_UPDATE, deleted_number, "is not there any more; it was deleted or moved after the run."),
+    "field": (_UPDATE, changed_number, "has changed since the run: description was 'New' and is 'Theirs' now."),
+    "deleted": (_UPDATE, deleted_number, "is not found; it was deleted or moved after the run."),
     "a later run": (_UPDATE, a_later_run, "description was 'New' and is 'Later' now."),
     "moved and changed": (_MOVE, changed_at_destination, "description was 'Spring sale' and is 'Theirs' now."),
-    "moved and deleted": (_MOVE, deleted_at_destination, "is not there any more"),
-    "moved on": (_MOVE, moved_on, "is not there any more"),
+    "moved and deleted": (_MOVE, deleted_at_destination, "is not found"),
+    "moved on": (_MOVE, moved_on, "is not found"),
     "bought and changed": (_BUY, changed_new_number, "custom_data.theirs was (blank) and is 'x' now."),
-    "bought and deleted": (_BUY, gone_new_number, "is not there any more"),
-    "bought by another": (_BUY, another_number, "has changed after the run: id was"),
+    "bought and deleted": (_BUY, gone_new_number, "is not found"),
+    "bought by another": (_BUY, another_number, "has changed since the run: id was"),
     "advertiser's field": (
         _RENAME,
         lambda it, _: it.advertiser(approval_status="Archived"),
@@ -495,7 +495,7 @@ DRIFTS: dict[str, tuple[Edit, Callable[[Stage, str], None], str]] = {
         lambda it, _: it.advertiser(sites=ADVERTISER["sites"][::-1]),
         "its users or sites are in a different order now.",
     ),
-    "advertiser gone": (_RENAME, gone_advertiser, "is not there any more"),
+    "advertiser gone": (_RENAME, gone_advertiser, "is not found"),
     "new advertiser changed": (
         lambda _: pd.DataFrame([{"id_from_network": "N-1", "name": "New", "sites.1.id_from_network": "7"}]),
         lambda it, _: it.put("advertisers/N-1", {"name": "Theirs", "sites": [{"id_from_network": "7"}]}),
@@ -576,7 +576,7 @@ def test_what_was_deleted_stays_deleted(stage: Stage) -> None:
         ["advertisers", 2, "delete", "Business & Sons (B-1)"],
         ["promo_numbers", 5, "delete", stage.numbers["one"]],
     ]
-    assert undo.not_undone["error"].str.contains("what is deleted cannot be had again").all()
+    assert undo.not_undone["error"].str.contains("deleted objects cannot be restored").all()
     assert (undo.counts, undo.exit_code()) == ({"delete": 1}, 2)
 
 
@@ -610,7 +610,7 @@ def test_what_is_unknown_has_to_be_settled_first(odd: Any, reply: Any) -> None:
     undo = ib.undo(run, odd.network())
     (told,) = undo.not_undone.to_dict("records")
     assert told["row"] == 2
-    assert told["error"].startswith("It is not certain whether the run has done this: ")
+    assert told["error"].startswith("It is uncertain whether the run did this: ")
     assert f"invoca-bulk resume {run}" in told["fix"]
     assert (undo.requests, undo.notes) == (0, ("Nothing to undo: 1 request rejected or failed.",))
 
@@ -624,7 +624,7 @@ def test_a_list_that_no_sheet_can_empty(stage: Stage) -> None:
     undo = stage.undo(run)
     (told,) = undo.not_undone["error"]
     assert told.startswith(
-        "No sheet can put back what the promo number was: hours_of_operation.schedules.1.day_of_week"
+        "These values of the promo number cannot be restored with a sheet: hours_of_operation.schedules.1.day_of_week"
     )
     assert undo.requests == 0
 
@@ -667,7 +667,7 @@ def test_a_move_that_has_no_way_back(stage: Stage) -> None:
     undo = stage.undo(run)
     (told,) = undo.not_undone.to_dict("records")
     assert (told["row"], told["object"], undo.counts) == (2, stage.numbers["affiliate"], {"update": 1})
-    assert told["error"].startswith("A number moves between affiliate campaigns only when")
+    assert told["error"].startswith("A number can move to an affiliate campaign only from")
 
 
 def test_an_advertiser_stays_for_its_numbers(box: Sandbox, network: Network) -> None:
@@ -690,7 +690,7 @@ def test_an_advertiser_stays_for_its_numbers(box: Sandbox, network: Network) -> 
     undo = ib.undo(run, network)
     assert undo.counts == {"delete": 1}
     assert [one.action for one in undo.not_undone_items] == ["create", "create"]
-    assert "so the advertiser has to stay" in undo.not_undone_items[0].error
+    assert "so the advertiser cannot be deleted" in undo.not_undone_items[0].error
 
 
 # Which run

@@ -114,7 +114,7 @@ def test_an_unclosed_quote_is_an_error_of_its_row(length: int) -> None:
 
 def test_an_unclosed_quote_in_the_header_is_refused() -> None:
     """A header that swallows its rows is an error."""
-    with pytest.raises(errors.UnreadableSheetError, match=r"Row 1, the header: A quote is opened"):
+    with pytest.raises(errors.UnreadableSheetError, match=r"Row 1, the header: A quote opens"):
         load(b'description,media_type,"notes\na,b,c\n')
 
 

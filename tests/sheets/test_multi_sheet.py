@@ -134,7 +134,7 @@ def test_the_warning_about_an_ignored_worksheet(make: Any) -> None:
     read_issue = sheets.load(make.book(**TWO, May=NUMBERS))[0].read_issues[-1]
     assert (read_issue.row, read_issue.problem.level) == (None, "warning")
     assert read_issue.problem.message == (
-        "The sheet 'May' is left out; of this workbook these are read: 'advertisers', 'users'."
+        "The sheet 'May' is not read; the sheets read from this workbook are: 'advertisers', 'users'."
     )
     assert "--sheet" in read_issue.problem.fix
 

@@ -355,7 +355,7 @@ CASES = [
         "part_without_id",
         advertiser(users=[user(), with_blanks(user("U-2"), "id_from_network")]),
         f"users.2.{EMAIL}",
-        "values of a user but no",
+        "values for a user but no",
         shapes=("numbered", "repeated"),
         name="user",
     ),
@@ -391,13 +391,13 @@ CASES = [
         "duplicate_name",
         [advertiser("A-1"), advertiser("A-2", name="Business A-1"), advertiser("A-3")],
         [(0, "name"), (1, "name")],
-        "'Business A-1' stands at several advertisers (",
+        "Several advertisers have the name 'Business A-1' (",
     ),
     case(
         "email_repeated",
         advertiser(users=[user(), user("U-2", email_settings__2__email_address="U-2@Example.com")]),
         "users.2.email_settings.2.email_address",
-        "'U-2@Example.com' twice",
+        "'U-2@Example.com' more than once",
     ),
     case(
         "nobody_notified",
@@ -418,7 +418,7 @@ CASES = [
         f"users.1.{NOTIFIED}",
         name="two",
     ),
-    case("no_site", new_advertiser(sites=[]), "name", "or a row on the sheet sites", column="sites.1.id_from_network"),
+    case("no_site", new_advertiser(sites=[]), "name", "or add a row to the sheet sites", column="sites.1.id_from_network"),
     case(
         "no_site",
         new_advertiser(sites=[site(action="remove")], users=[]),
@@ -529,7 +529,7 @@ def with_row(frames: dict[str, pd.DataFrame], sheet: str, **cells: str) -> dict[
             {PARENT: "A-7", **user("U-7")},
             "parent_missing",
             PARENT,
-            "no advertiser 'A-7'",
+            "no row for the advertiser 'A-7'",
             id="no-such-parent",
         ),
         pytest.param("sites", {PARENT: "a-1", **site("7")}, "parent_missing", PARENT, "'a-1'", id="other-case"),
@@ -590,7 +590,7 @@ def test_ignored_sheet(tmp_path: Path) -> None:
     frames = book(advertiser()) | {"Old": book(advertiser("A-2"))["advertisers"]}
     validated_book = check(written(frames, tmp_path))
     assert codes(validated_book) == ["sheet_ignored"]
-    assert "'Old' is left out" in validated_book.issues["message"].iloc[0]
+    assert "'Old' is not read" in validated_book.issues["message"].iloc[0]
 
 
 def test_bad_header_of_any_sheet_blocks_all() -> None:
@@ -602,7 +602,7 @@ def test_bad_header_of_any_sheet_blocks_all() -> None:
     assert all(sheet.invalid.all() for sheet in validated_book.sheets)
     plan = planning.build_plan(validated_book, {(): PlatformState()})
     assert {row.error.partition(".")[0] for row in plan.rows} == {
-        "lst_name: The column 'lst_name' is not known, but it looks like 'last_name'"
+        "lst_name: Unknown column 'lst_name'; it looks like a misspelling of 'last_name'"
     }
 
 

@@ -186,7 +186,7 @@ CASES = [
     case(
         "column_misspelt", {"tn_prefix_whitlist": ""}, header("tn_prefix_whitlist"), "tn_prefix_whitlist", name="blank"
     ),
-    case("column_unknown", {"notes": "x"}, header("notes"), "notes", "carried through"),
+    case("column_unknown", {"notes": "x"}, header("notes"), "notes", "copied to the results"),
     case("column_unknown", {"{}": "x"}, header("{}"), "{}", "'{}'", name="braces"),
     case("column_unknown", {"custom_data.": "x"}, header("custom_data."), "custom_data.", name="custom-without-a-key"),
     case(
@@ -198,13 +198,15 @@ CASES = [
         {LOCAL: "805", "Area Code": "805"},
         header("Area Code"),
         "Area Code",
-        f"both stand for {LOCAL!r}",
+        f"both mean {LOCAL!r}",
     ),
     case(
         "column_repeated", {"npa": "", "tn_prefix": ""}, header("tn_prefix"), "tn_prefix", "'npa'", name="two-aliases"
     ),
     case("column_repeated", {"custom_data.a": "1", "Custom Data. a": ""}, header("Custom Data. a"), "Custom Data. a"),
-    case("column_unsupported", {OPEN: "TRUE"}, OPEN, text="does not know 'hours_of_operation.open_24_7'; 2026-02-01"),
+    case(
+        "column_unsupported", {OPEN: "TRUE"}, OPEN, text="does not support 'hours_of_operation.open_24_7'; 2026-02-01"
+    ),
     case(
         "column_unsupported", {"id_from_network": "X"}, "id_from_network", text="2018-05-01 and later", version=OLDEST
     ),
@@ -268,7 +270,7 @@ CASES = [
         name="key-broken",
     ),
     case("row_too_long", csv("A,C,Smith, Jones,Online: Display"), ADVERTISER_ID, "#ROW! A", "has 5 cells"),
-    case("quote_unclosed", csv('A,C,"d,Online: Display'), ADVERTISER_ID, "#ROW! A", "Close the quote"),
+    case("quote_unclosed", csv('A,C,"d,Online: Display'), ADVERTISER_ID, "#ROW! A", "Close or remove the quote"),
     case("row_marked", csv("#ROW! A,C,Smith,Jones"), ADVERTISER_ID, "#ROW! A", "Type the row again."),
     case(
         "cell_cleaned", {"description": " Spring sale"}, "description", text="' Spring sale' is read as 'Spring sale'"
@@ -308,7 +310,7 @@ CASES = [
     case("not_a_time", monday(1, "08:05", "17:00"), "hours_of_operation.schedules.1.open_time", version=NEWEST),
     case("not_a_phone_number", {PHONE: "5550100"}, PHONE, text="10 digits", resource="advertisers"),
     case("not_an_email", {EMAIL: "chris@"}, EMAIL, text="name@example.com", resource="advertisers"),
-    case("not_an_id", {"affiliate_id_from_network": ".."}, "affiliate_id_from_network", text="step in the address"),
+    case("not_an_id", {"affiliate_id_from_network": ".."}, "affiliate_id_from_network", text="relative path"),
     case("not_an_id", {"id_from_network": "A\tB"}, "id_from_network", text="control character", name="own-id"),
     *(
         case("required", {name: ""}, name, text=f"is required to {purpose}. Fill", name=f"{name}-words")
@@ -396,31 +398,38 @@ CASES = [
     ),
     case("names_existing", {"action": "create", NUMBER: "8005550100"}, NUMBER, text="Clear 'promo_number'"),
     *(
-        case("names_nothing", {"action": action}, "action", action, f"asks to {action} a number", name=action)
+        case("names_nothing", {"action": action}, "action", action, f"which number to {action}", name=action)
         for action in ("update", "delete", "move")
     ),
     case(
         "move_without_destination", {"action": "move", NUMBER: "8005550100"}, "action", "move", "Fill in destination_"
     ),
-    case("not_on_update", {NUMBER: "8005550100", LOCAL: "805"}, LOCAL, text="exists already"),
-    case("secret_dropped", {"oauth_refresh_token": "x"}, header(""), "", "nobody reads it", resource="advertisers"),
+    case("not_on_update", {NUMBER: "8005550100", LOCAL: "805"}, LOCAL, text="already exists"),
+    case(
+        "secret_dropped",
+        {"oauth_refresh_token": "x"},
+        header(""),
+        "",
+        "nobody can read the secret",
+        resource="advertisers",
+    ),
     # Rows against rows, and against what earlier runs did
     case(
         "duplicate_own_id",
         [{"id_from_network": "X"}] * 2,
         [(2, "id_from_network"), (3, "id_from_network")],
         "X",
-        "the rows 2, 3 of",
+        "in the same campaign: rows 2, 3.",
     ),
     case(
         "duplicate_number",
         [{NUMBER: "800-555-0100"}, {NUMBER: "+18005550100", "description": "other"}],
         [(2, NUMBER), (3, NUMBER)],
         "800-555-0100",
-        "the rows 2, 3.",
+        "more than one row: 2, 3.",
         other_codes=("cell_cleaned",),
     ),
-    case("identical_rows", [{}, {}], [(2, ""), (3, "")], "", "The rows 2, 3 are identical"),
+    case("identical_rows", [{}, {}], [(2, ""), (3, "")], "", "Rows 2, 3 are identical"),
     case("unsettled_row", {"result_status": "unknown", "result_run": "R7"}, "result_status", text="(R7)"),
     case("status_unknown", {"result_status": "done"}, "result_status", "done"),
     case("unsettled_row", {"result_status": "Unknown"}, "result_status", "unknown", "(not named)", name="case"),
@@ -432,8 +441,16 @@ CASES = [
         name="blank-run",
     ),
     # The whole sheet
-    case("blank_rows", csv("A,C,d,Online: Display", "", "A,C,e,Online: Display"), header(""), "", "1 blank row"),
-    case("hidden_rows", xlsx({}, {"description": "x"}, hidden=3), header(""), "", "1 row(s) are hidden"),
+    case(
+        "blank_rows",
+        csv("A,C,d,Online: Display", "", "A,C,e,Online: Display"),
+        header(""),
+        "",
+        "Skipped blank rows: 1.",
+    ),
+    case(
+        "hidden_rows", xlsx({}, {"description": "x"}, hidden=3), header(""), "", "Hidden rows in the spreadsheet: 1; "
+    ),
 ]
 
 

@@ -258,7 +258,7 @@ def test_the_whole_way_without_a_browser(tmp_path: Path, box: Sandbox, requests_
     person.does("connect", values={**where, "token": TOKEN})
     person.sees("sheet", "2. Sheet")
     person.uploads(tmp_path / "mine.csv")
-    person.sees("issues", "&#x27;Telegraph&#x27; is not one of the values")
+    person.sees("issues", "&#x27;Telegraph&#x27; is not a valid value for")
     person.does("plan", values={"again": False, "assign_ids": True})
     person.sees("plan", "5 requests")
     person.does("run", values={"skip_invalid": True, "confirmed": "4"})
