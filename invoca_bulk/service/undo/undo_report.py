@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from invoca_bulk.reports import html, plan_report, save
+from invoca_bulk.reports import html, plan_report
 from invoca_bulk.reports.plan_report import Plan
 from invoca_bulk.reports.xlsx import Cell, Style, WorksheetSpec
+from invoca_bulk.schema.wording import limit_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
+
+    import pandas as pd
 
     from invoca_bulk.reports.html import Html
     from invoca_bulk.schema.field_types import Json
 
 #: Stands before the run's id as the name of the sheet that an undo makes.
 _SOURCE_PREFIX = "undo of "
-_COLUMNS = ("sheet", "row", "action", "object", "error", "fix")
-#: So many of what is not taken back are shown in a terminal.
-_MAX_SHOWN = 20
 _SENTENCE_COLUMN_WIDTH = 90.0
 
 
@@ -88,8 +84,7 @@ class Undo(Plan):
         records = [
             (one.sheet, one.row, one.action, one.object_label, one.error, one.fix) for one in self.not_undone_items
         ]
-        kinds = {name: "int64" if name == "row" else "str" for name in _COLUMNS}
-        return pd.DataFrame(records, columns=list(_COLUMNS)).astype(kinds)
+        return plan_report.build_frame(records, plan_report.ROW_COLUMNS)
 
     @property
     def ok(self) -> bool:
@@ -104,16 +99,12 @@ class Undo(Plan):
 
     def lines(self) -> list[str]:
         """The lines of any plan, what no undo brings back, and what is not undone, by its row in the run."""
-        shown = [
+        lines = [
             f"  {one.row_label}, {one.action} {one.object_label}".rstrip() + f": {one.error} {one.fix}"
-            for one in self.not_undone_items[:_MAX_SHOWN]
+            for one in self.not_undone_items
         ]
-        more = (
-            [f"  … and {len(self.not_undone_items) - _MAX_SHOWN:,} more"]
-            if len(self.not_undone_items) > _MAX_SHOWN
-            else []
-        )
-        return [*super().lines(), *self.notes, *(["Not undone:", *shown, *more] if shown else [])]
+        not_undone = ["Not undone:", *limit_lines(lines, plan_report.MAX_TERMINAL_LINES)] if lines else []
+        return [*super().lines(), *self.notes, *not_undone]
 
     def html_parts(self, overflow_note: str = 'all are in the workbook: `plan.save("undo.xlsx")`') -> Iterator[Html]:
         """The parts of any plan's display, what no undo brings back, and what stays as it is."""
@@ -125,24 +116,16 @@ class Undo(Plan):
             page.header, page.rows, caption=caption, total=len(self.not_undone_items), overflow_note=overflow_note
         )
 
-    def save(self, path: str | Path) -> Path:
-        """Write the plan as any other; `.xlsx` has a page more: what is not undone. A file that is there is replaced.
-
-        Raises:
-            OutputError: it cannot be written there, or has more lines than an `.xlsx` holds.
-        """
-        return save.save_worksheets(path, partial(_worksheets, self))
+    def build_worksheets(self) -> list[WorksheetSpec]:
+        """The worksheets of any plan, and one with what is not undone and the notes."""
+        spec = _not_undone_worksheet(self)
+        spec = replace(spec, rows=chain(spec.rows, (["", "", "", "", note, ""] for note in self.notes)))
+        return [*super().build_worksheets(), *([spec] if self.not_undone_items or self.notes else [])]
 
     def to_json(self, *, detailed: bool = False) -> dict[str, Json]:
         """The plan for programs: as any other, with `run`, `not_undone` and `notes`."""
         told = {"run": self.run, "not_undone": plan_report.json_records(self.not_undone), "notes": list(self.notes)}
         return told | super().to_json(detailed=detailed)
-
-
-def _worksheets(undo: Undo) -> list[WorksheetSpec]:
-    page = _not_undone_worksheet(undo)
-    page = replace(page, rows=chain(page.rows, (["", "", "", "", note, ""] for note in undo.notes)))
-    return [*plan_report.build_worksheets(undo), *([page] if undo.not_undone_items or undo.notes else [])]
 
 
 def _not_undone_worksheet(undo: Undo) -> WorksheetSpec:
