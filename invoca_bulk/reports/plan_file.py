@@ -1,7 +1,7 @@
-"""A plan as a file: kept to be looked at, and run later if it is still what would be done.
+"""Save a plan to a file and read it again.
 
-What is run is never the file's own steps: the sheet in it is planned anew, and the two have to agree. So a file that
-was changed by hand can at worst be refused. There is no token in it.
+The steps in the file are never run: its sheet is planned anew, and the two plans must agree. A file that was edited is
+therefore rejected at worst. It has no token.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
 
     from invoca_bulk.schema.field_types import Json
 
-#: The key that says what the file is, and the number of its form; it goes up whenever the form changes.
+#: The key that identifies the file, and the version of its format; increased whenever the format changes.
 FORMAT_KEY, FORMAT_VERSION = "invoca_bulk_plan", 2
 FILE_EXTENSION = ".json"
-#: What a kept plan has settled, by the names of the options and the arguments.
+#: Options and arguments that a saved plan fixes.
 FIXED_OPTIONS = ("nested", "allow_removals", "auto_ids", "sheet", "resource")
 
-#: How a JSON object begins; no sheet does.
+#: The start of a JSON object; no sheet starts like this.
 _JSON_OBJECT_START = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*["}]')
 _PEEK_BYTES = 4096
 
-#: Attribute of a step or row to its key in the file, where plans were first saved under another name.
+#: Attribute of a step or row to its key in the file, where the two differ.
 _STORED_NAMES = {"non_idempotent": "once", "depends_on": "needs", "snapshot": "before", "object_label": "about"}
 _ATTRIBUTES = {stored: attribute for attribute, stored in _STORED_NAMES.items()}
 
 _NONE_TYPE = type(None)
-#: The form of the file: a type, `[form]` for a list of any length, `(form, form)` for one of several, a dict for an
-#: object with these keys, a frozenset for one of these texts. An object whose form is `dict` may hold anything.
+#: The schema of the file: a type, `[schema]` for a list of any length, `(schema, schema)` for alternatives, a dict for
+#: an object with exactly these keys, a frozenset for one of these texts. With the schema `dict`, any object matches.
 _STEP_SCHEMA = {
     "number": int,
     "resource": frozenset(RESOURCES),
@@ -81,16 +81,16 @@ _FILE_SCHEMA = {
 
 
 def reject_plan_options(given: Iterable[str]) -> None:
-    """A kept plan has its own choices, and its sheet has been read.
+    """Reject options that a saved plan fixes.
 
     Args:
-        given: the names of the options and arguments that were given along with it.
+        given: the names of the options and arguments passed along with the plan.
 
     Raises:
-        PlanError: it has settled one of them.
+        PlanError: the plan fixes one of them.
     """
-    found = set(given)
-    if names := [name for name in FIXED_OPTIONS if name in found]:
+    passed = set(given)
+    if names := [name for name in FIXED_OPTIONS if name in passed]:
         flags = ", ".join(f"--{name.replace('_', '-')} ({name}=…)" for name in names)
         raise PlanError(f"A kept plan has its own choices, so {flags} cannot be given with it. Plan again with that.")
 
@@ -99,33 +99,33 @@ def reject_plan_options(given: Iterable[str]) -> None:
 
 
 def check_plan_path(path: str | Path) -> Path:
-    """The path, if its name is one for a kept plan.
+    """The path, if it ends in `.json`.
 
     Raises:
-        OutputError: it does not end in `.json`.
+        OutputError: it does not.
     """
     target = Path(path)
     if target.suffix.lower() != FILE_EXTENSION:
-        raise OutputError(f"{target.name!r} does not end in {FILE_EXTENSION}. Give the kept plan this ending.")
+        raise OutputError(f"{target.name!r} does not end in {FILE_EXTENSION}. Add this ending.")
     return target
 
 
 def write_saved_plan(saved_plan: SavedPlan, path: str | Path) -> Path:
-    """Write a plan to a new file, readable by the user only.
+    """Write a plan to a new file that only the user can read.
 
     Returns:
-        The file: where one is there already, another name (`plan-2.json`).
+        The path of the written file: if `path` exists, the first unused name (`plan-2.json`).
 
     Raises:
-        OutputError: it cannot be written there.
+        OutputError: the file cannot be written.
     """
-    # ASCII, since a cell may hold half of a surrogate pair, which UTF-8 has no form for.
+    # ASCII, since a cell may hold a lone surrogate, which UTF-8 cannot encode.
     content = json.dumps(_to_json(saved_plan)).encode("ascii")
 
-    def put(stream: BinaryIO) -> None:
+    def write(stream: BinaryIO) -> None:
         stream.write(content)
 
-    return files.write_file(files.unused_path(check_plan_path(path)), put)
+    return files.write_file(files.unused_path(check_plan_path(path)), write)
 
 
 def _to_json(saved_plan: SavedPlan) -> dict[str, Json]:
@@ -139,7 +139,7 @@ def _to_json(saved_plan: SavedPlan) -> dict[str, Json]:
         "source": saved_plan.source,
         "path": str(saved_plan.path) if saved_plan.path else None,
         "made_at": saved_plan.made_at,
-        "sheets": [_sheet_to_dict(one) for one in saved_plan.sheets],
+        "sheets": [_sheet_to_dict(sheet) for sheet in saved_plan.sheets],
         "rows": [{name: getattr(row, _ATTRIBUTES.get(name, name)) for name in _ROW_SCHEMA} for row in saved_plan.rows],
         "steps": [
             {_STORED_NAMES.get(name, name): value for name, value in step_to_dict(step).items()}
@@ -163,10 +163,10 @@ def _sheet_to_dict(sheet: Sheet) -> dict[str, Json]:
 
 
 def read_if_saved_plan(source: object) -> SavedPlan | None:
-    """The kept plan that a path leads to, told by the file's content; None: something else is there, such as a sheet.
+    """The saved plan at a path, recognized by its content; None if it is something else, such as a sheet.
 
     Raises:
-        PlanError: it is the beginning of one, or of some other JSON object.
+        PlanError: the file starts like a JSON object but is not a valid saved plan.
     """
     if isinstance(source, str | os.PathLike) and _is_json_object(path := Path(os.fsdecode(source))):
         return read_saved_plan(path)
@@ -175,7 +175,7 @@ def read_if_saved_plan(source: object) -> SavedPlan | None:
 
 def _is_json_object(path: Path) -> bool:
     try:
-        if not path.is_file():  # a pipe would make wait
+        if not path.is_file():  # reading a pipe would block
             return False
         with path.open("rb") as file:
             return bool(_JSON_OBJECT_START.match(file.read(_PEEK_BYTES)))
@@ -184,10 +184,10 @@ def _is_json_object(path: Path) -> bool:
 
 
 def read_saved_plan(path: str | Path) -> SavedPlan:
-    """Read a kept plan.
+    """Read a saved plan.
 
     Raises:
-        PlanError: it cannot be read, is none, is damaged, or was kept by another version of this program.
+        PlanError: the file cannot be read, is not a saved plan, is damaged, or was saved by another version.
     """
     name = Path(path).name
     try:
@@ -207,7 +207,7 @@ def read_saved_plan(path: str | Path) -> SavedPlan:
 
 
 def _matches_schema(value: Json, schema: Any) -> bool:  # noqa: ANN401  see `_STEP_SCHEMA`
-    """Whether a JSON value has a form."""
+    """Whether a JSON value matches a schema."""
     if isinstance(schema, dict):
         return (
             isinstance(value, dict)
@@ -215,23 +215,23 @@ def _matches_schema(value: Json, schema: Any) -> bool:  # noqa: ANN401  see `_ST
             and all(_matches_schema(value[key], schema[key]) for key in schema)
         )
     if isinstance(schema, list):
-        return isinstance(value, list) and all(_matches_schema(one, schema[0]) for one in value)
+        return isinstance(value, list) and all(_matches_schema(item, schema[0]) for item in value)
     if isinstance(schema, tuple):
-        return any(_matches_schema(value, one) for one in schema)
+        return any(_matches_schema(value, alternative) for alternative in schema)
     if isinstance(schema, frozenset):
         return isinstance(value, str) and value in schema
-    return type(value) is schema  # a bool is no int here
+    return type(value) is schema  # not isinstance: a bool is not an int here
 
 
 def _parse_saved_plan(content: Mapping[str, Any]) -> SavedPlan:
-    """The record of a file that has its form.
+    """The saved plan of a file that matches the schema.
 
     Raises:
-        ValueError: its parts do not fit together.
+        ValueError: its values are inconsistent.
     """
     path = content["path"] and Path(content["path"])
-    about = [one["resource"] for one in content["sheets"]]
-    if not about or len(set(about)) < len(about) or (path and "\0" in content["path"]):
+    resources = [sheet["resource"] for sheet in content["sheets"]]
+    if not resources or len(set(resources)) < len(resources) or (path and "\0" in content["path"]):
         raise ValueError
     return SavedPlan(
         base_url=content["base_url"],
@@ -242,38 +242,38 @@ def _parse_saved_plan(content: Mapping[str, Any]) -> SavedPlan:
         source=content["source"],
         path=path,
         made_at=content["made_at"],
-        sheets=tuple(_parse_sheet(one, content["source"], path) for one in content["sheets"]),
-        rows=tuple(_parse_row(one, len(content["sheets"]), len(content["steps"])) for one in content["rows"]),
-        steps=tuple(_parse_step(one) for one in content["steps"]),
+        sheets=tuple(_parse_sheet(sheet, content["source"], path) for sheet in content["sheets"]),
+        rows=tuple(_parse_row(row, len(content["sheets"]), len(content["steps"])) for row in content["rows"]),
+        steps=tuple(_parse_step(step) for step in content["steps"]),
     )
 
 
-def _parse_sheet(one: Mapping[str, Any], source: str, path: Path | None) -> Sheet:
-    headers, rows, cells = one["headers"], one["rows"], one["cells"]
-    is_whole = len(set(headers)) == len(headers) and len(set(rows)) == len(rows) == len(cells)
-    if not is_whole or any(len(texts) != len(headers) for texts in cells):
+def _parse_sheet(values: Mapping[str, Any], source: str, path: Path | None) -> Sheet:
+    headers, rows, cells = values["headers"], values["rows"], values["cells"]
+    is_consistent = len(set(headers)) == len(headers) and len(set(rows)) == len(rows) == len(cells)
+    if not is_consistent or any(len(texts) != len(headers) for texts in cells):
         raise ValueError
-    columns = {header: [texts[at] for texts in cells] for at, header in enumerate(headers)}
+    columns = {header: [texts[column] for texts in cells] for column, header in enumerate(headers)}
     frame = pd.DataFrame(columns, index=pd.Index(rows, dtype="int64", name="row"), dtype=str)
     return Sheet(
         frame=frame,
-        resource=SHEET_RESOURCES[one["resource"]],
+        resource=SHEET_RESOURCES[values["resource"]],
         source=source,
         path=path,
         read_issues=(),
-        name=one["name"],
+        name=values["name"],
     )
 
 
-def _parse_row(one: Mapping[str, Any], sheet_count: int, step_count: int) -> PlannedRow:
-    if not (0 <= one["sheet"] < sheet_count and (one["step"] is None or 0 <= one["step"] < step_count)):
+def _parse_row(values: Mapping[str, Any], sheet_count: int, step_count: int) -> PlannedRow:
+    if not (0 <= values["sheet"] < sheet_count and (values["step"] is None or 0 <= values["step"] < step_count)):
         raise ValueError
-    return PlannedRow(cells=(), **_to_attributes(one))
+    return PlannedRow(cells=(), **_to_attributes(values))
 
 
-def _parse_step(one: dict[str, Any]) -> Step:
-    values = {name: tuple(one[name]) for name in ("path", "destination")}
-    return Step(**_to_attributes(one | values | {"action": Action(one["action"])}))
+def _parse_step(values: dict[str, Any]) -> Step:
+    tuples = {name: tuple(values[name]) for name in ("path", "destination")}
+    return Step(**_to_attributes(values | tuples | {"action": Action(values["action"])}))
 
 
 def _to_attributes(values: Mapping[str, Any]) -> dict[str, Any]:

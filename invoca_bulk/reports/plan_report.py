@@ -1,11 +1,11 @@
-"""A plan as people look at it: as frames, in a terminal, as a workbook with old and new side by side, as JSON."""
+"""A plan for people: as DataFrames, in a terminal, in a notebook, as a workbook with old and new values, as JSON."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,8 +16,9 @@ from invoca_bulk.reports import html, save
 from invoca_bulk.reports.plan_file import write_saved_plan
 from invoca_bulk.reports.results import format_time
 from invoca_bulk.reports.validation_report import Report, render_issues
-from invoca_bulk.reports.xlsx import Cell, Style, WorksheetSpec
+from invoca_bulk.reports.xlsx import BLANK, Cell, Style, WorksheetSpec
 from invoca_bulk.schema import PROMO_NUMBERS, REMOVE_ACTION, Action
+from invoca_bulk.schema.wording import count_of, limit_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     #: A row with its changes and removals.
     _RowChanges = tuple[PlannedRow, Sequence[FieldChange], Sequence[Removal]]
 
-#: What a plan says of a row, in the order in which it is counted, to how it looks.
+#: Action of a row to its style, in the order of the counts.
 ACTION_STYLES: Mapping[str, Style] = {
     Action.CREATE: Style.OK,
     Action.UPDATE: Style.WARNING,
@@ -44,35 +45,34 @@ ACTION_STYLES: Mapping[str, Style] = {
     REFUSED: Style.ERROR,
 }
 _RowItem = TypeVar("_RowItem", "FieldChange", "Removal")
-#: How a way to treat users and sites is told.
+#: Mode for users and sites to its description.
 _NESTED_HELP = {
-    "merge": "merge: users and sites that the sheet does not mention stay",
-    "replace": "replace: an advertiser has the sheet's users and sites, and no others",
+    "merge": "merge: keeps users and sites that the sheet does not mention",
+    "replace": "replace: removes users and sites that the sheet does not mention",
 }
-_ROW_COLUMNS = ("sheet", "row", "action", "object", "error", "fix")
+ROW_COLUMNS = ("sheet", "row", "action", "object", "error", "fix")
 _CHANGE_COLUMNS = ("sheet", "row", "action", "object", "part", "column", "old", "new")
 _REMOVAL_COLUMNS = ("sheet", "row", "what", "of")
-BLANK = "(blank)"
-#: So many changes and refusals are shown in a terminal.
-_MAX_TERMINAL_LINES = 20
+#: Maximum number of changes, warnings and refused rows shown in a terminal.
+MAX_TERMINAL_LINES = 20
 _SUMMARY_WIDTHS = {0: 34.0, 1: 70.0}
-#: The width of a column of sentences, in characters.
+#: In characters.
 _REASON_WIDTH = 70.0
-#: How many columns the plan's page has from the action on.
+#: Number of columns of the plan's worksheet from `action` on.
 _DETAIL_COLUMN_COUNT = 8
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Plan:
-    """What a run is going to do.
+    """What a run will do.
 
     Attributes:
         data: the plan itself, for the next stage.
-        validated_book: the checked sheets that it was made from.
-        network: the network that it was made for.
-        options: how it was wanted.
-        read_arguments: `sheet` and `resource`, as the sheet was read with.
-        made_at: when it was made (UTC, ISO 8601).
+        validated_book: the validated sheets that are planned.
+        network: the network that is planned for.
+        options: the options of the plan.
+        read_arguments: the arguments `sheet` and `resource` that the sheet was read with.
+        made_at: when the plan was made (UTC, ISO 8601).
     """
 
     data: PlanData
@@ -86,80 +86,72 @@ class Plan:
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """A row each of the results (a `quantity` is written out): `sheet` (empty where one was read), `row` (int64),
-        `action` (`create`, `update`, `move`, `delete`, `remove`, `unchanged`, `refused`), `object`, `error`, `fix`.
+        """One row for each row of the results (a `quantity` is expanded): `sheet` (empty if there is only one), `row`
+        (int64), `action` (`create`, `update`, `move`, `delete`, `remove`, `unchanged`, `refused`), `object`, `error`,
+        `fix`.
         """  # noqa: D205  the columns are the summary
-        found = [
-            (self.sheet_name(row.sheet), row.row, row.action, self.object_label(row), row.error, row.fix)
-            for row in self.data.rows
-        ]
-        return _build_frame(found, _ROW_COLUMNS)
+        return build_frame([self._row_values(row) for row in self.data.rows], ROW_COLUMNS)
 
     @cached_property
     def changes(self) -> pd.DataFrame:
-        """One row a field that changes: `sheet`, `row` (int64), `action`, `object`, `part` (the user or site), `column`
-        (the sheet's title of it), `old`, `new` (as a cell would show them; empty: none), in the order of the rows.
+        """One row for each field that changes: `sheet`, `row` (int64), `action`, `object`, `part` (the user or site),
+        `column` (its title in the sheet), `old`, `new` (cell texts; empty: no value), in the order of the sheet's rows.
         """  # noqa: D205  the columns are the summary
-        found = [
-            (
-                self.sheet_name(row.sheet),
-                row.row,
-                row.action,
-                self.object_label(row),
-                one.part,
-                one.column,
-                one.old,
-                one.new,
-            )
+        records = [
+            (*self._row_values(row)[:4], change.part, change.column, change.old, change.new)
             for row, changes, _ in self.iter_row_changes()
-            for one in changes
+            for change in changes
         ]
-        return _build_frame(found, _CHANGE_COLUMNS)
+        return build_frame(records, _CHANGE_COLUMNS)
 
     @cached_property
     def removals(self) -> pd.DataFrame:
-        """One row a user or site that is taken away: `sheet`, `row` (int64), `what`, `of` (the advertiser)."""
-        found = [(self.sheet_name(one.sheet), one.row, one.part, one.advertiser) for one in self.data.removals]
-        return _build_frame(found, _REMOVAL_COLUMNS)
+        """One row for each user or site to remove: `sheet`, `row` (int64), `what`, `of` (the advertiser)."""
+        records = [
+            (self.sheet_name(removal.sheet), removal.row, removal.part, removal.advertiser)
+            for removal in self.data.removals
+        ]
+        return build_frame(records, _REMOVAL_COLUMNS)
 
     @property
     def issues(self) -> pd.DataFrame:
-        """What is wrong, columns as in `Report.issues`: validation's, and what the platform's state speaks against."""
+        """The issues of validation and of planning, in the columns of `Report.issues`."""
         return self.data.issues
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is refused."""
+        """Whether no row is refused."""
         return not (self.issues["level"] == "error").any()
 
     @property
     def counts(self) -> dict[str, int]:
-        """Action to number of rows, in the order of the closed set, those without rows left out."""
+        """Action to number of rows, in a fixed order; actions without rows are omitted."""
         return {str(action): count for action in ACTION_STYLES if (count := self.data.action_counts[action])}
 
     @property
     def requests(self) -> int:
-        """How many requests a run would send; an advertiser is also read again before it is written."""
+        """Number of requests that a run sends, not counting that it reads each advertiser before updating it."""
         return len(self.data.steps)
 
     @property
     def new_numbers_by_campaign(self) -> dict[str, int]:
-        """Campaign (`A-1 / C-1`, with an affiliate `A-1 / C-1 / F-1`) to how many numbers will be bought for it."""
-        bought = (one for one in self.data.steps if (one.resource, one.action) == (PROMO_NUMBERS.name, Action.CREATE))
-        return dict(Counter(map(_campaign_label, bought)))
+        """Campaign (`A-1 / C-1`, with an affiliate `A-1 / C-1 / F-1`) to number of promo numbers to buy."""
+        purchases = (
+            step for step in self.data.steps if (step.resource, step.action) == (PROMO_NUMBERS.name, Action.CREATE)
+        )
+        return dict(Counter(map(_campaign_label, purchases)))
 
     @property
     def summary(self) -> str:
-        """What would be done, in a sentence."""
-        rows = len(self.data.rows)
-        told = ", ".join(f"{count:,} {action}" for action, count in self.counts.items()) or "nothing to do"
-        return f"{rows:,} row{'' if rows == 1 else 's'}: {told}; {self.requests:,} request{_plural_s(self.requests)}."
+        """The counts in one sentence."""
+        counts = ", ".join(f"{count:,} {action}" for action, count in self.counts.items()) or "nothing to do"
+        return f"{count_of(len(self.data.rows), 'row')}: {counts}; {count_of(self.requests, 'request')}."
 
     def exit_code(self, *, detailed: bool = False) -> int:
-        """What the command line ends with.
+        """The exit code of the command line: 0, or 2 if a row is refused.
 
         Args:
-            detailed: 0 nothing to do, 1 a row is refused, 2 there is something to do; else 0, or 2 if one is refused.
+            detailed: return 0 if there is nothing to do, 1 if a row is refused, 2 if there is something to do.
         """
         if detailed:
             return 1 if not self.ok else 2 if self.requests else 0
@@ -168,63 +160,65 @@ class Plan:
     # In a terminal
 
     def lines(self) -> list[str]:
-        """The counts, what cannot be undone, the first changes, what to look at, and what is refused."""
-        told = (
+        """The counts, what cannot be undone, the first changes, the first warnings, and the refused rows."""
+        sections = (
             self._from_results_lines(),
             self._irreversible_lines(),
             self._change_lines(),
             self._warning_lines(),
             self._refused_lines(),
         )
-        return [self.summary, *chain.from_iterable(told)]
+        return [self.summary, *chain.from_iterable(sections)]
 
     def _from_results_lines(self) -> list[str]:
-        """Rows of an earlier run are left alone, which nobody would guess who has edited them since."""
+        """A note on rows that are skipped as done, since the user may have edited them since."""
         count = sum(row.from_results for row in self.data.rows)
-        told = f"  {count:,} of the unchanged rows have an outcome of an earlier run and are left alone, even if"
-        return [f"{told} they were edited since. To change more, edit an export."] if count else []
+        text = f"  {count:,} of the unchanged rows have an outcome of an earlier run and are skipped, even if they were"
+        return [f"{text} edited since. To change more, edit an export."] if count else []
 
     def _irreversible_lines(self) -> list[str]:
-        """What cannot be undone, each number, deletion and removal by its place or name."""
-        if not (done := self.data.irreversible):
+        """What cannot be undone: numbers to buy by campaign, deletions and removals by name."""
+        if not (actions := self.data.irreversible):
             return []
         numbers = [
-            f"  {place}: {count:,} number{_plural_s(count)} to buy"
-            for place, count in self.new_numbers_by_campaign.items()
+            f"  {campaign}: {count_of(count, 'number')} to buy"
+            for campaign, count in self.new_numbers_by_campaign.items()
         ]
-        deleted = [f"  deletes {name}" for name in self.deleted_objects()]
-        removed = [f"  {one.advertiser}: removes {one.part}" for one in self.data.removals]
-        return [f"Cannot be undone: {', '.join(done)}.", *numbers, *deleted, *removed]
+        deletions = [f"  deletes {name}" for name in self.deleted_objects()]
+        removals = [f"  {removal.advertiser}: removes {removal.part}" for removal in self.data.removals]
+        return [f"Cannot be undone: {', '.join(actions)}.", *numbers, *deletions, *removals]
 
     def deleted_objects(self) -> list[str]:
-        """The objects that are deleted, each once."""
+        """The labels of the objects to delete, without duplicates."""
         return list(dict.fromkeys(self.object_label(row) for row in self.data.rows if row.action == Action.DELETE))
 
     def _change_lines(self) -> list[str]:
-        """The first changes; a new object's fields are no changes, and fill the workbook only."""
-        found = [
-            (row, one) for row, changes, _ in self.iter_row_changes() if row.action != Action.CREATE for one in changes
+        """The first changes; the fields of new objects are only in the workbook."""
+        lines = [
+            f"  {self._row_label(row)}, {change.column} ({change.part or row.object_label}): "
+            f"{change.old or BLANK} -> {change.new or BLANK}"
+            for row, changes, _ in self.iter_row_changes()
+            if row.action != Action.CREATE
+            for change in changes
         ]
-        shown = [
-            f"  {self._row_label(row)}, {one.column} ({one.part or row.object_label}): "
-            f"{one.old or BLANK} -> {one.new or BLANK}"
-            for row, one in found[:_MAX_TERMINAL_LINES]
-        ]
-        more = [f"  … and {len(found) - _MAX_TERMINAL_LINES:,} more"] if len(found) > _MAX_TERMINAL_LINES else []
-        return ["Changes:", *shown, *more] if found else []
+        return ["Changes:", *limit_lines(lines, MAX_TERMINAL_LINES)] if lines else []
 
     def _warning_lines(self) -> list[str]:
-        """The first warnings; those that only the platform's state gives before those of the cells."""
-        of_cells = self.issues["code"].isin(self.validated_book.issues["code"])
-        issues = self.issues.loc[of_cells.sort_values(kind="stable").index]
-        lines = Report(replace(self.validated_book, issues=issues)).issue_lines(_MAX_TERMINAL_LINES, "warning")
+        """The first warnings; those of planning before those of validation."""
+        from_validation = self.issues["code"].isin(self.validated_book.issues["code"])
+        issues = self.issues.loc[from_validation.sort_values(kind="stable").index]
+        lines = self._report(issues).issue_lines(MAX_TERMINAL_LINES, "warning")
         return ["Warnings:", *lines] if lines else []
 
     def _refused_lines(self) -> list[str]:
-        report = Report(replace(self.validated_book, issues=self.issues))
-        losses = bool((report.errors["code"] == "would_be_removed").any())  # who would be lost is told of everybody
-        lines = report.issue_lines(len(report.errors) if losses else _MAX_TERMINAL_LINES)
+        report = self._report(self.issues)
+        # If users or sites would be lost, every one of them is named.
+        has_losses = bool((report.errors["code"] == "would_be_removed").any())
+        lines = report.issue_lines(len(report.errors) if has_losses else MAX_TERMINAL_LINES)
         return ["Refused:", *lines] if lines else []
+
+    def _report(self, issues: pd.DataFrame) -> Report:
+        return Report(replace(self.validated_book, issues=issues))
 
     def __repr__(self) -> str:
         return f"<{self.summary} See .rows and .changes>"
@@ -232,54 +226,65 @@ class Plan:
     # In a notebook
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: what cannot be undone, what is refused, and old and new side by side."""
+        """Show what cannot be undone, the issues, and old and new values side by side."""
         return html.container(*self.html_parts())
 
     def html_parts(self, overflow_note: str = 'all are in the workbook: `plan.save("plan.xlsx")`') -> Iterator[Html]:
-        """The parts of it.
+        """The parts of the notebook display.
 
         Args:
-            overflow_note: where all lines are, if not all can be shown, as `displays.table` takes it.
+            overflow_note: where to find the lines that are not shown, as in `html.table`.
         """
         yield html.heading(self.summary)
         yield html.badges(self.counts, ACTION_STYLES)
-        yield html.bullet_list("", [line.strip() for line in self._from_results_lines()])
-        if dangers := self._irreversible_lines():
-            yield html.bullet_list(
-                dangers[0], [line.strip() for line in dangers[1:]], Style.WARNING, overflow_note=overflow_note
-            )
-        yield from render_issues(Report(replace(self.validated_book, issues=self.issues)), overflow_note=overflow_note)
+        yield html.bullet_list("", list(map(str.strip, self._from_results_lines())))
+        if self.data.irreversible:
+            title, *lines = map(str.strip, self._irreversible_lines())
+            yield html.bullet_list(title, lines, Style.WARNING, overflow_note=overflow_note)
+        yield from render_issues(self._report(self.issues), overflow_note=overflow_note)
         yield _render_changes(self, overflow_note)
 
     # In a file
 
     def save(self, path: str | Path) -> Path:
-        """Write the plan: `.xlsx` with old and new side by side, coloured, and a summary; or `.csv` without it.
+        """Write the plan as `.xlsx` with coloured old and new values and a summary, or as `.csv` without the summary.
 
-        A file that is there already is replaced, but never the sheet that was planned.
+        An existing file is replaced, but never the planned sheet.
 
         Raises:
-            OutputError: it cannot be written there, or has more lines than an `.xlsx` holds.
+            OutputError: the file cannot be written, or the plan is too large for an `.xlsx`.
         """
-        inputs = [one.sheet.path for one in self.validated_book.sheets if one.sheet.path]
-        return save.save_worksheets(path, partial(build_worksheets, self), protected_paths=inputs)
+        inputs = [validated.sheet.path for validated in self.validated_book.sheets if validated.sheet.path]
+        return save.save_worksheets(path, self.build_worksheets, protected_paths=inputs)
+
+    def build_worksheets(self) -> list[WorksheetSpec]:
+        """New worksheets: one line per change, and a summary."""
+        has_sheets, header = _worksheet_header(self)
+        widths = {} if self.ok else {len(header) - 2: _REASON_WIDTH, len(header) - 1: _REASON_WIDTH}
+        rows = _worksheet_rows(self, self.iter_row_changes(), has_sheets=has_sheets)
+        return [
+            WorksheetSpec(name="plan", header=header, rows=rows, widths=widths),
+            WorksheetSpec(
+                name="summary", header=["summary", ""], rows=_summary_rows(self), is_table=False, widths=_SUMMARY_WIDTHS
+            ),
+        ]
 
     def keep(self, path: str | Path) -> Path:
-        """Keep the plan in a `.json` file, to be run later: `ib.run("plan.json", network)`.
+        """Save the plan to a `.json` file, to be run later: `ib.run("plan.json", network)`.
 
-        A file that is there already is left alone. The token is not in it, the sheet is.
+        The file contains the sheet, but not the token. An existing file is never overwritten.
 
         Returns:
-            The file that was written: the path, or with `-2`, `-3` and so on the first one that is free.
+            The path of the written file: `path`, or the first unused one with `-2`, `-3` and so on.
 
         Raises:
-            OutputError: it cannot be written there.
+            OutputError: the file cannot be written.
         """
         return write_saved_plan(self.saved_plan, path)
 
     @property
     def saved_plan(self) -> SavedPlan:
-        """The plan as it is kept."""
+        """The plan in the form that is saved."""
         return SavedPlan(
             base_url=self.network.base_url,
             network_id=self.network.network_id,
@@ -289,20 +294,20 @@ class Plan:
             source=self.data.source,
             path=self.validated_book.sheets[0].sheet.path,
             made_at=self.made_at,
-            sheets=tuple(one.sheet for one in self.validated_book.sheets),
+            sheets=tuple(validated.sheet for validated in self.validated_book.sheets),
             rows=self.data.rows,
             steps=self.data.steps,
         )
 
     def to_json(self, *, detailed: bool = False) -> dict[str, Json]:
-        """The plan for programs.
+        """The plan as JSON.
 
         Args:
-            detailed: as for `exit_code`.
+            detailed: as in `exit_code`.
 
         Returns:
-            `counts` (action to number of rows), `requests`, `new_numbers`, `irreversible` (texts), `removals`, `rows`
-            (each with its `changes`), `issues` (`row` null: the header or the sheet), `exit_code`.
+            `counts` (action to number of rows), `requests`, `new_numbers` (number to buy), `irreversible` (texts),
+            `removals`, `rows` (each with its `changes`), `issues` (`row` null: the header or the sheet), `exit_code`.
         """
         return {
             "counts": self.counts,
@@ -316,115 +321,94 @@ class Plan:
         }
 
     def _row_to_json(self, row: PlannedRow, changes: Sequence[FieldChange]) -> dict[str, Json]:
-        told = (self.sheet_name(row.sheet), row.row, row.action, self.object_label(row), row.error, row.fix)
-        fields = [{name: getattr(one, name) for name in ("part", "column", "old", "new")} for one in changes]
-        return {**dict(zip(_ROW_COLUMNS, told, strict=True)), "changes": fields}
+        fields = [{name: getattr(change, name) for name in ("part", "column", "old", "new")} for change in changes]
+        return {**dict(zip(ROW_COLUMNS, self._row_values(row), strict=True)), "changes": fields}
 
-    # Rows and what belongs to them
+    # Rows, their changes and labels
+
+    def _row_values(self, row: PlannedRow) -> tuple[str, int, str, str, str, str]:
+        """The values of `ROW_COLUMNS`."""
+        return self.sheet_name(row.sheet), row.row, row.action, self.object_label(row), row.error, row.fix
 
     def iter_row_changes(self) -> Iterator[tuple[PlannedRow, list[FieldChange], list[Removal]]]:
-        """Each row with its changes and removals; of the rows of a `quantity`, all alike, the first has them."""
+        """Each row with its changes and removals; of the identical rows of a `quantity`, only the first has them."""
         changes, removals = _group_by_row(self.data.changes), _group_by_row(self.data.removals)
         for row in self.data.rows:
             yield row, changes.pop((row.sheet, row.row), []), removals.pop((row.sheet, row.row), [])
 
     def sheet_name(self, number: int) -> str:
-        """The name of a sheet; empty where one was read."""
+        """The name of a sheet by its number; empty if there is only one."""
         return self.data.sheets[number].name
 
     def _row_label(self, row: PlannedRow) -> str:
         return f"{self.sheet_name(row.sheet)} row {row.row}".strip()
 
     def object_label(self, row: PlannedRow) -> str:
-        """The object as people call it; of a number that is to be bought, where it goes."""
+        """The name of the row's object; for a number to buy, its campaign."""
         step = None if row.step is None else self.data.steps[row.step]
         return row.object_label or (_campaign_label(step) if step and step.resource == PROMO_NUMBERS.name else "")
 
 
-def _build_frame(records: Sequence[tuple[object, ...]], columns: Sequence[str]) -> pd.DataFrame:
-    """A frame of texts, with the number of the row as an integer."""
-    kinds = {name: "int64" if name == "row" else "str" for name in columns}
-    return pd.DataFrame(records, columns=list(columns)).astype(kinds)
+def build_frame(records: Sequence[tuple[object, ...]], columns: Sequence[str]) -> pd.DataFrame:
+    """A DataFrame of texts; the column `row` is int64."""
+    dtypes = {name: "int64" if name == "row" else "str" for name in columns}
+    return pd.DataFrame(records, columns=list(columns)).astype(dtypes)
 
 
 def json_records(frame: pd.DataFrame) -> list[dict[str, Json]]:
-    """A frame's rows as JSON objects; a row number that is missing is null."""
-    # Not by `to_json`, which fails at half of a surrogate pair.
+    """The rows of a DataFrame as JSON objects; a missing row number is null."""
+    # Not `to_json`, which fails on lone surrogates.
     cells = {str(name): list(frame[name]) for name in frame.columns}
     cells["row"] = [None if row is pd.NA else int(row) for row in cells["row"]]
-    return [dict(zip(cells, one, strict=True)) for one in zip(*cells.values(), strict=True)]
+    return [dict(zip(cells, values, strict=True)) for values in zip(*cells.values(), strict=True)]
 
 
-def _group_by_row(found: Sequence[_RowItem]) -> dict[tuple[int, int], list[_RowItem]]:
+def _group_by_row(items: Sequence[_RowItem]) -> dict[tuple[int, int], list[_RowItem]]:
     groups: dict[tuple[int, int], list[_RowItem]] = {}
-    for one in found:
-        groups.setdefault((one.sheet, one.row), []).append(one)
+    for item in items:
+        groups.setdefault((item.sheet, item.row), []).append(item)
     return groups
 
 
 def _campaign_label(step: Step) -> str:
-    """The ids of the campaign that a number is in: every second part of the address above the collection."""
+    """The ids of a promo number's advertiser, campaign and affiliate: every second part of the collection's path."""
     return " / ".join(step.path[1:-1:2])
-
-
-def _plural_s(count: int) -> str:
-    return "" if count == 1 else "s"
 
 
 # The workbook
 
 
-def build_worksheets(plan: Plan) -> list[WorksheetSpec]:
-    """The worksheets of the plan, made anew at each call: a line a change, and a summary."""
-    several, header = _worksheet_header(plan)
-    widths = {} if plan.ok else {len(header) - 2: _REASON_WIDTH, len(header) - 1: _REASON_WIDTH}
-    return [
-        WorksheetSpec(
-            name="plan",
-            header=header,
-            rows=_worksheet_rows(plan, plan.iter_row_changes(), several=several),
-            widths=widths,
-        ),
-        WorksheetSpec(
-            name="summary", header=["summary", ""], rows=_summary_rows(plan), is_table=False, widths=_SUMMARY_WIDTHS
-        ),
-    ]
-
-
 def _worksheet_header(plan: Plan) -> tuple[bool, list[str]]:
-    """Whether there are several sheets, and the titles of the plan's columns."""
-    several = len(plan.data.sheets) > 1
-    where = ["sheet", "row"] if several else ["row"]
-    return several, [*where, "action", "object", "part", "column", "old", "new", "reason", "fix"]
+    """Whether there are several sheets, and the column titles."""
+    has_sheets = len(plan.data.sheets) > 1
+    titles = ["row", "action", "object", "part", "column", "old", "new", "reason", "fix"]
+    return has_sheets, ["sheet", *titles] if has_sheets else titles
 
 
-def _worksheet_rows(plan: Plan, rows: Iterable[_RowChanges], *, several: bool) -> Iterator[Sequence[str | Cell]]:
+def _worksheet_rows(plan: Plan, rows: Iterable[_RowChanges], *, has_sheets: bool) -> Iterator[Sequence[str | Cell]]:
     for row, changes, removals in rows:
-        place = [*([plan.sheet_name(row.sheet)] if several else []), str(row.row)]
-        for one in _row_lines(row, plan.object_label(row), changes, removals):
-            yield [*place, *one, *[""] * (_DETAIL_COLUMN_COUNT - len(one))]
+        location = [*([plan.sheet_name(row.sheet)] if has_sheets else []), str(row.row)]
+        for cells in _row_lines(row, plan.object_label(row), changes, removals):
+            yield [*location, *cells, *[""] * (_DETAIL_COLUMN_COUNT - len(cells))]
 
 
 def _row_lines(
     row: PlannedRow, name: str, changes: Sequence[FieldChange], removals: Sequence[Removal]
 ) -> Iterator[Sequence[str | Cell]]:
-    """The lines of a row, from the action on: one a change, or a single one."""
+    """The lines of a row, from `action` on: one per change and removal, or a single one."""
     action = Cell(text=row.action, style=ACTION_STYLES[row.action])
-    for one in changes:
-        yield [action, name, one.part, one.column, *_old_and_new_cells(one, is_new=row.action == Action.CREATE)]
-    for gone in removals:
-        yield [Cell(text=REMOVE_ACTION, style=Style.ERROR), name, Cell(text=gone.part, style=Style.ERROR)]
+    for change in changes:
+        old = "" if row.action == Action.CREATE else _value_cell(change.old, Style.ERROR)
+        yield [action, name, change.part, change.column, old, _value_cell(change.new, Style.OK)]
+    for removal in removals:
+        yield [Cell(text=REMOVE_ACTION, style=Style.ERROR), name, Cell(text=removal.part, style=Style.ERROR)]
     if row.action == REFUSED:
-        yield [action, name, "", "", "", "", *(Cell(text=one, style=Style.ERROR) for one in (row.error, row.fix))]
+        reasons = (Cell(text=text, style=Style.ERROR) for text in (row.error, row.fix))
+        yield [action, name, "", "", "", "", *reasons]
     elif not changes and not removals:
-        carried = f"an earlier run: {row.outcome}" if row.from_results and row.outcome else ""
+        reason = f"an earlier run: {row.outcome}" if row.from_results and row.outcome else ""
         style = Style.MUTED if row.action == UNCHANGED else Style.PLAIN
-        yield [action, *(Cell(text=text, style=style) for text in (name, "", "", "", "", carried))]
-
-
-def _old_and_new_cells(one: FieldChange, *, is_new: bool) -> list[str | Cell]:
-    """Old and new; what is new had nothing before."""
-    return ["" if is_new else _value_cell(one.old, Style.ERROR), _value_cell(one.new, Style.OK)]
+        yield [action, *(Cell(text=text, style=style) for text in (name, "", "", "", "", reason))]
 
 
 def _value_cell(text: str, style: Style) -> Cell:
@@ -440,58 +424,63 @@ def _summary_rows(plan: Plan) -> Iterator[Sequence[str | Cell]]:
     yield ["users and sites", _NESTED_HELP[choices.nested]]
     yield ["removals allowed", "yes" if choices.allow_removals else "no"]
     yield ["ids given by the network", "yes" if choices.auto_ids else "no"]
-    yield from _section_rows("rows", plan.counts, styles=ACTION_STYLES)
+    yield from _section_rows(
+        "rows",
+        ([Cell(text=action, style=ACTION_STYLES[action]), f"{count:,}"] for action, count in plan.counts.items()),
+    )
     yield ["requests", f"{plan.requests:,}"]
-    if done := plan.data.irreversible:
-        yield []
-        yield [Cell(text="cannot be undone", style=Style.BOLD)]
-        yield from ([Cell(text=one, style=Style.ERROR)] for one in done)
-    yield from _section_rows("numbers to buy for", plan.new_numbers_by_campaign)
-    deleted = [[name, "deleted"] for name in plan.deleted_objects()]
-    removed = [[one.part, f"removed from {one.advertiser}"] for one in plan.data.removals]
-    if gone := [*deleted, *removed]:
-        yield []
-        yield [Cell(text="deleted or removed", style=Style.BOLD)]
-        yield from gone
+    yield from _section_rows(
+        "cannot be undone", ([Cell(text=text, style=Style.ERROR)] for text in plan.data.irreversible)
+    )
+    yield from _section_rows(
+        "numbers to buy for", ([campaign, f"{count:,}"] for campaign, count in plan.new_numbers_by_campaign.items())
+    )
+    deletions = [[name, "deleted"] for name in plan.deleted_objects()]
+    removals = [[removal.part, f"removed from {removal.advertiser}"] for removal in plan.data.removals]
+    yield from _section_rows("deleted or removed", [*deletions, *removals])
 
 
-def _section_rows(
-    title: str, counts: Mapping[str, int], styles: Mapping[str, Style] | None = None
-) -> Iterator[Sequence[str | Cell]]:
-    if counts:
-        yield []
-        yield [Cell(text=title, style=Style.BOLD)]
-    for name, count in counts.items():
-        yield [Cell(text=name, style=(styles or {}).get(name, Style.PLAIN)), f"{count:,}"]
+def _section_rows(title: str, rows: Iterable[Sequence[str | Cell]]) -> Iterator[Sequence[str | Cell]]:
+    """The rows under a title and a blank row; without rows, nothing."""
+    if rows := list(rows):
+        yield from ([], [Cell(text=title, style=Style.BOLD)], *rows)
 
 
 # In a notebook
 
-#: What is looked at first when not all can be shown; what is refused stands with its reason above.
+#: In this order if not all can be shown; refused rows are shown with their reasons above.
 _ACTIONS_BY_SEVERITY = (Action.DELETE, REMOVE_ACTION, Action.MOVE, Action.UPDATE, Action.CREATE)
 
 
 def _render_changes(plan: Plan, overflow_note: str) -> Html:
-    """Old and new side by side; a new object has one line, and what stays as it is has none."""
-    rank = {action: at for at, action in enumerate(_ACTIONS_BY_SEVERITY)}
-    rows = sorted(
-        (one for one in plan.iter_row_changes() if one[0].action in rank), key=lambda one: rank[one[0].action]
+    """Old and new values side by side; a new object has one line, an unchanged one has none."""
+    rank = {action: index for index, action in enumerate(_ACTIONS_BY_SEVERITY)}
+    changed_rows = sorted(
+        (row_changes for row_changes in plan.iter_row_changes() if row_changes[0].action in rank),
+        key=lambda row_changes: rank[row_changes[0].action],
     )
-    whole = (_collapse_changes(*one) if one[0].action == Action.CREATE else one for one in rows)
-    several, header = _worksheet_header(plan)
-    total = sum(_row_line_count(*one) for one in rows)
-    lines = _worksheet_rows(plan, whole, several=several)
-    return html.table(header, lines, caption="What would be done", total=total, overflow_note=overflow_note)
+    collapsed = (
+        _collapse_changes(*row_changes) if row_changes[0].action == Action.CREATE else row_changes
+        for row_changes in changed_rows
+    )
+    has_sheets, header = _worksheet_header(plan)
+    return html.table(
+        header,
+        _worksheet_rows(plan, collapsed, has_sheets=has_sheets),
+        caption="What would be done",
+        total=sum(_count_row_lines(*row_changes) for row_changes in changed_rows),
+        overflow_note=overflow_note,
+    )
 
 
-def _row_line_count(row: PlannedRow, changes: Sequence[FieldChange], removals: Sequence[Removal]) -> int:
-    """How many lines `_row_lines` makes of a row, where a new object has one."""
+def _count_row_lines(row: PlannedRow, changes: Sequence[FieldChange], removals: Sequence[Removal]) -> int:
+    """The number of lines that `_row_lines` yields for a row; one for a new object."""
     return 1 if row.action == Action.CREATE else len(changes) + len(removals) or 1
 
 
 def _collapse_changes(row: PlannedRow, changes: Sequence[FieldChange], removals: Sequence[Removal]) -> _RowChanges:
-    """A new object's fields as one change."""
+    """The row with the fields of its new object as one change."""
     if not changes:
         return row, changes, removals
-    fields = (f"{one.part} {one.column}: {one.new}".strip() for one in changes)
+    fields = (f"{change.part} {change.column}: {change.new}".strip() for change in changes)
     return row, [replace(changes[0], part="", column="", new="; ".join(fields))], removals

@@ -1,4 +1,4 @@
-"""The progress bar: in a terminal, in a notebook, and silent where nobody looks."""
+"""The progress bar for terminals and notebooks; hidden everywhere else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from invoca_bulk.config.settings import is_in_kernel, is_terminal
 from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES
 
 with warnings.catch_warnings():
-    # A notebook without ipywidgets gets a terminal's bar, which is no reason for a warning of several lines.
+    # Without ipywidgets, a notebook gets the terminal's bar; tqdm's warning of several lines is not needed.
     warnings.simplefilter("ignore", category=TqdmWarning)
     from tqdm.auto import tqdm
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 
 class ProgressBar:
-    """Shows a run's tally: done, failed, rate and time left; a context manager.
+    """Context manager that shows the progress of a run: rows done and not done, rate, time left.
 
     Args:
-        counters: what the run counts.
-        show: whether to show anything; without a terminal or a notebook nothing is shown in any case.
+        counters: the counters of the run, which it updates.
+        show: whether to show anything; nothing is shown outside of terminals and notebooks.
     """
 
     def __init__(self, counters: RunCounters, *, show: bool) -> None:
         self._counters = counters
         self._drawn_count = counters.finished_before
-        # A terminal may report no width at all; tqdm would then draw nothing.
+        # A terminal may report a width of 0, with which tqdm draws nothing.
         width = None if is_in_kernel() else min(120, shutil.get_terminal_size().columns)
         is_shown = show and _is_visible()
         self._bar = tqdm(
@@ -47,21 +47,21 @@ class ProgressBar:
         self._bar.close()
 
     def queue_message(self, text: str) -> None:
-        """Have a sentence printed with the next tick: in the caller's own thread, that of a notebook's cell."""
+        """Print a sentence at the next redraw, in the caller's thread, so that it appears below the notebook cell."""
         self._counters.messages.append(text)
 
     def redraw(self) -> None:
-        """Draw what has changed, and say what there is to say."""
+        """Update the bar and print queued messages."""
         while self._counters.messages:
             _print_above_bar(self._counters.messages.pop(0))
         outcomes = dict(self._counters.outcomes)
-        ended = sum(outcomes.values())
+        finished = sum(outcomes.values())
         done = sum(count for outcome, count in outcomes.items() if outcome in SUCCESS_OUTCOMES)
-        known: dict[str, object] = {"done": done, "not_done": ended - done}
+        figures: dict[str, object] = {"done": done, "not_done": finished - done}
         limit = {"limit": f"{self._counters.rate:.3g}/s"} if self._counters.rate else {}
-        self._bar.set_postfix(known | limit, refresh=False)
-        self._bar.update(max(0, ended - self._drawn_count))
-        self._drawn_count = ended
+        self._bar.set_postfix(figures | limit, refresh=False)
+        self._bar.update(max(0, finished - self._drawn_count))
+        self._drawn_count = finished
 
 
 def _is_visible() -> bool:
@@ -71,5 +71,5 @@ def _is_visible() -> bool:
 def _print_above_bar(text: str) -> None:
     """Print a sentence without breaking the bar."""
     if _is_visible():
-        # What a notebook gets on standard error is red, as if something were wrong.
+        # A notebook shows standard error in red, as if something were wrong.
         tqdm.write(text, file=sys.stdout if is_in_kernel() else sys.stderr)

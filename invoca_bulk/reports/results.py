@@ -1,4 +1,4 @@
-"""Outcomes -> frame, totals, workbook: the sheet comes back with the outcome and the assigned number on each row."""
+"""Results: the sheet with the outcome and the assigned number of each row, as DataFrame, totals and workbook."""
 
 from __future__ import annotations
 
@@ -26,17 +26,20 @@ if TYPE_CHECKING:
     from invoca_bulk.schema import Resource
 
 _SUMMARY_WIDTHS = {0: 44, 1: 44, 2: 100}
-_RESULT_COLUMNS = tuple(one.path for one in RESULT_FIELDS)
-_VALIDATION_COLUMNS = frozenset(one.path for one in VALIDATION_FIELDS)
+_SENTENCE_COLUMNS = frozenset({"result_error", "result_fix"})
+#: In characters.
+_SENTENCE_WIDTH = 70.0
+_RESULT_COLUMNS = tuple(field.path for field in RESULT_FIELDS)
+_VALIDATION_COLUMNS = frozenset(field.path for field in VALIDATION_FIELDS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """What became of a run.
+    """The results of a run.
 
     Attributes:
-        run: the run, as the journal has it.
-        rows: the rows, in the sheet's order.
+        run: the run, from the journal.
+        rows: its rows, in the order of the sheet.
     """
 
     run: RunRecord
@@ -44,12 +47,12 @@ class Results:
 
     @property
     def frame(self) -> pd.DataFrame | dict[str, pd.DataFrame]:
-        """The sheet with its outcomes; where several were read, a dict of them by the name of what they hold.
+        """The sheet with its outcomes; for several sheets, a dict with the resource names as keys.
 
         Returns:
-            A frame of texts whose index `row` is the spreadsheet's row number (the rows of a `quantity` share it). Its
-            columns are the sheet's own, under their own titles, then what the platform assigned (`promo_number`, `id`,
-            `id_from_network`, `object_url`), then the `result_` columns.
+            A DataFrame of texts whose index `row` is the spreadsheet row number (shared by the rows of a `quantity`).
+            Its columns are those of the sheet with their titles, then the values that the platform assigned
+            (`promo_number`, `id`, `id_from_network`, `object_url`), then the `result_` columns.
         """
         frames = self._frame_by_resource
         return frames if len(frames) > 1 else next(iter(frames.values()))
@@ -60,34 +63,37 @@ class Results:
 
     @property
     def view(self) -> ResultsView:
-        """The results to be looked at, as `ib.view` gives them."""
+        """The display of the results, as `ib.view` returns it."""
         frames = self._frame_by_resource
-        named = frames if len(frames) > 1 else dict(zip([""], frames.values(), strict=True))
-        return ResultsView(frames=named, overflow_note="all are in the results file")
+        frame_by_name = frames if len(frames) > 1 else dict(zip([""], frames.values(), strict=True))
+        return ResultsView(frames=frame_by_name, overflow_note="all are in the results file")
 
     def _repr_html_(self) -> str:
         return self.view._repr_html_()
 
     @cached_property
     def tables(self) -> list[tuple[PlannedSheet, list[RowRecord], pd.DataFrame]]:
-        """Each sheet with its rows and their frame."""
+        """Each sheet with its rows and their DataFrame."""
         rows: list[list[RowRecord]] = [[] for _ in self.run.sheets]
         for row in self.rows:
             rows[row.sheet].append(row)
-        return [(sheet, own, self._build_frame(sheet, own)) for sheet, own in zip(self.run.sheets, rows, strict=True)]
+        return [
+            (sheet, sheet_rows, self._build_frame(sheet, sheet_rows))
+            for sheet, sheet_rows in zip(self.run.sheets, rows, strict=True)
+        ]
 
     def _build_frame(self, sheet: PlannedSheet, rows: Sequence[RowRecord]) -> pd.DataFrame:
         resource = SHEET_RESOURCES[sheet.resource]
         headers = _result_headers(resource, sheet.headers)
-        known = _column_paths(resource, sheet.headers)
-        records = (self._row_texts(resource, known, row) for row in rows)
+        paths = _column_paths(resource, sheet.headers)
+        records = (self._row_texts(resource, paths, row) for row in rows)
         index = pd.Index([row.row for row in rows], name="row", dtype="int64")
         frame = pd.DataFrame(records, columns=list(headers), index=index, dtype="str").fillna("")
         return frame.rename(columns=headers)
 
-    def _row_texts(self, resource: Resource, known: Sequence[str], row: RowRecord) -> dict[str, str]:
-        """Path or title to text of one row."""
-        texts = dict(zip(known, row.cells, strict=True))
+    def _row_texts(self, resource: Resource, paths: Sequence[str], row: RowRecord) -> dict[str, str]:
+        """The texts of a row by path, or by title for unknown columns."""
+        texts = dict(zip(paths, row.cells, strict=True))
         if row.from_results:
             return texts
         if row.outcome in SUCCESS_OUTCOMES and isinstance(row.answer, dict) and not resource.is_subresource:
@@ -105,79 +111,82 @@ class Results:
 
     @cached_property
     def totals(self) -> dict[Outcome, int]:
-        """Outcome to number of rows, in the order of the closed set, those without rows left out."""
+        """Outcome to number of rows, in the order of `Outcome`; outcomes without rows are omitted."""
         counts = Counter(row.outcome for row in self.rows)
         return {outcome: counts[outcome] for outcome in Outcome if counts[outcome]}
 
     @property
     def all_done(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether every row is done."""
         return all(outcome in SUCCESS_OUTCOMES for outcome in self.totals)
 
     def counts_by_campaign(self) -> dict[tuple[str, ...], dict[Outcome, int]]:
-        """Where the rows go (advertiser, campaign, affiliate) to outcome to number of rows."""
+        """The campaign of the rows (ids of advertiser, campaign, affiliate) to outcome to number of rows."""
         counts: dict[tuple[str, ...], Counter[Outcome]] = {}
         for sheet, rows, _ in self.tables:
             resource = SHEET_RESOURCES[sheet.resource]
-            titles = {path: at for at, path in enumerate(_column_paths(resource, sheet.headers))}
-            places = [titles[one.path] for one in resource.fields if one.role is Role.PATH and one.path in titles]
-            for row in rows if places else ():
-                counts.setdefault(tuple(row.cells[at].strip() for at in places), Counter())[row.outcome] += 1
-        return {place: dict(count) for place, count in counts.items()}
+            column_by_path = {path: column for column, path in enumerate(_column_paths(resource, sheet.headers))}
+            columns = [
+                column_by_path[field.path]
+                for field in resource.fields
+                if field.role is Role.PATH and field.path in column_by_path
+            ]
+            for row in rows if columns else ():
+                campaign = tuple(row.cells[column].strip() for column in columns)
+                counts.setdefault(campaign, Counter())[row.outcome] += 1
+        return {campaign: dict(outcome_counts) for campaign, outcome_counts in counts.items()}
 
     def save(self, path: str | Path, *, protected_paths: Iterable[Path] = ()) -> Path:
-        """Write the results: `.xlsx` with a summary, or `.csv`; where that place takes no file, at another one.
+        """Write the results as `.xlsx` with a summary, or as `.csv`; if that fails, to another folder or name.
 
         Returns:
-            The file that was written.
+            The path of the written file.
 
         Raises:
-            OutputError: no place takes it; the results stay in the journal.
+            OutputError: the file cannot be written anywhere; the results remain in the journal.
         """
-        tables = len(self.run.sheets)
         return save.save_worksheets(
             path,
             functools.partial(build_worksheets, self),
             protected_paths=protected_paths,
             allow_fallback=True,
-            table_count=tables,
+            table_count=len(self.run.sheets),
         )
 
 
 def build_worksheets(results: Results) -> list[WorksheetSpec]:
-    """The worksheets of the results workbook, made anew at each call: the rows of each sheet, and a summary."""
-    sheets = [_build_worksheet(*one, is_only_sheet=len(results.tables) == 1) for one in results.tables]
+    """New worksheets: the rows of each sheet, and a summary."""
+    specs = [
+        WorksheetSpec(
+            name="results" if len(results.tables) == 1 else sheet.resource,
+            header=list(frame.columns),
+            rows=_styled_rows(SHEET_RESOURCES[sheet.resource], rows, frame),
+            widths={column: _SENTENCE_WIDTH for column, title in enumerate(frame) if title in _SENTENCE_COLUMNS},
+        )
+        for sheet, rows, frame in results.tables
+    ]
     summary = WorksheetSpec(
         name="summary", header=["summary", "", ""], rows=_summary_rows(results), is_table=False, widths=_SUMMARY_WIDTHS
     )
-    return [*sheets, summary]
-
-
-def _build_worksheet(
-    sheet: PlannedSheet, rows: Sequence[RowRecord], frame: pd.DataFrame, *, is_only_sheet: bool
-) -> WorksheetSpec:
-    name = "results" if is_only_sheet else sheet.resource
-    cells = _styled_rows(SHEET_RESOURCES[sheet.resource], rows, frame)
-    return WorksheetSpec(name=name, header=list(frame.columns), rows=cells, widths=_column_widths(frame))
-
-
-def _column_widths(frame: pd.DataFrame) -> dict[int, float]:
-    return {at: 70.0 for at, column in enumerate(frame.columns) if column in {"result_error", "result_fix"}}
+    return [*specs, summary]
 
 
 def _styled_rows(resource: Resource, rows: Sequence[RowRecord], frame: pd.DataFrame) -> Iterator[list[str | Cell]]:
-    """The rows of the frame; what is not done is coloured throughout, what is done at its status only."""
-    status = _column_paths(resource, frame.columns).index("result_status")
-    texts = zip(*(frame.iloc[:, at].to_numpy(dtype=object) for at in range(frame.shape[1])), strict=True)
-    for row, cells in zip(rows, texts, strict=True):
+    """The rows of the DataFrame; of a row that is done, only the status is coloured, of others every cell."""
+    status_column = _column_paths(resource, frame.columns).index("result_status")
+    columns = (frame.iloc[:, column].to_numpy(dtype=object) for column in range(frame.shape[1]))
+    for row, texts in zip(rows, zip(*columns, strict=True), strict=True):
         style = OUTCOME_STYLES[row.outcome]
-        done = row.outcome in SUCCESS_OUTCOMES
-        yield [text if done and at != status else Cell(text=text, style=style) for at, text in enumerate(cells)]
+        is_done = row.outcome in SUCCESS_OUTCOMES
+        yield [
+            text if is_done and column != status_column else Cell(text=text, style=style)
+            for column, text in enumerate(texts)
+        ]
 
 
 def _summary_rows(results: Results) -> Iterator[list[str | Cell]]:
     run = results.run
-    head: list[list[str | Cell]] = [
+    run_rows: list[list[str | Cell]] = [
         ["run", run.run],
         ["file", run.source or "a DataFrame"],
         ["network", f"{run.network_id} at {run.base_url}"],
@@ -188,42 +197,45 @@ def _summary_rows(results: Results) -> Iterator[list[str | Cell]]:
         [],
         [Cell(text="outcome", style=Style.BOLD), Cell(text="rows", style=Style.BOLD)],
     ]
-    yield from head
+    yield from run_rows
     for outcome, count in results.totals.items():
         meaning, advice = OUTCOME_HELP[outcome]
         text = meaning if outcome in SUCCESS_OUTCOMES else f"{meaning} {advice}"
         yield [Cell(text=outcome, style=OUTCOME_STYLES[outcome]), f"{count:,}", text]
-    places = results.counts_by_campaign()
-    if places:
+    campaigns = results.counts_by_campaign()
+    if campaigns:
         yield []
         yield [Cell(text="advertiser / campaign / affiliate", style=Style.BOLD), Cell(text="rows", style=Style.BOLD)]
-    for place, counts in places.items():
-        yield [" / ".join(filter(None, place)), ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())]
+    for campaign, counts in campaigns.items():
+        yield [
+            " / ".join(filter(None, campaign)),
+            ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items()),
+        ]
 
 
-def _result_headers(resource: Resource, given: Sequence[str]) -> dict[str, str]:
-    """Path (or title, of unknown columns) to title, in the order of the results' columns."""
+def _result_headers(resource: Resource, headers: Sequence[str]) -> dict[str, str]:
+    """Path (or title, for unknown columns) to title, in the order of the results' columns."""
     titles = {
         path: header
-        for path, header in zip(_column_paths(resource, given), given, strict=True)
+        for path, header in zip(_column_paths(resource, headers), headers, strict=True)
         if path not in _VALIDATION_COLUMNS
     }
-    added = (path for path in (*payloads.ASSIGNED_FIELDS, *_RESULT_COLUMNS) if path in resource.by_path)
-    return titles | {path: titles.get(path, path) for path in added}
+    added_paths = (path for path in (*payloads.ASSIGNED_FIELDS, *_RESULT_COLUMNS) if path in resource.by_path)
+    return titles | {path: titles.get(path, path) for path in added_paths}
 
 
 def _column_paths(resource: Resource, headers: Iterable[str]) -> list[str]:
-    """The path of each known column, the title of each unknown one."""
+    """The path of each known column, and the title of each unknown one."""
     return [column.path if (column := resource.column_for(header)) else header for header in headers]
 
 
 def format_time(seconds: float | None) -> str:
-    """A time as the results show it; None: blank."""
+    """A Unix time in seconds as ISO 8601 in UTC, to the second; None: empty."""
     return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def format_totals(totals: dict[Outcome, int]) -> str:
-    """A small table for the terminal: outcome, rows, what it means."""
+    """A table for the terminal: outcome, number of rows, meaning."""
     lines = [("outcome", "rows", "")]
     lines += [(outcome, f"{count:,}", OUTCOME_HELP[outcome][0]) for outcome, count in totals.items()]
     return "\n".join(f"  {outcome:<9}  {count:>7}  {text}".rstrip() for outcome, count, text in lines)

@@ -1,4 +1,4 @@
-"""Worksheets -> file: the extension of the name decides what is written."""
+"""Write worksheets to a file in the format of its extension."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ if TYPE_CHECKING:
     from invoca_bulk.reports.xlsx import WorksheetSpec
 
 
-def _write_xlsx(stream: BinaryIO, worksheets: Sequence[WorksheetSpec]) -> None:
-    xlsx.write_workbook(stream, worksheets)
-
-
 def _write_csv(stream: BinaryIO, worksheets: Sequence[WorksheetSpec]) -> None:
-    """CSV has one worksheet, the first, and neither colours nor notes."""
-    first = worksheets[0]
-    rows = (list(map(xlsx.cell_text, row)) for row in first.rows)
-    files.write_csv(stream, list(map(xlsx.cell_text, first.header)), (row for row in rows if any(row)))
+    """Write the first worksheet, without colours, notes and blank rows."""
+    spec = worksheets[0]
+    rows = (list(map(xlsx.cell_text, row)) for row in spec.rows)
+    files.write_csv(stream, list(map(xlsx.cell_text, spec.header)), (row for row in rows if any(row)))
 
 
-_WRITERS: Mapping[str, Callable[[BinaryIO, Sequence[WorksheetSpec]], None]] = {".xlsx": _write_xlsx, ".csv": _write_csv}
+_WRITERS: Mapping[str, Callable[[BinaryIO, Sequence[WorksheetSpec]], None]] = {
+    ".xlsx": xlsx.write_workbook,
+    ".csv": _write_csv,
+}
 
 
 def save_worksheets(
@@ -36,20 +35,20 @@ def save_worksheets(
     allow_fallback: bool = False,
     table_count: int = 1,
 ) -> Path:
-    """Write worksheets as `.xlsx`, or the first of them as `.csv`.
+    """Write worksheets as `.xlsx`, or the first one as `.csv`.
 
     Args:
-        path: where to.
-        make_worksheets: makes the worksheets; called once for each try.
-        protected_paths: files that must stay as they are.
-        allow_fallback: whether to fall back to another place when this one takes no file.
-        table_count: how many of the worksheets hold rows of the user's own.
+        path: the output file.
+        make_worksheets: creates the worksheets; called once per attempt.
+        protected_paths: files that must not be overwritten.
+        allow_fallback: whether to write to another folder or name if `path` cannot be written.
+        table_count: number of worksheets with the user's rows; `.csv` holds one.
 
     Returns:
-        The file that was written.
+        The path of the written file.
 
     Raises:
-        OutputError: it cannot be written, or the extension is none of these.
+        OutputError: the file cannot be written, or its extension is not supported.
     """
     target = check_output_path(path, table_count=table_count)
     write = files.write_with_fallback if allow_fallback else files.write_file
@@ -58,38 +57,38 @@ def save_worksheets(
 
 
 def resolve_output(path: str | Path, *, rows: int, columns: int, table_count: int = 1) -> Path:
-    """Where results will go; to be asked before anything is bought. A file that is there already is left alone.
+    """Find the path for the results; call it before buying anything. An existing file is never overwritten.
 
     Args:
-        path: where they are wanted.
-        rows: how many there will be, without the header.
-        columns: how many there will be.
-        table_count: how many worksheets with rows.
+        path: the requested path.
+        rows: number of rows without the header.
+        columns: number of columns.
+        table_count: number of worksheets with rows.
 
     Returns:
-        The path, or with `-2`, `-3` and so on the first one that is free.
+        The path, or the first unused one with `-2`, `-3` and so on.
 
     Raises:
-        OutputError: nothing can be written there, or an `.xlsx` cannot hold so much.
+        OutputError: the file cannot be written, or the results are too large for an `.xlsx`.
     """
     target = check_output_path(path, table_count=table_count)
-    if not target.exists() and (problem := files.why_not_writable(target, ())):
-        raise OutputError(problem)
+    if not target.exists() and (reason := files.why_not_writable(target, ())):
+        raise OutputError(reason)
     refuse_too_large(target, "results have", rows=rows, columns=columns)
     return files.unused_path(target) if target.exists() else target
 
 
 def refuse_too_large(path: str | Path, subject: str, *, rows: int, columns: int) -> None:
-    """Refuse what an `.xlsx` cannot hold before any of it is written.
+    """Reject data that is too large for an `.xlsx` before any of it is written.
 
     Args:
-        path: where to.
-        subject: what has so many, with its verb.
-        rows: how many the longest worksheet has, without the header.
-        columns: how many the widest one has.
+        path: the output file.
+        subject: what has the rows, with its verb, for the message: `results have`.
+        rows: number of rows of the longest worksheet, without the header.
+        columns: number of columns of the widest worksheet.
 
     Raises:
-        OutputError: it is too much.
+        OutputError: `path` is an `.xlsx` and the data is too large for it.
     """
     is_workbook = Path(path).suffix.lower() == ".xlsx"
     if is_workbook and (rows >= xlsx.MAX_ROWS or columns > xlsx.MAX_COLUMNS):
@@ -98,18 +97,18 @@ def refuse_too_large(path: str | Path, subject: str, *, rows: int, columns: int)
 
 
 def check_output_path(path: str | Path, *, table_count: int = 1) -> Path:
-    """The path, if its extension names a format that can be written.
+    """The path, if its extension is a supported format.
 
     Args:
-        path: where to.
-        table_count: how many worksheets with rows are to be written; CSV holds one.
+        path: the output file.
+        table_count: number of worksheets with rows; `.csv` holds one.
 
     Raises:
-        OutputError: it does not.
+        OutputError: the extension is not supported, or there are too many worksheets for it.
     """
     target = Path(path)
     if table_count > 1 and target.suffix.lower() == ".csv":
-        msg = f"{target.name!r} can hold one sheet only, and there are {table_count}. Use a name that ends in .xlsx."
+        msg = f"{target.name!r} can hold only one sheet, but there are {table_count}. Use a name that ends in .xlsx."
         raise OutputError(msg)
     if target.suffix.lower() not in _WRITERS:
         msg = f"{target.name!r} does not end in {' or '.join(_WRITERS)}. Give the file one of these endings."

@@ -1,4 +1,4 @@
-"""A resource's template: empty sheets with their columns, dropdowns and notes, made from the table in `schema`."""
+"""The template of a resource: worksheets to fill in, with columns, dropdowns and notes from the table in `schema`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from invoca_bulk.reports import save
 from invoca_bulk.reports.xlsx import Cell, Dropdown, IntegerRange, Style, WorksheetSpec
 from invoca_bulk.schema import API_VERSIONS, DEFAULT_API_VERSION, REMOVE_ACTION, Action, Role
+from invoca_bulk.schema.wording import plural_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from invoca_bulk.schema import Field, Resource
     from invoca_bulk.schema.field_types import FieldType
 
-#: Stands in the template for the keys that a network chooses itself.
+#: The example key of `custom_data`, whose keys each network defines.
 _EXAMPLE_CUSTOM_FIELD = "channel"
 _TEMPLATE_ROLES = frozenset({Role.LOCAL, Role.PATH, Role.BODY, Role.PARENT})
-#: So many choices are named in a note; a longer list is seen in the dropdown.
+#: Maximum number of allowed values listed in a note; more are only in the dropdown.
 _MAX_CHOICES_IN_NOTE = 6
 
 INSTRUCTIONS_SHEET_NAME = "instructions"
@@ -30,12 +31,12 @@ _INSTRUCTIONS_WIDTHS: Mapping[int, float] = {0: 48, 1: 10, 2: 32, 3: 18, 4: 120}
 
 @dataclass(frozen=True, kw_only=True)
 class TemplateText:
-    """What to know about a resource besides its columns; no line is longer than the page is wide.
+    """Instructions for a resource; lines must fit the width of the instructions worksheet.
 
     Attributes:
         required_help: what an orange header means.
-        rows_help: what the rows ask for.
-        before_run_help: what to do between the check and the run; each line with its end.
+        rows_help: what the rows request.
+        before_run_help: what to do between validation and the run; each line ends with a line break.
     """
 
     required_help: str
@@ -45,55 +46,54 @@ class TemplateText:
 
 TEMPLATE_TEXTS: Mapping[str, TemplateText] = {
     "advertisers": TemplateText(
-        required_help="Columns with an orange header are required for what is new; for what exists, the ids are "
-        "enough.",
+        required_help="Columns with an orange header are required for new objects; existing ones only need the ids.",
         rows_help=f"""\
 The workbook has three sheets, which are read together:
-    advertisers: a row for each advertiser.
-    sites: a row for each site. A new advertiser needs at least one; the first one is its default.
-    users: a row for each user.
-The rows of sites and users name their advertiser in advertiser_id_from_network. It needs a row on the sheet
-    advertisers, too; when the platform has it already, its id_from_network is enough there.
+    advertisers: one row per advertiser.
+    sites: one row per site. A new advertiser needs at least one site; the first one is its default.
+    users: one row per user.
+Each row of sites and users names its advertiser in advertiser_id_from_network. The advertiser also needs a row on
+    the sheet advertisers; if it already exists on the platform, its id_from_network is enough there.
 
-When an advertiser is changed, its users and sites that the sheets do not mention stay as they are.
+When an advertiser is updated, its users and sites that the sheets do not mention stay as they are.
     That is --nested merge, the default. To take one away, choose {REMOVE_ACTION} in the column action of its row.
     With --nested replace and --allow-removals, the sheets hold all that shall be left: all others are removed.
 
-One sheet alone is read as well, in two forms:
-    with numbers, and a row for each advertiser: sites.1.name, sites.2.name, users.1.email_settings.2.email_address;
-    without, and a row for each site or user, which repeats its advertiser: sites.name, users.first_name.""",
+You can also use a single sheet, in one of two forms:
+    numbered columns, one row per advertiser: sites.1.name, sites.2.name, users.1.email_settings.2.email_address;
+    columns without numbers, one row per site or user, which repeats its advertiser: sites.name, users.first_name.""",
         before_run_help="""\
-Then see what would happen, before it happens. This reads from the platform and changes nothing:
+Then see what would change. This reads from the platform and changes nothing:
     invoca-bulk plan FILE
 """,
     ),
     "promo_numbers": TemplateText(
-        required_help="Columns with an orange header are required on every row. All others may stay blank.",
+        required_help="Columns with an orange header are required on every row. All others are optional.",
         rows_help="""\
-Each row asks for one new promo number; with a quantity of 7, for seven with the same settings.
-Each number is bought, and counts against your plan. Deleting it later does not give it back.
-A local number: fill in local_center.tn_prefix, or local_center.zipcode, or local_center.city together with
-local_center.state. Only one of these three ways. With none of them you get a toll-free number.""",
+Each row requests one new promo number; with a quantity of 7, it requests seven with the same settings.
+Each number is bought and counts against your plan. Deleting it later does not give it back.
+For a local number, fill in local_center.tn_prefix, or local_center.zipcode, or local_center.city and
+local_center.state. Use only one of these three ways. Without any of them, you get a toll-free number.""",
     ),
 }
 
 
 _INSTRUCTIONS_TEXT = """
-1. Replace the example rows by your own, and delete those that you do not need: every row below the header counts.
+1. Replace the example rows with your own, and delete those you do not need: every row below the header counts.
 2. {required}
-    Put the mouse over a header to see what it means. Do not rename the headers.
-3. A blank cell means: not given. When something that exists is changed, blank means: leave it as it is,
-    and the text [] means: clear it.
-4. Some columns have a list: click a cell, then the arrow beside it.
+    Hover over a header to see what it means. Do not rename the headers.
+3. A blank cell means "not specified". When an object is updated, a blank cell leaves the value unchanged,
+    and the text [] clears it.
+4. Some columns have a list of values: click a cell, then the arrow next to it.
 5. The cells are formatted as text, so that 02134 keeps its zero. Paste as "values only" to keep it that way.
-6. Rename custom_data.{custom} to a custom data field of your network, and add a column for each further one.
-    Columns that are not in the table below are kept in the results, and not sent.
+6. Rename custom_data.{custom} to a custom data field of your network, and add a column for each further field.
+    Columns that are not in the table below are kept in the results, but not sent.
 
 {rows}
 
 Save the file, then check it. This sends nothing:
     invoca-bulk validate FILE
-{before_run}When it is right, run it. The results have all your rows, with what became of each:
+{before_run}When it is correct, run it. The results contain all your rows with their outcomes:
     invoca-bulk run FILE -o results.xlsx
 
 The columns, for API version {version}:"""
@@ -102,32 +102,32 @@ The columns, for API version {version}:"""
 def write_template(
     resource: Resource, path: Path, *, version: str = DEFAULT_API_VERSION, examples: bool = True
 ) -> Path:
-    """Write the template of a resource; the end of the file's name decides the format.
+    """Write the template of a resource in the format of the file's extension.
 
     Args:
-        resource: what the rows are about.
-        path: where to, `.xlsx` or `.csv`; a CSV file has one header, with numbered columns for parts, and examples.
-        version: the API version whose fields it has.
-        examples: whether it has rows that show how to fill it in.
+        resource: the resource.
+        path: the output file, `.xlsx` or `.csv`; a `.csv` has numbered columns for users and sites.
+        version: the API version whose fields the template has.
+        examples: whether to include example rows.
 
     Returns:
         The path.
 
     Raises:
-        OutputError: the name has another ending, or the file cannot be written there.
+        OutputError: the extension is not supported, or the file cannot be written.
     """
-    pages = _build_flat_template if path.suffix.lower() == ".csv" else build_template
-    return save.save_worksheets(path, partial(pages, resource, version=version, examples=examples))
+    build = _build_flat_template if path.suffix.lower() == ".csv" else build_template
+    return save.save_worksheets(path, partial(build, resource, version=version, examples=examples))
 
 
 def build_template(
     resource: Resource, *, version: str = DEFAULT_API_VERSION, examples: bool = True
 ) -> list[WorksheetSpec]:
-    """The pages of a template: the sheets to fill in, named like the resource and its parts, and the instructions."""
-    tables = (resource, *resource.subresources)
+    """The worksheets of a template: one for the resource and each subresource, and the instructions."""
+    resources = (resource, *resource.subresources)
     return [
-        *(_build_template_worksheet(one, version, examples=examples) for one in tables),
-        _build_instructions_worksheet(tables, version),
+        *(_build_template_worksheet(table, version, examples=examples) for table in resources),
+        _build_instructions_worksheet(resources, version),
     ]
 
 
@@ -138,150 +138,155 @@ def _build_template_worksheet(resource: Resource, version: str, *, examples: boo
 
 
 def build_worksheet(resource: Resource, columns: Mapping[str, Field], rows: Iterable[Sequence[str]]) -> WorksheetSpec:
-    """A sheet as the template has it: notes on its headers, dropdowns and limits.
+    """A worksheet with the header notes, dropdowns and limits of the template.
 
     Args:
-        resource: what the rows are about.
-        columns: title to field.
-        rows: the texts of each row, in the order of the columns.
+        resource: the resource.
+        columns: column title to field.
+        rows: the texts of each row, in the order of `columns`.
     """
-    fields = list(columns.values())
+    fields = list(enumerate(columns.values()))
     return WorksheetSpec(
         name=resource.name,
-        header=[_header_cell(path, one, _find_example(resource, path, one)) for path, one in columns.items()],
+        header=[_header_cell(path, field, _find_example(resource, path, field)) for path, field in columns.items()],
         rows=rows,
         dropdowns={
-            number: Dropdown(values=one.field_type.choices, strict=not one.clearable)
-            for number, one in enumerate(fields)
-            if one.field_type.choices
+            column: Dropdown(values=field.field_type.choices, strict=not field.clearable)
+            for column, field in fields
+            if field.field_type.choices
         },
         integer_ranges={
-            number: IntegerRange(
-                minimum=one.field_type.limits[0], maximum=one.field_type.limits[1], strict=not one.clearable
+            column: IntegerRange(
+                minimum=field.field_type.limits[0], maximum=field.field_type.limits[1], strict=not field.clearable
             )
-            for number, one in enumerate(fields)
-            if one.field_type.limits
+            for column, field in fields
+            if field.field_type.limits
         },
     )
 
 
 def template_columns(resource: Resource, version: str) -> dict[str, Field]:
-    """Column title to field, in the table's order, without those of the parts."""
-    elsewhere = tuple(f"{part.name}." for part in resource.subresources)
+    """Column title to field, in the order of the table, without the fields of subresources."""
+    subresource_prefixes = tuple(f"{subresource.name}." for subresource in resource.subresources)
     return {
-        path.replace("*", _EXAMPLE_CUSTOM_FIELD): one
-        for one in resource.fields
-        if one.role in _TEMPLATE_ROLES and one.is_known_in(version) and not (one.read_only or one.secret)
-        if not one.path.startswith(elsewhere)
-        for path in _expand_numbers(one.path, one.template_columns)
+        path.replace("*", _EXAMPLE_CUSTOM_FIELD): field
+        for field in resource.fields
+        if field.role in _TEMPLATE_ROLES and field.is_known_in(version) and not (field.read_only or field.secret)
+        if not field.path.startswith(subresource_prefixes)
+        for path in _expand_numbers(field.path, field.template_columns)
     }
 
 
 def _expand_numbers(pattern: str, count: int) -> list[str]:
-    """A title so many times, if it has a number: `email_settings.1.email_address`."""
+    """`count` numbered titles if the pattern has a `#`, such as `email_settings.1.email_address`; else one, or none."""
     if "#" not in pattern:
         return [pattern] * min(count, 1)
     return [pattern.replace("#", str(number)) for number in range(1, count + 1)]
 
 
-# All in one sheet, for formats that have no others
+# One sheet, for CSV
 
 
 def _build_flat_template(resource: Resource, *, version: str, examples: bool) -> list[WorksheetSpec]:
-    """The resource's rows with their parts in numbered columns, as many as the examples need: `users.2.first_name`."""
+    """A single worksheet with numbered columns for subresources, as many as the examples need: `users.2.first_name`."""
     columns = list(template_columns(resource, version))
-    for part in resource.subresources:
-        most = max(len(_examples_of_parent(part, row[resource.identifier_field])) for row in resource.examples)
-        own = [path for path, one in template_columns(part, version).items() if one.role is not Role.PARENT]
-        columns += [f"{part.name}.{number}.{path}" for number in range(1, most + 1) for path in own]
-    joined = [_join_examples(resource, row) for row in resource.examples] if examples else []
+    for subresource in resource.subresources:
+        max_count = max(
+            len(_examples_of_parent(subresource, example[resource.identifier_field])) for example in resource.examples
+        )
+        fields = template_columns(subresource, version)
+        paths = [path for path, field in fields.items() if field.role is not Role.PARENT]
+        columns += [f"{subresource.name}.{number}.{path}" for number in range(1, max_count + 1) for path in paths]
+    rows = [_flatten_example(resource, example) for example in resource.examples] if examples else []
     return [
         WorksheetSpec(
-            name=resource.name, header=columns, rows=[[row.get(path, "") for path in columns] for row in joined]
+            name=resource.name, header=columns, rows=[[row.get(path, "") for path in columns] for row in rows]
         )
     ]
 
 
-def _join_examples(resource: Resource, example: Mapping[str, str]) -> dict[str, str]:
-    """One example with those of its parts."""
+def _flatten_example(resource: Resource, example: Mapping[str, str]) -> dict[str, str]:
+    """An example with those of its subresources in numbered columns."""
     row = dict(example)
-    for part in resource.subresources:
-        for number, one in enumerate(_examples_of_parent(part, example[resource.identifier_field]), 1):
-            row |= {f"{part.name}.{number}.{path}": text for path, text in one.items()}
+    for subresource in resource.subresources:
+        children = _examples_of_parent(subresource, example[resource.identifier_field])
+        for number, child in enumerate(children, 1):
+            row |= {f"{subresource.name}.{number}.{path}": text for path, text in child.items()}
     return row
 
 
-def _examples_of_parent(part: Resource, parent: str) -> list[Mapping[str, str]]:
-    """The examples of a part that belong to one object."""
-    column = next(one.path for one in part.fields if one.role is Role.PARENT)
-    return [row for row in part.examples if row[column] == parent]
+def _examples_of_parent(subresource: Resource, parent_id: str) -> list[Mapping[str, str]]:
+    """The examples of a subresource that belong to one object."""
+    column = next(field.path for field in subresource.fields if field.role is Role.PARENT)
+    return [example for example in subresource.examples if example[column] == parent_id]
 
 
-# What the header and the instructions say of a field
+# Field descriptions in the header and the instructions
 
 
-def _header_cell(path: str, one: Field, example: str) -> Cell:
+def _header_cell(path: str, field: Field, example: str) -> Cell:
     lines = (
-        "Required." if _is_required(one) else "Optional.",
-        one.help,
-        _accepted_values_text(one.field_type),
+        "Required." if _is_required(field) else "Optional.",
+        field.help,
+        f"Takes: {_accepted_values_text(field.field_type)}.",
         f"Example: {example}" if example else "",
     )
     note = "\n".join(line for line in lines if line)
-    return Cell(text=path, style=Style.REQUIRED if _is_required(one) else Style.HEADER, note=note)
+    return Cell(text=path, style=Style.REQUIRED if _is_required(field) else Style.HEADER, note=note)
 
 
-def _is_required(one: Field) -> bool:
-    return Action.CREATE in one.required_on
+def _is_required(field: Field) -> bool:
+    return Action.CREATE in field.required_on
 
 
-def _find_example(resource: Resource, path: str, one: Field) -> str:
-    """The field's own example, or the first one in the resource's rows."""
-    return one.example or next((row[path] for row in resource.examples if row.get(path)), "")
+def _find_example(resource: Resource, path: str, field: Field) -> str:
+    """The example of the field, or the first one in the resource's example rows."""
+    return field.example or next((row[path] for row in resource.examples if row.get(path)), "")
 
 
-def _accepted_values_text(kind: FieldType) -> str:
-    """The allowed values in short."""
-    if not kind.choices:
-        return f"Takes: {kind.name}."
-    if len(kind.choices) <= _MAX_CHOICES_IN_NOTE:
-        return f"Takes: {', '.join(kind.choices)}."
-    return f"Takes: one of the {len(kind.choices)} values in the list."
+def _accepted_values_text(field_type: FieldType) -> str:
+    if not field_type.choices:
+        return field_type.name
+    if len(field_type.choices) <= _MAX_CHOICES_IN_NOTE:
+        return ", ".join(field_type.choices)
+    return f"one of the {len(field_type.choices)} values in the list"
 
 
-def _version_range_text(one: Field) -> str:
-    """Which API versions know a field, where not all of them do."""
-    since = f"since {one.since}" if one.since != API_VERSIONS[0] else ""
-    until = f"until {one.until}" if one.until else ""
+def _version_range_text(field: Field) -> str:
+    """The API versions that know a field, unless all of them do."""
+    since = f"since {field.since}" if field.since != API_VERSIONS[0] else ""
+    until = f"until {field.until}" if field.until else ""
     return ", ".join(filter(None, (since, until)))
 
 
-def _build_instructions_worksheet(tables: Sequence[Resource], version: str) -> WorksheetSpec:
-    about, several = TEMPLATE_TEXTS[tables[0].name], len(tables) > 1
-    text = _INSTRUCTIONS_TEXT.format(
-        required=about.required_help,
-        rows=about.rows_help,
-        before_run=about.before_run_help,
+def _build_instructions_worksheet(resources: Sequence[Resource], version: str) -> WorksheetSpec:
+    texts = TEMPLATE_TEXTS[resources[0].name]
+    instructions = _INSTRUCTIONS_TEXT.format(
+        required=texts.required_help,
+        rows=texts.rows_help,
+        before_run=texts.before_run_help,
         custom=_EXAMPLE_CUSTOM_FIELD,
         version=version,
     )
-    rows: list[Sequence[str | Cell]] = [[line] for line in text.splitlines()]
-    for one in tables:
-        rows += [[""], [Cell(text=f"The sheet {one.name}", style=Style.BOLD)]] if several else []
-        rows.append([Cell(text=text, style=Style.HEADER) for text in _FIELD_TABLE_HEADER])
-        rows += [_field_row(path, field) for path, field in template_columns(one, version).items()]
-    title = Cell(text=f"How to fill in the sheet{'s' if several else ''} {_join_names(tables)}", style=Style.TITLE)
+    rows: list[Sequence[str | Cell]] = [[line] for line in instructions.splitlines()]
+    for resource in resources:
+        if len(resources) > 1:
+            rows += [[""], [Cell(text=f"The sheet {resource.name}", style=Style.BOLD)]]
+        rows.append([Cell(text=title, style=Style.HEADER) for title in _FIELD_TABLE_HEADER])
+        rows += [_field_row(path, field) for path, field in template_columns(resource, version).items()]
+    sheets = f"{plural_of(len(resources), 'sheet')} {_join_names(resources)}"
+    title = Cell(text=f"How to fill in the {sheets}", style=Style.TITLE)
     return WorksheetSpec(
         name=INSTRUCTIONS_SHEET_NAME, header=[title], rows=rows, widths=_INSTRUCTIONS_WIDTHS, is_table=False
     )
 
 
-def _join_names(tables: Sequence[Resource]) -> str:
+def _join_names(resources: Sequence[Resource]) -> str:
     """`advertisers, sites and users`."""
-    *names, last = (one.name for one in tables)
+    *names, last = (resource.name for resource in resources)
     return f"{', '.join(names)} and {last}" if names else last
 
 
-def _field_row(path: str, one: Field) -> tuple[str, ...]:
-    takes = _accepted_values_text(one.field_type).removeprefix("Takes: ").rstrip(".")
-    return path, "required" if _is_required(one) else "", takes, _version_range_text(one), one.help
+def _field_row(path: str, field: Field) -> tuple[str, ...]:
+    required = "required" if _is_required(field) else ""
+    return path, required, _accepted_values_text(field.field_type), _version_range_text(field), field.help

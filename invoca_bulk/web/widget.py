@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import anywidget
 
+from invoca_bulk.reports.html import follow_system_theme
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -34,7 +36,7 @@ class PageWidget(anywidget.AnyWidget):
     """
 
     _esm = (_HERE / "live.js").read_text(encoding="utf-8")
-    _css = (_HERE / "live.css").read_text(encoding="utf-8")
+    _css = follow_system_theme((_HERE / "live.css").read_text(encoding="utf-8"))
 
     def __init__(self, page_html: str, message_handler: MessageHandler) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Output files are whole or not there, and never where they do harm."""
+"""Output files are complete or not written, and never overwrite anything they must not."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ from invoca_bulk.sheets.csv_safety import unescape_formula
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-posix_only = pytest.mark.skipif(os.name != "posix", reason="links, devices and modes as POSIX has them")
+posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX links, devices and modes")
 
 
-def hello(stream: BinaryIO) -> None:
+def write_hello(stream: BinaryIO) -> None:
     stream.write(b"hello")
 
 
-def failing(error: BaseException, times: int = 100) -> Callable[[BinaryIO], None]:
-    """A writer that fails half-way so many times, then writes."""
-    left = [error] * times
+def failing_writer(error: BaseException, times: int = 100) -> Callable[[BinaryIO], None]:
+    """A writer that fails halfway for the first `times` calls."""
+    errors = [error] * times
 
     def write(stream: BinaryIO) -> None:
         stream.write(b"hel")
-        if left:
-            raise left.pop()
+        if errors:
+            raise errors.pop()
         stream.write(b"lo")
 
     return write
 
 
-def disk_full() -> OSError:
+def disk_full_error() -> OSError:
     return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.fixture(autouse=True)
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home, a current folder and a temporary folder of the test's own, below the one that is given back."""
-    for name in ("home", "current", "temporary", "asked"):
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The parent of the home, current, temporary and output folders of the test."""
+    for name in ("home", "current", "temporary", "output"):
         (tmp_path / name).mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
@@ -57,27 +57,27 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_content(places: Path) -> None:
-    """The file has the content, its path is given back, and nothing else is left in the folder."""
-    target = places / "asked" / "out.txt"
-    assert files.write_file(target, hello) == target
+def test_content(folders: Path) -> None:
+    """The file has the content, its path is returned, and the folder has no other file."""
+    target = folders / "output" / "out.txt"
+    assert files.write_file(target, write_hello) == target
     assert target.read_bytes() == b"hello"
     assert list(target.parent.iterdir()) == [target]
 
 
 def test_relative_name() -> None:
     """A bare name is a file in the current folder."""
-    files.write_file(Path("out.txt"), hello)
+    files.write_file(Path("out.txt"), write_hello)
     assert Path("out.txt").read_bytes() == b"hello"
 
 
 @posix_only
-def test_mode(places: Path) -> None:
-    """Only the user can read the file, also where it replaces one that others could read."""
-    target = places / "asked" / "out.txt"
+def test_mode(folders: Path) -> None:
+    """Only the user can read the file, even if it replaces one that others could read."""
+    target = folders / "output" / "out.txt"
     target.write_bytes(b"old")
     target.chmod(0o644)
-    files.write_file(target, hello)
+    files.write_file(target, write_hello)
     assert target.stat().st_mode & 0o777 == 0o600
     assert target.read_bytes() == b"hello"
 
@@ -85,44 +85,44 @@ def test_mode(places: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "raised"),
     [
-        pytest.param(disk_full(), OutputError, id="disk-full"),
+        pytest.param(disk_full_error(), OutputError, id="disk-full"),
         pytest.param(ValueError("a bug"), ValueError, id="other-error"),
         pytest.param(KeyboardInterrupt(), KeyboardInterrupt, id="interrupted"),
     ],
 )
-def test_failure_leaves_no_trace(places: Path, error: BaseException, raised: type[BaseException]) -> None:
-    """When writing fails half-way, the old file is as it was and no temporary file is left."""
-    target = places / "asked" / "out.txt"
+def test_failure_leaves_no_trace(folders: Path, error: BaseException, raised: type[BaseException]) -> None:
+    """When writing fails halfway, the old file is unchanged and no temporary file is left."""
+    target = folders / "output" / "out.txt"
     target.write_bytes(b"old")
     with pytest.raises(raised):
-        files.write_file(target, failing(error))
+        files.write_file(target, failing_writer(error))
     assert target.read_bytes() == b"old"
     assert list(target.parent.iterdir()) == [target]
 
 
-def _link(places: Path) -> Path:
-    link = places / "asked" / "link"
-    link.symlink_to(places / "asked" / "elsewhere")
+def _link(folders: Path) -> Path:
+    link = folders / "output" / "link"
+    link.symlink_to(folders / "output" / "elsewhere")
     return link
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make_path", "reason"),
     [
         pytest.param(_link, "symbolic link", id="dangling-link", marks=posix_only),
-        pytest.param(lambda places: places / "asked", "is a folder", id="folder"),
-        pytest.param(lambda places: places / "none" / "out.txt", "does not exist", id="missing-folder"),
+        pytest.param(lambda folders: folders / "output", "is a folder", id="folder"),
+        pytest.param(lambda folders: folders / "none" / "out.txt", "does not exist", id="missing-folder"),
         pytest.param(lambda _: Path(os.devnull), "device", id="device", marks=posix_only),
-        pytest.param(lambda places: places / "asked" / ("x" * 300), "name is too long", id="long-name"),
+        pytest.param(lambda folders: folders / "output" / ("x" * 300), "name is too long", id="long-name"),
     ],
 )
-def test_refused(places: Path, make: Callable[[Path], Path], words: str) -> None:
-    """A place that is no good is refused with a sentence that says what is wrong and one that says what to do."""
-    with pytest.raises(OutputError, match=words) as refused:
-        files.write_file(make(places), hello)
-    assert str(refused.value).count(". ") == 1
-    assert str(refused.value).endswith(".")
-    assert list((places / "asked").glob("*.tmp")) == []
+def test_refused(folders: Path, make_path: Callable[[Path], Path], reason: str) -> None:
+    """An unsuitable path is rejected with one sentence on what is wrong and one on what to do."""
+    with pytest.raises(OutputError, match=reason) as error:
+        files.write_file(make_path(folders), write_hello)
+    assert str(error.value).count(". ") == 1
+    assert str(error.value).endswith(".")
+    assert list((folders / "output").glob("*.tmp")) == []
 
 
 def _same(path: Path) -> Path:
@@ -144,80 +144,80 @@ def _relative(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("other_name", [_same, _roundabout, _hard_link, _relative])
-def test_never_over_the_input(places: Path, other_name: Callable[[Path], Path]) -> None:
-    """The input is never overwritten, under whatever name it is given."""
-    source = places / "asked" / "in.csv"
+def test_never_over_the_input(folders: Path, other_name: Callable[[Path], Path]) -> None:
+    """The input is never overwritten, whatever path names it."""
+    source = folders / "output" / "in.csv"
     source.write_bytes(b"input")
     with pytest.raises(OutputError, match="input"):
-        files.write_file(other_name(source), hello, protected_paths=[source])
+        files.write_file(other_name(source), write_hello, protected_paths=[source])
     assert source.read_bytes() == b"input"
 
 
-def test_missing_input_is_guarded_too(places: Path) -> None:
-    """An input that is not there (any more) does not come back as an output."""
-    source = places / "asked" / "in.csv"
+def test_missing_input_is_protected(folders: Path) -> None:
+    """An output never takes the name of an input that no longer exists."""
+    source = folders / "output" / "in.csv"
     with pytest.raises(OutputError, match="input"):
-        files.write_file(_roundabout(source), hello, protected_paths=[source])
+        files.write_file(_roundabout(source), write_hello, protected_paths=[source])
 
 
 @pytest.mark.parametrize(
-    ("asked", "removed", "used"),
+    ("requested", "removed", "used"),
     [
-        pytest.param("asked/out.csv", (), "asked/out.csv", id="as-asked"),
-        pytest.param("asked/taken.csv", (), "asked/taken-3.csv", id="next-free-name"),
-        pytest.param("none/out.csv", (), "home/out.csv", id="folder-gone"),
-        pytest.param("none/out.csv", ("home",), "current/out.csv", id="home-gone"),
+        pytest.param("output/out.csv", (), "output/out.csv", id="as-requested"),
+        pytest.param("output/taken.csv", (), "output/taken-3.csv", id="next-unused-name"),
+        pytest.param("none/out.csv", (), "home/out.csv", id="folder-missing"),
+        pytest.param("none/out.csv", ("home",), "current/out.csv", id="home-missing"),
     ],
 )
-def test_elsewhere(places: Path, asked: str, removed: tuple[str, ...], used: str) -> None:
-    """Results go to the nearest place that takes them, and never over a file that nobody named."""
-    (places / "asked" / "taken.csv").mkdir()
-    (places / "asked" / "taken-2.csv").write_bytes(b"earlier results")
+def test_fallback_path(folders: Path, requested: str, removed: tuple[str, ...], used: str) -> None:
+    """Results go to the first path that works, and never replace another file."""
+    (folders / "output" / "taken.csv").mkdir()
+    (folders / "output" / "taken-2.csv").write_bytes(b"earlier results")
     for name in removed:
-        (places / name).rmdir()
-    written = files.write_with_fallback(places / asked, hello)
-    assert written.resolve() == (places / used).resolve()
+        (folders / name).rmdir()
+    written = files.write_with_fallback(folders / requested, write_hello)
+    assert written.resolve() == (folders / used).resolve()
     assert written.read_bytes() == b"hello"
-    assert (places / "asked" / "taken-2.csv").read_bytes() == b"earlier results"
+    assert (folders / "output" / "taken-2.csv").read_bytes() == b"earlier results"
 
 
 @pytest.mark.parametrize(("failures", "used"), [(1, "home"), (2, "current"), (3, "temporary")])
-def test_full_disks(places: Path, failures: int, used: str) -> None:
-    """Where one disk is full, the next place is tried, and the file there is whole."""
-    written = files.write_with_fallback(places / "asked" / "out.csv", failing(disk_full(), failures))
-    assert written.resolve() == (places / used / "out.csv").resolve()
+def test_full_disks(folders: Path, failures: int, used: str) -> None:
+    """If one disk is full, the next folder is tried, and the file there is complete."""
+    written = files.write_with_fallback(folders / "output" / "out.csv", failing_writer(disk_full_error(), failures))
+    assert written.resolve() == (folders / used / "out.csv").resolve()
     assert written.read_bytes() == b"hello"
-    assert len([path for path in places.rglob("*") if path.is_file()]) == 1
+    assert len([path for path in folders.rglob("*") if path.is_file()]) == 1
 
 
-def test_impossible_name(places: Path) -> None:
-    """A name that no folder takes is replaced by a plain one; the kind of file stays."""
-    written = files.write_with_fallback(places / "asked" / f"{'x' * 300}.csv", hello)
-    assert written.parent == places / "temporary"
+def test_impossible_name(folders: Path) -> None:
+    """A name that is invalid in every folder is replaced by a plain one with the same extension."""
+    written = files.write_with_fallback(folders / "output" / f"{'x' * 300}.csv", write_hello)
+    assert written.parent == folders / "temporary"
     assert written.suffix == ".csv"
 
 
-def test_input_as_output_goes_elsewhere(places: Path) -> None:
-    """Results that were meant for the input's own name stand beside it."""
-    source = places / "asked" / "in.csv"
+def test_fallback_when_output_is_the_input(folders: Path) -> None:
+    """Results that would overwrite the input are written next to it."""
+    source = folders / "output" / "in.csv"
     source.write_bytes(b"input")
-    assert files.write_with_fallback(source, hello, protected_paths=[source]) == source.with_stem("in-2")
+    assert files.write_with_fallback(source, write_hello, protected_paths=[source]) == source.with_stem("in-2")
     assert source.read_bytes() == b"input"
 
 
-def test_nowhere(places: Path) -> None:
-    """When no place takes the file, the message is about the one that was asked for."""
-    with pytest.raises(OutputError, match=r"asked.*disk is full.*No other folder"):
-        files.write_with_fallback(places / "asked" / "out.csv", failing(disk_full()))
-    assert [path for path in places.rglob("*") if path.is_file()] == []
+def test_no_path_works(folders: Path) -> None:
+    """If no folder is writable, the message is about the requested path."""
+    with pytest.raises(OutputError, match=r"output.*disk is full.*another folder failed too"):
+        files.write_with_fallback(folders / "output" / "out.csv", failing_writer(disk_full_error()))
+    assert [path for path in folders.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), OutputError("too many rows"), KeyboardInterrupt()])
-def test_error_in_the_content(places: Path, error: BaseException) -> None:
-    """An error of the content itself is not tried again elsewhere."""
+def test_error_in_the_content(folders: Path, error: BaseException) -> None:
+    """An error in the content itself is not retried in another folder."""
     with pytest.raises(type(error)):
-        files.write_with_fallback(places / "asked" / "out.csv", failing(error, times=1))
-    assert [path for path in places.rglob("*") if path.is_file()] == []
+        files.write_with_fallback(folders / "output" / "out.csv", failing_writer(error, times=1))
+    assert [path for path in folders.rglob("*") if path.is_file()] == []
 
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -225,7 +225,7 @@ CELLS = st.text(st.characters(exclude_categories=["Cs"]))
 
 @given(rows=st.lists(st.tuples(CELLS, CELLS), max_size=5))
 def test_csv_round_trip(rows: list[tuple[str, str]]) -> None:
-    """Every text survives a CSV file exactly, line breaks, quotes and formulas included."""
+    """Every text is read back unchanged from CSV, including line breaks, quotes and formulas."""
     with tempfile.TemporaryFile() as stream:
         files.write_csv(stream, ["a", "b"], rows)
         stream.seek(0)
@@ -234,9 +234,9 @@ def test_csv_round_trip(rows: list[tuple[str, str]]) -> None:
     assert [[unescape_formula(cell) for cell in row] for row in read] == [["a", "b"], *map(list, rows)]
 
 
-def test_csv_form(places: Path) -> None:
-    """CSV is what Excel reads: a byte order mark, CRLF, quotes only where needed, no formulas."""
-    target = places / "asked" / "out.csv"
+def test_csv_form(folders: Path) -> None:
+    """CSV has the form that Excel reads: a byte order mark, CRLF, quotes only where needed, no formulas."""
+    target = folders / "output" / "out.csv"
     rows = [["Zoë", "=1+1"], ["00123", 'a "b", c'], ["\ud800", "+18055550100"]]
     files.write_file(target, lambda stream: files.write_csv(stream, ["name", "x"], rows))
     assert target.read_bytes() == (

@@ -1,4 +1,4 @@
-"""Plans as files, and what becomes of them when the platform has changed since."""
+"""Saved plans, and what happens when the platform changes before they are run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import stat
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -36,10 +37,10 @@ NUMBER = {
 SITES = [{"id_from_network": "901", "name": "Downtown"}, {"id_from_network": "902", "name": "Harbor"}]
 
 
-def user(own_id: str, first: str, last: str) -> dict[str, Any]:
+def user(user_id: str, first: str, last: str) -> dict[str, Any]:
     return {
-        "id_from_network": own_id,
-        "email_settings": [{"email_address": f"{own_id}@example.com", "use_for_notifications": True}],
+        "id_from_network": user_id,
+        "email_settings": [{"email_address": f"{user_id}@example.com", "use_for_notifications": True}],
         "first_name": first,
         "last_name": last,
         "contact_phone_number": "8055550100",
@@ -53,7 +54,7 @@ EDIT = {"id_from_network": "A-1", "web_integration_phone_number": "8005550100"}
 
 @pytest.fixture
 def http(box: Sandbox) -> Iterator[httpx.Client]:
-    """The sandbox as somebody else sees it, with the advertiser Acme (A-1)."""
+    """Another client of the sandbox, which has the advertiser Acme (A-1)."""
     url = f"{box.base_url}/api/2022-08-01/{box.network_id}/"
     with httpx.Client(base_url=url, headers={"Authorization": box.token}, trust_env=False) as client:
         client.put("advertisers/A-1.json", json=ACME).raise_for_status()
@@ -67,88 +68,90 @@ def edit(http: httpx.Client, network: Network) -> Plan:
     return ib.plan(pd.DataFrame([EDIT]), network)
 
 
-def acme(http: httpx.Client) -> dict[str, Any]:
-    answer: dict[str, Any] = http.get("advertisers/A-1.json").json()
-    return answer
+def get_acme(http: httpx.Client) -> dict[str, Any]:
+    response: dict[str, Any] = http.get("advertisers/A-1.json").json()
+    return response
 
 
-def again(path: Any, network: Network, **options: Any) -> Any:
-    return ib.run(path, network, progress=False, **{"yes": True} | options)
+def run(source: Any, network: Network, **options: Any) -> Any:
+    return ib.run(source, network, progress=False, **{"yes": True} | options)
 
 
 # The file
 
 
-def test_forms_are_total() -> None:
-    """A step is kept with all that it has; an attribute that is added has to be given its form."""
-    assert set(plan_file._to_attributes(plan_file._STEP_SCHEMA)) == {field.name for field in dataclasses.fields(Step)}  # noqa: SLF001  the table itself
-    assert set(plan_file._to_attributes(plan_file._ROW_SCHEMA)) < {
-        field.name for field in dataclasses.fields(PlannedRow)
-    }  # noqa: SLF001
+def test_schemas_are_total() -> None:
+    """Every attribute of a step is saved; a new attribute needs a schema."""
+    step, row = (
+        set(plan_file._to_attributes(schema))  # noqa: SLF001  the tables themselves
+        for schema in (plan_file._STEP_SCHEMA, plan_file._ROW_SCHEMA)  # noqa: SLF001
+    )
+    assert step == {field.name for field in dataclasses.fields(Step)}
+    assert row < {field.name for field in dataclasses.fields(PlannedRow)}
 
 
 @pytest.mark.parametrize("text", ["x", "", "\ud800", "a\0b", "=1+1", "#ROW! x", "ü\u2028"])
 def test_round_trip(network: Network, tmp_path: Path, text: str) -> None:
-    """What is kept is read again as it was, whatever the cells hold, and is still the same sheet."""
-    made = ib.plan(pd.DataFrame([NUMBER | {"notes": text}, NUMBER | {"id_from_network": "X", "notes": ""}]), network)
-    back = plan_file.read_saved_plan(made.keep(tmp_path / "plan.json"))
-    assert back.steps == made.data.steps
-    assert planning.fingerprint_sheets(back.sheets) == made.data.fingerprint
-    assert [one.frame.index.to_list() for one in back.sheets] == [[2, 3]]
-    assert (back.choices, back.made_at) == (made.options.choices, made.made_at)
-    assert plan_diff.diff_plans(back, made.data) == []
+    """A saved plan is read saved_plan unchanged, whatever the cells hold, and with the same sheet fingerprint."""
+    plan = ib.plan(pd.DataFrame([NUMBER | {"notes": text}, NUMBER | {"id_from_network": "X", "notes": ""}]), network)
+    saved_plan = plan_file.read_saved_plan(plan.keep(tmp_path / "plan.json"))
+    assert saved_plan.steps == plan.data.steps
+    assert planning.fingerprint_sheets(saved_plan.sheets) == plan.data.fingerprint
+    assert [sheet.frame.index.to_list() for sheet in saved_plan.sheets] == [[2, 3]]
+    assert (saved_plan.choices, saved_plan.made_at) == (plan.options.choices, plan.made_at)
+    assert plan_diff.diff_plans(saved_plan, plan.data) == []
 
 
 def test_several_sheets(network: Network, http: httpx.Client, tmp_path: Path) -> None:
-    """A workbook of several sheets is kept with all of them."""
+    """A plan of several sheets is saved with all of them."""
     del http
     frames = {"advertisers": pd.DataFrame([EDIT]), "promo_numbers": pd.DataFrame([NUMBER])}
-    back = plan_file.read_saved_plan(ib.plan(frames, network).keep(tmp_path / "plan.json"))
-    assert [(one.name, one.resource.name) for one in back.sheets] == [
+    saved_plan = plan_file.read_saved_plan(ib.plan(frames, network).keep(tmp_path / "plan.json"))
+    assert [(sheet.name, sheet.resource.name) for sheet in saved_plan.sheets] == [
         ("advertisers", "advertisers"),
         ("promo_numbers", "promo_numbers"),
     ]
 
 
 def test_the_file_is_the_users_own(edit: Plan, tmp_path: Path, box: Sandbox) -> None:
-    """Only the user can read it, nothing is ever written over, and the token is not in it."""
+    """Only the user can read the file, no file is overwritten, and the token is not in it."""
     paths = [edit.keep(tmp_path / "plan.json") for _ in range(3)]
-    assert [one.name for one in paths] == ["plan.json", "plan-2.json", "plan-3.json"]
-    assert {stat.S_IMODE(one.stat().st_mode) for one in paths} == {0o600}
+    assert [path.name for path in paths] == ["plan.json", "plan-2.json", "plan-3.json"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in paths} == {0o600}
     assert box.token not in paths[0].read_text(encoding="ascii")
 
 
 @pytest.mark.parametrize("name", ["plan.xlsx", "plan", "nowhere/plan.json"])
-def test_names_that_cannot_be_written(edit: Plan, tmp_path: Path, name: str) -> None:
-    """The name has to say what it is, and the folder has to be there."""
+def test_invalid_paths(edit: Plan, tmp_path: Path, name: str) -> None:
+    """The name must end in .json, and the folder must exist."""
     with pytest.raises(OutputError):
         edit.keep(tmp_path / name)
 
 
-def test_a_sheet_is_no_plan(tmp_path: Path) -> None:
-    """What does not begin as a kept plan is left to be read as a sheet, whatever its name; a pipe is not waited for."""
+def test_sheet_is_not_a_saved_plan(tmp_path: Path) -> None:
+    """A file that does not start like a saved plan is read as a sheet, whatever its name; a pipe does not block."""
     pd.DataFrame([NUMBER]).to_csv(tmp_path / "plan.json", index=False)
     os.mkfifo(tmp_path / "pipe")
     for source in (tmp_path / "plan.json", tmp_path / "pipe", tmp_path, tmp_path / "missing", "\0", pd.DataFrame()):
         assert plan_file.read_if_saved_plan(source) is None
 
 
-def test_a_plan_is_told_by_its_content(edit: Plan, tmp_path: Path) -> None:
-    """A kept plan that was renamed, or written anew by an editor, is one all the same."""
+def test_saved_plan_is_recognized_by_its_content(edit: Plan, tmp_path: Path) -> None:
+    """A saved plan is recognized even if it was renamed or reformatted."""
     path = edit.keep(tmp_path / "plan.json")
     path.rename(tmp_path / "plan.csv")
     (tmp_path / "pretty").write_text(json.dumps(json.loads((tmp_path / "plan.csv").read_text()), indent=2), "utf-8-sig")
     for name in ("plan.csv", "pretty"):
-        assert (found := plan_file.read_if_saved_plan(str(tmp_path / name)))
-        assert found.steps == edit.data.steps
+        assert (saved_plan := plan_file.read_if_saved_plan(str(tmp_path / name)))
+        assert saved_plan.steps == edit.data.steps
 
 
-@pytest.mark.parametrize("part", [0.01, 0.5, 0.999])
-def test_a_truncated_file(edit: Plan, tmp_path: Path, part: float) -> None:
-    """A file that was cut off is refused as such."""
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.999])
+def test_truncated_file(edit: Plan, tmp_path: Path, share: float) -> None:
+    """A truncated file is rejected as damaged."""
     path = edit.keep(tmp_path / "plan.json")
     content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * part)])
+    path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(PlanError, match=r"plan\.json is damaged"):
         plan_file.read_if_saved_plan(path)
 
@@ -166,72 +169,73 @@ def test_a_truncated_file(edit: Plan, tmp_path: Path, part: float) -> None:
         pytest.param('{"a": "\udcff"}', "damaged", id="no-utf-8"),
     ],
 )
-def test_other_files(tmp_path: Path, content: str, reason: str) -> None:
-    """Whatever else it is, one sentence says so, and a second what to do."""
+def test_invalid_files(tmp_path: Path, content: str, reason: str) -> None:
+    """For any other file, one sentence says what is wrong and a second one what to do."""
     path = tmp_path / "plan.json"
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
-    with pytest.raises(PlanError, match=reason) as refused:
+    with pytest.raises(PlanError, match=reason) as error:
         plan_file.read_saved_plan(path)
-    assert str(refused.value).count(". ") == 1
+    assert str(error.value).count(". ") == 1
 
 
-def _places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place within a kept plan, but not within bodies and the like, which may hold anything."""
-    yield at
-    if at[-1:] and at[-1] in {"body", "before", "patch"}:
+def _key_paths(value: Any, key_path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value in a saved plan, except those inside bodies and the like, which may hold anything."""
+    yield key_path
+    if key_path[-1:] and key_path[-1] in {"body", "before", "patch"}:
         return
-    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, one in pairs:
-        yield from _places(one, (*at, key))
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from _key_paths(item, (*key_path, key))
 
 
-def _with(content: Any, place: tuple[Any, ...], value: Any) -> Any:
-    """A copy with another value at a place."""
+def _replaced(content: Any, key_path: tuple[Any, ...], value: Any) -> Any:
+    """A copy with another value at a path."""
     changed = copy.deepcopy(content)
     parent = changed
-    for key in place[:-1]:
+    for key in key_path[:-1]:
         parent = parent[key]
-    parent[place[-1]] = value
+    parent[key_path[-1]] = value
     return changed
 
 
 def test_tampered_types(edit: Plan, tmp_path: Path) -> None:
-    """A value of a type that has no business there is refused, wherever it stands."""
-    good = json.loads(edit.keep(tmp_path / "plan.json").read_text())
-    for place in filter(None, _places(good)):
-        (tmp_path / "bad.json").write_text(json.dumps(_with(good, place, 1.5)))
+    """A value of an unexpected type is rejected, wherever it is."""
+    content = json.loads(edit.keep(tmp_path / "plan.json").read_text())
+    for key_path in filter(None, _key_paths(content)):
+        (tmp_path / "bad.json").write_text(json.dumps(_replaced(content, key_path, 1.5)))
         with pytest.raises(PlanError):
             plan_file.read_saved_plan(tmp_path / "bad.json")
 
 
-@pytest.mark.parametrize("bad", [{"x": 1}, [[1]], [], "\0", None, True, -1, 10**30], ids=str)
-def test_tampered_values(edit: Plan, tmp_path: Path, bad: Any) -> None:
-    """Whatever stands anywhere, bodies included: the file is refused, or its differences are told."""
-    good = json.loads(edit.keep(tmp_path / "plan.json").read_text())
-    every = [*filter(None, _places(good)), *((*("steps", 0, name), key) for name in ("body", "before") for key in ACME)]
-    told = 0
-    for place in every:
-        (tmp_path / "bad.json").write_text(json.dumps(_with(good, place, bad)))
+@pytest.mark.parametrize("value", [{"x": 1}, [[1]], [], "\0", None, True, -1, 10**30], ids=str)
+def test_tampered_values(edit: Plan, tmp_path: Path, value: Any) -> None:
+    """Any value anywhere, bodies included, either gets the file rejected or can be compared with the new plan."""
+    content = json.loads(edit.keep(tmp_path / "plan.json").read_text())
+    body_paths = ((*("steps", 0, name), key) for name in ("body", "before") for key in ACME)
+    key_paths = [*filter(None, _key_paths(content)), *body_paths]
+    rejected_count = 0
+    for key_path in key_paths:
+        (tmp_path / "bad.json").write_text(json.dumps(_replaced(content, key_path, value)))
         try:
             plan_diff.diff_plans(plan_file.read_saved_plan(tmp_path / "bad.json"), edit.data)
         except PlanError:
-            told += 1
-    assert told > len(every) / 2
+            rejected_count += 1
+    assert rejected_count > len(key_paths) / 2
 
 
 @pytest.mark.parametrize(
     "edited",
     [
-        pytest.param({"headers": ["id_from_network", "id_from_network"]}, id="header-twice"),
-        pytest.param({"headers": ["id_from_network"]}, id="header-lost"),
-        pytest.param({"rows": [2, 3]}, id="row-more"),
-        pytest.param({"cells": [["A-1"]]}, id="cell-lost"),
-        pytest.param({"rows": [10**30]}, id="row-out-of-sight"),
-        pytest.param({"resource": "promo_number"}, id="no-such-resource"),
+        pytest.param({"headers": ["id_from_network", "id_from_network"]}, id="duplicate-header"),
+        pytest.param({"headers": ["id_from_network"]}, id="header-missing"),
+        pytest.param({"rows": [2, 3]}, id="extra-row"),
+        pytest.param({"cells": [["A-1"]]}, id="cell-missing"),
+        pytest.param({"rows": [10**30]}, id="row-too-large"),
+        pytest.param({"resource": "promo_number"}, id="unknown-resource"),
     ],
 )
-def test_sheets_that_do_not_fit_together(edit: Plan, tmp_path: Path, edited: dict[str, Any]) -> None:
-    """Rows, cells and headers have to agree."""
+def test_inconsistent_sheets(edit: Plan, tmp_path: Path, edited: dict[str, Any]) -> None:
+    """Rows, cells and headers must be consistent."""
     path = edit.keep(tmp_path / "plan.json")
     content = json.loads(path.read_text())
     content["sheets"][0] |= edited
@@ -243,56 +247,56 @@ def test_sheets_that_do_not_fit_together(edit: Plan, tmp_path: Path, edited: dic
 # Running it
 
 
-@pytest.mark.parametrize("as_file", [True, False], ids=["file", "preview"])
-def test_it_does_what_it_says(
+@pytest.mark.parametrize("as_file", [True, False], ids=["file", "plan"])
+def test_run_of_a_plan(
     edit: Plan,
     network: Network,
     http: httpx.Client,
     tmp_path: Path,
     as_file: bool,  # noqa: FBT001  a column of the table
 ) -> None:
-    """A plan is run as it is, from its file or at once; who is not in it stays."""
-    before = acme(http)
+    """A plan is run as it is, from a file or directly; users that are not in it stay."""
+    before = get_acme(http)
     source: Any = str(edit.keep(tmp_path / "plan.json")) if as_file else edit
     results = ib.run(source, network, progress=False)
     assert list(results["result_status"]) == ["updated"]
-    assert acme(http) == before | {"web_integration_phone_number": "8005550100"}
+    assert get_acme(http) == before | {"web_integration_phone_number": "8005550100"}
 
 
-def test_its_choices_hold(http: httpx.Client, network: Network, tmp_path: Path) -> None:
-    """A plan made with replace and leave to remove does that, though the run says nothing of it."""
+def test_options_of_the_plan_apply(http: httpx.Client, network: Network, tmp_path: Path) -> None:
+    """A plan made with replace and allowed removals removes users, although the run has no such options."""
     frame = pd.DataFrame(
         [{"id_from_network": "A-1", "sites.1.id_from_network": "901", "users.1.id_from_network": "U-1"}]
     )
-    made = ib.plan(frame, network, nested="replace", allow_removals=True)
-    path = made.keep(tmp_path / "plan.json")
+    plan = ib.plan(frame, network, nested="replace", allow_removals=True)
+    path = plan.keep(tmp_path / "plan.json")
     with pytest.raises(ConfirmationRequiredError, match=r"Acme \(A-1\): user Jim Williams \(U-2\)"):
-        again(path, network, yes=False)
-    again(path, network)
-    assert [one["id_from_network"] for one in acme(http)["users"]] == ["U-1"]
+        run(path, network, yes=False)
+    run(path, network)
+    assert [user["id_from_network"] for user in get_acme(http)["users"]] == ["U-1"]
 
 
-@pytest.mark.parametrize("given", [{"nested": "merge"}, {"auto_ids": False}, {"sheet": "x"}], ids=str)
-def test_what_it_has_settled_is_not_given_again(edit: Plan, network: Network, given: dict[str, Any]) -> None:
-    """A choice beside a kept plan could only contradict it."""
-    with pytest.raises(PlanError, match=f"--{next(iter(given)).replace('_', '-')}"):
-        ib.run(edit, network, **given)
+@pytest.mark.parametrize("options", [{"nested": "merge"}, {"auto_ids": False}, {"sheet": "x"}], ids=str)
+def test_options_that_the_plan_fixes_are_rejected(edit: Plan, network: Network, options: dict[str, Any]) -> None:
+    """Such an option could only contradict the saved plan."""
+    with pytest.raises(PlanError, match=f"--{next(iter(options)).replace('_', '-')}"):
+        ib.run(edit, network, **options)
 
 
 @pytest.mark.parametrize(
-    ("other", "shown"),
+    ("changes", "shown"),
     [
         pytest.param({"network_id": "999"}, "network 999", id="network"),
         pytest.param({"base_url": "https://other.invoca.net"}, "https://other.invoca.net", id="base-url"),
         pytest.param({"api_version": "2019-05-01"}, "2019-05-01", id="version"),
     ],
 )
-def test_another_network(edit: Plan, network: Network, tmp_path: Path, other: dict[str, Any], shown: str) -> None:
-    """A plan is for one network and one version; both are named, and nobody is asked for anything."""
-    with pytest.raises(PlanError) as refused:
-        again(edit.keep(tmp_path / "plan.json"), dataclasses.replace(network, **other))
-    assert shown in str(refused.value)
-    assert f"network 1234 at {network.base_url} (API version 2022-08-01)" in str(refused.value)
+def test_another_network(edit: Plan, network: Network, tmp_path: Path, changes: dict[str, Any], shown: str) -> None:
+    """A plan is for one network and one API version; both are named, and nothing is sent."""
+    with pytest.raises(PlanError) as error:
+        run(edit.keep(tmp_path / "plan.json"), dataclasses.replace(network, **changes))
+    assert shown in str(error.value)
+    assert f"network 1234 at {network.base_url} (API version 2022-08-01)" in str(error.value)
 
 
 CHANGED: dict[str, tuple[dict[str, Any], str]] = {
@@ -301,36 +305,39 @@ CHANGED: dict[str, tuple[dict[str, Any], str]] = {
     "user added": ({"users": [ANN, JIM, BO]}, "user Bo Diaz (U-3) was added"),
     "user removed": ({"users": [ANN]}, "advertiser Acme (A-1): user Jim Williams (U-2) was removed"),
     "user changed": ({"users": [ANN, JIM | {"role": "Member"}]}, "user Jim Williams (U-2), role was 'Super'"),
-    "sites turned": ({"sites": SITES[::-1]}, "its users or sites are in a different order now"),
-    "done": ({"web_integration_phone_number": "8005550100"}, "row 2 (Acme (A-1)): update in the plan, unchanged now"),
+    "sites reordered": ({"sites": SITES[::-1]}, "its users or sites are in a different order now"),
+    "already done": (
+        {"web_integration_phone_number": "8005550100"},
+        "row 2 (Acme (A-1)): update in the plan, unchanged now",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_changed_since(edit: Plan, network: Network, http: httpx.Client, tmp_path: Path, name: str) -> None:
-    """What has changed is told with the object's name, old and new; nothing is sent."""
-    more, sentence = CHANGED[name]
+    """The error names the object with its old and new value; nothing is sent."""
+    changes, sentence = CHANGED[name]
     path = edit.keep(tmp_path / "plan.json")
-    http.put("advertisers/A-1.json", json=ACME | more).raise_for_status()
-    before = acme(http)
-    with pytest.raises(PlanError, match="the platform has changed since") as refused:
-        again(path, network)
-    assert sentence in str(refused.value)
-    assert refused.value.exit_code == 2
-    assert acme(http) == before
+    http.put("advertisers/A-1.json", json=ACME | changes).raise_for_status()
+    before = get_acme(http)
+    with pytest.raises(PlanError, match="the platform has changed since") as error:
+        run(path, network)
+    assert sentence in str(error.value)
+    assert error.value.exit_code == 2
+    assert get_acme(http) == before
 
 
 @pytest.mark.parametrize("status", ["create", "refused"])
-def test_gone_since(edit: Plan, network: Network, http: httpx.Client, tmp_path: Path, status: str) -> None:
-    """An advertiser that was deleted since is not created anew by the plan that was to change it."""
-    whole = {**EDIT, "name": "Acme", "sites.1.id_from_network": "901"} if status == "create" else EDIT
-    made = ib.plan(pd.DataFrame([whole]), network)
-    assert made.counts == edit.counts
-    path = made.keep(tmp_path / "plan.json")
+def test_deleted_since(edit: Plan, network: Network, http: httpx.Client, tmp_path: Path, status: str) -> None:
+    """An advertiser deleted since is not created again by a plan that updates it."""
+    row = {**EDIT, "name": "Acme", "sites.1.id_from_network": "901"} if status == "create" else EDIT
+    plan = ib.plan(pd.DataFrame([row]), network)
+    assert plan.counts == edit.counts
+    path = plan.keep(tmp_path / "plan.json")
     http.delete("advertisers/A-1.json").raise_for_status()
     with pytest.raises(PlanError, match=rf"row 2 \(Acme \(A-1\)\): update in the plan, {status} now"):
-        again(path, network)
-    assert http.get("advertisers/A-1.json").status_code == 404
+        run(path, network)
+    assert http.get("advertisers/A-1.json").status_code == HTTPStatus.NOT_FOUND
 
 
 NUMBERS = "advertisers/A-100/advertiser_campaigns/C-100/promo_numbers"
@@ -341,55 +348,55 @@ def buy(http: httpx.Client) -> str:
     return str(http.post(f"{NUMBERS}.json", json=body).raise_for_status().json()["promo_number"])
 
 
-def test_a_number_changed_since(network: Network, http: httpx.Client, tmp_path: Path) -> None:
-    """The same for promo numbers; a number that the plan is not about may come and go."""
+def test_number_changed_since(network: Network, http: httpx.Client, tmp_path: Path) -> None:
+    """The same for promo numbers; numbers that are not in the plan may change."""
     number = buy(http)
-    made = ib.plan(pd.DataFrame([NUMBER | {"promo_number": number, "description": "Autumn sale"}]), network)
-    path = made.keep(tmp_path / "plan.json")
+    plan = ib.plan(pd.DataFrame([NUMBER | {"promo_number": number, "description": "Autumn sale"}]), network)
+    path = plan.keep(tmp_path / "plan.json")
     buy(http)
     assert (
         plan_diff.diff_plans(
-            plan_file.read_saved_plan(path), ib.plan(made.validated_book.sheets[0].sheet.frame, network).data
+            plan_file.read_saved_plan(path), ib.plan(plan.validated_book.sheets[0].sheet.frame, network).data
         )
         == []
     )
     http.put(f"{NUMBERS}/{number}.json", json={"description": "Sale", "media_type": "Online: Display"})
     with pytest.raises(PlanError, match=f"promo number {number}: description was 'Spring sale' and is 'Sale' now"):
-        again(path, network)
+        run(path, network)
 
 
-def test_other_numbers_do_not_count(network: Network, http: httpx.Client, tmp_path: Path, box: Sandbox) -> None:
-    """A number that somebody else has bought in the campaign is no change."""
+def test_other_numbers_may_be_bought(network: Network, http: httpx.Client, tmp_path: Path, box: Sandbox) -> None:
+    """A number that another client bought in the campaign does not count as a change."""
     path = ib.plan(pd.DataFrame([NUMBER]), network).keep(tmp_path / "plan.json")
     buy(http)
-    assert list(again(path, network)["result_status"]) == ["created"]
+    assert list(run(path, network)["result_status"]) == ["created"]
     assert len(box.store.ledger) == 2
 
 
-def test_a_kept_plan_buys_once(network: Network, tmp_path: Path, box: Sandbox) -> None:
+def test_saved_plan_buys_once(network: Network, tmp_path: Path, box: Sandbox) -> None:
     """Run a second time, or its sheet run beside it, it is known for the same; --again buys once more."""
     frame = pd.DataFrame([NUMBER | {"quantity": "2"}])
     path = ib.plan(frame, network).keep(tmp_path / "plan.json")
-    again(path, network)
+    run(path, network)
     for source in (path, frame):
         with pytest.raises(ConfirmationRequiredError, match="done already"):
-            again(source, network)
+            run(source, network)
     assert len(box.store.ledger) == 2
-    again(path, network, again=True)
+    run(path, network, again=True)
     assert len(box.store.ledger) == 4
 
 
 def test_rows_with_errors_are_not_sent(network: Network, tmp_path: Path, box: Sandbox) -> None:
-    """A plan with refused rows can be kept; it runs with skip_invalid only, as the sheet does."""
+    """A plan with refused rows can be saved; it only runs with skip_invalid, as the sheet does."""
     path = ib.plan(pd.DataFrame([NUMBER, NUMBER | {"media_type": "x"}]), network).keep(tmp_path / "plan.json")
     with pytest.raises(ib.UserError, match="1 row has errors"):
-        again(path, network)
-    assert list(again(path, network, skip_invalid=True)["result_status"]) == ["created", "invalid"]
+        run(path, network)
+    assert list(run(path, network, skip_invalid=True)["result_status"]) == ["created", "invalid"]
     assert len(box.store.ledger) == 1
 
 
 @pytest.mark.parametrize(
-    ("place", "value"),
+    ("key_path", "value"),
     [
         pytest.param(("steps", 0, "body", "name"), "Mine", id="body"),
         pytest.param(("steps", 0, "before", "users"), 5, id="before"),
@@ -398,12 +405,12 @@ def test_rows_with_errors_are_not_sent(network: Network, tmp_path: Path, box: Sa
         pytest.param(("sheets", 0, "cells", 0, 1), "8005550111", id="cell"),
     ],
 )
-def test_what_was_written_into_it_is_never_sent(
-    edit: Plan, network: Network, tmp_path: Path, place: tuple[Any, ...], value: Any
+def test_tampered_steps_are_never_sent(
+    edit: Plan, network: Network, tmp_path: Path, key_path: tuple[Any, ...], value: Any
 ) -> None:
-    """The file's own steps are compared, not sent: one that was changed by hand is refused."""
+    """The steps in the file are only compared, never sent: an edited file is rejected."""
     path = edit.keep(tmp_path / "plan.json")
-    path.write_text(json.dumps(_with(json.loads(path.read_text()), place, value)))
+    path.write_text(json.dumps(_replaced(json.loads(path.read_text()), key_path, value)))
     with pytest.raises(PlanError):
-        again(path, network)
+        run(path, network)
     assert ib.plan(pd.DataFrame([EDIT]), network).data.steps == edit.data.steps

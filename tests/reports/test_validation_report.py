@@ -1,4 +1,4 @@
-"""What validation found, as people look at it: in pandas, in Excel, in a terminal."""
+"""The validation report in pandas, in Excel and in a terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from openpyxl.worksheet.worksheet import Worksheet
 
-COLUMNS = ["validation_errors", "validation_warnings"]
+VALIDATION_COLUMNS = ["validation_errors", "validation_warnings"]
 COLOURS = {str(FORMATS[style]["bg_color"]).replace("#", "FF"): style.value for style in (Style.ERROR, Style.WARNING)}
 
 
@@ -29,7 +29,7 @@ def report_of(source: Any) -> Report:
     return Report(validation.validate(sheets.load(source, resource="promo_numbers"), version=DEFAULT_API_VERSION))
 
 
-#: One of each: an error with a fix to paste, one in words, a warning, two in one cell's row, a header, a whole row.
+#: An error with a value as fix, one with a sentence, warnings, two issues in a row, a header issue, a row issue.
 MIXED = frame_of(
     {"media_type": "Online Display", "local_center.zipcode": "2134", "notes": "=1+1"},
     {},
@@ -41,7 +41,7 @@ ZERO_LOST = "'2134' has too few digits for a zip code; Excel drops leading zeros
 
 
 def sheet_of(report: Report) -> pd.DataFrame:
-    """The annotated rows, where one sheet was read."""
+    """The annotated rows of the only sheet."""
     assert isinstance(report.sheet, pd.DataFrame)
     return report.sheet
 
@@ -55,7 +55,7 @@ def report() -> Report:
 
 
 def test_levels(report: Report) -> None:
-    """Errors stand apart from warnings, and together they are all issues."""
+    """Errors and warnings are separate, and together they are all issues."""
     assert set(report.errors["level"]) == {"error"}
     assert set(report.warnings["level"]) == {"warning"}
     assert len(report.errors) + len(report.warnings) == len(report.issues)
@@ -71,13 +71,13 @@ def test_levels(report: Report) -> None:
     ],
 )
 def test_ok(row: dict[str, str], ok: bool) -> None:  # noqa: FBT001  a column of the table
-    """Warnings are no reason to hold a sheet back, errors are."""
+    """Errors prevent a sheet from being sent, warnings do not."""
     assert report_of(frame_of(row)).ok is ok
 
 
 def test_sheet(report: Report) -> None:
-    """The rows come back as they were, each with all that is wrong with it in one text for each level."""
-    assert sheet_of(report).columns.to_list() == [*MIXED.columns, *COLUMNS]
+    """The rows are unchanged, each with its issues in one text per level."""
+    assert sheet_of(report).columns.to_list() == [*MIXED.columns, *VALIDATION_COLUMNS]
     assert sheet_of(report).index.to_list() == [2, 3, 4, 5]
     assert sheet_of(report)[MIXED.columns].to_numpy().tolist() == MIXED.to_numpy().tolist()
     assert sheet_of(report)["validation_errors"].to_list() == [
@@ -98,25 +98,25 @@ def test_sheet(report: Report) -> None:
 
 
 def test_sheet_is_a_copy(report: Report) -> None:
-    """What an analyst does to the annotated rows does not reach the checked ones."""
+    """Changes to the annotated rows do not affect the validated ones."""
     sheet = sheet_of(report)
     sheet["description"] = "changed"
     assert sheet_of(report)["description"].iloc[0] == "Spring sale"
-    assert COLUMNS[0] not in report.validated_book.sheets[0].sheet.frame.columns
+    assert VALIDATION_COLUMNS[0] not in report.validated_book.sheets[0].sheet.frame.columns
 
 
 def test_annotated_again(report: Report) -> None:
-    """The columns of an earlier validation are renewed, not repeated and not judged."""
-    again = report_of(sheet_of(report).assign(description="Spring sale"))
-    assert sheet_of(again).columns.to_list() == sheet_of(report).columns.to_list()
-    assert sheet_of(again)["validation_errors"].iloc[3] == ""
+    """The columns of an earlier validation are replaced, not duplicated and not validated."""
+    second_report = report_of(sheet_of(report).assign(description="Spring sale"))
+    assert sheet_of(second_report).columns.to_list() == sheet_of(report).columns.to_list()
+    assert sheet_of(second_report)["validation_errors"].iloc[3] == ""
 
 
 # As lines
 
 
 def test_lines(report: Report) -> None:
-    """Lines say where, what and what to do; what did not fit is counted."""
+    """Lines have location, message and fix; lines beyond the limit are counted."""
     assert report.issue_lines(2) == [
         f"  row 2, media_type: {CHOICE}",
         f"  row 2, local_center.zipcode: {ZERO_LOST}",
@@ -131,13 +131,13 @@ def test_lines(report: Report) -> None:
 
 
 def test_lines_about_the_sheet() -> None:
-    """What is about no row and no column is said of the sheet."""
+    """An issue without row and column is about the sheet."""
     text = "\n".join([",".join(GOOD), ",".join(GOOD.values()), "", "A,C,d,Online: Display"])
     assert report_of(text.encode()).issue_lines(1, "warning") == ["  sheet: Skipped blank rows: 1."]
 
 
 def test_repr(report: Report) -> None:
-    """In a notebook or a debugger the report sums itself up."""
+    """The repr of a report has its summary."""
     assert repr(report) == (
         "<4 rows checked; 2 can be sent and ask for 2 numbers; 2 have errors. See .issues and .sheet>"
     )
@@ -146,7 +146,7 @@ def test_repr(report: Report) -> None:
 # In Excel
 
 
-def saved(report: Report, folder: Path) -> openpyxl.Workbook:
+def save_workbook(report: Report, folder: Path) -> openpyxl.Workbook:
     return openpyxl.load_workbook(report.save(folder / "annotated.xlsx"))
 
 
@@ -154,35 +154,35 @@ def row_texts(sheet: Worksheet, row: int) -> list[str]:
     return [str(cell.value or "") for cell in sheet[row]]
 
 
-def cells(sheet: Worksheet) -> list[tuple[tuple[int, str], Any]]:
-    """Each cell by its row and header."""
+def cells_of(sheet: Worksheet) -> list[tuple[tuple[int, str], Any]]:
+    """Each cell with its row number and header."""
     headers = row_texts(sheet, 1)
     return [
-        ((at, header), cell)
-        for at, row in enumerate(sheet.iter_rows(), 1)
+        ((number, header), cell)
+        for number, row in enumerate(sheet.iter_rows(), 1)
         for header, cell in zip(headers, row, strict=True)
     ]
 
 
-def marked(sheet: Worksheet) -> dict[tuple[int, str], str]:
-    """The level of each coloured cell; the columns that are nothing but messages aside."""
-    colours = {place: cell.fill.fgColor.rgb for place, cell in cells(sheet) if place[1] not in COLUMNS}
-    return {place: COLOURS[colour] for place, colour in colours.items() if colour in COLOURS}
+def levels_of(sheet: Worksheet) -> dict[tuple[int, str], str]:
+    """The level of each coloured cell, except in the columns with messages."""
+    colours = {key: cell.fill.fgColor.rgb for key, cell in cells_of(sheet) if key[1] not in VALIDATION_COLUMNS}
+    return {key: COLOURS[colour] for key, colour in colours.items() if colour in COLOURS}
 
 
-def notes(sheet: Worksheet) -> dict[tuple[int, str], str]:
-    return {place: cell.comment.text for place, cell in cells(sheet) if cell.comment}
+def notes_of(sheet: Worksheet) -> dict[tuple[int, str], str]:
+    return {key: cell.comment.text for key, cell in cells_of(sheet) if cell.comment}
 
 
 def test_workbook(report: Report, tmp_path: Path) -> None:
-    """The workbook has the analyst's own rows where they were, the bad cells coloured, and the rows' messages."""
-    book = saved(report, tmp_path)
+    """The workbook has the rows at their row numbers, coloured cells for issues, and the messages."""
+    book = save_workbook(report, tmp_path)
     assert book.sheetnames == ["promo_numbers", "issues"]
     rows = book["promo_numbers"]
     assert row_texts(rows, 1) == sheet_of(report).columns.to_list()
     for row, texts in sheet_of(report).iterrows():
         assert row_texts(rows, int(str(row))) == texts.to_list()
-    assert marked(rows) == {
+    assert levels_of(rows) == {
         (1, "notes"): "warning",
         (2, "media_type"): "error",
         (2, "local_center.zipcode"): "error",
@@ -194,8 +194,8 @@ def test_workbook(report: Report, tmp_path: Path) -> None:
 
 def test_notes(report: Report, tmp_path: Path) -> None:
     """The note of a coloured cell has its message and its fix; other cells have none."""
-    found = notes(saved(report, tmp_path)["promo_numbers"])
-    assert {place: text.partition(".")[0] for place, text in found.items()} == {
+    notes = notes_of(save_workbook(report, tmp_path)["promo_numbers"])
+    assert {cell: text.partition(".")[0] for cell, text in notes.items()} == {
         (1, "notes"): "Unknown column 'notes'; it is copied to the results and not sent",
         (2, "media_type"): CHOICE.partition(".")[0],
         (2, "local_center.zipcode"): ZERO_LOST.partition(".")[0],
@@ -203,29 +203,29 @@ def test_notes(report: Report, tmp_path: Path) -> None:
         (5, "description"): "'description' is required to create",
         (5, "media_type"): "'online: display' is read as 'Online: Display'",
     }
-    assert "Fix: 02134" in found[2, "local_center.zipcode"]
+    assert "Fix: 02134" in notes[2, "local_center.zipcode"]
 
 
 def test_two_issues_in_one_cell(tmp_path: Path) -> None:
-    """A cell with an error and a warning is an error, and its note has both."""
+    """A cell with an error and a warning has the error colour, and its note has both."""
     report = report_of(frame_of({"local_center.tn_prefix": "805.0", "local_center.zipcode": "93101"}))
-    rows = saved(report, tmp_path)["promo_numbers"]
-    assert marked(rows) == {(2, "local_center.tn_prefix"): "error"}
-    (note,) = notes(rows).values()
+    rows = save_workbook(report, tmp_path)["promo_numbers"]
+    assert levels_of(rows) == {(2, "local_center.tn_prefix"): "error"}
+    (note,) = notes_of(rows).values()
     assert "'805.0' is read as '805'." in note
     assert "more than one way" in note
 
 
 def test_missing_column(tmp_path: Path) -> None:
-    """An issue of a column that the sheet lacks has no cell, and stands in the list of issues."""
-    book = saved(report_of(MIXED.drop(columns="description")), tmp_path)
+    """The issue of a missing column has no cell, but is on the issues worksheet."""
+    book = save_workbook(report_of(MIXED.drop(columns="description")), tmp_path)
     assert "description" in [cell.value for cell in book["issues"]["B"]]
 
 
 def test_issues_sheet(report: Report, tmp_path: Path) -> None:
-    """The sheet of issues is the frame of issues, as text."""
-    rows = list(saved(report, tmp_path)["issues"].iter_rows(values_only=True))
-    issues = report.issues.drop(columns="sheet")  # there is one sheet only
+    """The issues worksheet has the issues as text."""
+    rows = list(save_workbook(report, tmp_path)["issues"].iter_rows(values_only=True))
+    issues = report.issues.drop(columns="sheet")  # omitted for a single sheet
     assert list(rows[0]) == issues.columns.to_list()
     assert [[text or "" for text in row] for row in rows[1:]] == [
         ["" if value is pd.NA else str(value) for value in row] for row in issues.to_numpy()
@@ -233,8 +233,8 @@ def test_issues_sheet(report: Report, tmp_path: Path) -> None:
 
 
 def test_formulas_stay_text(report: Report, tmp_path: Path) -> None:
-    """A cell that looks like a formula is a text in the workbook."""
-    cell = saved(report, tmp_path)["promo_numbers"]["F2"]
+    """A cell that looks like a formula is text in the workbook."""
+    cell = save_workbook(report, tmp_path)["promo_numbers"]["F2"]
     assert (cell.value, cell.data_type) == ("=1+1", "s")
 
 
@@ -242,31 +242,31 @@ def test_formulas_stay_text(report: Report, tmp_path: Path) -> None:
     "numbers",
     [
         pytest.param([2, 3, 4, 5], id="as-written"),
-        pytest.param([5, 6, 9, 12], id="blank-rows-and-a-title-above"),
+        pytest.param([5, 6, 9, 12], id="blank-rows-and-title-above"),
     ],
 )
-def test_row_numbers_hold(numbers: list[int], tmp_path: Path) -> None:
-    """Rows stand in the workbook where the issues say that they are."""
+def test_row_numbers_are_kept(numbers: list[int], tmp_path: Path) -> None:
+    """Rows have the same row numbers in the workbook as in the issues."""
     report = report_of(MIXED.set_axis(pd.Index(numbers, name="row")))
-    rows = saved(report, tmp_path)["promo_numbers"]
-    assert [at for at in range(2, rows.max_row + 1) if any(row_texts(rows, at))] == numbers
-    assert (numbers[0], "media_type") in marked(rows)
+    rows = save_workbook(report, tmp_path)["promo_numbers"]
+    assert [row for row in range(2, rows.max_row + 1) if any(row_texts(rows, row))] == numbers
+    assert (numbers[0], "media_type") in levels_of(rows)
 
 
 @pytest.mark.parametrize(
     "numbers",
     [
         pytest.param([9, 4, 7, 2], id="sorted-in-pandas"),
-        pytest.param([2, 3, 4, 2_000_000_000], id="numbers-that-no-worksheet-has"),
-        pytest.param([-1, 0, 1, 2], id="numbers-below-the-first"),
+        pytest.param([2, 3, 4, 2_000_000_000], id="too-large"),
+        pytest.param([-1, 0, 1, 2], id="too-small"),
     ],
 )
 def test_rows_in_another_order(numbers: list[int], tmp_path: Path) -> None:
-    """Rows whose numbers cannot hold in a workbook follow each other, with their own colours."""
+    """Rows whose numbers cannot be kept in a workbook are consecutive, with the right colours."""
     report = report_of(MIXED.set_axis(pd.Index(numbers, name="row")))
-    rows = saved(report, tmp_path)["promo_numbers"]
+    rows = save_workbook(report, tmp_path)["promo_numbers"]
     assert rows.max_row == 5
-    assert {place for place, level in marked(rows).items() if level == "error"} == {
+    assert {cell for cell, level in levels_of(rows).items() if level == "error"} == {
         (2, "media_type"),
         (2, "local_center.zipcode"),
         (5, "description"),
@@ -274,12 +274,12 @@ def test_rows_in_another_order(numbers: list[int], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["annotated.xlsx", "annotated.csv"])
-def test_read_again(name: str, tmp_path: Path) -> None:
-    """The annotated file is the sheet again: the same cells, the same issues."""
+def test_annotated_file_read_again(name: str, tmp_path: Path) -> None:
+    """Reading the annotated file gives the same cells and the same issues."""
     report = report_of(MIXED)
-    again = report_of(report.save(tmp_path / name))
-    assert sheet_of(again).to_numpy().tolist() == sheet_of(report).to_numpy().tolist()
-    pd.testing.assert_frame_equal(again.issues, report.issues)
+    second_report = report_of(report.save(tmp_path / name))
+    assert sheet_of(second_report).to_numpy().tolist() == sheet_of(report).to_numpy().tolist()
+    pd.testing.assert_frame_equal(second_report.issues, report.issues)
 
 
 @pytest.mark.parametrize("name", ["annotated.xlsx", "annotated.csv"])
@@ -299,21 +299,19 @@ def test_read_again(name: str, tmp_path: Path) -> None:
     ],
 )
 def test_any_sheet_can_be_saved(source: pd.DataFrame, name: str, tmp_path: Path) -> None:
-    """However odd a sheet is, its annotated file is written and can be read."""
-    (again,) = sheets.load(report_of(source).save(tmp_path / name), resource="promo_numbers")
-    assert len(again.frame) == len(source)
+    """The annotated file of any sheet can be written and read."""
+    (sheet,) = sheets.load(report_of(source).save(tmp_path / name), resource="promo_numbers")
+    assert len(sheet.frame) == len(source)
 
 
 @pytest.mark.parametrize("name", ["annotated.xlsx", "annotated.csv"])
 def test_nul(name: str, tmp_path: Path) -> None:
-    """A character that no text file can have stops no report."""
+    """NUL, which no text file can hold, does not prevent a report."""
     assert report_of(frame_of({"notes": "a\0b", "description": "\0"})).save(tmp_path / name).exists()
 
 
-def test_what_a_workbook_cannot_hold_is_refused_at_once(
-    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A sheet beyond Excel's rows says so before a minute of writing, and goes to CSV."""
+def test_too_large_sheet_is_rejected_at_once(report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sheet with too many rows for Excel is rejected before anything is written, but can be written as CSV."""
     monkeypatch.setattr("invoca_bulk.reports.xlsx.MAX_ROWS", len(report.validated_book.sheets[0].sheet.frame))
     with pytest.raises(OutputError, match=r"The sheet has 4 rows .*too many for a workbook. Use a name with .csv"):
         report.save(tmp_path / "annotated.xlsx")
@@ -322,7 +320,7 @@ def test_what_a_workbook_cannot_hold_is_refused_at_once(
 
 
 def test_csv(report: Report, tmp_path: Path) -> None:
-    """A CSV file has the rows and their messages, and no way to run a formula."""
+    """A CSV file has the rows and their messages, and formulas are escaped."""
     path = report.save(tmp_path / "annotated.csv")
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -331,74 +329,79 @@ def test_csv(report: Report, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["annotated", "annotated.xls", "annotated.txt"])
-def test_other_formats(report: Report, name: str, tmp_path: Path) -> None:
-    """A format that cannot be written is refused, and no file appears."""
+def test_unsupported_extensions(report: Report, name: str, tmp_path: Path) -> None:
+    """An unsupported extension is rejected, and no file is written."""
     with pytest.raises(OutputError, match=r"\.xlsx or \.csv"):
         report.save(tmp_path / name)
     assert not list(tmp_path.glob("annotated*"))
 
 
-def test_not_over_the_input(report: Report, tmp_path: Path) -> None:
-    """The annotated sheet never replaces the file that was checked."""
+def test_input_is_never_overwritten(report: Report, tmp_path: Path) -> None:
+    """The annotated sheet never replaces the validated file."""
     path = report.save(tmp_path / "requests.xlsx")
-    before = path.read_bytes()
+    content = path.read_bytes()
     with pytest.raises(OutputError):
         report.save(path, protected_paths=[path])
-    assert path.read_bytes() == before
+    assert path.read_bytes() == content
 
 
 # Several sheets
 
 
-def book_of(**changed: Any) -> dict[str, pd.DataFrame]:
-    """A good advertiser with a user of whom something is wrong, and a request of a number."""
-    return book(advertiser(users=[user(**changed)])) | {"promo_numbers": frame_of({})}
+def book_of(**user_values: Any) -> dict[str, pd.DataFrame]:
+    """A valid advertiser with a user that has these values, and a request for a number."""
+    return book(advertiser(users=[user(**user_values)])) | {"promo_numbers": frame_of({})}
 
 
 BAD_USER = "'555' is not a valid phone number."
 
 
 @pytest.fixture
-def several() -> Report:
+def book_report() -> Report:
     frames = book_of(contact_phone_number="555")
     return Report(validation.validate(sheets.load(frames), version=DEFAULT_API_VERSION))
 
 
-def test_summary_of_several(several: Report) -> None:
-    """The rows of all sheets are counted, those that are held back with the one that has the error too."""
-    assert several.summary == ("4 rows checked; 1 can be sent and asks for 1 number; 3 have errors.")
-    assert not several.ok
+def test_summary_of_several(book_report: Report) -> None:
+    """The rows of all sheets are counted; rows of the same object as a row with errors count as errors too."""
+    assert book_report.summary == ("4 rows checked; 1 can be sent and asks for 1 number; 3 have errors.")
+    assert not book_report.ok
 
 
 def test_summary_of_advertisers() -> None:
-    """Where no numbers can be bought, none are spoken of."""
+    """A summary without promo number rows does not mention numbers."""
     report = Report(validation.validate(sheets.load(book(advertiser())), version=DEFAULT_API_VERSION))
     assert report.summary == "3 rows checked; 3 can be sent; 0 have errors."
 
 
-def test_sheets(several: Report) -> None:
-    """Each sheet comes back under its name, its own issues beside its own rows."""
-    frames = several.sheet
+def test_sheets(book_report: Report) -> None:
+    """Each sheet is returned under its name, with the issues of its rows."""
+    frames = book_report.sheet
     assert isinstance(frames, dict)
     assert list(frames) == ["advertisers", "sites", "users", "promo_numbers"]
-    assert [one["validation_errors"].iloc[0][:22] for one in frames.values()] == ["", "", "contact_phone_number: ", ""]
+    assert [frame["validation_errors"].iloc[0][:22] for frame in frames.values()] == [
+        "",
+        "",
+        "contact_phone_number: ",
+        "",
+    ]
     assert BAD_USER in frames["users"]["validation_errors"].iloc[0]
 
 
-def test_lines_of_several(several: Report) -> None:
-    """Lines say which sheet they are about."""
-    (line,) = several.issue_lines(5)
+def test_lines_of_several(book_report: Report) -> None:
+    """Lines name the sheet."""
+    (line,) = book_report.issue_lines(5)
     assert line.startswith(f"  users row 2, contact_phone_number: {BAD_USER}")
     frames = book_of() | {"users": book_of()["users"].assign(notes="x")}
     report = Report(validation.validate(sheets.load(frames), version=DEFAULT_API_VERSION))
     assert report.issue_lines(5, "warning")[0].startswith("  users header, notes: ")
 
 
-def test_workbook_of_several(several: Report, tmp_path: Path) -> None:
-    """The workbook has a worksheet for each, coloured where its own cells are bad, and the issues with their sheet."""
-    book = saved(several, tmp_path)
+def test_workbook_of_several(book_report: Report, tmp_path: Path) -> None:
+    """The workbook has a coloured worksheet per sheet, and the issues with their sheet."""
+    book = save_workbook(book_report, tmp_path)
     assert book.sheetnames == ["advertisers", "sites", "users", "promo_numbers", "issues"]
-    assert {name: marked(book[name]) for name in book.sheetnames[:-1]} == {
+    assert {name: levels_of(book[name]) for name in book.sheetnames[:-1]} == {
         "advertisers": {},
         "sites": {},
         "users": {(2, "contact_phone_number"): "error"},
@@ -407,17 +410,17 @@ def test_workbook_of_several(several: Report, tmp_path: Path) -> None:
     assert [cell.value for cell in book["issues"]["A"]] == ["sheet", "users"]
 
 
-def test_several_read_again(several: Report, tmp_path: Path) -> None:
-    """The annotated workbook is the book again: the same sheets, the same issues."""
-    path = several.save(tmp_path / "annotated.xlsx")
-    again = Report(validation.validate(sheets.load(path), version=DEFAULT_API_VERSION))
-    pd.testing.assert_frame_equal(again.issues, several.issues)
-    assert [one.sheet.name for one in again.validated_book.sheets] == [
-        one.sheet.name for one in several.validated_book.sheets
+def test_several_read_again(book_report: Report, tmp_path: Path) -> None:
+    """Reading the annotated workbook gives the same sheets and the same issues."""
+    path = book_report.save(tmp_path / "annotated.xlsx")
+    second_report = Report(validation.validate(sheets.load(path), version=DEFAULT_API_VERSION))
+    pd.testing.assert_frame_equal(second_report.issues, book_report.issues)
+    assert [validated.sheet.name for validated in second_report.validated_book.sheets] == [
+        validated.sheet.name for validated in book_report.validated_book.sheets
     ]
 
 
-def test_several_need_a_workbook(several: Report, tmp_path: Path) -> None:
-    """A CSV file holds one table; several are refused, with what to do."""
+def test_several_need_a_workbook(book_report: Report, tmp_path: Path) -> None:
+    """A CSV file holds one sheet; for several sheets, the error suggests .xlsx."""
     with pytest.raises(OutputError, match=r"\.xlsx"):
-        several.save(tmp_path / "annotated.csv")
+        book_report.save(tmp_path / "annotated.csv")

@@ -1,8 +1,7 @@
-"""Small HTML of our own, for notebooks and the page: no script, nothing from elsewhere, readable in light and dark.
+"""HTML for notebooks and the page: no scripts, no external resources, readable in light and dark themes.
 
-`markup` makes tables and sentences of the same cells that the workbooks are made of, `style` has the one style sheet,
-`charts` draws how many rows came to what, `frames` shows several sheets under their names, `showing` puts something
-below a notebook's cell.
+`markup` renders tables and sentences from the same cells as the workbooks, `style` has the style sheet, `charts` draws
+the number of rows by outcome, `frame_dict` shows several sheets by name, `display` shows content below a notebook cell.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from invoca_bulk.reports.html.markup import (
     render_backticks,
     table,
 )
-from invoca_bulk.reports.html.style import STYLE_SHEET
+from invoca_bulk.reports.html.style import STYLE_SHEET, follow_system_theme
 
 __all__ = [
     "MAX_ROWS_SHOWN",
@@ -39,6 +38,7 @@ __all__ = [
     "display_below",
     "display_notices",
     "escape_text",
+    "follow_system_theme",
     "heading",
     "legend",
     "notices",

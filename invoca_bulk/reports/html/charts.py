@@ -1,4 +1,4 @@
-"""How many rows came to what: as SVG without a script, and in block characters for terminals."""
+"""The number of rows by outcome: as SVG without a script, and in block characters for terminals."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from invoca_bulk.reports.html.markup import CSS_CLASSES, Html, element, escape_text, render_backticks
+from invoca_bulk.reports.html.style import LIGHT_COLORS
 from invoca_bulk.reports.xlsx import Style
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-#: Style to the class of its bar, and its colour where no style sheet is applied (GitHub drops them).
-_BAR_STYLES: Mapping[Style, tuple[str, str]] = {
-    Style.OK: ("ib-ok-bar", "#2c8a47"),
-    Style.WARNING: ("ib-warning-bar", "#b98a00"),
-    Style.ERROR: ("ib-error-bar", "#cf2f41"),
-}
-_DEFAULT_BAR_STYLE = ("ib-muted-bar", "#59636e")
-# Pixels. So narrow that words stay readable when a telephone's width shrinks it.
+#: Style to the name of the bar's colour, which is also its class.
+_BAR_COLORS: Mapping[Style, str] = {Style.OK: "ok-bar", Style.WARNING: "warning-bar", Style.ERROR: "error-bar"}
+_DEFAULT_BAR_COLOR = "muted"
+# Narrow, so that the text stays readable when a phone scales the chart down.
 _CHART_WIDTH_PX, _LINE_HEIGHT_PX, _LABEL_WIDTH_PX, _FIGURES_WIDTH_PX = 440, 24, 104, 116
 _MAX_BAR_LENGTH_PX = _CHART_WIDTH_PX - _LABEL_WIDTH_PX - _FIGURES_WIDTH_PX
-_MIN_BAR_LENGTH_PX = 3  # a single row of ten thousand is still seen
+_MIN_BAR_LENGTH_PX = 3  # one row in ten thousand is still visible
 _BLOCK_CHARACTERS = " ▏▎▍▌▋▊▉█"
 _MAX_BAR_CHARACTERS = 30
 
@@ -31,9 +28,9 @@ class ChartBar:
     """One bar of a chart.
 
     Attributes:
-        label: what it stands for.
-        count: how many rows.
-        style: its colour.
+        label: the text beside the bar.
+        count: number of rows.
+        style: sets the colour.
     """
 
     label: str
@@ -42,26 +39,26 @@ class ChartBar:
 
 
 def chart(bars: Sequence[ChartBar], title: str = "Rows by outcome") -> Html:
-    """Horizontal bars with words and numbers, as SVG; nothing where there are none.
+    """Horizontal bars with labels and counts, as SVG; empty without bars.
 
     Args:
-        bars: from the top down.
-        title: what it shows; read out before the numbers.
+        bars: from top to bottom.
+        title: what the chart shows; screen readers read it before the counts.
     """
     if not bars:
         return Html("")
-    told = "; ".join(f"{one.label}: {one.count:,} ({_format_share(one, bars)})" for one in bars)
+    description = "; ".join(f"{bar.label}: {_figures_text(bar, bars)}" for bar in bars)
     height = _LINE_HEIGHT_PX * len(bars)
-    lines = (part for at, one in enumerate(bars) for part in _render_bar(one, at * _LINE_HEIGHT_PX, bars))
-    # The words are in it, for programs that read a page out; `role` makes them one picture.
+    parts = (part for index, bar in enumerate(bars) for part in _render_bar(bar, index * _LINE_HEIGHT_PX, bars))
+    # For screen readers; `role` presents the chart as one image.
     return element(
         "svg",
         element("title", escape_text(title)),
-        element("desc", escape_text(told)),
-        *lines,
+        element("desc", escape_text(description)),
+        *parts,
         xmlns="http://www.w3.org/2000/svg",
         role="img",
-        aria_label=f"{title}. {told}",
+        aria_label=f"{title}. {description}",
         viewBox=f"0 0 {_CHART_WIDTH_PX} {height}",
         width=str(_CHART_WIDTH_PX),
         height=str(height),
@@ -69,20 +66,30 @@ def chart(bars: Sequence[ChartBar], title: str = "Rows by outcome") -> Html:
 
 
 def _render_bar(bar: ChartBar, top: int, bars: Sequence[ChartBar]) -> Iterable[Html]:
-    class_, fill = _BAR_STYLES.get(bar.style, _DEFAULT_BAR_STYLE)
-    length = max(_MIN_BAR_LENGTH_PX, round(_MAX_BAR_LENGTH_PX * bar.count / max(1, *(one.count for one in bars))))
-    across = str(top + _LINE_HEIGHT_PX * 2 // 3)
-    label = {"x": str(_LABEL_WIDTH_PX - 8), "y": across, "text_anchor": "end", "fill": "currentColor"}
-    place = {"x": str(_LABEL_WIDTH_PX), "y": str(top + 4), "width": str(length), "height": str(_LINE_HEIGHT_PX - 8)}
+    color = _BAR_COLORS.get(bar.style, _DEFAULT_BAR_COLOR)
+    length = max(_MIN_BAR_LENGTH_PX, round(_MAX_BAR_LENGTH_PX * bar.count / _largest_count(bars)))
+    baseline = str(top + _LINE_HEIGHT_PX * 2 // 3)
+    label = {"x": str(_LABEL_WIDTH_PX - 8), "y": baseline, "text_anchor": "end", "fill": "currentColor"}
+    box = {"x": str(_LABEL_WIDTH_PX), "y": str(top + 4), "width": str(length), "height": str(_LINE_HEIGHT_PX - 8)}
+    figures_x = str(_LABEL_WIDTH_PX + length + 8)
     yield element("text", escape_text(bar.label), **label)
-    yield element("rect", class_=class_, fill=fill, **place)
-    figures = f"{bar.count:,} ({_format_share(bar, bars)})"
-    yield element("text", escape_text(figures), x=str(_LABEL_WIDTH_PX + length + 8), y=across, fill="currentColor")
+    # `fill` is the colour where no style sheet is applied (GitHub drops them).
+    yield element("rect", class_=f"ib-{color}", fill=LIGHT_COLORS[color], **box)
+    yield element("text", escape_text(_figures_text(bar, bars)), x=figures_x, y=baseline, fill="currentColor")
+
+
+def _largest_count(bars: Iterable[ChartBar]) -> int:
+    """At least 1, since it is a divisor."""
+    return max((1, *(bar.count for bar in bars)))
+
+
+def _figures_text(bar: ChartBar, bars: Iterable[ChartBar]) -> str:
+    return f"{bar.count:,} ({_format_share(bar, bars)})"
 
 
 def _format_share(bar: ChartBar, bars: Iterable[ChartBar]) -> str:
-    """The share in percent; never 0% of something, nor 100% where there is something else."""
-    total = sum(one.count for one in bars)
+    """The share in percent; 0% and 100% are only shown when exact."""
+    total = sum(other.count for other in bars)
     share = round(100 * bar.count / total) if total else 0
     if bar.count and share == 0:
         return "<1%"
@@ -90,7 +97,7 @@ def _format_share(bar: ChartBar, bars: Iterable[ChartBar]) -> str:
 
 
 def legend(entries: Sequence[tuple[ChartBar, str]]) -> Html:
-    """The words of a chart with what each means, as `prose` takes it; nothing where there are none."""
+    """Each label of a chart with its meaning, as `render_backticks` takes it; empty without entries."""
     items = (
         element(
             "li",
@@ -104,21 +111,19 @@ def legend(entries: Sequence[tuple[ChartBar, str]]) -> Html:
 
 
 def chart_text(bars: Sequence[ChartBar]) -> str:
-    """The same for a terminal: a line each; empty where there are none."""
-    words, figures = (
-        max((len(text) for text in texts), default=0)
-        for texts in ([one.label for one in bars], [f"{one.count:,}" for one in bars])
-    )
-    largest = max(1, *(one.count for one in bars), 1)
+    """The chart for a terminal, one line per bar; empty without bars."""
+    label_width = max((len(bar.label) for bar in bars), default=0)
+    count_width = max((len(f"{bar.count:,}") for bar in bars), default=0)
+    largest = _largest_count(bars)
     return "\n".join(
-        f"  {one.label:<{words}}  {_draw_block_bar(one.count / largest):<{_MAX_BAR_CHARACTERS}}"
-        f"  {one.count:>{figures},}  {_format_share(one, bars):>4}"
-        for one in bars
+        f"  {bar.label:<{label_width}}  {_draw_block_bar(bar.count / largest):<{_MAX_BAR_CHARACTERS}}"
+        f"  {bar.count:>{count_width},}  {_format_share(bar, bars):>4}"
+        for bar in bars
     )
 
 
 def _draw_block_bar(share: float) -> str:
-    """A bar in eighths of a character; at least one eighth, where there is anything."""
+    """A bar in eighths of a character; at least one eighth unless the share is 0."""
     eighths = max(round(share * _MAX_BAR_CHARACTERS * 8), 1 if share else 0)
-    whole, part = divmod(eighths, 8)
-    return _BLOCK_CHARACTERS[8] * whole + (_BLOCK_CHARACTERS[part] if part else "")
+    full_blocks, remainder = divmod(eighths, 8)
+    return _BLOCK_CHARACTERS[8] * full_blocks + (_BLOCK_CHARACTERS[remainder] if remainder else "")

@@ -1,4 +1,4 @@
-"""Putting something below a notebook's cell, besides the value that the cell gives."""
+"""Display something below a notebook cell, in addition to the cell's value."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class RichText:
-    """Something that a notebook shows as HTML, and a terminal as text.
+    """Content that a notebook shows as HTML and a terminal as text.
 
     Attributes:
-        html: a whole display.
-        text: the same in words.
+        html: a complete display.
+        text: the same as plain text.
     """
 
     html: str
@@ -31,13 +31,13 @@ class RichText:
 
 
 def display_below(content: RichText) -> None:
-    """Show it below the cell that is running; only in a kernel, which has IPython."""
-    from IPython.display import display  # noqa: PLC0415  there is none outside of a kernel
+    """Show it below the running cell; call it in a kernel only, since it needs IPython."""
+    from IPython.display import display  # noqa: PLC0415  not installed outside of a kernel
 
     display(content)  # type: ignore[no-untyped-call]
 
 
 def display_notices(lines: Sequence[str]) -> None:
-    """Show sentences that have to be looked at; nothing where there are none."""
+    """Show sentences that need attention; without any, show nothing."""
     if lines:
         display_below(RichText(html=container(notices(lines)), text="\n".join(lines)))

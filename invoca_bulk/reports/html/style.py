@@ -1,26 +1,51 @@
-"""The one style sheet of all displays.
+"""The style sheet of all displays.
 
-Every rule stands under the class `invoca-bulk`, written twice so that it outweighs JupyterLab's own rules for tables.
-Both themes set text and background together, so that they can be read on whatever is behind them; contrasts are at
-least 4.5 to 1, which `test_displays` reckons from this text.
+Every rule is scoped to the class `invoca-bulk`, repeated so that it outranks JupyterLab's own rules for tables. Both
+themes set text and background colours together, so that displays are readable on any background; contrasts are at
+least 4.5 to 1 for text, which `test_html` calculates from this text.
 """
 
 from __future__ import annotations
 
-_LIGHT_THEME = """
-  color-scheme: light;
-  --ib-back: #ffffff; --ib-text: #1f2328; --ib-muted: #59636e; --ib-line: #c9d1d9; --ib-head: #eef1f4;
-  --ib-ok-back: #d5f2dc; --ib-ok-text: #0b5223; --ib-ok-bar: #2c8a47;
-  --ib-warning-back: #fdeeb5; --ib-warning-text: #614600; --ib-warning-bar: #b98a00;
-  --ib-error-back: #ffd9dc; --ib-error-text: #8c0a1b; --ib-error-bar: #cf2f41;
-"""
-_DARK_THEME = """
-  color-scheme: dark;
-  --ib-back: #111418; --ib-text: #e3e8ee; --ib-muted: #9aa5b1; --ib-line: #3c454f; --ib-head: #222930;
-  --ib-ok-back: #113a20; --ib-ok-text: #9fe6b4; --ib-ok-bar: #3fa45c;
-  --ib-warning-back: #3f3204; --ib-warning-text: #f5d773; --ib-warning-bar: #c99b1d;
-  --ib-error-back: #4c151c; --ib-error-text: #ffb9c0; --ib-error-bar: #e0525f;
-"""
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Name to colour; as CSS, the variables are `--ib-…`.
+LIGHT_COLORS: Mapping[str, str] = {
+    "back": "#ffffff",
+    "text": "#1f2328",
+    "muted": "#59636e",
+    "line": "#c9d1d9",
+    "head": "#eef1f4",
+    "ok-back": "#d5f2dc",
+    "ok-text": "#0b5223",
+    "ok-bar": "#2c8a47",
+    "warning-back": "#fdeeb5",
+    "warning-text": "#614600",
+    "warning-bar": "#b98a00",
+    "error-back": "#ffd9dc",
+    "error-text": "#8c0a1b",
+    "error-bar": "#cf2f41",
+}
+_DARK_COLORS: Mapping[str, str] = {
+    "back": "#111418",
+    "text": "#e3e8ee",
+    "muted": "#9aa5b1",
+    "line": "#3c454f",
+    "head": "#222930",
+    "ok-back": "#113a20",
+    "ok-text": "#9fe6b4",
+    "ok-bar": "#3fa45c",
+    "warning-back": "#3f3204",
+    "warning-text": "#f5d773",
+    "warning-bar": "#c99b1d",
+    "error-back": "#4c151c",
+    "error-text": "#ffb9c0",
+    "error-bar": "#e0525f",
+}
 _CSS_RULES = """
 & { background: var(--ib-back); color: var(--ib-text); font: 13px/1.45 system-ui, sans-serif; text-align: left;
   padding: 4px 8px; max-width: 100%; box-sizing: border-box; overflow-wrap: break-word; }
@@ -60,19 +85,34 @@ _CSS_RULES = """
 & svg .ib-ok-bar { fill: var(--ib-ok-bar); }
 & svg .ib-warning-bar { fill: var(--ib-warning-bar); }
 & svg .ib-error-bar { fill: var(--ib-error-bar); }
-& svg .ib-muted-bar { fill: var(--ib-muted); }
+& svg .ib-muted { fill: var(--ib-muted); }
 """
 
 
-def _build_style_sheet() -> str:
-    here = ".invoca-bulk.invoca-bulk"
-    return (
-        f"{here} {{{_LIGHT_THEME}}}\n"
-        f'body[data-jp-theme-light="false"] {here} {{{_DARK_THEME}}}\n'
-        f"@media (prefers-color-scheme: dark) {{ body:not([data-jp-theme-light]) {here} {{{_DARK_THEME}}} }}"
-        f"{_CSS_RULES.replace('&', here)}"
+def follow_system_theme(css: str) -> str:
+    """CSS whose rules for JupyterLab's dark theme also apply outside JupyterLab when the system theme is dark.
+
+    Args:
+        css: rules for the dark theme start with `body[data-jp-theme-light="false"]`; the braces in them are not nested.
+    """
+    return re.sub(
+        r'body\[data-jp-theme-light="false"\]([^{}]*\{[^{}]*\})',
+        r"\g<0>\n@media (prefers-color-scheme: dark) { body:not([data-jp-theme-light])\1 }",
+        css,
     )
 
 
-#: For a `<style>` element; `markup.container` has it in each display.
+def _build_style_sheet() -> str:
+    scope = ".invoca-bulk.invoca-bulk"
+    light, dark = (
+        " ".join(f"--ib-{name}: {color};" for name, color in colors.items()) for colors in (LIGHT_COLORS, _DARK_COLORS)
+    )
+    themes = (
+        f"{scope} {{ color-scheme: light; {light} }}\n"
+        f'body[data-jp-theme-light="false"] {scope} {{ color-scheme: dark; {dark} }}'
+    )
+    return follow_system_theme(themes) + _CSS_RULES.replace("&", scope)
+
+
+#: The content of a `<style>` element; `markup.container` adds it to each display.
 STYLE_SHEET = _build_style_sheet()

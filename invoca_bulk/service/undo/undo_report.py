@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from invoca_bulk.reports import html, plan_report, save
+from invoca_bulk.reports import html, plan_report
 from invoca_bulk.reports.plan_report import Plan
 from invoca_bulk.reports.xlsx import Cell, Style, WorksheetSpec
 from invoca_bulk.schema.wording import limit_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
+
+    import pandas as pd
 
     from invoca_bulk.reports.html import Html
     from invoca_bulk.schema.field_types import Json
 
 #: The name of an undo's sheet, before the run's id.
 _SOURCE_PREFIX = "undo of "
-_COLUMNS = ("sheet", "row", "action", "object", "error", "fix")
-_MAX_SHOWN = 20
 _SENTENCE_COLUMN_WIDTH = 90.0
 
 
@@ -89,8 +85,7 @@ class Undo(Plan):
             (item.sheet, item.row, item.action, item.object_label, item.error, item.fix)
             for item in self.not_undone_items
         ]
-        dtypes = {name: "int64" if name == "row" else "str" for name in _COLUMNS}
-        return pd.DataFrame(records, columns=list(_COLUMNS)).astype(dtypes)
+        return plan_report.build_frame(records, plan_report.ROW_COLUMNS)
 
     @property
     def ok(self) -> bool:
@@ -105,11 +100,11 @@ class Undo(Plan):
 
     def lines(self) -> list[str]:
         """The lines of any plan, the notes, and what is not undone, by row of the run."""
-        items = [
+        lines = [
             f"  {item.row_label}, {item.action} {item.object_label}".rstrip() + f": {item.error} {item.fix}"
             for item in self.not_undone_items
         ]
-        not_undone = ["Not undone:", *limit_lines(items, _MAX_SHOWN)] if items else []
+        not_undone = ["Not undone:", *limit_lines(lines, plan_report.MAX_TERMINAL_LINES)] if lines else []
         return [*super().lines(), *self.notes, *not_undone]
 
     def html_parts(self, overflow_note: str = 'all are in the workbook: `plan.save("undo.xlsx")`') -> Iterator[Html]:
@@ -125,24 +120,16 @@ class Undo(Plan):
             overflow_note=overflow_note,
         )
 
-    def save(self, path: str | Path) -> Path:
-        """Write the plan like any other, `.xlsx` with another worksheet: what is not undone. Replaces an existing file.
-
-        Raises:
-            OutputError: the file cannot be written, or has more rows than an `.xlsx` file can hold.
-        """
-        return save.save_worksheets(path, partial(_worksheets, self))
+    def build_worksheets(self) -> list[WorksheetSpec]:
+        """The worksheets of any plan, and one with what is not undone and the notes."""
+        spec = _not_undone_worksheet(self)
+        spec = replace(spec, rows=chain(spec.rows, (["", "", "", "", note, ""] for note in self.notes)))
+        return [*super().build_worksheets(), *([spec] if self.not_undone_items or self.notes else [])]
 
     def to_json(self, *, detailed: bool = False) -> dict[str, Json]:
         """The plan for programs: like any other, with `run`, `not_undone` and `notes`."""
         undo = {"run": self.run, "not_undone": plan_report.json_records(self.not_undone), "notes": list(self.notes)}
         return undo | super().to_json(detailed=detailed)
-
-
-def _worksheets(undo: Undo) -> list[WorksheetSpec]:
-    not_undone = _not_undone_worksheet(undo)
-    not_undone = replace(not_undone, rows=chain(not_undone.rows, (["", "", "", "", note, ""] for note in undo.notes)))
-    return [*plan_report.build_worksheets(undo), *([not_undone] if undo.not_undone_items or undo.notes else [])]
 
 
 def _not_undone_worksheet(undo: Undo) -> WorksheetSpec:
