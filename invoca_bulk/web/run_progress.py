@@ -84,7 +84,9 @@ class ProgressMeter:
         while self._samples[0][0] < now - _RATE_WINDOW_SECONDS:
             self._samples.popleft()
         start, start_count = self._samples[0]
-        return (completed_count - start_count) / (now - start) if now > start and completed_count > start_count else None
+        return (
+            (completed_count - start_count) / (now - start) if now > start and completed_count > start_count else None
+        )
 
 
 def completed_totals(totals: Mapping[Outcome, int]) -> dict[Outcome, int]:
