@@ -1,56 +1,72 @@
-"""The command line's door: it shows the help, and loads the rest only when there is something to do."""
+"""The command line's entry point: shows the help itself and imports the rest only to run a command."""
 
 from __future__ import annotations
 
 import sys
 
-TYPE_CHECKING = False  # `typing` itself takes half as long as Python's own start
+TYPE_CHECKING = False  # importing `typing` takes half as long as Python's own start
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Verb to what it does, in the order of the help; `--help` shows this without loading the verbs.
+#: Command to what it does, in the order of the help; `--help` shows this without importing the commands.
 COMMANDS = {
-    "demo": "Show everything on a sandbox: no account, nothing bought.",
+    "demo": "Try the tool on a sandbox: no account needed, nothing is bought.",
     "template": "Write a workbook to fill in.",
     "validate": "Check a sheet; nothing is sent.",
-    "plan": "Show what a run would do, field by field; nothing is sent.",
-    "run": "Check a sheet, do what it asks for, write the results.",
-    "resume": "Do what is left of a run that was interrupted.",
-    "runs": "List all runs, and what became of their rows.",
-    "stop": "Have whoever is at a run stop.",
-    "undo": "Plan to take a run back: what it created, changed and moved.",
-    "export": "Write what the platform has as a sheet.",
+    "plan": "Show what a run would change, field by field; nothing is sent.",
+    "run": "Check a sheet, send what it asks for, and write the results.",
+    "resume": "Finish a run that was interrupted.",
+    "runs": "List all runs with the outcomes of their rows.",
+    "stop": "Stop a run.",
+    "undo": "Plan how to reverse a run; nothing is sent.",
+    "export": "Write the platform's advertisers or promo numbers to a sheet.",
     "results": "Write the results of an earlier run, from the journal.",
-    "app": "Open the upload page in the browser: no command line, no code.",
-    "worker": "Do what `run --cluster` hands out, on any machine.",
-    "sandbox": "Serve a stand-in platform to rehearse on.",
-    "lab": "Open the notebooks in JupyterLab, on a copy of yours.",
+    "app": "Open the upload page in your browser: no commands, no code.",
+    "worker": "Run a worker process for `run --cluster`.",
+    "sandbox": "Serve a local stand-in for the platform, to rehearse on.",
+    "lab": "Open your own copy of the notebooks in JupyterLab.",
 }
 
-#: What `--help` shows; as text, since building it with click takes longer than all else that it needs.
-HELP = """\
+ALL_DONE, ROWS_NOT_DONE, NOTHING_SENT, ABORTED, INTERRUPTED = range(5)
+#: Exit code to its meaning. Errors and results carry the codes too (`errors`, `RunResult.exit_code`).
+EXIT_CODES = {
+    ALL_DONE: "Everything is done.",
+    ROWS_NOT_DONE: "The run finished, but some rows are not done.",
+    NOTHING_SENT: "Nothing was sent: wrong usage, errors in the sheet, or no confirmation.",
+    ABORTED: "The run was aborted, for example because the token was not accepted.",
+    INTERRUPTED: "The run was interrupted; `resume` finishes it.",
+}
+
+#: What `--help` shows. It is plain text because having click build it takes longer than everything else it needs.
+HELP = (
+    """\
 Usage: invoca-bulk [OPTIONS] COMMAND [ARGS]...
 
-  Create and manage advertisers and promo numbers in bulk, from spreadsheets:
-  checked, planned, and written back.
-
-  Exit codes: 0 all done; 1 finished, some rows not done; 2 nothing was sent;
-  3 aborted; 4 interrupted.
+  Create and manage Invoca advertisers and promo numbers in bulk. Every row of
+  your spreadsheet is checked and planned first, and comes back with its
+  outcome.
 
 Options:
   --version   Show the version and exit.
   -h, --help  Show this message and exit.
 
-Commands:
-""" + "\n".join(f"  {verb:<8}  {does}" for verb, does in COMMANDS.items())
+Exit codes:
+"""
+    + "\n".join(f"  {code}  {meaning}" for code, meaning in EXIT_CODES.items())
+    + "\n\nCommands:\n"
+    + "\n".join(f"  {command:<8}  {summary}" for command, summary in COMMANDS.items())
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The program."""
-    given = sys.argv[1:] if arguments is None else arguments
-    if list(given) in (["--help"], ["-h"]):
+    """Run the command line.
+
+    Args:
+        arguments: the arguments without the program's name; None: those of this process.
+    """
+    if list(sys.argv[1:] if arguments is None else arguments) in (["--help"], ["-h"]):
         print(HELP)
-        sys.exit(0)
+        sys.exit(ALL_DONE)
     from invoca_bulk.cli import group
 
     group.run_command_line(arguments)

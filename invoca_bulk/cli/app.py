@@ -1,4 +1,4 @@
-"""`invoca-bulk app`: the upload page."""
+"""`invoca-bulk app`: serve the upload page."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from invoca_bulk.errors import ConfigError
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0: any free port.")
-@click.option("--no-browser", is_flag=True, help="Print the link only.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port to serve on; 0: any free port."
+)
+@click.option("--no-browser", is_flag=True, help="Print the link without opening it.")
 @common.journal_option()
 def command(port: int, journal: str | None, *, no_browser: bool) -> None:
-    """Serve the upload page on this machine, and open it in the browser. Ctrl-C ends it; runs under way go on.
+    """Serve the upload page on this machine and open it in your browser.
 
-    The link works once: it lets one browser in. Nobody else on this machine can use the page.
+    The link works once and lets in one browser; nobody else on this machine can use the page. Ctrl-C stops the page,
+    but not the runs that were started from it.
     """
     try:
         from invoca_bulk.web import serving
@@ -30,4 +33,4 @@ def command(port: int, journal: str | None, *, no_browser: bool) -> None:
 
 
 def _print_address(address: str) -> None:
-    click.echo(f"The page is at {address} (the link works once). Ctrl-C ends it.")
+    click.echo(f"The page is at {address} (the link works once). Ctrl-C stops it.")

@@ -1,7 +1,8 @@
-"""What several verbs share: flags made from the table of settings, the token, and JSON output."""
+"""What several commands share: options built from the settings table, the token, JSON output and next commands."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -13,12 +14,18 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from invoca_bulk.config.settings import SETTINGS, TOKEN_ENV_VARIABLE, Token, is_terminal, resolve_journal_location
-from invoca_bulk.errors import ConfigError
+from invoca_bulk.config.settings import (
+    SETTINGS,
+    TOKEN_ENV_VARIABLE,
+    Token,
+    can_prompt,
+    resolve_journal_location,
+)
+from invoca_bulk.errors import ConfigError, RunAborted
 from invoca_bulk.schema import API_VERSIONS, RESOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
 
@@ -27,70 +34,89 @@ if TYPE_CHECKING:
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-#: Settings whose default depends on the network; the options know it.
+#: Settings whose default depends on the network; `Options` knows it.
 _NETWORK_DEPENDENT_DEFAULTS = frozenset({"settle"})
+#: Parameters of `reading_options`.
+READING_PARAMETERS = ("sheet", "resource")
 
 
 def setting_option(name: str, value_type: Any = str, **click_arguments: Any) -> Decorator:  # noqa: ANN401  any type, and any argument, that click knows
-    """The flag of a setting, with its default, environment variable and help from the table."""
-    one = SETTINGS[name]
-    unit = f" [{one.unit}]" if one.unit else ""
+    """The option of a setting, with its default, environment variable and help from the settings table."""
+    setting = SETTINGS[name]
+    is_dynamic = name in _NETWORK_DEPENDENT_DEFAULTS
+    unit = f" [{setting.unit}]" if setting.unit else ""
     return click.option(
-        one.flag,
+        setting.flag,
         name,
         type=value_type,
-        default=None if name in _NETWORK_DEPENDENT_DEFAULTS else one.default,
-        envvar=one.env_variable or None,
-        show_envvar=bool(one.env_variable),
-        show_default=str(one.default) if one.default is not None else False,
-        help=one.help + unit,
+        default=None if is_dynamic else setting.default,
+        envvar=setting.env_variable or None,
+        show_envvar=bool(setting.env_variable),
+        show_default=str(setting.default) if is_dynamic else setting.default is not None,
+        help=setting.help + unit,
         **click_arguments,
     )
 
 
 def journal_option() -> Decorator:
-    """Where the journals are."""
+    """`--journal`: where the journals are."""
     return setting_option("journal", callback=_reject_password)
 
 
 def _reject_password(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
-    given = context.get_parameter_source("journal") is ParameterSource.COMMANDLINE
-    if value and given and getattr(resolve_journal_location(value), "has_password", False):
-        msg = "Others can see a password that is given as a flag. Set INVOCA_JOURNAL instead, or use ~/.pgpass."
+    is_flag = context.get_parameter_source("journal") is ParameterSource.COMMANDLINE
+    if value and is_flag and getattr(resolve_journal_location(value), "has_password", False):
+        msg = (
+            "Other users of this machine can see a password in --journal. Set INVOCA_JOURNAL instead, or use ~/.pgpass."
+        )
         raise ConfigError(msg)
     return value
 
 
 def file_argument() -> Decorator:
-    """The sheet to read."""
+    """`FILE`: the sheet to read."""
     return click.argument("file", type=click.Path(path_type=Path))
 
 
+def output_option(help_text: str, *, required: bool = False) -> Decorator:
+    """`-o`, `--output`: the file to write."""
+    return click.option("-o", "--output", type=click.Path(path_type=Path), required=required, help=help_text)
+
+
 def reading_options() -> Decorator:
-    """How to read a sheet."""
+    """`--sheet` and `--resource`: how to read FILE."""
     return compose(
-        click.option("--sheet", help="The worksheet; without it, the one whose headers fit."),
-        click.option("--resource", type=click.Choice(list(RESOURCES)), help="Without it, told from the headers."),
+        click.option("--sheet", help="Worksheet to read. Default: the one whose headers match."),
+        click.option("--resource", type=click.Choice(list(RESOURCES)), help="Default: detected from the headers."),
     )
 
 
 def api_version_option() -> Decorator:
-    """The API version, from its setting."""
+    """`--api-version`, from its setting."""
     return setting_option("api_version", click.Choice(API_VERSIONS))
 
 
 def auto_ids_option() -> Decorator:
-    """Whether the network gives ids itself."""
-    return click.option("--auto-ids", is_flag=True, help="The network gives ids to advertisers that come without one.")
+    """`--auto-ids`: whether the network assigns ids itself."""
+    return click.option("--auto-ids", is_flag=True, help="Allow new advertisers without an id; the network assigns it.")
 
 
 def json_option() -> Decorator:
-    """Whether to print JSON."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, for programs.")
+    """`--json`: whether to print JSON."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+
+
+def token_file_option() -> Decorator:
+    """`--token-file`: where `read_token` reads the token."""
+    return click.option(
+        "--token-file",
+        type=click.Path(path_type=Path),
+        help="File to read the API token from; - reads standard input.",
+    )
 
 
 def compose(*decorators: Decorator) -> Decorator:
-    """Several decorators as one; the first one's flag is the first in the help."""
+    """Several decorators as one; the first one's option comes first in the help."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for decorator in reversed(decorators):
@@ -100,11 +126,14 @@ def compose(*decorators: Decorator) -> Decorator:
     return decorate
 
 
-def read_token(token_file: Path | None) -> Token:
-    """The token: from a file, the environment, or a hidden prompt; never from a flag, which other users can see.
+def read_token(token_file: Path | None) -> Token | None:
+    """The token from a file or standard input, never from an option's value, which other users can see.
+
+    Returns:
+        The token; None: no file was named, and `Network` takes the token from the environment or prompts for it.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: the file cannot be read, or there is neither a file, a variable nor a terminal.
     """
     if str(token_file) == "-":
         return Token(sys.stdin.readline().removeprefix("\ufeff") if sys.stdin else "")
@@ -114,17 +143,10 @@ def read_token(token_file: Path | None) -> Token:
         except (OSError, UnicodeDecodeError):
             msg = f"The token file {token_file} cannot be read. Check its name and its permissions."
             raise ConfigError(msg) from None
-    if text := os.environ.get(TOKEN_ENV_VARIABLE):
-        return Token(text)
-    if can_ask():
-        return Token(click.prompt("Token of the platform's API", hide_input=True, err=True))
-    msg = f"There is no token. Set {TOKEN_ENV_VARIABLE}, or name a file with --token-file."
-    raise ConfigError(msg)
-
-
-def can_ask() -> bool:
-    """Whether somebody is at the keyboard."""
-    return is_terminal(sys.stdin)
+    if not (os.environ.get(TOKEN_ENV_VARIABLE, "").strip() or can_prompt()):
+        msg = f"There is no token. Set {TOKEN_ENV_VARIABLE}, or name a file with --token-file."
+        raise ConfigError(msg)
+    return None
 
 
 def print_json(content: dict[str, Any]) -> None:
@@ -133,21 +155,21 @@ def print_json(content: dict[str, Any]) -> None:
 
 
 def issue_records(issues: pd.DataFrame) -> list[dict[str, Any]]:
-    """The issues as JSON objects; `row` is null for the header and the sheet."""
+    """The issues as JSON objects; `row` is null where the issue concerns the header or the whole sheet."""
     from invoca_bulk.reports.plan_report import json_records
 
     return json_records(issues)
 
 
 def print_issues(report: Report, limit: int = 20) -> None:
-    """Print errors, then warnings, the first of each."""
+    """Print the errors, then the warnings, at most `limit` lines of each."""
     for level, title in (("error", "Errors"), ("warning", "Warnings")):
         if lines := report.issue_lines(limit, level):
             click.echo("\n".join([f"{title}:", *lines]))
 
 
 def sibling_path(path: Path, suffix: str) -> Path:
-    """Another file beside one: `numbers.csv` and `-results` give `numbers-results.xlsx`."""
+    """A workbook in the same folder: `numbers.csv` and `-results` give `numbers-results.xlsx`."""
     return path.with_name(f"{path.stem}{suffix}.xlsx")
 
 
@@ -157,26 +179,42 @@ def format_command(arguments: Sequence[str | Path]) -> str:
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
-def passed_flags(*excluded: str, only: Sequence[str] | None = None) -> list[str]:
-    """The flags of the command that is under way, as they were given on its line.
+@contextlib.contextmanager
+def show_retry_command(*arguments: str | Path, note: str = "") -> Iterator[None]:
+    """Append the current command to the message of a `RunAborted`, so that it can be run again.
 
     Args:
-        excluded: names of parameters that the next command has its own values for.
-        only: names of the parameters that the next command has at all; None: all.
+        arguments: the command and its positional arguments; the options that were passed are added.
+        note: a sentence to show before the command.
+    """
+    try:
+        yield
+    except RunAborted as error:
+        command = format_command([*arguments, *passed_flags()])
+        # The upload page cuts messages here: `web.jobs.Job.failure_reason`.
+        msg = f"{error}\n{note}Fix the problem, then run: {command}"
+        raise type(error)(msg) from None
+
+
+def passed_flags(*excluded: str, only: Sequence[str] | None = None) -> list[str]:
+    """The options of the current command with their values, as far as they were typed.
+
+    Args:
+        excluded: names of parameters to leave out.
+        only: names of the only parameters to include; None: all.
     """
     context = click.get_current_context()
     flags = []
-    for one in context.command.params:
-        name = one.name or ""
-        if not was_passed(name) or name in excluded or not isinstance(one, click.Option):
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if not was_passed(name) or name in excluded or not isinstance(parameter, click.Option):
             continue
         if only is not None and name not in only:
             continue
-        value = context.params[one.name or ""]
-        flags += [one.opts[-1]] if one.is_flag else [one.opts[-1], str(value)]
+        flags += [parameter.opts[-1]] if parameter.is_flag else [parameter.opts[-1], str(context.params[name])]
     return flags
 
 
 def was_passed(name: str) -> bool:
-    """Whether a parameter of the command that is under way stands on its line."""
+    """Whether a parameter of the current command was typed, rather than taken from a default or the environment."""
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE

@@ -1,45 +1,45 @@
-"""What the verbs that talk to the platform share: its flags, and those that a plan depends on."""
+"""Options of the commands that talk to the platform, and those that decide what a plan does."""
 
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from invoca_bulk.cli import common
-from invoca_bulk.config.settings import SETTINGS
+from invoca_bulk.config.options import NESTED_MODES
+from invoca_bulk.config.settings import SETTINGS, can_prompt
 from invoca_bulk.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from invoca_bulk.cli.common import Decorator
     from invoca_bulk.config.options import Options, PlanOptions
     from invoca_bulk.config.settings import Network
     from invoca_bulk.journal import RunRecord
 
-#: Parameters that say where the platform is.
-NETWORK_PARAMETERS = ("sandbox", "token_file", "network_id", "base_url", "api_version")
-#: Parameters that `pipeline` takes as options, of those that `request_options` gives.
+#: What identifies the platform's API: parameters, settings and fields of a run's record have these names.
+_ADDRESS_FIELDS = ("network_id", "base_url", "api_version")
+#: Parameters of `request_options` that are fields of `Options`.
 REQUEST_PARAMETERS = ("concurrency", "timeout")
-#: Parameters that decide what a plan does.
+#: Parameters of `plan_options`, in which a saved plan differs from another.
 PLAN_PARAMETERS = ("nested", "allow_removals", "auto_ids")
-#: Parameters that decide what becomes of requests without an answer.
+#: Parameters that decide what happens to requests without a response.
 RECONCILE_PARAMETERS = ("settle", "resend_absent", "doubt_refusals", "assign_ids")
-#: As `options.NESTED_MODES`.
-_NESTED_MODES = ("merge", "replace")
 
 
 def network_options(*, sandbox: bool = True) -> Decorator:
-    """Where the platform is, and with which token; `open_network` takes them. `sandbox`: whether to offer --sandbox."""
-    rehearse = click.option("--sandbox", is_flag=True, help="Rehearse on a sandbox of this machine; nothing is bought.")
+    """Where the platform is and which token to use; `open_network` takes these parameters."""
+    sandbox_option = click.option(
+        "--sandbox", is_flag=True, help="Rehearse on a sandbox on this machine; nothing is bought."
+    )
     return common.compose(
-        *([rehearse] if sandbox else []),
-        click.option(
-            "--token-file", type=click.Path(path_type=Path), help="A file that holds the token; - for standard input."
-        ),
+        *([sandbox_option] if sandbox else []),
+        common.token_file_option(),
         common.setting_option("network_id"),
         common.setting_option("base_url"),
         common.api_version_option(),
@@ -47,76 +47,72 @@ def network_options(*, sandbox: bool = True) -> Decorator:
 
 
 def request_options() -> Decorator:
-    """How to talk to it."""
+    """How many requests to send at once, and how long to wait for each."""
     return common.compose(common.setting_option("concurrency", int), common.setting_option("timeout", float))
 
 
 def plan_options() -> Decorator:
-    """What a plan depends on."""
+    """What decides what a plan does."""
     return common.compose(
         click.option(
             "--nested",
-            type=click.Choice(_NESTED_MODES),
-            default=_NESTED_MODES[0],
+            type=click.Choice(NESTED_MODES),
+            default=NESTED_MODES[0],
             show_default=True,
-            help="merge: an advertiser keeps the users and sites that FILE does not mention; "
-            "replace: it has those of FILE, and no others.",
+            help="What happens to an advertiser's users and sites that FILE does not mention. merge: keep them; "
+            "replace: remove them.",
         ),
-        click.option("--allow-removals", is_flag=True, help="Let --nested replace take users and sites away."),
+        click.option("--allow-removals", is_flag=True, help="Let --nested replace remove users and sites."),
         common.auto_ids_option(),
     )
 
 
 def cluster_options() -> Decorator:
-    """Whether workers do it."""
+    """Whether workers execute the run."""
     return common.compose(
         click.option(
-            "--cluster", is_flag=True, help="Have `invoca-bulk worker`s do it, and follow them; needs PostgreSQL."
+            "--cluster",
+            is_flag=True,
+            help="Leave the run to `invoca-bulk worker` processes and follow their progress. Needs a journal on "
+            "PostgreSQL.",
         ),
-        click.option("--detach", is_flag=True, help="With --cluster: do not follow them."),
+        click.option("--detach", is_flag=True, help="With --cluster: exit at once instead of following the progress."),
     )
 
 
 def reconcile_options() -> Decorator:
-    """What to do about requests without an answer."""
+    """What to do about requests without a response."""
     return common.compose(
         common.setting_option("settle", float),
         click.option(
             "--resend-absent",
             is_flag=True,
-            help="Send creates again whose request got no answer and which the platform does not show afterwards.",
+            help="Send a create again if it got no response and the platform does not show the new object.",
         ),
         click.option(
             "--doubt-429",
             "doubt_refusals",
             is_flag=True,
-            help="Take 429 (too many requests) for no proof that a number was not created.",
+            help="After a 429 (too many requests), check whether the number was created before sending it again.",
         ),
     )
 
 
 def build_options(flags: dict[str, Any], *, as_json: bool) -> Options:
-    """How the flags want a run."""
+    """The run's options from the command's parameters; questions are asked only at a terminal."""
     from invoca_bulk.config.options import Options
 
-    return Options(**flags, confirm=_confirm if common.can_ask() else None, say=_print_notice, progress=not as_json)
-
-
-def _confirm(question: str) -> bool:
-    return click.confirm(question, err=True)
-
-
-def _print_notice(sentence: str) -> None:
-    click.echo(sentence, err=True)
+    confirm = partial(click.confirm, err=True) if can_prompt() else None
+    return Options(**flags, confirm=confirm, say=partial(click.echo, err=True), progress=not as_json)
 
 
 @contextlib.contextmanager
 def open_network(flags: dict[str, Any], *, auto_ids: bool = False) -> Iterator[Network]:
-    """The network that the flags name; with --sandbox, one that is gone afterwards.
+    """The network that the options name; with --sandbox, a sandbox that stops at the end of the block.
 
     Args:
-        flags: the command's parameters; those of `network_options` are taken out.
-        auto_ids: whether the sandbox gives ids to advertisers that come without one.
+        flags: the command's parameters; those of `network_options` are removed.
+        auto_ids: whether the sandbox assigns ids to advertisers without one.
 
     Raises:
         ConfigError: there is no network id, or no token.
@@ -124,15 +120,16 @@ def open_network(flags: dict[str, Any], *, auto_ids: bool = False) -> Iterator[N
     from invoca_bulk.config.settings import Network
     from invoca_bulk.service.pipeline import resolve_network
 
-    sandbox, token_file, network_id, base_url, version = (flags.pop(name, None) for name in NETWORK_PARAMETERS)
+    sandbox, token_file = flags.pop("sandbox", None), flags.pop("token_file")
+    network_id, base_url, version = (flags.pop(name) for name in _ADDRESS_FIELDS)
     if sandbox:
         from invoca_bulk.sandbox_server import Sandbox
 
-        with Sandbox(open_campaigns=True, auto_ids=auto_ids) as box:
-            yield resolve_network(box, api_version=version)
+        with Sandbox(open_campaigns=True, auto_ids=auto_ids) as sandbox_server:
+            yield resolve_network(sandbox_server, api_version=version)
     elif not network_id:
-        rehearse = "" if sandbox is None else "; or rehearse with --sandbox"
-        msg = f"There is no network id. Set INVOCA_NETWORK_ID, or use --network-id{rehearse}."
+        alternative = "" if sandbox is None else "; or rehearse with --sandbox"
+        msg = f"There is no network id. Set INVOCA_NETWORK_ID, or use --network-id{alternative}."
         raise ConfigError(msg)
     else:
         token = common.read_token(token_file)
@@ -140,29 +137,32 @@ def open_network(flags: dict[str, Any], *, auto_ids: bool = False) -> Iterator[N
 
 
 def network_for_run(record: RunRecord, token_file: Path | None) -> Network:
-    """The network of a run, as it was run."""
+    """The network that a run was made for.
+
+    Raises:
+        ConfigError: there is no token.
+    """
     from invoca_bulk.config.settings import Network
 
-    where = {name: getattr(record, name) for name in ("network_id", "base_url", "api_version")}
-    return Network(**where, token=common.read_token(token_file))
+    address = {name: getattr(record, name) for name in _ADDRESS_FIELDS}
+    return Network(**address, token=common.read_token(token_file))
 
 
 def network_flags(record: RunRecord) -> list[str]:
-    """The flags that lead to a run's network, as far as the environment does not."""
+    """The options that select a run's network, except those that the environment already gives."""
     from invoca_bulk.config.settings import setting_from_environment
 
-    names = ("network_id", "base_url", "api_version")
-    given = {name: getattr(record, name) for name in names}
+    address = {name: getattr(record, name) for name in _ADDRESS_FIELDS}
     return [
-        text
-        for name, value in given.items()
+        word
+        for name, value in address.items()
         if setting_from_environment(name) != value
-        for text in (SETTINGS[name].flag, value)
+        for word in (SETTINGS[name].flag, value)
     ]
 
 
 def plan_flags(choices: PlanOptions) -> list[str]:
-    """The flags that give these choices; none for the usual ones."""
-    nested = ["--nested", choices.nested] if choices.nested != _NESTED_MODES[0] else []
+    """The options that make these choices, except the defaults."""
+    nested = ["--nested", choices.nested] if choices.nested != NESTED_MODES[0] else []
     removals = ["--allow-removals"] if choices.allow_removals else []
     return [*nested, *removals, *(["--auto-ids"] if choices.auto_ids else [])]

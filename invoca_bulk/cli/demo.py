@@ -1,4 +1,4 @@
-"""`invoca-bulk demo`: the whole way on a sandbox, so that a new user sees it in half a minute."""
+"""`invoca-bulk demo`: a complete run on a sandbox in half a minute, for new users."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HEADERS = (
     "local_center.zipcode",
     "custom_data.channel",
 )
-#: Where the numbers go: the sandbox starts with these.
+#: Advertiser, campaign and affiliate of the requests: campaigns that every sandbox starts with.
 _CAMPAIGNS = (
     ("A-100", "C-100", ""),
     ("A-100", "C-101", ""),
@@ -38,7 +38,7 @@ _CAMPAIGNS = (
     ("A-200", "C-201", ""),
     ("A-300", "C-300", ""),
 )
-#: What they are for: description, media type, area code, zip code, channel.
+#: Description, media type, area code, zip code and channel of the requests.
 _REQUESTS = (
     ("Spring sale, newspaper", "Offline: Newspaper", "", "", "Offline newspaper"),
     ("Santa Barbara store", "Online: Display", "805", "", "Online lead"),
@@ -46,7 +46,7 @@ _REQUESTS = (
     ("Boston store", "Offline: Radio", "", "02134", "Radio"),
     ("Driver's app", "Mobile: Apps", "416", "", ""),
 )
-#: Two rows as they are seen in the wild: a media type from memory, and a zip code that Excel has shortened.
+#: Typical mistakes: a media type typed from memory, and a zip code whose leading zero Excel has dropped.
 _INVALID_ROWS = (
     ("A-100", "C-100", "", "", "Banner, spring", "Online Display", "", "", ""),
     ("A-200", "C-201", "", "", "Boston store, radio", "Offline: Radio", "", "2134", ""),
@@ -61,10 +61,10 @@ _ROW_COUNT = 60
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("invoca-bulk-demo"),
     show_default=True,
-    help="The folder for the demo's workbooks.",
+    help="Folder for the demo's workbooks.",
 )
 def command(output: Path) -> None:
-    """Validate a workbook of promo number requests, create them on a sandbox, write the results. Nothing is bought."""
+    """Check a workbook of promo number requests, run it on a sandbox and write the results. Nothing is bought."""
     from invoca_bulk.config.options import Options
     from invoca_bulk.sandbox_server import Sandbox
     from invoca_bulk.schema import DEFAULT_API_VERSION
@@ -73,16 +73,17 @@ def command(output: Path) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        msg = f"The folder {output} cannot be made ({error.strerror}). Name another one with -o."
+        msg = f"The folder {output} cannot be created ({error.strerror}). Choose another one with -o."
         raise OutputError(msg) from None
     requests = _write_requests(output / "requests.xlsx")
     report = pipeline.validate_sheet(requests, api_version=DEFAULT_API_VERSION)
     _print_report(report, requests, report.save(output / "annotated.xlsx"))
-    # A small latency, as a real platform has it, so that there is a progress bar to see.
-    with Sandbox(latency=0.1) as box:
+    # Without latency the run would end before its progress bar can be seen.
+    with Sandbox(latency=0.1) as sandbox:
         options = Options(skip_invalid=True)
-        finished = pipeline.run_sheet(report, pipeline.resolve_network(box), options, output=output / "results.xlsx")
-    _print_results(finished)
+        network = pipeline.resolve_network(sandbox)
+        run_result = pipeline.run_sheet(report, network, options, output=output / "results.xlsx")
+    _print_results(run_result)
 
 
 def _write_requests(path: Path) -> Path:
@@ -95,21 +96,21 @@ def _write_requests(path: Path) -> Path:
 
 
 def _request_rows() -> Iterator[tuple[str, ...]]:
-    wishes = zip(cycle(_CAMPAIGNS), cycle(_REQUESTS), strict=False)
-    for number, (place, wish) in enumerate(islice(wishes, _ROW_COUNT), 1):
+    requests = zip(cycle(_CAMPAIGNS), cycle(_REQUESTS), strict=False)
+    for number, (campaign, request) in enumerate(islice(requests, _ROW_COUNT), 1):
         if number in {20, 40}:
             yield _INVALID_ROWS[number // 20 - 1]
-        description, *more = wish
-        yield (*place, "3" if number == 1 else "", f"{description} #{number}", *more)
+        description, *other_cells = request
+        yield (*campaign, "3" if number == 1 else "", f"{description} #{number}", *other_cells)
 
 
 def _print_report(report: Report, requests: Path, annotated: Path) -> None:
-    rows, bad = report.rows, report.invalid_rows
+    valid, invalid = report.rows - report.invalid_rows, report.invalid_rows
     click.echo(
-        f"{requests}: {rows} rows. {rows - bad} of them ask for {report.requested_numbers} numbers, {bad} have errors."
+        f"{requests}: {report.rows} rows; {valid} request {report.requested_numbers} numbers, {invalid} have errors."
     )
     common.print_issues(report)
-    click.echo(f"The bad cells are coloured in {annotated}. The other rows go to a sandbox; nothing is bought.")
+    click.echo(f"The cells with errors are coloured in {annotated}. The other rows run on a sandbox.")
 
 
 def _print_results(run_result: RunResult) -> None:

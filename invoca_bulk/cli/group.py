@@ -1,4 +1,4 @@
-"""The verbs of the command line: one module each, loaded when it is needed."""
+"""The click group: loads a command's module when it is needed, and turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from invoca_bulk.cli import COMMANDS, HELP
+from invoca_bulk.cli import ABORTED, COMMANDS, HELP, NOTHING_SENT
 from invoca_bulk.errors import InvocaBulkError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _LazyGroup(click.Group):
-    """Loads a verb's module when it is called."""
+    """Imports the module `invoca_bulk.cli.NAME` when the command NAME is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -39,39 +39,42 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="invoca-bulk")
 def command_group() -> None:
-    """The program: see `HELP`."""
+    """The program; its help is `HELP`."""
 
 
 def run_command_line(arguments: Sequence[str] | None) -> NoReturn:
-    """Do what the arguments say; None: those of the program.
+    """Run a command and exit with its code.
 
-    Expected errors are one sentence on standard error and an exit code, never a traceback.
+    Expected errors are printed as one message on standard error, without a traceback.
+
+    Args:
+        arguments: the arguments without the program's name; None: those of this process.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal that cannot show a character shows a question mark
+            stream.reconfigure(errors="replace")  # characters that the terminal cannot show become question marks
     try:
         sys.exit(command_group.main(args=arguments, standalone_mode=False) or 0)
     except InvocaBulkError as error:
         _exit_with_message(str(error), error.exit_code, arguments)
     except click.UsageError as error:
-        context = f"{error.ctx.get_usage()}\n" if error.ctx else ""
-        _exit_with_message(f"{context}Error: {error.format_message()}", error.exit_code, arguments)
+        usage = f"{error.ctx.get_usage()}\n" if error.ctx else ""
+        _exit_with_message(f"{usage}Error: {error.format_message()}", error.exit_code, arguments)
     except click.ClickException as error:
         _exit_with_message(error.format_message(), error.exit_code, arguments)
     except (click.Abort, KeyboardInterrupt):
-        # From the first request on interrupts are held, so that none gets here.
-        _exit_with_message("Stopped. Nothing was sent.", 2, arguments)
-    except Exception:  # noqa: BLE001  a defect of this program; exit 1 would mean that the run has finished
+        # From the first request on, interrupts are deferred and do not get here.
+        _exit_with_message("Stopped. Nothing was sent.", NOTHING_SENT, arguments)
+    except Exception:  # noqa: BLE001  a bug in this program; Python's exit code 1 would mean that the run finished
         traceback.print_exc()
-        _exit_with_message("This is a defect of invoca-bulk; please report it with the lines above.", 3, arguments)
+        _exit_with_message("This is a bug in invoca-bulk. Please report it with the lines above.", ABORTED, arguments)
 
 
-def _exit_with_message(sentence: str, code: int, arguments: Sequence[str] | None) -> NoReturn:
-    """Say why it ended: a sentence for people, with --json an object for programs too."""
-    given = sys.argv if arguments is None else arguments
-    code = 1 if "--detailed-exitcode" in given else code  # of `plan`: its 2 says that there are changes
-    click.echo(sentence, err=True)
-    if "--json" in given:
-        click.echo(json.dumps({"error": sentence, "exit_code": code}))
+def _exit_with_message(message: str, code: int, arguments: Sequence[str] | None) -> NoReturn:
+    """Print a message on standard error, and with --json an object on standard output too."""
+    words = sys.argv if arguments is None else arguments
+    code = 1 if "--detailed-exitcode" in words else code  # `plan`, where 2 means changes
+    click.echo(message, err=True)
+    if "--json" in words:
+        click.echo(json.dumps({"error": message, "exit_code": code}))
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""`invoca-bulk lab`: the notebooks, in JupyterLab, on a copy that belongs to the user."""
+"""`invoca-bulk lab`: open a copy of the notebooks in JupyterLab."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 _HOST = "127.0.0.1"
 _FIRST_NOTEBOOK = "01_start_here.ipynb"
-#: The server's settings, whatever the user's own configuration of Jupyter says.
+#: The server's settings; they override the user's own configuration of Jupyter.
 _SERVER_SETTINGS = {
     "ServerApp.ip": _HOST,
-    # Jupyter refuses to run for root, lest others get root's rights; here they would need the token, on this machine.
+    # Jupyter refuses to run as root because clients would get root's rights; here they need the token, on this machine.
     "ServerApp.allow_root": True,
     "ServerApp.kernel_spec_manager_class": "invoca_bulk.web.kernels.CurrentPythonKernelSpecManager",
-    "Application.log_level": "WARN",  # the addresses to open are told all the same
+    "Application.log_level": "WARN",  # the addresses to open are printed at this level too
     "LabApp.default_url": f"/lab/tree/{_FIRST_NOTEBOOK}",
-    # Nothing is fetched from elsewhere: no news, no question for updates, no list of extensions.
+    # Nothing is fetched from other machines: no news, no check for updates, no list of extensions.
     "LabApp.check_for_updates_class": "jupyterlab.handlers.announcements.NeverCheckForUpdate",
     "LabApp.extension_manager": "readonly",
 }
@@ -34,13 +34,17 @@ _SERVER_SETTINGS = {
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path("invoca-bulk-notebooks"))
-@click.option("--port", type=click.IntRange(0, 65535), help="0: any free port. Without it, 8888 or a free one near it.")
-@click.option("--no-browser", is_flag=True, help="Only print the address to open.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Port to serve on; 0: any free port. Default: 8888, or a free one near it.",
+)
+@click.option("--no-browser", is_flag=True, help="Print the address without opening it.")
 def command(folder: Path, port: int | None, *, no_browser: bool) -> None:
-    """Open JupyterLab on a copy of the notebooks in FOLDER (by default invoca-bulk-notebooks) until Ctrl-C.
+    """Copy the notebooks to FOLDER (default: invoca-bulk-notebooks) and open them in JupyterLab until Ctrl-C.
 
-    Notebooks that are in FOLDER already are yours, and are kept as they are. All of them use a sandbox, where nothing
-    is bought. The server listens on this machine only, and asks for the token of the printed address.
+    Notebooks that already exist in FOLDER are not overwritten. All notebooks use a sandbox, where nothing is bought.
+    The server accepts connections from this machine only, and only with the token in the printed address.
     """
     if not importlib.util.find_spec("jupyterlab"):
         raise ConfigError("JupyterLab is not installed. Install it: pip install 'invoca-bulk[notebook]'")
@@ -51,38 +55,42 @@ def command(folder: Path, port: int | None, *, no_browser: bool) -> None:
 
 
 def _require_free_port(port: int) -> None:
-    """Jupyter itself would say so among other lines, after the files were copied."""
+    """Reject a port in use before the notebooks are copied; Jupyter would report it only afterwards."""
     try:
         socket.create_server((_HOST, port)).close()
     except OSError as error:
-        msg = f"JupyterLab cannot listen on port {port}: {error.strerror}. Choose another one, or 0 for any free one."
+        msg = f"JupyterLab cannot listen on port {port}: {error.strerror}. Choose another port, or 0 for any free one."
         raise ConfigError(msg) from None
 
 
 def list_notebooks() -> list[Traversable]:
-    """The notebooks in their order: those in the installed package, or those of the checkout that it runs from."""
+    """The notebooks in the order of their names, from the installed package or from the source checkout."""
     package = resources.files("invoca_bulk")
-    places = [package / "notebooks", Path(str(package)).parent / "notebooks"]
-    folder = next(place for place in places if place.is_dir())
-    return sorted((one for one in folder.iterdir() if one.name.endswith(".ipynb")), key=lambda one: one.name)
+    folders = [package / "notebooks", Path(str(package)).parent / "notebooks"]
+    folder = next(folder for folder in folders if folder.is_dir())
+    return sorted((file for file in folder.iterdir() if file.name.endswith(".ipynb")), key=lambda file: file.name)
 
 
 def _copy_notebooks(folder: Path) -> tuple[list[str], list[str]]:
-    """Copy the notebooks; the names of those that were, and of those that the user has in another form already."""
-    copied, kept = [], []
+    """Copy the notebooks.
+
+    Returns:
+        The names of the copied notebooks, and of those that exist in the folder with other content.
+    """
+    copied, not_overwritten = [], []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for one in list_notebooks():
-            path = folder / one.name
+        for notebook in list_notebooks():
+            path = folder / notebook.name
             if not path.exists():
-                path.write_bytes(one.read_bytes())
-                copied.append(one.name)
-            elif path.read_bytes() != one.read_bytes():
-                kept.append(one.name)
+                path.write_bytes(notebook.read_bytes())
+                copied.append(notebook.name)
+            elif path.read_bytes() != notebook.read_bytes():
+                not_overwritten.append(notebook.name)
     except OSError as error:
-        msg = f"The notebooks cannot be copied to {folder} ({error.strerror}). Name another folder."
+        msg = f"The notebooks cannot be copied to {folder} ({error.strerror}). Choose another folder."
         raise OutputError(msg) from None
-    return copied, kept
+    return copied, not_overwritten
 
 
 def _print_copied(folder: Path, copied: list[str], not_overwritten: list[str]) -> None:
@@ -90,7 +98,7 @@ def _print_copied(folder: Path, copied: list[str], not_overwritten: list[str]) -
     if copied:
         click.echo(f"Copied: {', '.join(copied)}")
     if not_overwritten:
-        click.echo(f"Kept as they are there: {', '.join(not_overwritten)}. Rename one to get it anew.")
+        click.echo(f"Not overwritten: {', '.join(not_overwritten)}. To get a fresh copy, rename yours.")
 
 
 def _launch_jupyterlab(folder: Path, port: int | None, *, open_browser: bool) -> None:
@@ -99,9 +107,9 @@ def _launch_jupyterlab(folder: Path, port: int | None, *, open_browser: bool) ->
 
     from invoca_bulk.web import kernels
 
-    # Where Jupyter looks for settings of the pages too; the user's own come after it.
-    ours, theirs = str(resources.files("invoca_bulk") / "web" / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH")
-    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [ours, theirs]))
+    # The folder with our settings for JupyterLab's pages goes before the user's own.
+    folders = [str(resources.files("invoca_bulk") / "web" / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH")]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, folders))
     settings = {
         **_SERVER_SETTINGS,
         "KernelManager.transport": kernels.choose_transport(jupyter_runtime_dir()),

@@ -1,33 +1,36 @@
-"""`invoca-bulk results`: the results of an earlier run, from the journal."""
+"""`invoca-bulk results`: write the results of an earlier run, from the journal."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from invoca_bulk.cli import common
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @click.command()
 @click.argument("run")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file: .xlsx or .csv.")
+@common.output_option("Results file, .xlsx or .csv.", required=True)
 @common.journal_option()
 @common.json_option()
 def command(run: str, output: Path, journal: str | None, *, as_json: bool) -> None:
-    """Write the results of RUN as the journal has them, at any time, also while another process is at it.
+    """Write the current results of RUN, even while it is running.
 
-    Rows whose request is under way, or was when the run was killed, are unknown. A rehearsal with --sandbox leaves no
-    journal.
+    A row whose request is still open, or was open when the run was killed, is unknown. Runs with --sandbox leave no
+    journal, so their results cannot be written again.
     """
     from invoca_bulk.reports import files, save
     from invoca_bulk.reports.results import format_totals
     from invoca_bulk.service import pipeline
 
     results = pipeline.load_results(run, journal)
-    saved = results.save(files.unused_path(save.check_output_path(output)))
+    path = results.save(files.unused_path(save.check_output_path(output)))
     if as_json:
-        common.print_json({"run": run, "state": results.run.state, "totals": results.totals, "output": str(saved)})
+        common.print_json({"run": run, "state": results.run.state, "totals": results.totals, "output": str(path)})
         return
     click.echo(format_totals(results.totals))
-    click.echo(f"Results: {saved}")
+    click.echo(f"Results: {path}")

@@ -1,4 +1,4 @@
-"""`invoca-bulk runs`: all runs that the journals know."""
+"""`invoca-bulk runs`: list all runs in the journals."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 @common.journal_option()
 @common.json_option()
 def command(journal: str | None, *, as_json: bool) -> None:
-    """List all runs, the oldest first: id, state, start, rows by outcome, file, network.
+    """List all runs, oldest first: id, state, start, rows by outcome, file, network.
 
-    `running`: a process is at work on it now. `interrupted` and `aborted` runs go on with `invoca-bulk resume RUN`.
-    `closed`: a run was stopped, and later runs do what it left.
+    `running`: a process is working on it. `interrupted` and `aborted`: finish it with `invoca-bulk resume RUN`.
+    `closed`: it was stopped, and later runs take care of its remaining rows.
     """
     from invoca_bulk.config import settings
     from invoca_bulk.journal import list_runs
 
-    place = settings.resolve_journal_location(journal)
-    found = list_runs(place)
+    location = settings.resolve_journal_location(journal)
+    run_summaries = list_runs(location)
     if as_json:
-        common.print_json({"runs": [_to_json_record(one) for one in found]})
-    elif not found:
-        click.echo(f"There are no runs in {place}.")
+        common.print_json({"runs": [_to_json_record(run_summary) for run_summary in run_summaries]})
+    elif not run_summaries:
+        click.echo(f"There are no runs in {location}.")
     else:
-        _print_runs(found)
+        _print_runs(run_summaries)
 
 
 def _to_json_record(run_summary: RunSummary) -> dict[str, object]:
@@ -47,21 +47,27 @@ def _to_json_record(run_summary: RunSummary) -> dict[str, object]:
         "network_id": run.network_id,
         "base_url": run.base_url,
         "totals": {outcome.value: count for outcome, count in run_summary.totals.items()},
-        "can_be_resumed": run_summary.is_resumable and not run_summary.is_in_use,
+        "can_be_resumed": _can_be_resumed(run_summary),
     }
+
+
+def _can_be_resumed(run_summary: RunSummary) -> bool:
+    return run_summary.is_resumable and not run_summary.is_in_use
 
 
 def _print_runs(run_summaries: list[RunSummary]) -> None:
     rows = [("run", "state", "started (UTC)", "rows", "file", "network")]
-    for one in run_summaries:
-        record = _to_json_record(one)
-        totals = ", ".join(f"{count:,} {outcome.value}" for outcome, count in sorted(one.totals.items()))
+    for run_summary in run_summaries:
+        record = _to_json_record(run_summary)
+        totals = ", ".join(f"{count:,} {outcome.value}" for outcome, count in sorted(run_summary.totals.items()))
         started = str(record["started"])[:16].replace("T", " ")
         network = f"{record['network_id']} at {record['base_url']}"
-        rows.append((one.record.run, one.state, started, totals or "none", one.record.source or "a DataFrame", network))
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+        file = run_summary.record.source or "a DataFrame"
+        rows.append((run_summary.record.run, run_summary.state, started, totals or "none", file, network))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
-    if waiting := [one for one in run_summaries if one.is_resumable and not one.is_in_use]:
-        cluster = ["--cluster"] if waiting[-1].record.worker_options else []
-        click.echo(f"Next: {common.format_command(['resume', waiting[-1].record.run, *cluster])}")
+    if resumable := list(filter(_can_be_resumed, run_summaries)):
+        latest = resumable[-1].record
+        cluster = ["--cluster"] if latest.worker_options else []
+        click.echo(f"Next: {common.format_command(['resume', latest.run, *cluster])}")

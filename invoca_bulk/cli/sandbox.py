@@ -1,4 +1,4 @@
-"""`invoca-bulk sandbox`: serve a stand-in platform to rehearse on."""
+"""`invoca-bulk sandbox`: serve a local stand-in for the platform."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from invoca_bulk.cli import common
 from invoca_bulk.sandbox_server.fault_types import FAULT_TYPES
 from invoca_bulk.sandbox_server.faults import FAULT_SETTINGS, parse_faults
 
@@ -13,38 +14,49 @@ if TYPE_CHECKING:
     from invoca_bulk.sandbox_server import Sandbox
 
 
-_FAULT_TYPES_HELP = "\n".join(f"  {name:16} {kind.help}" for name, kind in FAULT_TYPES.items())
+_FAULT_TYPES_HELP = "\n".join(f"  {name:16} {fault_type.help}" for name, fault_type in FAULT_TYPES.items())
 _FAULTS_HELP = f"""\b
-Kinds of faults:
+Fault types:
 {_FAULT_TYPES_HELP}
 
-A share alone, as in 20%, is for all kinds together; or give one to each kind, as in drop_after=5%,429=10%.
-Reads are spared, but for the limit. Further settings, with commas between them: {", ".join(FAULT_SETTINGS)}.
-For example limit=10 answers 429 to what is over 10 requests a second.
+A percentage alone, such as 20%, is divided among all types; or give each type its own, such as
+drop_after=5%,429=10%. Reads never fail, except by limit. Other settings, also separated by commas:
+{", ".join(FAULT_SETTINGS)}. For example, limit=10 answers 429 to everything over 10 requests per second.
 
-What was really issued: GET /sandbox/ledger, with the same token. What is there: GET /sandbox/state.
-Other faults from now on: PUT /sandbox/faults with a JSON object of these settings."""
+To see which numbers were really issued: GET /sandbox/ledger, with the same token. To see all objects: GET
+/sandbox/state. To change the faults while it runs: PUT /sandbox/faults with a JSON object of these settings."""
 
 
 @click.command(epilog=_FAULTS_HELP)
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free port.")
-@click.option("--network-id", default="1234", show_default=True, help="The id of its network.")
 @click.option(
-    "--open-campaigns", is_flag=True, help="Have any advertiser, campaign and affiliate that a request names."
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port to serve on; 0: any free port."
+)
+@click.option("--network-id", default="1234", show_default=True, help="Network id of the sandbox.")
+@click.option(
+    "--open-campaigns",
+    is_flag=True,
+    help="Accept any advertiser, campaign and affiliate id; unknown ones are created on first use.",
 )
 @click.option(
-    "--latency", type=click.FloatRange(0, 60), default=0.0, show_default=True, help="Seconds an answer takes."
+    "--latency", type=click.FloatRange(0, 60), default=0.0, show_default=True, help="Seconds to wait before responding."
 )
-@click.option("--auto-ids", is_flag=True, help="Give an id to advertisers that come without one.")
-@click.option("--faults", default="", metavar="TEXT", help="What goes wrong: 20%, or drop_after=5%,429=10%,limit=10.")
-@click.option("--seed", default=0, show_default=True, help="The same seed gives the same numbers and the same faults.")
-def command(  # noqa: PLR0913  one argument an option
+@click.option("--auto-ids", is_flag=True, help="Assign ids to advertisers that are created without one.")
+@click.option(
+    "--faults", default="", metavar="TEXT", help="Faults to inject, such as 20% or drop_after=5%,429=10%,limit=10."
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    help="Seed for the phone numbers and the faults; the same seed repeats them.",
+)
+def command(  # noqa: PLR0913  one argument per option
     port: int, network_id: str, latency: float, faults: str, seed: int, *, open_campaigns: bool, auto_ids: bool
 ) -> None:
-    """Serve a stand-in platform on this machine until Ctrl-C. Nothing is kept and nothing costs money."""
+    """Serve a stand-in for the platform on this machine until Ctrl-C. It costs nothing and stores nothing on disk."""
     from invoca_bulk.sandbox_server import Sandbox, serve
 
-    box = Sandbox(
+    sandbox_server = Sandbox(
         port=port,
         network_id=network_id,
         latency=latency,
@@ -53,16 +65,13 @@ def command(  # noqa: PLR0913  one argument an option
         seed=seed,
         faults=parse_faults(faults, seed=seed),
     )
-    serve.serve_forever(box, on_ready=_print_connection)
+    serve.serve_forever(sandbox_server, on_ready=_print_connection)
 
 
-def _print_connection(box: Sandbox) -> None:
-    click.echo(f"The sandbox listens at {box.base_url} (network {box.network_id}). Ctrl-C stops it. Elsewhere:")
-    click.echo(
-        f"  export INVOCA_BASE_URL={box.base_url} INVOCA_NETWORK_ID={box.network_id} INVOCA_API_TOKEN={box.token}"
-    )
-    click.echo("  invoca-bulk run requests.xlsx -o results.xlsx")
-    if box.faults.is_active:
-        click.echo(
-            f"It fails on purpose. What it really issued: GET {box.base_url}/sandbox/ledger, with the same token."
-        )
+def _print_connection(sandbox_server: Sandbox) -> None:
+    url, network_id, token = sandbox_server.base_url, sandbox_server.network_id, sandbox_server.token
+    click.echo(f"The sandbox serves network {network_id} at {url} until Ctrl-C. To use it, in another terminal:")
+    click.echo(f"  export INVOCA_BASE_URL={url} INVOCA_NETWORK_ID={network_id} INVOCA_API_TOKEN={token}")
+    click.echo(f"  {common.format_command(['run', 'requests.xlsx', '-o', 'results.xlsx'])}")
+    if sandbox_server.faults.is_active:
+        click.echo(f"It injects faults. The numbers really issued: GET {url}/sandbox/ledger, with the same token.")

@@ -1,4 +1,4 @@
-"""`invoca-bulk stop`: have whoever is at a run stop."""
+"""`invoca-bulk stop`: stop a run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from invoca_bulk.cli import common
 @click.argument("run")
 @common.journal_option()
 def command(run: str, journal: str | None) -> None:
-    """Ask the process, or the workers, that are at RUN to stop: nothing more is sent, and what is under way is awaited.
+    """Stop RUN, also on workers: nothing more is sent, and the run ends once open requests have their responses.
 
-    Exits with 0 when they were asked, and with 1 when that cannot be, with the reason.
+    Exits with 0 if the run was asked to stop, or with 1 and the reason if it cannot be.
     """
     from invoca_bulk.config import settings
     from invoca_bulk.journal import request_stop
 
-    why_not = request_stop(settings.resolve_journal_location(journal), run)
-    click.echo(why_not or f"Run {run} was asked to stop. `invoca-bulk runs` shows how it stands.", err=bool(why_not))
-    sys.exit(1 if why_not else 0)
+    failure_reason = request_stop(settings.resolve_journal_location(journal), run)
+    click.echo(
+        failure_reason or f"Run {run} was asked to stop. To see its state: invoca-bulk runs", err=bool(failure_reason)
+    )
+    sys.exit(1 if failure_reason else 0)

@@ -1,33 +1,28 @@
-"""`invoca-bulk undo`: plan to take a run back; nothing is sent."""
+"""`invoca-bulk undo`: plan how to reverse a run; nothing is sent."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from invoca_bulk.cli import common, connection_options
-from invoca_bulk.errors import RunAborted
+from invoca_bulk.cli import common, connection_options, plan_output
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from invoca_bulk.journal import RunRecord
     from invoca_bulk.service.undo import Undo
 
-#: Flags that `run` has too.
-_RUN_PARAMETERS = ("token_file", *connection_options.REQUEST_PARAMETERS, "journal")
+#: Parameters that `run` has too; `run` needs them to make the undo again.
+RUN_PARAMETERS = ("token_file", *connection_options.REQUEST_PARAMETERS, "journal")
 
 
 @click.command()
 @click.argument("run")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Write it with old and new side by side: .xlsx or .csv."
-)
-@click.option("--save", type=click.Path(path_type=Path), help="Keep it, to be run: a name with .json.")
-@click.option(
-    "--token-file", type=click.Path(path_type=Path), help="A file that holds the token; - for standard input."
-)
+@plan_output.plan_output_options()
+@common.token_file_option()
 @connection_options.request_options()
 @common.journal_option()
 @common.json_option()
@@ -38,75 +33,39 @@ def command(
     *,
     token_file: Path | None,
     as_json: bool,
-    **flags: Any,  # noqa: ANN401  what click has read
+    **flags: Any,  # noqa: ANN401  the other parameters, as click has parsed them
 ) -> None:
-    """Look at the platform and say how RUN is taken back. Nothing is sent: `invoca-bulk run` does what --save keeps.
+    """Plan how to reverse RUN. Nothing is sent; to carry the plan out, --save it and pass it to `invoca-bulk run`.
 
-    Numbers and advertisers that RUN created are deleted; what it changed or moved goes back to what it was, unless it
-    has changed since. What a number cost is not given back, and what RUN deleted stays deleted.
-    The network is that of the run; the token comes from INVOCA_API_TOKEN, --token-file, or a hidden prompt.
-    Exits with 0, or with 2 when something is not undone.
+    Numbers and advertisers that RUN created are deleted. Whatever it updated or moved gets its earlier values back,
+    unless it has changed since. The cost of bought numbers is not refunded, and objects that RUN deleted cannot be
+    restored.
+
+    The network is that of RUN. The token comes from --token-file, INVOCA_API_TOKEN or a hidden prompt.
+
+    Exits with 0, or with 2 if something cannot be undone.
     """
     from invoca_bulk.config import settings
     from invoca_bulk.config.options import Options
     from invoca_bulk.journal import find_run
-    from invoca_bulk.service import undo
+    from invoca_bulk.service.undo import undo
 
-    _check_output_paths(output, save)
+    plan_output.check_output_paths(output, save)
     record = find_run(settings.resolve_journal_location(flags["journal"]), run)
-    where = connection_options.network_for_run(record, token_file)
-    try:
-        preview = undo.undo(run, where, Options(**flags))
-    except RunAborted as error:
-        same = common.format_command(["undo", run, *common.passed_flags()])
-        raise type(error)(f"{error}\nNext, when that is mended: {same}") from None
-    written = _write_output(preview, output)
-    kept = preview.keep(save) if save and preview.requests else None
-    told = {
-        "output": written and str(written),
-        "saved": kept and str(kept),
-        "next": _next_command(preview, record, kept),
-    }
-    if as_json:
-        common.print_json(preview.to_json() | told)
-    else:
-        _print_undo(preview, told)
-    sys.exit(preview.exit_code())
+    network = connection_options.network_for_run(record, token_file)
+    with common.show_retry_command("undo", run):
+        plan = undo(run, network, Options(**flags))
+    paths = plan_output.write_plan(plan, output, save if plan.requests else None)
+    plan_output.print_plan(plan, paths, _next_command(plan, record, saved_path=paths[1]), as_json=as_json)
+    sys.exit(plan.exit_code())
 
 
-def _check_output_paths(output: Path | None, save: Path | None) -> None:
-    """Before the platform is asked for anything."""
-    from invoca_bulk.reports import plan_file
-    from invoca_bulk.reports import save as saving
-
-    if output:
-        saving.check_output_path(output)
-    if save:
-        plan_file.check_plan_path(save)
-
-
-def _write_output(undo_plan: Undo, output: Path | None) -> Path | None:
-    from invoca_bulk.reports import files
-
-    return undo_plan.save(files.unused_path(output)) if output else None
-
-
-def _print_undo(undo_plan: Undo, summary: dict[str, Any]) -> None:
-    for line in undo_plan.lines():
-        click.echo(line)
-    if summary["output"]:
-        click.echo(f"The undo, old and new side by side: {summary['output']}")
-    if summary["saved"]:
-        click.echo(f"Kept, to be run: {summary['saved']}")
-    click.echo(f"Next: {summary['next']}" if summary["next"] else "There is nothing to do.")
-
-
-def _next_command(undo_plan: Undo, record: RunRecord, saved_path: Path | None) -> str | None:
-    """What to do with it; None: there is nothing to do."""
-    if not undo_plan.requests:
+def _next_command(plan: Undo, record: RunRecord, saved_path: Path | None) -> str | None:
+    """The command to run next; None: there is nothing to do."""
+    if not plan.requests:
         return None
     if saved_path is None:
         return common.format_command(["undo", record.run, "--save", "undo.json", *common.passed_flags("as_json")])
     results = common.sibling_path(saved_path, "-results")
-    flags = [*connection_options.network_flags(record), *common.passed_flags(only=_RUN_PARAMETERS)]
+    flags = [*connection_options.network_flags(record), *common.passed_flags(only=RUN_PARAMETERS)]
     return common.format_command(["run", saved_path, "-o", results, *flags])

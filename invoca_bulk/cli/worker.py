@@ -1,4 +1,4 @@
-"""`invoca-bulk worker`: do what `run --cluster` hands out."""
+"""`invoca-bulk worker`: a worker process for `run --cluster`."""
 
 from __future__ import annotations
 
@@ -9,37 +9,42 @@ import threading
 
 import click
 
-from invoca_bulk.cli import common
+from invoca_bulk.cli import ALL_DONE, INTERRUPTED, common
+from invoca_bulk.schema.wording import plural_of
 
 
 @click.command()
 @common.journal_option()
 def command(journal: str | None) -> None:
-    """Do what `run --cluster` hands out, until Ctrl-C; what is under way then is awaited.
+    """Work on the runs that `run --cluster` starts, until Ctrl-C. Open requests are then finished first.
 
-    The networks are those whose tokens are in the environment: INVOCA_API_TOKEN_1234 for network 1234 (and
-    INVOCA_BASE_URL_1234, where it is elsewhere), or INVOCA_NETWORK_ID with INVOCA_API_TOKEN. The journal is on
-    PostgreSQL: INVOCA_JOURNAL=postgresql://… Start as many workers as you like, on as many machines.
+    A worker serves the networks whose tokens are in its environment: INVOCA_API_TOKEN_1234 for network 1234 (with
+    INVOCA_BASE_URL_1234 if it has its own host), or INVOCA_NETWORK_ID with INVOCA_API_TOKEN.
+
+    The journal must be on PostgreSQL, for example INVOCA_JOURNAL=postgresql://user@host/database. Start as many
+    workers on as many machines as you like.
     """
     from invoca_bulk.config.settings import resolve_journal_location
+    from invoca_bulk.transport.run_sync import STOP_SIGNALS
     from invoca_bulk.workers import assignments, client
 
-    place = client.require_shared_journal(resolve_journal_location(journal))
-    posts = assignments.assignments_from_env(place)
-    stopped = threading.Event()
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: _handle_stop_signal(stopped))
-    names = ", ".join(f"{one.network.network_id} at {one.network.base_url}" for one in posts)
-    networks = "networks" if len(posts) > 1 else "network"
-    click.echo(f"Working for {networks} {names} with the journal on {place}. Ctrl-C ends it.")
+    location = client.require_shared_journal(resolve_journal_location(journal))
+    worker_assignments = assignments.assignments_from_env(location)
+    stop_requested = threading.Event()
+    for stop_signal in STOP_SIGNALS:
+        signal.signal(stop_signal, lambda *_: _handle_stop_signal(stop_requested))
+    networks = [assignment.network for assignment in worker_assignments]
+    names = ", ".join(f"{network.network_id} at {network.base_url}" for network in networks)
+    click.echo(
+        f"Working for {plural_of(len(networks), 'network')} {names}, with the journal on {location}. Ctrl-C stops it."
+    )
     sys.stdout.flush()
-    client.run_worker(posts, stopped)
-    os._exit(0)  # not by the interpreter, which would wait for threads of the queue that wait for other workers
+    client.run_worker(worker_assignments, stop_requested)
+    os._exit(ALL_DONE)  # sys.exit would wait for threads of the queue, which wait for other workers
 
 
 def _handle_stop_signal(stop_requested: threading.Event) -> None:
-    """What is under way is awaited; at the second signal it is not."""
+    """Let open requests finish; a second signal exits at once."""
     if stop_requested.is_set():
-        os._exit(4)
+        os._exit(INTERRUPTED)
     stop_requested.set()

@@ -23,8 +23,8 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.1
 
 
-#: Ctrl-C, the end of a service, a closed terminal, and Ctrl-Break on Windows.
-_SIGNAL_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+#: Ctrl-C, the end of a service, a closed terminal, and Ctrl-Break on Windows, as far as this system has them.
+STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 
 
 class Interrupts:
@@ -54,9 +54,8 @@ def defer_interrupts(*, keep_ignoring: bool = False) -> Iterator[Interrupts]:
     held = Interrupts()
     before = {}
     if threading.current_thread() is threading.main_thread():
-        asked = [getattr(signal, name) for name in _SIGNAL_NAMES if hasattr(signal, name)]
         # What is ignored already (nohup, a job in the background) stays ignored; None: not installed from Python.
-        heeded = [one for one in asked if signal.getsignal(one) not in {signal.SIG_IGN, None}]
+        heeded = [one for one in STOP_SIGNALS if signal.getsignal(one) not in {signal.SIG_IGN, None}]
         before = {one: signal.signal(one, held.handle) for one in heeded}
     try:
         yield held

@@ -1,11 +1,11 @@
-"""The upload page: a door for people who only want to upload a sheet. In a notebook's cell, and alone in a browser.
+"""The upload page, for people who only want to upload a sheet: in a notebook's cell, or on its own in a browser.
 
-It has no logic of its own. What it shows comes from the stages that the other doors use, and a run is the command
-line's, in a process of its own: closing the tab, or the notebook, does not end it, and any page finds it again in the
-journal.
+The page has no logic of its own: it shows what `service` returns. A run is an `invoca-bulk run` in a separate process,
+so closing the tab or the notebook does not end it, and any page finds it again in the journal.
 
-`flow` is the page itself, `screens` what it shows, `live` (and `live.js`) the widget that shows it, `jobs` the
-processes that run, `watching` how far they are, `rehearsal` its sandbox, `serving` the page alone.
+`upload_page` is the page itself, `screens` renders what it shows, `widget` and `live.js` display it, `jobs` starts the
+processes that run, `runs` and `run_progress` follow them, `sandbox` is the page's sandbox, and `serving` serves the
+page for `invoca-bulk app`.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ __all__ = ["page"]
 
 
 def page(journal: str | Path | None = None) -> UploadPage:
-    """The upload page in a notebook's cell: from a template to the results, without a line of code.
+    """The upload page in a notebook's cell: from a template to the results without writing code.
 
     Args:
-        journal: the folder of the journals; None: the user's own.
+        journal: the journals' location; None: the default.
 
     Returns:
-        What shows itself when it is the last thing of a cell.
+        The page; it is displayed when it is the last expression of a cell.
 
     Raises:
-        ConfigError: what it needs is not installed.
+        ConfigError: a package that the page needs is not installed.
     """
     try:
         from invoca_bulk.web.upload_page import UploadPage  # noqa: PLC0415  ipywidgets is needed here only

@@ -1,7 +1,7 @@
-"""Runs in processes of their own: the command line's `run` and `resume`, which no closed tab and no kernel's end stops.
+"""Runs in separate processes: `invoca-bulk run` and `resume`, which continue when the tab or the kernel closes.
 
-Only their own standard input gets the token. Each has a folder beside the journal, with the plan, the results, and
-what the process has said.
+A process gets the token on its standard input only. Each job has a folder next to the journal, with the plan, the
+results, and the output of the process.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
     from invoca_bulk.config.settings import JournalLocation, Network
     from invoca_bulk.journal import RunSummary
 
-#: The folder of all jobs, in that of the journals, or in the user's own.
+#: The folder of all jobs, inside the folder of the journals or the user's state directory.
 JOBS_FOLDER_NAME = "page"
 PLAN_FILE_NAME, RESULTS_FILE_NAME = "plan.json", "results.xlsx"
 _REPORT_FILE_NAME, _LOG_FILE_NAME = "told.json", "said.txt"
 _MAX_LOG_CHARS = 4000
-#: Settings that the page's own flags replace; all others hold for a job too.
+#: Settings that the page passes to a job itself; a job takes all others from the environment.
 _OVERRIDDEN_SETTINGS = ("network_id", "base_url", "api_version", "journal")
-#: How the command line begins to tell which command comes next.
-_NEXT_COMMAND_PATTERN = re.compile(r"\s*\bNext\b[^:\n]*: ")
+#: How the command line introduces the next command, which the page does not show.
+_NEXT_COMMAND_PATTERN = re.compile(r"\s*\b(?:Next\b[^:\n]*|Fix the problem, then run): ")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A process that runs a plan, or the rest of one.
+    """A process that runs a plan or resumes a run.
 
     Attributes:
-        folder: its own.
+        folder: the job's own folder.
         process: the process.
-        resumed_run_id: the run that goes on; empty: a new one begins.
+        resumed_run_id: the run that is resumed; empty: a new one starts.
     """
 
     folder: Path
@@ -54,54 +54,53 @@ class Job:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the process is over."""
+        """Whether the process has ended."""
         return self.process.poll() is not None
 
     def owns(self, run_summary: RunSummary) -> bool:
-        """Whether a run that is under way is the job's: by its id, by its output, or by its process."""
+        """Whether this job executes a running run: judged by the run's process, id or output path."""
         owner = run_summary.owner
-        mine = owner is not None and (owner.process, owner.host) == (self.process.pid, socket.gethostname())
+        is_own_process = owner is not None and (owner.process, owner.host) == (self.process.pid, socket.gethostname())
         return (
-            mine
+            is_own_process
             or run_summary.record.run == self.resumed_run_id
             or Path(run_summary.record.output).parent == self.folder
         )
 
     def delete_plan(self) -> None:
-        """Remove the plan, and with it the sheet, once the journal has all of it."""
+        """Delete the plan, which contains the sheet, once the journal has its contents."""
         (self.folder / PLAN_FILE_NAME).unlink(missing_ok=True)
 
     @property
     def json_report(self) -> Mapping[str, Any]:
-        """What the process reports at its end (`run`, `error` and so on), as `--json` prints it; empty before that."""
+        """The object that `--json` prints at the end (`run`, `error` and so on); empty until then."""
         with contextlib.suppress(OSError, ValueError):
-            found = json.loads((self.folder / _REPORT_FILE_NAME).read_text(encoding="utf-8"))
-            return found if isinstance(found, dict) else {}
+            report = json.loads((self.folder / _REPORT_FILE_NAME).read_text(encoding="utf-8"))
+            return report if isinstance(report, dict) else {}
         return {}
 
     @property
     def failure_reason(self) -> str:
-        """Why it ended without a run, in the process' own words; without the command that comes next."""
+        """Why it ended without a run, as the process reported it, without the next command; empty: not known."""
         with contextlib.suppress(OSError):
-            said = (self.folder / _LOG_FILE_NAME).read_text(encoding="utf-8", errors="replace")
-            return _NEXT_COMMAND_PATTERN.split(str(self.json_report.get("error") or "") or said[-_MAX_LOG_CHARS:])[
-                0
-            ].strip()
+            log = (self.folder / _LOG_FILE_NAME).read_text(encoding="utf-8", errors="replace")
+            message = str(self.json_report.get("error") or "") or log[-_MAX_LOG_CHARS:]
+            return _NEXT_COMMAND_PATTERN.split(message)[0].strip()
         return ""
 
 
 def create_job_folder(journal_location: JournalLocation, source_name: str) -> Path:
-    """A folder of its own for a job.
+    """Create the folder of a job; only the user can read it.
 
     Args:
         journal_location: where the journals are.
-        source_name: what is run, for people who look into it.
+        source_name: name of the sheet, which becomes part of the folder's name.
     """
-    readable = re.sub(r"[^A-Za-z0-9]+", "-", source_name).strip("-")[:40]
+    readable_name = re.sub(r"[^A-Za-z0-9]+", "-", source_name).strip("-")[:40]
     parent = state_dir(journal_location).absolute() / JOBS_FOLDER_NAME
-    for one in (parent.parent, parent):  # the mode is that of the last part only
-        one.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{readable}-", dir=parent))
+    for folder in (parent.parent, parent):  # `mkdir` sets the mode of the last folder of a path only
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{readable_name}-", dir=parent))
 
 
 def start_job(
@@ -112,35 +111,35 @@ def start_job(
     journal_location: JournalLocation,
     resumed_run_id: str = "",
 ) -> Job:
-    """Start the command line.
+    """Start `invoca-bulk` in a process that outlives this one.
 
     Args:
-        arguments: `resumed_run_id` with the plan's file or `resume` with the run's id, and flags.
-        network: whose token the process gets.
-        folder: the job's own, absolute.
+        arguments: `run` with the path of the plan, or `resume` with the run's id, and further options.
+        network: the network whose token the process gets.
+        folder: the job's folder, as an absolute path.
         journal_location: where the journals are.
-        resumed_run_id: the run that goes on, for the job to know.
+        resumed_run_id: the run that is resumed; empty: a new one starts.
     """
     command = [sys.executable, "-m", "invoca_bulk", *arguments, "-o", str(folder / RESULTS_FILE_NAME), "--json"]
     command += ["--token-file", "-"]
-    with (folder / _REPORT_FILE_NAME).open("wb") as told, (folder / _LOG_FILE_NAME).open("wb") as said:
-        process = subprocess.Popen(  # noqa: S603  our own program
+    with (folder / _REPORT_FILE_NAME).open("wb") as report, (folder / _LOG_FILE_NAME).open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603  this program
             command,
             cwd=folder,
             env=_job_environment(journal_location),
             stdin=subprocess.PIPE,
-            stdout=told,
-            stderr=said,
+            stdout=report,
+            stderr=log,
             **_DETACHED_PROCESS_OPTIONS,
         )
     assert process.stdin is not None  # noqa: S101  tells mypy what PIPE gives
-    with contextlib.suppress(BrokenPipeError):  # it has ended already, and says why
+    with contextlib.suppress(BrokenPipeError):  # the process has ended already; its log says why
         process.stdin.write(network.secret.reveal().encode())
         process.stdin.close()
     return Job(folder=folder, process=process, resumed_run_id=resumed_run_id)
 
 
-#: Out of the kernel's group of processes, which is ended with the kernel.
+#: Keeps a job out of the kernel's process group, which ends with the kernel.
 _DETACHED_PROCESS_OPTIONS: Mapping[str, Any] = (
     {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
     if os.name == "nt"
@@ -149,8 +148,8 @@ _DETACHED_PROCESS_OPTIONS: Mapping[str, Any] = (
 
 
 def _job_environment(journal_location: JournalLocation) -> dict[str, str]:
-    """That of this process without what the person has chosen on the page, and without a token."""
-    chosen = {TOKEN_ENV_VARIABLE, *(SETTINGS[name].env_variable for name in _OVERRIDDEN_SETTINGS)}
-    kept = {name: value for name, value in os.environ.items() if name not in chosen}
-    # Not as a flag, which others can see: the address of a database may hold a password.
-    return kept | {SETTINGS["journal"].env_variable: to_env_value(journal_location)}
+    """This process's environment without the token and without the settings that the page passes itself."""
+    excluded = {TOKEN_ENV_VARIABLE, *(SETTINGS[name].env_variable for name in _OVERRIDDEN_SETTINGS)}
+    environment = {name: value for name, value in os.environ.items() if name not in excluded}
+    # Other users can see options; a database's address may contain a password.
+    return environment | {SETTINGS["journal"].env_variable: to_env_value(journal_location)}

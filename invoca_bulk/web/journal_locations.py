@@ -1,4 +1,4 @@
-"""What the page is connected with, and which journal belongs to which network."""
+"""The network that the page is connected to, and which journal belongs to which network."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _SANDBOX_DISPLAY_NAME = "the sandbox (made-up numbers)"
 
 
 class JournalLocations:
-    """The journals that the page looks into, and the network that it has the token of.
+    """The journals that the page reads, and the network that it is connected to.
 
     Args:
-        user_location: where the journals are.
+        user_location: the user's journals.
 
     Attributes:
-        network: the network that the page is connected with; None: none.
+        network: the network that the page is connected to; None: not connected.
     """
 
     def __init__(self, user_location: JournalLocation) -> None:
@@ -32,23 +32,23 @@ class JournalLocations:
 
     @property
     def all_locations(self) -> list[JournalLocation]:
-        """All places with journals: the person's, and the sandbox's."""
-        known = sandbox.get_session()
-        return [self._user_location, *([Path(known.journal)] if known else [])]
+        """The user's journals, and the sandbox's if there is one."""
+        session = sandbox.get_session()
+        return [self._user_location, *([Path(session.journal)] if session else [])]
 
     def location_for(self, network_or_run: Network | RunRecord) -> JournalLocation:
-        """Where a network's journal is; the sandbox's goes with it."""
-        known = sandbox.get_session()
-        return Path(known.journal) if known and self.is_sandbox(network_or_run) else self._user_location
+        """Where a network's journal is; the sandbox's is deleted with the sandbox."""
+        session = sandbox.get_session()
+        return Path(session.journal) if session and self.is_sandbox(network_or_run) else self._user_location
 
     @staticmethod
     def is_sandbox(network_or_run: Network | RunRecord) -> bool:
-        """Whether it is the page's own sandbox."""
-        known = sandbox.get_session()
-        return known is not None and network_or_run.base_url == known.base_url
+        """Whether this is the page's own sandbox, or a run on it."""
+        session = sandbox.get_session()
+        return session is not None and network_or_run.base_url == session.base_url
 
     def display_name(self, network_or_run: Network | RunRecord) -> str:
-        """A network as people call it."""
+        """The network's name on the page."""
         return (
             _SANDBOX_DISPLAY_NAME
             if self.is_sandbox(network_or_run)
@@ -56,14 +56,14 @@ class JournalLocations:
         )
 
     def network_for_run(self, record: RunRecord) -> Network:
-        """The network of a run.
+        """The network of a run, with its token.
 
         Raises:
-            ConfigError: the page does not have its token.
+            ConfigError: the page is not connected to that network.
         """
-        known, network = sandbox.get_session(), self.network
-        if known and self.is_sandbox(record):
-            return known.to_network(record.api_version)
+        session, network = sandbox.get_session(), self.network
+        if session and self.is_sandbox(record):
+            return session.to_network(record.api_version)
         if network and (network.base_url, network.network_id) == (record.base_url, record.network_id):
             return replace(network, api_version=record.api_version)
-        raise ConfigError(f"To go on with this run or to undo it, connect with {self.display_name(record)} first.")
+        raise ConfigError(f"To resume or undo this run, connect to {self.display_name(record)} first.")

@@ -1,4 +1,4 @@
-"""The kernel that the notebooks and the page run in; Jupyter's servers are given this class by its name."""
+"""The kernel that the notebooks and the page run in; Jupyter's settings name the class below."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from jupyter_client.kernelspec import KernelSpecManager
 
 
 class CurrentPythonKernelSpecManager(KernelSpecManager):
-    """Knows one kernel, `python3`, which is the Python that runs this program.
+    """Offers one kernel, `python3`: the Python that runs this program.
 
-    A kernel of this name that the user has registered for another Python would be found first, and that Python may not
-    have this package.
+    Without it, Jupyter would prefer a `python3` that the user has registered for another Python, which may lack this
+    package.
     """
 
     def _kernel_dirs_default(self) -> list[str]:
         return []
 
 
-#: A socket's file has a name of 100 characters at most; below their folder Jupyter's names take some 65.
+#: The path of a socket file has at most about 100 characters; Jupyter's part of it takes about 65.
 _MAX_IPC_FOLDER_CHARS = 35
 
 
 def choose_transport(folder: str) -> str:
-    """How kernels are talked to: by files where that can be, since nobody else on the machine can get at those.
+    """How to connect to kernels: `ipc` (socket files, which other users cannot open) where possible, else `tcp`.
 
     Args:
-        folder: where the files would be.
+        folder: the folder of the socket files.
     """
     return "ipc" if os.name != "nt" and len(folder) <= _MAX_IPC_FOLDER_CHARS else "tcp"

@@ -1,28 +1,28 @@
-// The page's other half: shows what Python sends, and tells Python what the person does. It decides nothing.
+// The browser's part of the page: shows what Python sends, and sends what the user does. It makes no decisions.
 //
-// All data travel as custom messages. None of it is widget state, which a notebook's file would keep: not the token,
-// not the uploaded sheet. A file goes in pieces, each sent after the last one has arrived: a websocket takes 10 MB at
-// most, and says nothing about what is larger.
+// All data is sent as custom messages. Widget state would be saved in the notebook's file, so the token and the uploaded
+// sheet must not be part of it. Files are sent in chunks, each after the previous one has arrived: a websocket drops
+// messages over 10 MB without an error.
 
-const PIECE = 1 << 20; // bytes
+const CHUNK_BYTES = 1 << 20;
 
-function values(form) {
-  const found = {};
-  for (const one of form.elements) {
-    if (!one.name) continue;
-    if (one.type === "checkbox") found[one.name] = one.checked;
-    else if (one.type !== "radio" || one.checked) found[one.name] = one.value;
+function formValues(form) {
+  const values = {};
+  for (const input of form.elements) {
+    if (!input.name) continue;
+    if (input.type === "checkbox") values[input.name] = input.checked;
+    else if (input.type !== "radio" || input.checked) values[input.name] = input.value;
   }
-  return found;
+  return values;
 }
 
-function forget(form) {
-  for (const one of form.querySelectorAll("input[type=password]")) one.value = "";
+function clearPasswords(form) {
+  for (const input of form.querySelectorAll("input[type=password]")) input.value = "";
 }
 
-function save(pieces, name, type) {
+function saveDownload(chunks, name, type) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob(pieces, { type }));
+  link.href = URL.createObjectURL(new Blob(chunks, { type }));
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
@@ -33,66 +33,65 @@ function render({ model, el }) {
   const root = document.createElement("div");
   root.className = "invoca-bulk-page";
   el.append(root);
-  const send = (what, content = {}, buffers = []) => model.send({ do: what, view, ...content }, undefined, buffers);
+  const send = (action, content = {}, buffers = []) => model.send({ do: action, view, ...content }, undefined, buffers);
   const region = (name) => root.querySelector(`[data-region="${name}"]`);
-  let arrived = null; // called when Python wants the next piece
-  let download = [];
+  let acknowledge = null; // called when Python has stored a chunk
+  let downloadChunks = [];
 
-  // What Python asks for.
-  const asked = {
+  const messageHandlers = {
     page: ({ html }) => {
       root.innerHTML = html;
       root.dataset.ready = "yes";
     },
     show: ({ region: name, html, focus }) => {
-      const place = region(name);
-      if (!place) return;
-      const had = place.contains(document.activeElement) ? document.activeElement : null;
-      place.innerHTML = html;
-      place.hidden = !html;
-      const again = had && had.id ? place.querySelector(`#${CSS.escape(had.id)}`) : null;
-      if (again) again.focus({ preventScroll: true });
-      if (focus || (had && !again)) settle(place);
+      const section = region(name);
+      if (!section) return;
+      const focused = section.contains(document.activeElement) ? document.activeElement : null;
+      section.innerHTML = html;
+      section.hidden = !html;
+      const replacement = focused && focused.id ? section.querySelector(`#${CSS.escape(focused.id)}`) : null;
+      if (replacement) replacement.focus({ preventScroll: true });
+      if (focus || (focused && !replacement)) focusHeading(section);
     },
-    more: ({ go }) => arrived?.(go),
+    more: ({ go }) => acknowledge?.(go),
     piece: ({ name, type, last }, buffers) => {
-      download.push(buffers[0]);
+      downloadChunks.push(buffers[0]);
       if (!last) return;
-      save(download, name, type);
-      download = [];
+      saveDownload(downloadChunks, name, type);
+      downloadChunks = [];
     },
   };
 
-  // Whoever follows by keyboard or ear is led to what has just come.
-  function settle(place) {
-    const heading = place.querySelector("h2, h3");
+  // Moves the focus to new content, for users of a keyboard or a screen reader.
+  function focusHeading(section) {
+    const heading = section.querySelector("h2, h3");
     if (!heading) return;
     heading.tabIndex = -1;
     heading.focus({ preventScroll: true });
-    place.scrollIntoView({ block: "start", behavior: "smooth" });
+    section.scrollIntoView({ block: "start", behavior: "smooth" });
   }
 
   const receive = (message, buffers) => {
     if (message.view && message.view !== view) return;
-    asked[message.do]?.(message, buffers);
+    messageHandlers[message.do]?.(message, buffers);
   };
 
   async function upload(file) {
-    const bar = region("upload");
-    for (let at = 0; at === 0 || at < file.size; at += PIECE) {
-      const piece = await file.slice(at, at + PIECE).arrayBuffer();
-      const wanted = new Promise((resolve) => (arrived = resolve));
-      send("upload", { name: file.name, size: file.size, at }, [piece]);
-      if (!(await wanted)) break;
-      if (!bar) continue;
-      const share = file.size ? Math.min(100, Math.round((100 * (at + piece.byteLength)) / file.size)) : 100;
-      bar.textContent = `Uploading ${file.name}: ${share}%`;
+    const status = region("upload");
+    for (let at = 0; at === 0 || at < file.size; at += CHUNK_BYTES) {
+      const chunk = await file.slice(at, at + CHUNK_BYTES).arrayBuffer();
+      const acknowledged = new Promise((resolve) => (acknowledge = resolve));
+      send("upload", { name: file.name, size: file.size, at }, [chunk]);
+      if (!(await acknowledged)) break;
+      if (!status) continue;
+      const percent = file.size ? Math.min(100, Math.round((100 * (at + chunk.byteLength)) / file.size)) : 100;
+      status.textContent = `Uploading ${file.name}: ${percent}%`;
     }
-    arrived = null;
-    if (bar) bar.textContent = "";
+    acknowledge = null;
+    if (status) status.textContent = "";
   }
 
-  function chosen(files) {
+  function uploadChosen(files) {
     if (files.length === 1) {
       upload(files[0]).catch(() => send("upload_failed", { name: files[0].name }));
     } else if (files.length > 1) {
@@ -103,8 +102,8 @@ function render({ model, el }) {
   root.addEventListener("submit", (event) => {
     event.preventDefault();
     const form = event.target;
-    send(form.dataset.do, { values: values(form), ...form.dataset });
-    forget(form);
+    send(form.dataset.do, { values: formValues(form), ...form.dataset });
+    clearPasswords(form);
   });
   root.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-do]");
@@ -113,21 +112,21 @@ function render({ model, el }) {
     send(button.dataset.do, { ...button.dataset });
   });
   root.addEventListener("change", (event) => {
-    const one = event.target;
-    if (one.type === "file") {
-      chosen(one.files);
-      one.value = "";
-    } else if ("shows" in one.dataset) {
-      for (const other of root.querySelectorAll("[data-shown-by]")) other.hidden = other.dataset.shownBy !== one.id;
+    const input = event.target;
+    if (input.type === "file") {
+      uploadChosen(input.files);
+      input.value = "";
+    } else if ("shows" in input.dataset) {
+      for (const group of root.querySelectorAll("[data-shown-by]")) group.hidden = group.dataset.shownBy !== input.id;
     }
   });
-  for (const [name, over] of [["dragover", true], ["dragleave", false], ["drop", false]]) {
+  for (const [name, isOver] of [["dragover", true], ["dragleave", false], ["drop", false]]) {
     root.addEventListener(name, (event) => {
-      const place = event.target.closest(".drop");
-      if (!place) return;
+      const dropArea = event.target.closest(".drop");
+      if (!dropArea) return;
       event.preventDefault();
-      place.classList.toggle("over", over);
-      if (name === "drop") chosen(event.dataTransfer.files);
+      dropArea.classList.toggle("over", isOver);
+      if (name === "drop") uploadChosen(event.dataTransfer.files);
     });
   }
 

@@ -1,4 +1,4 @@
-"""Looking at runs from outside: the journal says how far they are, whichever process is at them."""
+"""The progress of a run, computed from its totals in the journal, whichever process executes it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES, Outcome
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Seconds over which the rate is taken.
+#: Seconds over which the rate is measured.
 _RATE_WINDOW_SECONDS = 15.0
-#: While a run is under way these are no outcomes yet: not sent so far, and sent without an answer so far.
+#: Not final while a run is under way: not sent yet, and sent without a response yet.
 _PENDING_OUTCOMES = (Outcome.NOT_SENT, Outcome.UNKNOWN)
+_LOOKUP_MESSAGE = (
+    "All rows were sent. Rows without a reliable response are looked up at the end, two minutes after they were sent."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +26,12 @@ class Progress:
     """How far a run is, in rows of its results.
 
     Attributes:
-        total: all of them.
-        done: those that are done.
-        not_done: those that have another outcome.
-        in_flight: those that were sent, and have no answer (yet).
-        rate: rows a second that got an outcome lately; None: not known yet.
-        message: a sentence on what is waited for; may be empty.
+        total: all rows.
+        done: rows that are done.
+        not_done: rows with any other final outcome.
+        in_flight: rows that were sent and have no response yet.
+        rate: rows per second that got a final outcome recently; None: not known yet.
+        message: a sentence on what the run waits for; may be empty.
     """
 
     total: int
@@ -40,50 +43,52 @@ class Progress:
 
     @property
     def completed(self) -> int:
-        """Rows that have an outcome."""
+        """Rows with a final outcome."""
         return self.done + self.not_done
 
     @property
     def eta_seconds(self) -> float | None:
-        """Seconds until all rows have one; None: cannot be told, or only look-ups are left, which wait."""
+        """Seconds until all rows are completed; None: not known, or only look-ups are left, which wait."""
         return (self.total - self.completed) / self.rate if self.rate and not self.message else None
 
 
 class ProgressMeter:
-    """Takes the progress of one run from its totals, again and again."""
+    """Measures the progress of one run from its totals, which it is given again and again."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, int]] = deque()
 
     def measure(self, totals: Mapping[Outcome, int], now: float | None = None) -> Progress:
-        """The progress, by totals that were read just now.
+        """The progress according to totals that were read just now.
 
         Args:
             totals: outcome to number of rows, as the journal has them while the run is under way.
-            now: the clock, seconds; None: this machine's.
+            now: the time in seconds; None: this machine's monotonic clock.
         """
         now = time.monotonic() if now is None else now
-        total = sum(totals.values())
-        done = sum(count for outcome, count in totals.items() if outcome in SUCCESS_OUTCOMES)
-        waiting = {outcome: totals.get(outcome, 0) for outcome in _PENDING_OUTCOMES}
-        ended = total - sum(waiting.values())
+        completed = completed_totals(totals)
+        completed_count = sum(completed.values())
+        done = sum(count for outcome, count in completed.items() if outcome in SUCCESS_OUTCOMES)
+        in_flight = totals.get(Outcome.UNKNOWN, 0)
         return Progress(
-            total=total,
+            total=sum(totals.values()),
             done=done,
-            not_done=ended - done,
-            in_flight=waiting[Outcome.UNKNOWN],
-            rate=self._compute_rate(ended, now),
-            message=_LOOKUP_MESSAGE if waiting[Outcome.UNKNOWN] and not waiting[Outcome.NOT_SENT] else "",
+            not_done=completed_count - done,
+            in_flight=in_flight,
+            rate=self._compute_rate(completed_count, now),
+            message=_LOOKUP_MESSAGE if in_flight and not totals.get(Outcome.NOT_SENT) else "",
         )
 
-    def _compute_rate(self, completed: int, now: float) -> float | None:
-        self._samples.append((now, completed))
+    def _compute_rate(self, completed_count: int, now: float) -> float | None:
+        self._samples.append((now, completed_count))
         while self._samples[0][0] < now - _RATE_WINDOW_SECONDS:
             self._samples.popleft()
-        since, before = self._samples[0]
-        return (completed - before) / (now - since) if now > since and completed > before else None
+        start, start_count = self._samples[0]
+        return (
+            (completed_count - start_count) / (now - start) if now > start and completed_count > start_count else None
+        )
 
 
-_LOOKUP_MESSAGE = (
-    "All rows were sent. Those without a trustworthy answer are looked up in the end: two minutes after they were sent."
-)
+def completed_totals(totals: Mapping[Outcome, int]) -> dict[Outcome, int]:
+    """The totals of a run that is under way without the rows that have no final outcome yet."""
+    return {outcome: count for outcome, count in totals.items() if outcome not in _PENDING_OUTCOMES}

@@ -1,4 +1,4 @@
-"""The runs on the page: what is under way, whoever has started it, what it came to, and what there was before."""
+"""The runs on the page: the one under way, whichever process executes it, and the results of earlier ones."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from invoca_bulk.web.journal_locations import JournalLocations
     from invoca_bulk.web.screens import RegionRenderer
 
-#: A run that ended within so many seconds before the page came is shown: whoever has reloaded it waits for that.
+#: On opening, the page shows a run that ended at most this many seconds ago: after a reload the user waits for it.
 _RECENT_SECONDS = 600
 
 
 class RunMonitor:
-    """Follows one run at a time: the page's own, or else the latest that any process is at.
+    """Follows one run at a time: the page's own, or else the latest one that any process executes.
 
     Args:
         show_region: shows HTML in a region.
@@ -44,17 +44,17 @@ class RunMonitor:
         self._shown_run_id = ""
         self._progress_meter = ProgressMeter()
 
-    # Beginning and stopping
+    # Start and stop
 
     def ensure_idle(self) -> None:
-        """One run of this page at a time.
+        """Allow one run of this page at a time.
 
         Raises:
-            ConfirmationRequiredError: one is under way.
+            ConfirmationRequiredError: a run of this page is under way.
         """
         if self._job:
             raise ConfirmationRequiredError(
-                "Nothing was sent: a run of this page is under way. Wait until it has ended."
+                "Nothing was sent: another run of this page is under way. Wait for its end."
             )
 
     def start_job(
@@ -66,93 +66,94 @@ class RunMonitor:
         on_start_failed: Callable[[str], None],
         resumed_run_id: str = "",
     ) -> None:
-        """Start a job, and follow it.
+        """Start a job and follow it.
 
         Args:
-            arguments: of the command line, as for `jobs.start_job`.
-            network: whose token it gets.
+            arguments: the arguments of the command line, as for `jobs.start_job`.
+            network: the network whose token the job gets.
             folder: the job's folder.
-            on_start_failed: called with the reason, should it end before a run has begun.
-            resumed_run_id: the run that goes on; empty: a new one begins.
+            on_start_failed: called with the reason if the job ends before its run has started.
+            resumed_run_id: the run that is resumed; empty: a new one starts.
         """
         settle = ["--settle", str(SANDBOX_SETTLE_SECONDS)] if self._locations.is_sandbox(network) else []
-        journals = self._locations.location_for(network)
+        location = self._locations.location_for(network)
         self._on_start_failed = on_start_failed
         self._job = jobs.start_job(
-            [*arguments, *settle], network, folder=folder, journal_location=journals, resumed_run_id=resumed_run_id
+            [*arguments, *settle], network, folder=folder, journal_location=location, resumed_run_id=resumed_run_id
         )
         self._shown_run_id = ""
         self._show_region("results", "")
         self._show_region("run", screens.render_starting(), focus=True)
 
     def stop(self, run_id: str) -> None:
-        """Stop a run softly, and at the second time at once; without a run: the job that has not begun one yet."""
+        """Ask a run to stop, the second time at once; with an empty `run_id`: stop the job that has no run yet."""
         if not run_id:
             if self._job:
                 self._job.process.terminate()
             return
-        for place in self._locations.all_locations:
-            if any(one.record.run == run_id for one in journal.list_active_runs(place)):
-                self._show_region(
-                    "stop",
-                    screens.render_stop_button(
-                        run_id, failure_reason=journal.request_stop(place, run_id), is_requested=True
-                    ),
-                )
+        for location in self._locations.all_locations:
+            if any(run_summary.record.run == run_id for run_summary in journal.list_active_runs(location)):
+                failure_reason = journal.request_stop(location, run_id)
+                html = screens.render_stop_button(run_id, failure_reason=failure_reason, is_requested=True)
+                self._show_region("stop", html)
 
-    # Looking
+    # Follow
 
     def restore(self) -> RunRecord | None:
-        """What was there before the page: its runs, and the one that somebody may be waiting for.
+        """Show the earlier runs, and the results of one that ended just before the page was opened.
 
         Returns:
             The latest run; None: there is none.
         """
-        found = self.show_run_list()
-        lately = [
-            one for one in found if (one.record.ended_at or 0) > time.time() - _RECENT_SECONDS and not one.is_in_use
+        run_summaries = self.show_run_list()
+        earliest_end = time.time() - _RECENT_SECONDS
+        recent = [
+            run_summary
+            for run_summary in run_summaries
+            if (run_summary.record.ended_at or 0) > earliest_end and not run_summary.is_in_use
         ]
-        if lately and not any(one.state == RunState.RUNNING for one in found):
-            self.show_results(lately[-1].record.run)
-        return found[-1].record if found else None
+        if recent and not any(run_summary.state == RunState.RUNNING for run_summary in run_summaries):
+            self.show_results(recent[-1].record.run)
+        return run_summaries[-1].record if run_summaries else None
 
     def show_run_list(self) -> list[RunSummary]:
-        """Show all runs, and give them, the oldest first."""
-        found = [one for place in self._locations.all_locations for one in journal.list_runs(place)]
-        found.sort(key=lambda one: one.record.started_at)
-        unread = sum(len(journal.list_incompatible_journals(place)) for place in self._locations.all_locations)
-        self._show_region(
-            "runs",
-            screens.render_run_list(
-                [(one, self._locations.display_name(one.record)) for one in found], unreadable_count=unread
-            ),
-        )
-        return found
+        """Show all runs, and return them, oldest first."""
+        locations = self._locations.all_locations
+        run_summaries = [run_summary for location in locations for run_summary in journal.list_runs(location)]
+        run_summaries.sort(key=lambda run_summary: run_summary.record.started_at)
+        unreadable_count = sum(len(journal.list_incompatible_journals(location)) for location in locations)
+        entries = [(run_summary, self._locations.display_name(run_summary.record)) for run_summary in run_summaries]
+        self._show_region("runs", screens.render_run_list(entries, unreadable_count=unreadable_count))
+        return run_summaries
 
     def poll(self) -> None:
-        """See what is under way, and show it; to be called again and again."""
+        """Show the run that is under way; call it repeatedly."""
         running = {
-            one.record.run: one for place in self._locations.all_locations for one in journal.list_active_runs(place)
+            run_summary.record.run: run_summary
+            for location in self._locations.all_locations
+            for run_summary in journal.list_active_runs(location)
         }
         job = self._job
         if job and job.has_ended:
             self._job = None
             self._handle_run_end(str(job.json_report.get("run") or ""), job)
-        elif job:  # before its run begins and after it, while the results are written, there is nothing to follow
-            for one in running.values():
-                if job.owns(one):
+        elif job:  # its run is not under way before it starts, nor while the results are written
+            for run_summary in running.values():
+                if job.owns(run_summary):
                     self._show_region("issues", "")
-                    self._follow(one, focus=True)
+                    self._follow(run_summary, focus=True)
         elif self._followed_run_id:
             self._poll_followed_run(running)
         elif running:
             self._follow(list(running.values())[-1])
 
     def _poll_followed_run(self, running: Mapping[str, RunSummary]) -> None:
-        """A run that another process is at."""
+        """Follow a run that was not started as a job of this page."""
         if self._followed_run_id in running:
             self._follow(running[self._followed_run_id])
-        elif self._find_run(self._followed_run_id)[1].state != RunState.RUNNING:  # else it could just not be read
+        elif (
+            self._find_run(self._followed_run_id)[1].state != RunState.RUNNING
+        ):  # else the journal could not be read just now
             self._handle_run_end(self._followed_run_id, None)
 
     def _follow(self, run_summary: RunSummary, *, focus: bool = False) -> None:
@@ -173,37 +174,40 @@ class RunMonitor:
             if job:
                 job.delete_plan()
         elif job:
-            self._on_start_failed(job.failure_reason or "It was stopped before it began. Nothing was sent.")
+            self._on_start_failed(job.failure_reason or "The run was stopped before it started. Nothing was sent.")
         self.show_run_list()
 
     # Results
 
     def show_results(self, run_id: str, problem: str = "", *, focus: bool = False) -> None:
-        """What a run came to, as it stands now.
+        """Show the current results of a run.
 
         Raises:
-            ConfigError: no journal knows it.
+            ConfigError: no journal contains the run.
         """
-        place, one = self._find_run(run_id)
+        location, run_summary = self._find_run(run_id)
         self._show_region(
-            "results", screens.render_busy("6. Results", f"Gathering the results of run {run_id}"), focus=focus
+            "results", screens.render_busy("6. Results", f"Loading the results of run {run_id}"), focus=focus
         )
         self._shown_run_id = run_id
-        where = self._locations.display_name(one.record)
         html = screens.render_results(
-            pipeline.load_results(run_id, place), one, where, blocked_reason=self._blocked_reason(one), problem=problem
+            pipeline.load_results(run_id, location),
+            run_summary,
+            self._locations.display_name(run_summary.record),
+            blocked_reason=self._blocked_reason(run_summary),
+            problem=problem,
         )
         self._show_region("results", html, focus=focus)
 
     def refresh_results(self) -> None:
-        """The run that is shown, since what can be done about it depends on the connection."""
+        """Show the results again: which actions they offer depends on the connection."""
         if self._shown_run_id:
             self.show_results(self._shown_run_id)
 
     def _blocked_reason(self, run_summary: RunSummary) -> str:
-        """Why a run cannot be gone on with or undone now; empty: it can."""
+        """Why a run cannot be resumed or undone now; empty: it can."""
         if run_summary.state == RunState.RUNNING:
-            return "It is under way; it can be gone on with or undone once it has ended."
+            return "This run is under way; you can resume or undo it after it has ended."
         try:
             self._locations.network_for_run(run_summary.record)
         except ConfigError as error:
@@ -211,25 +215,25 @@ class RunMonitor:
         return ""
 
     def load_results(self, run_id: str) -> tuple[Results, RunSummary]:
-        """The results of a run.
+        """The current results of a run.
 
         Raises:
-            ConfigError: no journal knows it.
+            ConfigError: no journal contains the run.
         """
-        place, one = self._find_run(run_id)
-        return pipeline.load_results(run_id, place), one
+        location, run_summary = self._find_run(run_id)
+        return pipeline.load_results(run_id, location), run_summary
 
     def network_for_run(self, run_id: str) -> tuple[Network, RunSummary]:
-        """The network of a run.
+        """The network of a run, with its token.
 
         Raises:
-            ConfigError: no journal knows it, or the page does not have the network's token.
+            ConfigError: no journal contains the run, or the page is not connected to its network.
         """
-        _, one = self._find_run(run_id)
-        return self._locations.network_for_run(one.record), one
+        _, run_summary = self._find_run(run_id)
+        return self._locations.network_for_run(run_summary.record), run_summary
 
     def _find_run(self, run_id: str) -> tuple[JournalLocation, RunSummary]:
-        for place in self._locations.all_locations:
-            if one := journal.find_run_summary(place, run_id):
-                return place, one
-        raise ConfigError(f"No journal here knows the run {run_id}.")
+        for location in self._locations.all_locations:
+            if run_summary := journal.find_run_summary(location, run_id):
+                return location, run_summary
+        raise ConfigError(f"No journal contains the run {run_id}.")

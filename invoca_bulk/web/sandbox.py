@@ -1,4 +1,4 @@
-"""The sandbox that the page offers: one for all tabs of `invoca-bulk app`, else one of the notebook's kernel."""
+"""The page's sandbox: one for all tabs of `invoca-bulk app`, or one for each notebook kernel."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pathlib import Path
 from invoca_bulk.config.settings import Network
 from invoca_bulk.sandbox_server import Sandbox
 
-#: Where a server tells its pages of its sandbox; nothing in it is secret, its token is anybody's.
+#: How the server of `invoca-bulk app` passes its sandbox to the pages; the sandbox's token is no secret.
 SANDBOX_VARIABLE = "INVOCA_BULK_PAGE_SANDBOX"
-#: Seconds an answer takes, so that there is something to see.
+#: Seconds before each response; without them a run would end before its progress can be seen.
 _LATENCY_SECONDS = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxSession:
-    """A sandbox that is being served, and the folder of its own journal, which goes with it."""
+    """A running sandbox, and the folder of its journal, which is deleted with it."""
 
     base_url: str
     network_id: str
@@ -29,19 +29,19 @@ class SandboxSession:
     journal: str
 
     def to_network(self, api_version: str) -> Network:
-        """Its network. It is no `rehearsal` to the stages: what is bought there can be resumed and undone."""
+        """The sandbox's network, not marked as `rehearsal`, so that its runs can be resumed and undone."""
         return Network(base_url=self.base_url, network_id=self.network_id, token=self.token, api_version=api_version)
 
 
 def get_or_start_session() -> SandboxSession:
-    """The server's sandbox, or one that lives as long as this process."""
+    """The server's sandbox, or one that runs until this process ends."""
     return get_session() or _own_session()
 
 
 def get_session() -> SandboxSession | None:
-    """The sandbox that there is already; None: nobody has wanted one yet."""
-    if told := os.environ.get(SANDBOX_VARIABLE):
-        return SandboxSession(**json.loads(told))
+    """The sandbox that is already running; None: there is none yet."""
+    if session_json := os.environ.get(SANDBOX_VARIABLE):
+        return SandboxSession(**json.loads(session_json))
     return _own_session() if _own_session.cache_info().currsize else None
 
 
@@ -52,16 +52,19 @@ def _own_session() -> SandboxSession:
 
 def start_session() -> SandboxSession:
     """Serve a sandbox until this process ends."""
-    box = Sandbox(open_campaigns=True, latency=_LATENCY_SECONDS)
+    sandbox_server = Sandbox(open_campaigns=True, latency=_LATENCY_SECONDS)
     folder = tempfile.TemporaryDirectory(prefix="invoca-bulk-rehearsal-")
-    box.start()
+    sandbox_server.start()
     atexit.register(folder.cleanup)
-    atexit.register(box.stop)
+    atexit.register(sandbox_server.stop)
     return SandboxSession(
-        base_url=box.base_url, network_id=box.network_id, token=box.token, journal=str(Path(folder.name) / "journal")
+        base_url=sandbox_server.base_url,
+        network_id=sandbox_server.network_id,
+        token=sandbox_server.token,
+        journal=str(Path(folder.name) / "journal"),
     )
 
 
 def to_environment(session: SandboxSession) -> dict[str, str]:
-    """The environment that tells a page of a sandbox."""
+    """The environment variable from which `get_session` reads a sandbox."""
     return {SANDBOX_VARIABLE: json.dumps(asdict(session))}

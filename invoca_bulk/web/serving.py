@@ -1,4 +1,4 @@
-"""`invoca-bulk app`: the page alone, served by Voilà on this machine, for whoever has the link."""
+"""`invoca-bulk app`: the page on its own, served by Voilà to this machine's user only."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from jupyter_server.auth.identity import User
 
 _HERE = Path(__file__).parent
-#: Of this package: where Jupyter's programs look for templates and settings.
+#: This package's templates and settings for Jupyter and Voilà.
 _JUPYTER_FOLDER = _HERE / "jupyter"
 _HOST = "127.0.0.1"
 _LINK_USED_HTML = (
     "<!doctype html><title>invoca-bulk</title>"
     "<body style='font: 18px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 4rem auto; padding: 0 1rem'>"
-    "<h1>invoca-bulk</h1><p>This page opens by its link only, and the link works once. "
-    "Go back to the tab that has it open, or start <code>invoca-bulk app</code> again."
+    "<h1>invoca-bulk</h1><p>This page opens only with its link, and the link works once. "
+    "Go back to the tab where it is open, or start <code>invoca-bulk app</code> again."
 )
 
 
 class OneTimeTokenProvider(VoilaIdentityProvider):
-    """A token that lets one browser in; from then on the browser has a cookie, and the token is another one."""
+    """Lets one browser in: after the first login that browser has a cookie, and the token is replaced."""
 
     async def get_user_token(self, handler: Any) -> User | None:  # noqa: ANN401  tornado's handler
-        """Who comes with the token; the next one needs another."""
+        """The user of a request with the token; the token is then replaced."""
         user: User | None = await super().get_user_token(handler)
         if user is not None:
             self.token = secrets.token_urlsafe(32)
@@ -52,11 +52,11 @@ class OneTimeTokenProvider(VoilaIdentityProvider):
 
 
 class _LoginForbiddenHandler(VoilaLoginHandler):
-    """Instead of a form for a token that nobody knows."""
+    """Replaces Voilà's form, which asks for a token that nobody knows."""
 
     @allow_unauthenticated
     def get(self) -> None:
-        """Say how the page is opened."""
+        """Explain how to open the page."""
         self.set_status(403)
         self.finish(_LINK_USED_HTML)
 
@@ -64,29 +64,29 @@ class _LoginForbiddenHandler(VoilaLoginHandler):
 
 
 class _PageClosedHandler(VoilaShutdownKernelHandler):
-    """A page that is closed ends its kernel; the browser's message has no place for Jupyter's second cookie."""
+    """Ends the kernel of a page that is closed; the message that browsers then send cannot carry the XSRF cookie."""
 
     def check_xsrf_cookie(self) -> None:
-        """The first cookie is asked for all the same, and no other site's page sends it."""
+        """Skip the check: the login cookie is still required, and no other site's page sends it."""
 
 
 class _PageServer(Voila):
-    """Voilà for this one page: reachable under this machine's own names only, whatever settings lie around."""
+    """Voilà for this one page: reachable under this machine's own names only, whatever settings files exist."""
 
     def load_config_file(self, *_: object, **__: object) -> None:
-        """Read none: neither the person's, made for other pages, nor what lies in the current folder, which is run."""
+        """Read no settings: the user's are for other pages, and Voilà would execute those in the current folder."""
 
     def init_handlers(self) -> list[Any]:
-        """As Voilà's, but for the one."""
+        """Voilà's handlers, with `_PageClosedHandler` for pages that are closed."""
         return [
-            (one[0], _PageClosedHandler, *one[2:]) if one[1] is VoilaShutdownKernelHandler else one
-            for one in super().init_handlers()
+            (route[0], _PageClosedHandler, *route[2:]) if route[1] is VoilaShutdownKernelHandler else route
+            for route in super().init_handlers()
         ]
 
     def init_settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = super().init_settings()
         settings["identity_provider"].login_handler_class = _LoginForbiddenHandler
-        # Another site's page could else be led here by a name of its own that is made to mean this machine.
+        # Prevents DNS rebinding: a page of another site whose host name resolves to this machine.
         return settings | {"allow_remote_access": False, "local_hostnames": ["localhost"]}
 
 
@@ -95,34 +95,34 @@ def serve(*, port: int, open_browser: bool, on_ready: Callable[[str], None], idl
 
     Args:
         port: the port; 0: any free one.
-        open_browser: whether to open it.
-        on_ready: called with its address, which works once.
-        idle_seconds: seconds after which a kernel without a page is ended; a run has a process of its own, and goes on.
+        open_browser: whether to open the page in the browser.
+        on_ready: called with the page's address, which works once.
+        idle_seconds: seconds after which a kernel without a page is ended; runs have their own processes and continue.
 
     Raises:
-        ConfigError: the port cannot be had.
+        ConfigError: the port cannot be used.
     """
     port = _require_free_port(port)
     token = secrets.token_urlsafe(32)
     os.environ.update(sandbox.to_environment(sandbox.start_session()))
-    # Where Voilà looks for the template; the person's own folders come after it.
+    # Voilà searches this package's templates before the user's own folders.
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(_JUPYTER_FOLDER), os.environ.get("JUPYTER_PATH")]))
     address = f"http://{_HOST}:{port}/?token={token}"
     asyncio.set_event_loop(asyncio.new_event_loop())
     server = _PageServer.instance(config=_voila_config(port, token, idle_seconds))
     server.initialize([])
 
-    def tell() -> None:
+    def announce() -> None:
         on_ready(address)
         if open_browser:
             _open_browser(address)
 
-    asyncio.get_event_loop().call_later(0, tell)
+    asyncio.get_event_loop().call_later(0, announce)
     server.start()
 
 
 def _open_browser(address: str) -> None:
-    """Open the browser by way of a file that only the person can read: everybody can read its command line."""
+    """Open the address through a file that only the user can read; other users can see a browser's command line."""
     descriptor, name = tempfile.mkstemp(suffix=".html", dir=_runtime_folder())
     with os.fdopen(descriptor, "w") as page:
         page.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={escape(address)}">')
@@ -147,7 +147,7 @@ def _voila_config(port: int, token: str, idle_seconds: int) -> Config:
             "token": token,
             "identity_provider_class": OneTimeTokenProvider,
             "log_level": "ERROR",
-            "tornado_settings": {"ws_ping_timeout": 30_000},  # the default is longer than the interval, and warned of
+            "tornado_settings": {"ws_ping_timeout": 30_000},  # the default exceeds the interval, which causes a warning
         },
         VoilaConfiguration={
             "template": "invoca-bulk",
@@ -169,12 +169,14 @@ def _require_free_port(port: int) -> int:
     """The port, or a free one for 0.
 
     Raises:
-        ConfigError: it is taken.
+        ConfigError: the port cannot be used.
     """
     try:
         with socket.create_server((_HOST, port)) as listener:
             number: int = listener.getsockname()[1]
             return number
     except (OSError, OverflowError) as error:
-        msg = f"The page cannot be served on port {port}: {error}. Choose another one with --port, or 0 for any."
+        msg = (
+            f"The page cannot be served on port {port}: {error}. Choose another one with --port, or 0 for any free one."
+        )
         raise ConfigError(msg) from None

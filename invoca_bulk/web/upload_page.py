@@ -1,7 +1,7 @@
-"""The page: hears what the person wants, has the stages do it, and shows what came of it.
+"""The page: receives the user's actions, calls `service`, and shows the outcome.
 
-Three threads. The kernel's own hears; it only puts down what has to be done, so that the page never stands still. One
-thread does it, one thing after the other. One looks at the journals for runs, whoever has started them.
+It uses three threads. The kernel's own thread receives messages and only queues tasks, so that the page never blocks. A
+second thread executes the tasks one by one. A third polls the journals for runs, whichever process executes them.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 
     Message = Mapping[str, Any]
 
-#: Seconds between two looks at the journals.
+#: Seconds between two polls of the journals.
 _POLL_SECONDS = 0.5
-#: What a region shows of a problem, when there is nothing else to show.
+#: Renders a region that has only an error to show.
 _PLAN_ERROR_SCREEN, _RUN_ERROR_SCREEN, _RESULTS_ERROR_SCREEN, _RUN_LIST_ERROR_SCREEN = (
     partial(screens.render_failure, title) for title in ("4. Plan", "5. Run", "6. Results", "Runs so far")
 )
-#: Choices that a plan depends on, by their names in the form; the others are the run's.
+#: Fields of the plan form that the plan depends on; the others are options of the run.
 _PLAN_OPTION_NAMES = ("nested", "allow_removals", "auto_ids", "again")
 
 
@@ -52,10 +52,10 @@ class UploadPage:
     """The upload page, to be displayed in a notebook's cell.
 
     Args:
-        journal: where the journals are: a folder, or `postgresql://…`; None: the user's own.
+        journal: where the journals are: a folder, or `postgresql://…`; None: the default.
 
     Attributes:
-        widget: what is displayed.
+        widget: the widget that is displayed.
     """
 
     def __init__(self, journal: str | JournalLocation | None = None) -> None:
@@ -70,7 +70,7 @@ class UploadPage:
         self._show_region = self.widget.show
         self._locations = JournalLocations(settings.resolve_journal_location(journal))
         self._run_monitor = RunMonitor(self._show_region, self._locations)
-        self._show_region("connect", screens.render_busy("1. Connect", "Looking for earlier runs"))
+        self._show_region("connect", screens.render_busy("1. Connect", "Reading earlier runs"))
 
     def _repr_mimebundle_(self, **options: Any) -> Any:  # noqa: ANN401  IPython's protocol
         return self.widget._repr_mimebundle_(**options)
@@ -78,72 +78,69 @@ class UploadPage:
     def __repr__(self) -> str:
         return "<the upload page; display it in a notebook, or open it with: invoca-bulk app>"
 
-    # Hearing, doing and looking
+    # Messages, tasks and polling
 
     def _handle_message(self, message: Message, buffers: list[Any]) -> None:
-        """In the kernel's own thread: what cannot wait is done, the rest is put down."""
+        """Handle a message in the kernel's own thread: uploads and stops at once, all others as tasks."""
         if not self._is_started:
             self._is_started = True
             self._task_queue.put(self._restore_runs)
             for loop in (self._process_tasks, self._poll_runs):
                 threading.Thread(target=loop, name="invoca-bulk page", daemon=True).start()
-        what = str(message.get("do"))
-        if what == "upload":
+        action = str(message.get("do"))
+        if action == "upload":
             self._receive_chunk(message, bytes(buffers[0]) if buffers else b"")
-        elif what == "stop":
+        elif action == "stop":
             self._try_or_show_error("run", _RUN_ERROR_SCREEN, lambda: self._run_monitor.stop(str(message["run"])))
-        elif do := self._MESSAGE_HANDLERS.get(what):
-            self._task_queue.put(lambda: do(self, message))
+        elif handler := self._MESSAGE_HANDLERS.get(action):
+            self._task_queue.put(lambda: handler(self, message))
 
     def _process_tasks(self) -> None:
         while True:
             self._try_or_show_error("run", _RUN_ERROR_SCREEN, self._task_queue.get())
 
     def _restore_runs(self) -> None:
-        """What was there before the page; whoever has reloaded it wants to go on there.
+        """Show earlier runs, then the connect form with the network of the latest run.
 
-        The form comes only then: it must not change under the person's hands.
+        The form is shown only now: it must not change while the user fills it in.
         """
-        typed: dict[str, Any] = {}
+        form_values: dict[str, Any] = {}
         try:
-            last = self._run_monitor.restore()
-            if last and not self._locations.is_sandbox(last):
-                typed = vars(last) | {"where": "network"}
+            latest_run = self._run_monitor.restore()
+            if latest_run and not self._locations.is_sandbox(latest_run):
+                form_values = vars(latest_run) | {"where": "network"}
         finally:
-            self._show_region("connect", screens.render_connect_form(form_values=typed))
+            self._show_region("connect", screens.render_connect_form(form_values=form_values))
 
     def _poll_runs(self) -> None:
-        todo: Callable[[], object] = self._run_monitor.poll
+        operation: Callable[[], object] = self._run_monitor.poll
         while True:
-            began = time.monotonic()
-            went_well = self._try_or_show_error("runs", _RUN_LIST_ERROR_SCREEN, todo)
-            todo = (
-                self._run_monitor.poll if went_well else self._run_monitor.show_run_list
-            )  # the list is where it was told; it comes back
+            started_at = time.monotonic()
+            is_ok = self._try_or_show_error("runs", _RUN_LIST_ERROR_SCREEN, operation)
+            # An error replaces the list of runs, so the list is shown again first.
+            operation = self._run_monitor.poll if is_ok else self._run_monitor.show_run_list
             # A journal that is slow to read is read less often.
-            time.sleep(max(_POLL_SECONDS, 4 * (time.monotonic() - began)))
+            time.sleep(max(_POLL_SECONDS, 4 * (time.monotonic() - started_at)))
 
     def _try_or_show_error(
         self, region: str, render_error: Callable[[str], str], operation: Callable[[], object]
     ) -> bool:
-        """Do something; what goes wrong is said in a region, and the page goes on.
+        """Call an operation; if it fails, show the error in a region and carry on.
 
         Args:
-            region: where.
-            render_error: makes what the region shows then, with the problem.
-            operation: what to do.
+            region: the region that shows the error.
+            render_error: renders the region's HTML from the error message.
+            operation: what to call.
 
         Returns:
-            Whether it went well.
+            Whether the operation succeeded.
         """
         try:
             operation()
         except InvocaBulkError as error:
             self._show_region(region, render_error(str(error)), focus=True)
-        except Exception as error:  # noqa: BLE001  a defect must not leave the person with a page that stands still
-            self._show_region(
-                region, render_error(f"This is a defect of invoca-bulk ({type(error).__name__}: {error}).")
-            )
+        except Exception as error:  # noqa: BLE001  a bug must not leave the user with a page that does not react
+            self._show_region(region, render_error(f"This is a bug in invoca-bulk ({type(error).__name__}: {error})."))
         else:
             return True
         return False
@@ -153,7 +150,7 @@ class UploadPage:
             self._show_region(region, "")
 
     def _temp_path(self, name: str) -> Path:
-        """A file of the page's own, which goes with it."""
+        """A path in the page's temporary folder, which is deleted with the page."""
         return Path(self._temp_folder.name) / name
 
     # 1. Connect
@@ -169,9 +166,7 @@ class UploadPage:
         if values.get("where") == "sandbox":
             network = sandbox.get_or_start_session().to_network(version)
         else:
-            self._show_region(
-                "connect", screens.render_busy("1. Connect", "Looking whether the platform takes the token")
-            )
+            self._show_region("connect", screens.render_busy("1. Connect", "Checking the token with the platform"))
             network = Network(
                 network_id=str(values["network_id"]),
                 base_url=str(values["base_url"]),
@@ -200,32 +195,32 @@ class UploadPage:
     def _on_download_template(self, message: Message) -> None:
         resource, network = RESOURCES[str(message["resource"])], self._locations.network
 
-        def write() -> None:
+        def send_template() -> None:
             version = network.api_version if network else DEFAULT_API_VERSION
             path = templates.write_template(
                 resource, self._temp_path(f"{resource.name}-template.xlsx"), version=version
             )
             self.widget.send_file(message["view"], path, f"{resource.name}.xlsx")
 
-        self._try_or_show_error("sheet", partial(screens.render_upload_form, self._sheet_name), write)
+        self._try_or_show_error("sheet", partial(screens.render_upload_form, self._sheet_name), send_template)
 
     @property
     def _sheet_name(self) -> str:
         return self._sheet_path.name if self._sheet_path else ""
 
     def _receive_chunk(self, message: Message, chunk: bytes) -> None:
-        """A piece of an upload; the last one has the file checked."""
-        view, at, size = str(message["view"]), int(message["at"]), int(message["size"])
+        """Store a chunk of an upload; after the last one the file is checked."""
+        view, offset, size = str(message["view"]), int(message["at"]), int(message["size"])
         path = self._temp_path(_safe_file_name(f"upload-{view}")) / _safe_file_name(str(message["name"]))
-        problem = _write_chunk(path, chunk, offset=at, size=size)
+        problem = _write_chunk(path, chunk, offset=offset, size=size)
         self.widget.acknowledge_chunk(view, wants_more=not problem)
         if problem:
             self._show_region("sheet", screens.render_upload_form(self._sheet_name, problem))
-        elif at + len(chunk) >= size:
+        elif offset + len(chunk) >= size:
             self._task_queue.put(lambda: self._accept_upload(path))
 
     def _accept_upload(self, path: Path) -> None:
-        """The upload takes the place of the last one."""
+        """Replace the current sheet with the uploaded one and check it."""
         folder = self._temp_path("sheet")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
@@ -234,11 +229,13 @@ class UploadPage:
         self._start_check()
 
     def _on_upload_failed(self, message: Message) -> None:
-        problem = f"{message['name']} could not be uploaded. Is it open elsewhere, or gone? Choose it again."
+        problem = (
+            f"{message['name']} could not be uploaded. It may be open in another program or deleted. Choose it again."
+        )
         self._show_region("sheet", screens.render_upload_form(self._sheet_name, problem))
 
     def _on_too_many_files(self, message: Message) -> None:
-        problem = f"{message['count']} files at once. Choose one; several sheets can stand in one workbook."
+        problem = f"You chose {message['count']} files. Choose one; a workbook can contain several sheets."
         self._show_region("sheet", screens.render_upload_form(self._sheet_name, problem))
 
     # 3. Check
@@ -247,17 +244,14 @@ class UploadPage:
         self._report = self._current_plan = None
         self._clear_regions("plan")
         self._show_region("sheet", screens.render_upload_form(self._sheet_name))
-        self._show_region(
-            "issues", screens.render_busy("3. Check", f"Reading {self._sheet_name} and checking every row")
-        )
+        self._show_region("issues", screens.render_busy("3. Check", f"Checking every row of {self._sheet_name}"))
         self._try_or_show_error("sheet", self._render_unreadable, self._validate_sheet)
 
     def _render_unreadable(self, problem: str) -> str:
         self._clear_regions("issues")
         folder, self._sheet_path = self._sheet_path.parent if self._sheet_path else Path(), None
-        return screens.render_upload_form(
-            "", problem.replace(f"{folder}{os.sep}", "")
-        )  # the person's own file is elsewhere
+        # The user does not know the page's temporary folder.
+        return screens.render_upload_form("", problem.replace(f"{folder}{os.sep}", ""))
 
     def _validate_sheet(self) -> None:
         if not (self._sheet_path and self._locations.network):
@@ -270,18 +264,20 @@ class UploadPage:
     def _on_download_annotated(self, message: Message) -> None:
         if report := self._report:
 
-            def save() -> None:
+            def send_annotated() -> None:
                 path = report.save(self._temp_path("annotated.xlsx"))
                 self.widget.send_file(message["view"], path, f"{_file_stem(self._sheet_name)}-annotated.xlsx")
 
-            self._try_or_show_error("issues", partial(screens.render_issues, report, self._form_values), save)
+            self._try_or_show_error("issues", partial(screens.render_issues, report, self._form_values), send_annotated)
 
     # 4. Plan
 
     def _on_plan(self, message: Message) -> None:
         if self._report and self._locations.network:
             self._form_values = dict(message["values"])
-            self._show_region("plan", screens.render_busy("4. Plan", "Looking at the platform"), focus=True)
+            self._show_region(
+                "plan", screens.render_busy("4. Plan", "Comparing the sheet with the platform"), focus=True
+            )
             self._try_or_show_error("issues", self._render_plan_failure, self._make_plan)
 
     def _render_plan_failure(self, problem: str) -> str:
@@ -292,8 +288,8 @@ class UploadPage:
         if not (self._report and self._sheet_path and self._locations.network):
             return
         network = self._locations.network
-        chosen = {name: value for name in _PLAN_OPTION_NAMES if (value := self._form_values.get(name)) is not None}
-        options = Options(**chosen, journal=self._locations.location_for(network))
+        values = {name: value for name in _PLAN_OPTION_NAMES if (value := self._form_values.get(name)) is not None}
+        options = Options(**values, journal=self._locations.location_for(network))
         source = self._report if self._report.validated_book.auto_ids == options.auto_ids else self._sheet_path
         self._show_plan(pipeline.plan_sheet(source, network, options))
 
@@ -305,45 +301,45 @@ class UploadPage:
         return screens.render_plan(plan, self._locations.display_name(plan.network), problem)
 
     def _on_download_plan(self, message: Message) -> None:
-        if preview := self._current_plan:
+        if plan := self._current_plan:
 
-            def save() -> None:
-                path = preview.save(self._temp_path("plan.xlsx"))
-                self.widget.send_file(message["view"], path, f"{_file_stem(preview.data.source)}-plan.xlsx")
+            def send_plan() -> None:
+                path = plan.save(self._temp_path("plan.xlsx"))
+                self.widget.send_file(message["view"], path, f"{_file_stem(plan.data.source)}-plan.xlsx")
 
-            self._try_or_show_error("plan", partial(self._render_plan, preview), save)
+            self._try_or_show_error("plan", partial(self._render_plan, plan), send_plan)
 
     # 5. Run
 
     def _on_run(self, message: Message) -> None:
-        if preview := self._current_plan:
+        if plan := self._current_plan:
             self._try_or_show_error(
-                "plan", partial(self._render_plan, preview), lambda: self._start_run(preview, message["values"])
+                "plan", partial(self._render_plan, plan), lambda: self._start_run(plan, message["values"])
             )
 
-    def _start_run(self, current_plan: Plan, values: Message) -> None:
+    def _start_run(self, plan: Plan, values: Message) -> None:
         self._run_monitor.ensure_idle()
-        _require_confirmation(current_plan, values)
-        network = current_plan.network
-        own = jobs.create_job_folder(self._locations.location_for(network), current_plan.data.source)
-        plan = plan_file.write_saved_plan(current_plan.saved_plan, own / jobs.PLAN_FILE_NAME)
-        where = ("--network-id", network.network_id, "--base-url", network.base_url)
-        flags = [*where, "--api-version", network.api_version, "--yes", *self._run_flags(current_plan)]
-        self._current_plan = None  # a second press finds nothing to run
+        _require_confirmation(plan, values)
+        network = plan.network
+        folder = jobs.create_job_folder(self._locations.location_for(network), plan.data.source)
+        saved_plan_path = plan_file.write_saved_plan(plan.saved_plan, folder / jobs.PLAN_FILE_NAME)
+        network_flags = ("--network-id", network.network_id, "--base-url", network.base_url)
+        flags = [*network_flags, "--api-version", network.api_version, "--yes", *self._run_flags(plan)]
+        self._current_plan = None  # a second click must not run the plan again
         self._clear_regions("plan")
         self._run_monitor.start_job(
-            ["run", str(plan), *flags], network, own, on_start_failed=partial(self._show_plan, current_plan)
+            ["run", str(saved_plan_path), *flags], network, folder, on_start_failed=partial(self._show_plan, plan)
         )
 
     def _run_flags(self, plan: Plan) -> list[str]:
-        """What the person has chosen, and the cap that was confirmed."""
-        chosen = {
+        """The options that the user has chosen, and the confirmed count as the cap."""
+        is_passed_by_flag = {
             "--skip-invalid": not plan.ok,
             "--again": plan.options.again,
             "--assign-ids": bool(self._form_values.get("assign_ids")),
         }
         cap = ["--max-new-numbers", str(plan.data.new_number_count)]
-        return [*cap, *(flag for flag, is_wanted in chosen.items() if is_wanted)]
+        return [*cap, *(flag for flag, is_passed in is_passed_by_flag.items() if is_passed)]
 
     # 6. Results
 
@@ -353,7 +349,7 @@ class UploadPage:
         )
 
     def _try_or_show_results_error(self, run_id: str, operation: Callable[[], object]) -> None:
-        """Do something about the run whose results are shown, or say there why not."""
+        """Call an operation on a run; if it fails, show the error at the run's results."""
         try:
             operation()
         except InvocaBulkError as error:
@@ -363,37 +359,41 @@ class UploadPage:
             )
 
     def _on_download_results(self, message: Message) -> None:
-        run, ending = str(message["run"]), str(message["ending"])
+        run_id = str(message["run"])
+        suffix = ".csv" if message["ending"] == ".csv" else ".xlsx"
 
-        def write() -> None:
-            results, one = self._run_monitor.load_results(run)
-            name = f"{_file_stem(one.record.source)}-results{ending if ending in {'.xlsx', '.csv'} else '.xlsx'}"
+        def send_results() -> None:
+            results, run_summary = self._run_monitor.load_results(run_id)
+            name = f"{_file_stem(run_summary.record.source)}-results{suffix}"
             self.widget.send_file(message["view"], results.save(self._temp_path(name)), name)
 
-        self._try_or_show_results_error(run, write)
+        self._try_or_show_results_error(run_id, send_results)
 
     def _on_resume(self, message: Message) -> None:
-        run = str(message["run"])
-        again = ["--resend-absent"] if message["values"].get("resend_absent") else []
-        self._try_or_show_results_error(run, lambda: self._resume_run(run, again))
+        run_id = str(message["run"])
+        flags = ["--resend-absent"] if message["values"].get("resend_absent") else []
+        self._try_or_show_results_error(run_id, lambda: self._resume_run(run_id, flags))
 
     def _resume_run(self, run_id: str, flags: list[str]) -> None:
         self._run_monitor.ensure_idle()
-        network, one = self._run_monitor.network_for_run(run_id)
-        own = jobs.create_job_folder(self._locations.location_for(network), one.record.source)
-        failed = partial(self._run_monitor.show_results, run_id, focus=True)
+        network, run_summary = self._run_monitor.network_for_run(run_id)
+        folder = jobs.create_job_folder(self._locations.location_for(network), run_summary.record.source)
         self._run_monitor.start_job(
-            ["resume", run_id, *flags], network, own, on_start_failed=failed, resumed_run_id=run_id
+            ["resume", run_id, *flags],
+            network,
+            folder,
+            on_start_failed=partial(self._run_monitor.show_results, run_id, focus=True),
+            resumed_run_id=run_id,
         )
 
     def _on_undo(self, message: Message) -> None:
-        run = str(message["run"])
-        self._try_or_show_results_error(run, lambda: self._plan_undo(run))
+        run_id = str(message["run"])
+        self._try_or_show_results_error(run_id, lambda: self._plan_undo(run_id))
 
     def _plan_undo(self, run_id: str) -> None:
         network, _ = self._run_monitor.network_for_run(run_id)
         self._current_plan, self._form_values = None, {}
-        self._show_region("plan", screens.render_busy("4. Plan", f"Planning to undo run {run_id}"), focus=True)
+        self._show_region("plan", screens.render_busy("4. Plan", f"Planning how to undo run {run_id}"), focus=True)
         try:
             self._show_plan(undo.undo(run_id, network, Options(journal=self._locations.location_for(network))))
         except InvocaBulkError:
@@ -418,43 +418,48 @@ class UploadPage:
 
 
 def _require_confirmation(plan: Plan, values: Message) -> None:
-    """What the browser asks for is asked here as well.
+    """Check the confirmations of the form again: a message need not come from the form.
 
     Raises:
-        ConfirmationRequiredError: something was not confirmed, or is over the person's own cap.
+        ConfirmationRequiredError: something was not confirmed, or exceeds the user's cap.
     """
-    preconditions.enforce_cap(plan.data.new_number_count, plan.options)
-    new = plan.data.new_number_count
+    new_numbers = plan.data.new_number_count
+    preconditions.enforce_cap(new_numbers, plan.options)
     typed = str(values.get("confirmed", "")).replace(",", "").strip()
-    if new and typed != str(new):
-        msg = f"Nothing was sent: {typed or 'nothing'} was typed, and the plan buys {new}. Type {new} to confirm it."
+    if new_numbers and typed != str(new_numbers):
+        msg = (
+            f"Nothing was sent: you typed {typed or 'nothing'}, but the plan buys {new_numbers}. "
+            f"Type {new_numbers} to confirm."
+        )
         raise ConfirmationRequiredError(msg)
     if plan.data.irreversible and not values.get("confirmed"):
-        raise ConfirmationRequiredError("Nothing was sent: tick that it shall be done, since it cannot be undone.")
+        raise ConfirmationRequiredError("Nothing was sent: tick the box to confirm what cannot be undone.")
     if plan.counts.get("refused") and not values.get("skip_invalid"):
         raise ConfirmationRequiredError(
-            "Nothing was sent: tick that the refused rows shall be left out, or correct them."
+            "Nothing was sent: tick the box to leave out the refused rows, or correct them."
         )
 
 
 def _write_chunk(path: Path, chunk: bytes, *, offset: int, size: int) -> str:
-    """Keep a piece of a file, at its place; why that cannot be, or nothing."""
+    """Write a chunk into a file.
+
+    Returns:
+        Why that is not possible; empty: the chunk was written.
+    """
     if max(size, offset + len(chunk)) > MAX_FILE_BYTES:
-        return f"{path.name} has more than {MAX_FILE_BYTES >> 30} GiB. Split it into smaller files."
+        return f"{path.name} is larger than {MAX_FILE_BYTES >> 30} GiB. Split it into smaller files."
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         with path.open("r+b" if offset else "wb") as stream:
             stream.seek(offset)
             stream.write(chunk)
     except OSError as error:
-        return (
-            f"{path.name} cannot be kept on this machine while it is read ({error.strerror}). Make room, and try again."
-        )
+        return f"{path.name} cannot be stored on this machine ({error.strerror}). Free some disk space and try again."
     return ""
 
 
 def _safe_file_name(name: str) -> str:
-    """The last part of a name, whatever system it comes from; never a path."""
+    """The last part of a file name from any operating system; never a path."""
     last = PurePosixPath(name.replace("\\", "/")).name.replace("\0", "")
     return last[-120:] if last not in {"", ".", ".."} else "sheet"
 

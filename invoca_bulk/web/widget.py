@@ -1,7 +1,7 @@
-"""The widget: shows HTML by regions, hears what the person does, and moves files in pieces.
+"""The widget: shows HTML by region, receives what the user does, and transfers files in chunks.
 
-Nothing but its code is widget state, since a notebook's file keeps that. What the person types, tokens and sheets
-travel as custom messages, which nothing keeps.
+Widget state is saved in the notebook's file, so it holds only the widget's code. User input, tokens and sheets are sent
+as custom messages, which are not saved.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     MessageHandler = Callable[[Mapping[str, Any], list[Any]], None]
 
 _HERE = Path(__file__).parent
-#: Bytes in one message.
+#: Bytes per message.
 _CHUNK_BYTES = 1 << 20
 
 
@@ -29,10 +29,10 @@ class PageWidget(anywidget.AnyWidget):
 
     Args:
         page_html: the HTML of the whole page; elements with `data-region` are its regions.
-        message_handler: called with each message (`do` says which) and its buffers, in the kernel's main thread.
+        message_handler: called with each message (`do` is its type) and its buffers, in the kernel's main thread.
 
     Attributes:
-        regions: region to the HTML that it shows.
+        regions: name of a region to the HTML that it shows.
     """
 
     _esm = (_HERE / "live.js").read_text(encoding="utf-8")
@@ -51,32 +51,33 @@ class PageWidget(anywidget.AnyWidget):
         self._message_handler(content, buffers)
 
     def _send_page(self, view: str) -> None:
-        """A view that has just come gets everything; the others keep what is typed into them."""
+        """Send everything to a new view; the others keep what is typed into them."""
         self.send({"do": "page", "view": view, "html": self._page_html})
         for region, html in list(self.regions.items()):
             self.send({"do": "show", "view": view, "region": region, "html": html})
 
     def show(self, region: str, html: str, *, focus: bool = False) -> None:
-        """Show HTML in a region; what is there already is not sent again.
+        """Show HTML in a region; unchanged HTML is not sent again.
 
         Args:
-            region: its name.
-            html: what it shows from now on; empty hides it.
-            focus: lead the person to it.
+            region: the region's name.
+            html: what to show; empty hides the region.
+            focus: whether to move the focus to the region.
         """
         if self.regions.get(region) != html or focus:
             self.regions[region] = html
             self.send({"do": "show", "region": region, "html": html, "focus": focus})
 
     def acknowledge_chunk(self, view: str, *, wants_more: bool) -> None:
-        """Ask a view for the next piece of its upload, or end it."""
+        """Ask a view for the next chunk of its upload, or stop the upload."""
         self.send({"do": "more", "view": view, "go": wants_more})
 
     def send_file(self, view: str, path: Path, name: str) -> None:
-        """Hand a file to the browser that a view is in, under a name."""
-        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        """Send a file as a download named `name` to the browser that shows a view."""
+        content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
         size = path.stat().st_size
         with path.open("rb") as stream:
-            for at in range(0, max(1, size), _CHUNK_BYTES):
-                about = {"do": "piece", "view": view, "name": name, "type": kind, "last": at + _CHUNK_BYTES >= size}
-                self.send(about, buffers=[stream.read(_CHUNK_BYTES)])
+            for offset in range(0, max(1, size), _CHUNK_BYTES):
+                is_last = offset + _CHUNK_BYTES >= size
+                header = {"do": "piece", "view": view, "name": name, "type": content_type, "last": is_last}
+                self.send(header, buffers=[stream.read(_CHUNK_BYTES)])

@@ -55,7 +55,7 @@ class Driver:
     def connect_sandbox(self) -> None:
         self.root.get_by_role("radio", name="Sandbox").check(timeout=PATIENCE)
         self.press("Connect")
-        self.sees("connect", "With the sandbox")
+        self.sees("connect", "To the sandbox")
 
     def connect(self, box: Any, token: str | None = None) -> None:
         """With a sandbox of the test's own, as if it were a network."""

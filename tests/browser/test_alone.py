@@ -37,7 +37,7 @@ def test_from_a_sheet_to_its_results(opened: Driver, box: Sandbox, tmp_path: Pat
     opened.picture("4-plan")
     opened.root.get_by_label(re.compile("Leave out")).check()
     opened.run(28)
-    opened.sees("plan", "28 was typed, and the plan buys 29")
+    opened.sees("plan", "you typed 28, but the plan buys 29")
     assert issued(box) == []
     opened.root.get_by_label(re.compile("Leave out")).check()
     opened.run(29)
@@ -91,7 +91,7 @@ def test_stop_and_go_on(opened: Driver, box: Sandbox, tmp_path: Path) -> None:
     opened.sees("results", re.compile(rf"{bought} of 200 rows are done"))
     expect(opened.region("progress")).to_be_hidden()
     box.faults.change(limit=None)
-    opened.press("Go on with what is left")
+    opened.press("Resume this run")
     opened.sees("results", "finished")
     assert numbers(opened.download("Download the results (Excel)", tmp_path)) == issued(box)
     assert len(issued(box)) == 200
@@ -112,7 +112,7 @@ def test_a_reload_in_the_middle_finds_the_run(opened: Driver, box: Sandbox, tmp_
     assert len(issued(box)) < 150
     box.faults.change(limit=None)
     opened.sees("results", "finished")
-    opened.sees("results", "connect with network")
+    opened.sees("results", "connect to network")
     assert numbers(opened.download("Download the results (Excel)", tmp_path)) == issued(box)
     assert len(issued(box)) == 150
 

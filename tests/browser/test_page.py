@@ -82,7 +82,7 @@ def test_templates_are_those_of_the_command_line(opened: Driver, tmp_path: Path,
     """The download is the file that `invoca-bulk template` writes, and an upload of it has no errors."""
     opened.connect_sandbox()
     for resource in ("promo_numbers", "advertisers"):
-        got = opened.download(f"Template of {resource.replace('_', ' ')}", tmp_path)
+        got = opened.download(f"Template for {resource.replace('_', ' ')}", tmp_path)
         assert cli("template", resource, "-o", tmp_path / "by-command.xlsx", "--force").code == 0
         assert got.read_bytes() == (tmp_path / "by-command.xlsx").read_bytes()
         opened.upload(got)

@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -16,12 +17,12 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from invoca_bulk.cli import COMMANDS, HELP
+from invoca_bulk.cli import ABORTED, COMMANDS, EXIT_CODES, HELP, NOTHING_SENT
 from invoca_bulk.cli.group import command_group
+from invoca_bulk.errors import RunAborted, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 TOKEN = "the-secret-token"
 #: How an analyst reads a workbook whose cells are all texts.
@@ -429,6 +430,15 @@ def test_the_help_is_there_without_click_and_complete() -> None:
     } == set()
     assert [line.split()[0] for line in HELP.split("Commands:\n")[1].splitlines()] == list(COMMANDS)
     assert all(len(line) <= 80 for line in HELP.splitlines())
+
+
+def test_exit_codes_are_those_of_the_errors() -> None:
+    """The exit codes in the help are the ones that errors carry and that the README explains."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert [UserError.exit_code, RunAborted.exit_code] == [NOTHING_SENT, ABORTED]
+    assert re.findall(r"^\| (\d) \|", readme.split("| exit code |")[1], flags=re.MULTILINE) == list(
+        map(str, EXIT_CODES)
+    )
 
 
 @pytest.mark.parametrize("flags", [["--help"], ["-h"], ["--help", "--version"]])

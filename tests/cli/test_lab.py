@@ -83,7 +83,7 @@ def test_what_the_user_has_edited_stays(tmp_path: Path) -> None:
         assert told.splitlines() == [
             "The notebooks are in mine.",
             f"Copied: {NAMES[1]}",
-            f"Kept as they are there: {NAMES[0]}. Rename one to get it anew.",
+            f"Not overwritten: {NAMES[0]}. To get a fresh copy, rename yours.",
         ]
     assert (folder / NAMES[0]).read_text() == "mine"
     assert (folder / NAMES[1]).read_bytes() == (ROOT / "notebooks" / NAMES[1]).read_bytes()
@@ -104,7 +104,7 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path, cli: Callabl
     (tmp_path / "file").touch()
     ran = cli("lab", "--no-browser", "file/folder")
     assert ran.code == 2
-    assert "Name another folder" in ran.err
+    assert "Choose another folder" in ran.err
 
 
 def test_without_jupyterlab_the_extra_is_named() -> None:

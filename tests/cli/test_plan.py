@@ -7,13 +7,15 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
+import click
 import httpx
 import openpyxl
 import pandas as pd
 import pytest
 
-from invoca_bulk.cli import connection_options
+from invoca_bulk.cli import plan as plan_command
 from invoca_bulk.config.options import NESTED_MODES, PlanOptions
+from invoca_bulk.web import screens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,10 +129,12 @@ def test_files_of_a_plan(cli: Any, environment: dict[str, str], edit: Path, tmp_
     assert next_command(ran.out) == ["run", "plan-2.json"]
 
 
-def test_ways_are_total() -> None:
-    """--nested offers every way that there is, the usual one first."""
-    assert connection_options._NESTED_MODES == NESTED_MODES  # noqa: SLF001  the table itself
-    assert NESTED_MODES[0] == PlanOptions().nested
+def test_nested_offers_every_mode() -> None:
+    """--nested offers every mode, on the command line and on the page, and its default is the one of `PlanOptions`."""
+    (option,) = (parameter for parameter in plan_command.command.params if parameter.name == "nested")
+    assert isinstance(option.type, click.Choice)
+    assert tuple(option.type.choices) == NESTED_MODES == tuple(screens._NESTED_MODE_LABELS)  # noqa: SLF001  the table itself
+    assert option.default == PlanOptions().nested
 
 
 @pytest.mark.parametrize("flags", [("-o", "plan.txt"), ("--save", "plan.xlsx"), ("--sandbox", "--save", "plan.json")])

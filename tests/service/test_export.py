@@ -651,9 +651,9 @@ def test_cli_flags_and_json(export: Callable[..., Any], target: Network) -> None
 
 CLI_REFUSES = {
     "no campaigns": (("promo_numbers",), "Name them with --campaigns FILE"),
-    "both": (("promo_numbers", "--campaigns", "x.csv", "--advertiser", "A"), "named twice"),
-    "half": (("promo_numbers", "--advertiser", "A"), "--advertiser and --campaign together"),
-    "affiliate alone": (("promo_numbers", "--affiliate", "F"), "--advertiser and --campaign together"),
+    "both": (("promo_numbers", "--campaigns", "x.csv", "--advertiser", "A"), "cannot be combined with --advertiser"),
+    "half": (("promo_numbers", "--advertiser", "A"), "both --advertiser and --campaign"),
+    "affiliate alone": (("promo_numbers", "--affiliate", "F"), "both --advertiser and --campaign"),
     "of advertisers": (("advertisers", "--advertiser", "A", "--campaign", "C"), "all advertisers are exported"),
     "no file": (("promo_numbers", "--campaigns", "x.csv"), "x.csv"),
 }
@@ -680,5 +680,5 @@ def test_cli_after_a_stop(export: Callable[..., Any]) -> None:
     ran = export("advertisers", "-o", "x.xlsx", "--network-id", "9999", "--for-migration")
     assert (ran.code, ran.out) == (3, "")
     assert ran.err.splitlines()[-1] == (
-        "Next, when that is mended: invoca-bulk export advertisers --output x.xlsx --for-migration --network-id 9999"
+        "Fix the problem, then run: invoca-bulk export advertisers --output x.xlsx --for-migration --network-id 9999"
     )

@@ -262,7 +262,7 @@ def test_the_whole_way_without_a_browser(tmp_path: Path, box: Sandbox, requests_
     person.does("plan", values={"again": False, "assign_ids": True})
     person.sees("plan", "5 requests")
     person.does("run", values={"skip_invalid": True, "confirmed": "4"})
-    person.sees("plan", "4 was typed, and the plan buys 5")
+    person.sees("plan", "you typed 4, but the plan buys 5")
     person.does("run", values={"skip_invalid": True, "confirmed": "5"})
     person.sees("results", "finished")
     numbers = [one.number for one in box.store.ledger]
@@ -301,7 +301,7 @@ def test_what_can_be_done_follows_the_connection(tmp_path: Path, box: Sandbox, r
     _run_of(person, tmp_path, requests_frame(2))
     person.sees("results", "Plan to undo this run")
     person.does("leave")
-    person.sees("results", "connect with network")
+    person.sees("results", "connect to network")
     person.does("undo", run=journal.list_runs(tmp_path / "journal")[0].record.run)  # from a view that is behind
     person.sees("results", 'role="alert"')
     person.connects(box)
@@ -323,7 +323,7 @@ def test_a_cap_of_the_environment_holds(
 
 @pytest.mark.parametrize(
     ("values", "sentence"),
-    [({"confirmed": "1"}, "tick that the refused rows"), ({"skip_invalid": True}, "nothing was typed")],
+    [({"confirmed": "1"}, "leave out the refused rows"), ({"skip_invalid": True}, "you typed nothing")],
 )
 def test_what_the_browser_asks_is_asked_again(
     tmp_path: Path, box: Sandbox, requests_frame: Any, values: dict[str, Any], sentence: str
@@ -349,6 +349,7 @@ def test_why_a_run_did_not_begin_stays(tmp_path: Path, box: Sandbox, requests_fr
     person.sees("run", "a DataFrame")  # the other one is followed, and the reason is still there
     assert "Another run is using this network" in person.widget.regions["plan"]
     assert "Next" not in person.widget.regions["plan"]
+    assert "then run" not in person.widget.regions["plan"]
     job.process.wait(timeout=60)
     person.sees("results", "finished")
     person.does("run", values={"confirmed": "1"})
@@ -386,7 +387,7 @@ def test_an_upload_has_a_size_cap(size: int, at: int) -> None:
     """Nothing of it is kept, and a sentence says what to do."""
     person = Person()
     person.does("upload", b"0123456789", name="huge.csv", size=size, at=at)
-    person.sees("sheet", "huge.csv has more than 1 GiB. Split it into smaller files.")
+    person.sees("sheet", "huge.csv is larger than 1 GiB. Split it into smaller files.")
 
 
 @pytest.mark.parametrize("name", ["../../evil.csv", "..\\evil.csv", "/etc/evil.csv", "evil.csv\0.csv"])
