@@ -286,7 +286,7 @@ def test_single_compression_is_read(odd: Any, raw_reply: Any, encoding: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("verb", "limit"), [("POST", "MAX_ANSWER_BYTES"), ("PUT", "MAX_ANSWER_BYTES"), ("GET", "MAX_LIST_BYTES")]
+    ("verb", "limit"), [("POST", "MAX_RESPONSE_BYTES"), ("PUT", "MAX_RESPONSE_BYTES"), ("GET", "MAX_LIST_BYTES")]
 )
 @pytest.mark.parametrize("length", ["Transfer-Encoding: chunked", "Connection: close"])
 def test_endless_response_is_cut_off(

@@ -244,7 +244,7 @@ def test_created_number_is_found(
     box: Any, versions: Network, requests_frame: Requests, fault: str, identical: Any
 ) -> None:
     """A number whose response was lost is found and is on its row."""
-    box.faults.update(script=[None, fault, None, fault])
+    box.faults.change(script=[None, fault, None, fault])
     ids = {} if versions.api_version < "2018" else {"id_from_network": [f"x{number}" for number in range(6)]}
     frame = requests_frame(6, **({"description": "The same"} if identical else {}), **ids)
     finished = _run(frame, versions)
@@ -260,7 +260,7 @@ def test_created_number_is_found(
 def test_uncreated_number_is_not_found(box: Any, versions: Network, requests_frame: Requests, fault: str) -> None:
     """With an own id it is resent automatically; without one it stays unknown until --resend-absent is passed."""
     has_ids = versions.api_version > "2018"
-    box.faults.update(script=[None, fault])
+    box.faults.change(script=[None, fault])
     frame = requests_frame(3, **({"id_from_network": ["a", "b", "c"]} if has_ids else {}))
     finished = _run(frame, versions)
     assert _counts(finished) == ({"created": 3} if has_ids else {"created": 2, "unknown": 1})
@@ -276,7 +276,7 @@ def test_uncreated_number_is_not_found(box: Any, versions: Network, requests_fra
 
 def test_late_request_is_not_bought_twice(box: Any, network: Any, requests_frame: Requests) -> None:
     """A request applied after the connection broke is found: lookups wait for the settle time."""
-    box.faults.update(script=["drop_after"], settle_delay=0.5)
+    box.faults.change(script=["drop_after"], settle_delay=0.5)
     finished = _run(requests_frame(3), network, settle=1.0, resend_absent=True)
     assert _counts(finished) == {"created": 3}
     assert _numbers(finished) == _issued(box)
@@ -284,7 +284,7 @@ def test_late_request_is_not_bought_twice(box: Any, network: Any, requests_frame
 
 def test_assigned_ids_reconcile_a_sheet_without_ids(box: Any, network: Any, requests_frame: Requests) -> None:
     """--assign-ids: equal rows whose requests or responses were lost are all bought once."""
-    box.faults.update(script=["drop_before", "drop_after", "500_before", "cut"])
+    box.faults.change(script=["drop_before", "drop_after", "500_before", "cut"])
     finished = _run(requests_frame(6, description="The same"), network, assign_ids=True)
     assert _counts(finished) == {"created": 6}
     assert _numbers(finished) == _issued(box)
@@ -312,7 +312,7 @@ def _run_while_someone_else_creates(frame: pd.DataFrame, network: Network, box: 
     def plan_and_interfere(*arguments: Any) -> Any:
         plan = original(*arguments)
         _post(network, "From someone else")
-        box.faults.update(script=["drop_before"])
+        box.faults.change(script=["drop_before"])
         return plan
 
     with pytest.MonkeyPatch.context() as patch:
@@ -328,10 +328,10 @@ def _post(network: Network, description: str) -> None:
 
 def test_unknown_rows_of_results_are_reconciled(box: Any, network: Any, requests_frame: Requests) -> None:
     """An unknown row is reconciled through its `result_run`, and not simply created again."""
-    box.faults.update(script=["drop_after"], list_lag=1.0)
+    box.faults.change(script=["drop_after"], list_lag=1.0)
     first = _run(requests_frame(3), network, settle=0.05)
     assert _counts(first)["unknown"] == 1
-    box.faults.update(list_lag=0.0)
+    box.faults.change(list_lag=0.0)
     with journal.open_for_writing(
         settings.resolve_journal_location(None), network
     ) as store:  # as if killed before lookup
@@ -366,7 +366,7 @@ def test_malformed_failure_limit_is_refused(limit: str) -> None:
 
 def test_circuit_breaker_opens_after_repeated_failures(box: Any, network: Any, requests_frame: Requests) -> None:
     """After five consecutive failures nothing is created until a probe succeeds."""
-    box.faults.update(script=["500_before"] * 5)
+    box.faults.change(script=["500_before"] * 5)
     finished = _run(requests_frame(8), network, concurrency=1, resend_absent=True)
     assert _counts(finished) == {"created": 8}
     assert len(_issued(box)) == 8
@@ -374,7 +374,7 @@ def test_circuit_breaker_opens_after_repeated_failures(box: Any, network: Any, r
 
 def test_learned_rate_is_saved(box: Any, network: Any, requests_frame: Requests) -> None:
     """The next run starts with the learned rate."""
-    box.faults.update(limit=20)
+    box.faults.change(limit=20)
     finished = _run(requests_frame(60), network, concurrency=8)
     assert _counts(finished) == {"created": 60}
     with journal.open_for_writing(settings.resolve_journal_location(None), network) as store:
@@ -457,10 +457,10 @@ def test_deleted_number_can_be_bought_again(box: Any, network: Any, requests_fra
 
 def test_late_number_is_found_before_resending(box: Any, network: Any, requests_frame: Requests) -> None:
     """A number listed only after the settle time is found by a later `resume`, even with --resend-absent."""
-    box.faults.update(script=["drop_after"], list_lag=60.0)
+    box.faults.change(script=["drop_after"], list_lag=60.0)
     first = _run(requests_frame(3), network)
     assert _counts(first) == {"created": 2, "unknown": 1}
-    box.faults.update(list_lag=0.0)
+    box.faults.change(list_lag=0.0)
     assert _counts(_resume(network, first.results.run.run, resend_absent=True)) == {"created": 3}
     assert len(_issued(box)) == 3
 
@@ -480,9 +480,9 @@ def test_corrected_results_row_closes_the_old_one(box: Any, network: Any, reques
 def test_resuming_an_old_run_does_not_revert_a_later_one(box: Any, network: Any, requests_frame: Requests) -> None:
     """Unsent updates that were done by running the results are not repeated over later updates."""
     numbers = _run(requests_frame(12), network).results.frame[KEY_COLUMNS]
-    box.faults.update(limit=20)
+    box.faults.change(limit=20)
     first = _interrupted_updates(numbers.assign(description="A"), network, box)
-    box.faults.update(limit=None)
+    box.faults.change(limit=None)
     _run(first.results.frame, network)
     assert _counts(_run(numbers.assign(description="C"), network)) == {"updated": 12}
     _resume(network, first.results.run.run)
@@ -521,10 +521,10 @@ def test_resumed_update_of_a_changed_number_is_rejected(box: Any, network: Any, 
 def test_delete_in_doubt_is_confirmed_later(box: Any, network: Any, requests_frame: Requests, script: Any) -> None:
     """A delete whose response was lost ends as `deleted`, whatever later attempts return."""
     numbers = _run(requests_frame(1), network).results.frame[KEY_COLUMNS]
-    box.faults.update(script=["drop_after", *["500_before"] * 5])
+    box.faults.change(script=["drop_after", *["500_before"] * 5])
     first = _run(numbers.assign(action="delete"), network, concurrency=1)
     assert _counts(first) == {"unknown": 1}
-    box.faults.update(script=script)
+    box.faults.change(script=script)
     assert _counts(_resume(network, first.results.run.run)) == {"deleted": 1}
 
 
@@ -541,7 +541,7 @@ def test_number_is_never_on_two_rows_of_a_sheet(box: Any, network: Any, requests
 
 def test_unknown_row_alone_gets_no_number_of_other_rows(box: Any, network: Any, requests_frame: Requests) -> None:
     """The unknown one of several equal rows, run separately, does not get another row's number."""
-    box.faults.update(script=[None, "drop_before"])
+    box.faults.change(script=[None, "drop_before"])
     first = _run(requests_frame(3, description="The same"), network, concurrency=1)
     alone = first.results.frame.query("result_status == 'unknown'")
     assert _counts(_run(alone, network)) == {"unknown": 1}
@@ -549,9 +549,9 @@ def test_unknown_row_alone_gets_no_number_of_other_rows(box: Any, network: Any, 
 
 def test_number_entered_by_the_user_resolves_the_row(box: Any, network: Any, requests_frame: Requests) -> None:
     """A number that the user looked up resolves the request in doubt, and nothing is resent."""
-    box.faults.update(script=["drop_after"], list_lag=60.0)
+    box.faults.change(script=["drop_after"], list_lag=60.0)
     first = _run(requests_frame(1), network)
-    box.faults.update(list_lag=0.0)
+    box.faults.change(list_lag=0.0)
     typed = first.results.frame.assign(promo_number=_issued(box)[0])
     assert _counts(_run(typed, network)) == {"unchanged": 1}
     again = _resume(network, first.results.run.run, resend_absent=True, resend_unknown=True)
@@ -573,7 +573,7 @@ def test_clock_set_back_assigns_no_number_twice(
     box: Any, network: Any, requests_frame: Requests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two equal rows, one of them lost, in a run that started with the clock ahead."""
-    box.faults.update(script=[None, "drop_before"])
+    box.faults.change(script=[None, "drop_before"])
     real = time.time
     with monkeypatch.context() as patch:
         patch.setattr("invoca_bulk.journal.store.time.time", lambda: real() + 1000 if not box.store.ledger else real())
@@ -587,7 +587,7 @@ def test_clock_set_back_assigns_no_number_twice(
 def test_number_of_another_row_resolves_nothing(box: Any, network: Any, requests_frame: Requests) -> None:
     """A number that existed before the run is not matched to a row in doubt, even if it is identical."""
     old = _run(requests_frame(1, description="The same"), network, again=True).results.frame
-    box.faults.update(script=["drop_after"], settle_delay=2.0)
+    box.faults.change(script=["drop_after"], settle_delay=2.0)
     key_columns = ["advertiser_id_from_network", "advertiser_campaign_id_from_network", "description", "media_type"]
     sheet = pd.concat(
         [old[[*key_columns, "promo_number"]], requests_frame(1, description="The same")], ignore_index=True
@@ -602,7 +602,7 @@ def test_number_of_another_row_resolves_nothing(box: Any, network: Any, requests
 
 def test_resend_absent_resends_once(box: Any, network: Any, requests_frame: Requests) -> None:
     """--resend-absent resends a row once, not again each time its response is lost."""
-    box.faults.update(script=["drop_before", *["drop_after"] * 8], list_lag=60.0)
+    box.faults.change(script=["drop_before", *["drop_after"] * 8], list_lag=60.0)
     finished = _run(requests_frame(1), network, resend_absent=True)
     assert _counts(finished) == {"unknown": 1}
     assert len(_issued(box)) == 1
@@ -613,12 +613,12 @@ def test_row_stays_in_doubt_after_a_retryable_rejection(
     box: Any, network: Any, requests_frame: Requests, refused: str
 ) -> None:
     """A row not found, whose second request got a retryable rejection, is looked up before a third request."""
-    box.faults.update(script=["drop_after"], list_lag=60.0)
+    box.faults.change(script=["drop_after"], list_lag=60.0)
     first = _run(requests_frame(1), network)
-    box.faults.update(script=[refused] * 30)
+    box.faults.change(script=[refused] * 30)
     again = _resume(network, first.results.run.run, resend_absent=True)
     assert _counts(again) == {"unknown": 1}
-    box.faults.update(script=[], list_lag=0.0)
+    box.faults.change(script=[], list_lag=0.0)
     assert _counts(_resume(network, first.results.run.run, resend_absent=True)) == {"created": 1}
     assert len(_issued(box)) == 1
 
