@@ -169,7 +169,7 @@ class RoundTrip:
         for scope in scopes:
             objects = self.list(scope).objects
             rows += export.to_rows(resource, objects, self.version, address_cells=_address(scope))[0]
-        return export.tables.Tables(resource, rows, self.version, for_migration=False)
+        return export.export_tables.ExportTables(resource, rows, self.version, for_migration=False)
 
     def plan(self, source: Any) -> PlanData:
         validated_book = validation.validate(sheets.load(source), version=self.version)
@@ -192,7 +192,7 @@ def forms(tables: Any, folder: Path) -> Iterator[Any]:
     """The sheets saved as a workbook and as CSV, and read back."""
     for name in ("export.xlsx", "export.csv"):
         flat = name.endswith(".csv")
-        yield sheets.read(save.save_worksheets(folder / name, lambda flat=flat: tables.to_worksheets(flat_values=flat)))
+        yield sheets.read(save.save_worksheets(folder / name, lambda flat=flat: tables.to_worksheets(flat=flat)))
 
 
 # One edit

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-EVERY = 20  # every 20th row has an error
+ERROR_INTERVAL = 20  # every 20th row has an error
 _SEED = 7
 _LOCAL = ("local_center.tn_prefix", "local_center.zipcode", "local_center.city", "local_center.state")
 
@@ -52,7 +52,7 @@ def area_codes() -> tuple[str, ...]:
 def frame(rows: int) -> pd.DataFrame:
     """A frame of `rows` rows of text, always the same ones; blank cells are empty texts."""
     columns = _good(rows, np.random.default_rng(_SEED))
-    for number, position in enumerate(range(EVERY // 2, rows, EVERY)):
+    for number, position in enumerate(range(ERROR_INTERVAL // 2, rows, EVERY)):
         cells = _ERRORS[number % len(_ERRORS)]
         for title, text in cells.items():
             columns[title][position] = text.format(pair=number // len(_ERRORS))
