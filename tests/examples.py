@@ -95,29 +95,29 @@ def advertiser(own_id: str = "A-1", **cells: Any) -> dict[str, Any]:
 PARTS = ("sites", "users")
 
 
-def _own(advertiser: Advertiser) -> dict[str, str]:
+def _own_cells(advertiser: Advertiser) -> dict[str, str]:
     return {path: text for path, text in advertiser.items() if path not in PARTS}
 
 
-def _parts(advertiser: Advertiser) -> Iterator[tuple[str, int, Mapping[str, str]]]:
+def _records(advertiser: Advertiser) -> Iterator[tuple[str, int, Mapping[str, str]]]:
     for collection in PARTS:
         yield from ((collection, number, record) for number, record in enumerate(advertiser.get(collection, ()), 1))
 
 
-def _frame(rows: list[dict[str, str]], *least: str) -> pd.DataFrame:
-    titles = dict.fromkeys([*least, *(title for row in rows for title in row)])
+def _frame(rows: list[dict[str, str]], *first_columns: str) -> pd.DataFrame:
+    titles = dict.fromkeys([*first_columns, *(title for row in rows for title in row)])
     return pd.DataFrame(rows, columns=list(titles)).fillna("")
 
 
 def book(*advertisers: Advertiser) -> dict[str, pd.DataFrame]:
     """One sheet for the advertisers, one for their sites and one for their users."""
     parent = "advertiser_id_from_network"
-    frames = {"advertisers": _frame([_own(advertiser) for advertiser in advertisers])}
+    frames = {"advertisers": _frame([_own_cells(advertiser) for advertiser in advertisers])}
     for collection in PARTS:
         rows = [
-            {parent: advertiser.get("id_from_network", "")} | dict(part)
+            {parent: advertiser.get("id_from_network", "")} | dict(record)
             for advertiser in advertisers
-            for name, _, part in _parts(advertiser)
+            for name, _, record in _records(advertiser)
             if name == collection
         ]
         frames[collection] = _frame(rows, parent, "id_from_network")
@@ -128,11 +128,11 @@ def numbered(*advertisers: Advertiser) -> pd.DataFrame:
     """One row per advertiser; sites and users are in numbered columns."""
     return _frame(
         [
-            _own(advertiser)
+            _own_cells(advertiser)
             | {
                 f"{name}.{number}.{path}": text
-                for name, number, part in _parts(advertiser)
-                for path, text in part.items()
+                for name, number, record in _records(advertiser)
+                for path, text in record.items()
             }
             for advertiser in advertisers
         ]
@@ -143,9 +143,11 @@ def repeated(*advertisers: Advertiser) -> pd.DataFrame:
     """One row per site or user; the advertiser's own cells are on its first row only."""
     rows: list[dict[str, str]] = []
     for advertiser in advertisers:
-        own = [{f"{name}.{path}": text for path, text in part.items()} for name, _, part in _parts(advertiser)] or [{}]
-        named = {"id_from_network": advertiser.get("id_from_network", "")}
-        rows += [_own(advertiser) | own[0], *(named | row for row in own[1:])]
+        record_cells = [
+            {f"{name}.{path}": text for path, text in record.items()} for name, _, record in _records(advertiser)
+        ] or [{}]
+        id_cell = {"id_from_network": advertiser.get("id_from_network", "")}
+        rows += [_own_cells(advertiser) | record_cells[0], *(id_cell | row for row in record_cells[1:])]
     return _frame(rows)
 
 
@@ -162,11 +164,11 @@ def place(shape: str, advertisers: Sequence[Advertiser], position: int, path: st
         path: `name`, or `users.2.first_name` for the second of its users.
     """
     collection, number, name = path.split(".", 2) if path.startswith(("sites.", "users.")) else ("", "0", path)
-    before = [Counter(part for part, _, _ in _parts(advertiser)) for advertiser in advertisers[:position]]
+    before = [Counter(part for part, _, _ in _records(advertiser)) for advertiser in advertisers[:position]]
     if shape == "numbered":
         return "", 2 + position, path
     if shape == "book":
-        alone = not any(list(_parts(advertiser)) for advertiser in advertisers)
+        alone = not any(list(_records(advertiser)) for advertiser in advertisers)
         rows = sum(counts[collection] for counts in before) + int(number) - 1 if collection else position
         return collection or ("" if alone else "advertisers"), 2 + rows, name
     sites = len(advertisers[position].get("sites", ())) if collection == "users" else 0

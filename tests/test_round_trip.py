@@ -78,12 +78,12 @@ SITE = merged(
 
 
 def user_fields(version: str) -> st.SearchStrategy[dict[str, Any]]:
-    known = [name for name in FLAGS if ADVERTISERS.by_path[f"users.#.{name}"].is_known_in(version)]
+    flags = [name for name in FLAGS if ADVERTISERS.by_path[f"users.#.{name}"].is_known_in(version)]
     required = {"id_from_network": OWN_ID, "email_settings": EMAILS, "first_name": REQUIRED, "last_name": REQUIRED}
     return merged(
         st.fixed_dictionaries({**required, "contact_phone_number": PHONE}),
         optional(role=st.sampled_from(["Super", "Manager", "Member", "Observer"])),
-        optional(**dict.fromkeys(known, st.booleans())),
+        optional(**dict.fromkeys(flags, st.booleans())),
     )
 
 

@@ -294,8 +294,11 @@ def overhead(size: Size) -> Iterator[Figure]:
             cluster_costs.append(_cluster_cost(site, rows))
     cluster_cost, local_cost = _median(cluster_costs), _median(local_costs)
     with_platform = f"{SLOTS} in flight, answers at once"
-    for what, ours, peer in (("time", cluster_cost.wall, local_cost.wall), ("CPU", cluster_cost.own, local_cost.own)):
-        label = f"one worker, {with_platform}: {what} a row"
+    for quantity, ours, peer in (
+        ("time", cluster_cost.wall, local_cost.wall),
+        ("CPU", cluster_cost.own, local_cost.own),
+    ):
+        label = f"one worker, {with_platform}: {quantity} a row"
         yield Figure(label=label, ours=ours, peer=peer, unit="ms", peer_name="the local path")
     yield Figure(
         label="PostgreSQL's CPU a row in that run", ours=cluster_cost.database, peer=None, unit="ms", peer_name=""

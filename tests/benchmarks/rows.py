@@ -52,7 +52,7 @@ def area_codes() -> tuple[str, ...]:
 def frame(rows: int) -> pd.DataFrame:
     """A frame of `rows` rows of text, always the same ones; blank cells are empty texts."""
     columns = _good(rows, np.random.default_rng(_SEED))
-    for number, position in enumerate(range(ERROR_INTERVAL // 2, rows, EVERY)):
+    for number, position in enumerate(range(ERROR_INTERVAL // 2, rows, ERROR_INTERVAL)):
         cells = _ERRORS[number % len(_ERRORS)]
         for title, text in cells.items():
             columns[title][position] = text.format(pair=number // len(_ERRORS))
