@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import deque
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -144,24 +145,24 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._record(None)
-        self._send(self.platform.reads.popleft() if self.platform.reads else _reply(200, []))
+        self._send(self.platform.reads.popleft() if self.platform.reads else _reply(HTTPStatus.OK, []))
 
     def do_POST(self) -> None:
         self.platform.posts.append(self._record(self._body()))
         number = len(self.platform.posts)
         own_id = self.platform.posts[-1].get("id_from_network") or str(number)
         created = {"id": number, "id_from_network": own_id, "promo_number": f"80555{number:05}"}
-        self._send(self.platform.replies.popleft() if self.platform.replies else _reply(201, created))
+        self._send(self.platform.replies.popleft() if self.platform.replies else _reply(HTTPStatus.CREATED, created))
 
     def do_PUT(self) -> None:
         body = self._record(self._body())
         own_id = self.platform.requests[-1][1].rpartition("/")[2]
         updated = {"id": 1, "id_from_network": own_id, "promo_number": "8055550100", **body}
-        self._send(self.platform.replies.popleft() if self.platform.replies else _reply(200, updated))
+        self._send(self.platform.replies.popleft() if self.platform.replies else _reply(HTTPStatus.OK, updated))
 
     def do_DELETE(self) -> None:
         self._record(None)
-        self._send(self.platform.replies.popleft() if self.platform.replies else _reply(200, {}))
+        self._send(self.platform.replies.popleft() if self.platform.replies else _reply(HTTPStatus.OK, {}))
 
     def _body(self) -> Any:
         return json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -14,6 +14,7 @@ import json
 import subprocess
 import sys
 import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,12 +50,12 @@ class Platform(asyncio.Protocol):
 
     def _respond(self, head: bytes, body: bytes) -> bytes:
         if head.startswith(b"GET /counts"):
-            return _response(200, Platform.counts)
+            return _response(HTTPStatus.OK, Platform.counts)
         if head.startswith(b"GET"):
-            return _response(200, [])
-        status = 429 if self.limit and not self._admits() else 201
+            return _response(HTTPStatus.OK, [])
+        status = HTTPStatus.TOO_MANY_REQUESTS if self.limit and not self._admits() else HTTPStatus.CREATED
         Platform.counts[status] = Platform.counts.get(status, 0) + 1
-        if status != 201:
+        if status != HTTPStatus.CREATED:
             return _response(status, {"message": "too many"})
         number = next(Platform.numbers)
         created = json.loads(body) | {
@@ -62,7 +63,7 @@ class Platform(asyncio.Protocol):
             "id_from_network": str(number),
             "promo_number": f"{8000000000 + number}",
         }
-        return _response(201, created)
+        return _response(HTTPStatus.CREATED, created)
 
     @classmethod
     def _admits(cls) -> bool:

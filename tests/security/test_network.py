@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import json
 import zlib
+from http import HTTPStatus
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,7 +117,7 @@ def test_certificate_can_be_trusted(tls_server: Any, monkeypatch: pytest.MonkeyP
     """Control for the test above: once its certificate is trusted, the same server is reached."""
     monkeypatch.setenv("SSL_CERT_FILE", str(FOLDER / LOOPBACK))
     server = tls_server(LOOPBACK)
-    assert send(server.network()).status == 200
+    assert send(server.network()).status == HTTPStatus.OK
     assert len(server.requests) == 1
 
 
@@ -148,7 +149,7 @@ def test_no_proxy_is_used_for_loopback(
 ) -> None:
     """Loopback requests bypass the proxies of the environment, which could read the token."""
     monkeypatch.setenv(variable, f"http://127.0.0.1:{raw_server.port}")
-    assert send(odd.network()).status == 201
+    assert send(odd.network()).status == HTTPStatus.CREATED
     assert raw_server.requests == []
 
 
@@ -264,7 +265,7 @@ def test_unrequested_encoding_is_not_decompressed(odd: Any, raw_reply: Any, verb
     odd.reads.append(compressed)
     with pytest.raises(InDoubtError, match="could not be unpacked") as error_info:
         send(odd.network(), verb)
-    assert error_info.value.status == 201
+    assert error_info.value.status == HTTPStatus.CREATED
     assert odd.headers[0]["Accept-Encoding"] == "gzip, deflate"
 
 
@@ -307,7 +308,7 @@ def test_endless_response_is_cut_off(
     raw_server.response = endless()
     with pytest.raises(InDoubtError, match="too large") as error_info:
         send(raw_server.network(), verb)
-    assert error_info.value.status == 200
+    assert error_info.value.status == HTTPStatus.OK
     assert len(sent) < 5_000
 
 
