@@ -1,4 +1,4 @@
-"""What the tests share: a sandbox, a platform that misbehaves on demand, sheets, and the command line."""
+"""Shared fixtures: a sandbox, a platform that misbehaves on demand, sheets, and the command line."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import deque
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -33,8 +34,8 @@ TOKEN = "the-secret-token"
 
 
 @pytest.fixture(autouse=True)
-def _own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the user's journals, settings or proxies."""
+def _clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the user's journals, settings and proxies from every test."""
     for name in list(os.environ):
         if name.startswith("INVOCA_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -44,21 +45,21 @@ def _own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def box() -> Iterator[Sandbox]:
-    """A sandbox that has every campaign that a request names."""
+    """A sandbox that accepts every campaign id."""
     with Sandbox(open_campaigns=True, token=TOKEN) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def network(box: Sandbox) -> Network:
-    """The sandbox's network, as a real one: it asks before it buys, and its journal stays."""
-    rehearsal = resolve_network(box)
-    return Network(base_url=rehearsal.base_url, network_id=rehearsal.network_id, token=TOKEN)
+    """The sandbox's network, treated as a real one: it asks before it buys, and its journal persists."""
+    sandbox_network = resolve_network(box)
+    return Network(base_url=sandbox_network.base_url, network_id=sandbox_network.network_id, token=TOKEN)
 
 
 @pytest.fixture
 def requests_frame() -> Callable[..., pd.DataFrame]:
-    """Makes a frame of so many good requests; named columns replace or add to theirs."""
+    """Builds a frame of `count` valid requests; keyword arguments set columns."""
 
     def make(count: int, **columns: Any) -> pd.DataFrame:
         base = {
@@ -72,14 +73,14 @@ def requests_frame() -> Callable[..., pd.DataFrame]:
     return make
 
 
-# One sandbox for the whole session, with an empty network of its own for each test that asks for `platform`
+# One sandbox for the whole session; each test that uses `platform` gets its own empty network
 
 _NETWORKS = count(5000)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
-    """One network over HTTP; `path` is what follows it in the address, without `.json`."""
+    """One network over HTTP; `path` is the URL path below the network, without `.json`."""
 
     http: httpx.Client
     store: Store
@@ -115,15 +116,15 @@ def platform(sandbox: Sandbox, http: httpx.Client) -> Platform:
 
 @dataclass
 class Reply:
-    """What the odd platform does with one request.
+    """How `OddPlatform` responds to one request.
 
     Attributes:
-        status: None: it closes the connection without an answer.
-        body: sent as it is.
-        headers: more headers.
-        promised: the Content-Length, where it is to be a lie.
-        stall: whether to keep silent until the test is over.
-        drip: seconds between two bytes of the body; 0: all at once.
+        status: None: close the connection without a response.
+        body: the response body, sent unchanged.
+        headers: additional headers.
+        promised: a wrong Content-Length to send; None: the right one.
+        stall: whether to send nothing until the test ends.
+        drip: seconds between two bytes of the body; 0: send it all at once.
     """
 
     status: int | None
@@ -143,34 +144,34 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self._heard(None)
-        self._send(self.platform.reads.popleft() if self.platform.reads else _reply(200, []))
+        self._record(None)
+        self._send(self.platform.reads.popleft() if self.platform.reads else _reply(HTTPStatus.OK, []))
 
     def do_POST(self) -> None:
-        self.platform.posts.append(self._heard(self._body()))
+        self.platform.posts.append(self._record(self._body()))
         number = len(self.platform.posts)
         own_id = self.platform.posts[-1].get("id_from_network") or str(number)
         created = {"id": number, "id_from_network": own_id, "promo_number": f"80555{number:05}"}
-        self._send(self.platform.replies.popleft() if self.platform.replies else _reply(201, created))
+        self._send(self.platform.replies.popleft() if self.platform.replies else _reply(HTTPStatus.CREATED, created))
 
     def do_PUT(self) -> None:
-        body = self._heard(self._body())
+        body = self._record(self._body())
         own_id = self.platform.requests[-1][1].rpartition("/")[2]
         updated = {"id": 1, "id_from_network": own_id, "promo_number": "8055550100", **body}
-        self._send(self.platform.replies.popleft() if self.platform.replies else _reply(200, updated))
+        self._send(self.platform.replies.popleft() if self.platform.replies else _reply(HTTPStatus.OK, updated))
 
     def do_DELETE(self) -> None:
-        self._heard(None)
-        self._send(self.platform.replies.popleft() if self.platform.replies else _reply(200, {}))
+        self._record(None)
+        self._send(self.platform.replies.popleft() if self.platform.replies else _reply(HTTPStatus.OK, {}))
 
     def _body(self) -> Any:
         return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
 
-    def _heard(self, body: Any) -> Any:
+    def _record(self, body: Any) -> Any:
         self.platform.paths.append(self.path)
         self.platform.headers.append(dict(self.headers))
-        below = unquote(self.path).split("/", 4)[4].removesuffix(".json")
-        self.platform.requests.append((self.command, below, body))
+        relative_path = unquote(self.path).split("/", 4)[4].removesuffix(".json")
+        self.platform.requests.append((self.command, relative_path, body))
         return body
 
     def _send(self, reply: Reply) -> None:
@@ -189,9 +190,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = reply.promised is not None
 
     def _write(self, reply: Reply) -> None:
-        step = 1 if reply.drip else max(1, len(reply.body))
-        for at in range(0, len(reply.body), step):
-            self.wfile.write(reply.body[at : at + step])
+        size = 1 if reply.drip else max(1, len(reply.body))
+        for start in range(0, len(reply.body), size):
+            self.wfile.write(reply.body[start : start + size])
             self.platform.over.wait(reply.drip)
 
     def log_message(self, *_: object) -> None:
@@ -199,13 +200,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class OddPlatform:
-    """An HTTP server that answers each write (`replies`) and GET (`reads`) as it is told, and well when it is not.
+    """An HTTP server with scripted responses to writes (`replies`) and GETs (`reads`); the default is success.
 
     Attributes:
-        replies: what it does with the next POST, PUT or DELETE.
-        reads: what it does with the next GET.
-        posts: the bodies of the POSTs.
-        requests: verb, path below the network without `.json`, and body of every request, GETs included.
+        replies: responses to the next POST, PUT and DELETE requests.
+        reads: responses to the next GET requests.
+        posts: the bodies of the POST requests.
+        requests: verb, path below the network without `.json`, and body of every request, including GETs.
     """
 
     def __init__(self) -> None:
@@ -221,8 +222,8 @@ class OddPlatform:
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
 
-    def network(self, **more: Any) -> Network:
-        return Network(base_url=self.base_url, network_id="1234", token=TOKEN, **more)
+    def network(self, **options: Any) -> Network:
+        return Network(base_url=self.base_url, network_id="1234", token=TOKEN, **options)
 
     def close(self) -> None:
         self.over.set()
@@ -241,13 +242,13 @@ def odd() -> Iterator[OddPlatform]:
 
 @pytest.fixture
 def reply() -> Callable[..., Reply]:
-    """Makes a JSON reply: `reply(403, {...}, Retry_After="1")`."""
+    """Builds a JSON reply: `reply(403, {...}, Retry_After="1")`."""
     return _reply
 
 
 @pytest.fixture
 def raw_reply() -> type[Reply]:
-    """Makes any other reply."""
+    """Builds any other reply."""
     return Reply
 
 
@@ -256,7 +257,7 @@ def raw_reply() -> type[Reply]:
 
 @dataclass
 class Ran:
-    """What a command came to."""
+    """The exit code and output of a command."""
 
     code: int
     out: str
@@ -265,10 +266,10 @@ class Ran:
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Callable[..., Ran]:
-    """Runs `invoca-bulk` as a process of its own, in the test's folder, without a terminal."""
+    """Runs `invoca-bulk` as a separate process in the test's folder, without a terminal."""
 
     def run(*arguments: object, **environment: str) -> Ran:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "invoca_bulk", *map(str, arguments)],
             cwd=tmp_path,
             env={**os.environ, **environment},
@@ -278,6 +279,6 @@ def cli(tmp_path: Path) -> Callable[..., Ran]:
             timeout=100,
             check=False,
         )
-        return Ran(code=done.returncode, out=done.stdout, err=done.stderr)
+        return Ran(code=process.returncode, out=process.stdout, err=process.stderr)
 
     return run

@@ -1,4 +1,4 @@
-"""Sheets that several tests share: requests of promo numbers, and advertisers in the three shapes of input."""
+"""Sheets shared by several tests: promo number requests, and advertisers in the three input layouts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    #: Path to cell text of an advertiser; `sites` and `users` are lists of the same.
+    #: Maps path to cell text for an advertiser; `sites` and `users` are lists of such mappings.
     Advertiser = Mapping[str, Any]
 
-#: A request of a number that is good in every version.
+#: A promo number request that is valid in every API version.
 GOOD = {
     "advertiser_id_from_network": "A-1",
     "advertiser_campaign_id_from_network": "C-1",
@@ -24,7 +24,7 @@ GOOD = {
 }
 
 
-#: Codes that rows of several sheets, or several rows of an object, can give: `test_records` finds each.
+#: Issue codes that need several sheets or several rows of an object; `test_record_builder` produces each.
 OF_RECORDS = {
     "part_without_id",
     "parent_missing",
@@ -35,7 +35,7 @@ OF_RECORDS = {
     "no_site",
     "sheet_ignored",
 }
-#: Codes that only the platform's state can give: the tests of the plan find each.
+#: Issue codes that need the platform's state; the tests of the plan produce each.
 OF_THE_PLAN_OF_NUMBERS = {
     "own_id_exists",
     "campaign_not_found",
@@ -57,7 +57,7 @@ OF_THE_PLAN = OF_THE_PLAN_OF_NUMBERS | OF_THE_PLAN_OF_ADVERTISERS
 
 
 def frame_of(*rows: Mapping[str, Any], base: Mapping[str, Any] = GOOD) -> pd.DataFrame:
-    """Rows that are good but for what is said of each; blank where a row says nothing of another's column."""
+    """One row per mapping: `base` updated with it; a cell is blank where a row lacks another row's column."""
     titles = dict.fromkeys(title for row in (base, *rows) for title in row)
     return pd.DataFrame([{**base, **row} for row in rows], columns=list(titles)).fillna("")
 
@@ -65,12 +65,12 @@ def frame_of(*rows: Mapping[str, Any], base: Mapping[str, Any] = GOOD) -> pd.Dat
 # Advertisers
 
 
-def site(own_id: str = "315", **more: str) -> dict[str, str]:
-    return {"id_from_network": own_id, "name": f"Site {own_id}"} | more
+def site(own_id: str = "315", **cells: str) -> dict[str, str]:
+    return {"id_from_network": own_id, "name": f"Site {own_id}"} | cells
 
 
-def user(own_id: str = "U-1", **more: str) -> dict[str, str]:
-    """A user whom every network would take; a double underscore in a name stands for the dot of a path."""
+def user(own_id: str = "U-1", **cells: str) -> dict[str, str]:
+    """A valid user; a double underscore in a keyword becomes the dot of a path."""
     good = {
         "id_from_network": own_id,
         "email_settings.1.email_address": f"{own_id.lower().strip('.') or 'someone'}@example.com",
@@ -79,45 +79,45 @@ def user(own_id: str = "U-1", **more: str) -> dict[str, str]:
         "last_name": f"Dean {own_id}".strip(),
         "contact_phone_number": "8055550100",
     }
-    return good | {name.replace("__", "."): text for name, text in more.items()}
+    return good | {name.replace("__", "."): text for name, text in cells.items()}
 
 
-def advertiser(own_id: str = "A-1", **more: Any) -> dict[str, Any]:
-    """An advertiser that every network would take, with a site and a user."""
+def advertiser(own_id: str = "A-1", **cells: Any) -> dict[str, Any]:
+    """A valid advertiser with a site and a user."""
     return {
         "id_from_network": own_id,
         "name": f"Business {own_id}".strip(),
         "sites": [site()],
         "users": [user()],
-    } | {name.replace("__", "."): text for name, text in more.items()}
+    } | {name.replace("__", "."): text for name, text in cells.items()}
 
 
 PARTS = ("sites", "users")
 
 
-def _own(one: Advertiser) -> dict[str, str]:
-    return {path: text for path, text in one.items() if path not in PARTS}
+def _own_cells(advertiser: Advertiser) -> dict[str, str]:
+    return {path: text for path, text in advertiser.items() if path not in PARTS}
 
 
-def _parts(one: Advertiser) -> Iterator[tuple[str, int, Mapping[str, str]]]:
+def _records(advertiser: Advertiser) -> Iterator[tuple[str, int, Mapping[str, str]]]:
     for collection in PARTS:
-        yield from ((collection, number, part) for number, part in enumerate(one.get(collection, ()), 1))
+        yield from ((collection, number, record) for number, record in enumerate(advertiser.get(collection, ()), 1))
 
 
-def _frame(rows: list[dict[str, str]], *least: str) -> pd.DataFrame:
-    titles = dict.fromkeys([*least, *(title for row in rows for title in row)])
+def _frame(rows: list[dict[str, str]], *first_columns: str) -> pd.DataFrame:
+    titles = dict.fromkeys([*first_columns, *(title for row in rows for title in row)])
     return pd.DataFrame(rows, columns=list(titles)).fillna("")
 
 
 def book(*advertisers: Advertiser) -> dict[str, pd.DataFrame]:
-    """A sheet for the advertisers and one for each sort of their parts."""
+    """One sheet for the advertisers, one for their sites and one for their users."""
     parent = "advertiser_id_from_network"
-    frames = {"advertisers": _frame([_own(one) for one in advertisers])}
+    frames = {"advertisers": _frame([_own_cells(advertiser) for advertiser in advertisers])}
     for collection in PARTS:
         rows = [
-            {parent: one.get("id_from_network", "")} | dict(part)
-            for one in advertisers
-            for name, _, part in _parts(one)
+            {parent: advertiser.get("id_from_network", "")} | dict(record)
+            for advertiser in advertisers
+            for name, _, record in _records(advertiser)
             if name == collection
         ]
         frames[collection] = _frame(rows, parent, "id_from_network")
@@ -125,65 +125,71 @@ def book(*advertisers: Advertiser) -> dict[str, pd.DataFrame]:
 
 
 def numbered(*advertisers: Advertiser) -> pd.DataFrame:
-    """A row for each advertiser, its parts in numbered columns."""
+    """One row per advertiser; sites and users are in numbered columns."""
     return _frame(
         [
-            _own(one)
-            | {f"{name}.{number}.{path}": text for name, number, part in _parts(one) for path, text in part.items()}
-            for one in advertisers
+            _own_cells(advertiser)
+            | {
+                f"{name}.{number}.{path}": text
+                for name, number, record in _records(advertiser)
+                for path, text in record.items()
+            }
+            for advertiser in advertisers
         ]
     )
 
 
 def repeated(*advertisers: Advertiser) -> pd.DataFrame:
-    """A row for each part, which names its advertiser; what else is known of that stands on its first row."""
+    """One row per site or user; the advertiser's own cells are on its first row only."""
     rows: list[dict[str, str]] = []
-    for one in advertisers:
-        own = [{f"{name}.{path}": text for path, text in part.items()} for name, _, part in _parts(one)] or [{}]
-        named = {"id_from_network": one.get("id_from_network", "")}
-        rows += [_own(one) | own[0], *(named | row for row in own[1:])]
+    for advertiser in advertisers:
+        record_cells = [
+            {f"{name}.{path}": text for path, text in record.items()} for name, _, record in _records(advertiser)
+        ] or [{}]
+        id_cell = {"id_from_network": advertiser.get("id_from_network", "")}
+        rows += [_own_cells(advertiser) | record_cells[0], *(id_cell | row for row in record_cells[1:])]
     return _frame(rows)
 
 
 SHAPES: Mapping[str, Callable[..., Any]] = {"book": book, "numbered": numbered, "repeated": repeated}
 
 
-def place(shape: str, advertisers: Sequence[Advertiser], at: int, path: str) -> tuple[str, int, str]:
-    """Where a shape has a field: sheet, row and column.
+def place(shape: str, advertisers: Sequence[Advertiser], position: int, path: str) -> tuple[str, int, str]:
+    """Locate a field in a layout: sheet, row and column.
 
     Args:
         shape: a key of `SHAPES`.
-        advertisers: what the sheets are made of.
-        at: which of them, from 0.
+        advertisers: the advertisers that the sheets hold.
+        position: index of the advertiser, from 0.
         path: `name`, or `users.2.first_name` for the second of its users.
     """
     collection, number, name = path.split(".", 2) if path.startswith(("sites.", "users.")) else ("", "0", path)
-    before = [Counter(part for part, _, _ in _parts(one)) for one in advertisers[:at]]
+    before = [Counter(part for part, _, _ in _records(advertiser)) for advertiser in advertisers[:position]]
     if shape == "numbered":
-        return "", 2 + at, path
+        return "", 2 + position, path
     if shape == "book":
-        alone = not any(list(_parts(one)) for one in advertisers)
-        rows = sum(one[collection] for one in before) + int(number) - 1 if collection else at
+        alone = not any(list(_records(advertiser)) for advertiser in advertisers)
+        rows = sum(counts[collection] for counts in before) + int(number) - 1 if collection else position
         return collection or ("" if alone else "advertisers"), 2 + rows, name
-    sites = len(advertisers[at].get("sites", ())) if collection == "users" else 0
-    rows = sum(max(1, one.total()) for one in before) + max(0, sites + int(number) - 1)
+    sites = len(advertisers[position].get("sites", ())) if collection == "users" else 0
+    rows = sum(max(1, counts.total()) for counts in before) + max(0, sites + int(number) - 1)
     return "", 2 + rows, f"{collection}.{name}" if collection else path
 
 
 # Files
 
 
-def written(given: Any, folder: Path, ending: str = ".xlsx") -> Any:
-    """The same tables as files: a workbook, or `.csv`, which holds one table only."""
-    path = folder / f"given{ending}"
+def written(tables: Any, folder: Path, ending: str = ".xlsx") -> Any:
+    """Write the tables to a workbook, or a single table to a `.csv` file."""
+    path = folder / f"tables{ending}"
     if ending == ".csv":
-        given.to_csv(path, index=False)
+        tables.to_csv(path, index=False)
         return path
-    made = openpyxl.Workbook()
-    made.remove(made.worksheets[0])
-    for name, frame in (given if isinstance(given, dict) else {"Sheet1": given}).items():
-        sheet = made.create_sheet(name)
+    workbook = openpyxl.Workbook()
+    workbook.remove(workbook.worksheets[0])
+    for name, frame in (tables if isinstance(tables, dict) else {"Sheet1": tables}).items():
+        sheet = workbook.create_sheet(name)
         for row in [list(frame.columns), *frame.to_numpy().tolist()]:
             sheet.append(row)
-    made.save(path)
+    workbook.save(path)
     return path

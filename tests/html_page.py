@@ -1,4 +1,4 @@
-"""HTML as a browser reads it, for the tests of what is displayed."""
+"""An HTML parser for the tests of displayed pages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 
 class Page(HTMLParser):
-    """What a browser makes of HTML: tags with their attributes, and texts; fails where tags are not closed in order."""
+    """The tags with their attributes, and the texts, of an HTML page; fails if tags are not closed in order."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

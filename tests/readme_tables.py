@@ -1,6 +1,6 @@
-"""The README's tables, made from the tables of the code.
+"""The README's tables, generated from the tables in the code.
 
-`python -m tests.readme_tables README.md` renews them.
+`python -m tests.readme_tables README.md` updates them.
 """
 
 from __future__ import annotations
@@ -29,20 +29,22 @@ def _markdown_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str
 
 
 def resource_columns_table(resource: Resource) -> str:
-    """The columns of a resource that an analyst may fill in."""
-    fields = [one for one in resource.fields if one.role is not Role.RESULT and not _is_set_by_platform(resource, one)]
+    """The columns of a resource that a user can fill in."""
+    fields = [
+        field for field in resource.fields if field.role is not Role.RESULT and not _is_set_by_platform(resource, field)
+    ]
     return _markdown_table(
         ("column", "required", "what it takes", "API versions", "meaning", "other headers"),
         (
             (
-                f"`{one.path}`",
-                _required_text(one),
-                one.field_type.name,
-                _version_range_text(one),
-                one.help,
-                ", ".join(one.aliases),
+                f"`{field.path}`",
+                _required_text(field),
+                field.field_type.name,
+                _version_range_text(field),
+                field.help,
+                ", ".join(field.aliases),
             )
-            for one in fields
+            for field in fields
         ),
     )
 
@@ -62,9 +64,9 @@ def _version_range_text(field: Field) -> str:
 
 
 def result_columns_table() -> str:
-    """The columns that the results add."""
-    fields = [one for one in PROMO_NUMBERS.fields if one.role is Role.RESULT or one.read_only]
-    return _markdown_table(("column", "meaning"), ((f"`{one.path}`", one.help) for one in fields))
+    """The columns that results add."""
+    fields = [field for field in PROMO_NUMBERS.fields if field.role is Role.RESULT or field.read_only]
+    return _markdown_table(("column", "meaning"), ((f"`{field.path}`", field.help) for field in fields))
 
 
 def settings_table() -> str:
@@ -73,12 +75,12 @@ def settings_table() -> str:
         ("flag", "environment", "default", "meaning"),
         (
             (
-                f"`{one.flag}`" if one.has_flag else "",
-                f"`{one.env_variable}`" if one.env_variable else "",
-                "" if one.default is None else f"`{one.default}`",
-                one.help + (f" In {one.unit}." if one.unit else ""),
+                f"`{setting.flag}`" if setting.has_flag else "",
+                f"`{setting.env_variable}`" if setting.env_variable else "",
+                "" if setting.default is None else f"`{setting.default}`",
+                setting.help + (f" In {setting.unit}." if setting.unit else ""),
             )
-            for one in SETTINGS.values()
+            for setting in SETTINGS.values()
         ),
     )
 
@@ -95,23 +97,26 @@ def choice_lists() -> str:
     """The closed lists of values."""
     named = ((PROMO_NUMBERS, "media_type"), (PROMO_NUMBERS, "promo_type"), (ADVERTISERS, "approval_status"))
     fields = [resource.by_path[path] for resource, path in (*named, (ADVERTISERS, "users.#.role"))]
-    return "\n".join(f"`{one.path}`: {' · '.join(one.field_type.choices)}\n" for one in fields).rstrip()
+    return "\n".join(f"`{field.path}`: {' · '.join(field.field_type.choices)}\n" for field in fields).rstrip()
 
 
 def issues_table() -> str:
-    """The codes of issues."""
+    """The issue codes."""
     return _markdown_table(
         ("code", "level", "message", "fix"),
-        ((f"`{code}`", one.level, one.message, one.fix) for code, one in ISSUE_TYPES.items()),
+        (
+            (f"`{code}`", issue_type.level, issue_type.message, issue_type.fix)
+            for code, issue_type in ISSUE_TYPES.items()
+        ),
     )
 
 
 def verbs_table() -> str:
-    """The verbs of the command line."""
+    """The commands."""
     return _markdown_table(("verb", "what it does"), ((f"`{verb}`", text) for verb, text in COMMANDS.items()))
 
 
-#: Name of a marked place in the README to what stands there.
+#: Name of a marker in the README to the function that builds its table.
 TABLE_BUILDERS: Mapping[str, Callable[[], str]] = {
     "columns of promo numbers": lambda: resource_columns_table(PROMO_NUMBERS),
     "columns of advertisers": lambda: resource_columns_table(ADVERTISERS),
@@ -125,10 +130,10 @@ TABLE_BUILDERS: Mapping[str, Callable[[], str]] = {
 
 
 def render_readme(text: str) -> str:
-    """The README with its tables made anew."""
-    for name, make in TABLE_BUILDERS.items():
+    """Return the README text with its tables rebuilt."""
+    for name, build in TABLE_BUILDERS.items():
         begin, end = f"<!-- table: {name} -->\n", "\n<!-- end of table -->"
-        text = re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: begin + make() + end, text, flags=re.DOTALL)  # noqa: B023  called at once
+        text = re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: begin + build() + end, text, flags=re.DOTALL)  # noqa: B023  called immediately
     return text
 
 

@@ -1,8 +1,9 @@
-"""Advertisers, the whole way on the sandbox: what the platform has before and after a run."""
+"""Advertisers end to end on the sandbox: the platform's state before and after a run."""
 
 from __future__ import annotations
 
 import itertools
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -21,23 +22,23 @@ COUNT, USERS, SITES = 50, 3, 2
 
 
 def advertiser(number: int) -> dict[str, Any]:
-    """An advertiser with three users and two sites, as the platform takes it."""
+    """The JSON body of an advertiser with three users and two sites."""
     users = [
         {
-            "id_from_network": f"U-{number}-{at}",
-            "first_name": f"First{at}",
+            "id_from_network": f"U-{number}-{position}",
+            "first_name": f"First{position}",
             "last_name": f"Last{number}",
-            "contact_phone_number": f"80555{number:03}{at:02}",
-            "role": ("Super", "Manager", "Observer")[at % 3],
-            "notify_on_budgets": at == 1,
+            "contact_phone_number": f"80555{number:03}{position:02}",
+            "role": ("Super", "Manager", "Observer")[position % 3],
+            "notify_on_budgets": position == 1,
             "email_settings": [
-                {"email_address": f"u{number}.{at}@example.com", "use_for_notifications": True},
-                {"email_address": f"u{number}.{at}b@example.com", "use_for_notifications": False},
+                {"email_address": f"u{number}.{position}@example.com", "use_for_notifications": True},
+                {"email_address": f"u{number}.{position}b@example.com", "use_for_notifications": False},
             ],
         }
-        for at in range(USERS)
+        for position in range(USERS)
     ]
-    sites = [{"id_from_network": f"{number}{at}", "name": f"Site {at}"} for at in range(SITES)]
+    sites = [{"id_from_network": f"{number}{position}", "name": f"Site {position}"} for position in range(SITES)]
     return {
         "id_from_network": f"B-{number}",
         "name": f"Business {number}",
@@ -58,15 +59,15 @@ def http(box: Sandbox) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def fifty(http: httpx.Client) -> list[dict[str, Any]]:
-    """Fifty advertisers on the sandbox, as it reads them."""
+    """Fifty advertisers on the sandbox, as it returns them."""
     return [http.post("advertisers.json", json=advertiser(number)).raise_for_status().json() for number in range(COUNT)]
 
 
 def states(http: httpx.Client) -> dict[str, Any]:
-    return {one["id_from_network"]: one for one in http.get("advertisers.json").json()}
+    return {advertiser["id_from_network"]: advertiser for advertiser in http.get("advertisers.json").json()}
 
 
-ONE_COLUMN = pd.DataFrame(
+PHONE_NUMBERS = pd.DataFrame(
     {
         "id_from_network": [f"B-{number}" for number in range(COUNT)],
         "web_integration_phone_number": [f"80555501{number:02}" for number in range(COUNT)],
@@ -77,37 +78,37 @@ ONE_COLUMN = pd.DataFrame(
 def test_one_column_edit_leaves_users_and_sites(
     fifty: list[dict[str, Any]], http: httpx.Client, network: Network
 ) -> None:
-    """A new phone number for 50 advertisers changes that and nothing else: users, sites, tokens, order."""
-    results = ib.run(ONE_COLUMN, network, progress=False)
+    """A new phone number for 50 advertisers changes nothing else: users, sites, tokens and order stay."""
+    results = ib.run(PHONE_NUMBERS, network, progress=False)
     assert isinstance(results, pd.DataFrame)
     assert set(results["result_status"]) == {"updated"}
     after = states(http)
     for number, before in enumerate(fifty):
         expected = before | {"web_integration_phone_number": f"80555501{number:02}"}
         assert after[before["id_from_network"]] == expected
-    again = ib.run(ONE_COLUMN, network, progress=False)
-    assert isinstance(again, pd.DataFrame)
-    assert set(again["result_status"]) == {"unchanged"}
+    second = ib.run(PHONE_NUMBERS, network, progress=False)
+    assert isinstance(second, pd.DataFrame)
+    assert set(second["result_status"]) == {"unchanged"}
 
 
 def test_replace_refuses_and_names_every_user(
     fifty: list[dict[str, Any]], http: httpx.Client, network: Network
 ) -> None:
-    """The same sheet under `replace` would remove all: it refuses, and names the 150 users and the 100 sites."""
-    with pytest.raises(ib.UserError) as refused:
-        ib.run(ONE_COLUMN, network, progress=False, nested="replace")
-    text = str(refused.value)
-    for number, at in itertools.product(range(COUNT), range(USERS)):
-        assert f"user First{at} Last{number} (U-{number}-{at})" in text
-    for number, at in itertools.product(range(COUNT), range(SITES)):
-        assert f"site Site {at} ({number}{at})" in text
-    assert states(http) | {one["id_from_network"]: one for one in fifty} == states(http)
+    """With `replace` the same sheet would remove all 150 users and 100 sites: it is refused, and each is named."""
+    with pytest.raises(ib.UserError) as error_info:
+        ib.run(PHONE_NUMBERS, network, progress=False, nested="replace")
+    text = str(error_info.value)
+    for number, position in itertools.product(range(COUNT), range(USERS)):
+        assert f"user First{position} Last{number} (U-{number}-{position})" in text
+    for number, position in itertools.product(range(COUNT), range(SITES)):
+        assert f"site Site {position} ({number}{position})" in text
+    assert states(http) | {advertiser["id_from_network"]: advertiser for advertiser in fifty} == states(http)
 
 
-def test_a_naive_put_loses_them(fifty: list[dict[str, Any]], http: httpx.Client) -> None:
-    """What the program guards against is real: a PUT of what an analyst would send takes the users away."""
+def test_naive_put_removes_users_and_sites(fifty: list[dict[str, Any]], http: httpx.Client) -> None:
+    """Control: a plain PUT of the edited fields does remove the users, so the protection is needed."""
     site = fifty[0]["sites"][:1]
     body = {"name": "Business 0", "web_integration_phone_number": "8055550100", "sites": site}
-    assert http.put("advertisers/B-0.json", json=body).status_code == 200
+    assert http.put("advertisers/B-0.json", json=body).status_code == HTTPStatus.OK
     after = states(http)["B-0"]
     assert (after["users"], len(after["sites"])) == ([], 1)

@@ -1,4 +1,4 @@
-"""The README is the manual: what it shows is what the program does."""
+"""The README matches the program: tables, commands, outputs and code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 ROOT = Path(__file__).parent.parent
-#: Verbs that serve until they are stopped; they have tests of their own.
+#: Commands that run until they are stopped; they are tested elsewhere.
 SERVERS = {"sandbox", "app", "lab"}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -27,43 +27,43 @@ def _blocks(language: str) -> list[str]:
     return re.findall(rf"^ *```{language}\n(.*?)^ *```", README, flags=re.DOTALL | re.MULTILINE)
 
 
-def test_tables_are_those_of_the_code() -> None:
-    """`python -m tests.readme_tables README.md` would change nothing, and every table has its place."""
+def test_tables_are_up_to_date() -> None:
+    """`python -m tests.readme_tables README.md` would change nothing, and every table has its marker."""
     assert readme_tables.render_readme(README) == README
     for name in readme_tables.TABLE_BUILDERS:
         assert f"<!-- table: {name} -->" in README
 
 
-def _without_figures(text: str) -> list[str]:
-    """Lines whose figures that differ from run to run are blanked: progress bars are left out."""
+def _without_progress(text: str) -> list[str]:
+    """The lines without progress bars, whose figures differ from run to run."""
     return [line.rstrip() for line in text.splitlines() if "it/s" not in line and "row/s" not in line]
 
 
-def test_the_demos_output_is_the_real_one(cli: Callable[..., Any]) -> None:
+def test_demo_output_is_real(cli: Callable[..., Any]) -> None:
     """The README shows what `invoca-bulk demo` prints."""
     shown = README.split("<!-- output: demo -->")[1].split("```text\n")[1].split("```")[0]
-    ran = cli("demo")
-    assert ran.code == 0, ran.err
-    assert _without_figures(shown) == _without_figures(ran.out)
+    demo = cli("demo")
+    assert demo.code == 0, demo.err
+    assert _without_progress(shown) == _without_progress(demo.out)
 
 
-def test_the_library_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """The lines of Python run as they stand, next to the templates, and every row gets a number."""
+def test_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """The Python examples run unchanged in a folder with the templates, and every row gets a number."""
     first, second, third = _blocks("python")
     (tmp_path / "templates").symlink_to(ROOT / "templates")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    exec(compile(first, "README.md", "exec"), names)  # noqa: S102  that is the test
+    exec(compile(first, "README.md", "exec"), names)  # noqa: S102  that is what is tested
     assert (tmp_path / "results.xlsx").exists()
     assert set(names["results"]["result_status"]) == {"created"}
     assert "promo_number" in capsys.readouterr().out
-    exec(compile(second, "README.md", "exec"), names)  # noqa: S102  that is the test
+    exec(compile(second, "README.md", "exec"), names)  # noqa: S102  that is what is tested
     assert (tmp_path / "plan.xlsx").exists()
     assert {name: set(frame["result_status"]) for name, frame in names["results"].items()} == {
         name: {"created"} for name in ("advertisers", "sites", "users")
     }
     assert "8 create" in capsys.readouterr().out
-    exec(compile(third, "README.md", "exec"), names)  # noqa: S102  that is the test
+    exec(compile(third, "README.md", "exec"), names)  # noqa: S102  that is what is tested
     assert "8055550199" in capsys.readouterr().out
     assert sorted(names["results"]["users"]["result_status"]) == ["unchanged", "unchanged", "updated"]
 
@@ -74,22 +74,20 @@ def _commands() -> list[str]:
 
 
 @pytest.mark.parametrize("line", _commands())
-def test_every_command_exists_with_its_flags(line: str, capsys: Any) -> None:
-    """No command of the README names a verb or a flag that the program does not have."""
-    _, verb, *rest = line.split()
+def test_commands_and_flags_exist(line: str, capsys: Any) -> None:
+    """Every command and flag in the README exists."""
+    _, verb, *arguments = line.split()
     with pytest.raises(SystemExit) as ended:
         main([verb, "--help"])
     assert ended.value.code == 0
     usage = capsys.readouterr().out
-    for word in rest:
-        if word.startswith("-"):
-            assert re.search(rf"(^|\s|,){re.escape(word)}\b", usage), word
+    for argument in arguments:
+        if argument.startswith("-"):
+            assert re.search(rf"(^|\s|,){re.escape(argument)}\b", usage), argument
 
 
-def test_the_walk_through_works_as_written(
-    tmp_path: Path, cli: Callable[..., Any], box: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Template, validate, rehearse, run, run the results: each step as the README says, against a sandbox."""
+def test_walk_through_works(tmp_path: Path, cli: Callable[..., Any], box: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Template, validate, sandbox run, run, run the results: each command of the README works on a sandbox."""
     monkeypatch.setenv("INVOCA_BASE_URL", box.base_url)
     monkeypatch.setenv("INVOCA_NETWORK_ID", box.network_id)
     monkeypatch.setenv("INVOCA_API_TOKEN", box.token)
@@ -103,10 +101,10 @@ def test_the_walk_through_works_as_written(
     assert len(box.store.ledger) == 6
 
 
-def test_advertisers_plan_export_and_migration_work_as_written(
+def test_advertisers_plan_export_and_migration_work(
     tmp_path: Path, cli: Callable[..., Any], box: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The commands of these sections in their order: the second network gets the same, with numbers of its own."""
+    """The commands of these sections, in order, copy everything to the second network, with new numbers."""
     box.store.add_network("5678", empty=True)
     monkeypatch.setenv("INVOCA_BASE_URL", box.base_url)
     monkeypatch.setenv("INVOCA_NETWORK_ID", box.network_id)
@@ -127,13 +125,15 @@ def test_advertisers_plan_export_and_migration_work_as_written(
     assert len(old_numbers) == len(new_numbers) == 6
     assert not old_numbers & new_numbers
     first, second = (box.store.networks[name].advertisers for name in (box.network_id, "5678"))
-    assert {name: one.name for name, one in first.items()} == {name: one.name for name, one in second.items()}
-    assert {name: len(one.users) for name, one in first.items()} == {
-        name: len(one.users) for name, one in second.items()
+    assert {name: advertiser.name for name, advertiser in first.items()} == {
+        name: advertiser.name for name, advertiser in second.items()
+    }
+    assert {name: len(advertiser.users) for name, advertiser in first.items()} == {
+        name: len(advertiser.users) for name, advertiser in second.items()
     }
 
 
 def test_verbs_are_documented() -> None:
-    """Each verb's own help begins with what the README's table says of it, or says more."""
+    """The README's table lists every command."""
     for verb in COMMANDS:
         assert f"| `{verb}` |" in README

@@ -1,4 +1,4 @@
-"""The notebooks run top to bottom in a kernel, end with what they tell, and are committed without outputs."""
+"""The notebooks run top to bottom in a kernel, produce the described results, and are committed without outputs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = {path.stem: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
-STORY = pytest.mark.parametrize("name", NOTEBOOKS)
+EVERY_NOTEBOOK = pytest.mark.parametrize("name", NOTEBOOKS)
 PAGE = "05_upload_page"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
-#: Notebook to expressions over its names, and what they have to be once it has run.
-ENDS: Mapping[str, Mapping[str, Any]] = {
+#: Notebook to expressions over its variables and their expected values after a run.
+EXPECTED_VALUES: Mapping[str, Mapping[str, Any]] = {
     "01_start_here": {
         "list(report.errors['fix'])": ["Online: Display", "02134"],
         "ib.validate(sheet).ok": True,
@@ -40,7 +40,7 @@ ENDS: Mapping[str, Mapping[str, Any]] = {
         ],
         "final['result_status'].value_counts().to_dict()": {"created": 8, "updated": 1},
         "list(final['promo_number'].iloc[[0, 1, 3]]) == list(first_run)": True,
-        "sorted(one.number for one in sandbox.store.ledger) == sorted(final['promo_number'])": True,
+        "sorted(entry.number for entry in sandbox.store.ledger) == sorted(final['promo_number'])": True,
         "counts": {
             "requests of the second run": 6,
             "numbers that it bought": 5,
@@ -63,11 +63,11 @@ ENDS: Mapping[str, Mapping[str, Any]] = {
         "partial.attrs['run'] == complete.attrs['run']": True,
         "list(complete['result_status'])": ["created"] * 8,
         "set(filter(None, partial['promo_number'])) <= set(complete['promo_number'])": True,
-        "sorted(complete['promo_number']) == sorted(one.number for one in sandbox.store.ledger[8:])": True,
-        "all(one['promo_number'].startswith(one['local_center.tn_prefix']) for _, one in complete.iterrows())": True,
+        "sorted(complete['promo_number']) == sorted(entry.number for entry in sandbox.store.ledger[8:])": True,
+        "all(row['promo_number'].startswith(row['local_center.tn_prefix']) for _, row in complete.iterrows())": True,
         "list(undone['result_status'])": ["deleted"] * 8,
-        "left": {"network 1234": 8, "network 5678": 0},
-        "[len(one.advertisers['A-100'].users) for one in sandbox.store.networks.values()]": [1, 1],
+        "counts": {"network 1234": 8, "network 5678": 0},
+        "[len(network.advertisers['A-100'].users) for network in sandbox.store.networks.values()]": [1, 1],
     },
 }
 
@@ -82,18 +82,18 @@ def _code(notebook: Any) -> list[Any]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a notebook runs: an empty folder, with temporary files and the user's settings of Jupyter elsewhere."""
+    """An empty working folder; temporary files and Jupyter settings are in other folders."""
     for variable in ("TMPDIR", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR"):
-        place = tmp_path / variable.lower()
-        place.mkdir()
-        monkeypatch.setenv(variable, str(place))
-    here = tmp_path / "here"
-    here.mkdir()
-    return here
+        folder = tmp_path / variable.lower()
+        folder.mkdir()
+        monkeypatch.setenv(variable, str(folder))
+    working_folder = tmp_path / "here"
+    working_folder.mkdir()
+    return working_folder
 
 
 def _run(notebook: Any, folder: Path) -> None:
-    """Run all cells in a kernel of this Python; the test fails with what the kernel has said."""
+    """Run all cells in a kernel of this Python; if a cell fails, show the kernel's output."""
     client = NotebookClient(
         notebook,
         timeout=60,
@@ -102,53 +102,53 @@ def _run(notebook: Any, folder: Path) -> None:
     )
     problem = ""
     try:
-        client.execute(cleanup_kc=True)  # a manager of our own would else be left with open sockets
+        client.execute(cleanup_kc=True)  # else the kernel manager is left with open sockets
     except CellExecutionError as error:
         problem = str(error)
     if problem:
-        pytest.fail("\n".join([problem, *_said(notebook)]), pytrace=False)
+        pytest.fail("\n".join([problem, *_printed(notebook)]), pytrace=False)
 
 
-def _said(notebook: Any) -> list[str]:
-    """What the kernel has printed, on both of its streams."""
-    return [one.text for cell in _code(notebook) for one in cell.outputs if one.output_type == "stream"]
+def _printed(notebook: Any) -> list[str]:
+    """What the kernel printed on both streams."""
+    return [output.text for cell in _code(notebook) for output in cell.outputs if output.output_type == "stream"]
 
 
-def test_each_notebook_has_its_test() -> None:
-    """A new notebook is run before it is committed."""
-    assert set(NOTEBOOKS) == {*ENDS, PAGE}
+def test_each_notebook_is_tested() -> None:
+    """A new notebook is added to these tests."""
+    assert set(NOTEBOOKS) == {*EXPECTED_VALUES, PAGE}
 
 
-@pytest.mark.parametrize("name", ENDS)
-def test_it_runs_and_ends_as_it_tells(name: str, folder: Path, tmp_path: Path) -> None:
-    """In a real kernel, top to bottom; it leaves temporary files only, and nothing in the user's journal."""
+@pytest.mark.parametrize("name", EXPECTED_VALUES)
+def test_notebook_runs_with_the_expected_values(name: str, folder: Path, tmp_path: Path) -> None:
+    """In a real kernel, top to bottom; it leaves only temporary files, and nothing in the user's journal."""
     notebook = _read(name)
-    values = ", ".join(f"{text!r}: {text}" for text in ENDS[name])
-    question = f"import json\n\nprint(json.dumps({{{values}}}, default=lambda value: value.item()))"
-    notebook.cells.append(nbformat.v4.new_code_cell(question))  # type: ignore[no-untyped-call]  # it has no types
+    values = ", ".join(f"{expression!r}: {expression}" for expression in EXPECTED_VALUES[name])
+    code = f"import json\n\nprint(json.dumps({{{values}}}, default=lambda value: value.item()))"
+    notebook.cells.append(nbformat.v4.new_code_cell(code))  # type: ignore[no-untyped-call]  # it has no types
     _run(notebook, folder)
-    assert json.loads(notebook.cells[-1].outputs[-1].text) == ENDS[name]
+    assert json.loads(notebook.cells[-1].outputs[-1].text) == EXPECTED_VALUES[name]
     assert list(folder.iterdir()) == []
     assert not (tmp_path / "journal").exists()
-    assert re.findall(r"Warning|Traceback", "\n".join(_said(notebook))) == []
+    assert re.findall(r"Warning|Traceback", "\n".join(_printed(notebook))) == []
 
 
-def test_the_page_is_shown(folder: Path) -> None:
-    """The upload page's notebook ends with the page: a widget."""
+def test_page_is_shown(folder: Path) -> None:
+    """The upload page's notebook ends with the page widget."""
     notebook = _read(PAGE)
     _run(notebook, folder)
     assert WIDGET in _code(notebook)[-1].outputs[-1].data
 
 
-@STORY
+@EVERY_NOTEBOOK
 def test_without_outputs(name: str) -> None:
     """No output is committed: it could hold a token, and every run would change it."""
     assert [cell for cell in _code(_read(name)) if cell.outputs or cell.execution_count] == []
 
 
-@STORY
-def test_its_text_stays_here(name: str) -> None:
-    """No address of elsewhere, no path of one machine, no token; cells keep their ids, any Python's kernel will do."""
+@EVERY_NOTEBOOK
+def test_notebook_is_portable(name: str) -> None:
+    """No external URL, local path or token; stable cell ids; the generic Python kernel."""
     notebook = _read(name)
     text = "\n".join(cell.source for cell in notebook.cells)
     assert re.findall(r"\w+://|/home/|/tmp|/work|[A-Z]:\\|token=['\"]", text) == []
@@ -156,7 +156,7 @@ def test_its_text_stays_here(name: str) -> None:
     assert notebook.metadata.kernelspec.name == "python3"
 
 
-@STORY
-def test_the_readme_names_it(name: str) -> None:
-    """A reader of the manual finds each notebook."""
+@EVERY_NOTEBOOK
+def test_readme_lists_the_notebook(name: str) -> None:
+    """The README names each notebook."""
     assert f"`{name}`" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The shape of the package: imports run one way, heavy libraries stay in their places and are loaded when needed."""
+"""The structure of the package: import direction, third-party libraries, import time, function length."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import invoca_bulk
 SOURCE = Path(invoca_bulk.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 
-#: From the ground up: a module imports from its own package and from the rows above its own.
+#: Import levels, lowest first: a module imports from its own package and from the rows above.
 LEVELS = [
     ["errors"],
     ["schema"],
@@ -66,13 +66,13 @@ def _module(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
-def _imports(path: Path, *, with_types: bool = False) -> set[str]:
-    """Dotted names that a file imports; what only the type checker sees is left out unless asked for."""
+def _imports(path: Path) -> set[str]:
+    """Dotted names that a file imports, without those for the type checker only."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     skipped = {
         id(node)
         for block in ast.walk(tree)
-        if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING" and not with_types
+        if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING"
         for node in ast.walk(block)
     }
     names: set[str] = set()
@@ -80,30 +80,30 @@ def _imports(path: Path, *, with_types: bool = False) -> set[str]:
         if id(node) in skipped:
             continue
         if isinstance(node, ast.Import):
-            names |= {one.name for one in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {f"{node.module}.{one.name}" for one in node.names}
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
 
 
 def test_every_package_has_its_level() -> None:
-    """A new module is given a place before it is used."""
+    """Every module is listed in `LEVELS`."""
     assert {_module(path) for path in FILES} == set(LEVEL)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_imports_run_one_way(path: Path) -> None:
-    """No stage reaches back."""
-    here = _module(path)
+    """No module imports from its own level or above, except from its own package."""
+    package = _module(path)
     inner = {name.split(".")[1] for name in _imports(path) if name.startswith("invoca_bulk.")}
-    above = {name for name in inner if name != here and LEVEL.get(name, -1) >= LEVEL[here]}
-    if here == "__init__":
+    above = {name for name in inner if name != package and LEVEL.get(name, -1) >= LEVEL[package]}
+    if package == "__init__":
         above = set()
     assert above == set()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_libraries_stay_in_their_places(path: Path) -> None:
+def test_libraries_are_imported_where_allowed(path: Path) -> None:
     """Only `transport` has sockets, only `journal` a database, only `sheets` and `reports` spreadsheet libraries."""
     own = {"invoca_bulk", "__future__"} | set(sys.stdlib_module_names)
     outside = {name.split(".")[0] for name in _imports(path)} - own
@@ -111,7 +111,7 @@ def test_libraries_stay_in_their_places(path: Path) -> None:
 
 
 def test_the_sandbox_is_independent() -> None:
-    """The stand-in platform knows the schema and the errors only, so that it cannot share a mistake with the client."""
+    """The sandbox imports only the schema and the errors, so that it cannot share a mistake with the client."""
     inner = {
         name for path in FILES if _module(path) == "sandbox_server" for name in _imports(path) if "invoca_bulk" in name
     }
@@ -119,10 +119,10 @@ def test_the_sandbox_is_independent() -> None:
 
 
 def _loaded(code: str) -> set[str]:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], capture_output=True, text=True, check=True
     )
-    return set(done.stdout.split())
+    return set(process.stdout.split())
 
 
 @pytest.mark.parametrize(
@@ -135,36 +135,36 @@ def _loaded(code: str) -> set[str]:
     ],
     ids=["import", "help", "help of run", "help of plan"],
 )
-def test_nothing_heavy_is_loaded_before_it_is_needed(code: str) -> None:
-    """`import invoca_bulk` and `--help` cost no pandas, no httpx, no spreadsheet library, no server."""
+def test_heavy_libraries_are_loaded_late(code: str) -> None:
+    """`import invoca_bulk` and `--help` load no pandas, httpx, spreadsheet library or server."""
     heavy = {"pandas", "numpy", "httpx", "sqlalchemy", "openpyxl", "xlsxwriter", "phonenumbers", "starlette", "uvicorn"}
     assert _loaded(code) & heavy == set()
 
 
-def test_public_names_are_what_they_say() -> None:
-    """Every exported name exists, is documented, and is no module: `ib.run` must stay a function."""
-    assert sorted(invoca_bulk.__all__) == sorted(invoca_bulk._PUBLIC)  # noqa: SLF001  the two lists are one
+def test_public_names_are_documented_callables() -> None:
+    """Every exported name exists, is documented and is not a module: `ib.run` must stay a function."""
+    assert sorted(invoca_bulk.__all__) == sorted(invoca_bulk._PUBLIC)  # noqa: SLF001  both list the same names
     for name in invoca_bulk.__all__:
-        thing = getattr(invoca_bulk, name)
-        assert callable(thing)
-        assert thing.__doc__
+        member = getattr(invoca_bulk, name)
+        assert callable(member)
+        assert member.__doc__
         assert importlib.util.find_spec(f"invoca_bulk.{name}") is None
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    """A misspelt name fails as in any module."""
+    """A misspelled name fails as in any module."""
     with pytest.raises(AttributeError, match="no attribute 'rnu'"):
         _ = invoca_bulk.rnu
 
 
 def test_functions_are_short() -> None:
-    """No function has more than 50 lines besides its docstring."""
-    long = []
+    """No function has more than 50 lines without its docstring."""
+    long_functions = []
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 lines = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
                 if lines > 50:
-                    long.append(f"{path.name}:{node.name} has {lines}")
-    assert long == []
+                    long_functions.append(f"{path.name}:{node.name} has {lines}")
+    assert long_functions == []

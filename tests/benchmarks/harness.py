@@ -1,8 +1,8 @@
-"""How benchmarks are measured and told: interleaved repeats, medians, ours beside the peer's, in one run.
+"""How benchmarks are measured and reported: interleaved repeats, medians, ours and the peer's in the same run.
 
-A benchmark is a function that takes a `Size` and yields `Figure`s. Times drift from run to run; ratios hold, since ours
-and the peer's take turns. Each measured piece of work runs in a process of its own, so that nothing is warm, or still
-in memory, from what came before.
+A benchmark is a function that takes a `Size` and yields `Figure`s. Times drift between runs; ratios are stable, since
+ours and the peer's alternate. Each task runs in a separate process, so that no cache or memory is left from earlier
+tasks.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ HERE = Path(__file__).parent
 
 
 class Size(Enum):
-    """How large a benchmark is: `FULL` for the figures of the README, `SMALL` to see that it works."""
+    """The size of a benchmark: `FULL` for the README's figures, `SMALL` to check that it works."""
 
     SMALL = "small"
     FULL = "full"
 
     def rows(self, full: int, small: int) -> int:
-        """The number for this size."""
+        """The number of rows for this size."""
         return full if self is Size.FULL else small
 
 
@@ -44,47 +44,47 @@ class Figure:
     """One line of the table.
 
     Attributes:
-        what: the work.
-        ours: ours.
-        peer: the peer's, or what would be ideal; None: there is none.
-        unit: of both.
-        peer_is: who the peer is.
-        better: whether more is better, or less.
-        wanted: the target for the ratio ours : peer (more is better) or peer : ours (less is better); None: none.
-        rows: it is the point of the growth chart for so many rows, and no line of the table; None: it is a line.
+        label: a description for the measured task.
+        ours: our value.
+        peer: the peer's value, or the ideal; None if there is none.
+        unit: the unit of both values.
+        peer_name: the name of the peer.
+        better: "more" or "less": which values are better.
+        target: the target for the ratio ours : peer ("more") or peer : ours ("less"); None if there is none.
+        rows: for a point of the growth chart, its number of rows; None for a line of the table.
     """
 
-    what: str
+    label: str
     ours: float
     peer: float | None
     unit: str
-    peer_is: str
+    peer_name: str
     better: str = "less"
-    wanted: float | None = None
+    target: float | None = None
     rows: int | None = None
 
     @property
     def ratio(self) -> float | None:
-        """How many times better than the peer."""
+        """How many times better ours is than the peer's; None without a peer."""
         if self.peer is None:
             return None
         return self.peer / self.ours if self.better == "less" else self.ours / self.peer
 
     @property
-    def is_reached(self) -> bool:
-        """Whether the target is."""
-        return self.wanted is None or (self.ratio is not None and self.ratio >= self.wanted)
+    def is_target_met(self) -> bool:
+        """Whether the target is met; True without a target."""
+        return self.target is None or (self.ratio is not None and self.ratio >= self.target)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One piece of work in a process of its own.
+    """The measurements of one task, run in a separate process.
 
     Attributes:
-        seconds: what it said that it took.
-        peak: the most memory that the process had, in MiB.
-        before: the memory that it had when the work began, in MiB.
-        result: what it gave, to compare ours with the peer's.
+        seconds: its duration.
+        peak: the peak memory of the process, in MiB.
+        before: the peak memory of the process when the task started, in MiB.
+        result: its return value, to compare ours with the peer's.
     """
 
     seconds: float
@@ -93,49 +93,49 @@ class Measured:
     result: Any
 
 
-def interleaved(
-    works: Mapping[str, tuple[str, Mapping[str, Any]]], *, repeats: int
+def run_interleaved(
+    tasks: Mapping[str, tuple[str, Mapping[str, Any]]], *, repeats: int
 ) -> dict[str, tuple[Measured, list[Measured]]]:
-    """Run pieces of work in turns.
+    """Run tasks in turns.
 
     Args:
-        works: name to the work (`module:function`, a module of this folder) and its arguments, which have to be JSON.
-        repeats: how often each.
+        tasks: name to function (`module:function`, a module of this folder) and its arguments, which have to be JSON.
+        repeats: how often each task is run.
 
     Returns:
-        Name to the one of median time, and all.
+        Name to the measurement of median time, and all measurements.
     """
-    runs: dict[str, list[Measured]] = {name: [] for name in works}
+    runs: dict[str, list[Measured]] = {name: [] for name in tasks}
     for _ in range(repeats):
-        for name, (target, arguments) in works.items():
-            runs[name].append(apart(target, **arguments))
-    for name, some in runs.items():
-        print(f"  {name}: {spread(some)}", file=sys.stderr, flush=True)
-    return {name: (_median(some), some) for name, some in runs.items()}
+        for name, (target, arguments) in tasks.items():
+            runs[name].append(run_task(target, **arguments))
+    for name, measurements in runs.items():
+        print(f"  {name}: {spread(measurements)}", file=sys.stderr, flush=True)
+    return {name: (_median(measurements), measurements) for name, measurements in runs.items()}
 
 
 def _median(runs: list[Measured]) -> Measured:
-    return sorted(runs, key=lambda one: one.seconds)[len(runs) // 2]
+    return sorted(runs, key=lambda run: run.seconds)[len(runs) // 2]
 
 
-def apart(target: str, /, **arguments: Any) -> Measured:
-    """Run one piece of work in a process of its own."""
+def run_task(target: str, /, **arguments: Any) -> Measured:
+    """Run one task in a separate process."""
     command = [sys.executable, str(HERE / "harness.py"), target, json.dumps(arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=HERE, env=surroundings())
-    if done.returncode:
-        raise RuntimeError(done.stderr[-4000:])
-    return Measured(**json.loads(done.stdout.splitlines()[-1]))
+    process = subprocess.run(command, capture_output=True, text=True, check=False, cwd=HERE, env=clean_environment())
+    if process.returncode:
+        raise RuntimeError(process.stderr[-4000:])
+    return Measured(**json.loads(process.stdout.splitlines()[-1]))
 
 
-def surroundings() -> dict[str, str]:
-    """Where work is measured: without settings that slow numpy down on some machines, and without the user's own."""
+def clean_environment() -> dict[str, str]:
+    """The environment for tasks: without settings that slow numpy down on some machines, and without the user's."""
     return {name: text for name, text in os.environ.items() if not name.startswith(("INVOCA_", "OPENBLAS_"))}
 
 
-def memory() -> float:
-    """The most memory that this process has had, in MiB.
+def peak_memory() -> float:
+    """The peak memory of this process, in MiB.
 
-    Where Linux tells it: the system's own count takes in what the process that started this one had.
+    From /proc on Linux, since `getrusage` includes the memory of the parent process.
     """
     if peak := _status("VmHWM"):
         return peak
@@ -143,62 +143,62 @@ def memory() -> float:
     return used / (1024 if sys.platform != "darwin" else 1024 * 1024)
 
 
-def now_in_use() -> float:
-    """The memory that this process has now, in MiB, freed memory given back first; elsewhere than on Linux its peak."""
+def current_memory() -> float:
+    """The current memory of this process after a trim, in MiB; its peak on systems other than Linux."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
-    return _status("VmRSS") or memory()
+    return _status("VmRSS") or peak_memory()
 
 
-def peak_from_here() -> Callable[[], float]:
-    """Forget the peak so far; gives what tells the new one. Elsewhere than on Linux the old one stays."""
+def reset_peak_memory() -> Callable[[], float]:
+    """Reset the peak memory, and return the function that reads it, in MiB. Resets on Linux only."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    return memory
+    return peak_memory
 
 
 def _status(name: str) -> float:
-    """A figure of the process in MiB, as Linux tells it; 0: it does not."""
+    """A memory figure of this process from /proc/self/status, in MiB; 0 if not available."""
     with contextlib.suppress(OSError):
         lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
         return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:")), 0.0)
     return 0.0
 
 
-def work(function: Callable[..., Any], **arguments: Any) -> Measured:
-    """Run a piece of work here; what it gives is (seconds, result), or a result that is timed as a whole."""
-    before, began = memory(), time.perf_counter()
+def measure(function: Callable[..., Any], **arguments: Any) -> Measured:
+    """Run and measure a task in this process; it returns (seconds, result), or a result and is timed here."""
+    before, began = peak_memory(), time.perf_counter()
     result = function(**arguments)
     seconds = time.perf_counter() - began
     if isinstance(result, tuple):
         seconds, result = result
-    return Measured(seconds=seconds, peak=memory(), before=before, result=result)
+    return Measured(seconds=seconds, peak=peak_memory(), before=before, result=result)
 
 
 def machine() -> str:
-    """Where it was measured, without its name."""
+    """Describe this machine without its name."""
     return f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
 
 
-def told(figures: list[Figure]) -> str:
-    """The table, as Markdown."""
-    lines = ["| what | ours | peer | ratio | wanted |", "| --- | ---: | ---: | ---: | ---: |"]
-    for one in (one for one in figures if one.rows is None):
-        peer = "" if one.peer is None else f"{one.peer:,.4g} {one.unit} ({one.peer_is})"
-        ratio = "" if one.ratio is None else f"{one.ratio:.2f}"
-        wanted = "" if one.wanted is None else f"{one.wanted:g}{'' if one.is_reached else ' (missed)'}"
-        lines.append(f"| {one.what} | {one.ours:,.4g} {one.unit} | {peer} | {ratio} | {wanted} |")
+def markdown_table(figures: list[Figure]) -> str:
+    """The table of the figures, as Markdown."""
+    lines = ["| benchmark | ours | peer | ratio | target |", "| --- | ---: | ---: | ---: | ---: |"]
+    for figure in (figure for figure in figures if figure.rows is None):
+        peer = "" if figure.peer is None else f"{figure.peer:,.4g} {figure.unit} ({figure.peer_name})"
+        ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
+        target = "" if figure.target is None else f"{figure.target:g}{'' if figure.is_target_met else ' (missed)'}"
+        lines.append(f"| {figure.label} | {figure.ours:,.4g} {figure.unit} | {peer} | {ratio} | {target} |")
     return "\n".join([*lines, "", f"Measured on {machine()}; medians of interleaved repeats."])
 
 
 def spread(runs: list[Measured]) -> str:
-    """The range of times, to judge a median by."""
-    times = [one.seconds for one in runs]
+    """Describe the range of times and the median."""
+    times = [run.seconds for run in runs]
     return f"{min(times):.3g} to {max(times):.3g} s, median {statistics.median(times):.3g}"
 
 
 if __name__ == "__main__":
     module, _, name = sys.argv[1].partition(":")
     sys.path.insert(0, str(HERE))
-    called = getattr(__import__(module), name)
-    print(json.dumps(asdict(work(called, **json.loads(sys.argv[2])))))
+    task = getattr(__import__(module), name)
+    print(json.dumps(asdict(measure(task, **json.loads(sys.argv[2])))))

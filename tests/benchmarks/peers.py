@@ -1,6 +1,6 @@
-"""The peers: what a good user would write with pandas, and with pydantic or pandera, for the same rules.
+"""The peers: what a skilled user would write with pandas and pydantic or pandera for the same rules.
 
-Lists of values (media types, states, area codes) are this project's own; how they are checked is each library's.
+Lists of values (media types, states, area codes) are taken from this project; each library checks them its own way.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from invoca_bulk.schema import regions
 from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
 from invoca_bulk.schema.promo_numbers import MEDIA_TYPES
 
-FIRST_ROW = 2  # of a sheet: below its header
+FIRST_ROW = 2  # below the header of a sheet
 SCOPE = ["advertiser_id_from_network", "advertiser_campaign_id_from_network", "affiliate_id_from_network"]
 OWN_ID, TN_PREFIX, ZIP_CODE = "id_from_network", "local_center.tn_prefix", "local_center.zipcode"
 CITY, STATE = "local_center.city", "local_center.state"
@@ -32,10 +32,10 @@ AREA_CODES, ACTIONS, MEDIA, STATES = (
 )
 
 
-# pydantic: a model a row
+# pydantic: one model per row
 
 
-def _unspoilt(text: str) -> str:
+def _no_spreadsheet_error(text: str) -> str:
     if text in SPREADSHEET_ERRORS:
         raise PydanticCustomError("spreadsheet_error", "a spreadsheet error")
     return text
@@ -68,12 +68,12 @@ def _no_controls(text: str) -> str:
 
 
 _CONTROLS = re.compile(CONTROLS)
-Text = Annotated[str, AfterValidator(_unspoilt), AfterValidator(_no_controls)]
-Id = Annotated[str, AfterValidator(_unspoilt), _matching(ID)]
+Text = Annotated[str, AfterValidator(_no_spreadsheet_error), AfterValidator(_no_controls)]
+Id = Annotated[str, AfterValidator(_no_spreadsheet_error), _matching(ID)]
 
 
 class Row(BaseModel):
-    """One request of a promo number."""
+    """One promo number request."""
 
     model_config = ConfigDict(str_strip_whitespace=True)
 
@@ -83,7 +83,7 @@ class Row(BaseModel):
     affiliate: Annotated[Id, Field(alias=SCOPE[2])]
     own_id: Annotated[Id, Field(alias=OWN_ID)]
     description: Annotated[Text, Field(min_length=1)]
-    media_type: Annotated[str, Field(min_length=1), AfterValidator(_unspoilt), _one_of(MEDIA)]
+    media_type: Annotated[str, Field(min_length=1), AfterValidator(_no_spreadsheet_error), _one_of(MEDIA)]
     tn_prefix: Annotated[str, Field(alias=TN_PREFIX), _one_of(AREA_CODES)]
     zipcode: Annotated[str, Field(alias=ZIP_CODE), _matching(ZIP)]
     city: Annotated[Text, Field(alias=CITY)]
@@ -92,69 +92,73 @@ class Row(BaseModel):
 
     @model_validator(mode="after")
     def _local_center_is_one(self) -> Row:
-        given = [bool(self.tn_prefix), bool(self.zipcode), bool(self.city or self.state)]
-        if sum(given) > 1:
-            raise PydanticCustomError("conflict", "{at}", {"at": TN_PREFIX if given[0] else ZIP_CODE})
+        is_given = [bool(self.tn_prefix), bool(self.zipcode), bool(self.city or self.state)]
+        if sum(is_given) > 1:
+            raise PydanticCustomError("conflict", "{at}", {"at": TN_PREFIX if is_given[0] else ZIP_CODE})
         if bool(self.city) != bool(self.state):
             raise PydanticCustomError("incomplete", "{at}", {"at": STATE if self.city else CITY})
         return self
 
 
 def pydantic_errors(frame: pd.DataFrame) -> dict[int, list[tuple[str, str]]]:
-    """Row number to the columns with errors and what is wrong; what is between rows is asked of pandas."""
-    found: dict[int, list[tuple[str, str]]] = {}
+    """Row number to pairs of column and message; pandas checks the rules that compare rows."""
+    errors_by_row: dict[int, list[tuple[str, str]]] = {}
     for number, record in enumerate(frame.to_dict("records"), FIRST_ROW):
         try:
             Row.model_validate(record)
         except ValidationError as error:
-            found[number] = [
-                (str(one["loc"][0]) if one["loc"] else one["msg"], one["msg"])
-                for one in error.errors(include_url=False, include_input=False)
+            errors_by_row[number] = [
+                (str(detail["loc"][0]) if detail["loc"] else detail["msg"], detail["msg"])
+                for detail in error.errors(include_url=False, include_input=False)
             ]
-    for at in frame.index[(frame[OWN_ID] != "") & frame.duplicated([*SCOPE, OWN_ID], keep=False)]:
-        found.setdefault(int(at) + FIRST_ROW, []).append((OWN_ID, "the id stands on several rows"))
-    return found
+    for position in frame.index[(frame[OWN_ID] != "") & frame.duplicated([*SCOPE, OWN_ID], keep=False)]:
+        errors_by_row.setdefault(int(position) + FIRST_ROW, []).append((OWN_ID, "the id is on several rows"))
+    return errors_by_row
 
 
 def annotate_workbook(source: str, target: str) -> tuple[float, list[object]]:
-    """Read with openpyxl, validate a model a row, write with openpyxl: the sheet with its errors, and their list."""
+    """Read with openpyxl, validate one model per row, write the annotated sheet and the issues with openpyxl."""
     began = time.perf_counter()
     frame = pd.read_excel(source, engine="openpyxl", dtype=str, keep_default_na=False)
-    found = pydantic_errors(frame)
-    places = [(row, column, message) for row, errors in found.items() for column, message in errors]
+    errors_by_row = pydantic_errors(frame)
+    error_rows = [(row, column, message) for row, errors in errors_by_row.items() for column, message in errors]
     numbers = range(FIRST_ROW, FIRST_ROW + len(frame))
-    frame["validation_errors"] = [" | ".join(f"{at}: {text}" for at, text in found.get(row, ())) for row in numbers]
+    frame["validation_errors"] = [
+        " | ".join(f"{column}: {text}" for column, text in errors_by_row.get(row, ())) for row in numbers
+    ]
     with pd.ExcelWriter(target, engine="openpyxl") as writer:
         frame.to_excel(writer, sheet_name="promo_numbers", index=False)
-        pd.DataFrame(places, columns=["row", "column", "message"]).to_excel(writer, sheet_name="issues", index=False)
+        pd.DataFrame(error_rows, columns=["row", "column", "message"]).to_excel(
+            writer, sheet_name="issues", index=False
+        )
     seconds = time.perf_counter() - began
-    return seconds, digest({(row, column) for row, column, _ in places})
+    return seconds, digest({(row, column) for row, column, _ in error_rows})
 
 
 # pandera: a schema for the whole frame, lazy
 
 
-def _given(pattern: str) -> pa.Check:
+def _blank_or_matches(pattern: str) -> pa.Check:
     return pa.Check.str_matches(rf"^(?:{pattern})?\Z")
 
 
 _REQUIRED = pa.Check.ne("")
-_UNSPOILT = pa.Check.notin(SPREADSHEET_ERRORS)
-_TEXT = [_UNSPOILT, pa.Check(lambda texts: ~texts.str.contains(CONTROLS, regex=True), name="no_controls")]
-_ID = [_UNSPOILT, _given(ID)]
+_NO_SPREADSHEET_ERROR = pa.Check.notin(SPREADSHEET_ERRORS)
+_TEXT = [_NO_SPREADSHEET_ERROR, pa.Check(lambda texts: ~texts.str.contains(CONTROLS, regex=True), name="no_controls")]
+_ID = [_NO_SPREADSHEET_ERROR, _blank_or_matches(ID)]
 
 
-def _ways(frame: pd.DataFrame) -> pd.DataFrame:
-    place = (frame[CITY] != "") | (frame[STATE] != "")
-    return pd.DataFrame({TN_PREFIX: frame[TN_PREFIX] != "", ZIP_CODE: frame[ZIP_CODE] != "", CITY: place})
+def _given_locations(frame: pd.DataFrame) -> pd.DataFrame:
+    has_city_or_state = (frame[CITY] != "") | (frame[STATE] != "")
+    return pd.DataFrame({TN_PREFIX: frame[TN_PREFIX] != "", ZIP_CODE: frame[ZIP_CODE] != "", CITY: has_city_or_state})
 
 
-#: Name of a check over several columns, which names the column to show it at, to the check.
-_ACROSS = {
-    TN_PREFIX: lambda frame: ~(_ways(frame)[TN_PREFIX] & (_ways(frame).sum(axis=1) > 1)),
-    ZIP_CODE: lambda frame: _ways(frame)[TN_PREFIX] | (_ways(frame).sum(axis=1) < 2),
-    STATE: lambda frame: (frame[CITY] == "") | (frame[STATE] != "") | (_ways(frame).sum(axis=1) > 1),
-    CITY: lambda frame: (frame[STATE] == "") | (frame[CITY] != "") | (_ways(frame).sum(axis=1) > 1),
+#: Checks over several columns; the key is the column that the error is shown at.
+_FRAME_CHECKS = {
+    TN_PREFIX: lambda frame: ~(_given_locations(frame)[TN_PREFIX] & (_given_locations(frame).sum(axis=1) > 1)),
+    ZIP_CODE: lambda frame: _given_locations(frame)[TN_PREFIX] | (_given_locations(frame).sum(axis=1) < 2),
+    STATE: lambda frame: (frame[CITY] == "") | (frame[STATE] != "") | (_given_locations(frame).sum(axis=1) > 1),
+    CITY: lambda frame: (frame[STATE] == "") | (frame[CITY] != "") | (_given_locations(frame).sum(axis=1) > 1),
     OWN_ID: lambda frame: (frame[OWN_ID] == "") | ~frame.duplicated([*SCOPE, OWN_ID], keep=False),
 }
 
@@ -166,20 +170,20 @@ SCHEMA = pa.DataFrameSchema(
         SCOPE[2]: pa.Column(checks=_ID),
         OWN_ID: pa.Column(checks=_ID),
         "description": pa.Column(checks=[_REQUIRED, *_TEXT]),
-        "media_type": pa.Column(checks=[_UNSPOILT, pa.Check.isin(MEDIA)]),
+        "media_type": pa.Column(checks=[_NO_SPREADSHEET_ERROR, pa.Check.isin(MEDIA)]),
         TN_PREFIX: pa.Column(checks=pa.Check.isin({"", *AREA_CODES})),
-        ZIP_CODE: pa.Column(checks=_given(ZIP)),
+        ZIP_CODE: pa.Column(checks=_blank_or_matches(ZIP)),
         CITY: pa.Column(checks=_TEXT),
         STATE: pa.Column(checks=pa.Check.isin({"", *STATES})),
         "custom_data.channel": pa.Column(checks=_TEXT),
     },
-    checks=[pa.Check(check, name=name) for name, check in _ACROSS.items()],
+    checks=[pa.Check(check, name=name) for name, check in _FRAME_CHECKS.items()],
 )
 
 
 def check_frame(path: str) -> tuple[float, list[object]]:
-    """Validate with pandera the frame that this project reads from a CSV file."""
-    import invoca_bulk  # noqa: PLC0415  only here
+    """Validate a frame with pandera; this project reads it from a CSV file (not timed)."""
+    import invoca_bulk  # noqa: PLC0415  only this function needs it
 
     frame = invoca_bulk.read(path)
     began = time.perf_counter()
@@ -189,12 +193,12 @@ def check_frame(path: str) -> tuple[float, list[object]]:
 
 
 def pandera_errors(frame: pd.DataFrame) -> pd.DataFrame:
-    """The index and the column of each error, once; a check over several columns has the column for its name."""
+    """The distinct index and column of each error; a check over several columns has the column as its name."""
     try:
         SCHEMA.validate(frame, lazy=True)
     except pa.errors.SchemaErrors as errors:
         cases = errors.failure_cases
-        wide = cases["schema_context"] == "DataFrameSchema"
-        cases["column"] = cases["column"].where(~wide, cases["check"])
+        is_frame_check = cases["schema_context"] == "DataFrameSchema"
+        cases["column"] = cases["column"].where(~is_frame_check, cases["check"])
         return cases[["index", "column"]].drop_duplicates()
     return pd.DataFrame(columns=["index", "column"])

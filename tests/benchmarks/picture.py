@@ -1,4 +1,4 @@
-"""The growth chart: seconds over rows, both logarithmic, as a small SVG that is readable on light and on dark."""
+"""The growth chart: seconds over rows, both logarithmic, as a small SVG readable on light and dark backgrounds."""
 
 from __future__ import annotations
 
@@ -13,37 +13,38 @@ if TYPE_CHECKING:
 
 _WIDTH, _HEIGHT = 640, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 128, 40, 48
-_COLOURS = ("#2f7ed8", "#2c8a47", "#c9781b", "#cf2f41", "#8a5fd0")  # each stands out on white and on black
+_COLOURS = ("#2f7ed8", "#2c8a47", "#c9781b", "#cf2f41", "#8a5fd0")  # readable on white and on black
 _GREY = "#808891"
-_APART = 15  # pixels between two labels
+_LABEL_DISTANCE = 15  # pixels
 
 Points = dict[str, list[tuple[int, float]]]
 
 
 def growth(figures: Sequence[Figure]) -> str:
-    """The chart of the figures that are points of it."""
+    """Draw the chart of the figures that have a number of rows."""
     points: Points = {}
-    for one in figures:
-        if one.rows is not None:
-            points.setdefault(one.what, []).append((one.rows, one.ours))
+    for figure in figures:
+        if figure.rows is not None:
+            points.setdefault(figure.label, []).append((figure.rows, figure.ours))
     axes = _Axes(points)
-    told = "; ".join(
-        f"{step}: " + ", ".join(f"{rows:,} rows {_s(took)}" for rows, took in some) for step, some in points.items()
+    description = "; ".join(
+        f"{step}: " + ", ".join(f"{rows:,} rows {_s(seconds)}" for rows, seconds in series)
+        for step, series in points.items()
     )
     parts = [*axes.lines(), *_lines(points, axes)]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         'font-family="system-ui, sans-serif" font-size="12">\n'
-        f"<title>Time by number of rows</title>\n<desc>{escape(told)}</desc>\n" + "\n".join(parts) + "\n</svg>\n"
+        f"<title>Time by number of rows</title>\n<desc>{escape(description)}</desc>\n" + "\n".join(parts) + "\n</svg>\n"
     )
 
 
 class _Axes:
-    """Where a value stands on the picture; whole powers of ten have lines."""
+    """Map values to positions in the picture; powers of ten have grid lines."""
 
     def __init__(self, points: Points) -> None:
-        rows = [count for some in points.values() for count, _ in some]
-        seconds = [took for some in points.values() for _, took in some]
+        rows = [count for series in points.values() for count, _ in series]
+        seconds = [duration for series in points.values() for _, duration in series]
         self._x = (math.log10(min(rows)), math.log10(max(rows)))
         self._y = (math.floor(math.log10(min(seconds))), math.ceil(math.log10(max(seconds))))
 
@@ -56,7 +57,7 @@ class _Axes:
         return _HEIGHT - _BOTTOM - (math.log10(seconds) - first) / (last - first) * (_HEIGHT - _TOP - _BOTTOM)
 
     def lines(self) -> Iterator[str]:
-        """The grid with its numbers, and what the axes are."""
+        """The grid lines with their numbers, and the axis labels."""
         for power in range(self._y[0], self._y[1] + 1):
             y = self.y(10.0**power)
             yield _line(_LEFT, y, _WIDTH - _RIGHT, y)
@@ -70,20 +71,20 @@ class _Axes:
 
 
 def _lines(points: Points, axes: _Axes) -> Iterator[str]:
-    labels = _spread({step: axes.y(some[-1][1]) for step, some in points.items()})
-    for colour, (step, some) in zip(_COLOURS, points.items(), strict=True):
-        places = [(axes.x(rows), axes.y(took)) for rows, took in some]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    labels = _spread({step: axes.y(series[-1][1]) for step, series in points.items()})
+    for colour, (step, series) in zip(_COLOURS, points.items(), strict=True):
+        coordinates = [(axes.x(rows), axes.y(seconds)) for rows, seconds in series]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in coordinates)
         yield f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>'
-        yield from (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>' for x, y in places)
-        yield _text(_WIDTH - _RIGHT + 10, labels[step] + 4, f"{step} {_s(some[-1][1])}", colour=colour)
+        yield from (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>' for x, y in coordinates)
+        yield _text(_WIDTH - _RIGHT + 10, labels[step] + 4, f"{step} {_s(series[-1][1])}", colour=colour)
 
 
-def _spread(wanted: Mapping[str, float]) -> dict[str, float]:
-    """Heights near the wanted ones, from the top down, none over another."""
+def _spread(heights: Mapping[str, float]) -> dict[str, float]:
+    """Label heights close to the given ones, from top to bottom, without overlaps."""
     placed: dict[str, float] = {}
-    for name in sorted(wanted, key=wanted.__getitem__):
-        placed[name] = max([wanted[name], *(other + _APART for other in placed.values())])
+    for name in sorted(heights, key=heights.__getitem__):
+        placed[name] = max([heights[name], *(height + _LABEL_DISTANCE for height in placed.values())])
     return placed
 
 

@@ -1,8 +1,8 @@
-"""A platform for speed: it answers every POST with a number and every GET with an empty list, after a while.
+"""A fast platform: after a delay it answers every POST with a number and every GET with an empty list.
 
-Written on bare sockets, since it shares the machine with what is measured: the sandbox itself would be the bottleneck.
-`python server.py LATENCY LIMIT` prints its port. LATENCY: seconds; LIMIT: requests a second before it answers 429, by a
-token bucket of a tenth of a second; 0: none.
+It is written on bare sockets, since it shares the machine with the measured code, and the sandbox would be the
+bottleneck. `python server.py LATENCY LIMIT` prints its port. LATENCY: seconds; LIMIT: requests per second before it
+answers 429, enforced by a token bucket of a tenth of a second; 0: no limit.
 """
 
 from __future__ import annotations
@@ -14,64 +14,65 @@ import json
 import subprocess
 import sys
 import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ANSWER = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+_RESPONSE = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
 
 
 class Platform(asyncio.Protocol):
-    """One connection; its requests come one after the other."""
+    """One connection; its requests are sequential."""
 
     latency = 0.0
     limit = 0.0
-    counts: dict[int, int] = {}  # noqa: RUF012  of all connections
+    counts: dict[int, int] = {}  # noqa: RUF012  shared by all connections
     numbers = itertools.count(1)
-    _level, _at = 0.0, 0.0
+    _tokens, _refilled_at = 0.0, 0.0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as a socket's is
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # always a socket transport
         self._transport = transport
         self._buffer = b""
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        head, found, rest = self._buffer.partition(b"\r\n\r\n")
-        if not found:
+        head, separator, body = self._buffer.partition(b"\r\n\r\n")
+        if not separator:
             return
         length = _length(head)
-        if len(rest) >= length:
-            self._buffer = rest[length:]
-            answer = self._answer(head, rest[:length])
-            asyncio.get_running_loop().call_later(self.latency, self._transport.write, answer)
+        if len(body) >= length:
+            self._buffer = body[length:]
+            response = self._respond(head, body[:length])
+            asyncio.get_running_loop().call_later(self.latency, self._transport.write, response)
 
-    def _answer(self, head: bytes, body: bytes) -> bytes:
+    def _respond(self, head: bytes, body: bytes) -> bytes:
         if head.startswith(b"GET /counts"):
-            return _wrapped(200, Platform.counts)
+            return _response(HTTPStatus.OK, Platform.counts)
         if head.startswith(b"GET"):
-            return _wrapped(200, [])
-        status = 429 if self.limit and not self._admits() else 201
+            return _response(HTTPStatus.OK, [])
+        status = HTTPStatus.TOO_MANY_REQUESTS if self.limit and not self._admits() else HTTPStatus.CREATED
         Platform.counts[status] = Platform.counts.get(status, 0) + 1
-        if status != 201:
-            return _wrapped(status, {"message": "too many"})
+        if status != HTTPStatus.CREATED:
+            return _response(status, {"message": "too many"})
         number = next(Platform.numbers)
-        told = json.loads(body) | {
+        created = json.loads(body) | {
             "id": number,
             "id_from_network": str(number),
             "promo_number": f"{8000000000 + number}",
         }
-        return _wrapped(201, told)
+        return _response(HTTPStatus.CREATED, created)
 
     @classmethod
     def _admits(cls) -> bool:
         now = time.monotonic()
-        cls._level = min(cls.limit / 10, cls._level + (now - cls._at) * cls.limit)
-        cls._at = now
-        if cls._level < 1:
+        cls._tokens = min(cls.limit / 10, cls._tokens + (now - cls._refilled_at) * cls.limit)
+        cls._refilled_at = now
+        if cls._tokens < 1:
             return False
-        cls._level -= 1
+        cls._tokens -= 1
         return True
 
 
@@ -80,14 +81,14 @@ def _length(head: bytes) -> int:
     return next((int(value) for name, _, value in lines if name.lower() == b"content-length"), 0)
 
 
-def _wrapped(status: int, content: object) -> bytes:
+def _response(status: int, content: object) -> bytes:
     body = json.dumps(content).encode()
-    return _ANSWER % (status, len(body), body)
+    return _RESPONSE % (status, len(body), body)
 
 
 @contextlib.contextmanager
 def serving(latency: float, limit: float = 0.0) -> Iterator[str]:
-    """Serve in a process of its own; gives its address."""
+    """Run the server in a separate process; yields its base URL."""
     command = [sys.executable, str(Path(__file__).resolve()), str(latency), str(limit)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout

@@ -1,4 +1,4 @@
-"""Reading, validating and writing a workbook: ours against pandas, openpyxl and a pydantic model a row."""
+"""Reading, validating and writing a workbook: ours against pandas, openpyxl and one pydantic model per row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rows
-from harness import Figure, apart, interleaved
+from harness import Figure, run_interleaved, run_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,11 +19,11 @@ REPEATS = 3
 
 
 def ours(source: str, target: str) -> tuple[float, list[object]]:
-    """The annotated workbook: coloured cells, notes, and a sheet of issues."""
-    import invoca_bulk  # noqa: PLC0415  it is not timed
+    """Write the annotated workbook: coloured cells, notes, and a sheet of issues."""
+    import invoca_bulk  # noqa: PLC0415  not timed
     from invoca_bulk import api  # noqa: F401, PLC0415  as above
 
-    rows.area_codes()  # looked up once a process; the peers have their list before they begin too
+    rows.area_codes()  # cached per process; the peers build their list before they are timed too
     began = time.perf_counter()
     report = invoca_bulk.validate(source)
     report.save(target)
@@ -33,22 +33,22 @@ def ours(source: str, target: str) -> tuple[float, list[object]]:
 
 
 def annotated_workbook(size: Size) -> Iterator[Figure]:
-    """Read, validate, write."""
+    """Read, validate and write a workbook."""
     count = size.rows(100_000, 400)
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "requests.xlsx"), Path(folder, "annotated.xlsx")
-        apart("rows:write_workbook", path=str(source), rows=count)
-        told = {"source": str(source), "target": str(target)}
-        runs = interleaved(
-            {"ours": ("sheets:ours", told), "peer": ("peers:annotate_workbook", told)},
+        run_task("rows:write_workbook", path=str(source), rows=count)
+        arguments = {"source": str(source), "target": str(target)}
+        runs = run_interleaved(
+            {"ours": ("sheets:ours", arguments), "peer": ("peers:annotate_workbook", arguments)},
             repeats=size.rows(REPEATS, 1),
         )
-    mine, peers = runs["ours"][0], runs["peer"][0]
-    rows.same(mine.result, peers.result)
-    what = f"read, validate and write a workbook of {count:,} rows x 12"
-    peer_is = "pandas, openpyxl, pydantic"
-    yield Figure(what=what, ours=mine.seconds, peer=peers.seconds, unit="s", peer_is=peer_is, wanted=5)
-    yield Figure(what="peak memory of that", ours=mine.peak, peer=peers.peak, unit="MiB", peer_is=peer_is)
+    ours, peers = runs["ours"][0], runs["peer"][0]
+    rows.require_same(ours.result, peers.result)
+    label = f"read, validate and write a workbook of {count:,} rows x 12"
+    peer_name = "pandas, openpyxl, pydantic"
+    yield Figure(label=label, ours=ours.seconds, peer=peers.seconds, unit="s", peer_name=peer_name, target=5)
+    yield Figure(label="peak memory of that", ours=ours.peak, peer=peers.peak, unit="MiB", peer_name=peer_name)
 
 
 BENCHMARKS = (annotated_workbook,)

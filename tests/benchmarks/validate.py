@@ -1,4 +1,4 @@
-"""Validating a million rows: ours against a lazy pandera schema with the same rules; and the memory that it takes."""
+"""Validating a million rows: time against a lazy pandera schema with the same rules, and memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rows
-from harness import Figure, apart, interleaved, now_in_use, peak_from_here
+from harness import Figure, current_memory, reset_peak_memory, run_interleaved, run_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,14 +21,14 @@ MIB = 1024 * 1024
 
 
 def ours(path: str) -> tuple[float, dict[str, object]]:
-    """Validate a frame that was read from a CSV file; the memory is that of the process, in MiB."""
-    import invoca_bulk  # noqa: PLC0415  it is not timed
+    """Validate a frame read from a CSV file; memory is that of the process, in MiB."""
+    import invoca_bulk  # noqa: PLC0415  not timed
     from invoca_bulk import api  # noqa: F401, PLC0415  as above
 
-    rows.area_codes()  # looked up once a process; the peers have their list before they begin too
+    rows.area_codes()  # cached per process; the peers build their list before they are timed too
     frame = invoca_bulk.read(path)
     gc.collect()
-    before, peak = now_in_use(), peak_from_here()
+    before, peak = current_memory(), reset_peak_memory()
     began = time.perf_counter()
     report = invoca_bulk.validate(frame)
     seconds = time.perf_counter() - began
@@ -41,39 +41,40 @@ def ours(path: str) -> tuple[float, dict[str, object]]:
     }
 
 
-def whole_way(path: str) -> str:
-    """`invoca-bulk validate` of a CSV file, as the command line does it; gives what it says."""
-    import invoca_bulk  # noqa: PLC0415  it is timed: a command loads it too
+def command(path: str) -> str:
+    """Validate a CSV file as `invoca-bulk validate` does; returns the summary."""
+    import invoca_bulk  # noqa: PLC0415  timed: the command loads it too
 
     return invoca_bulk.validate(path).summary
 
 
 def validated(size: Size) -> Iterator[Figure]:
-    """The time and the memory of validating, and of the whole way from a file."""
+    """Time and memory of the validation alone, and of the command from the file on."""
     count = size.rows(1_000_000, 2_000)
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder, "requests.csv"))
-        apart("rows:write_csv", path=path, rows=count)
-        told = {"path": path}
-        runs = interleaved(
-            {"ours": ("validate:ours", told), "peer": ("peers:check_frame", told)}, repeats=size.rows(REPEATS, 1)
+        run_task("rows:write_csv", path=path, rows=count)
+        arguments = {"path": path}
+        runs = run_interleaved(
+            {"ours": ("validate:ours", arguments), "peer": ("peers:check_frame", arguments)},
+            repeats=size.rows(REPEATS, 1),
         )
-        whole = apart("validate:whole_way", path=path)
-    mine, peers = runs["ours"][0], runs["peer"][0]
-    rows.same(mine.result["found"], peers.result)
-    what = f"validate {count:,} rows x 12"
-    yield Figure(what=what, ours=mine.seconds, peer=peers.seconds, unit="s", peer_is="pandera, lazy", wanted=5)
+        command = run_task("validate:command", path=path)
+    ours, peers = runs["ours"][0], runs["peer"][0]
+    rows.require_same(ours.result["found"], peers.result)
+    label = f"validate {count:,} rows x 12"
+    yield Figure(label=label, ours=ours.seconds, peer=peers.seconds, unit="s", peer_name="pandera, lazy", target=5)
     yield Figure(
-        what="memory that validating adds",
-        ours=max(mine.result["growth"], 0.1),
-        peer=1.5 * mine.result["frame"],
+        label="memory that validating adds",
+        ours=max(ours.result["growth"], 0.1),
+        peer=1.5 * ours.result["frame"],
         unit="MiB",
-        peer_is="at most 1.5 times the frame's own",
-        wanted=1,
+        peer_name="at most 1.5 times the frame's own",
+        target=1,
     )
-    what = f"CSV of {count:,} rows through `validate`"
-    yield Figure(what=f"{what}: time", ours=whole.seconds, peer=None, unit="s", peer_is="")
-    yield Figure(what=f"{what}: peak memory", ours=whole.peak, peer=None, unit="MiB", peer_is="")
+    label = f"CSV of {count:,} rows through `validate`"
+    yield Figure(label=f"{label}: time", ours=command.seconds, peer=None, unit="s", peer_name="")
+    yield Figure(label=f"{label}: peak memory", ours=command.peak, peer=None, unit="MiB", peer_name="")
 
 
 BENCHMARKS = (validated,)

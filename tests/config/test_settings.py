@@ -23,8 +23,8 @@ SECRET = "s3cret-t0ken"
 
 @pytest.mark.parametrize("show", [repr, str, "{}".format, "{!r}".format], ids=["repr", "str", "format", "format-repr"])
 @pytest.mark.parametrize("holder", [Token(SECRET), Network(network_id="1", token=SECRET)], ids=["token", "network"])
-def test_token_shows_itself_to_nobody(holder: object, show: object) -> None:
-    """No text that is made of a token or a network holds the token."""
+def test_token_is_masked(holder: object, show: object) -> None:
+    """No text representation of a token or a network contains the token."""
     assert SECRET not in show(holder)  # type: ignore[operator]
 
 
@@ -39,72 +39,72 @@ def test_token_survives_a_copy() -> None:
     assert copy.copy(Network(network_id="1", token=SECRET)).secret.reveal() == SECRET
 
 
-def test_the_token_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it is not given; one that is given is not overruled."""
+def test_token_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """INVOCA_API_TOKEN is used only if no token is passed."""
     monkeypatch.setenv("INVOCA_API_TOKEN", f" {SECRET}\n")
     assert Network(network_id="1").secret.reveal() == SECRET
     assert Network(network_id="1", token="another").secret.reveal() == "another"
 
 
 @pytest.mark.parametrize("text", [None, "", "  "], ids=["not set", "empty", "blank"])
-def test_without_a_token_and_anybody_to_ask_it_is_refused(text: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sentence says where it can come from."""
+def test_missing_token_is_refused_without_a_terminal(text: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the environment variable to set."""
     if text is not None:
         monkeypatch.setenv("INVOCA_API_TOKEN", text)
     with pytest.raises(ConfigError, match=r"There is no token\. Set the environment variable INVOCA_API_TOKEN"):
         Network(network_id="1")
 
 
-def test_nobody_is_asked_for_a_token_in_vain() -> None:
-    """Everything else is looked at first."""
+def test_token_is_asked_for_last() -> None:
+    """The other arguments are checked first."""
     with pytest.raises(ConfigError, match="network id"):
         Network(network_id="no id")
 
 
-def test_a_token_is_asked_for_at_a_terminal() -> None:
-    """It is typed unseen, and neither it nor a mistyped one is in what the terminal shows."""
+def test_token_is_asked_for_at_a_terminal() -> None:
+    """The terminal does not show the typed token, valid or not."""
     pty = pytest.importorskip("pty")
     code = "from invoca_bulk.config.settings import Network; print(Network(network_id='1').secret.reveal()[::-1])"
     for typed, end in ((SECRET, SECRET[::-1]), ("not one", "Copy it again.")):
-        ours, its = pty.openpty()
-        streams = dict.fromkeys(("stdin", "stdout", "stderr"), its)
+        controller, terminal = pty.openpty()
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
         with subprocess.Popen([sys.executable, "-c", code], start_new_session=True, **streams) as process:
-            os.close(its)
-            shown = _read(ours, until="API: ")
-            os.write(ours, f"{typed}\n".encode())
-            shown += _read(ours)
+            os.close(terminal)
+            shown = _read(controller, until="API: ")
+            os.write(controller, f"{typed}\n".encode())
+            shown += _read(controller)
             process.wait()
-        os.close(ours)
+        os.close(controller)
         assert end in shown
         assert typed not in shown
 
 
 def _read(terminal: int, until: str = "") -> str:
-    """What a terminal shows, up to a text or its end."""
+    """What a terminal shows, up to the text `until` or the end."""
     shown = ""
-    with contextlib.suppress(OSError):  # its program has ended
-        while not (until and until in shown) and (part := os.read(terminal, 4096)):
-            shown += part.decode()
+    with contextlib.suppress(OSError):  # the program has ended
+        while not (until and until in shown) and (chunk := os.read(terminal, 4096)):
+            shown += chunk.decode()
     return shown
 
 
 @pytest.mark.parametrize("token", [SECRET, "two words"], ids=["good", "bad"])
 @pytest.mark.parametrize("wrong", [{"network_id": "no id"}, {"base_url": "http://elsewhere"}, {"api_version": "1"}])
-def test_no_frame_of_a_refusal_holds_the_token(token: str, wrong: dict[str, str]) -> None:
-    """A traceback with the variables of each frame, as error reports and IPython's Verbose mode have them."""
-    with pytest.raises(ConfigError) as refused:
+def test_tracebacks_do_not_hold_the_token(token: str, wrong: dict[str, str]) -> None:
+    """Not even tracebacks with local variables, as in error reports and IPython's Verbose mode."""
+    with pytest.raises(ConfigError) as error_info:
         Network(**({"network_id": "1"} | wrong), token=token)  # type: ignore[arg-type]
-    frames = traceback.TracebackException.from_exception(refused.value, capture_locals=True).stack[1:]
+    frames = traceback.TracebackException.from_exception(error_info.value, capture_locals=True).stack[1:]
     assert frames
     assert not any(token in text for frame in frames for text in (frame.locals or {}).values())
 
 
 @pytest.mark.parametrize("text", ["", "  ", "two words", "tab\tinside", "nül", "line\nbreak"])
-def test_token_that_cannot_be_one_is_refused(text: str) -> None:
-    """A token that would break the header is refused before anything is sent, and not shown."""
-    with pytest.raises(ConfigError) as refused:
+def test_malformed_token_is_refused(text: str) -> None:
+    """A token that is not a valid header value is refused before anything is sent, and not shown."""
+    with pytest.raises(ConfigError) as error_info:
         Token(text)
-    assert not text.strip() or text not in str(refused.value)
+    assert not text.strip() or text not in str(error_info.value)
 
 
 @pytest.mark.parametrize(
@@ -117,10 +117,10 @@ def test_token_that_cannot_be_one_is_refused(text: str) -> None:
         "http://[::1]:5",
     ],
 )
-def test_base_url_that_is_taken(url: str) -> None:
-    """HTTPS anywhere, HTTP on this machine only; one platform has one spelling, since its journal is named after it."""
-    spelt = url.rstrip("/").lower().removesuffix(":443")
-    assert Network(network_id="1", token=SECRET, base_url=url).base_url == spelt
+def test_good_base_url_is_normalized(url: str) -> None:
+    """HTTPS anywhere, HTTP on loopback only; equal URLs are normalized, since journals are named after them."""
+    normalized = url.rstrip("/").lower().removesuffix(":443")
+    assert Network(network_id="1", token=SECRET, base_url=url).base_url == normalized
 
 
 @pytest.mark.parametrize(
@@ -139,11 +139,11 @@ def test_base_url_that_is_taken(url: str) -> None:
         "https://invoca.net/api",
     ],
 )
-def test_base_url_that_is_refused(url: str) -> None:
-    """A base URL that would show the token on the way, or is none, is refused; a password in it is not repeated."""
-    with pytest.raises(ConfigError) as refused:
+def test_bad_base_url_is_refused(url: str) -> None:
+    """An insecure or malformed base URL is refused; the message does not repeat a password in it."""
+    with pytest.raises(ConfigError) as error_info:
         Network(network_id="1", token=SECRET, base_url=url)
-    assert "password" not in str(refused.value)
+    assert "password" not in str(error_info.value)
 
 
 @pytest.mark.parametrize("network_id", ["", "..", "1/2", "a b", "1?x", "\uff11\uff12"])
@@ -153,8 +153,8 @@ def test_network_id_that_would_change_the_path_is_refused(network_id: str) -> No
         Network(network_id=network_id, token=SECRET)
 
 
-def test_unknown_version_is_refused_with_the_known_ones() -> None:
-    """The message lists the versions to choose from."""
+def test_unknown_version_lists_the_known_ones() -> None:
+    """The message lists the supported versions."""
     with pytest.raises(ConfigError, match=r"2017-09-01.*2026-02-01"):
         Network(network_id="1", token=SECRET, api_version="2020-01-01")
 
@@ -167,22 +167,22 @@ def test_number_below_the_minimum_is_refused(name: str, value: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["postgresql+psycopg://u:hush-hush@h/d", "mysql://u:hush-hush@h/d"])
-def test_a_journal_at_another_address_is_refused(text: str) -> None:
-    """It is never taken for a folder, with the password in its name."""
-    with pytest.raises(ConfigError, match="postgresql://") as refused:
+def test_unsupported_journal_url_is_refused(text: str) -> None:
+    """An unsupported URL is not used as a folder name, which would contain the password."""
+    with pytest.raises(ConfigError, match="postgresql://") as error_info:
         settings.resolve_journal_location(text)
-    assert "hush" not in str(refused.value)
+    assert "hush" not in str(error_info.value)
     assert str(settings.resolve_journal_location("POSTGRESQL://u:hush-hush@h/d")) == "postgresql://u@h/d"
 
 
-def test_detach_goes_with_cluster() -> None:
-    """Alone it would be passed over, and the numbers bought in the foreground."""
+def test_detach_needs_cluster() -> None:
+    """Without --cluster, --detach would be ignored and the numbers bought in the foreground."""
     with pytest.raises(ConfigError, match="--cluster"):
         Options(detach=True)
 
 
-def test_journal_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As given, else from the environment, else in the user's state directory."""
+def test_journal_location(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The argument, else INVOCA_JOURNAL, else the user's state directory."""
     assert settings.resolve_journal_location("here") == Path("here")
     monkeypatch.setenv("INVOCA_JOURNAL", str(tmp_path))
     assert settings.resolve_journal_location(None) == tmp_path

@@ -1,4 +1,4 @@
-"""What the tests of the security list share: whatever a platform can say on the wire, and workbooks made by hand."""
+"""Fixtures of the security tests: a server that sends raw bytes, and hand-made workbooks."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from invoca_bulk.config.settings import Network
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-#: As real ones look, with characters that JSON and addresses may escape.
+#: Looks like a real token, with characters that JSON and URLs may escape.
 SECRET = "S3cret/t0ken+of+the+tests=="
 
 
-class Wire:
-    """A server that answers every request with the same bytes, however little they are HTTP.
+class RawServer:
+    """A server that answers every request with the same bytes, valid HTTP or not.
 
     Attributes:
-        said: the bytes; an iterator's are sent until the other side has had enough.
-        heard: the requests, whole.
+        response: the bytes to send; an iterator is sent until the client closes the connection.
+        requests: the complete requests received.
     """
 
     def __init__(self, certificate: Path | None = None) -> None:
-        self.said: bytes | Iterator[bytes] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-        self.heard: list[bytes] = []
+        self.response: bytes | Iterator[bytes] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+        self.requests: list[bytes] = []
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if certificate else None
         if self._context and certificate:
             self._context.load_cert_chain(certificate)
-        self._over = threading.Event()
+        self._closing = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve)
@@ -52,52 +52,52 @@ class Wire:
         while True:
             plain, _ = self._listener.accept()
             with plain:
-                if self._over.is_set():
+                if self._closing.is_set():
                     return
                 plain.settimeout(5)
                 with contextlib.suppress(OSError):
-                    self._answer(self._context.wrap_socket(plain, server_side=True) if self._context else plain)
+                    self._respond(self._context.wrap_socket(plain, server_side=True) if self._context else plain)
 
-    def _answer(self, connection: socket.socket) -> None:
+    def _respond(self, connection: socket.socket) -> None:
         with connection:
-            self.heard.append(_request(connection))
-            for part in [self.said] if isinstance(self.said, bytes) else self.said:
-                connection.sendall(part)
+            self.requests.append(_request(connection))
+            for chunk in [self.response] if isinstance(self.response, bytes) else self.response:
+                connection.sendall(chunk)
 
     def close(self) -> None:
-        self._over.set()
+        self._closing.set()
         socket.create_connection(("127.0.0.1", self.port)).close()
         self._thread.join()
         self._listener.close()
 
 
 def _request(connection: socket.socket) -> bytes:
-    """A whole request: what is closed with a part of it unread is reset, and the answer is lost."""
-    heard = b""
-    while part := connection.recv(1 << 16):
-        heard += part
-        head, end, body = heard.partition(b"\r\n\r\n")
+    """Read a whole request: closing a socket with unread data resets it and loses the response."""
+    received = b""
+    while chunk := connection.recv(1 << 16):
+        received += chunk
+        head, end, body = received.partition(b"\r\n\r\n")
         length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
         if end and len(body) >= int(length[1] if length else 0):
             break
-    return heard
+    return received
 
 
 @pytest.fixture
-def wire() -> Iterator[Wire]:
-    """A platform that says whatever it likes."""
-    server = Wire()
+def raw_server() -> Iterator[RawServer]:
+    """A platform that sends arbitrary bytes."""
+    server = RawServer()
     yield server
     server.close()
 
 
 @pytest.fixture
-def secure() -> Iterator[Callable[[str], Wire]]:
-    """Starts one over TLS, with a certificate of this folder."""
+def tls_server() -> Iterator[Callable[[str], RawServer]]:
+    """Starts a `RawServer` with TLS and a certificate from this folder."""
     with contextlib.ExitStack() as running:
 
-        def start(certificate: str) -> Wire:
-            server = Wire(Path(__file__).with_name(certificate))
+        def start(certificate: str) -> RawServer:
+            server = RawServer(Path(__file__).with_name(certificate))
             running.callback(server.close)
             return server
 
@@ -111,17 +111,17 @@ def secret() -> str:
 
 
 def _workbook(rows: Sequence[Sequence[Any]]) -> bytes:
-    book, file = openpyxl.Workbook(), io.BytesIO()
-    sheet: Any = book.active
+    workbook, file = openpyxl.Workbook(), io.BytesIO()
+    sheet: Any = workbook.active
     for row in rows:
         sheet.append(row)
-    book.save(file)
+    workbook.save(file)
     return file.getvalue()
 
 
 @pytest.fixture
 def workbook() -> Callable[..., bytes]:
-    """Makes an xlsx of rows, with some of its parts changed, or others added."""
+    """Builds an xlsx file from rows, with parts changed or added."""
 
     def make(rows: Sequence[Sequence[Any]], edits: Mapping[str, Callable[[bytes], bytes]] | None = None) -> bytes:
         file, edits = io.BytesIO(), edits or {}
@@ -138,14 +138,14 @@ def workbook() -> Callable[..., bytes]:
 
 
 @pytest.fixture
-def everything() -> Callable[[Path], dict[str, bytes]]:
-    """Gives the content of every file below a folder, what is packed in workbooks unpacked."""
+def read_files() -> Callable[[Path], dict[str, bytes]]:
+    """Reads every file below a folder; workbooks are unpacked into their parts."""
 
     def read(folder: Path) -> dict[str, bytes]:
-        found = {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-        for name in [name for name in found if name.endswith(".xlsx")]:
-            with zipfile.ZipFile(io.BytesIO(found[name])) as book:
-                found |= {f"{name}/{one}": book.read(one) for one in book.namelist()}
-        return found
+        contents = {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for name in [name for name in contents if name.endswith(".xlsx")]:
+            with zipfile.ZipFile(io.BytesIO(contents[name])) as archive:
+                contents |= {f"{name}/{part}": archive.read(part) for part in archive.namelist()}
+        return contents
 
     return read

@@ -1,30 +1,30 @@
-"""The security list, line by line, and the tests that fail where a line does not hold.
+"""The security requirements and the tests that check each of them.
 
-A name without a folder is below `tests/security`, `../` is `tests`.
+File names without a folder are in `tests/security`; `../` is `tests`.
 
 Token
 - header only
     ../transport/test_client.py::test_token_goes_into_the_header_only
-    test_network.py::test_there_is_no_switch
+    test_network.py::test_no_option_disables_verification
     ../contract/test_errors.py::test_token
 - logs
-    test_token.py::test_a_log_of_everything_does_not_hold_the_token
-    test_token.py::test_a_whole_run_can_be_logged
+    test_token.py::test_debug_logs_do_not_contain_the_token
+    test_token.py::test_debug_logs_of_a_run_do_not_contain_the_token
 - masked, not pickled
-    ../config/test_settings.py::test_token_shows_itself_to_nobody
+    ../config/test_settings.py::test_token_is_masked
     ../config/test_settings.py::test_token_is_not_pickled
-    test_token.py::test_no_record_shows_it
-    test_token.py::test_a_network_is_not_packed
-    test_token.py::test_a_client_is_not_pickled
-- own exceptions, nothing behind them
+    test_token.py::test_records_do_not_show_the_token
+    test_token.py::test_network_is_not_serialized
+    test_token.py::test_client_is_not_pickled
+- exceptions without httpx errors behind them
     ../transport/test_client.py::test_every_exception_of_httpx_has_words
-    test_token.py::test_an_exception_leads_nowhere
-    test_token.py::test_a_broken_environment_leads_nowhere
+    test_token.py::test_exceptions_do_not_hold_the_token
+    test_token.py::test_environment_errors_do_not_hold_the_token
 - echoed by the platform
     ../execution/test_executor.py::test_the_token_is_blotted_out_of_answers
-    test_token.py::test_an_echo_is_blotted_out
-    test_token.py::test_nothing_that_is_written_or_printed_holds_it
-    test_token.py::test_a_token_that_could_not_be_found_again_is_refused
+    test_token.py::test_echoed_token_is_masked
+    test_token.py::test_no_output_contains_the_token
+    test_token.py::test_token_with_quote_or_backslash_is_refused
 - files
     ../journal/test_journal.py::test_no_token_in_the_journal
     ../reports/test_plan_report.py::test_no_secret_gets_out
@@ -34,54 +34,54 @@ Token
     ../transport/test_client.py::test_secrets_of_answers_are_dropped
     ../sheets/test_dataframes.py::test_a_secret_is_never_kept
     ../execution/test_updates.py::test_no_secret_is_in_the_journal
-    test_token.py::test_refresh_tokens_get_nowhere
-    test_token.py::test_a_refresh_token_in_a_plain_text
+    test_token.py::test_no_output_contains_refresh_tokens
+    test_token.py::test_refresh_token_in_plain_text_is_masked
 
 Connections
 - plain HTTP on loopback only
-    ../config/test_settings.py::test_base_url_that_is_refused
-    test_network.py::test_a_place_that_only_looks_like_one_is_refused
-    test_network.py::test_no_proxy_gets_what_is_meant_for_this_machine
+    ../config/test_settings.py::test_bad_base_url_is_refused
+    test_network.py::test_lookalike_base_url_is_refused
+    test_network.py::test_no_proxy_is_used_for_loopback
 - TLS
-    test_network.py::test_a_certificate_that_cannot_be_verified_ends_it
-    test_network.py::test_a_certificate_can_be_added
-    test_network.py::test_there_is_no_switch
+    test_network.py::test_untrusted_certificate_is_refused
+    test_network.py::test_certificate_can_be_trusted
+    test_network.py::test_no_option_disables_verification
 - redirects
     ../transport/test_client.py::test_redirect_is_not_followed
-    test_network.py::test_a_redirect_takes_nothing_along
+    test_network.py::test_redirect_target_gets_nothing
 
-Ids in addresses
-- one part each
+Ids in URLs
+- one path segment each
     ../transport/test_client.py::test_any_id_is_one_part_of_the_path
     ../transport/test_client.py::test_id_that_would_change_the_path_is_refused
     ../config/test_settings.py::test_network_id_that_would_change_the_path_is_refused
-    test_network.py::test_an_id_arrives_as_one_part
-    test_network.py::test_an_id_that_would_change_the_address_is_an_error
-    test_network.py::test_an_id_of_the_platform_cannot_change_it_either
-    test_network.py::test_a_network_id_is_letters_and_digits
-    test_network.py::test_an_address_that_is_too_long_is_refused
+    test_network.py::test_id_is_one_path_segment
+    test_network.py::test_id_that_would_change_the_path_is_an_error
+    test_network.py::test_id_from_the_platform_cannot_change_the_path
+    test_network.py::test_network_id_is_letters_and_digits
+    test_network.py::test_too_long_url_is_refused
 
 Sheets
 - sizes and ratio
     ../sheets/test_refusals.py::test_a_file_that_cannot_be_read_is_refused_in_two_sentences
     ../sheets/test_refusals.py::test_a_file_over_the_limit_is_refused_before_it_is_read
-    test_sheets.py::test_a_bomb_in_many_parts_is_refused
-    test_sheets.py::test_a_bomb_inside_a_file_is_not_touched
-- cells far away
-    test_sheets.py::test_no_spelling_hides_a_cell_far_away
-    test_sheets.py::test_two_parts_of_one_name_cannot_hide_one
-    test_sheets.py::test_many_sheets_have_no_more_cells_than_one
-    test_sheets.py::test_another_encoding_cannot_hide_a_cell_far_away
-    test_sheets.py::test_an_escaped_reference_cannot_hide_a_cell_far_away
+    test_sheets.py::test_zip_bomb_in_many_parts_is_refused
+    test_sheets.py::test_nested_zip_bomb_is_not_unpacked
+- distant cells
+    test_sheets.py::test_xml_tricks_cannot_hide_a_distant_cell
+    test_sheets.py::test_duplicate_part_cannot_hide_a_distant_cell
+    test_sheets.py::test_cell_limit_covers_all_sheets_together
+    test_sheets.py::test_encoding_cannot_hide_a_distant_cell
+    test_sheets.py::test_escaped_reference_cannot_hide_a_distant_cell
 - long CSV fields
     ../sheets/test_csv_reader.py::test_a_cell_over_the_limit_is_cut_and_marked
 - entities
     test_sheets.py::test_entities_are_not_resolved
-    test_sheets.py::test_entities_of_open_document_are_not_resolved
-    test_sheets.py::test_no_xml_parser_is_ours
-    test_sheets.py::test_pandas_is_safe_beside_us
+    test_sheets.py::test_ods_entities_are_not_resolved
+    test_sheets.py::test_package_imports_no_xml_parser
+    test_sheets.py::test_read_excel_refuses_entities
 - macros and links
-    test_sheets.py::test_macros_and_links_are_left_behind
+    test_sheets.py::test_macros_and_links_are_dropped
 
 Formulas
 - in xlsx and CSV
@@ -90,27 +90,27 @@ Formulas
     ../sheets/test_csv_safety.py::test_nothing_runs
     ../reports/test_xlsx.py::test_text_stays_text
     ../sheets/test_csv_reader.py::test_our_guard_against_formulas_is_taken_off
-    test_outputs.py::test_no_cell_of_a_sheet_comes_back_as_a_formula
-    test_outputs.py::test_no_answer_comes_back_as_a_formula
-    test_outputs.py::test_an_export_is_no_formula_and_plans_as_unchanged
-    test_outputs.py::test_templates_hold_no_formula
-    test_outputs.py::test_the_text_of_a_cell_is_the_cell
+    test_outputs.py::test_no_sheet_cell_is_written_as_a_formula
+    test_outputs.py::test_no_response_is_written_as_a_formula
+    test_outputs.py::test_export_has_no_formula_and_plans_as_unchanged
+    test_outputs.py::test_templates_have_no_formula
+    test_outputs.py::test_csv_cell_with_delimiters_stays_one_cell
 
 Outputs
-- whole, and synced
+- written atomically and synced
     ../reports/test_files.py::test_failure_leaves_no_trace
-    test_outputs.py::test_a_file_is_on_the_disk_before_it_has_its_name
+    test_outputs.py::test_file_is_synced_before_it_is_renamed
 - mode 0600
     ../reports/test_files.py::test_mode
-    test_outputs.py::test_every_output_is_the_users_own
+    test_outputs.py::test_outputs_are_private
     ../journal/test_journal.py::test_files_are_the_users_own
 - never over the input
     ../reports/test_files.py::test_never_over_the_input
-    test_outputs.py::test_no_output_goes_over_the_input
-- never through a link
+    test_outputs.py::test_no_output_overwrites_the_input
+- never through a symlink
     ../reports/test_files.py::test_refused
-    test_outputs.py::test_no_output_goes_through_a_link
-    test_outputs.py::test_a_link_that_comes_while_it_is_written_is_replaced
+    test_outputs.py::test_no_output_follows_a_symlink
+    test_outputs.py::test_symlink_created_during_the_write_is_replaced
 
 The page
 - this machine only
@@ -121,7 +121,7 @@ The page
 - size cap
     ../web/test_web.py::test_an_upload_has_a_size_cap
     ../browser/test_page.py::test_a_large_file_goes_in_pieces
-- nothing unescaped, no path
+- everything escaped, no path
     ../browser/test_page.py::test_what_a_sheet_says_is_never_run
     ../web/test_web.py::test_a_name_is_no_path
 - no token stored
@@ -130,17 +130,17 @@ The page
     ../browser/test_page.py::test_a_wrong_token_is_told_and_the_page_goes_on
     ../browser/test_in_jupyterlab.py::test_from_a_sheet_to_its_results_in_a_cell
 
-Answers
+Responses
 - size
     ../transport/test_client.py::test_answer_has_a_size_cap
-    test_network.py::test_an_answer_without_an_end_is_cut_off
-    test_network.py::test_an_answer_packed_as_nobody_asked_is_not_unpacked
-    test_network.py::test_headers_without_an_end_are_cut_off
-    test_network.py::test_two_headers_are_as_two_packings
+    test_network.py::test_endless_response_is_cut_off
+    test_network.py::test_unrequested_encoding_is_not_decompressed
+    test_network.py::test_endless_headers_are_cut_off
+    test_network.py::test_repeated_encoding_header_is_not_decompressed
 - time
     ../transport/test_client.py::test_a_dripping_answer_comes_to_an_end
 - shape
-    test_network.py::test_json_that_is_made_to_harm_is_none
+    test_network.py::test_malicious_json_is_dropped
 """
 
 from __future__ import annotations
@@ -150,23 +150,23 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-NAMED = re.findall(r"([\w./]+\.py)::(\w+)", __doc__ or "")
+FOLDER = Path(__file__).parent
+LISTED = re.findall(r"([\w./]+\.py)::(\w+)", __doc__ or "")
 
 
-@pytest.mark.parametrize(("file", "name"), NAMED)
-def test_every_test_of_the_table_is_there(file: str, name: str) -> None:
-    """A test that is renamed or removed takes its line of the table along."""
-    assert f"def {name}(" in (HERE / file).read_text(encoding="utf-8")
+@pytest.mark.parametrize(("file", "name"), LISTED)
+def test_every_listed_test_exists(file: str, name: str) -> None:
+    """If a test is renamed or removed, its line in the list is too."""
+    assert f"def {name}(" in (FOLDER / file).read_text(encoding="utf-8")
 
 
-def test_every_test_of_this_folder_is_in_the_table() -> None:
-    """Whoever adds one says which line it is for; controls, which show that a test can fail, need no line."""
-    controls = {"test_an_answer_packed_once_is_read", "test_other_logs_are_left_alone"}
-    found = {
+def test_every_test_of_this_folder_is_listed() -> None:
+    """Every test of this folder has a line in the list, except controls, which show that another test can fail."""
+    controls = {"test_single_compression_is_read", "test_log_filters_are_removed_with_the_client"}
+    defined = {
         (path.name, name)
-        for path in HERE.glob("test_*.py")
+        for path in FOLDER.glob("test_*.py")
         for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
-    missing = {name for file, name in found - set(NAMED) if file != Path(__file__).name} - controls
+    missing = {name for file, name in defined - set(LISTED) if file != Path(__file__).name} - controls
     assert missing == set()

@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of a run."""
+"""Interrupts during a run: Ctrl-C and SIGTERM."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ TOKEN = "the-secret-token"
 def _start(tmp_path: Path, box: Any, concurrency: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "invoca_bulk", "run", "many.csv", "--yes", "-o", "results.csv"]
     command += ["--concurrency", str(concurrency)]
-    where = {"INVOCA_BASE_URL": box.base_url, "INVOCA_NETWORK_ID": box.network_id, "INVOCA_API_TOKEN": box.token}
+    environment = {"INVOCA_BASE_URL": box.base_url, "INVOCA_NETWORK_ID": box.network_id, "INVOCA_API_TOKEN": box.token}
     process = subprocess.Popen(
-        command, cwd=tmp_path, env=os.environ | where, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=tmp_path, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 60
     while len(box.store.ledger) < 10 and time.monotonic() < deadline:
@@ -36,8 +36,8 @@ def _start(tmp_path: Path, box: Any, concurrency: int) -> subprocess.Popen[str]:
     return process
 
 
-def test_ctrl_c_awaits_what_is_under_way(tmp_path: Path, requests_frame: Callable[..., pd.DataFrame]) -> None:
-    """Nothing more is sent, every number that was issued stands on its row, the rest is `not_sent`, exit 4."""
+def test_ctrl_c_waits_for_requests_in_flight(tmp_path: Path, requests_frame: Callable[..., pd.DataFrame]) -> None:
+    """Nothing more is sent, every issued number is on its row, the other rows are `not_sent`, exit 4."""
     requests_frame(2000).to_csv(tmp_path / "many.csv", index=False)
     with Sandbox(open_campaigns=True, token=TOKEN, latency=0.05) as box:
         process = _start(tmp_path, box, concurrency=8)
@@ -47,13 +47,13 @@ def test_ctrl_c_awaits_what_is_under_way(tmp_path: Path, requests_frame: Callabl
         results = pd.read_csv(tmp_path / "results.csv", dtype=str, keep_default_na=False)
         assert set(results["result_status"]) == {"created", "not_sent"}
         created = results[results["result_status"] == "created"]
-        issued = {one.body["description"]: one.number for one in box.store.ledger}
+        issued = {entry.body["description"]: entry.number for entry in box.store.ledger}
         assert dict(zip(created["description"], created["promo_number"], strict=True)) == issued
         assert "invoca-bulk resume sandbox-" in out
 
 
-def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, requests_frame: Callable[..., pd.DataFrame]) -> None:
-    """Requests under way are given up as `unknown`; what was recorded is written."""
+def test_second_ctrl_c_stops_immediately(tmp_path: Path, requests_frame: Callable[..., pd.DataFrame]) -> None:
+    """Requests in flight are abandoned as `unknown`; recorded outcomes are written."""
     requests_frame(200).to_csv(tmp_path / "many.csv", index=False)
     with Sandbox(open_campaigns=True, token=TOKEN, latency=2.0) as box:
         process = _start(tmp_path, box, concurrency=4)
@@ -67,8 +67,8 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, requests_frame: Callable[
         assert counts.sum() == 200
 
 
-def test_a_service_that_is_stopped_stops_softly(tmp_path: Path, requests_frame: Callable[..., pd.DataFrame]) -> None:
-    """SIGTERM is a soft stop too: results are written, exit 4."""
+def test_sigterm_stops_gracefully(tmp_path: Path, requests_frame: Callable[..., pd.DataFrame]) -> None:
+    """SIGTERM is a graceful stop too: results are written, exit 4."""
     requests_frame(2000).to_csv(tmp_path / "many.csv", index=False)
     with Sandbox(open_campaigns=True, token=TOKEN, latency=0.05) as box:
         process = _start(tmp_path, box, concurrency=8)
@@ -78,8 +78,8 @@ def test_a_service_that_is_stopped_stops_softly(tmp_path: Path, requests_frame: 
         assert set(pd.read_csv(tmp_path / "results.csv", dtype=str)["result_status"]) == {"created", "not_sent"}
 
 
-def test_a_burst_of_interrupts_loses_nothing(tmp_path: Path, requests_frame: Callable[..., pd.DataFrame]) -> None:
-    """Ctrl-C as fast as it comes, also while the results are written: exit 4, and every row has an outcome."""
+def test_burst_of_interrupts_loses_nothing(tmp_path: Path, requests_frame: Callable[..., pd.DataFrame]) -> None:
+    """Repeated Ctrl-C, also while results are written: exit 4, and every row has an outcome."""
     requests_frame(500).to_csv(tmp_path / "many.csv", index=False)
     with Sandbox(open_campaigns=True, token=TOKEN, latency=0.05) as box:
         process = _start(tmp_path, box, concurrency=8)
@@ -91,23 +91,23 @@ def test_a_burst_of_interrupts_loses_nothing(tmp_path: Path, requests_frame: Cal
         assert process.returncode == 4, err
         results = pd.read_csv(tmp_path / "results.csv", dtype=str, keep_default_na=False)
         assert len(results) == 500
-        issued = {one.number for one in box.store.ledger}
+        issued = {entry.number for entry in box.store.ledger}
         assert set(results["promo_number"]) - {""} <= issued
         assert (results["result_status"] == "unknown").sum() <= 8
 
 
-def test_interrupts_are_held_until_the_results_are_there() -> None:
-    """From the first request to the written file no interrupt is raised; they are counted, and handled by the run."""
-    with run_sync.defer_interrupts() as held:
+def test_interrupts_are_deferred_until_results_are_written() -> None:
+    """From the first request to the written file, interrupts are counted instead of raised."""
+    with run_sync.defer_interrupts() as interrupts:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
-        assert held.count == 2
+        assert interrupts.count == 2
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_progress_that_cannot_be_shown_ends_no_run() -> None:
-    """A broken pipe or a widget's error in the bar: the work goes on to its end."""
+def test_progress_error_does_not_end_the_run() -> None:
+    """After a broken pipe or widget error in the progress bar, the work still completes."""
 
     async def work() -> str:
         await asyncio.sleep(0.3)
@@ -119,22 +119,22 @@ def test_progress_that_cannot_be_shown_ends_no_run() -> None:
     assert run_sync.run(work, tick=broken) == "done"
 
 
-def test_only_the_second_interrupt_cancels() -> None:
-    """The first one asks softly, the second one cancels, and a third one does not disturb the closing."""
-    seen: list[str] = []
+def test_second_interrupt_cancels() -> None:
+    """The first interrupt requests a stop, the second cancels, a third does not disturb the cleanup."""
+    events: list[str] = []
 
     async def work() -> None:
         try:
             await asyncio.sleep(30)
         finally:
             await asyncio.sleep(0.5)
-            seen.append("closed")
+            events.append("closed")
 
-    with run_sync.defer_interrupts() as held:
+    with run_sync.defer_interrupts() as interrupts:
 
         def press() -> None:
-            held.count += held.count < 5
+            interrupts.count += interrupts.count < 5
 
         with pytest.raises(KeyboardInterrupt):
-            run_sync.run(work, interrupts=held, soft_stop=lambda: seen.append("asked"), tick=press)
-    assert seen == ["asked", "closed"]
+            run_sync.run(work, interrupts=interrupts, soft_stop=lambda: events.append("asked"), tick=press)
+    assert events == ["asked", "closed"]
