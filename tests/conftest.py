@@ -20,9 +20,8 @@ import httpx
 import pandas as pd
 import pytest
 
-from invoca_bulk.config.settings import Network
+from invoca_bulk.config.network import Network, resolve_network
 from invoca_bulk.sandbox_server import Sandbox
-from invoca_bulk.service.pipeline import resolve_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,13 +7,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from invoca_bulk.config.options import Options
-from invoca_bulk.service import pipeline
+from invoca_bulk.service import resume, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from invoca_bulk.sandbox_server import Sandbox
-    from invoca_bulk.service.pipeline import RunResult
+    from invoca_bulk.service.run_result import RunResult
 
 SETTLE = 0.2  # seconds
 KEY_COLUMNS = ["advertiser_id_from_network", "advertiser_campaign_id_from_network", "promo_number"]
@@ -25,11 +25,11 @@ def run_options(**options: Any) -> Options:
 
 
 def run_sheet(source: Any, network: Any, **options: Any) -> RunResult:
-    return pipeline.run_sheet(source, network, run_options(**options))
+    return run.run_sheet(source, network, run_options(**options))
 
 
-def resume_run(network: Any, run: str | None = None, **options: Any) -> RunResult:
-    return pipeline.resume_run(run, network, run_options(**options))
+def resume_run(network: Any, run_id: str | None = None, **options: Any) -> RunResult:
+    return resume.resume_run(run_id, network, run_options(**options))
 
 
 def outcome_counts(finished: RunResult) -> dict[str, int]:

@@ -15,7 +15,7 @@ import invoca_bulk as ib
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from invoca_bulk.config.settings import Network
+    from invoca_bulk.config.network import Network
     from invoca_bulk.sandbox_server import Sandbox
 
 COUNT, USERS, SITES = 50, 3, 2

@@ -7,7 +7,8 @@ import os
 import click
 
 from invoca_bulk.cli import common
-from invoca_bulk.config.settings import SETTINGS, resolve_journal_location, to_env_value
+from invoca_bulk.config.journal_location import resolve_journal_location, to_env_value
+from invoca_bulk.config.settings import SETTINGS
 from invoca_bulk.errors import ConfigError
 
 

@@ -14,13 +14,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from invoca_bulk.config.settings import (
-    SETTINGS,
-    TOKEN_ENV_VARIABLE,
-    Token,
-    can_prompt,
-    resolve_journal_location,
-)
+from invoca_bulk.config.environment import can_prompt
+from invoca_bulk.config.journal_location import resolve_journal_location
+from invoca_bulk.config.secrets import TOKEN_ENV_VARIABLE, Token
+from invoca_bulk.config.settings import SETTINGS
 from invoca_bulk.errors import ConfigError, RunAborted
 from invoca_bulk.schema import API_VERSIONS, RESOURCES
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from invoca_bulk.cli import common
+from invoca_bulk.config.environment import can_prompt
 from invoca_bulk.config.options import NESTED_MODES
-from invoca_bulk.config.settings import SETTINGS, can_prompt
+from invoca_bulk.config.settings import SETTINGS
 from invoca_bulk.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from invoca_bulk.cli.common import Decorator
+    from invoca_bulk.config.network import Network
     from invoca_bulk.config.options import Options, PlanOptions
-    from invoca_bulk.config.settings import Network
     from invoca_bulk.journal import RunRecord
 
 #: What identifies the platform's API: parameters, settings and fields of a run's record have these names.
@@ -117,8 +118,7 @@ def open_network(flags: dict[str, Any], *, auto_ids: bool = False) -> Iterator[N
     Raises:
         ConfigError: there is no network id, or no token.
     """
-    from invoca_bulk.config.settings import Network
-    from invoca_bulk.service.pipeline import resolve_network
+    from invoca_bulk.config.network import Network, resolve_network
 
     sandbox, token_file = flags.pop("sandbox", None), flags.pop("token_file")
     network_id, base_url, version = (flags.pop(name) for name in _ADDRESS_FIELDS)
@@ -142,7 +142,7 @@ def network_for_run(record: RunRecord, token_file: Path | None) -> Network:
     Raises:
         ConfigError: there is no token.
     """
-    from invoca_bulk.config.settings import Network
+    from invoca_bulk.config.network import Network
 
     address = {name: getattr(record, name) for name in _ADDRESS_FIELDS}
     return Network(**address, token=common.read_token(token_file))

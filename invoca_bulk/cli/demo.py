@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from invoca_bulk.reports.validation_report import Report
-    from invoca_bulk.service.pipeline import RunResult
+    from invoca_bulk.service.run_result import RunResult
 
 _HEADERS = (
     "advertiser_id_from_network",
@@ -65,10 +65,12 @@ _ROW_COUNT = 60
 )
 def command(output: Path) -> None:
     """Check a workbook of promo number requests, run it on a sandbox and write the results. Nothing is bought."""
+    from invoca_bulk.config.network import resolve_network
     from invoca_bulk.config.options import Options
     from invoca_bulk.sandbox_server import Sandbox
     from invoca_bulk.schema import DEFAULT_API_VERSION
-    from invoca_bulk.service import pipeline
+    from invoca_bulk.service.plan import validate_sheet
+    from invoca_bulk.service.run import run_sheet
 
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -76,13 +78,13 @@ def command(output: Path) -> None:
         msg = f"The folder {output} cannot be created ({error.strerror}). Choose another one with -o."
         raise OutputError(msg) from None
     requests = _write_requests(output / "requests.xlsx")
-    report = pipeline.validate_sheet(requests, api_version=DEFAULT_API_VERSION)
+    report = validate_sheet(requests, api_version=DEFAULT_API_VERSION)
     _print_report(report, requests, report.save(output / "annotated.xlsx"))
     # Without latency the run would end before its progress bar can be seen.
     with Sandbox(latency=0.1) as sandbox:
         options = Options(skip_invalid=True)
-        network = pipeline.resolve_network(sandbox)
-        run_result = pipeline.run_sheet(report, network, options, output=output / "results.xlsx")
+        network = resolve_network(sandbox)
+        run_result = run_sheet(report, network, options, output=output / "results.xlsx")
     _print_results(run_result)
 
 

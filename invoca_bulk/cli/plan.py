@@ -44,7 +44,7 @@ def command(
     Exits with 0, or with 2 if any row is refused.
     """
     from invoca_bulk.config.options import Options
-    from invoca_bulk.service import pipeline
+    from invoca_bulk.service.plan import plan_sheet
 
     plan_output.check_output_paths(output, save)
     if save and flags["sandbox"]:
@@ -54,7 +54,7 @@ def command(
         connection_options.open_network(flags, auto_ids=flags["auto_ids"]) as network,
         common.show_retry_command("plan", file),
     ):
-        plan = pipeline.plan_sheet(file, network, Options(**flags), **reading)
+        plan = plan_sheet(file, network, Options(**flags), **reading)
     paths = plan_output.write_plan(plan, output, save)
     next_command = _next_command(plan, file, saved_path=paths[1])
     plan_output.print_plan(plan, paths, next_command, as_json=as_json, detailed=detailed_exitcode)

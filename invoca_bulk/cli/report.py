@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from invoca_bulk.planning import SavedPlan
-    from invoca_bulk.service.pipeline import RunResult
+    from invoca_bulk.service.run_result import RunResult
 
 #: Parameters of `run` and `resume` that the next command needs too.
 _SHARED_PARAMETERS = (

@@ -25,9 +25,9 @@ def command(run: str, output: Path, journal: str | None, *, as_json: bool) -> No
     """
     from invoca_bulk.reports import files, save
     from invoca_bulk.reports.results import format_totals
-    from invoca_bulk.service import pipeline
+    from invoca_bulk.service.run_result import load_results
 
-    results = pipeline.load_results(run, journal)
+    results = load_results(run, journal)
     path = results.save(files.unused_path(save.check_output_path(output)))
     if as_json:
         common.print_json({"run": run, "state": results.run.state, "totals": results.totals, "output": str(path)})

@@ -36,15 +36,15 @@ def command(run: str | None, output: Path | None, *, as_json: bool, token_file: 
     Without RUN, resumes the latest run that can be resumed. Completed rows are not sent again. The network and the
     plan's options are those of RUN; the token comes from --token-file, INVOCA_API_TOKEN or a hidden prompt.
     """
-    from invoca_bulk.config import settings
+    from invoca_bulk.config.journal_location import resolve_journal_location
     from invoca_bulk.journal import find_run
-    from invoca_bulk.service import pipeline
+    from invoca_bulk.service.resume import find_resumable_run, resume_run
 
-    location = settings.resolve_journal_location(flags["journal"])
-    record = find_run(location, run) if run else pipeline.find_resumable_run(location)
+    location = resolve_journal_location(flags["journal"])
+    record = find_run(location, run) if run else find_resumable_run(location)
     network = connection_options.network_for_run(record, token_file)
     with common.show_retry_command("resume", record.run, note="Nothing was sent. "):
         options = connection_options.build_options(flags, as_json=as_json)
-        run_result = pipeline.resume_run(record.run, network, options, output=output, keep_ignoring_interrupts=True)
+        run_result = resume_run(record.run, network, options, output=output, keep_ignoring_interrupts=True)
     report.print_result(run_result, as_json=as_json)
     sys.exit(run_result.exit_code)

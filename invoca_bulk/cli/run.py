@@ -56,7 +56,7 @@ def command(file: Path, output: Path | None, *, as_json: bool, **flags: Any) -> 
     """
     from invoca_bulk.reports import plan_file
     from invoca_bulk.reports.validation_report import RowsInvalid
-    from invoca_bulk.service import pipeline
+    from invoca_bulk.service.run import run_sheet
 
     output = output or common.sibling_path(file, "-results")
     reading = {name: flags.pop(name) for name in common.READING_PARAMETERS}
@@ -70,7 +70,7 @@ def command(file: Path, output: Path | None, *, as_json: bool, **flags: Any) -> 
     ):
         try:
             options = connection_options.build_options(flags, as_json=as_json)
-            run_result = pipeline.run_sheet(
+            run_result = run_sheet(
                 saved_plan or file, network, options, output=output, keep_ignoring_interrupts=True, **reading
             )
         except RowsInvalid as error:

@@ -21,10 +21,10 @@ def command(journal: str | None, *, as_json: bool) -> None:
     `running`: a process is working on it. `interrupted` and `aborted`: finish it with `invoca-bulk resume RUN`.
     `closed`: it was stopped, and later runs take care of its remaining rows.
     """
-    from invoca_bulk.config import settings
+    from invoca_bulk.config.journal_location import resolve_journal_location
     from invoca_bulk.journal import list_runs
 
-    location = settings.resolve_journal_location(journal)
+    location = resolve_journal_location(journal)
     run_summaries = list_runs(location)
     if as_json:
         common.print_json({"runs": [_to_json_record(run_summary) for run_summary in run_summaries]})

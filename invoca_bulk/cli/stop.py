@@ -17,10 +17,10 @@ def command(run: str, journal: str | None) -> None:
 
     Exits with 0 if the run was asked to stop, or with 1 and the reason if it cannot be.
     """
-    from invoca_bulk.config import settings
+    from invoca_bulk.config.journal_location import resolve_journal_location
     from invoca_bulk.journal import request_stop
 
-    failure_reason = request_stop(settings.resolve_journal_location(journal), run)
+    failure_reason = request_stop(resolve_journal_location(journal), run)
     click.echo(
         failure_reason or f"Run {run} was asked to stop. To see its state: invoca-bulk runs", err=bool(failure_reason)
     )

@@ -45,13 +45,13 @@ def command(
 
     Exits with 0, or with 2 if something cannot be undone.
     """
-    from invoca_bulk.config import settings
+    from invoca_bulk.config.journal_location import resolve_journal_location
     from invoca_bulk.config.options import Options
     from invoca_bulk.journal import find_run
     from invoca_bulk.service.undo import undo
 
     plan_output.check_output_paths(output, save)
-    record = find_run(settings.resolve_journal_location(flags["journal"]), run)
+    record = find_run(resolve_journal_location(flags["journal"]), run)
     network = connection_options.network_for_run(record, token_file)
     with common.show_retry_command("undo", run):
         plan = undo(run, network, Options(**flags))

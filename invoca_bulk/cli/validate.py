@@ -28,9 +28,9 @@ def command(file: Path, output: Path | None, *, as_json: bool, **reading: Any) -
     Exits with 0 if every row can be sent, or with 2 if any row has errors.
     """
     from invoca_bulk.reports import files
-    from invoca_bulk.service import pipeline
+    from invoca_bulk.service.plan import validate_sheet
 
-    report = pipeline.validate_sheet(file, **reading)
+    report = validate_sheet(file, **reading)
     annotated_path = report.save(files.unused_path(output)) if output else None
     if as_json:
         common.print_json(

@@ -10,7 +10,7 @@ import threading
 import click
 
 from invoca_bulk.cli import ALL_DONE, INTERRUPTED, common
-from invoca_bulk.schema.wording import plural_of
+from invoca_bulk.wording import plural_of
 
 
 @click.command()
@@ -24,7 +24,7 @@ def command(journal: str | None) -> None:
     The journal must be on PostgreSQL, for example INVOCA_JOURNAL=postgresql://user@host/database. Start as many
     workers on as many machines as you like.
     """
-    from invoca_bulk.config.settings import resolve_journal_location
+    from invoca_bulk.config.journal_location import resolve_journal_location
     from invoca_bulk.transport.run_sync import STOP_SIGNALS
     from invoca_bulk.workers import assignments, client
 

@@ -94,7 +94,8 @@ def resolve_network(target: Network | SandboxLike, *, api_version: str = DEFAULT
     """
     if isinstance(target, Network):
         return target
-    if not isinstance(target, SandboxLike):
+    candidate: object = target  # whatever a caller without a type checker passes
+    if not isinstance(candidate, SandboxLike):
         msg = f"The network is {_describe(target)}. Pass ib.Network(network_id=…) or a sandbox."
         raise ConfigError(msg)
     if not target.base_url:

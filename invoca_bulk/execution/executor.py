@@ -36,7 +36,7 @@ from invoca_bulk.transport.client import unauthorized_message
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
-    from invoca_bulk.config.settings import Network
+    from invoca_bulk.config.network import Network
     from invoca_bulk.execution.preflight import PreparedRequest
     from invoca_bulk.execution.rate_gate import RateGate
     from invoca_bulk.execution.workload import RunCounters, Workload

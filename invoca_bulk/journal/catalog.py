@@ -16,7 +16,7 @@ from invoca_bulk.journal.states import NOT_RUNNING, RunState
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from invoca_bulk.config.settings import JournalLocation
+    from invoca_bulk.config.journal_location import JournalLocation
     from invoca_bulk.journal.locations import JournalHandle
     from invoca_bulk.journal.owner import Owner
     from invoca_bulk.journal.records import RowRecord, RunRecord

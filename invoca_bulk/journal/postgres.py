@@ -31,7 +31,8 @@ from invoca_bulk.journal.store import Journal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from invoca_bulk.config.settings import Database, Network
+    from invoca_bulk.config.journal_location import Database
+    from invoca_bulk.config.network import Network
     from invoca_bulk.journal.owner import Owner
     from invoca_bulk.transport import RateLimiter
 

@@ -19,7 +19,7 @@ from invoca_bulk.schema.result_columns import Outcome
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from invoca_bulk.config.settings import Network
+    from invoca_bulk.config.network import Network
     from invoca_bulk.planning import PlanData, PlannedRow
 
 

@@ -35,7 +35,7 @@ from invoca_bulk.journal.store import Journal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from invoca_bulk.config.settings import Network
+    from invoca_bulk.config.network import Network
 
 #: Listing runs holds each lock for a moment to see whether it is free; a writer waits for that.
 _LOCK_TIMEOUT_SECONDS = 0.2

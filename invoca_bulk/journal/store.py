@@ -25,7 +25,7 @@ from invoca_bulk.schema.result_columns import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from invoca_bulk.config.settings import Network
+    from invoca_bulk.config.network import Network
     from invoca_bulk.journal.records import RowRecord, RunRecord, StatementKey, StepRecord, StepTransition
     from invoca_bulk.journal.shared_rate_limiter import SharedRateLimiter
     from invoca_bulk.planning import PlanData, Purchase, Scope

@@ -18,14 +18,14 @@ from invoca_bulk.reports.results import format_time
 from invoca_bulk.reports.validation_report import Report, render_issues
 from invoca_bulk.reports.xlsx import BLANK, Cell, Style, WorksheetSpec
 from invoca_bulk.schema import PROMO_NUMBERS, REMOVE_ACTION, Action
-from invoca_bulk.schema.wording import count_of, limit_lines
+from invoca_bulk.wording import count_of, limit_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from invoca_bulk.config.network import Network
     from invoca_bulk.config.options import Options
-    from invoca_bulk.config.settings import Network
     from invoca_bulk.planning import FieldChange, PlanData, PlannedRow, Removal, Step
     from invoca_bulk.reports.html import Html
     from invoca_bulk.schema.field_types import Json
@@ -289,7 +289,7 @@ class Plan:
             base_url=self.network.base_url,
             network_id=self.network.network_id,
             api_version=self.network.api_version,
-            choices=self.options.choices,
+            choices=self.options.plan_options,
             read_arguments={"sheet": None, "resource": None} | dict(self.read_arguments),
             source=self.data.source,
             path=self.validated_book.sheets[0].sheet.path,
@@ -416,7 +416,7 @@ def _value_cell(text: str, style: Style) -> Cell:
 
 
 def _summary_rows(plan: Plan) -> Iterator[Sequence[str | Cell]]:
-    network, choices = plan.network, plan.options.choices
+    network, choices = plan.network, plan.options.plan_options
     yield ["file", plan.data.source or "a DataFrame"]
     yield ["network", f"{network.network_id} at {network.base_url}"]
     yield ["API version", network.api_version]

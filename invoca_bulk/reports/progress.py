@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from tqdm import TqdmWarning
 
-from invoca_bulk.config.settings import is_in_kernel, is_terminal
+from invoca_bulk.config.environment import is_in_kernel, is_terminal
 from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES
 
 with warnings.catch_warnings():

@@ -14,7 +14,7 @@ from invoca_bulk.reports import html
 from invoca_bulk.reports.xlsx import Cell, Style
 from invoca_bulk.schema import PROMO_NUMBERS
 from invoca_bulk.schema.result_columns import OUTCOME_HELP, OUTPUT_FIELDS, SUCCESS_OUTCOMES, Outcome, parse_outcome
-from invoca_bulk.schema.wording import count_of
+from invoca_bulk.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from invoca_bulk.reports import save
 from invoca_bulk.reports.xlsx import Cell, Dropdown, IntegerRange, Style, WorksheetSpec
 from invoca_bulk.schema import API_VERSIONS, DEFAULT_API_VERSION, REMOVE_ACTION, Action, Role
-from invoca_bulk.schema.wording import plural_of
+from invoca_bulk.wording import plural_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

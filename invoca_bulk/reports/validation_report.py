@@ -15,7 +15,7 @@ from invoca_bulk.reports import html, save
 from invoca_bulk.reports.xlsx import MAX_ROWS, Cell, Style, WorksheetSpec
 from invoca_bulk.schema import PROMO_NUMBERS
 from invoca_bulk.schema.result_columns import VALIDATION_FIELDS
-from invoca_bulk.schema.wording import count_of, plural_of
+from invoca_bulk.wording import count_of, plural_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

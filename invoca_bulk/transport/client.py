@@ -24,6 +24,7 @@ import httpx
 import tenacity
 
 from invoca_bulk import transport
+from invoca_bulk.config.network import is_loopback
 from invoca_bulk.config.settings import (
     CONNECT_TIMEOUT_SECONDS,
     IDLE_CONNECTION_SECONDS,
@@ -31,7 +32,6 @@ from invoca_bulk.config.settings import (
     MAX_ATTEMPTS,
     MAX_LIST_BYTES,
     MAX_RESPONSE_BYTES,
-    is_loopback,
 )
 from invoca_bulk.errors import AuthenticationError, ConfigError, InDoubtError, NotSentError, PlatformUnavailableError
 from invoca_bulk.schema import RESOURCES
@@ -41,7 +41,7 @@ from invoca_bulk.schema.issue_catalog import truncate
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from invoca_bulk.config.settings import Network
+    from invoca_bulk.config.network import Network
     from invoca_bulk.schema.field_types import Json
 
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from invoca_bulk.schema import REMOVE_ACTION, SUBRESOURCE_KEY, Action, Role, paths
 from invoca_bulk.schema.issue_catalog import Problem
-from invoca_bulk.schema.wording import join_limited
 from invoca_bulk.validation.completeness import check_whole_object, find_missing_fields, to_sheet_terms
 from invoca_bulk.validation.issue_frame import MAX_ROWS_NAMED, make_issue
 from invoca_bulk.validation.model import Record, RowRef, Subrecord
+from invoca_bulk.wording import join_limited
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

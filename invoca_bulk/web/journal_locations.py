@@ -10,7 +10,8 @@ from invoca_bulk.errors import ConfigError
 from invoca_bulk.web import sandbox
 
 if TYPE_CHECKING:
-    from invoca_bulk.config.settings import JournalLocation, Network
+    from invoca_bulk.config.journal_location import JournalLocation
+    from invoca_bulk.config.network import Network
     from invoca_bulk.journal import RunRecord
 
 _SANDBOX_DISPLAY_NAME = "the sandbox (made-up numbers)"

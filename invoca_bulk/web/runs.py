@@ -9,7 +9,7 @@ from invoca_bulk import journal
 from invoca_bulk.config.settings import SANDBOX_SETTLE_SECONDS
 from invoca_bulk.errors import ConfigError, ConfirmationRequiredError
 from invoca_bulk.journal import RunState
-from invoca_bulk.service import pipeline
+from invoca_bulk.service.run_result import load_results
 from invoca_bulk.web import jobs, screens
 from invoca_bulk.web.run_progress import ProgressMeter
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from invoca_bulk.config.settings import JournalLocation, Network
+    from invoca_bulk.config.journal_location import JournalLocation
+    from invoca_bulk.config.network import Network
     from invoca_bulk.journal import RunRecord, RunSummary
     from invoca_bulk.reports.results import Results
     from invoca_bulk.web.journal_locations import JournalLocations
@@ -191,7 +192,7 @@ class RunMonitor:
         )
         self._shown_run_id = run_id
         html = screens.render_results(
-            pipeline.load_results(run_id, location),
+            load_results(run_id, location),
             run_summary,
             self._locations.display_name(run_summary.record),
             blocked_reason=self._blocked_reason(run_summary),
@@ -221,7 +222,7 @@ class RunMonitor:
             ConfigError: no journal contains the run.
         """
         location, run_summary = self._find_run(run_id)
-        return pipeline.load_results(run_id, location), run_summary
+        return load_results(run_id, location), run_summary
 
     def network_for_run(self, run_id: str) -> tuple[Network, RunSummary]:
         """The network of a run, with its token.

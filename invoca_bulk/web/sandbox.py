@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from invoca_bulk.config.settings import Network
+from invoca_bulk.config.network import Network
 from invoca_bulk.sandbox_server import Sandbox
 
 #: How the server of `invoca-bulk app` passes its sandbox to the pages; the sandbox's token is no secret.

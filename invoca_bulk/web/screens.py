@@ -7,13 +7,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from invoca_bulk.config.options import NESTED_MODES
-from invoca_bulk.config.settings import TOKEN_ENV_VARIABLE, setting_from_environment
+from invoca_bulk.config.secrets import TOKEN_ENV_VARIABLE
+from invoca_bulk.config.settings import setting_from_environment
 from invoca_bulk.journal import RunState
 from invoca_bulk.reports import html as displays
 from invoca_bulk.reports.results import format_time
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, RESOURCES
 from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES, Outcome
-from invoca_bulk.schema.wording import count_of, plural_of
+from invoca_bulk.wording import count_of, plural_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,13 +16,15 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from invoca_bulk.config import settings
+from invoca_bulk.config.journal_location import resolve_journal_location
+from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import Options
-from invoca_bulk.config.settings import TOKEN_ENV_VARIABLE, Network
+from invoca_bulk.config.secrets import TOKEN_ENV_VARIABLE
 from invoca_bulk.errors import ConfirmationRequiredError, InvocaBulkError
 from invoca_bulk.reports import html, plan_file, templates
 from invoca_bulk.schema import DEFAULT_API_VERSION, RESOURCES
-from invoca_bulk.service import pipeline, preconditions, snapshot, undo
+from invoca_bulk.service import preconditions, snapshot, undo
+from invoca_bulk.service.plan import plan_sheet, validate_sheet
 from invoca_bulk.sheets import MAX_FILE_BYTES
 from invoca_bulk.web import jobs, sandbox, screens
 from invoca_bulk.web.journal_locations import JournalLocations
@@ -32,7 +34,7 @@ from invoca_bulk.web.widget import PageWidget
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from invoca_bulk.config.settings import JournalLocation
+    from invoca_bulk.config.journal_location import JournalLocation
     from invoca_bulk.reports.plan_report import Plan
     from invoca_bulk.reports.validation_report import Report
 
@@ -68,7 +70,7 @@ class UploadPage:
         self._is_started = False
         self.widget = PageWidget(screens.render_layout(html.STYLE_SHEET), self._handle_message)
         self._show_region = self.widget.show
-        self._locations = JournalLocations(settings.resolve_journal_location(journal))
+        self._locations = JournalLocations(resolve_journal_location(journal))
         self._run_monitor = RunMonitor(self._show_region, self._locations)
         self._show_region("connect", screens.render_busy("1. Connect", "Reading earlier runs"))
 
@@ -258,7 +260,7 @@ class UploadPage:
             return
         auto_ids = bool(self._form_values.get("auto_ids"))
         version = self._locations.network.api_version
-        self._report = pipeline.validate_sheet(self._sheet_path, api_version=version, auto_ids=auto_ids)
+        self._report = validate_sheet(self._sheet_path, api_version=version, auto_ids=auto_ids)
         self._show_region("issues", screens.render_issues(self._report, self._form_values), focus=True)
 
     def _on_download_annotated(self, message: Message) -> None:
@@ -291,7 +293,7 @@ class UploadPage:
         values = {name: value for name in _PLAN_OPTION_NAMES if (value := self._form_values.get(name)) is not None}
         options = Options(**values, journal=self._locations.location_for(network))
         source = self._report if self._report.validated_book.auto_ids == options.auto_ids else self._sheet_path
-        self._show_plan(pipeline.plan_sheet(source, network, options))
+        self._show_plan(plan_sheet(source, network, options))
 
     def _show_plan(self, plan: Plan, problem: str = "") -> None:
         self._current_plan = plan

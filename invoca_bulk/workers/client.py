@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from invoca_bulk import journal
-from invoca_bulk.config.settings import Database
+from invoca_bulk.config.journal_location import Database
 from invoca_bulk.errors import ConfigError, RunAborted
 from invoca_bulk.execution import RunCounters
 from invoca_bulk.journal import RunState
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import ModuleType
 
+    from invoca_bulk.config.journal_location import JournalLocation
+    from invoca_bulk.config.network import Network
     from invoca_bulk.config.options import Options
-    from invoca_bulk.config.settings import JournalLocation, Network
     from invoca_bulk.workers.tasks import Assignment, QueuedRun
 
 #: Minimum number of seconds between two queries of the journal.

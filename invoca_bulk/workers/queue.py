@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from dbos import EnqueueOptions, WorkflowStatus
 
-    from invoca_bulk.config.settings import Database
+    from invoca_bulk.config.journal_location import Database
     from invoca_bulk.workers.tasks import Assignment
 
 _T = TypeVar("_T")

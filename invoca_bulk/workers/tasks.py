@@ -21,8 +21,9 @@ from invoca_bulk.transport.client import Client
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Sequence
 
+    from invoca_bulk.config.journal_location import Database
+    from invoca_bulk.config.network import Network
     from invoca_bulk.config.options import ExecutionPolicy
-    from invoca_bulk.config.settings import Database, Network
     from invoca_bulk.execution import RunOutcome, Workload
     from invoca_bulk.journal import Journal, RunRecord
 

@@ -16,9 +16,10 @@ from harness import Figure, run_interleaved, run_task
 from server import serving
 
 from invoca_bulk import journal
+from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import Options
-from invoca_bulk.config.settings import Network
-from invoca_bulk.service import pipeline
+from invoca_bulk.service.run import run_sheet
+from invoca_bulk.service.run_result import RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,14 +48,14 @@ def ours(address: str, rows: int, slots: int, *, rehearsal: bool = True) -> tupl
     network = Network(base_url=address, network_id="1234", token="benchmark-token", rehearsal=rehearsal)
     with tempfile.TemporaryDirectory() as folder:
         options = Options(concurrency=slots, progress=False, yes=True, journal=folder)
-        finished = pipeline.run_sheet(_requests(rows), network, options)
+        finished = run_sheet(_requests(rows), network, options)
         steps = _steps(finished, network, Path(folder))
     assert finished.results.all_done, finished.results.totals
     seconds = max(step.ended_at or 0 for step in steps) - min(step.sent_at or time.time() for step in steps)
     return seconds, {"ended": sorted(step.ended_at or 0 for step in steps)}
 
 
-def _steps(finished: pipeline.RunResult, network: Network, folder: Path) -> list[journal.StepRecord]:
+def _steps(finished: RunResult, network: Network, folder: Path) -> list[journal.StepRecord]:
     with journal.open_readonly(journal.location_for(network, folder), network) as store:
         assert store
         return store.steps(finished.results.run.run)

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from invoca_bulk.config import settings
+from invoca_bulk.config.journal_location import resolve_journal_location
+from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import Options
-from invoca_bulk.config.settings import Network, Token
+from invoca_bulk.config.secrets import Token
 from invoca_bulk.errors import ConfigError
 
 SECRET = "s3cret-t0ken"
@@ -170,9 +172,9 @@ def test_number_below_the_minimum_is_refused(name: str, value: float) -> None:
 def test_unsupported_journal_url_is_refused(text: str) -> None:
     """An unsupported URL is not used as a folder name, which would contain the password."""
     with pytest.raises(ConfigError, match="postgresql://") as error_info:
-        settings.resolve_journal_location(text)
+        resolve_journal_location(text)
     assert "hush" not in str(error_info.value)
-    assert str(settings.resolve_journal_location("POSTGRESQL://u:hush-hush@h/d")) == "postgresql://u@h/d"
+    assert str(resolve_journal_location("POSTGRESQL://u:hush-hush@h/d")) == "postgresql://u@h/d"
 
 
 def test_detach_needs_cluster() -> None:
@@ -183,8 +185,8 @@ def test_detach_needs_cluster() -> None:
 
 def test_journal_location(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The argument, else INVOCA_JOURNAL, else the user's state directory."""
-    assert settings.resolve_journal_location("here") == Path("here")
+    assert resolve_journal_location("here") == Path("here")
     monkeypatch.setenv("INVOCA_JOURNAL", str(tmp_path))
-    assert settings.resolve_journal_location(None) == tmp_path
+    assert resolve_journal_location(None) == tmp_path
     monkeypatch.delenv("INVOCA_JOURNAL")
-    assert settings.resolve_journal_location(None).parts[-2:] == ("invoca-bulk", "journal")
+    assert resolve_journal_location(None).parts[-2:] == ("invoca-bulk", "journal")

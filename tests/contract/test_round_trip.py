@@ -12,7 +12,8 @@ import pytest
 from invoca_bulk import sheets
 from invoca_bulk.config.options import Options
 from invoca_bulk.schema import API_VERSIONS, RESOURCES
-from invoca_bulk.service import export, pipeline
+from invoca_bulk.service import export
+from invoca_bulk.service.plan import fetch_and_build_plan, validate_sheet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,9 +153,9 @@ def test_a_read_is_unchanged(odd: Any, reply: Any, tmp_path: Path, read: Any, ve
     file = tmp_path / f"export{ending}"
     done = export.export(RESOURCES[name], network, Options(), campaigns=campaigns, output=file)
     assert done.notes == ()
-    report = pipeline.validate_sheet(file, api_version=version)
+    report = validate_sheet(file, api_version=version)
     assert report.issues.empty
-    plan = pipeline.fetch_and_build_plan(report.validated_book, network, Options())
+    plan = fetch_and_build_plan(report.validated_book, network, Options())
     assert (plan.steps, plan.changes, plan.removals) == ((), (), ())
     assert {row.action for row in plan.rows} == {"unchanged"}
     assert len(odd.paths) == 2

@@ -26,30 +26,33 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # last, so that the installed package is what runs
 
+from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import Options
-from invoca_bulk.config.settings import Network
 from invoca_bulk.errors import InvocaBulkError
-from invoca_bulk.service import pipeline
+from invoca_bulk.service import execute
+from invoca_bulk.service.resume import resume_run
+from invoca_bulk.service.run import run_sheet
+from invoca_bulk.service.run_result import load_results
 from tests.crash import kills, loop, patches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from invoca_bulk.service.pipeline import RunResult
+    from invoca_bulk.service.run_result import RunResult
 
     Job = Mapping[str, Any]
 
 
 def _run(job: Job) -> dict[str, Any]:
-    return _told(pipeline.run_sheet(Path(job["sheet"]), _network(job), _options(job), output=Path(job["output"])))
+    return _told(run_sheet(Path(job["sheet"]), _network(job), _options(job), output=Path(job["output"])))
 
 
 def _resume(job: Job) -> dict[str, Any]:
-    return _told(pipeline.resume_run(job.get("run"), _network(job), _options(job), output=Path(job["output"])))
+    return _told(resume_run(job.get("run"), _network(job), _options(job), output=Path(job["output"])))
 
 
 def _results(job: Job) -> dict[str, Any]:
-    results = pipeline.load_results(job["run"], job["journal"])
+    results = load_results(job["run"], job["journal"])
     return {"run": results.run.run, "state": results.run.state, "saved": str(results.save(job["output"]))}
 
 
@@ -81,7 +84,7 @@ def work(job: Job) -> None:
     point, nth = job.get("kill") or ("", 0)
     kills.plant(point, nth)
     if job["quick"]:
-        pipeline.INITIAL_RATE = pipeline.SANDBOX_INITIAL_RATE  # type: ignore[attr-defined]  # no limit has to be found here
+        execute.INITIAL_RATE = execute.SANDBOX_INITIAL_RATE  # type: ignore[attr-defined]  # there is no limit to find
     for name in job.get("patch", ()):
         patches.PATCHES[name](job)
     try:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from invoca_bulk import journal
-from invoca_bulk.config.settings import Network as Settings
+from invoca_bulk.config.network import Network as Settings
 from tests.crash.ways import WAYS
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from invoca_bulk import journal
+from invoca_bulk.config.network import Network, resolve_network
 from invoca_bulk.config.options import Options
-from invoca_bulk.config.settings import Network
 from invoca_bulk.errors import (
     AuthenticationError,
     ConfirmationRequiredError,
@@ -17,8 +17,7 @@ from invoca_bulk.errors import (
     PlatformUnavailableError,
 )
 from invoca_bulk.sandbox_server import Sandbox
-from invoca_bulk.service import pipeline
-from invoca_bulk.service.pipeline import resolve_network
+from invoca_bulk.service.run import run_sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from invoca_bulk.service.pipeline import RunResult
+    from invoca_bulk.service.run_result import RunResult
 
     Requests = Callable[..., pd.DataFrame]
 
@@ -35,7 +34,7 @@ TOKEN = "the-secret-token"
 
 def _run(frame: pd.DataFrame, network: Any, **options: Any) -> RunResult:
     chosen = Options(**{"yes": True, "progress": False, "concurrency": 1, "first_backoff": 0.01} | options)
-    return pipeline.run_sheet(frame, network, chosen)
+    return run_sheet(frame, network, chosen)
 
 
 def _outcomes(finished: RunResult) -> list[str]:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from invoca_bulk import execution, journal
+from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import Options
-from invoca_bulk.config.settings import Network
 from invoca_bulk.schema import ADVERTISERS
-from invoca_bulk.service import export, pipeline
+from invoca_bulk.service import export
+from invoca_bulk.service.execute import execute_workload
+from invoca_bulk.service.plan import fetch_and_build_plan, validate_sheet
 from invoca_bulk.transport import run_sync
 
 if TYPE_CHECKING:
@@ -66,9 +68,9 @@ class Desk:
         return dict(export.export(ADVERTISERS, self._network, Options(**OPTIONS)).frames)
 
     def plan(self, frames: Any, **choices: Any) -> PlanData:
-        report = pipeline.validate_sheet(frames, api_version=self._network.api_version)
+        report = validate_sheet(frames, api_version=self._network.api_version)
         assert report.ok, report.errors.to_string()
-        made = pipeline.fetch_and_build_plan(report.validated_book, self._network, Options(**OPTIONS, **choices))
+        made = fetch_and_build_plan(report.validated_book, self._network, Options(**OPTIONS, **choices))
         assert "error" not in set(made.issues["level"]), made.issues.to_string()
         return made
 
@@ -76,7 +78,7 @@ class Desk:
         """The results' rows of what is changed, once the plan was carried out."""
         with journal.open_for_writing(self._folder, self._network) as book:
             work = execution.workload_from_plan(book.start_run(plan, self._network, now=time.time()), plan)
-            finished = pipeline.execute_run(work, self._network, book, Options(**OPTIONS), self._held)
+            finished = execute_workload(work, self._network, book, Options(**OPTIONS), self._held)
         return [row for row in finished.results.rows if row.outcome != "unchanged"]
 
 

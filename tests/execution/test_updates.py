@@ -18,11 +18,11 @@ import pandas as pd
 import pytest
 
 from invoca_bulk import execution, journal, transport
+from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import ExecutionPolicy, Options
-from invoca_bulk.config.settings import Network
 from invoca_bulk.planning import PlanData, PlannedRow, PlannedSheet, PlatformState, Step
 from invoca_bulk.schema import OPERATIONS, Action
-from invoca_bulk.service import pipeline
+from invoca_bulk.service.execute import execute_workload
 from invoca_bulk.transport import run_sync
 from invoca_bulk.transport.client import Client
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from invoca_bulk.service.pipeline import RunResult
+    from invoca_bulk.service.run_result import RunResult
 
 C1 = ("advertisers", "A-1", "advertiser_campaigns", "C-1", "promo_numbers")
 C2 = (*C1[:3], "C-2", "promo_numbers")
@@ -86,7 +86,7 @@ class Runner:
         with journal.open_for_writing(self.folder, network) as book:
             plan = _plan(*steps, observed=observed)
             work = execution.workload_from_plan(book.start_run(plan, network, now=time.time()), plan)
-            return pipeline.execute_run(work, network, book, chosen, self.held)
+            return execute_workload(work, network, book, chosen, self.held)
 
     def steps(self, network: Network) -> list[dict[str, Any]]:
         """The steps as any other process reads them."""

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from invoca_bulk import journal
-from invoca_bulk.config.settings import Network
+from invoca_bulk.config.network import Network
 from invoca_bulk.errors import ConfigError, JournalLockedError, RunAborted
 from invoca_bulk.journal import OUTCOME_IF_STOPPED, TRANSITIONS, RunState, State, StepTransition
 from invoca_bulk.planning import PlanData, PlannedRow, PlannedSheet, PlatformState, Step

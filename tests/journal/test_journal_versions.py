@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from invoca_bulk import journal
-from invoca_bulk.config.settings import Network
+from invoca_bulk.config.network import Network
 from invoca_bulk.errors import ConfigError, JournalLockedError
 from invoca_bulk.journal import RunState, State, db_schema
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from invoca_bulk.config.settings import Network
+    from invoca_bulk.config.network import Network
     from invoca_bulk.reports.plan_report import Plan
     from invoca_bulk.sandbox_server import Sandbox
 

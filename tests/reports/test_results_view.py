@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from invoca_bulk.config.settings import Network
+    from invoca_bulk.config.network import Network
 
     Requests = Callable[..., pd.DataFrame]
 

@@ -18,7 +18,8 @@ import pytest
 import invoca_bulk as ib
 from invoca_bulk import cli
 from invoca_bulk.cli.group import command_group
-from invoca_bulk.config.settings import SETTINGS, Network
+from invoca_bulk.config.network import Network
+from invoca_bulk.config.settings import SETTINGS
 from invoca_bulk.errors import ConfigError, InDoubtError, InvocaBulkError, NotSentError
 from invoca_bulk.reports.validation_report import RowsInvalid
 from invoca_bulk.transport import client

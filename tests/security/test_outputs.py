@@ -22,7 +22,7 @@ from invoca_bulk.reports import files
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from invoca_bulk.config.settings import Network
+    from invoca_bulk.config.network import Network
 
     ReadFiles = Callable[[Path], dict[str, bytes]]
 

@@ -16,8 +16,9 @@ from urllib.parse import quote
 import pytest
 
 import invoca_bulk as ib
+from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import Options
-from invoca_bulk.config.settings import Network, Token
+from invoca_bulk.config.secrets import Token
 from invoca_bulk.errors import ConfigError, InvocaBulkError
 from invoca_bulk.transport.client import Client
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import invoca_bulk as ib
+from invoca_bulk.config.network import resolve_network
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import (
     AuthenticationError,
@@ -24,14 +25,13 @@ from invoca_bulk.planning import merge
 from invoca_bulk.reports import templates
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, PROMO_NUMBERS, SHEET_RESOURCES, payloads
 from invoca_bulk.service import export as exporting
-from invoca_bulk.service import pipeline
-from invoca_bulk.service.pipeline import resolve_network
+from invoca_bulk.service.plan import fetch_and_build_plan, validate_sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from invoca_bulk.config.settings import Network
+    from invoca_bulk.config.network import Network
     from invoca_bulk.planning import PlanData
 
 CAMPAIGN = {"advertiser_id_from_network": "A-100", "advertiser_campaign_id_from_network": "C-100"}
@@ -301,9 +301,9 @@ ODD_NUMBERS = {
 
 
 def planned(source: Any, network: Network) -> PlanData:
-    report = pipeline.validate_sheet(source, api_version=network.api_version)
+    report = validate_sheet(source, api_version=network.api_version)
     assert report.ok, report.errors.to_string()
-    return pipeline.fetch_and_build_plan(report.validated_book, network, Options())
+    return fetch_and_build_plan(report.validated_book, network, Options())
 
 
 class Trip:

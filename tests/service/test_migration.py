@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import invoca_bulk as ib
-from invoca_bulk.config.settings import Network
+from invoca_bulk.config.network import Network
 from invoca_bulk.sandbox_server import Sandbox
 from invoca_bulk.schema import PROMO_NUMBERS
 from invoca_bulk.service import export

@@ -11,17 +11,17 @@ import pandas as pd
 import pytest
 
 from invoca_bulk import journal
-from invoca_bulk.config import settings
-from invoca_bulk.config.settings import Network
+from invoca_bulk.config.journal_location import resolve_journal_location
+from invoca_bulk.config.network import Network
 from invoca_bulk.errors import ConfigError
-from invoca_bulk.service import pipeline
+from invoca_bulk.service.plan import fetch_and_build_plan
 from tests.runs import KEY_COLUMNS, issued_numbers, outcome_counts, promo_numbers, resume_run, run_sheet, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from invoca_bulk.sandbox_server import Sandbox
-    from invoca_bulk.service.pipeline import RunResult
+    from invoca_bulk.service.run_result import RunResult
 
     Requests = Callable[..., pd.DataFrame]
 
@@ -103,7 +103,7 @@ def test_number_created_by_someone_else(box: Any, network: Any, requests_frame: 
 
 def _run_while_someone_else_creates(frame: pd.DataFrame, network: Network, box: Sandbox) -> RunResult:
     """Run a sheet; after planning, a foreign number is created, and the first request is lost."""
-    original = pipeline.fetch_and_build_plan
+    original = fetch_and_build_plan
 
     def plan_and_interfere(*arguments: Any) -> Any:
         plan = original(*arguments)
@@ -112,7 +112,7 @@ def _run_while_someone_else_creates(frame: pd.DataFrame, network: Network, box: 
         return plan
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "fetch_and_build_plan", plan_and_interfere)
+        patch.setattr("invoca_bulk.service.run.fetch_and_build_plan", plan_and_interfere)
         return run_sheet(frame, network, concurrency=1)
 
 
@@ -128,9 +128,7 @@ def test_unknown_rows_of_results_are_reconciled(box: Any, network: Any, requests
     first = run_sheet(requests_frame(3), network, settle=0.05)
     assert outcome_counts(first)["unknown"] == 1
     box.faults.change(list_lag=0.0)
-    with journal.open_for_writing(
-        settings.resolve_journal_location(None), network
-    ) as store:  # as if killed before lookup
+    with journal.open_for_writing(resolve_journal_location(None), network) as store:  # as if killed before lookup
         (absent,) = store.steps(first.results.run.run, journal.State.ABSENT)
         key = {"run": absent.run, "step": absent.step.number}
         store.apply_transitions(

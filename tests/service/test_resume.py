@@ -13,10 +13,9 @@ import pytest
 
 import invoca_bulk as ib
 from invoca_bulk import api, journal
-from invoca_bulk.config import settings
-from invoca_bulk.config.settings import Network
+from invoca_bulk.config.journal_location import resolve_journal_location
+from invoca_bulk.config.network import Network, resolve_network
 from invoca_bulk.errors import ConfigError, ConfirmationRequiredError, JournalLockedError, RunAborted
-from invoca_bulk.service import pipeline
 from invoca_bulk.transport import run_sync
 from tests.runs import (
     KEY_COLUMNS,
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from invoca_bulk.sandbox_server import Sandbox
-    from invoca_bulk.service.pipeline import RunResult
+    from invoca_bulk.service.run_result import RunResult
 
     Requests = Callable[..., pd.DataFrame]
 
@@ -240,7 +239,7 @@ def test_learned_rate_is_saved(box: Any, network: Any, requests_frame: Requests)
     box.faults.change(limit=20)
     finished = run_sheet(requests_frame(60), network, concurrency=8)
     assert outcome_counts(finished) == {"created": 60}
-    with journal.open_for_writing(settings.resolve_journal_location(None), network) as store:
+    with journal.open_for_writing(resolve_journal_location(None), network) as store:
         learned = store.saved_rate()
     assert learned is not None
     assert 5 < learned < 40
@@ -397,7 +396,7 @@ def test_sandbox_run_is_resumed_and_undone(box: Any, requests_frame: Requests, t
     The same sheet can be run on a sandbox any number of times.
     """
     frame = requests_frame(20)
-    first = _interrupted(frame, pipeline.resolve_network(box), box, after=3)
+    first = _interrupted(frame, resolve_network(box), box, after=3)
     with pytest.warns(UserWarning, match="interrupted") as warnings:
         api._present_result(first, run_options())  # noqa: SLF001  as `ib.run` does
     assert f'(while its sandbox is there): ib.resume("{first.results.run.run}", network)' in str(warnings[0].message)

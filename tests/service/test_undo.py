@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 import invoca_bulk as ib
 from invoca_bulk import journal, planning, validation
-from invoca_bulk.config.settings import Network, resolve_journal_location
+from invoca_bulk.config.journal_location import resolve_journal_location
+from invoca_bulk.config.network import Network
 from invoca_bulk.planning import Step, merge
 from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, Action
 from invoca_bulk.service.undo import undo_sheets

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoca_bulk.config.settings import MAX_ATTEMPTS, Network
+from invoca_bulk.config.network import Network
+from invoca_bulk.config.settings import MAX_ATTEMPTS
 from invoca_bulk.errors import (
     AuthenticationError,
     ConfigError,

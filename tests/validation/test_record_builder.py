@@ -418,7 +418,9 @@ CASES = [
         f"users.1.{NOTIFIED}",
         name="two",
     ),
-    case("no_site", new_advertiser(sites=[]), "name", "or add a row to the sheet sites", column="sites.1.id_from_network"),
+    case(
+        "no_site", new_advertiser(sites=[]), "name", "or add a row to the sheet sites", column="sites.1.id_from_network"
+    ),
     case(
         "no_site",
         new_advertiser(sites=[site(action="remove")], users=[]),

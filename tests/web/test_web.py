@@ -25,7 +25,7 @@ from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.reports import plan_file
 from invoca_bulk.schema.result_columns import Outcome
-from invoca_bulk.service import pipeline
+from invoca_bulk.service.plan import plan_sheet
 from invoca_bulk.web import jobs
 from invoca_bulk.web.run_progress import ProgressMeter
 from invoca_bulk.web.upload_page import UploadPage
@@ -33,7 +33,7 @@ from invoca_bulk.web.upload_page import UploadPage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from invoca_bulk.config.settings import Network
+    from invoca_bulk.config.network import Network
     from invoca_bulk.sandbox_server import Sandbox
     from invoca_bulk.web.jobs import Job
 
@@ -54,7 +54,7 @@ def begun(tmp_path: Path, box: Sandbox, network: Network, requests_frame: Any) -
 
     def begin(rows: int, *flags: str) -> Job:
         folder = jobs.create_job_folder(tmp_path / "journal", "a sheet.xlsx")
-        plan = pipeline.plan_sheet(requests_frame(rows), network, Options())
+        plan = plan_sheet(requests_frame(rows), network, Options())
         file = plan_file.write_saved_plan(plan.saved_plan, folder / jobs.PLAN_FILE_NAME)
         where = ("--network-id", network.network_id, "--base-url", box.base_url, "--settle", "0.1", *flags)
         arguments = ["run", str(file), "--yes", *where]
@@ -183,14 +183,14 @@ _STARTER = """
 import time
 from pathlib import Path
 from invoca_bulk.reports import plan_file
-from invoca_bulk.service import pipeline
+from invoca_bulk.service.plan import plan_sheet
 from invoca_bulk.web import jobs
 from invoca_bulk.config.options import Options
 from invoca_bulk.config.settings import Network
 network = Network(base_url="{url}", network_id="{id}", token="{token}")
 folder = jobs.create_job_folder(Path("journal"), "sheet.csv")
 plan = plan_file.write_saved_plan(
-    pipeline.plan_sheet("sheet.csv", network, Options()).saved_plan, folder / jobs.PLAN_FILE_NAME
+    plan_sheet("sheet.csv", network, Options()).saved_plan, folder / jobs.PLAN_FILE_NAME
 )
 where = ["--network-id", "{id}", "--base-url", "{url}", "--rate", "30", "--settle", "0.1"]
 jobs.start_job(["run", str(plan), "--yes", *where], network, folder=folder, journal_location=Path("journal"))

@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from invoca_bulk.config.settings import Database, Network
+from invoca_bulk.config.journal_location import Database
+from invoca_bulk.config.network import Network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

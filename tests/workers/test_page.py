@@ -8,7 +8,7 @@ from machines import NETWORK_ID, TOKEN
 from test_cluster_option import sheet
 
 from invoca_bulk import journal
-from invoca_bulk.config.settings import Database
+from invoca_bulk.config.journal_location import Database
 from tests.web.test_web import Person
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 import invoca_bulk as ib
 from invoca_bulk import journal
-from invoca_bulk.config.settings import Database, Network
+from invoca_bulk.config.journal_location import Database
+from invoca_bulk.config.network import Network
 from invoca_bulk.errors import ConfigError, JournalLockedError, LeaseLostError, RunAborted
 from invoca_bulk.journal import RunState, State, StepTransition, db_retry, leases
 from invoca_bulk.journal.postgres import schema_name

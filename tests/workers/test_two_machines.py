@@ -20,7 +20,7 @@ from postgres import engine
 
 import invoca_bulk as ib
 from invoca_bulk import journal
-from invoca_bulk.config.settings import Network
+from invoca_bulk.config.network import Network
 from invoca_bulk.journal import RunState, State
 from invoca_bulk.journal.postgres import schema_name
 from invoca_bulk.sandbox_server import Sandbox

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from invoca_bulk.reports.html.markup import container, heading
-from invoca_bulk.schema.wording import count_of
+from invoca_bulk.wording import count_of
 
 if TYPE_CHECKING:
     import pandas as pd

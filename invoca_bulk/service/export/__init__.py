@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from invoca_bulk.config.network import Network
     from invoca_bulk.config.options import Options
-    from invoca_bulk.config.settings import Network
     from invoca_bulk.planning import Scope
     from invoca_bulk.schema import Resource
     from invoca_bulk.service.export.campaigns import CampaignSource

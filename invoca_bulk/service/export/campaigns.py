@@ -11,7 +11,7 @@ import pandas as pd
 from invoca_bulk import sheets, validation
 from invoca_bulk.errors import ConfigError, InvalidSheetError
 from invoca_bulk.schema import DEFAULT_API_VERSION, PROMO_NUMBERS, Role
-from invoca_bulk.schema.wording import limit_lines
+from invoca_bulk.wording import limit_lines
 
 if TYPE_CHECKING:
     from invoca_bulk.planning import Scope

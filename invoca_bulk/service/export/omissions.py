@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk.schema import SHEET_RESOURCES, paths
 from invoca_bulk.schema.issue_catalog import truncate
-from invoca_bulk.schema.wording import count_of, join_limited, plural_of
 from invoca_bulk.service.export.object_rows import DUPLICATE, NO_AREA_CODE, UNIDENTIFIED, UNREPRESENTABLE
+from invoca_bulk.wording import count_of, join_limited, plural_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

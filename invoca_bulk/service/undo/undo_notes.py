@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk.journal import RunState, State
 from invoca_bulk.schema import PROMO_NUMBERS, Action
-from invoca_bulk.schema.wording import count_of
+from invoca_bulk.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

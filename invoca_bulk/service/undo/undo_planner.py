@@ -18,8 +18,8 @@ from invoca_bulk.service.undo.undo_report import NotUndone, Undo, undo_source_na
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from invoca_bulk.config.network import Network
     from invoca_bulk.config.options import Options, PlanOptions
-    from invoca_bulk.config.settings import Network
     from invoca_bulk.journal import RowRecord, RunRecord, StepRecord
     from invoca_bulk.planning import PlanData, Scope, Step
     from invoca_bulk.service.undo.changes import AppliedChange, CurrentState

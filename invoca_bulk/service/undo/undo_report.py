@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from invoca_bulk.reports import html, plan_report
 from invoca_bulk.reports.plan_report import Plan
 from invoca_bulk.reports.xlsx import Cell, Style, WorksheetSpec
-from invoca_bulk.schema.wording import limit_lines
+from invoca_bulk.wording import limit_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
