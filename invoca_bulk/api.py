@@ -68,23 +68,29 @@ __all__ = [
 
 _Parameters = ParamSpec("_Parameters")
 _Return = TypeVar("_Return")
-#: Remedies that are functions of this module; the others are commands.
-_FUNCTION_ACTIONS = frozenset({"plan", "results", "resume", "run", "runs", "sandbox", "undo"})
-_NETWORK_ACTIONS = frozenset({"resume", "undo"})
+#: Action of a remedy to the positional arguments of its function; the other actions are commands only.
+_CALL_ARGUMENTS = {
+    "plan": "{}, network",
+    "results": "{}",
+    "resume": "network, {}",
+    "run": "{}, network",
+    "runs": "",
+    "sandbox": "",
+    "undo": "{}, network",
+    "validate": "{}",
+}
 _RUN_COLUMNS = ("run", "state", "started", "ended", "file", "network_id", "base_url")
 
 
 def _python_words(remedy: Remedy) -> str:
     """A remedy as a call, or as its keyword arguments."""
-    arguments = [name if "=" in name else f"{name}=True" for name in remedy.options]
+    keywords = [name if "=" in name else f"{name}=True" for name in remedy.options if not name.startswith("output=")]
     if remedy.action == "option":
-        return ", ".join(arguments)
-    if remedy.action not in _FUNCTION_ACTIONS:
+        return ", ".join(keywords)
+    if remedy.action not in _CALL_ARGUMENTS:
         return f"invoca-bulk {remedy.action} {remedy.run}".rstrip() + " (in a terminal)"
-    run_id = [f'"{remedy.run}"'] if remedy.run else []
-    network = ["network"] if remedy.action in _NETWORK_ACTIONS else []
-    first = [*run_id, *network] if remedy.action == "undo" else [*network, *run_id]
-    return f"ib.{remedy.action}({', '.join([*first, *(text for text in arguments if text != 'output=results.xlsx')])})"
+    arguments = _CALL_ARGUMENTS[remedy.action].format(f'"{remedy.run}"' if remedy.run else "").strip(", ")
+    return f"ib.{remedy.action}({', '.join(filter(None, [arguments, *keywords]))})"
 
 
 use_wording(_python_words, unless_set=True)

@@ -34,6 +34,9 @@ def join_limited(texts: Sequence[str], limit: int) -> str:
 
 # Remedies
 
+#: Around a remedy in a text: characters of private use, which no cell and no platform has.
+_START, _END = "\uf7e6", "\uf7e7"
+
 
 @dataclass(frozen=True)
 class Remedy:
@@ -53,7 +56,7 @@ class Remedy:
     options: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return "⟦" + " ".join([self.action, self.run or "-", *self.options]) + "⟧"
+        return _START + " ".join([self.action, self.run or "-", *self.options]) + _END
 
 
 def remedy(action: str, *options: str, run: str = "") -> Remedy:
@@ -66,7 +69,7 @@ def option(*names: str) -> Remedy:
     return Remedy("option", "", names)
 
 
-_MARK = re.compile(r"⟦(\S+) (\S+)((?: [^⟧]+?)*)⟧")
+_MARK = re.compile(f"{_START}([^ {_END}]+) ([^ {_END}]+)([^{_END}]*){_END}")
 
 
 def _plain_words(remedy: Remedy) -> str:
@@ -93,6 +96,11 @@ def use_wording(wording: Callable[[Remedy], str], *, unless_set: bool = False) -
         _wordings[:] = [wording]
 
 
+def has_remedy(text: str) -> bool:
+    """Whether a text contains a remedy."""
+    return _START in text
+
+
 def word(text: str, run: str = "", wording: Callable[[Remedy], str] | None = None) -> str:
     """A text with its remedies in the words of the door.
 
@@ -101,7 +109,7 @@ def word(text: str, run: str = "", wording: Callable[[Remedy], str] | None = Non
         run: the run that a remedy without one is about.
         wording: the words of another door than the process's own.
     """
-    if "⟦" not in text:
+    if not has_remedy(text):
         return text
     to_words = wording or (_wordings[0] if _wordings else _plain_words)
     return _MARK.sub(lambda mark: to_words(_parse(mark, run)), text)

@@ -24,7 +24,7 @@ def plan_and_run(frame: pd.DataFrame) -> list[str]:
     """A plan is reviewed, saved and run."""
     network = ib.Network(network_id="1234", token="a-token")
     plan: ib.Plan = ib.plan(frame, network, nested="merge", concurrency=4)
-    saved: Path = plan.save("plan.json")
+    saved: Path = plan.to_excel("plan.json")
     plan.to_excel("plan.xlsx")
     try:
         results = ib.run(plan, network, yes=True, max_new_numbers=10, output="results.xlsx")

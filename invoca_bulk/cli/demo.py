@@ -79,7 +79,7 @@ def command(output: Path) -> None:
         raise OutputError(msg) from None
     requests = _write_requests(output / "requests.xlsx")
     report = validate_sheet(requests, api_version=DEFAULT_API_VERSION)
-    _print_report(report, requests, report.save(output / "annotated.xlsx"))
+    _print_report(report, requests, report.to_excel(output / "annotated.xlsx"))
     # Without latency the run would end before its progress bar can be seen.
     with Sandbox(latency=0.1) as sandbox:
         options = Options(skip_invalid=True)

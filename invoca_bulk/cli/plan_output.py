@@ -47,8 +47,8 @@ def write_plan(plan: Plan, output: Path | None, save: Path | None) -> tuple[Path
     """
     from invoca_bulk.reports import files
 
-    output_path = plan.save(files.unused_path(output)) if output else None
-    return output_path, plan.keep(save) if save else None
+    output_path = plan.to_excel(files.unused_path(output)) if output else None
+    return output_path, plan.save(save) if save else None
 
 
 def print_plan(

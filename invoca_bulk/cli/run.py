@@ -91,7 +91,7 @@ def _replan_command(saved_plan: SavedPlan) -> str:
         return common.format_command(["undo", run, "--save", file, *common.passed_flags(only=undo.RUN_PARAMETERS)])
     sheet = saved_plan.path or saved_plan.source
     if not sheet:
-        return "plan the DataFrame again: ib.plan(frame, network).keep('plan.json')"
+        return "plan the DataFrame again: ib.plan(frame, network).save('plan.json')"
     reading = [word for name, value in saved_plan.read_arguments.items() if value for word in (f"--{name}", value)]
     flags = [*connection_options.plan_flags(saved_plan.choices), *reading, *common.passed_flags(*_RUN_ONLY_PARAMETERS)]
     return common.format_command(["plan", sheet, "--save", file, *flags])
@@ -105,7 +105,7 @@ def _exit_with_row_errors(
 
     click.echo(str(error), err=True)
     try:
-        annotated: Path | None = error.report.save(files.unused_path(common.sibling_path(output, "-annotated")))
+        annotated: Path | None = error.report.to_excel(files.unused_path(common.sibling_path(output, "-annotated")))
     except OutputError as output_error:
         annotated = None
         click.echo(str(output_error), err=True)

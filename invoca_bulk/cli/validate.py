@@ -31,7 +31,7 @@ def command(file: Path, output: Path | None, *, as_json: bool, **reading: Any) -
     from invoca_bulk.service.plan import validate_sheet
 
     report = validate_sheet(file, **reading)
-    annotated_path = report.save(files.unused_path(output)) if output else None
+    annotated_path = report.to_excel(files.unused_path(output)) if output else None
     if as_json:
         common.print_json(
             {

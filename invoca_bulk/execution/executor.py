@@ -32,6 +32,7 @@ from invoca_bulk.execution.workload import RunOutcome
 from invoca_bulk.journal import AMBIGUOUS_STATES, RunState, State, StepTransition, derive_outcome
 from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES
 from invoca_bulk.transport.client import unauthorized_message
+from invoca_bulk.wording import option
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -420,7 +421,7 @@ class Executor:
         self._failure_count += self._counted_outcomes[step.number] not in SUCCESS_OUTCOMES
         most = self._policy.max_failures
         if most is not None and self._failure_count >= most:
-            msg = f"--max-failures: {self._failure_count:,} steps were not done, so the run stopped."
+            msg = f"The run stopped after {self._failure_count:,} failed steps ({option('max_failures=…')})."
             self._cancel_token.abort(TooManyFailuresError(msg))
 
     def _build_change(self, step: Step, before: State, after: State, /, **values: object) -> StepTransition:

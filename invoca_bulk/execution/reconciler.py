@@ -14,6 +14,7 @@ from invoca_bulk.errors import AuthenticationError, InvocaBulkError, RequestFail
 from invoca_bulk.execution import matching, outcomes, preflight
 from invoca_bulk.journal import State, StepTransition
 from invoca_bulk.schema import OPERATIONS, PROMO_NUMBERS
+from invoca_bulk.wording import remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 _LIST = OPERATIONS["list"]
 _COLLECTION_BY_ID = next(one for one in PROMO_NUMBERS.collections if one.identifier_field == "id_from_network")
-_RESUME_OTHER_RUN_REASON = "another run has requests in doubt in its campaign; resume that first: invoca-bulk resume {}"
+_RESUME_OTHER_RUN_REASON = (
+    f"another run has requests in doubt in its campaign; resume that first: {remedy('resume', run='{}')}"
+)
 #: Seconds between two lists that have to be equal; less where the settle time is short.
 _LIST_INTERVAL_SECONDS = 2.0
 #: So many lists are read until two that follow each other are equal.

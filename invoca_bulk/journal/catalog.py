@@ -12,6 +12,7 @@ from invoca_bulk.errors import ConfigError
 from invoca_bulk.journal import db_schema
 from invoca_bulk.journal.locations import handles_in
 from invoca_bulk.journal.states import NOT_RUNNING, RunState
+from invoca_bulk.wording import remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -177,7 +178,7 @@ def _query_journal_of_run(location: JournalLocation, run: str, query: Callable[[
     unread = " Journals of another version of this program are there too, and cannot be read." if others else ""
     msg = (
         f"No journal in {location} knows the run {run!r}.{unread} "
-        "A run's id stands in the column result_run of its results, and in `invoca-bulk runs`."
+        f"The column result_run of its results has the id of a run; to list all runs: {remedy('runs')}"
     )
     raise ConfigError(msg)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from invoca_bulk.errors import ConfigError
+from invoca_bulk.wording import option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -240,8 +241,8 @@ def _reject_other_version(connection: sa.Connection, version: int | None) -> Non
     if version != SCHEMA_VERSION:
         others = "folder" if connection.dialect.name == "sqlite" else "database"
         msg = (
-            f"The journal {connection.engine.url.database} was written by another version of this program; it was left "
-            f"as it is. Name another {others} with --journal; a sheet that was run before is not known there, so run "
-            "its results file, not the sheet."
+            f"The journal {connection.engine.url.database} was written by another version of this program and is left "
+            f"unchanged. Use another {others} ({option('journal=…')}). It does not know sheets that were run before: "
+            "run their results files, not the sheets."
         )
         raise IncompatibleVersion(msg)

@@ -25,6 +25,7 @@ from invoca_bulk.journal.db_retry import DATABASE_NOW, retry_on_disconnect
 from invoca_bulk.journal.db_schema import OWNERS, RUNS, STEPS
 from invoca_bulk.journal.owner import Owner, locked_message
 from invoca_bulk.journal.states import RunState, State
+from invoca_bulk.wording import remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,7 +158,7 @@ class Lease:
         self._is_lost = True
         msg = (
             f"This process was silent for more than {self._lease_seconds:g} s, so others have taken over what it was "
-            "doing; nothing more is sent from here. `invoca-bulk runs` shows how it stands."
+            f"doing; nothing more is sent from here. To see how it continues: {remedy('runs')}"
         )
         raise LeaseLostError(msg)
 
@@ -200,8 +201,8 @@ def _reject_other_owners(db: sa.Connection, owner_id: str, *, exclusive: bool, r
     run = db.execute(WORKER_RUNS_QUERY).scalars().first() if exclusive else None
     if run and run != run_to_finish:
         msg = (
-            f"Workers are at run {run} of this network. Follow it with `invoca-bulk resume {run} --cluster`, stop it "
-            f"with `invoca-bulk stop {run}`, or wait until it has ended, then try again."
+            f"Workers execute run {run} of this network. Follow it ({remedy('resume', 'cluster', run=run)}), stop it "
+            f"({remedy('stop', run=run)}), or wait until it has ended, then try again."
         )
         raise JournalLockedError(msg)
     if other_owner:

@@ -31,6 +31,7 @@ from invoca_bulk.journal import db_schema
 from invoca_bulk.journal.owner import Owner, locked_message
 from invoca_bulk.journal.states import NOT_RUNNING
 from invoca_bulk.journal.store import Journal
+from invoca_bulk.wording import option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +88,7 @@ def _translate_errors(path: Path) -> Iterator[None]:
         yield
     except sa.exc.SQLAlchemyError as error:
         reason = getattr(error, "orig", None) or type(error).__name__
-        msg = f"The journal {path} cannot be used ({reason}). Name another folder with --journal."
+        msg = f"The journal {path} cannot be used ({reason}). Use another folder: {option('journal=…')}"
         raise ConfigError(msg) from None
 
 
@@ -96,7 +97,7 @@ def _create_private_file(folder: Path, path: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_private(path)
     except OSError as error:
-        msg = f"The journal cannot be kept in {folder} ({error.strerror}). Name another folder with --journal."
+        msg = f"The journal cannot be kept in {folder} ({error.strerror}). Use another: {option('journal=…')}"
         raise ConfigError(msg) from None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.schema import PROMO_NUMBERS, Action
+from invoca_bulk.wording import option
 
 if TYPE_CHECKING:
     from invoca_bulk.planning.model import PlanData, Step
@@ -32,7 +33,7 @@ def assign_generated_ids(plan: PlanData, run_id: str, version: str) -> PlanData:
     """
     since = _OWN_ID_COLLECTION.since
     if version < since:
-        msg = f"--assign-ids (assign_ids=True) needs API version {since} or later; this run uses {version}."
+        msg = f"{option('assign_ids')} needs API version {since} or later; this run uses {version}."
         raise ConfigError(msg)
     return replace(plan, steps=tuple(_assign_id(step, run_id) if _needs_id(step) else step for step in plan.steps))
 

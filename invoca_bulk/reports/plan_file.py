@@ -22,6 +22,7 @@ from invoca_bulk.planning import PlannedRow, SavedPlan, Step, step_to_dict
 from invoca_bulk.reports import files
 from invoca_bulk.schema import RESOURCES, SHEET_RESOURCES, Action
 from invoca_bulk.sheets import Sheet
+from invoca_bulk.wording import option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -91,8 +92,8 @@ def reject_plan_options(given: Iterable[str]) -> None:
     """
     passed = set(given)
     if names := [name for name in FIXED_OPTIONS if name in passed]:
-        flags = ", ".join(f"--{name.replace('_', '-')} ({name}=…)" for name in names)
-        raise PlanError(f"A kept plan has its own choices, so {flags} cannot be given with it. Plan again with that.")
+        options = ", ".join(str(option(f"{name}=…")) for name in names)
+        raise PlanError(f"A saved plan has its own options, so it cannot take {options}. Plan again with that.")
 
 
 # Writing
@@ -195,15 +196,15 @@ def read_saved_plan(path: str | Path) -> SavedPlan:
     except OSError as error:
         raise PlanError(f"{name} cannot be read ({error.strerror}). Check its name and its permissions.") from None
     except (ValueError, RecursionError):
-        raise PlanError(f"{name} is damaged: it is no complete kept plan. Plan again with --save.") from None
+        raise PlanError(f"{name} is damaged: it is not a complete saved plan. Plan again and save it.") from None
     if not isinstance(content, dict) or FORMAT_KEY not in content:
-        raise PlanError(f"{name} is neither a sheet nor a kept plan. Give one that plan --save has written.")
+        raise PlanError(f"{name} is neither a sheet nor a saved plan.")
     if content[FORMAT_KEY] != FORMAT_VERSION:
-        raise PlanError(f"{name} was kept by another version of this program. Plan again with --save.")
+        raise PlanError(f"{name} was saved by another version of this program. Plan again and save it.")
     if _matches_schema(content, _FILE_SCHEMA):
         with contextlib.suppress(ValueError, OverflowError):
             return _parse_saved_plan(content)
-    raise PlanError(f"{name} has been changed, and is no kept plan any more. Plan again with --save.")
+    raise PlanError(f"{name} has been edited and is not a valid saved plan any more. Plan again and save it.")
 
 
 def _matches_schema(value: Json, schema: Any) -> bool:  # noqa: ANN401  see `_STEP_SCHEMA`

@@ -16,9 +16,10 @@ from invoca_bulk.reports import html, save
 from invoca_bulk.reports.plan_file import write_saved_plan
 from invoca_bulk.reports.results import format_time
 from invoca_bulk.reports.validation_report import Report, render_issues
+from invoca_bulk.reports.validation_report import word_issues
 from invoca_bulk.reports.xlsx import BLANK, Cell, Style, WorksheetSpec
 from invoca_bulk.schema import PROMO_NUMBERS, REMOVE_ACTION, Action
-from invoca_bulk.wording import count_of, limit_lines
+from invoca_bulk.wording import count_of, limit_lines, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -113,10 +114,10 @@ class Plan:
         ]
         return build_frame(records, _REMOVAL_COLUMNS)
 
-    @property
+    @cached_property
     def issues(self) -> pd.DataFrame:
         """The issues of validation and of planning, in the columns of `Report.issues`."""
-        return self.data.issues
+        return word_issues(self.data.issues)
 
     @property
     def ok(self) -> bool:
@@ -229,7 +230,9 @@ class Plan:
         """Show what cannot be undone, the issues, and old and new values side by side."""
         return html.container(*self.html_parts())
 
-    def html_parts(self, overflow_note: str = 'all are in the workbook: `plan.save("plan.xlsx")`') -> Iterator[Html]:
+    def html_parts(
+        self, overflow_note: str = 'all are in the workbook: `plan.to_excel("plan.xlsx")`'
+    ) -> Iterator[Html]:
         """The parts of the notebook display.
 
         Args:
@@ -246,7 +249,7 @@ class Plan:
 
     # In a file
 
-    def save(self, path: str | Path) -> Path:
+    def to_excel(self, path: str | Path) -> Path:
         """Write the plan as `.xlsx` with coloured old and new values and a summary, or as `.csv` without the summary.
 
         An existing file is replaced, but never the planned sheet.
@@ -269,7 +272,7 @@ class Plan:
             ),
         ]
 
-    def keep(self, path: str | Path) -> Path:
+    def save(self, path: str | Path) -> Path:
         """Save the plan to a `.json` file, to be run later: `ib.run("plan.json", network)`.
 
         The file contains the sheet, but not the token. An existing file is never overwritten.
@@ -328,7 +331,7 @@ class Plan:
 
     def _row_values(self, row: PlannedRow) -> tuple[str, int, str, str, str, str]:
         """The values of `ROW_COLUMNS`."""
-        return self.sheet_name(row.sheet), row.row, row.action, self.object_label(row), row.error, row.fix
+        return self.sheet_name(row.sheet), row.row, row.action, self.object_label(row), word(row.error), word(row.fix)
 
     def iter_row_changes(self) -> Iterator[tuple[PlannedRow, list[FieldChange], list[Removal]]]:
         """Each row with its changes and removals; of the identical rows of a `quantity`, only the first has them."""
@@ -403,7 +406,7 @@ def _row_lines(
     for removal in removals:
         yield [Cell(text=REMOVE_ACTION, style=Style.ERROR), name, Cell(text=removal.part, style=Style.ERROR)]
     if row.action == REFUSED:
-        reasons = (Cell(text=text, style=Style.ERROR) for text in (row.error, row.fix))
+        reasons = (Cell(text=word(text), style=Style.ERROR) for text in (row.error, row.fix))
         yield [action, name, "", "", "", "", *reasons]
     elif not changes and not removals:
         reason = f"an earlier run: {row.outcome}" if row.from_results and row.outcome else ""

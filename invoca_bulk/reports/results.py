@@ -16,6 +16,7 @@ from invoca_bulk.reports.results_view import OUTCOME_STYLES, ResultsView
 from invoca_bulk.reports.xlsx import Cell, Style, WorksheetSpec
 from invoca_bulk.schema import SHEET_RESOURCES, Role, payloads
 from invoca_bulk.schema.result_columns import OUTCOME_HELP, RESULT_FIELDS, SUCCESS_OUTCOMES, VALIDATION_FIELDS, Outcome
+from invoca_bulk.wording import word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -98,15 +99,17 @@ class Results:
             return texts
         if row.outcome in SUCCESS_OUTCOMES and isinstance(row.answer, dict) and not resource.is_subresource:
             texts |= payloads.assigned_texts(resource, row.answer)
-        meaning, advice = ("", "") if row.outcome in SUCCESS_OUTCOMES else OUTCOME_HELP[row.outcome]
+        run_id = row.step_run or self.run.run
+        is_done = row.outcome in SUCCESS_OUTCOMES
+        meaning, advice = OUTCOME_HELP[row.outcome]
         return texts | {
             "result_status": row.outcome.value,
-            "result_error": row.error or meaning if meaning else "",
-            "result_fix": row.fix or advice if advice else "",
+            "result_error": "" if is_done else word(row.error or meaning, run_id),
+            "result_fix": "" if is_done else word(row.fix or advice, run_id),
             "result_http_status": str(row.http_status or ""),
             "result_attempts": str(row.attempts),
             "result_at": format_time(row.ended_at),
-            "result_run": row.step_run or self.run.run,
+            "result_run": run_id,
         }
 
     @cached_property
@@ -200,7 +203,7 @@ def _summary_rows(results: Results) -> Iterator[list[str | Cell]]:
     yield from run_rows
     for outcome, count in results.totals.items():
         meaning, advice = OUTCOME_HELP[outcome]
-        text = meaning if outcome in SUCCESS_OUTCOMES else f"{meaning} {advice}"
+        text = meaning if outcome in SUCCESS_OUTCOMES else word(f"{meaning} {advice}", run.run)
         yield [Cell(text=outcome, style=OUTCOME_STYLES[outcome]), f"{count:,}", text]
     campaigns = results.counts_by_campaign()
     if campaigns:

@@ -14,7 +14,7 @@ from invoca_bulk.reports import html
 from invoca_bulk.reports.xlsx import Cell, Style
 from invoca_bulk.schema import PROMO_NUMBERS
 from invoca_bulk.schema.result_columns import OUTCOME_HELP, OUTPUT_FIELDS, SUCCESS_OUTCOMES, Outcome, parse_outcome
-from invoca_bulk.wording import count_of
+from invoca_bulk.wording import count_of, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -118,7 +118,7 @@ def view(results: object) -> ResultsView:
 def _require_results(results: object) -> pd.DataFrame:
     if isinstance(results, pd.DataFrame) and "result_status" in _column_paths(results):
         return results
-    msg = "These are no results: there is no column result_status. Give what ib.run or ib.resume returned."
+    msg = "Not a results DataFrame (no result_status column). Pass what a run returned, or a results file."
     raise ConfigError(msg)
 
 
@@ -129,7 +129,7 @@ def _outcome_help(outcome: Outcome | None) -> tuple[str, str, str]:
 
 def _outcome_text(outcome: Outcome | None) -> str:
     _, meaning, advice = _outcome_help(outcome)
-    return meaning if outcome in SUCCESS_OUTCOMES else f"{meaning} {advice}"
+    return meaning if outcome in SUCCESS_OUTCOMES else word(f"{meaning} {advice}")
 
 
 def _outcome_style(outcome: Outcome | None) -> Style:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from invoca_bulk.reports import save
 from invoca_bulk.reports.xlsx import Cell, Dropdown, IntegerRange, Style, WorksheetSpec
 from invoca_bulk.schema import API_VERSIONS, DEFAULT_API_VERSION, REMOVE_ACTION, Action, Role
-from invoca_bulk.wording import plural_of
+from invoca_bulk.wording import option, plural_of, remedy, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -56,15 +56,15 @@ Each row of sites and users names its advertiser in advertiser_id_from_network. 
     the sheet advertisers; if it already exists on the platform, its id_from_network is enough there.
 
 When an advertiser is updated, its users and sites that the sheets do not mention stay as they are.
-    That is --nested merge, the default. To take one away, choose {REMOVE_ACTION} in the column action of its row.
-    With --nested replace and --allow-removals, the sheets hold all that shall be left: all others are removed.
+    That is {option("nested=merge")}, the default. To remove one, choose {REMOVE_ACTION} in the column action of its row.
+    With {option("nested=replace", "allow_removals")}, all users and sites that are not in the sheets are removed.
 
 You can also use a single sheet, in one of two forms:
     numbered columns, one row per advertiser: sites.1.name, sites.2.name, users.1.email_settings.2.email_address;
     columns without numbers, one row per site or user, which repeats its advertiser: sites.name, users.first_name.""",
-        before_run_help="""\
+        before_run_help=f"""\
 Then see what would change. This reads from the platform and changes nothing:
-    invoca-bulk plan FILE
+    {remedy("plan", run="FILE")}
 """,
     ),
     "promo_numbers": TemplateText(
@@ -78,25 +78,25 @@ local_center.state. Use only one of these three ways. Without any of them, you g
 }
 
 
-_INSTRUCTIONS_TEXT = """
+_INSTRUCTIONS_TEXT = f"""
 1. Replace the example rows with your own, and delete those you do not need: every row below the header counts.
-2. {required}
+2. {{required}}
     Hover over a header to see what it means. Do not rename the headers.
 3. A blank cell means "not specified". When an object is updated, a blank cell leaves the value unchanged,
     and the text [] clears it.
 4. Some columns have a list of values: click a cell, then the arrow next to it.
 5. The cells are formatted as text, so that 02134 keeps its zero. Paste as "values only" to keep it that way.
-6. Rename custom_data.{custom} to a custom data field of your network, and add a column for each further field.
+6. Rename custom_data.{{custom}} to a custom data field of your network, and add a column for each further field.
     Columns that are not in the table below are kept in the results, but not sent.
 
-{rows}
+{{rows}}
 
 Save the file, then check it. This sends nothing:
-    invoca-bulk validate FILE
-{before_run}When it is correct, run it. The results contain all your rows with their outcomes:
-    invoca-bulk run FILE -o results.xlsx
+    {remedy("validate", run="FILE")}
+{{before_run}}When it is correct, run it. The results contain all your rows with their outcomes:
+    {remedy("run", "output=results.xlsx", run="FILE")}
 
-The columns, for API version {version}:"""
+The columns, for API version {{version}}:"""
 
 
 def write_template(
@@ -268,7 +268,7 @@ def _build_instructions_worksheet(resources: Sequence[Resource], version: str) -
         custom=_EXAMPLE_CUSTOM_FIELD,
         version=version,
     )
-    rows: list[Sequence[str | Cell]] = [[line] for line in instructions.splitlines()]
+    rows: list[Sequence[str | Cell]] = [[line] for line in word(instructions).splitlines()]
     for resource in resources:
         if len(resources) > 1:
             rows += [[""], [Cell(text=f"The sheet {resource.name}", style=Style.BOLD)]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from invoca_bulk.reports import html, save
 from invoca_bulk.reports.xlsx import MAX_ROWS, Cell, Style, WorksheetSpec
 from invoca_bulk.schema import PROMO_NUMBERS
 from invoca_bulk.schema.result_columns import VALIDATION_FIELDS
-from invoca_bulk.wording import count_of, plural_of
+from invoca_bulk.wording import count_of, has_remedy, plural_of, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -41,12 +41,12 @@ class Report:
     def __init__(self, validated_book: ValidatedBook) -> None:
         self.validated_book = validated_book
 
-    @property
+    @cached_property
     def issues(self) -> pd.DataFrame:
         """One row per issue: `sheet`, `row` (Int64; missing: the header or the sheet), `column`, `level` (`error`,
         `warning`), `code`, `value`, `message`, `fix` (all others text), in the order of rows and columns.
         """  # noqa: D205  the columns are the summary
-        return self.validated_book.issues
+        return word_issues(self.validated_book.issues)
 
     @property
     def errors(self) -> pd.DataFrame:
@@ -136,7 +136,7 @@ class Report:
         sheet_report = Report(replace(self.validated_book, issues=warnings[warnings["row"].isna()]))
         return sheet_report.issue_lines(len(warnings), "warning")
 
-    def save(self, path: str | Path, *, protected_paths: Iterable[Path] = ()) -> Path:
+    def to_excel(self, path: str | Path, *, protected_paths: Iterable[Path] = ()) -> Path:
         """Write the annotated sheet: `.xlsx` with coloured cells, notes and a worksheet of issues, or `.csv`.
 
         An existing file is replaced, but never the sheet that was checked.
@@ -160,7 +160,7 @@ class Report:
         return html.container(*self.html_parts())
 
     def html_parts(
-        self, overflow_note: str = 'all are in the workbook: `report.save("annotated.xlsx")`'
+        self, overflow_note: str = 'all are in the workbook: `report.to_excel("annotated.xlsx")`'
     ) -> Iterator[Html]:
         """The parts of the notebook display.
 
@@ -178,6 +178,12 @@ def _count_requested_numbers(sheet: ValidatedSheet) -> int:
     parsed_values = map(quantity.parsed_text, range(len(quantity.texts)))
     quantities = np.array([parsed.value if parsed else 1 for parsed in parsed_values], dtype="int64")
     return int(quantities[quantity.codes][rows].sum())
+
+
+def word_issues(issues: pd.DataFrame) -> pd.DataFrame:
+    """Issues with their remedies in the words of the door; columns as in `Report.issues`."""
+    worded = [name for name in ("message", "fix") if any(map(has_remedy, issues[name]))]
+    return issues.assign(**{name: issues[name].map(word).astype("str") for name in worded}) if worded else issues
 
 
 class RowsInvalid(InvalidSheetError):

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeGuard
 
+from invoca_bulk.wording import option, remedy
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -79,7 +81,7 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     ),
     "column_unsupported": _error(
         "API version {version} does not support {known!r}; {which}.",
-        "Choose one with --api-version, or remove the column.",
+        f"Choose a version that does ({option('api_version=…')}), or remove the column.",
     ),
     "secret_dropped": _warning(
         "{known!r} is a secret of the platform; its values are not sent, and every output leaves its cells blank.",
@@ -323,7 +325,7 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     ),
     "unsettled_row": _warning(
         "An earlier run ({run}) could not determine whether this row was done; it is looked up again and not sent.",
-        "If you are sure that the platform does not have it: invoca-bulk resume {run} --resend-absent. Where the "
+        f"If you are sure that the platform does not have it: {remedy('resume', 'resend_absent', run='{run}')}. If the "
         "journal of that run is gone, clear the row's result columns instead.",
     ),
     # Planning: rows compared with the platform's state
@@ -365,8 +367,8 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Remove one of the two rows.",
     ),
     "would_be_removed": _error(
-        "Sent with --nested replace, the advertiser would lose {what}.",
-        "Add them to the sheet, use --nested merge, or allow it with --allow-removals (allow_removals=True).",
+        f"With {option('nested=replace')}, the advertiser would lose {{what}}.",
+        f"Add them to the sheet, use {option('nested=merge')}, or allow it with {option('allow_removals')}.",
     ),
     "row_beside_invalid": _error(
         "Another row of the same {part} has errors ({place}), so none of its rows is sent.",
@@ -387,7 +389,7 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     ),
     "undo_unknown": _error(
         "It is uncertain whether the run did this: {text}.",
-        "Settle it first (invoca-bulk resume {run}), then undo the run again.",
+        f"Resume the run first ({remedy('resume', run='{run}')}), then undo it again.",
     ),
     "undo_unseen": _error(
         "The journal does not contain the whole {part} as it was before and after the run.",
@@ -418,7 +420,7 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     ),
     "sheet_ignored": _warning(
         "The sheet {value!r} is not read; the sheets read from this workbook are: {read}.",
-        "To have its rows read as well, move them to one of these; to read it alone, name it (--sheet, sheet=…).",
+        f"To have its rows read as well, move them to one of these; to read it alone: {option('sheet=…')}.",
     ),
 }
 

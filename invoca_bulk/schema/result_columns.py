@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from invoca_bulk.schema.field_types import TEXT, normalize_text
 from invoca_bulk.schema.model import Field, Role
+from invoca_bulk.wording import remedy
 
 
 class Outcome(StrEnum):
@@ -52,14 +53,11 @@ OUTCOME_HELP = {
     ),
     Outcome.UNKNOWN: (
         "The request was sent but got no reliable response, so the change may have been made.",
-        (
-            "Run `invoca-bulk resume RUN` (RUN: result_run): it is looked up again. A row that buys is never sent "
-            "again by itself."
-        ),
+        f"To look it up again: {remedy('resume')} A row that buys is never sent again automatically.",
     ),
     Outcome.NOT_SENT: (
         "The run ended before the row was sent.",
-        "Run `invoca-bulk resume RUN` (RUN: result_run), or the results file: the row is done then.",
+        f"Run the results file, or resume the run: {remedy('resume')}",
     ),
 }
 

@@ -10,6 +10,7 @@ from invoca_bulk.errors import ConfigError, UnreadableSheetError
 from invoca_bulk.schema import RESOURCES, Action
 from invoca_bulk.schema.model import fold_header
 from invoca_bulk.sheets import cell_text
+from invoca_bulk.wording import option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -122,7 +123,7 @@ def detect_resource(titles: Sequence[str], candidates: Sequence[Resource]) -> Re
         names = [resource.name for resource in best]
         raise UnreadableSheetError(
             f"The columns fit {' and '.join(names)} equally well. "
-            f"Say which with {' or '.join(f'--resource {name}' for name in names)} (resource=… in Python)."
+            f"Say which: {' or '.join(str(option(f'resource={name}')) for name in names)}."
         )
     return best[0]
 
@@ -176,7 +177,7 @@ def choose_worksheet(grids: Sequence[Grid], candidates: Sequence[Resource]) -> W
     if len(best) > 1:
         names = " and ".join(repr(match.grid.name) for match in best)
         raise UnreadableSheetError(
-            f"The headers of the sheets {names} fit equally well. Say which with --sheet (sheet=… in Python)."
+            f"The headers of the sheets {names} fit equally well. Say which with {option('sheet=…')}."
         )
     return best[0]
 

@@ -20,6 +20,7 @@ from invoca_bulk.sheets import (
     sources,
     workbook_reader,
 )
+from invoca_bulk.wording import option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,7 +92,7 @@ def _read_grids(content: bytes | str, sheet: str | None, candidates: Sequence[Re
     if isinstance(content, bytes) and (file_format := file_formats.detect_format(content)):
         return workbook_reader.read_grids(content, file_format, sheet)
     if sheet is not None:
-        raise UnreadableSheetError("A CSV file has no sheets to choose from. Leave out --sheet (sheet=… in Python).")
+        raise UnreadableSheetError(f"A CSV file has no sheets to choose from. Leave out {option('sheet=…')}.")
     return [csv_reader.read_grid(content, candidates)]
 
 

@@ -13,6 +13,7 @@ from invoca_bulk.schema import RESOURCES, SHEET_RESOURCES
 from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.sheets import dataframes, header_detection, sheet_builder
 from invoca_bulk.sheets.model import ReadIssue, Sheet
+from invoca_bulk.wording import option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -72,7 +73,7 @@ def _require_unique_resources(sheets: Sequence[Sheet]) -> None:
         if resource_name in sheet_names:
             raise UnreadableSheetError(
                 f"The sheets {sheet_names[resource_name]!r} and {sheet.name!r} are both named {resource_name}. "
-                "Rename one of them, or say which to read with --sheet (sheet=… in Python)."
+                f"Rename one of them, or say which to read with {option('sheet=…')}."
             )
         sheet_names[resource_name] = sheet.name
 

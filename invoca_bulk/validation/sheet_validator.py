@@ -22,7 +22,7 @@ from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
 from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES, Outcome, parse_outcome
 from invoca_bulk.validation.issue_frame import MAX_ROWS_NAMED, make_issue
 from invoca_bulk.validation.model import ValidatedColumn, ValidatedSheet
-from invoca_bulk.wording import join_limited
+from invoca_bulk.wording import join_limited, option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -249,7 +249,7 @@ class SheetValidator:
         }
         fix_suffix = f", e.g. {field.example}" if field.example else ""
         if not fix_suffix and self._can_be_assigned(field):
-            fix_suffix = ", or choose --auto-ids (auto_ids=True) if the network gives the ids"
+            fix_suffix = f", or use {option('auto_ids')} if the network assigns the ids"
         details = {"known": field.path, "action": purposes.get(field.role, Action.CREATE), "example": fix_suffix}
         return Problem(code="required", details=details)
 

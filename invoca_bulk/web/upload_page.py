@@ -267,7 +267,7 @@ class UploadPage:
         if report := self._report:
 
             def send_annotated() -> None:
-                path = report.save(self._temp_path("annotated.xlsx"))
+                path = report.to_excel(self._temp_path("annotated.xlsx"))
                 self.widget.send_file(message["view"], path, f"{_file_stem(self._sheet_name)}-annotated.xlsx")
 
             self._try_or_show_error("issues", partial(screens.render_issues, report, self._form_values), send_annotated)
@@ -306,7 +306,7 @@ class UploadPage:
         if plan := self._current_plan:
 
             def send_plan() -> None:
-                path = plan.save(self._temp_path("plan.xlsx"))
+                path = plan.to_excel(self._temp_path("plan.xlsx"))
                 self.widget.send_file(message["view"], path, f"{_file_stem(plan.data.source)}-plan.xlsx")
 
             self._try_or_show_error("plan", partial(self._render_plan, plan), send_plan)

@@ -16,6 +16,7 @@ from invoca_bulk.journal import RunState
 from invoca_bulk.journal.db_retry import retry_on_disconnect
 from invoca_bulk.reports.progress import ProgressBar
 from invoca_bulk.schema.result_columns import Outcome
+from invoca_bulk.wording import remedy
 
 if TYPE_CHECKING:
     import threading
@@ -40,7 +41,7 @@ def shared_journal_for(network: Network, options: Options) -> Database:
         ConfigError: there is none.
     """
     if network.rehearsal:
-        msg = "A sandbox of this program cannot be reached by workers. Start one: invoca-bulk sandbox"
+        msg = f"Workers cannot reach a sandbox of this process. Start a separate one: {remedy('sandbox')}"
         raise ConfigError(msg)
     return require_shared_journal(journal.location_for(network, options.journal))
 
@@ -80,8 +81,8 @@ def enqueue_run(network: Network, options: Options, queued_run: QueuedRun) -> No
     try:
         _import_queue().enqueue_run(shared_journal_for(network, options), _network_key(network), queued_run)
     except ConfigError as error:
-        command = f"invoca-bulk resume {queued_run.run} --cluster"
-        msg = f"{error} The run {queued_run.run} is recorded; hand it out with: {command}"
+        resume = remedy("resume", "cluster", run=queued_run.run)
+        msg = f"{error.text} The run {queued_run.run} is recorded. To give it to the workers: {resume}"
         raise RunAborted(msg) from None
 
 
@@ -138,15 +139,15 @@ def follow_run(network: Network, options: Options, run: str, notify: Callable[[s
                 if is_late and not is_notified and retry_on_disconnect(find_owner) is None:
                     is_notified = True
                     notify(
-                        f"No worker is at it yet. Start one where the token of network {network.network_id} at "
-                        f"{network.base_url} is: invoca-bulk worker"
+                        f"No worker has picked up this run. Start one on a machine that has the token for network "
+                        f"{network.network_id} at {network.base_url}: {remedy('worker')}"
                     )
                 time.sleep(max(_POLL_SECONDS, 4 * (time.monotonic() - polled_at)))
         except KeyboardInterrupt:
             return
         except sa.exc.SQLAlchemyError:
             msg = f"The journal on {database} no longer responds; run {run} continues on the workers. Follow it later:"
-            raise RunAborted(f"{msg} invoca-bulk resume {run} --cluster") from None
+            raise RunAborted(f"{msg} {remedy('resume', 'cluster', run=run)}") from None
 
 
 def _refresh_counters(database: Database, network: Network, run: str, counters: RunCounters) -> bool:

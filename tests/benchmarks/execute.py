@@ -19,12 +19,13 @@ from invoca_bulk import journal
 from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import Options
 from invoca_bulk.service.run import run_sheet
-from invoca_bulk.service.run_result import RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness import Size
+
+    from invoca_bulk.service.run_result import RunResult
 
 LATENCY = 0.05  # seconds
 LIMIT = 50.0  # requests a second

@@ -44,7 +44,7 @@ def write(source: str, ending: str) -> tuple[float, float]:
 
     report = invoca_bulk.validate(source)
     with tempfile.TemporaryDirectory() as folder:
-        return _measured(lambda: report.save(Path(folder, f"annotated{ending}")))
+        return _measured(lambda: report.to_excel(Path(folder, f"annotated{ending}")))
 
 
 def _warm() -> None:
@@ -54,7 +54,7 @@ def _warm() -> None:
     report = invoca_bulk.validate(rows.frame(WARM_UP_ROWS))
     with tempfile.TemporaryDirectory() as folder:
         for ending in (".xlsx", ".csv"):
-            invoca_bulk.read(report.save(Path(folder, f"annotated{ending}")))
+            invoca_bulk.read(report.to_excel(Path(folder, f"annotated{ending}")))
 
 
 def _measured(task: Callable[[], Any]) -> tuple[float, float]:

@@ -94,7 +94,7 @@ def test_schemas_are_total() -> None:
 def test_round_trip(network: Network, tmp_path: Path, text: str) -> None:
     """A saved plan is read saved_plan unchanged, whatever the cells hold, and with the same sheet fingerprint."""
     plan = ib.plan(pd.DataFrame([NUMBER | {"notes": text}, NUMBER | {"id_from_network": "X", "notes": ""}]), network)
-    saved_plan = plan_file.read_saved_plan(plan.keep(tmp_path / "plan.json"))
+    saved_plan = plan_file.read_saved_plan(plan.save(tmp_path / "plan.json"))
     assert saved_plan.steps == plan.data.steps
     assert planning.fingerprint_sheets(saved_plan.sheets) == plan.data.fingerprint
     assert [sheet.frame.index.to_list() for sheet in saved_plan.sheets] == [[2, 3]]
@@ -106,7 +106,7 @@ def test_several_sheets(network: Network, http: httpx.Client, tmp_path: Path) ->
     """A plan of several sheets is saved with all of them."""
     del http
     frames = {"advertisers": pd.DataFrame([EDIT]), "promo_numbers": pd.DataFrame([NUMBER])}
-    saved_plan = plan_file.read_saved_plan(ib.plan(frames, network).keep(tmp_path / "plan.json"))
+    saved_plan = plan_file.read_saved_plan(ib.plan(frames, network).save(tmp_path / "plan.json"))
     assert [(sheet.name, sheet.resource.name) for sheet in saved_plan.sheets] == [
         ("advertisers", "advertisers"),
         ("promo_numbers", "promo_numbers"),
@@ -115,7 +115,7 @@ def test_several_sheets(network: Network, http: httpx.Client, tmp_path: Path) ->
 
 def test_the_file_is_the_users_own(edit: Plan, tmp_path: Path, box: Sandbox) -> None:
     """Only the user can read the file, no file is overwritten, and the token is not in it."""
-    paths = [edit.keep(tmp_path / "plan.json") for _ in range(3)]
+    paths = [edit.save(tmp_path / "plan.json") for _ in range(3)]
     assert [path.name for path in paths] == ["plan.json", "plan-2.json", "plan-3.json"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in paths} == {0o600}
     assert box.token not in paths[0].read_text(encoding="ascii")
@@ -125,7 +125,7 @@ def test_the_file_is_the_users_own(edit: Plan, tmp_path: Path, box: Sandbox) -> 
 def test_invalid_paths(edit: Plan, tmp_path: Path, name: str) -> None:
     """The name must end in .json, and the folder must exist."""
     with pytest.raises(OutputError):
-        edit.keep(tmp_path / name)
+        edit.save(tmp_path / name)
 
 
 def test_sheet_is_not_a_saved_plan(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_sheet_is_not_a_saved_plan(tmp_path: Path) -> None:
 
 def test_saved_plan_is_recognized_by_its_content(edit: Plan, tmp_path: Path) -> None:
     """A saved plan is recognized even if it was renamed or reformatted."""
-    path = edit.keep(tmp_path / "plan.json")
+    path = edit.save(tmp_path / "plan.json")
     path.rename(tmp_path / "plan.csv")
     (tmp_path / "pretty").write_text(json.dumps(json.loads((tmp_path / "plan.csv").read_text()), indent=2), "utf-8-sig")
     for name in ("plan.csv", "pretty"):
@@ -149,7 +149,7 @@ def test_saved_plan_is_recognized_by_its_content(edit: Plan, tmp_path: Path) -> 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.999])
 def test_truncated_file(edit: Plan, tmp_path: Path, share: float) -> None:
     """A truncated file is rejected as damaged."""
-    path = edit.keep(tmp_path / "plan.json")
+    path = edit.save(tmp_path / "plan.json")
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(PlanError, match=r"plan\.json is damaged"):
@@ -200,7 +200,7 @@ def _replaced(content: Any, key_path: tuple[Any, ...], value: Any) -> Any:
 
 def test_tampered_types(edit: Plan, tmp_path: Path) -> None:
     """A value of an unexpected type is rejected, wherever it is."""
-    content = json.loads(edit.keep(tmp_path / "plan.json").read_text())
+    content = json.loads(edit.save(tmp_path / "plan.json").read_text())
     for key_path in filter(None, _key_paths(content)):
         (tmp_path / "bad.json").write_text(json.dumps(_replaced(content, key_path, 1.5)))
         with pytest.raises(PlanError):
@@ -210,7 +210,7 @@ def test_tampered_types(edit: Plan, tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [{"x": 1}, [[1]], [], "\0", None, True, -1, 10**30], ids=str)
 def test_tampered_values(edit: Plan, tmp_path: Path, value: Any) -> None:
     """Any value anywhere, bodies included, either gets the file rejected or can be compared with the new plan."""
-    content = json.loads(edit.keep(tmp_path / "plan.json").read_text())
+    content = json.loads(edit.save(tmp_path / "plan.json").read_text())
     body_paths = ((*("steps", 0, name), key) for name in ("body", "before") for key in ACME)
     key_paths = [*filter(None, _key_paths(content)), *body_paths]
     rejected_count = 0
@@ -236,7 +236,7 @@ def test_tampered_values(edit: Plan, tmp_path: Path, value: Any) -> None:
 )
 def test_inconsistent_sheets(edit: Plan, tmp_path: Path, edited: dict[str, Any]) -> None:
     """Rows, cells and headers must be consistent."""
-    path = edit.keep(tmp_path / "plan.json")
+    path = edit.save(tmp_path / "plan.json")
     content = json.loads(path.read_text())
     content["sheets"][0] |= edited
     path.write_text(json.dumps(content))
@@ -257,7 +257,7 @@ def test_run_of_a_plan(
 ) -> None:
     """A plan is run as it is, from a file or directly; users that are not in it stay."""
     before = get_acme(http)
-    source: Any = str(edit.keep(tmp_path / "plan.json")) if as_file else edit
+    source: Any = str(edit.save(tmp_path / "plan.json")) if as_file else edit
     results = ib.run(source, network, progress=False)
     assert list(results["result_status"]) == ["updated"]
     assert get_acme(http) == before | {"web_integration_phone_number": "8005550100"}
@@ -269,7 +269,7 @@ def test_options_of_the_plan_apply(http: httpx.Client, network: Network, tmp_pat
         [{"id_from_network": "A-1", "sites.1.id_from_network": "901", "users.1.id_from_network": "U-1"}]
     )
     plan = ib.plan(frame, network, nested="replace", allow_removals=True)
-    path = plan.keep(tmp_path / "plan.json")
+    path = plan.save(tmp_path / "plan.json")
     with pytest.raises(ConfirmationRequiredError, match=r"Acme \(A-1\): user Jim Williams \(U-2\)"):
         run(path, network, yes=False)
     run(path, network)
@@ -294,7 +294,7 @@ def test_options_that_the_plan_fixes_are_rejected(edit: Plan, network: Network, 
 def test_another_network(edit: Plan, network: Network, tmp_path: Path, changes: dict[str, Any], shown: str) -> None:
     """A plan is for one network and one API version; both are named, and nothing is sent."""
     with pytest.raises(PlanError) as error:
-        run(edit.keep(tmp_path / "plan.json"), dataclasses.replace(network, **changes))
+        run(edit.save(tmp_path / "plan.json"), dataclasses.replace(network, **changes))
     assert shown in str(error.value)
     assert f"network 1234 at {network.base_url} (API version 2022-08-01)" in str(error.value)
 
@@ -317,7 +317,7 @@ CHANGED: dict[str, tuple[dict[str, Any], str]] = {
 def test_changed_since(edit: Plan, network: Network, http: httpx.Client, tmp_path: Path, name: str) -> None:
     """The error names the object with its old and new value; nothing is sent."""
     changes, sentence = CHANGED[name]
-    path = edit.keep(tmp_path / "plan.json")
+    path = edit.save(tmp_path / "plan.json")
     http.put("advertisers/A-1.json", json=ACME | changes).raise_for_status()
     before = get_acme(http)
     with pytest.raises(PlanError, match="the platform has changed since") as error:
@@ -333,7 +333,7 @@ def test_deleted_since(edit: Plan, network: Network, http: httpx.Client, tmp_pat
     row = {**EDIT, "name": "Acme", "sites.1.id_from_network": "901"} if status == "create" else EDIT
     plan = ib.plan(pd.DataFrame([row]), network)
     assert plan.counts == edit.counts
-    path = plan.keep(tmp_path / "plan.json")
+    path = plan.save(tmp_path / "plan.json")
     http.delete("advertisers/A-1.json").raise_for_status()
     with pytest.raises(PlanError, match=rf"row 2 \(Acme \(A-1\)\): update in the plan, {status} now"):
         run(path, network)
@@ -352,7 +352,7 @@ def test_number_changed_since(network: Network, http: httpx.Client, tmp_path: Pa
     """The same for promo numbers; numbers that are not in the plan may change."""
     number = buy(http)
     plan = ib.plan(pd.DataFrame([NUMBER | {"promo_number": number, "description": "Autumn sale"}]), network)
-    path = plan.keep(tmp_path / "plan.json")
+    path = plan.save(tmp_path / "plan.json")
     buy(http)
     assert (
         plan_diff.diff_plans(
@@ -367,7 +367,7 @@ def test_number_changed_since(network: Network, http: httpx.Client, tmp_path: Pa
 
 def test_other_numbers_may_be_bought(network: Network, http: httpx.Client, tmp_path: Path, box: Sandbox) -> None:
     """A number that another client bought in the campaign does not count as a change."""
-    path = ib.plan(pd.DataFrame([NUMBER]), network).keep(tmp_path / "plan.json")
+    path = ib.plan(pd.DataFrame([NUMBER]), network).save(tmp_path / "plan.json")
     buy(http)
     assert list(run(path, network)["result_status"]) == ["created"]
     assert len(box.store.ledger) == 2
@@ -376,7 +376,7 @@ def test_other_numbers_may_be_bought(network: Network, http: httpx.Client, tmp_p
 def test_saved_plan_buys_once(network: Network, tmp_path: Path, box: Sandbox) -> None:
     """Run a second time, or its sheet run beside it, it is known for the same; --again buys once more."""
     frame = pd.DataFrame([NUMBER | {"quantity": "2"}])
-    path = ib.plan(frame, network).keep(tmp_path / "plan.json")
+    path = ib.plan(frame, network).save(tmp_path / "plan.json")
     run(path, network)
     for source in (path, frame):
         with pytest.raises(ConfirmationRequiredError, match="done already"):
@@ -388,7 +388,7 @@ def test_saved_plan_buys_once(network: Network, tmp_path: Path, box: Sandbox) ->
 
 def test_rows_with_errors_are_not_sent(network: Network, tmp_path: Path, box: Sandbox) -> None:
     """A plan with refused rows can be saved; it only runs with skip_invalid, as the sheet does."""
-    path = ib.plan(pd.DataFrame([NUMBER, NUMBER | {"media_type": "x"}]), network).keep(tmp_path / "plan.json")
+    path = ib.plan(pd.DataFrame([NUMBER, NUMBER | {"media_type": "x"}]), network).save(tmp_path / "plan.json")
     with pytest.raises(ib.UserError, match="1 row has errors"):
         run(path, network)
     assert list(run(path, network, skip_invalid=True)["result_status"]) == ["created", "invalid"]
@@ -409,7 +409,7 @@ def test_tampered_steps_are_never_sent(
     edit: Plan, network: Network, tmp_path: Path, key_path: tuple[Any, ...], value: Any
 ) -> None:
     """The steps in the file are only compared, never sent: an edited file is rejected."""
-    path = edit.keep(tmp_path / "plan.json")
+    path = edit.save(tmp_path / "plan.json")
     path.write_text(json.dumps(_replaced(json.loads(path.read_text()), key_path, value)))
     with pytest.raises(PlanError):
         run(path, network)

@@ -261,7 +261,7 @@ def styled_texts(row: Any) -> list[tuple[str, Style]]:
 
 def test_workbook(plan: Plan, tmp_path: Path) -> None:
     """One line per change with coloured old and new values; the header is frozen and has filters."""
-    worksheet = openpyxl.load_workbook(plan.save(tmp_path / "plan.xlsx"))["plan"]
+    worksheet = openpyxl.load_workbook(plan.to_excel(tmp_path / "plan.xlsx"))["plan"]
     header = [cell.value for cell in worksheet[1]]
     assert header == ["sheet", "row", "action", "object", "part", "column", "old", "new", "reason", "fix"]
     assert (worksheet.freeze_panes, worksheet.auto_filter.ref) == ("A2", "A1:J14")
@@ -283,7 +283,7 @@ def test_workbook(plan: Plan, tmp_path: Path) -> None:
 
 def test_summary_worksheet(plan: Plan, tmp_path: Path) -> None:
     """The second worksheet has the network, the options, the counts, and what cannot be undone."""
-    worksheet = openpyxl.load_workbook(plan.save(tmp_path / "plan.xlsx"))["summary"]
+    worksheet = openpyxl.load_workbook(plan.to_excel(tmp_path / "plan.xlsx"))["summary"]
     rows = [(first, second) for first, second in worksheet.iter_rows(values_only=True) if first]
     for line in (
         ("network", f"1234 at {plan.network.base_url}"),
@@ -305,7 +305,7 @@ def test_nested_modes_are_total() -> None:
 
 def test_csv(plan: Plan, tmp_path: Path) -> None:
     """CSV has the lines of the first worksheet, all with the same number of columns."""
-    frame = pd.read_csv(plan.save(tmp_path / "plan.csv"), dtype=str, keep_default_na=False)
+    frame = pd.read_csv(plan.to_excel(tmp_path / "plan.csv"), dtype=str, keep_default_na=False)
     assert list(frame["action"]).count("create") == 6
     assert frame.iloc[0].to_list()[-4:] == ["Acme", "Acme Inc", "", ""]
 
@@ -313,7 +313,7 @@ def test_csv(plan: Plan, tmp_path: Path) -> None:
 def test_single_sheet_has_no_sheet_column(network: Network, tmp_path: Path) -> None:
     """With one sheet, there is no column `sheet`; the outcome of an earlier run is shown."""
     frame = pd.DataFrame([NUMBER | {"result_status": "created"}])
-    worksheet = openpyxl.load_workbook(ib.plan(frame, network).save(tmp_path / "plan.xlsx"))["plan"]
+    worksheet = openpyxl.load_workbook(ib.plan(frame, network).to_excel(tmp_path / "plan.xlsx"))["plan"]
     assert [cell.value for cell in worksheet[1]][:2] == ["row", "action"]
     assert styled_texts(worksheet[2])[1:] == [("unchanged", Style.MUTED), ("an earlier run: created", Style.MUTED)]
 
@@ -324,7 +324,7 @@ def test_the_sheet_is_never_overwritten(network: Network, tmp_path: Path) -> Non
     plan = ib.plan(tmp_path / "sheet.csv", network)
     content = (tmp_path / "sheet.csv").read_bytes()
     with pytest.raises(OutputError, match="never overwritten"):
-        plan.save(tmp_path / "sheet.csv")
+        plan.to_excel(tmp_path / "sheet.csv")
     assert (tmp_path / "sheet.csv").read_bytes() == content
 
 
@@ -332,8 +332,8 @@ def test_too_many_lines_for_a_worksheet(plan: Plan, tmp_path: Path, monkeypatch:
     """The error suggests CSV."""
     monkeypatch.setattr("invoca_bulk.reports.xlsx.MAX_ROWS", 5)
     with pytest.raises(OutputError, match=r"Write it as \.csv"):
-        plan.save(tmp_path / "plan.xlsx")
-    assert plan.save(tmp_path / "plan.csv").exists()
+        plan.to_excel(tmp_path / "plan.xlsx")
+    assert plan.to_excel(tmp_path / "plan.csv").exists()
 
 
 # For programs
@@ -358,8 +358,8 @@ def test_hostile_texts(network: Network, tmp_path: Path, text: str) -> None:
     plan = ib.plan(pd.DataFrame([NUMBER | {"custom_data.x": text, "media_type": f"no{text}", text: "y"}]), network)
     plan.lines()
     json.dumps(plan.to_json())
-    assert [plan.save(tmp_path / f"plan.{extension}").exists() for extension in ("xlsx", "csv")] == [True, True]
-    assert plan.keep(tmp_path / "plan.json").exists()
+    assert [plan.to_excel(tmp_path / f"plan.{extension}").exists() for extension in ("xlsx", "csv")] == [True, True]
+    assert plan.save(tmp_path / "plan.json").exists()
 
 
 def test_no_secret_gets_out(plan: Plan, box: Sandbox, tmp_path: Path) -> None:
@@ -369,8 +369,11 @@ def test_no_secret_gets_out(plan: Plan, box: Sandbox, tmp_path: Path) -> None:
     secrets |= {user["oauth_refresh_token"] for advertiser in advertisers for user in advertiser.users}
     assert len(secrets) > 5
     texts = [repr(plan), repr(plan.network), "\n".join(plan.lines()), json.dumps(plan.to_json())]
-    texts += [plan.save(tmp_path / "plan.csv").read_text("utf-8"), plan.keep(tmp_path / "plan.json").read_text("utf-8")]
-    with zipfile.ZipFile(plan.save(tmp_path / "plan.xlsx")) as book:
+    texts += [
+        plan.to_excel(tmp_path / "plan.csv").read_text("utf-8"),
+        plan.save(tmp_path / "plan.json").read_text("utf-8"),
+    ]
+    with zipfile.ZipFile(plan.to_excel(tmp_path / "plan.xlsx")) as book:
         texts += [book.read(name).decode("utf-8", "replace") for name in book.namelist()]
     assert not [secret for secret in secrets for text in texts if secret in text]
 

@@ -69,7 +69,7 @@ def test_report_with_many_issues_shows_errors_first() -> None:
     rows = [{"description": f" {number}"} for number in range(300)]
     page = page_of(ib.validate(frame_of(*rows, {"quantity": "0"})))
     assert count_rows(page) == MAX_ROWS_SHOWN
-    assert '200 of 301 rows shown; all are in the workbook: report.save("annotated.xlsx") .' in page.text
+    assert '200 of 301 rows shown; all are in the workbook: report.to_excel("annotated.xlsx") .' in page.text
     assert page.text.index("✗ Error quantity") < page.text.index("▲ Warning description")
 
 

@@ -147,7 +147,7 @@ def test_repr(report: Report) -> None:
 
 
 def save_workbook(report: Report, folder: Path) -> openpyxl.Workbook:
-    return openpyxl.load_workbook(report.save(folder / "annotated.xlsx"))
+    return openpyxl.load_workbook(report.to_excel(folder / "annotated.xlsx"))
 
 
 def row_texts(sheet: Worksheet, row: int) -> list[str]:
@@ -277,7 +277,7 @@ def test_rows_in_another_order(numbers: list[int], tmp_path: Path) -> None:
 def test_annotated_file_read_again(name: str, tmp_path: Path) -> None:
     """Reading the annotated file gives the same cells and the same issues."""
     report = report_of(MIXED)
-    second_report = report_of(report.save(tmp_path / name))
+    second_report = report_of(report.to_excel(tmp_path / name))
     assert sheet_of(second_report).to_numpy().tolist() == sheet_of(report).to_numpy().tolist()
     pd.testing.assert_frame_equal(second_report.issues, report.issues)
 
@@ -300,28 +300,28 @@ def test_annotated_file_read_again(name: str, tmp_path: Path) -> None:
 )
 def test_any_sheet_can_be_saved(source: pd.DataFrame, name: str, tmp_path: Path) -> None:
     """The annotated file of any sheet can be written and read."""
-    (sheet,) = sheets.load(report_of(source).save(tmp_path / name), resource="promo_numbers")
+    (sheet,) = sheets.load(report_of(source).to_excel(tmp_path / name), resource="promo_numbers")
     assert len(sheet.frame) == len(source)
 
 
 @pytest.mark.parametrize("name", ["annotated.xlsx", "annotated.csv"])
 def test_nul(name: str, tmp_path: Path) -> None:
     """NUL, which no text file can hold, does not prevent a report."""
-    assert report_of(frame_of({"notes": "a\0b", "description": "\0"})).save(tmp_path / name).exists()
+    assert report_of(frame_of({"notes": "a\0b", "description": "\0"})).to_excel(tmp_path / name).exists()
 
 
 def test_too_large_sheet_is_rejected_at_once(report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sheet with too many rows for Excel is rejected before anything is written, but can be written as CSV."""
     monkeypatch.setattr("invoca_bulk.reports.xlsx.MAX_ROWS", len(report.validated_book.sheets[0].sheet.frame))
     with pytest.raises(OutputError, match=r"The sheet has 4 rows .*too many for a workbook. Use a name with .csv"):
-        report.save(tmp_path / "annotated.xlsx")
+        report.to_excel(tmp_path / "annotated.xlsx")
     assert list(tmp_path.iterdir()) == []
-    assert report.save(tmp_path / "annotated.csv").exists()
+    assert report.to_excel(tmp_path / "annotated.csv").exists()
 
 
 def test_csv(report: Report, tmp_path: Path) -> None:
     """A CSV file has the rows and their messages, and formulas are escaped."""
-    path = report.save(tmp_path / "annotated.csv")
+    path = report.to_excel(tmp_path / "annotated.csv")
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["validation_errors"] for row in rows] == sheet_of(report)["validation_errors"].to_list()
@@ -332,16 +332,16 @@ def test_csv(report: Report, tmp_path: Path) -> None:
 def test_unsupported_extensions(report: Report, name: str, tmp_path: Path) -> None:
     """An unsupported extension is rejected, and no file is written."""
     with pytest.raises(OutputError, match=r"\.xlsx or \.csv"):
-        report.save(tmp_path / name)
+        report.to_excel(tmp_path / name)
     assert not list(tmp_path.glob("annotated*"))
 
 
 def test_input_is_never_overwritten(report: Report, tmp_path: Path) -> None:
     """The annotated sheet never replaces the validated file."""
-    path = report.save(tmp_path / "requests.xlsx")
+    path = report.to_excel(tmp_path / "requests.xlsx")
     content = path.read_bytes()
     with pytest.raises(OutputError):
-        report.save(path, protected_paths=[path])
+        report.to_excel(path, protected_paths=[path])
     assert path.read_bytes() == content
 
 
@@ -412,7 +412,7 @@ def test_workbook_of_several(book_report: Report, tmp_path: Path) -> None:
 
 def test_several_read_again(book_report: Report, tmp_path: Path) -> None:
     """Reading the annotated workbook gives the same sheets and the same issues."""
-    path = book_report.save(tmp_path / "annotated.xlsx")
+    path = book_report.to_excel(tmp_path / "annotated.xlsx")
     second_report = Report(validation.validate(sheets.load(path), version=DEFAULT_API_VERSION))
     pd.testing.assert_frame_equal(second_report.issues, book_report.issues)
     assert [validated.sheet.name for validated in second_report.validated_book.sheets] == [
@@ -423,4 +423,4 @@ def test_several_read_again(book_report: Report, tmp_path: Path) -> None:
 def test_several_need_a_workbook(book_report: Report, tmp_path: Path) -> None:
     """A CSV file holds one sheet; for several sheets, the error suggests .xlsx."""
     with pytest.raises(OutputError, match=r"\.xlsx"):
-        book_report.save(tmp_path / "annotated.csv")
+        book_report.to_excel(tmp_path / "annotated.csv")

@@ -67,8 +67,8 @@ def test_no_sheet_cell_is_written_as_a_formula(odd: Any, tmp_path: Path, read_fi
     wrong = frame.assign(media_type=RUNS)
     network = odd.network()
     for ending in ("xlsx", "csv"):
-        ib.plan(frame, network).save(tmp_path / f"plan.{ending}")
-        ib.validate(wrong).save(tmp_path / f"annotated.{ending}")
+        ib.plan(frame, network).to_excel(tmp_path / f"plan.{ending}")
+        ib.validate(wrong).to_excel(tmp_path / f"annotated.{ending}")
         output = tmp_path / f"results.{ending}"
         ib.run(frame, network, yes=True, again=True, progress=False, output=output)
         back: Any = ib.read(output)
@@ -129,9 +129,9 @@ def test_templates_have_no_formula(tmp_path: Path, read_files: ReadFiles) -> Non
 
 #: Name of an output to the function that writes it: takes the path, the sheet and the network.
 WRITERS: Mapping[str, Callable[[Path, Path, Network], object]] = {
-    "annotated": lambda path, sheet, _: ib.validate(sheet).save(path),
-    "plan": lambda path, sheet, network: ib.plan(sheet, network).save(path),
-    "saved plan": lambda path, sheet, network: ib.plan(sheet, network).keep(path.with_suffix(".json")),
+    "annotated": lambda path, sheet, _: ib.validate(sheet).to_excel(path),
+    "plan": lambda path, sheet, network: ib.plan(sheet, network).to_excel(path),
+    "saved plan": lambda path, sheet, network: ib.plan(sheet, network).save(path.with_suffix(".json")),
     "results": lambda path, sheet, network: ib.run(sheet, network, yes=True, progress=False, output=path),
     "export": lambda path, _, network: ib.export("advertisers", network, path),
     "template": lambda path, _, __: ib.template("promo_numbers", path),

@@ -293,10 +293,10 @@ def test_no_output_contains_refresh_tokens(box: Any, network: Network, tmp_path:
     frame = pd.DataFrame({"id_from_network": ["A-1", "A-2"], "web_integration_phone_number": ["8005550100", "x"]})
     frame.iloc[1, 1] = "8005550101"
     plan = ib.plan(frame, network)
-    plan.keep(tmp_path / "plan.json")
+    plan.save(tmp_path / "plan.json")
     shown = [repr(plan.to_json()), *plan.lines()]
     for ending in ("xlsx", "csv"):
-        plan.save(tmp_path / f"plan.{ending}")
+        plan.to_excel(tmp_path / f"plan.{ending}")
         shown.append(repr(ib.export("advertisers", network, tmp_path / f"export.{ending}")))
     results = ib.run(plan, network, yes=True, progress=False, output=tmp_path / "results.xlsx")
     advertisers = [vars(advertiser) for advertiser in box.store.networks[box.network_id].advertisers.values()]

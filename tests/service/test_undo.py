@@ -552,7 +552,7 @@ def test_a_kept_undo_is_run_if_nothing_has_changed(stage: Stage, tmp_path: Path)
     """Between the undo's plan and its run the platform must not have changed either."""
     before = stage.state()
     run = stage.run(_MOVE(stage))
-    kept = stage.undo(run).keep(tmp_path / "undo.json")
+    kept = stage.undo(run).save(tmp_path / "undo.json")
     stage.put(path(OTHER, stage.numbers["one"]), PLAIN | {"description": "Theirs"})
     with pytest.raises(ib.UserError, match="the platform has changed since the plan was made"):
         stage.run(kept)

@@ -700,7 +700,7 @@ def test_errors_survive_annotated_copies(damage: str, name: str, tmp_path: Path)
     first = check(source)
     assert locations(first, code) == [(2, column)]
     for copy in range(2):
-        source = Report(check(source)).save(tmp_path / f"{copy}-{name}")
+        source = Report(check(source)).to_excel(tmp_path / f"{copy}-{name}")
         validated_book = check(source)
         assert locations(validated_book, CODE_AFTER_REREAD.get(code, code)) == [(2, column)]
         assert codes(validated_book) == [CODE_AFTER_REREAD.get(code, code)]

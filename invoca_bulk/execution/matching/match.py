@@ -20,6 +20,7 @@ from invoca_bulk.execution.matching.candidates import (
 )
 from invoca_bulk.execution.matching.max_flow import assign_numbers, connected_components, feasible_request_groups
 from invoca_bulk.execution.matching.model import Ambiguity, MatchResult
+from invoca_bulk.wording import remedy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -99,7 +100,7 @@ _INDISTINGUISHABLE_ERROR = (
 _HIDDEN_NUMBER_ERROR = "It may have been created: its campaign has an entry that fits, but the entry shows no number."
 _LOOK_UP_FIX = (
     "Look the campaign's new numbers up on the platform. If one of them is this row's, type it into promo_number "
-    "and run the results file. If none is: invoca-bulk resume RUN --resend-unknown (RUN: result_run) sends it again."
+    f"and run the results file. If none is, send it again: {remedy('resume', 'resend_unknown')}"
 )
 
 

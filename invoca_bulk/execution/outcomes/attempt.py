@@ -10,6 +10,7 @@ from invoca_bulk.execution.outcomes import response_policy
 from invoca_bulk.execution.outcomes.error_text import describe_error_response
 from invoca_bulk.journal import OUTCOME_IF_DONE, State
 from invoca_bulk.schema import RESOURCES, Action
+from invoca_bulk.wording import remedy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _INITIAL_ERROR_SEPARATOR = "; at first: "
 _LOOKUP_SEPARATOR = " When it was looked up later, "
-_LOOK_AGAIN_FIX = "Look again with: invoca-bulk resume RUN (RUN: result_run),"
+_LOOK_AGAIN_FIX = f"Look again: {remedy('resume')},"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +163,7 @@ def not_found(step: Step, settle_seconds: float, earlier_error: str) -> StepResu
     )
     fix = (
         f"Look the {RESOURCES[step.resource].singular} up on the platform. If it is not there, send it again: "
-        "invoca-bulk resume RUN --resend-absent (RUN: result_run)."
+        f"{remedy('resume', 'resend_absent')}"
     )
     return StepResult(state=State.ABSENT, error=seen, fix="" if step.own_id else fix)
 

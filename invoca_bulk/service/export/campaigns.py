@@ -11,7 +11,7 @@ import pandas as pd
 from invoca_bulk import sheets, validation
 from invoca_bulk.errors import ConfigError, InvalidSheetError
 from invoca_bulk.schema import DEFAULT_API_VERSION, PROMO_NUMBERS, Role
-from invoca_bulk.wording import limit_lines
+from invoca_bulk.wording import limit_lines, option
 
 if TYPE_CHECKING:
     from invoca_bulk.planning import Scope
@@ -26,10 +26,8 @@ _DESTINATION_PREFIX = "destination_"
 _MAX_ERRORS_SHOWN = 5
 
 _NO_CAMPAIGNS_TEXT = (
-    "It is not said which campaigns are meant, and the platform has no list of them. Name them with --campaigns FILE "
-    f"(a sheet with the columns {_ADDRESS_COLUMNS[0]}, {_ADDRESS_COLUMNS[1]} and, where "
-    f"there are some, {_ADDRESS_COLUMNS[2]}; the sheet that "
-    "was run will do), or one with --advertiser and --campaign (campaigns=… in Python)."
+    f"Which campaigns? Name them with {option('campaigns=…')}: a sheet with the columns {_ADDRESS_COLUMNS[0]}, "
+    f"{_ADDRESS_COLUMNS[1]} and, for affiliates, {_ADDRESS_COLUMNS[2]}, such as the sheet that was run."
 )
 
 

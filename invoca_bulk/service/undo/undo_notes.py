@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk.journal import RunState, State
 from invoca_bulk.schema import PROMO_NUMBERS, Action
-from invoca_bulk.wording import count_of
+from invoca_bulk.wording import count_of, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,5 +55,5 @@ def no_op_notes(
     if reasons := ", ".join(f"{count_of(count, noun)} {reason}" for count, noun, reason in counts if count):
         yield f"Nothing to undo: {reasons}."
     if unsent and record.state is not RunState.FINISHED:
-        resume = f"`invoca-bulk resume {record.run}` would still send them"
-        yield f"The run is not at its end: {count_of(unsent, 'request')} not sent yet; {resume}."
+        resume = remedy("resume", run=record.run)
+        yield f"The run has not finished: {count_of(unsent, 'request')} not sent yet. To send them: {resume}"

@@ -14,6 +14,7 @@ from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.service import preconditions, snapshot
 from invoca_bulk.service.undo import changes, undo_notes, undo_rows, undo_sheets
 from invoca_bulk.service.undo.undo_report import NotUndone, Undo, undo_source_name
+from invoca_bulk.wording import word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -93,7 +94,7 @@ class _UndoBuilder:
             options=replace(options, **vars(plan_options)),
             run=self._run_record.run,
             not_undone_items=tuple(self._not_undone[number] for number in sorted(self._not_undone)),
-            notes=(*undo_notes.irreversible_notes(reversals), *no_op_notes),
+            notes=tuple(map(word, [*undo_notes.irreversible_notes(reversals), *no_op_notes])),
         )
 
     # Reversals
@@ -163,7 +164,7 @@ class _UndoBuilder:
     # Not undone
 
     def _skip_step(self, step: Step, problem: Problem, *, object_label: str = "") -> None:
-        self._add_not_undone(step, problem.message, problem.fix, object_label=object_label)
+        self._add_not_undone(step, word(problem.message), word(problem.fix), object_label=object_label)
 
     def _add_not_undone(self, step: Step, error: str, fix: str, *, object_label: str) -> None:
         row = self._first_row_by_step[step.number]

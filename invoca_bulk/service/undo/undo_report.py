@@ -107,7 +107,9 @@ class Undo(Plan):
         not_undone = ["Not undone:", *limit_lines(lines, plan_report.MAX_TERMINAL_LINES)] if lines else []
         return [*super().lines(), *self.notes, *not_undone]
 
-    def html_parts(self, overflow_note: str = 'all are in the workbook: `plan.save("undo.xlsx")`') -> Iterator[Html]:
+    def html_parts(
+        self, overflow_note: str = 'all are in the workbook: `plan.to_excel("undo.xlsx")`'
+    ) -> Iterator[Html]:
         """The parts of any plan's display, the notes, and what is not undone."""
         yield from super().html_parts(overflow_note)
         yield html.bullet_list("Not restored by the undo", self.notes, Style.WARNING)
