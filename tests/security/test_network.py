@@ -260,7 +260,7 @@ def test_an_answer_packed_as_nobody_asked_is_not_unpacked(odd: Any, raw_reply: A
     packed = raw_reply(status=201, body=body, headers={"Content-Encoding": encoding})
     odd.replies.append(packed)
     odd.reads.append(packed)
-    with pytest.raises(InDoubtError, match="could not be unpacked") as doubt:
+    with pytest.raises(InDoubtError, match="could not be decompressed") as doubt:
         send(odd.network(), verb)
     assert doubt.value.status == 201
     assert odd.headers[0]["Accept-Encoding"] == "gzip, deflate"
@@ -271,7 +271,7 @@ def test_two_headers_are_as_two_packings(wire: Any) -> None:
     body = _deflated(b" " * 10**7, 2)
     headers = f"Content-Encoding: gzip\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
     wire.said = b"HTTP/1.1 201 Created\r\n" + headers.encode() + body
-    with pytest.raises(InDoubtError, match="could not be unpacked"):
+    with pytest.raises(InDoubtError, match="could not be decompressed"):
         send(wire.network())
 
 
