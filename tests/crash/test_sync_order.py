@@ -104,7 +104,7 @@ def _parse_trace(lines: Iterable[str], marks: str) -> list[Event]:
     reader = _TraceReader(marks)
     for line in lines:
         reader.read(line)
-    return reader.found
+    return reader.events
 
 
 def _rows_sent_early(events: Iterable[Event]) -> list[int]:
