@@ -1,8 +1,7 @@
-"""Work + client + journal -> outcomes. The only concurrent stage.
+"""Workload + client + journal -> outcomes. The only concurrent stage.
 
-Each slot takes the next step, has its intent made durable, sends it, and has its outcome made durable. A step that
-makes another object with each request is sent once, and settled in the end if it is in doubt; one that may be repeated
-is sent again while it is in doubt.
+Each worker takes the next step, records the intent durably, sends the request, and records the result durably. A
+non-idempotent step is sent once and, if in doubt, reconciled at the end; an idempotent step in doubt is sent again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether a run goes on: asked by every slot, set by whoever stops it, the first reason counts."""
+"""Stopping a run: every worker checks the token, and the first reason to stop counts."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class CancelToken:
-    """Set once, when nothing more is to be sent; may be set before the loop runs.
+    """True once nothing more may be sent; may be set before the event loop runs.
 
     Attributes:
-        state: how the run ended; `finished` as long as nothing stopped it.
-        error: why it was aborted; None: it was not.
+        state: how the run ended; `finished` unless something stopped it.
+        error: why the run was aborted; None: it was not.
     """
 
     def __init__(self) -> None:
@@ -31,11 +31,11 @@ class CancelToken:
         return self._event.is_set()
 
     def interrupt(self) -> None:
-        """The user wants it to stop."""
+        """Stop the run at the user's request."""
         self._set(RunState.INTERRUPTED, None)
 
     def abort(self, error: Exception) -> None:
-        """It cannot go on."""
+        """Stop the run because of an error."""
         self._set(RunState.ABORTED, abort_reason(error))
 
     def _set(self, state: RunState, error: InvocaBulkError | None) -> None:
@@ -44,7 +44,7 @@ class CancelToken:
             self._event.set()
 
     async def wait(self, seconds: float) -> bool:
-        """Wait so long; return early, and true, if the run stops."""
+        """Wait this long; return early, and true, if the run stops."""
         if seconds > 0 and not self:
             try:
                 async with asyncio.timeout(seconds):
@@ -55,10 +55,12 @@ class CancelToken:
 
 
 def abort_reason(error: Exception) -> RunAborted:
-    """An exception as the reason why a run cannot go on."""
+    """Convert an exception to the reason why the run was aborted."""
     if isinstance(error, RunAborted):
         return error
     if isinstance(error, SQLAlchemyError):
         reason = getattr(error, "orig", None) or type(error).__name__
-        return RunAborted(f"The journal cannot be written ({reason}), so nothing more was sent. Is the disk full?")
-    return RunAborted(f"The run stopped at an unexpected error ({type(error).__name__}: {error}).")
+        return RunAborted(
+            f"The journal cannot be written ({reason}), so the run stopped. Check whether the disk is full."
+        )
+    return RunAborted(f"The run stopped because of an unexpected error ({type(error).__name__}: {error}).")

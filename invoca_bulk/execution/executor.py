@@ -1,4 +1,4 @@
-"""One execution: its slots, its attempts, and how it ends."""
+"""Runs the steps of one execution: workers, attempts, and how the execution ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from invoca_bulk.errors import (
     StepConflictError,
     TooManyFailuresError,
 )
-from invoca_bulk.execution import outcomes, preflight
+from invoca_bulk.execution import lookup, outcomes, preflight
 from invoca_bulk.execution.cancellation import CancelToken
 from invoca_bulk.execution.journal_writer import JournalWriter
 from invoca_bulk.execution.outcomes import StepResult
@@ -46,29 +46,29 @@ if TYPE_CHECKING:
     from invoca_bulk.schema.result_columns import Outcome
     from invoca_bulk.transport.client import Client
 
-#: States of a step between two attempts: surely not applied, and perhaps applied.
+#: States of a step between two attempts: not applied, and possibly applied.
 _RETRYABLE_STATES = frozenset({State.PENDING, State.SENT})
-#: So often creates with ids of their own that were not found are sent again within one execution.
+#: How often one execution resends creates that the client chose the id of and that were not found.
 _MAX_RESEND_ROUNDS = 20
-#: Seconds between two looks whether somebody elsewhere wants the run to stop.
+#: Seconds between two checks for a stop request from another process.
 _STOP_POLL_SECONDS = 0.5
-_STALLED_MESSAGE = "this process stood still for so long that others may take it for dead"
+_STALLED_MESSAGE = "this process was suspended for so long that other processes may consider it dead"
 
 
 class Executor:
     """One execution of a run.
 
     Args:
-        work: what to do.
-        network: on which network.
-        journal: an open journal that holds the run.
-        rate_limiter: when requests may start.
-        policy: how to go about it.
-        counters: where progress is counted.
-        clock: the clock, seconds since the epoch.
+        work: the steps to run, and what the journal knows of them.
+        network: the network to send requests to.
+        journal: an open journal that contains the run.
+        rate_limiter: decides when requests may start.
+        policy: limits, waits and what to resend.
+        counters: updated with progress and messages.
+        clock: returns the time in seconds since the epoch.
     """
 
-    def __init__(  # noqa: PLR0913  each is a part of its own; keyword-only
+    def __init__(  # noqa: PLR0913  separate collaborators; keyword-only
         self,
         *,
         work: Workload,
@@ -91,7 +91,7 @@ class Executor:
         self._client: Client
         self._throttle: Throttle
         self._states = work.step_states
-        self._attempt_counts = {number: one.attempt for number, one in work.step_records.items()}
+        self._attempt_counts = {number: record.attempt for number, record in work.step_records.items()}
         self._assigned_numbers = set(work.baseline_numbers)
         self._not_found_steps: set[int] = set()
         self._counted_outcomes: dict[int, Outcome] = {}
@@ -100,44 +100,42 @@ class Executor:
         self._cancel_token = CancelToken()
         for number in self._states:
             self._count_outcome(work.steps[number])
-        to_do = [step for step in work.steps.values() if self._is_runnable(step)]
-        counters.finished_before = sum(counters.outcomes.values()) - sum(
-            step.number in self._counted_outcomes for step in to_do
-        )
-        self._phases = _group_by_phase(to_do)
+        runnable = [step for step in work.steps.values() if self._is_runnable(step)]
+        recounted = sum(step.number in self._counted_outcomes for step in runnable)
+        counters.finished_before = sum(counters.outcomes.values()) - recounted
+        self._phases = _group_by_phase(runnable)
 
     def _is_runnable(self, step: Step) -> bool:
-        """Whether a step can be sent: it never was, or may be repeated; what bought in doubt is settled first."""
-        known = self._work.step_records.get(step.number)
-        state = known.state if known else State.PENDING
-        free = not (known and known.superseded_by) and (
-            self._work.assigned_steps is None or step.number in self._work.assigned_steps
-        )
-        return free and (
-            state is State.PENDING or (state is State.IN_DOUBT and outcomes.response_policy_for(step).retryable)
-        )
+        """Whether a step was never sent or is safe to repeat; purchases in doubt are reconciled first."""
+        record = self._work.step_records.get(step.number)
+        if record and record.superseded_by:
+            return False
+        if self._work.assigned_steps is not None and step.number not in self._work.assigned_steps:
+            return False
+        state = record.state if record else State.PENDING
+        return state is State.PENDING or (state is State.IN_DOUBT and outcomes.response_policy_for(step).retryable)
 
     @property
     def learned_rate(self) -> float | None:
-        """The rate worth remembering, in requests a second; None: nothing was ever refused."""
+        """The rate to save for the next run, in requests per second; None: the platform never throttled."""
         return self._rate_gate.learned_rate
 
     def stop(self) -> None:
-        """Send nothing more; what is under way is awaited. To be called in the run's event loop."""
+        """Stop sending and wait for requests in flight. Call it in the run's event loop."""
         self._cancel_token.interrupt()
 
     async def execute(self, client: Client, connections: int) -> RunOutcome:
-        """Do all steps, phase by phase, at most `connections` of them at once, and settle what is in doubt in the end.
+        """Run all steps phase by phase, then reconcile the steps in doubt.
 
         Args:
-            client: an open client with so many slots.
-            connections: how many requests may be under way at once.
+            client: an open client with at least that many connections.
+            connections: the maximum number of requests in flight.
 
         Returns:
-            How it ended. What became of each step is in the journal.
+            How the execution ended. The result of each step is in the journal.
         """
         self._bind_client(client)
-        settling = Reconciler(
+        reconciler = Reconciler(
             client=client,
             journal_writer=self._journal_writer,
             journal=self._journal,
@@ -150,23 +148,23 @@ class Executor:
             clock=self._clock,
         )
         async with self._ensure_recorded():
-            await settling.reopen_absent()
+            await reconciler.reopen_absent()
             await self._run_phases(connections)
             for _ in range(_MAX_RESEND_ROUNDS):
-                self._apply_reconciled(await settling.reconcile())
-                again = settling.select_resendable()
-                if not again or self._cancel_token:
+                self._apply_reconciled(await reconciler.reconcile())
+                resendable = reconciler.select_resendable()
+                if not resendable or self._cancel_token:
                     break
-                self._phases = _group_by_phase([self._work.steps[number] for number in again])
+                self._phases = _group_by_phase([self._work.steps[number] for number in resendable])
                 await self._run_phases(connections)
             else:
-                self._apply_reconciled(await settling.reconcile())
-        if self._cancel_token.state is RunState.INTERRUPTED and not any(self._phases) and not settling.has_unresolved:
-            return replace(self.run_outcome, state=RunState.FINISHED)  # the interrupt came when everything was done
+                self._apply_reconciled(await reconciler.reconcile())
+        if self._cancel_token.state is RunState.INTERRUPTED and not any(self._phases) and not reconciler.has_unresolved:
+            return replace(self.run_outcome, state=RunState.FINISHED)  # interrupted after the last step
         return self.run_outcome
 
     async def send_steps(self, client: Client, connections: int) -> RunOutcome:
-        """Do all steps, and leave what is in doubt to the process that settles the run in the end.
+        """Run all steps, and leave those in doubt to the process that reconciles the run.
 
         Args:
             client: as for `execute`.
@@ -183,37 +181,37 @@ class Executor:
 
     @contextlib.asynccontextmanager
     async def _ensure_recorded(self) -> AsyncIterator[None]:
-        """Whatever goes wrong, what was done is recorded and told."""
-        heeding = asyncio.create_task(self._watch_stop_requests()) if self._journal.owner_id else None
+        """Write all results to the journal before the block ends, whatever goes wrong in it."""
+        stop_watcher = asyncio.create_task(self._watch_stop_requests()) if self._journal.owner_id else None
         try:
             yield
-        except Exception as error:  # noqa: BLE001  whatever it is
+        except Exception as error:  # noqa: BLE001  reported in the run's outcome
             self._cancel_token.abort(error)
         finally:
-            if heeding:
-                heeding.cancel()
+            if stop_watcher:
+                stop_watcher.cancel()
             await self._journal_writer.close()
-            with contextlib.suppress(Exception):  # what the requests came to is recorded
+            with contextlib.suppress(Exception):  # the results are recorded already
                 await self._rate_gate.close()
 
     async def _watch_stop_requests(self) -> None:
-        """Stop when somebody elsewhere wants it."""
+        """Stop the run when another process requests it."""
         while not await self._cancel_token.wait(_STOP_POLL_SECONDS):
             if self._journal.is_stop_requested:
                 self._cancel_token.interrupt()
 
     @property
     def run_outcome(self) -> RunOutcome:
-        """How it stands, also when it was cancelled."""
+        """The current state, also valid after a cancellation."""
         return RunOutcome(
             state=self._cancel_token.state, error=self._cancel_token.error, unrecorded_results=self._unrecorded_results
         )
 
     async def _run_phases(self, connections: int) -> None:
-        for waiting in self._phases:
+        for queue in self._phases:
             async with asyncio.TaskGroup() as group:
-                for slot in range(min(connections, len(waiting))):
-                    group.create_task(self._drain_queue(waiting, slot))
+                for connection in range(min(connections, len(queue))):
+                    group.create_task(self._drain_queue(queue, connection))
 
     async def _drain_queue(self, queue: deque[Step], connection: int) -> None:
         while queue and not self._cancel_token:
@@ -222,22 +220,22 @@ class Executor:
                 done = (
                     await self._block_step(step) if self._is_blocked(step) else await self._run_step(step, connection)
                 )
-            except Exception as error:  # noqa: BLE001  whatever it is, the others' requests under way are still awaited
+            except Exception as error:  # noqa: BLE001  the other workers still wait for their requests in flight
                 self._cancel_token.abort(error)
                 return
             if not done:
                 queue.append(step)
 
     def _apply_reconciled(self, reconciled: Mapping[int, State]) -> None:
-        """What settling has found out about steps of this run."""
+        """Take over the states that reconciliation has determined."""
         for number, state in reconciled.items():
             self._states[number] = state
             self._count_outcome(self._work.steps[number])
 
     def _count_outcome(self, step: Step) -> None:
-        """Count a step by what it has come to, instead of by what it had come to before."""
-        if before := self._counted_outcomes.get(step.number):
-            self._counters.outcomes[before] -= 1
+        """Count a step under its current outcome, and no longer under the previous one."""
+        if previous := self._counted_outcomes.get(step.number):
+            self._counters.outcomes[previous] -= 1
         self._counted_outcomes[step.number] = derive_outcome(self._states.get(step.number, State.PENDING), step.action)
         self._counters.outcomes[self._counted_outcomes[step.number]] += 1
 
@@ -247,69 +245,62 @@ class Executor:
         return step.depends_on is not None and self._states.get(step.depends_on) is not State.DONE
 
     async def _block_step(self, step: Step) -> bool:
-        """Leave a step unsent, because the one that it needs was not done."""
-        assert step.depends_on is not None  # noqa: S101  tells mypy what `_is_blocked` has looked at
-        verdict = outcomes.blocked(self._work.steps[step.depends_on], self._states.get(step.depends_on))
-        told = {"error": verdict.error, "fix": verdict.fix}
-        await self._journal_writer.write(self._build_change(step, State.PENDING, State.PENDING, **told))
+        """Leave a step unsent because the step it depends on was not done."""
+        assert step.depends_on is not None  # noqa: S101  for mypy: `_is_blocked` has checked it
+        result = outcomes.blocked(self._work.steps[step.depends_on], self._states.get(step.depends_on))
+        await self._journal_writer.write(
+            self._build_change(step, State.PENDING, State.PENDING, error=result.error, fix=result.fix)
+        )
         self._count_outcome(step)
         return True
 
     async def _run_step(self, step: Step, connection: int) -> bool:
-        """Send a step until its outcome is known; False: the run stopped before that."""
-        verdict = self._prior_result(step)
+        """Send a step until its outcome is known; False: the run stopped first."""
+        result = self._prior_result(step)
         for attempt in count(1):
             if not await self._wait_for_throttle(step, connection):
-                return await self._abandon_step(step, verdict)
-            if not await self._record_intent(step, verdict):
-                return True  # another process does it
-            verdict = await self._run_attempt(step, connection, attempt, verdict)
-            await self._record_result(step, verdict)
-            self._throttle.record_result(verdict)
-            if verdict.aborts_run:
+                if result.state is State.SENT:  # an earlier attempt may have been applied
+                    await self._record_result(step, replace(result, state=State.IN_DOUBT))
+                return False
+            if not await self._record_intent(step, result):
+                return True  # another process runs it
+            result = await self._run_attempt(step, connection, attempt, result)
+            await self._record_result(step, result)
+            self._throttle.record_result(result)
+            if result.aborts_run:
                 self._cancel_token.abort(AuthenticationError(unauthorized_message(self._network)))
                 return False
-            if verdict.state not in _RETRYABLE_STATES:
+            if result.state not in _RETRYABLE_STATES:
                 return True
-            await self._back_off(attempt)
-        raise AssertionError  # the count has no end
+            jitter = random.random()  # noqa: S311  not security-relevant
+            await self._cancel_token.wait(transport.backoff(attempt, jitter, self._policy.first_backoff_seconds))
+        raise AssertionError  # `count` never ends
 
     def _prior_result(self, step: Step) -> StepResult:
-        """What the attempts of an earlier execution came to."""
+        """The result of the attempts of an earlier execution."""
         state = self._states.get(step.number, State.PENDING)
         if state is State.PENDING:
             return StepResult(state=state)
-        known = self._work.step_records.get(step.number)
-        verdict = outcomes.interrupted(step, known.error if known else "")
-        if state is State.ABSENT:  # looked for, and not found
+        record = self._work.step_records.get(step.number)
+        if state is State.ABSENT:
             self._not_found_steps.add(step.number)
-        return replace(verdict, state=state)
-
-    async def _abandon_step(self, step: Step, result: StepResult) -> bool:
-        """The run stops before the next attempt: what an earlier one may have done is in doubt."""
-        if result.state is State.SENT:
-            await self._record_result(step, outcomes.stopped_before_retry(result))
-        return False
+        return replace(outcomes.interrupted(step, record.error if record else ""), state=state)
 
     async def _wait_for_throttle(self, step: Step, connection: int) -> bool:
-        """Wait for the pace; False: the run stops instead."""
+        """Wait until the step may start; False: the run stops instead."""
         is_read = preflight.needs_preflight(step, resumed=step.number in self._work.step_records)
-        requests = 2 if is_read else 1  # nothing should come between the reading and the writing
-        return await self._throttle.acquire(connection, preflight.health_check_path(step), requests)
-
-    async def _back_off(self, attempt: int) -> None:
-        chance = random.random()  # noqa: S311  no secret depends on it
-        await self._cancel_token.wait(transport.backoff(attempt, chance, self._policy.first_backoff_seconds))
+        requests = 2 if is_read else 1  # the write has to follow the read without a wait
+        return await self._throttle.acquire(connection, preflight.object_path(step), requests)
 
     # One attempt
 
     async def _record_intent(self, step: Step, earlier_result: StepResult) -> bool:
-        """Make durable that it is sent; False: another process at the run has done so before."""
+        """Record that the step is being sent; False: another process of the run has already done so."""
         attempts = self._attempt_counts.get(step.number, 0) + 1
-        sent: dict[str, object] = {"sent_at": self._clock(), "attempt": attempts}
-        sent |= {"owner": self._journal.owner_id} if self._journal.owner_id else {}
+        values: dict[str, object] = {"sent_at": self._clock(), "attempt": attempts}
+        values |= {"owner": self._journal.owner_id} if self._journal.owner_id else {}
         try:
-            await self._journal_writer.write(self._build_change(step, earlier_result.state, State.SENT, **sent))
+            await self._journal_writer.write(self._build_change(step, earlier_result.state, State.SENT, **values))
         except StepConflictError:
             if self._work.assigned_steps is None:
                 raise
@@ -319,76 +310,72 @@ class Executor:
         return True
 
     async def _run_attempt(self, step: Step, connection: int, attempt: int, earlier_result: StepResult) -> StepResult:
-        """Send once, and say what the step comes to; of the platform nothing is ever raised.
+        """Send a step once and classify the result; platform errors are never raised.
 
         Args:
             step: the step.
-            connection: whose connection to use.
+            connection: index of the connection to use.
             attempt: counts from 1.
-            earlier_result: what the attempts before came to: `sent` if one of them may have been applied.
+            earlier_result: the result of the previous attempts: `sent` if one of them may have been applied.
         """
-        doubted = earlier_result.state in AMBIGUOUS_STATES
-        version = self._network.api_version
-        draft = await preflight.prepare_request(
+        was_in_doubt = earlier_result.state in AMBIGUOUS_STATES
+        request = await preflight.prepare_request(
             self._client,
             connection,
             step,
             column_titles=self._column_titles(step),
-            version=version,
-            was_in_doubt=doubted,
+            version=self._network.api_version,
+            was_in_doubt=was_in_doubt,
             resumed=step.number in self._work.step_records,
         )
-        if isinstance(draft, StepResult):
-            return outcomes.apply_retry_policy(draft, step, attempt, earlier_result)
-        await self._record_actual_request(step, draft, was_in_doubt=doubted)
-        verdict = self._check_duplicate_number(
-            step, await self._send_request(step, draft, connection, was_in_doubt=doubted)
-        )
-        may_be_there = (
-            doubted or step.number in self._not_found_steps
-        )  # what was given up may have come late all the same
-        verdict = await preflight.confirm_after_doubt(
-            self._client, connection, step, verdict, was_in_doubt=may_be_there
-        )
-        return outcomes.apply_retry_policy(verdict, step, attempt, earlier_result)
+        if isinstance(request, StepResult):
+            return outcomes.apply_retry_policy(request, step, attempt, earlier_result)
+        await self._record_actual_request(step, request, was_in_doubt=was_in_doubt)
+        result = await self._send_request(step, request, connection, was_in_doubt=was_in_doubt)
+        result = self._check_duplicate_number(step, result)
+        may_exist = was_in_doubt or step.number in self._not_found_steps  # it may have appeared after the lookup
+        result = await lookup.confirm_after_doubt(self._client, connection, step, result, was_in_doubt=may_exist)
+        return outcomes.apply_retry_policy(result, step, attempt, earlier_result)
 
     async def _record_actual_request(self, step: Step, request: PreparedRequest, *, was_in_doubt: bool) -> None:
-        """Make durable what is really sent, and what was there before; what an attempt in doubt found stays."""
-        found = {"body": request.body} if was_in_doubt else {"body": request.body, "before": request.snapshot}
+        """Record the body that is sent and the object it replaces; a snapshot from before a doubt is kept."""
+        values = {"body": request.body} if was_in_doubt else {"body": request.body, "before": request.snapshot}
         if request.snapshot is not None and (request.snapshot != step.snapshot or request.body != step.body):
-            await self._journal_writer.write(self._build_change(step, State.SENT, State.SENT, **found))
+            await self._journal_writer.write(self._build_change(step, State.SENT, State.SENT, **values))
 
     async def _send_request(
         self, step: Step, request: PreparedRequest, connection: int, *, was_in_doubt: bool
     ) -> StepResult:
-        def keep_status(status: int) -> None:  # should the body break: a 201 has certainly created
+        def record_status(status: int) -> None:  # a 201 proves the create even if its body is lost
             self._journal_writer.write_soon(self._build_change(step, State.SENT, State.SENT, http_status=status))
 
-        def refuse_late() -> None:
+        def require_lease() -> None:
             if not self._journal.is_lease_valid:
                 raise NotSentError(_STALLED_MESSAGE)
 
         try:
-            answer = await self._client.send(
-                connection, step.verb, step.path, request.body, on_start=refuse_late, on_status=keep_status
+            response = await self._client.send(
+                connection, step.verb, step.path, request.body, on_start=require_lease, on_status=record_status
             )
-            sent = replace(step, body=request.body)
-            strict = self._policy.treat_429_as_ambiguous
             return outcomes.classify_response(
-                answer, sent, self._column_titles(step), was_in_doubt=was_in_doubt, treat_429_as_ambiguous=strict
+                response,
+                replace(step, body=request.body),
+                self._column_titles(step),
+                was_in_doubt=was_in_doubt,
+                treat_429_as_ambiguous=self._policy.treat_429_as_ambiguous,
             )
-        except ConfigError as error:  # an id that cannot be part of an address: nothing was sent
+        except ConfigError as error:  # an id that cannot be part of a URL; nothing was sent
             return outcomes.not_sendable(str(error))
         except RequestFailedError as error:
             return outcomes.classify_failure(error, step)
-        except Exception:  # noqa: BLE001  what nobody has foreseen proves nothing about the platform
+        except Exception:  # noqa: BLE001  the request may have been applied
             return outcomes.unexpected_error(step)
 
     def _column_titles(self, step: Step) -> Mapping[str, str]:
         return self._work.column_titles.get(step.resource, {})
 
     def _check_duplicate_number(self, step: Step, result: StepResult) -> StepResult:
-        """A number can be given once only."""
+        """Doubt a create whose response names a number that another row or the campaign already has."""
         number = outcomes.number_of(result.answer) if step.non_idempotent and result.state is State.DONE else ""
         if number in self._assigned_numbers:
             return outcomes.duplicate_number(result, step, number)
@@ -417,19 +404,21 @@ class Executor:
             self._enforce_failure_limit(step)
 
     def _enforce_failure_limit(self, step: Step) -> None:
-        """Stop a run that only fails."""
+        """Abort the run after too many failed steps."""
         self._failure_count += self._counted_outcomes[step.number] not in SUCCESS_OUTCOMES
-        most = self._policy.max_failures
-        if most is not None and self._failure_count >= most:
+        limit = self._policy.max_failures
+        if limit is not None and self._failure_count >= limit:
             msg = f"The run stopped after {self._failure_count:,} failed steps ({option('max_failures=…')})."
             self._cancel_token.abort(TooManyFailuresError(msg))
 
-    def _build_change(self, step: Step, before: State, after: State, /, **values: object) -> StepTransition:
-        return StepTransition(run=self._work.run, step=step.number, from_state=before, to_state=after, values=values)
+    def _build_change(self, step: Step, from_state: State, to_state: State, /, **values: object) -> StepTransition:
+        return StepTransition(
+            run=self._work.run, step=step.number, from_state=from_state, to_state=to_state, values=values
+        )
 
 
 def _group_by_phase(steps: Iterable[Step]) -> list[deque[Step]]:
-    """The steps of each phase, in the plan's order."""
+    """One queue per phase, each in plan order."""
     phases: dict[int, deque[Step]] = {}
     for step in steps:
         phases.setdefault(step.phase, deque()).append(step)

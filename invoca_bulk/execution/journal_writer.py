@@ -1,7 +1,6 @@
-"""Writing to the journal while requests are under way.
+"""Writes to the journal while requests are in flight.
 
-Steps in flight share commits: while one commit is on its way to the disk, the changes of the others gather for the
-next.
+Steps share commits: while one commit is written to disk, the changes of other steps queue up for the next.
 """
 
 from __future__ import annotations
@@ -18,29 +17,30 @@ if TYPE_CHECKING:
 
     from invoca_bulk.journal import Journal, StepTransition
 
-    _Batch = Sequence[tuple[Sequence[StepTransition], asyncio.Future[None]]]
+    #: Groups of changes, each with the future of the caller that waits for it.
+    _Batch = list[tuple[Sequence[StepTransition], asyncio.Future[None]]]
 
 _T = TypeVar("_T")
 
 
 class JournalWriter:
-    """Writes changes to the journal, many in a commit, in a thread of its own.
+    """Writes changes to the journal from one background thread, many changes per commit.
 
-    The journal's connection is used by one thread only, and the event loop never waits for the disk.
+    Only that thread uses the journal's connection, and the event loop never waits for the disk.
     """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
-        self._queue: list[tuple[Sequence[StepTransition], asyncio.Future[None]]] = []
+        self._queue: _Batch = []
         self._write_task: asyncio.Task[None] | None = None
 
     async def write(self, *changes: StepTransition) -> None:
-        """Return when the changes are durable.
+        """Write changes; return when they are durable.
 
         Raises:
-            RunAborted: somebody else has touched the journal.
-            sqlalchemy.exc.SQLAlchemyError: the disk is full, or the file is gone.
+            RunAborted: another process has changed the journal.
+            sqlalchemy.exc.SQLAlchemyError: the disk is full, or the file was removed.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((changes, done))
@@ -48,12 +48,12 @@ class JournalWriter:
         await asyncio.shield(done)
 
     def write_soon(self, change: StepTransition) -> None:
-        """Have a change made durable with the next commit, without waiting for it."""
+        """Write a change with the next commit, without waiting for it."""
         self._queue.append(([change], asyncio.get_running_loop().create_future()))
         self._ensure_writing()
 
     async def query(self, read: Callable[[], _T]) -> _T:
-        """Read the journal, in the thread that has its connection."""
+        """Read the journal in the thread that owns its connection."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, read)
 
     def _ensure_writing(self) -> None:
@@ -67,10 +67,9 @@ class JournalWriter:
             changes = [change for group, _ in batch for change in group]
             try:
                 await loop.run_in_executor(self._thread, self._journal.apply_transitions, changes)
-            except Exception as error:  # noqa: BLE001  it is raised again in every caller that waits
-                if self._journal.owner_id and isinstance(
-                    error, SQLAlchemyError
-                ):  # the database is away, for all of them
+            except Exception as error:  # noqa: BLE001  raised again in every waiting caller
+                # With a shared journal the database is unreachable, so no change of the batch can be written.
+                if self._journal.owner_id and isinstance(error, SQLAlchemyError):
                     _resolve_futures(batch, error)
                 else:
                     await self._write_one_by_one(batch, error)
@@ -78,20 +77,20 @@ class JournalWriter:
                 _resolve_futures(batch, None)
 
     async def _write_one_by_one(self, batch: _Batch, error: Exception) -> None:
-        """One change that cannot be written must not take with it the others that shared its commit."""
+        """Retry each group alone: one that cannot be written must not fail the others of its commit."""
         loop = asyncio.get_running_loop()
         for group, done in batch:
-            problem: Exception | None = error
+            group_error: Exception | None = error
             if len(batch) > 1:
                 try:
                     await loop.run_in_executor(self._thread, self._journal.apply_transitions, group)
-                    problem = None
-                except Exception as single:  # noqa: BLE001  it is raised again in the caller that waits
-                    problem = single
-            _resolve_futures([(group, done)], problem)
+                    group_error = None
+                except Exception as retry_error:  # noqa: BLE001  raised again in the waiting caller
+                    group_error = retry_error
+            _resolve_futures([(group, done)], group_error)
 
     async def close(self) -> None:
-        """Wait for what is being written, also when the run is being cancelled: its last commit has to end first."""
+        """Wait for pending writes, even during a cancellation: the last commit has to complete."""
         while self._write_task is not None and not self._write_task.done():
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.shield(self._write_task)
@@ -106,4 +105,4 @@ def _resolve_futures(batch: _Batch, error: Exception | None) -> None:
             done.set_result(None)
         else:
             done.set_exception(error)
-            done.exception()  # seen, even when the step that waited was cancelled
+            done.exception()  # marks it as retrieved, in case the waiting step was cancelled

@@ -1,4 +1,4 @@
-"""Whose turn it is: the rate finder of one execution, or the one that all processes at a run share."""
+"""When a request may start: the rate limiter of one execution, or the one that all processes of a run share."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from invoca_bulk.journal.shared_rate_limiter import SharedRateLimiter
     from invoca_bulk.transport import RateLimiter
 
-    #: Something that happened, told to the rate finder with the time.
+    #: Records an event in the rate limiter; the number is the time in seconds.
     RateEvent: TypeAlias = Callable[[RateLimiter, float], None]
 
-#: Seconds: places for so long are taken at once, since each taking asks the database.
+#: Seconds; start times for this period are reserved together, because each reservation queries the database.
 _PREFETCH_SECONDS = 0.01
-#: Seconds: a place that was missed by more is not made up for.
+#: Seconds; start times missed by more than this are dropped.
 _MAX_LATENESS_SECONDS = 0.1
 
 
 class RateGate(Protocol):
-    """When requests may start; hears what they come to.
+    """Decides when requests may start, and adapts to their results.
 
     Attributes:
-        rate: requests a second, at present.
-        learned_rate: the rate worth remembering; None: nothing was ever refused.
+        rate: current rate, in requests per second.
+        learned_rate: the rate to save for the next run; None: the platform never throttled.
     """
 
     @property
@@ -38,20 +38,20 @@ class RateGate(Protocol):
     def learned_rate(self) -> float | None: ...  # noqa: D102
 
     async def reserve(self, requests: int) -> float:
-        """Take the next places; gives the seconds until the last of them comes up."""
+        """Reserve start times for requests; returns the seconds until the last of them."""
 
     def report(self, event: RateEvent, *, urgent: bool = False) -> None:
-        """Learn from what a request came to; what is urgent concerns those who wait."""
+        """Record the result of a request; an urgent one affects the requests that are waiting."""
 
     async def close(self) -> None:
-        """No more turns are taken."""
+        """End the reservations."""
 
 
 class LocalRateGate:
-    """The turns of one execution.
+    """The rate gate of a single execution.
 
     Args:
-        rate_limiter: its rate finder.
+        rate_limiter: its rate limiter.
     """
 
     def __init__(self, rate_limiter: RateLimiter) -> None:
@@ -59,45 +59,45 @@ class LocalRateGate:
 
     @property
     def rate(self) -> float:
-        """As in `RateGate`; so are the others."""
+        """As in `RateGate`."""
         return self._rate_limiter.rate
 
     @property
     def learned_rate(self) -> float | None:
-        """See `rate`."""
+        """As in `RateGate`."""
         return self._rate_limiter.learned_rate
 
     async def reserve(self, requests: int) -> float:
-        """See `rate`."""
+        """As in `RateGate`."""
         return max(self._rate_limiter.reserve(time.monotonic()) for _ in range(requests))
 
     def report(self, event: RateEvent, *, urgent: bool = False) -> None:
-        """See `rate`."""
+        """As in `RateGate`."""
         del urgent
         event(self._rate_limiter, time.monotonic())
 
     async def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is no connection to close."""
 
 
 class SharedRateGate:
-    """The turns of all processes at a run: one rate finder, in the journal; a refusal that one meets slows all.
+    """The rate gate of all processes of a run: one rate limiter in the journal; throttling of one slows all.
 
     Args:
-        shared_limiter: where it is.
+        shared_limiter: the rate limiter in the journal's database.
     """
 
     def __init__(self, shared_limiter: SharedRateLimiter) -> None:
         self._shared_limiter = shared_limiter
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pace")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rate-gate")
         self._events: list[RateEvent] = []
-        self._start_times: deque[float] = deque()  # seconds of this machine's monotonic clock
+        self._start_times: deque[float] = deque()  # reserved; monotonic clock of this machine, seconds
         self._sync_task: asyncio.Task[None] | None = None
         self.rate = 1.0
         self.learned_rate: float | None = None
 
     async def reserve(self, requests: int) -> float:
-        """Take places that were taken ahead, or new ones."""
+        """Use start times that were reserved ahead, or reserve new ones."""
         now = time.monotonic()
         while self._start_times and self._start_times[0] < now - _MAX_LATENESS_SECONDS:
             self._start_times.popleft()
@@ -106,13 +106,13 @@ class SharedRateGate:
         return max(self._start_times.popleft() for _ in range(requests)) - time.monotonic()
 
     def report(self, event: RateEvent, *, urgent: bool = False) -> None:
-        """Tell it with the next places that are taken; what is urgent at once."""
+        """Send the event with the next reservation, or now if it is urgent."""
         self._events.append(event)
         if urgent and (self._sync_task is None or self._sync_task.done()):
             self._sync_task = asyncio.create_task(self._sync(0))
 
     async def close(self) -> None:
-        """Tell what is left to tell, and learn what all have found."""
+        """Send the remaining events, read the shared rate and disconnect."""
         try:
             if self._sync_task:
                 await self._sync_task
@@ -122,16 +122,16 @@ class SharedRateGate:
             self._thread.shutdown()
 
     async def _sync(self, reservations: int) -> None:
-        news, self._events = self._events, []
+        events, self._events = self._events, []
 
-        def change(pace: RateLimiter, now: float) -> tuple[Sequence[float], float, float | None]:
-            for one in news:
-                one(pace, now)
-            return [pace.reserve(now) for _ in range(reservations)], pace.rate, pace.learned_rate
+        def update(limiter: RateLimiter, now: float) -> tuple[Sequence[float], float, float | None]:
+            for event in events:
+                event(limiter, now)
+            return [limiter.reserve(now) for _ in range(reservations)], limiter.rate, limiter.learned_rate
 
         loop = asyncio.get_running_loop()
         waits, self.rate, self.learned_rate = await loop.run_in_executor(
-            self._thread, self._shared_limiter.update, change
+            self._thread, self._shared_limiter.update, update
         )
         now = time.monotonic()
         self._start_times.extend(now + wait for wait in waits)

@@ -1,20 +1,21 @@
-"""What became of purchases in doubt: looked up by their own ids, or told from the campaign's list.
+"""Reconciles purchases in doubt: looks them up by their own ids, or matches them against the campaign's list.
 
-In one pass at the end of a run, and not before everything that was sent has been applied, or never will be. Purchases
-of other runs of this network that stand in doubt in the same campaigns are settled along with it: else their numbers
-could be taken for this run's.
+This happens once, at the end of a run, after everything that was sent has been applied or never will be. Purchases in
+doubt of other runs in the same campaigns are included; otherwise their numbers could be attributed to this run.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from invoca_bulk.errors import AuthenticationError, InvocaBulkError, RequestFailedError
-from invoca_bulk.execution import matching, outcomes, preflight
+from invoca_bulk.execution import lookup, matching, outcomes
+from invoca_bulk.execution.preflight import object_path
 from invoca_bulk.journal import State, StepTransition
 from invoca_bulk.schema import OPERATIONS, PROMO_NUMBERS
-from invoca_bulk.wording import remedy
+from invoca_bulk.wording import count_of, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -31,38 +32,42 @@ if TYPE_CHECKING:
     from invoca_bulk.transport.client import Client, Response
 
 _LIST = OPERATIONS["list"]
-_COLLECTION_BY_ID = next(one for one in PROMO_NUMBERS.collections if one.identifier_field == "id_from_network")
+_COLLECTION_BY_ID = next(
+    collection for collection in PROMO_NUMBERS.collections if collection.identifier_field == "id_from_network"
+)
 _RESUME_OTHER_RUN_REASON = (
     f"another run has requests in doubt in its campaign; resume that first: {remedy('resume', run='{}')}"
 )
-#: Seconds between two lists that have to be equal; less where the settle time is short.
+#: Seconds between two reads of a list that have to be equal; less if the settle time is short.
 _LIST_INTERVAL_SECONDS = 2.0
-#: So many lists are read until two that follow each other are equal.
+#: Maximum number of reads of a list until two consecutive ones are equal.
 _MAX_LIST_READS = 6
-#: An answer that began with one of these has certainly created.
-_CREATED_STATUSES = frozenset({200, 201})
+#: A response that began with one of these proves the create.
+_CREATED_STATUSES = frozenset({HTTPStatus.OK, HTTPStatus.CREATED})
+#: All connections are free when a run is reconciled; one is enough for the few requests in doubt.
+_CONNECTION = 0
 
 
 class Reconciler:
-    """The settling of one execution.
+    """Reconciles the purchases in doubt of one execution.
 
     Args:
         client: an open client.
-        journal_writer: writes to the journal, and reads from it.
+        journal_writer: writes to the journal, and queries it.
         journal: the network's journal.
-        work: what the execution has to do.
-        policy: how long to wait, and whether what was not found is sent again.
-        cancel_token: whether the run goes on.
-        throttle: when requests may start.
-        counters: where the user is told.
+        work: the steps of the execution.
+        policy: the settle time, and what to resend.
+        cancel_token: stops the run.
+        throttle: decides when requests may start.
+        counters: updated with messages.
         api_version: the API version that the run uses.
-        clock: the clock, seconds since the epoch.
+        clock: returns the time in seconds since the epoch.
 
     Attributes:
-        has_unresolved: whether something of this run was left in doubt because the run stopped.
+        has_unresolved: whether purchases of this run stayed in doubt because the run stopped.
     """
 
-    def __init__(  # noqa: PLR0913  each is a part of its own; keyword-only
+    def __init__(  # noqa: PLR0913  separate collaborators; keyword-only
         self,
         *,
         client: Client,
@@ -87,52 +92,50 @@ class Reconciler:
         self._api_version = api_version
         self._clock = clock
         self._changed_states: dict[int, State] = {}
-        self._ambiguous_steps: set[int] = set()  # steps of this run that the campaign's list did not tell
+        self._ambiguous_steps: set[int] = set()  # of this run, undecided by the campaign's list
         self._resent_steps: set[int] = set()
-        self._unsupported_scopes: dict[
-            Scope, str
-        ] = {}  # campaigns of which this API version cannot look all up, to a run
+        #: Campaign with purchases that this API version cannot look up, to the run of one of them.
+        self._unsupported_scopes: dict[Scope, str] = {}
         self.has_unresolved = False
 
     async def reopen_absent(self) -> None:
-        """What was not found when it was looked for earlier may have come since: it is in doubt again."""
-        mine = await self._journal_writer.query(lambda: self._journal.unresolved_purchases(State.ABSENT))
+        """Put purchases that an earlier lookup did not find back in doubt: they may have appeared since."""
+        absent = await self._journal_writer.query(lambda: self._journal.unresolved_purchases(State.ABSENT))
         await self._journal_writer.write(
-            *(_build_change(one, State.ABSENT, State.IN_DOUBT) for one in mine if self._is_relevant(one))
+            *(_build_change(record, State.ABSENT, State.IN_DOUBT) for record in absent if self._is_relevant(record))
         )
 
     async def reconcile(self) -> Mapping[int, State]:
-        """Find out what can be found out.
+        """Resolve the purchases in doubt as far as the platform's state allows.
 
         Returns:
-            The steps of this run whose state has become another one.
+            The steps of this run whose state has changed, with the new state.
         """
         self._changed_states, self._ambiguous_steps = {}, set()
-        doubted = await self._load_in_doubt()
-        named = [one for one in doubted if preflight.is_identifiable(one.step)]
-        early = await self._resolve_by_identity(named)
-        listed = [one for one in doubted if one not in named]
-        if (early or listed) and await self._wait_until_due([*early, *listed]):
-            await self._resolve_by_identity(early)
-            ids = {one.step.own_id for one in named if one.step.own_id}
-            for scope, some in _group_by_scope(listed).items():
+        in_doubt = await self._load_in_doubt()
+        identifiable = [record for record in in_doubt if lookup.is_identifiable(record.step)]
+        too_early = await self._resolve_by_identity(identifiable)
+        anonymous = [record for record in in_doubt if record not in identifiable]
+        if (too_early or anonymous) and await self._wait_until_due([*too_early, *anonymous]):
+            await self._resolve_by_identity(too_early)
+            own_ids = {record.step.own_id for record in identifiable if record.step.own_id}
+            for scope, records in _group_by_scope(anonymous).items():
                 if scope in self._unsupported_scopes:
-                    await self._record_all_unresolved(
-                        some, _RESUME_OTHER_RUN_REASON.format(self._unsupported_scopes[scope])
-                    )
+                    reason = _RESUME_OTHER_RUN_REASON.format(self._unsupported_scopes[scope])
+                    await self._record_all_unresolved(records, reason)
                 else:
-                    await self._resolve_by_list(scope, some, ids)
+                    await self._resolve_by_list(scope, records, own_ids)
         self.has_unresolved = bool(self._cancel_token) and any(map(self._is_relevant, await self._load_in_doubt()))
         return self._changed_states
 
     def select_resendable(self) -> list[int]:
-        """The steps of this run that were looked for just now and may be sent again.
+        """The steps of this run that were just looked up and may be sent again.
 
-        Without an id of their own, once: the user has agreed to one more number, not to five.
+        Steps without an own id are resent once: the user has agreed to one more number, not to five.
         """
-        again = sorted(number for number in self._changed_states if self._is_resendable(number))
-        self._resent_steps.update(again)
-        return again
+        resendable = sorted(number for number in self._changed_states if self._is_resendable(number))
+        self._resent_steps.update(resendable)
+        return resendable
 
     def _is_resendable(self, number: int) -> bool:
         state = self._changed_states[number]
@@ -142,179 +145,179 @@ class Reconciler:
             return False
         if state is State.ABSENT:
             return self._policy.resend_absent or self._policy.resend_unknown
-        # The user has looked at what an earlier execution left open, and at nothing else.
+        # The user has only reviewed the steps that an earlier execution left unresolved.
         was_open = number in self._work.step_records and number in self._ambiguous_steps
         return state is State.IN_DOUBT and was_open and self._policy.resend_unknown
 
     async def _load_in_doubt(self) -> list[StepRecord]:
-        """The purchases in doubt of the campaigns that matter to this run, those of older runs first."""
-        doubted = await self._journal_writer.query(self._journal.unresolved_purchases)
-        scopes = {_scope_of(one) for one in doubted if self._is_relevant(one)}
-        near = [one for one in doubted if _scope_of(one) in scopes]
-        self._unsupported_scopes = {_scope_of(one): one.run for one in near if not self._can_look_up(one)}
-        return [one for one in near if self._can_look_up(one)]
+        """The purchases in doubt in the campaigns of this run, those of older runs first."""
+        in_doubt = await self._journal_writer.query(self._journal.unresolved_purchases)
+        scopes = {_scope_of(record) for record in in_doubt if self._is_relevant(record)}
+        in_scope = [record for record in in_doubt if _scope_of(record) in scopes]
+        self._unsupported_scopes = {
+            _scope_of(record): record.run for record in in_scope if not self._can_look_up(record)
+        }
+        return [record for record in in_scope if self._can_look_up(record)]
 
-    def _can_look_up(self, one: StepRecord) -> bool:
-        """Whether its own id can be looked up: not every API version knows such ids."""
-        return self._is_relevant(one) or not one.step.own_id or self._api_version >= _COLLECTION_BY_ID.since
+    def _can_look_up(self, record: StepRecord) -> bool:
+        """Whether this API version can look up the purchase: older versions do not know own ids."""
+        return self._is_relevant(record) or not record.step.own_id or self._api_version >= _COLLECTION_BY_ID.since
 
-    def _is_relevant(self, one: StepRecord) -> bool:
-        return one.run == self._work.run or (one.run, one.step.number) in self._work.borrowed_steps
+    def _is_relevant(self, record: StepRecord) -> bool:
+        return record.run == self._work.run or (record.run, record.step.number) in self._work.borrowed_steps
 
     # Time
 
-    def _seconds_until_due(self, one: StepRecord) -> float:
-        """Seconds until a request has been applied, or never will be; a clock that was set back makes nobody wait."""
-        since = max(one.sent_at or 0.0, one.ended_at or 0.0)  # a request may be under way for long
-        return min(self._policy.settle_seconds, since + self._policy.settle_seconds - self._clock())
+    def _seconds_until_due(self, record: StepRecord) -> float:
+        """Seconds until a request's settle time is over; at most that time, even if the clock was set back."""
+        last_activity = max(record.sent_at or 0.0, record.ended_at or 0.0)  # a request may be in flight for long
+        return min(self._policy.settle_seconds, last_activity + self._policy.settle_seconds - self._clock())
 
-    async def _wait_until_due(self, some: Sequence[StepRecord]) -> bool:
+    async def _wait_until_due(self, records: Sequence[StepRecord]) -> bool:
         """Wait until all of them are due; False: the run stops instead."""
-        wait = max(map(self._seconds_until_due, some))
+        wait = max(map(self._seconds_until_due, records))
         if wait > 1 and not self._cancel_token:
-            rows = f"{len(some):,} row{'s' if len(some) > 1 else ''}"
-            self._counters.messages.append(f"Waiting {wait:.0f} s, then looking up what became of {rows} in doubt.")
+            rows = count_of(len(records), "row")
+            self._counters.messages.append(f"Waiting {wait:.0f} s, then looking up {rows} in doubt.")
         return not await self._cancel_token.wait(wait)
 
-    # With a name of their own
+    # By own id or name
 
-    async def _resolve_by_identity(self, some: Iterable[StepRecord]) -> list[StepRecord]:
-        """Look each up by its name; those that are not there, and are not due yet, are given back."""
-        return [one for one in some if not await self._try_resolve_by_identity(one)]
+    async def _resolve_by_identity(self, records: Iterable[StepRecord]) -> list[StepRecord]:
+        """Look each up by own id or name; returns those that were not found and are not due yet."""
+        return [record for record in records if not await self._try_resolve_by_identity(record)]
 
-    async def _try_resolve_by_identity(self, one: StepRecord) -> bool:
-        is_due = self._seconds_until_due(one) <= 0
-        if not await self._wait_for_throttle(one):
+    async def _try_resolve_by_identity(self, record: StepRecord) -> bool:
+        is_due = self._seconds_until_due(record) <= 0
+        if not await self._wait_for_throttle(record):
             return False
         try:
-            found = await preflight.find_by_identity(self._client, _CONNECTION, one.step)
+            platform_object = await lookup.find_by_identity(self._client, _CONNECTION, record.step)
         except AuthenticationError:
             raise
         except InvocaBulkError as error:
-            await self._record_unresolved(one, f"it could not be read ({error})")
+            await self._record_unresolved(record, f"it could not be read ({error})")
             return True
-        if found is not None:
-            await self._record_result(one, State.DONE, outcomes.confirmed(found))
+        if platform_object is not None:
+            await self._record_result(record, State.DONE, outcomes.confirmed(platform_object))
         elif is_due:
-            await self._record_not_found(one)
-        return found is not None or is_due
+            await self._record_not_found(record)
+        return platform_object is not None or is_due
 
     # By list and difference
 
-    async def _resolve_by_list(self, scope: Scope, some: Sequence[StepRecord], own_ids: Collection[str]) -> None:
-        """Tell from a campaign's list which of its purchases in doubt were made."""
+    async def _resolve_by_list(self, scope: Scope, records: Sequence[StepRecord], own_ids: Collection[str]) -> None:
+        """Determine from a campaign's list which of its purchases in doubt were made."""
         try:
-            listed = await self._read_stable_list(scope, some[0])
+            listed = await self._read_stable_list(scope, records[0])
         except AuthenticationError:
             raise
         except InvocaBulkError as error:
-            await self._record_all_unresolved(some, f"the numbers of its campaign could not be read ({error})")
+            await self._record_all_unresolved(records, f"the numbers of its campaign could not be read ({error})")
             return
         if listed is None:
-            await self._record_all_unresolved(some, "the numbers of its campaign kept changing")
+            await self._record_all_unresolved(records, "the numbers of its campaign kept changing")
             return
-        some = sorted(
-            some, key=lambda one: one.http_status not in _CREATED_STATUSES
-        )  # what was surely created is served first
-        baselines, explained = await self._journal_writer.query(lambda: self._load_known_numbers(scope, some))
-        bodies = [(at, one.step.body or {}, baselines[one.run]) for at, one in enumerate(some)]
-        doubted = [matching.PendingRequest(key=at, body=body, baseline=baseline) for at, body, baseline in bodies]
-        others = [
-            one for one in listed if one.get(_COLLECTION_BY_ID.identifier_field) not in own_ids
-        ]  # those were looked up by their ids
-        settled = matching.match_requests(doubted, others, explained)
-        for at, found in settled.matched.items():
-            await self._record_result(some[at], State.DONE, outcomes.confirmed(found))
-        for at in settled.not_found:
-            await self._record_not_found(some[at])
-        for at, why in settled.ambiguous.items():
-            await self._record_result(some[at], State.IN_DOUBT, outcomes.ambiguous(why.error, why.fix))
-            if some[at].run == self._work.run and some[at].http_status not in _CREATED_STATUSES:
-                self._ambiguous_steps.add(some[at].step.number)
+        # Requests that have certainly created a number are served first.
+        records = sorted(records, key=lambda record: record.http_status not in _CREATED_STATUSES)
+        baselines, attributed_numbers = await self._journal_writer.query(
+            lambda: self._load_known_numbers(scope, records)
+        )
+        pending = [
+            matching.PendingRequest(key=index, body=record.step.body or {}, baseline=baselines[record.run])
+            for index, record in enumerate(records)
+        ]
+        # Numbers with an own id were looked up by it.
+        anonymous = [item for item in listed if item.get(_COLLECTION_BY_ID.identifier_field) not in own_ids]
+        match = matching.match_requests(pending, anonymous, attributed_numbers)
+        for index, platform_object in match.matched.items():
+            await self._record_result(records[index], State.DONE, outcomes.confirmed(platform_object))
+        for index in match.not_found:
+            await self._record_not_found(records[index])
+        for index, ambiguity in match.ambiguous.items():
+            record = records[index]
+            await self._record_result(record, State.IN_DOUBT, outcomes.ambiguous(ambiguity.error, ambiguity.fix))
+            if record.run == self._work.run and record.http_status not in _CREATED_STATUSES:
+                self._ambiguous_steps.add(record.step.number)
 
     def _load_known_numbers(
-        self, scope: Scope, some: Iterable[StepRecord]
+        self, scope: Scope, records: Iterable[StepRecord]
     ) -> tuple[dict[str, frozenset[str]], set[str]]:
-        """Run to what the campaign had when it began; and the numbers that answers have named since the first did."""
-        runs = {one.run for one in some}
+        """Run to the numbers that the campaign had when it began; and those that responses have named since."""
+        runs = {record.run for record in records}
         baselines = {run: frozenset(self._journal.baselines(run).get(scope, ())) for run in runs}
         since = min(self._journal.run(run).started_at for run in runs)
         return baselines, self._journal.known_numbers(since, runs)
 
-    async def _read_stable_list(self, scope: Scope, one: StepRecord) -> Sequence[Mapping[str, Json]] | None:
-        """The campaign's numbers, once two lists that follow each other are equal; None: they never are."""
-        before = None
+    async def _read_stable_list(self, scope: Scope, record: StepRecord) -> Sequence[Mapping[str, Json]] | None:
+        """The campaign's numbers, once two consecutive reads are equal; None: they never are, or the run stops."""
+        previous = None
         for _ in range(_MAX_LIST_READS):
-            if not await self._wait_for_throttle(one):
+            if not await self._wait_for_throttle(record):
                 return None
-            answer = await self._client.get(_CONNECTION, (*scope, PROMO_NUMBERS.name))
-            items = _parse_number_list(answer)
-            numbers = {outcomes.number_of(it) for it in items}
-            if numbers == before:
+            items = _parse_number_list(await self._client.get(_CONNECTION, (*scope, PROMO_NUMBERS.name)))
+            numbers = {outcomes.number_of(item) for item in items}
+            if numbers == previous:
                 return items
-            before = numbers
+            previous = numbers
             await self._cancel_token.wait(min(_LIST_INTERVAL_SECONDS, self._policy.settle_seconds / 4))
         return None
 
-    async def _wait_for_throttle(self, one: StepRecord) -> bool:
-        return await self._throttle.acquire(_CONNECTION, preflight.health_check_path(one.step))
+    async def _wait_for_throttle(self, record: StepRecord) -> bool:
+        return await self._throttle.acquire(_CONNECTION, object_path(record.step))
 
-    # What is found goes into the journal
+    # Writing results to the journal
 
-    async def _record_not_found(self, one: StepRecord) -> None:
-        if one.http_status in _CREATED_STATUSES:
-            await self._record_unresolved(one, f"the platform, which had said {one.http_status}, did not show it")
+    async def _record_not_found(self, record: StepRecord) -> None:
+        if record.http_status in _CREATED_STATUSES:
+            reason = f"the platform did not show it, although it had responded with {record.http_status}"
+            await self._record_unresolved(record, reason)
         else:
-            await self._record_result(
-                one, State.ABSENT, outcomes.not_found(one.step, self._policy.settle_seconds, one.error)
-            )
+            result = outcomes.not_found(record.step, self._policy.settle_seconds, record.error)
+            await self._record_result(record, State.ABSENT, result)
 
-    async def _record_all_unresolved(self, some: Iterable[StepRecord], reason: str) -> None:
-        for one in () if self._cancel_token else some:
-            await self._record_unresolved(one, reason)
+    async def _record_all_unresolved(self, records: Iterable[StepRecord], reason: str) -> None:
+        for record in () if self._cancel_token else records:
+            await self._record_unresolved(record, reason)
 
-    async def _record_unresolved(self, one: StepRecord, reason: str) -> None:
-        await self._record_result(one, State.IN_DOUBT, outcomes.unresolved(one.step, reason, one.error))
+    async def _record_unresolved(self, record: StepRecord, reason: str) -> None:
+        await self._record_result(record, State.IN_DOUBT, outcomes.unresolved(record.step, reason, record.error))
 
-    async def _record_result(self, one: StepRecord, state: State, result: StepResult) -> None:
-        known: dict[str, object] = {"error": result.error, "fix": result.fix}
+    async def _record_result(self, record: StepRecord, state: State, result: StepResult) -> None:
+        values: dict[str, object] = {"error": result.error, "fix": result.fix}
         if state is State.DONE:
-            known |= {"ended_at": self._clock(), "http_status": result.http_status, "answer": result.answer}
-        await self._journal_writer.write(_build_change(one, State.IN_DOUBT, state, **known))
-        if one.run == self._work.run:
-            self._changed_states[one.step.number] = state
-
-
-#: The slots are free when a run settles; one of them is enough for the few requests that are in doubt.
-_CONNECTION = 0
+            values |= {"ended_at": self._clock(), "http_status": result.http_status, "answer": result.answer}
+        await self._journal_writer.write(_build_change(record, State.IN_DOUBT, state, **values))
+        if record.run == self._work.run:
+            self._changed_states[record.step.number] = state
 
 
 def _parse_number_list(response: Response) -> Sequence[Mapping[str, Json]]:
     """The numbers of a list.
 
     Raises:
-        RequestFailedError: it is none.
+        RequestFailedError: the response is not a list of objects.
     """
     items = response.body
-    if (
-        response.status == _LIST.success_status
-        and isinstance(items, list)
-        and all(isinstance(one, dict) for one in items)
-    ):
-        return items
+    is_list = isinstance(items, list) and all(isinstance(item, dict) for item in items)
+    if response.status == _LIST.success_status and is_list:
+        numbers: Sequence[Mapping[str, Json]] = items
+        return numbers
     raise RequestFailedError(outcomes.describe_error_response(response, {}).rstrip("."))
 
 
-def _scope_of(one: StepRecord) -> Scope:
-    return one.step.path[:-1]
+def _scope_of(record: StepRecord) -> Scope:
+    return record.step.path[:-1]
 
 
-def _group_by_scope(some: Iterable[StepRecord]) -> dict[Scope, list[StepRecord]]:
+def _group_by_scope(records: Iterable[StepRecord]) -> dict[Scope, list[StepRecord]]:
     groups: dict[Scope, list[StepRecord]] = defaultdict(list)
-    for one in some:
-        groups[_scope_of(one)].append(one)
+    for record in records:
+        groups[_scope_of(record)].append(record)
     return groups
 
 
-def _build_change(one: StepRecord, before: State, after: State, /, **values: object) -> StepTransition:
-    return StepTransition(run=one.run, step=one.step.number, from_state=before, to_state=after, values=values)
+def _build_change(record: StepRecord, from_state: State, to_state: State, /, **values: object) -> StepTransition:
+    return StepTransition(
+        run=record.run, step=record.step.number, from_state=from_state, to_state=to_state, values=values
+    )

@@ -1,9 +1,10 @@
-"""When the next request may start: at the rate that the platform takes, and not while it only fails."""
+"""When the next request may start: at the rate the platform accepts, and not while all requests fail."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from invoca_bulk.errors import InDoubtError, NotSentError, PlatformUnavailableError
@@ -18,18 +19,17 @@ if TYPE_CHECKING:
     from invoca_bulk.transport.client import Client
 
 #: Statuses that ask for fewer requests.
-_SLOW_DOWN_STATUSES = frozenset({429, 503})
-_HTTP_SERVER_ERROR = 500
+_SLOW_DOWN_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
 class Throttle:
-    """The rate and the breaker of one execution, shared by its slots.
+    """The rate gate and circuit breaker that all workers of an execution share.
 
     Args:
         client: an open client.
-        rate_gate: when requests may start.
-        cancel_token: whether the run goes on.
-        counters: where the rate is shown, and what the user is told.
+        rate_gate: decides when requests may start.
+        cancel_token: stops the run.
+        counters: updated with the rate and messages.
     """
 
     def __init__(self, client: Client, rate_gate: RateGate, cancel_token: CancelToken, counters: RunCounters) -> None:
@@ -45,22 +45,22 @@ class Throttle:
         """Wait until a request may start; False: the run stops instead.
 
         Args:
-            connection: whose connection to use to see whether a platform that failed is well again.
-            probe_path: the address, as path parts, of a list that is read for that.
+            connection: index of the connection to probe a failing platform with.
+            probe_path: what the probe reads, as path parts; a 404 is a healthy response too.
             requests: how many requests follow each other without a wait.
         """
         while self._breaker.is_open and not self._cancel_token:
-            async with self._probe_lock:  # one slot looks, the others wait for what it finds
+            async with self._probe_lock:  # one worker probes, the others wait for the result
                 if self._breaker.is_open:
                     await self._probe(connection, probe_path)
-        async with self._reserve_lock:  # one place at a time is out at the old rate when it changes
+        async with self._reserve_lock:  # so that at most one reservation is left at the old rate when it changes
             return not await self._cancel_token.wait(await self._rate_gate.reserve(requests))
 
     def record_result(self, result: StepResult) -> None:
-        """Learn from what a request came to."""
+        """Adapt the rate and the circuit breaker to the result of a request."""
         now = time.monotonic()
         if (wait := result.retry_after) is not None:
-            self._rate_gate.report(lambda pace, now: pace.pause(wait, now), urgent=True)
+            self._rate_gate.report(lambda limiter, now: limiter.pause(wait, now), urgent=True)
         if result.http_status in _SLOW_DOWN_STATUSES:
             self._rate_gate.report(RateLimiter.record_rejection, urgent=True)
         if _is_failure(result):
@@ -72,30 +72,29 @@ class Throttle:
         self._counters.rate = self._rate_gate.learned_rate and self._rate_gate.rate
 
     async def _probe(self, connection: int, probe_path: tuple[str, ...]) -> None:
-        """See whether the platform is well again."""
+        """Wait for the next probe, and check whether the platform has recovered."""
         now = time.monotonic()
         if self._breaker.seconds_open(now) > GIVE_UP_SECONDS:
             minutes = GIVE_UP_SECONDS / 60
-            msg = f"The platform has answered nothing but errors for {minutes:.0f} minutes; nothing more was sent."
+            msg = f"The platform has returned only errors for {minutes:.0f} minutes, so the run stopped."
             self._cancel_token.abort(PlatformUnavailableError(msg))
             return
         wait = self._breaker.seconds_until_probe(now)
-        self._counters.messages.append(
-            f"The platform fails one request after the other; looking again in {wait:.0f} s."
-        )
+        self._counters.messages.append(f"All requests are failing; checking the platform again in {wait:.0f} s.")
         if await self._cancel_token.wait(wait):
             return
         self._breaker.record_probe(ok=await self._is_healthy(connection, probe_path), now=time.monotonic())
 
     async def _is_healthy(self, connection: int, probe_path: tuple[str, ...]) -> bool:
         try:
-            answer = await self._client.send(connection, "GET", probe_path)
+            response = await self._client.send(connection, "GET", probe_path)
         except (NotSentError, InDoubtError):
             return False
-        return answer.status < _HTTP_SERVER_ERROR and answer.status not in _SLOW_DOWN_STATUSES
+        return response.status < HTTPStatus.INTERNAL_SERVER_ERROR and response.status not in _SLOW_DOWN_STATUSES
 
 
 def _is_failure(result: StepResult) -> bool:
-    """Whether the platform is perhaps not well; a refusal that it explains is a good answer."""
-    unsent = result.state is State.PENDING and result.http_status is None
-    return unsent or result.state in AMBIGUOUS_STATES or (result.http_status or 0) >= _HTTP_SERVER_ERROR
+    """Whether the platform may be down; a rejection shows that it works."""
+    is_unsent = result.state is State.PENDING and result.http_status is None
+    is_server_error = (result.http_status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return is_unsent or is_server_error or result.state in AMBIGUOUS_STATES

@@ -1,9 +1,10 @@
-"""What an execution has to do: the steps of a plan, minus what the journal already knows of them."""
+"""What an execution has to do: the steps of a plan, and what the journal already knows of them."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from invoca_bulk.journal import State
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from invoca_bulk.planning import PlanData, Step
     from invoca_bulk.schema.result_columns import Outcome
 
-#: States of a step that may be sent again once it has been looked for.
+#: States of a step that may be sent again after a lookup.
 _RESENDABLE_STATES = frozenset({State.IN_DOUBT, State.ABSENT})
 
 
@@ -28,13 +29,12 @@ class Workload:
 
     Attributes:
         run: the run's id.
-        steps: its steps, by their numbers: all, or those that `assigned_steps` names and those that they need.
+        steps: steps by number: all of the run, or the assigned ones and those that they depend on.
         column_titles: resource to path to the sheet's column title.
         baseline_numbers: promo numbers that the campaigns had when the run began.
-        step_records: step number to what the journal knows of it; a step that is not here was never sent.
-        borrowed_steps: run and step of the purchases of other runs that rows of this one wait for.
-        assigned_steps: the steps that this execution does, while other processes do others; None: it does all of the
-            run.
+        step_records: step number to the step's journal record; steps without a record were never sent.
+        borrowed_steps: run and step of purchases of other runs that rows of this run wait for.
+        assigned_steps: the steps of this execution if other processes run the others; None: all steps of the run.
     """
 
     run: str
@@ -47,75 +47,84 @@ class Workload:
 
     @property
     def unsent_steps(self) -> list[Step]:
-        """The steps that were never sent, and that no later run does instead."""
-        known = self.step_records
+        """The steps that were never sent and that no later run has taken over."""
+        records = self.step_records
         return [
-            one
-            for one in self.steps.values()
-            if one.number not in known
-            or (known[one.number].state is State.PENDING and not known[one.number].superseded_by)
+            step
+            for step in self.steps.values()
+            if step.number not in records
+            or (records[step.number].state is State.PENDING and not records[step.number].superseded_by)
         ]
 
     @property
     def purchase_count(self) -> int:
-        """How many numbers are still to be bought; those in doubt that may be sent again among them."""
-        doubted = [
-            one.step for one in self.step_records.values() if one.state in _RESENDABLE_STATES and not one.superseded_by
+        """How many numbers are still to be bought, including those in doubt that may be sent again."""
+        resendable = [
+            record.step
+            for record in self.step_records.values()
+            if record.state in _RESENDABLE_STATES and not record.superseded_by
         ]
-        some = [*self.unsent_steps, *doubted]
-        return sum(one.resource == PROMO_NUMBERS.name and one.action is Action.CREATE for one in some)
+        return sum(
+            step.resource == PROMO_NUMBERS.name and step.action is Action.CREATE
+            for step in [*self.unsent_steps, *resendable]
+        )
 
     @property
     def step_states(self) -> dict[int, State]:
-        """Step number to where it stands; a step that is not here was never sent."""
-        return {number: one.state for number, one in self.step_records.items() if one.state is not State.PENDING}
+        """Step number to state, without the steps that were never sent."""
+        return {
+            number: record.state for number, record in self.step_records.items() if record.state is not State.PENDING
+        }
 
 
 def workload_from_plan(run: str, plan: PlanData) -> Workload:
-    """All of a plan: a run that has just begun."""
-    earlier = (row.prior_purchase for row in plan.rows if row.prior_purchase)
+    """The workload of a new run: all steps of a plan."""
+    prior_purchases = (row.prior_purchase for row in plan.rows if row.prior_purchase)
     return Workload(
         run=run,
-        steps={one.number: one for one in plan.steps},
+        steps={step.number: step for step in plan.steps},
         column_titles=plan.titles,
-        baseline_numbers=frozenset(number for one in plan.platform_state.values() for number in one.promo_numbers),
-        borrowed_steps=frozenset((one.run, one.step) for one in earlier),
+        baseline_numbers=frozenset(number for state in plan.platform_state.values() for number in state.promo_numbers),
+        borrowed_steps=frozenset((purchase.run, purchase.step) for purchase in prior_purchases),
     )
 
 
 def workload_from_run(journal: Journal, record: RunRecord) -> Workload:
-    """What is left of a run that was interrupted."""
-    known = journal.steps(record.run)
+    """The workload of a resumed run: all its steps, with what the journal knows of them."""
+    step_records = journal.steps(record.run)
     return Workload(
         run=record.run,
-        steps={one.step.number: one.step for one in known},
+        steps={step_record.step.number: step_record.step for step_record in step_records},
         column_titles=record.titles,
-        baseline_numbers=frozenset(number for numbers in journal.baselines(record.run).values() for number in numbers),
-        step_records={one.step.number: one for one in known},
+        baseline_numbers=frozenset(chain.from_iterable(journal.baselines(record.run).values())),
+        step_records={step_record.step.number: step_record for step_record in step_records},
         borrowed_steps=journal.borrowed_steps(record.run),
     )
 
 
 def workload_from_steps(journal: Journal, record: RunRecord, numbers: Collection[int]) -> Workload:
-    """Some steps of a run, as they stand, while other processes do others."""
-    known = {one.step.number: one for one in journal.steps_by_number(record.run, numbers)}
-    needed = {one.step.depends_on for one in known.values() if one.step.depends_on is not None} - {*known}
-    known |= {one.step.number: one for one in journal.steps_by_number(record.run, needed)}
-    scopes = {one.step.path[:-1] for one in known.values() if one.step.non_idempotent}
+    """The workload of one process: some steps of a run, while other processes run the others."""
+    step_records = _records_by_number(journal, record.run, numbers)
+    dependencies = {step_record.step.depends_on for step_record in step_records.values()} - step_records.keys()
+    step_records |= _records_by_number(journal, record.run, [number for number in dependencies if number is not None])
+    steps = {number: step_record.step for number, step_record in step_records.items()}
+    scopes = {step.path[:-1] for step in steps.values() if step.non_idempotent}
     return Workload(
         run=record.run,
-        steps={number: one.step for number, one in known.items()},
+        steps=steps,
         column_titles=record.titles,
-        baseline_numbers=frozenset(
-            number for numbers in journal.baselines(record.run, scopes).values() for number in numbers
-        ),
-        step_records=known,
+        baseline_numbers=frozenset(chain.from_iterable(journal.baselines(record.run, scopes).values())),
+        step_records=step_records,
         assigned_steps=frozenset(numbers),
     )
 
 
+def _records_by_number(journal: Journal, run: str, numbers: Collection[int]) -> dict[int, StepRecord]:
+    return {record.step.number: record for record in journal.steps_by_number(run, numbers)}
+
+
 def workload_from_unfinished(journal: Journal, record: RunRecord) -> Workload:
-    """The steps of a run that have not come to their end."""
+    """The workload of the steps of a run that have no final state yet."""
     return replace(
         workload_from_steps(journal, record, journal.open_steps(record.run)),
         borrowed_steps=journal.borrowed_steps(record.run),
@@ -124,14 +133,14 @@ def workload_from_unfinished(journal: Journal, record: RunRecord) -> Workload:
 
 @dataclass
 class RunCounters:
-    """How far a run is; written by the run's thread, read by whoever shows it.
+    """Progress of a run, written by the run's thread and read by the progress display.
 
     Attributes:
-        total: how many steps there are.
-        finished_before: how many of them had come to their end before this execution began.
-        outcomes: outcome to number of steps, all executions of the run together.
-        rate: requests a second that are started at most; None: no limit was met yet.
-        messages: sentences to show, the oldest first; whoever shows them takes them out.
+        total: number of steps.
+        finished_before: number of steps that had ended before this execution began.
+        outcomes: outcome to number of steps, over all executions of the run.
+        rate: current rate limit, in requests per second; None: no limit was met yet.
+        messages: sentences to show, oldest first; the display removes those that it has shown.
     """
 
     total: int = 0
@@ -147,8 +156,8 @@ class RunOutcome:
 
     Attributes:
         state: finished, interrupted or aborted.
-        error: why it was aborted.
-        unrecorded_results: step number to its verdict, where the journal could not take it any more.
+        error: why it was aborted; None: it was not.
+        unrecorded_results: step number to the result that could not be written to the journal.
     """
 
     state: RunState

@@ -15,8 +15,7 @@ from invoca_bulk.planning import REFUSED, UNCHANGED, SavedPlan
 from invoca_bulk.reports import html, save
 from invoca_bulk.reports.plan_file import write_saved_plan
 from invoca_bulk.reports.results import format_time
-from invoca_bulk.reports.validation_report import Report, render_issues
-from invoca_bulk.reports.validation_report import word_issues
+from invoca_bulk.reports.validation_report import Report, render_issues, word_issues
 from invoca_bulk.reports.xlsx import BLANK, Cell, Style, WorksheetSpec
 from invoca_bulk.schema import PROMO_NUMBERS, REMOVE_ACTION, Action
 from invoca_bulk.wording import count_of, limit_lines, word

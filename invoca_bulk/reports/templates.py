@@ -56,7 +56,7 @@ Each row of sites and users names its advertiser in advertiser_id_from_network. 
     the sheet advertisers; if it already exists on the platform, its id_from_network is enough there.
 
 When an advertiser is updated, its users and sites that the sheets do not mention stay as they are.
-    That is {option("nested=merge")}, the default. To remove one, choose {REMOVE_ACTION} in the column action of its row.
+    This is {option("nested=merge")}, the default. To remove one, choose {REMOVE_ACTION} in its column action.
     With {option("nested=replace", "allow_removals")}, all users and sites that are not in the sheets are removed.
 
 You can also use a single sheet, in one of two forms:

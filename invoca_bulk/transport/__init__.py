@@ -1,4 +1,4 @@
-"""How fast, and how long to wait: pure, the clock is passed in."""
+"""Requests to the platform: how they are sent, how fast, and how long to wait. The clock is an argument."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 from invoca_bulk.config.settings import INITIAL_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS
 
-#: Seconds; a platform that asks for more has made a mistake, and the run would seem to hang.
+#: Seconds; a longer `Retry-After` is taken for a mistake, because the run would appear to hang.
 MAX_RETRY_AFTER_SECONDS = 600.0
 
 
@@ -17,18 +17,18 @@ def backoff(attempt: int, jitter: float, first_seconds: float = INITIAL_BACKOFF_
 
     Args:
         attempt: counts from 1.
-        jitter: a random number in [0, 1): without it all requests would come back at the same moment.
-        first_seconds: the longest wait after the first attempt, in seconds; it doubles with each one.
+        jitter: a random number in [0, 1), so that requests do not retry at the same moment.
+        first_seconds: maximum wait after the first attempt, in seconds; it doubles with each attempt.
     """
     return float(min(MAX_BACKOFF_SECONDS, first_seconds * 2 ** (attempt - 1)) * (0.5 + jitter / 2))
 
 
 def retry_after(header: str | None, now: float) -> float | None:
-    """Seconds that a `Retry-After` header asks for; None: it says nothing that can be understood.
+    """Seconds that a `Retry-After` header asks for; None: it is missing or invalid.
 
     Args:
         header: a number of seconds or an HTTP date.
-        now: seconds since the epoch, for the date.
+        now: current time in seconds since the epoch, to interpret a date.
     """
     seconds = _parse_seconds(header or "", now)
     return None if seconds is None or not math.isfinite(seconds) else min(max(0.0, seconds), MAX_RETRY_AFTER_SECONDS)

@@ -1,8 +1,8 @@
-"""The platform's API over httpx: one request in, one answer or one of two exceptions out.
+"""The platform's API over httpx: one request in, one response or one of two exceptions out.
 
-Every slot has a client of its own with a single connection: httpx' shared pool walks all its connections for each
-request, so its cost grows with the square of the concurrency. HTTP/1.1 only (over HTTP/2 the transport sends a POST
-again by itself), no redirects (a 307 would carry the body and the token to another host), no retries of the transport.
+Each connection is a separate httpx client: httpx's shared pool walks all its connections for each request, so its cost
+grows with the square of the concurrency. HTTP/1.1 only (over HTTP/2 the transport resends a POST automatically), no
+redirects (a 307 would send the body and the token to another host), no retries in the transport.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import ssl
 import time
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
 
@@ -46,56 +47,65 @@ if TYPE_CHECKING:
 
 
 class _ResponseTooLargeError(Exception):
-    """An answer went over its limit."""
+    """A response exceeds the size limit."""
 
 
-#: Exceptions after which surely nothing of the request itself has left, even if bytes went to a proxy.
+#: Exceptions that prove that nothing of the request was sent, except bytes to a proxy.
 NOT_SENT_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
-#: What went wrong, in plain words; the first class that fits, so the most special comes first.
+#: Exception class to the text shown to users; the first match counts, so subclasses come first.
 ERROR_TEXTS: Mapping[type[Exception], str] = {
     httpx.ConnectTimeout: "the platform could not be reached in time",
     httpx.ConnectError: "the platform could not be reached",
     httpx.PoolTimeout: "no connection became free in time",
     httpx.ProxyError: "the proxy refused the connection",
-    httpx.ReadTimeout: "no answer came in time",
+    httpx.ReadTimeout: "no response was received in time",
     httpx.WriteTimeout: "the request could not be sent in time",
-    httpx.DecodingError: "the answer could not be unpacked",
-    httpx.ProtocolError: "the connection broke before the answer was complete",
-    httpx.NetworkError: "the connection broke before the answer was complete",
-    httpx.UnsupportedProtocol: "the address cannot be used",
+    httpx.DecodingError: "the response could not be decompressed",
+    httpx.ProtocolError: "the connection broke before the response was complete",
+    httpx.NetworkError: "the connection broke before the response was complete",
+    httpx.UnsupportedProtocol: "the URL scheme is not supported",
     httpx.TooManyRedirects: "the platform redirected the request",
-    httpx.TimeoutException: "no answer came in time",
-    _ResponseTooLargeError: "the answer is too large to be one",
-    TimeoutError: "no complete answer came in time",
-    Exception: "the request failed in an unexpected way",
+    httpx.TimeoutException: "no response was received in time",
+    _ResponseTooLargeError: "the response is too large",
+    TimeoutError: "no complete response was received in time",
+    Exception: "the request failed unexpectedly",
 }
 
-#: Leaves of the platform's answers that are secrets: they are dropped as the answer is read, and so never get further.
+#: Keys of secrets in responses; they are dropped while the JSON is parsed.
 _SECRET_FIELDS = frozenset(
-    field.path.rpartition(".")[2] for one in RESOURCES.values() for field in one.fields if field.secret
+    field.path.rpartition(".")[2] for resource in RESOURCES.values() for field in resource.fields if field.secret
 )
-_RETRYABLE_READ_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-_HTTP_UNAUTHORIZED = 401
-#: One of these makes 66 MB of a part of 64 KB at most, before the limit is looked at; others, or two, any size.
+_RETRYABLE_READ_STATUSES = frozenset(
+    {
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_EARLY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+#: One of these expands a 64 KB chunk to at most 66 MB before the size limit is checked; others, or two, to any size.
 _CONTENT_ENCODINGS = frozenset({"gzip", "deflate", "identity", ""})
-#: They log answers at DEBUG: headers, or a line that is none, in which the platform may echo the token.
+#: They log headers and malformed lines of responses at DEBUG; the platform may echo the token in them.
 _LOGGERS = tuple(map(logging.getLogger, ("httpx", "httpcore.http11", "httpcore.proxy")))
-#: So many addresses are kept as they were parsed: a sheet creates in some hundreds of campaigns, again and again.
+#: Number of parsed URLs to cache; a sheet typically creates numbers in a few hundred campaigns.
 _URL_CACHE_SIZE = 1024
-#: So many bytes of a plain text are kept.
+#: Maximum length of the excerpt of a plain-text response.
 _MAX_TEXT_BYTES = 300
 
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """What the platform said.
+    """A response of the platform.
 
     Attributes:
         status: the HTTP status.
-        body: the JSON value, without secrets; None when the answer is not JSON.
-        text: the beginning of an answer that is plain text; else empty.
-        retry_after: seconds that it asks to wait; None when it does not say.
+        body: the JSON value, without secrets; None: the response is not JSON.
+        text: the beginning of a plain-text response; otherwise empty.
+        retry_after: seconds that the platform asks to wait; None: it does not say.
     """
 
     status: int
@@ -108,10 +118,10 @@ class Client:
     """The API of one network; an async context manager.
 
     Args:
-        network: where, and with which token.
-        connections: how many requests may be under way at once.
-        timeout: seconds to wait for an answer.
-        sleep: waits between the tries of a read.
+        network: base URL, network id, API version and token.
+        connections: maximum number of requests in flight.
+        timeout: seconds to wait for a response.
+        sleep: waits between the attempts of a read.
     """
 
     def __init__(
@@ -138,36 +148,36 @@ class Client:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for one in self._connections:
-            await one.aclose()
+        for connection in self._connections:
+            await connection.aclose()
         for logger in _LOGGERS:
             logger.removeFilter(self._redact_log_record)
 
     def _redact_log_record(self, record: logging.LogRecord) -> bool:
-        told = self._network.secret.redact(record.getMessage().encode(errors="replace"))
-        record.msg, record.args = told.decode(), ()
+        message = self._network.secret.redact(record.getMessage().encode(errors="replace"))
+        record.msg, record.args = message.decode(), ()
         return True
 
     def url(self, path: tuple[str, ...]) -> str:
-        """The address of an object or a collection.
+        """The URL of an object or a collection.
 
         Args:
-            path: the path below the network, not yet percent-encoded; ids may hold any character.
+            path: the path below the network, not yet percent-encoded; ids may contain any character.
 
         Raises:
-            ConfigError: a part would change the path.
+            ConfigError: an id would change the path.
         """
         for part in path:
             if not part or id_problem(part):
-                msg = f"The id {part!r} cannot be part of an address."
+                msg = f"The id {part!r} cannot be used in a URL."
                 raise ConfigError(msg)
         url = self._base_url + "/".join(quote(part, safe="") for part in path) + ".json"
         if not _is_sent_unchanged(url):
-            msg = f"The ids {truncate(repr(path))} would be changed on their way to the platform."
+            msg = f"The ids {truncate(repr(path))} would be altered in the URL."
             raise ConfigError(msg)
         return url
 
-    async def send(  # noqa: PLR0913  one request, and who is told of it; keyword-only
+    async def send(  # noqa: PLR0913  one request and its callbacks; keyword-only
         self,
         connection: int,
         verb: str,
@@ -177,19 +187,19 @@ class Client:
         on_start: Callable[[], None] = lambda: None,
         on_status: Callable[[int], None] = lambda _: None,
     ) -> Response:
-        """Send one request, once.
+        """Send a request once.
 
         Args:
-            connection: whose connection to use; a slot has one request under way at a time.
+            connection: index of the connection to use; it carries one request at a time.
             verb: the HTTP method.
             path: the path below the network.
             body: the JSON object.
-            on_start: called just before the first byte is sent; it may raise, and then nothing is.
-            on_status: called as soon as the status is there, before the body is read.
+            on_start: called just before the first byte is sent; if it raises, nothing is sent.
+            on_status: called with the status before the body is read.
 
         Raises:
-            NotSentError: surely nothing of the request reached the platform.
-            InDoubtError: it may have been applied.
+            NotSentError: nothing of the request reached the platform.
+            InDoubtError: the request may have been applied.
         """
         started = False
 
@@ -201,7 +211,7 @@ class Client:
 
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         client = self._connections[connection]
-        # Not by the client, which merges addresses, headers, parameters and cookies anew for each request.
+        # Not built by the client, which merges URLs, headers, parameters and cookies again for each request.
         request = httpx.Request(
             verb,
             self._cached_url(path),
@@ -212,7 +222,7 @@ class Client:
         status: int | None = None
         failure: NotSentError | InDoubtError | None = None
         try:
-            # httpx times each read only; a platform that sends a byte a second would never come to an end.
+            # httpx limits each read only; a platform that sends a byte per second would never time out.
             async with asyncio.timeout(self._timeout * (LIST_TIMEOUT_FACTOR if verb == "GET" else 1)):
                 response = await client.send(request, stream=True)
                 status = response.status_code
@@ -221,26 +231,26 @@ class Client:
                     content = await _read_content(response, MAX_LIST_BYTES if verb == "GET" else MAX_RESPONSE_BYTES)
                 finally:
                     await response.aclose()
-        except Exception as error:  # noqa: BLE001  whatever it is, what counts is whether anything was sent
+        except Exception as error:  # noqa: BLE001  what matters is whether anything was sent
             failure = _build_call_error(error, started=started, status=status)
             content = b""
-        if failure:  # not raised above: its context would lead to the request, and to the token in its headers
+        if failure:  # not raised above: its context would expose the request, with the token in its headers
             raise failure from None
         wait = transport.retry_after(response.headers.get("Retry-After"), time.time())
         content = self._network.secret.redact(content)
-        plain = response.headers.get("Content-Type", "").startswith("text/plain")
-        text = _text_excerpt(content) if plain else ""
+        is_plain_text = response.headers.get("Content-Type", "").startswith("text/plain")
+        text = _text_excerpt(content) if is_plain_text else ""
         return Response(status=response.status_code, body=_parse_json(content), text=text, retry_after=wait)
 
     async def get(self, connection: int, path: tuple[str, ...]) -> Response:
-        """Read something, with retries.
+        """Read an object or a collection, with retries.
 
         Returns:
-            The platform's answer, whatever its status, unless it is one of those below.
+            The platform's response, whatever its status, except for those below.
 
         Raises:
             AuthenticationError: the platform does not accept the token.
-            PlatformUnavailableError: no trustworthy answer came, after several tries.
+            PlatformUnavailableError: no reliable response after several attempts.
         """
         try:
             async for attempt in tenacity.AsyncRetrying(
@@ -251,54 +261,50 @@ class Client:
                 reraise=True,
             ):
                 with attempt:
-                    answer = await self._read_once(connection, path)
+                    response = await self.send(connection, "GET", path)
+                    if response.status in _RETRYABLE_READ_STATUSES:
+                        raise _RetryReadError(response)  # noqa: TRY301  for the retry
         except (NotSentError, InDoubtError, _RetryReadError) as error:
             msg = f"The platform at {self._network.base_url} could not be read: {error}. Check the base URL."
             raise PlatformUnavailableError(msg) from None
-        if answer.status == _HTTP_UNAUTHORIZED:
+        if response.status == HTTPStatus.UNAUTHORIZED:
             raise AuthenticationError(unauthorized_message(self._network))
-        return answer
-
-    async def _read_once(self, connection: int, path: tuple[str, ...]) -> Response:
-        answer = await self.send(connection, "GET", path)
-        if answer.status in _RETRYABLE_READ_STATUSES:
-            raise _RetryReadError(answer)
-        return answer
+        return response
 
 
 def _open_connections(network: Network, count: int, timeout: float) -> list[httpx.AsyncClient]:
-    """A client for each slot.
+    """One httpx client per connection.
 
     Raises:
-        ConfigError: the environment names certificates or a proxy that cannot be used; its context is empty, since
-            the error behind it shows the proxy's password and leads to the token.
+        ConfigError: the environment sets certificates or a proxy that cannot be used. It has no cause or context,
+            because the original error shows the proxy's password and references the token.
     """
     loopback = is_loopback(urlsplit(network.base_url).hostname or "")
-    msg = "The certificates that the environment names cannot be read. Correct SSL_CERT_FILE, or unset it."
+    msg = "The certificates set in the environment cannot be read. Correct SSL_CERT_FILE or unset it."
     with contextlib.suppress(OSError):
         tls = httpx.create_ssl_context()
-        msg = "The proxy that the environment names cannot be used. Correct HTTPS_PROXY or ALL_PROXY, or unset it."
+        msg = "The proxy set in the environment cannot be used. Correct HTTPS_PROXY or ALL_PROXY, or unset it."
         with contextlib.suppress(ImportError, ValueError, httpx.HTTPError, httpx.InvalidURL):
             return [_open_connection(tls, timeout, trust_env=not loopback) for _ in range(count)]
     raise ConfigError(msg)
 
 
 def _is_sent_unchanged(url: str) -> bool:
-    """Whether an address is sent as it is; httpx refuses one that is very long."""
+    """Whether httpx sends a URL as it is; httpx rejects very long ones."""
     try:
         return str(httpx.URL(url)) == url
     except httpx.InvalidURL:
         return False
 
 
-def _build_headers(network: Network, **more: str) -> httpx.Headers:
-    """The headers of each request; they show the token to nobody who looks at them."""
-    told = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "invoca-bulk", **more}
-    return httpx.Headers({**told, "Authorization": network.secret.reveal()})
+def _build_headers(network: Network, **extra: str) -> httpx.Headers:
+    """The headers of each request; their repr hides the token."""
+    headers = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "invoca-bulk", **extra}
+    return httpx.Headers({**headers, "Authorization": network.secret.reveal()})
 
 
 def _open_connection(tls: ssl.SSLContext, timeout: float, *, trust_env: bool) -> httpx.AsyncClient:
-    """A client with a single connection. A proxy of the environment cannot reach this machine's own sandbox."""
+    """A client with a single connection; `trust_env` is off for a local sandbox, which a proxy cannot reach."""
     return httpx.AsyncClient(
         http2=False,
         follow_redirects=False,
@@ -311,12 +317,12 @@ def _open_connection(tls: ssl.SSLContext, timeout: float, *, trust_env: bool) ->
 
 async def _read_content(response: httpx.Response, limit: int) -> bytes:
     content = bytearray()
-    packings = [one.strip().lower() for one in response.headers.get_list("Content-Encoding", split_commas=True)]
-    if len(packings) > 1 or not _CONTENT_ENCODINGS.issuperset(packings):
-        raise httpx.DecodingError("packed in a way that was not asked for")
-    # What is not packed is taken as it comes, without the client's layers for packings.
-    chunks = response.aiter_bytes() if packings else response.stream
-    assert isinstance(chunks, AsyncIterable)  # noqa: S101  tells mypy what an asynchronous client gives
+    encodings = [name.strip().lower() for name in response.headers.get_list("Content-Encoding", split_commas=True)]
+    if len(encodings) > 1 or not _CONTENT_ENCODINGS.issuperset(encodings):
+        raise httpx.DecodingError("a content encoding that was not requested")
+    # Without an encoding the raw stream is faster than the client's decoding layers.
+    chunks = response.aiter_bytes() if encodings else response.stream
+    assert isinstance(chunks, AsyncIterable)  # noqa: S101  for mypy: the client is asynchronous
     async for chunk in chunks:
         content += chunk
         if len(content) > limit:
@@ -325,21 +331,21 @@ async def _read_content(response: httpx.Response, limit: int) -> bytes:
 
 
 class _RetryReadError(Exception):
-    """A read got an answer that says to come back."""
+    """A read got a response with a retryable status."""
 
     def __init__(self, response: Response) -> None:
-        super().__init__(f"it answered {response.status}, {MAX_ATTEMPTS} times")
+        super().__init__(f"it answered {response.status} in {MAX_ATTEMPTS} attempts")
         self.response = response
 
 
 def _retry_delay(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    asked = error.response.retry_after if isinstance(error, _RetryReadError) else None
-    return asked if asked is not None else transport.backoff(state.attempt_number, random.random())  # noqa: S311
+    wait = error.response.retry_after if isinstance(error, _RetryReadError) else None
+    return wait if wait is not None else transport.backoff(state.attempt_number, random.random())  # noqa: S311
 
 
 def unauthorized_message(network: Network) -> str:
-    """The sentence for a 401."""
+    """The error message for a 401."""
     return (
         f"The platform does not accept the token for network {network.network_id} at {network.base_url} (401). "
         "Check the token and the network id."
@@ -347,7 +353,7 @@ def unauthorized_message(network: Network) -> str:
 
 
 def describe_error(error: Exception) -> str:
-    """What went wrong, in plain words; never the exception's own, which may hold the address."""
+    """The text for an exception; never its own message, which may contain the URL."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -363,19 +369,21 @@ def _build_call_error(error: Exception, *, started: bool, status: int | None) ->
 
 
 def _parse_json(content: bytes) -> Json:
-    """The JSON value, or None: HTML of whatever stands in front, a cut body, a bomb of brackets."""
+    """The JSON value; None: not JSON, such as HTML of a gateway, a truncated body or excessive nesting."""
     try:
-        # Not from the bytes: that would take UTF-16 as well, in which nobody has looked for the token.
+        # Not from the bytes: that would accept UTF-16, in which the token was not redacted.
         value = json.loads(content.decode("utf-8-sig"), object_hook=_drop_secrets)
-        # Half a surrogate pair, which JSON can name and no database or file can hold, becomes a question mark.
-        sound = json.dumps(value, ensure_ascii=False).encode(errors="replace") if b"\\ud" in content.lower() else None
-        return value if sound is None else json.loads(sound)
+        # An unpaired surrogate, which JSON allows but no database or file can store, becomes a question mark.
+        sanitized = (
+            json.dumps(value, ensure_ascii=False).encode(errors="replace") if b"\\ud" in content.lower() else None
+        )
+        return value if sanitized is None else json.loads(sanitized)
     except (ValueError, RecursionError):
         return None
 
 
 def _text_excerpt(content: bytes) -> str:
-    """The beginning of a plain text; empty for one in which a secret would not be found, or that names one."""
+    """The beginning of a plain text; empty if it names a secret, or has NUL bytes, which defeat the redaction."""
     if b"\0" in content or any(name.encode() in content for name in _SECRET_FIELDS):
         return ""
     return content[:_MAX_TEXT_BYTES].decode(errors="replace").strip()

@@ -1,7 +1,7 @@
-"""The rate finder: when the next request may start, as long as nobody says what the platform's limit is.
+"""The rate limiter: when the next request may start, while the platform's limit is unknown.
 
-The figures were found by simulation (tests/transport/test_rate_limiter_simulated.py), over limits by token bucket and
-by window, and over storms: refusals by chance, whatever the rate.
+The constants were tuned by simulation (tests/transport/test_rate_limiter_simulated.py) with token bucket and window
+limits, and with error storms: random throttling at any rate. "Throttled" is a 429 or 503 response.
 """
 
 from __future__ import annotations
@@ -12,64 +12,63 @@ from collections import deque
 
 from invoca_bulk.config.settings import INITIAL_RATE
 
-CUT_FACTOR = 0.7  # times what was used of the rate, after a refusal
-MIN_CUT_INTERVAL_SECONDS = 2.0  # seconds: refusals of what was under way together are one piece of news
-MIN_RATE = 0.1  # requests a second
-HOLD_SECONDS = 0.5  # seconds after a refusal in which nothing grows
-INITIAL_GROWTH = 1.0  # requests a second, for each good answer, before the first refusal
-CAUTIOUS_GROWTH = 0.2  # the same, where a limit has risen: by how much, nobody knows
-NEAR_LIMIT_FACTOR = 0.95  # of the limit: so far the rate comes back soon
-RECOVERY_PER_SECOND = 0.5  # of the limit, a second: how fast it comes back
-PROBING_PER_SECOND_SQUARED = (
-    0.0003  # of the limit, a second, for each second since the last cut: how fast it grows from there
-)
-RISEN_LIMIT_FACTOR = 1.15  # times the limit, and still no refusal: it is not the limit any more
-MIN_USED_SHARE = 0.5  # of the rate: what has to be used of it for it to grow
-MEASURE_SECONDS = 1.0  # seconds over which it is counted what is used
-MIN_MEASURE_SECONDS = 0.5  # seconds; shorter ones do not tell how many requests a second there are
-CATCH_UP_SECONDS = 0.1  # seconds: a place that was missed by less is made up for
-MAX_CATCH_UP_REQUESTS = 10  # requests, in making up
+CUT_FACTOR = 0.7  # new rate after throttling, as a share of the used rate
+MIN_CUT_INTERVAL_SECONDS = 2.0  # throttled responses to requests in flight together count once
+MIN_RATE = 0.1  # requests per second
+HOLD_SECONDS = 0.5  # no growth for this long after a throttled response
+INITIAL_GROWTH = 1.0  # requests per second, for each success before the first throttled response
+CAUTIOUS_GROWTH = 0.2  # the same, after the limit has risen by an unknown amount
+NEAR_LIMIT_FACTOR = 0.95  # share of the limit up to which the rate recovers fast
+RECOVERY_PER_SECOND = 0.5  # share of the limit that the rate recovers per second
+#: Share of the limit per second, for each second since the last cut: the growth from there on.
+PROBING_PER_SECOND_SQUARED = 0.0003
+RISEN_LIMIT_FACTOR = 1.15  # times the limit without throttling: the limit has risen
+MIN_USED_SHARE = 0.5  # share of the rate that must be used for it to grow
+MEASURE_SECONDS = 1.0  # period over which the used rate is measured
+MIN_MEASURE_SECONDS = 0.5  # shorter periods do not give a reliable rate
+CATCH_UP_SECONDS = 0.1  # start times missed by less than this are made up for
+MAX_CATCH_UP_REQUESTS = 10
 
-# Whether slower helps
-CUT_EFFECT_SECONDS = 1.0  # seconds after a cut: answers before that were sent at the rate before
-MIN_ANSWERS = 10  # answers at a slower rate, to tell what share of them is refused
-MIN_REFUSALS_IF_MOST = 3  # refusals: if they are most of the answers, so many are enough
-TOO_MANY_REFUSED_SHARE = 0.5  # of the answers: where more are refused, slower is always right
-CUTS_PER_SERIES = 3  # cuts in a row after which to see whether they helped
-MIN_REFUSALS_PER_SERIES = 4  # refusals in these: fewer can be chance
-HELPED_FACTOR = 0.8  # times the share of refusals before: below that, slower helped
-WORSE_FACTOR = 3.0  # times the share of refusals before: above that, something else began
-USUAL_SHARE_TOLERANCE = 4 / 3  # times the usual share: what is above that is surplus
-SURPLUS_LIMIT = 9.0  # refusals of surplus, times the square root of the usual share: chance makes hardly more than that
-TRIAL_ANSWERS = 20  # answers at a slower rate, to see whether the usual share is still usual
-MAX_TRIAL_SECONDS = 5.0  # seconds
+# Whether a slower rate helps
+CUT_EFFECT_SECONDS = 1.0  # responses within this time after a cut were sent at the previous rate
+MIN_ANSWERS = 10  # responses at a slower rate needed to measure the throttled share
+MIN_REFUSALS_IF_MOST = 3  # throttled responses that suffice if most responses are throttled
+TOO_MANY_REFUSED_SHARE = 0.5  # throttled share above which slowing down is always right
+CUTS_PER_SERIES = 3  # cuts in a row after which their effect is judged
+MIN_REFUSALS_PER_SERIES = 4  # throttled responses in a series; fewer can be chance
+HELPED_FACTOR = 0.8  # times the previous throttled share: below that, slower helped
+WORSE_FACTOR = 3.0  # times the previous throttled share: above that, a new problem began
+USUAL_SHARE_TOLERANCE = 4 / 3  # times the usual share: throttled responses above that are surplus
+SURPLUS_LIMIT = 9.0  # surplus responses, times the square root of the usual share, that chance rarely exceeds
+TRIAL_ANSWERS = 20  # responses at a slower rate after which the usual share is checked again
+MAX_TRIAL_SECONDS = 5.0
 
 
 class ErrorStorm:
-    """Refusals that come at any rate, like those of a platform in trouble: what share of the answers they are.
+    """Detects throttling that does not depend on the rate, as of a platform in trouble, and measures its usual share.
 
-    A cut that is due to a limit ends the refusals, or nearly so. If the share of refused answers after the third of
-    some cuts in a row is not clearly below that after the two before, slower does not help: that share is the usual one
-    from then on, and only what goes well beyond it is news. It is looked at again after each later cut.
+    If the rate limit is the reason, a cut ends the throttling, or nearly so. If the throttled share after the third cut
+    in a row is not clearly below that after the two previous ones, a slower rate does not help: that share becomes the
+    usual one, and only throttling well above it counts. It is checked again after each later cut.
     """
 
     def __init__(self) -> None:
-        self.usual_share = 0.0  # of the answers; 0: each refusal is news
-        self._steps: list[tuple[int, int]] = []  # after each cut of those in a row: refusals, answers
+        self.usual_share = 0.0  # of all responses; 0: every throttled response counts
+        self._steps: list[tuple[int, int]] = []  # throttled and all responses after each cut in a row
         self.begin_step()
 
     def begin_step(self) -> None:
-        """The rate was cut: count anew."""
+        """Restart counting after a cut."""
         self._refusals = self._answers = 0
         self._surplus = 0.0
         self.is_on_trial = self.usual_share > 0
 
     def begin_series(self) -> None:
-        """The next cut is not one more of a row."""
+        """Start a new series of cuts."""
         self._steps = []
 
     def record_answer(self, *, refused: bool, slower: bool) -> None:
-        """Count an answer, `slower` if it came at a rate below the one that was refused before."""
+        """Count a response; `slower`: it was sent at a rate below the one that was throttled before."""
         self._surplus = max(0.0, self._surplus + refused - USUAL_SHARE_TOLERANCE * self.usual_share)
         if slower:
             self._answers += 1
@@ -82,23 +81,23 @@ class ErrorStorm:
 
     @property
     def is_above_usual(self) -> bool:
-        """Whether more is refused than usual."""
+        """Whether more is throttled than usual."""
         return self._surplus > SURPLUS_LIMIT * math.sqrt(self.usual_share)
 
     @property
     def is_in_series(self) -> bool:
-        """Whether slower is being tried."""
+        """Whether a slower rate is being tried."""
         return bool(self._steps)
 
     @property
     def has_too_few_answers(self) -> bool:
-        """Whether there are too few answers at this rate to judge it."""
+        """Whether there are too few responses at this rate to judge it."""
         return self._answers < MIN_ANSWERS and (
             self._current_share < TOO_MANY_REFUSED_SHARE or self._refusals < MIN_REFUSALS_IF_MOST
         )
 
     def end_step(self) -> bool:
-        """Whether the cuts helped, as far as can be told; if not, this share of refusals is the usual one."""
+        """Whether the cuts helped or it is still unknown; if not, the current share becomes the usual one."""
         if self._steps and self._current_share > WORSE_FACTOR * _refused_share(self._steps[-1:]):
             self._steps = []
         self._steps = [*self._steps[1 - CUTS_PER_SERIES :], (self._refusals, self._answers)]
@@ -127,25 +126,26 @@ def _refused_share(steps: list[tuple[int, int]]) -> float:
 
 
 class RateLimiter:
-    """When the next request may start: a token bucket whose rate is found by trying.
+    """Decides when requests start, and finds the platform's rate limit by trial.
 
-    Until the first refusal each good answer adds a request a second, so that the rate grows e-fold in a second. A
-    refusal (429, 503) multiplies by 0.7 what was really used of the rate, at most once in 2 s; and the limit is put
-    between that and what came through since the last cut. The rate soon comes back to just under the limit, and goes on
-    from there the faster, the longer nothing is refused. Once it is 15% above without a refusal, the limit has risen,
-    and is looked for as in the beginning, but five times as slowly. A rate that is not used does not grow.
+    Until the first throttled response each success adds one request per second, so the rate grows e-fold per second.
+    A throttled response (429, 503) sets the rate to 0.7 times the used rate, at most once in 2 s, and the estimated
+    limit to between the used rate and the successes per second since the last cut. The rate recovers quickly to just
+    below the limit; from there it grows the faster, the longer nothing is throttled. Once it is 15% above the limit
+    without throttling, the limit has risen and is searched as in the beginning, but five times as slowly. A rate that
+    is not used does not grow.
 
-    Where cuts in a row did not help, they are taken back, and as many refusals as there were are let pass: see
+    If several cuts in a row did not help, they are undone and that share of throttled responses is accepted: see
     `ErrorStorm`.
 
-    All times are seconds of a monotonic clock. A place that was handed out stays, so let only one slot at a time
-    reserve and wait: else as many places as there are slots are out at the old rate when it changes.
+    All times are seconds of a monotonic clock. A reserved start time does not change, so let only one worker at a time
+    reserve and wait; otherwise one reservation per worker is left at the old rate when the rate changes.
 
     Args:
-        max_rate: the most requests to start in a second, evenly spaced; None: no cap.
-        first_rate: requests a second to begin with.
-        learned_rate: what an earlier run found: begun with instead, and gone on from gently.
-        cautious: grow a fifth as fast from the first: where many are under way, the first refusal is heard late.
+        max_rate: maximum requests per second, evenly spaced; None: unlimited.
+        first_rate: initial requests per second.
+        learned_rate: the rate that an earlier run learned; used instead of `first_rate`, with careful growth.
+        cautious: grow a fifth as fast from the start: with many requests in flight the first throttling shows late.
     """
 
     def __init__(
@@ -159,56 +159,56 @@ class RateLimiter:
         self._gently = cautious
         self._cap = max_rate or math.inf
         self._rate = min(learned_rate or first_rate, self._cap)
-        self._limit = learned_rate  # about where refusals begin; None: not known
+        self._limit = learned_rate  # estimated rate at which throttling begins; None: unknown
         self._learned = learned_rate
-        self._free_at = 0.0  # by the rate
-        self._cap_free_at = 0.0
+        self._free_at = 0.0  # next start time that the rate allows
+        self._cap_free_at = 0.0  # next start time that the cap allows
         self._resumes_at = 0.0
         self._had_to_wait = False
         self._refused_at = self._cut_at = -math.inf
         self._storm = ErrorStorm()
-        self._uncut = (self._rate, self._limit, self._learned)  # as they were before the cuts in a row
-        self._starts: deque[float] = deque()  # the last one, and those of the last second
+        self._uncut = (self._rate, self._limit, self._learned)  # values before the current series of cuts
+        self._starts: deque[float] = deque()  # the last one, and all of the last second
         self._busy_since = 0.0
-        self._good = 0  # answers since then:
+        self._good = 0  # successes since `_counted_since`
         self._counted_since = 0.0
 
     def to_json(self) -> str:
-        """All of it, for another process to go on from; short, since it is written with each request."""
+        """The complete state, for another process to continue from; short, because each request writes it."""
         last = self._starts[-1] if self._starts else 0.0
         starts = [round(last - start, 4) for start in self._starts]
         return json.dumps(vars(self) | {"_storm": vars(self._storm), "_starts": starts, "_last": last})
 
     @classmethod
     def from_json(cls, text: str) -> RateLimiter:
-        """As `to_json` gave it."""
-        pace, known = cls(), json.loads(text)
-        vars(pace._storm).update(known.pop("_storm"))
-        last = known.pop("_last")
-        vars(pace).update(known | {"_starts": deque(last - before for before in known["_starts"])})
-        return pace
+        """Restore the state that `to_json` returned."""
+        limiter, values = cls(), json.loads(text)
+        vars(limiter._storm).update(values.pop("_storm"))
+        last = values.pop("_last")
+        vars(limiter).update(values | {"_starts": deque(last - offset for offset in values["_starts"])})
+        return limiter
 
     @property
     def rate(self) -> float:
-        """Requests a second, at present."""
+        """Current rate, in requests per second."""
         return self._rate
 
     @property
     def learned_rate(self) -> float | None:
-        """The rate worth remembering, a bit under the limit; None: nothing was ever refused, so nothing is known."""
+        """The rate to save for the next run, slightly below the limit; None: never throttled, so it is unknown."""
         has_risen = self._limit is None and self._learned is not None
         return self._rate if has_risen else self._learned
 
     def reserve(self, now: float) -> float:
-        """Take the next place; returns the seconds until it comes up."""
+        """Reserve the next start time; returns the seconds until then."""
         catch_up = min(CATCH_UP_SECONDS, MAX_CATCH_UP_REQUESTS / self._rate)
-        place = max(now, self._free_at - catch_up)
-        start = max(place, self._cap_free_at, self._resumes_at)
+        earliest = max(now, self._free_at - catch_up)
+        start = max(earliest, self._cap_free_at, self._resumes_at)
         if not self._starts or start - self._starts[-1] > MIN_MEASURE_SECONDS + 1 / self._rate:
             self._busy_since = start
-            self._free_at = start + catch_up  # places that nobody asked for were not missed
+            self._free_at = start + catch_up  # unused start times are not made up for
             self._restart_counting(start)
-        self._had_to_wait = place > now
+        self._had_to_wait = earliest > now
         self._free_at = max(self._free_at, start) + 1 / self._rate
         self._cap_free_at = start + 1 / self._cap
         self._starts.append(start)
@@ -216,11 +216,11 @@ class RateLimiter:
         return start - now
 
     def pause(self, seconds: float, now: float) -> None:
-        """Let nothing that has not reserved yet start for some seconds: the platform asked for it."""
+        """Delay all further reservations by some seconds, as the platform asked."""
         self._resumes_at = max(self._resumes_at, now + seconds)
 
     def record_success(self, now: float) -> None:
-        """There was a good answer: go on, perhaps faster."""
+        """Record a response that was not throttled; the rate may grow."""
         self._good += 1
         self._storm.record_answer(refused=False, slower=self._is_slower(now))
         self._drop_old_starts(now)
@@ -230,7 +230,7 @@ class RateLimiter:
             self._rate = min(self._rate + self._growth(now), self._cap)
 
     def record_rejection(self, now: float) -> None:
-        """There was a 429 or a 503: slow down, if there are more of them than usual and slower helps."""
+        """Record a 429 or 503; the rate falls if they are more than usual and slowing down helps."""
         is_slower = self._is_slower(now)
         self._storm.record_answer(refused=True, slower=is_slower)
         if not self._storm.is_above_usual:
@@ -247,7 +247,7 @@ class RateLimiter:
         self._cut_rate(now)
 
     def _is_slower(self, now: float) -> bool:
-        """Whether the rate is below the one that was refused last, and has been for a while."""
+        """Whether the rate has been below the last throttled rate for a while."""
         return self._limit is not None and self._rate < self._limit and now - self._cut_at >= CUT_EFFECT_SECONDS
 
     def _undo_cuts(self, now: float) -> None:
@@ -258,7 +258,7 @@ class RateLimiter:
     def _cut_rate(self, now: float) -> None:
         used, before = self._used_rate(now), self._rate
         self._rate = min(self._cap, max(MIN_RATE, CUT_FACTOR * used))
-        if self._limit is None or self._learned is None:  # what it grew by in a moment does not tell where the limit is
+        if self._limit is None or self._learned is None:  # the rate may have overshot the limit
             self._limit = before
             self._learned = self._rate
         else:
@@ -269,7 +269,7 @@ class RateLimiter:
         self._restart_counting(now)
 
     def _growth(self, now: float) -> float:
-        """What a good answer adds to the rate; as many of them come in a second as the rate says."""
+        """What one success adds to the rate; about `rate` of them arrive per second."""
         if self._limit is not None and self._rate > RISEN_LIMIT_FACTOR * self._limit:
             self._limit = None
         if self._limit is None:
@@ -277,22 +277,20 @@ class RateLimiter:
             return INITIAL_GROWTH if is_unknown and not self._gently else CAUTIOUS_GROWTH
         is_near = self._rate >= NEAR_LIMIT_FACTOR * self._limit
         share = PROBING_PER_SECOND_SQUARED * max(0.0, now - self._counted_since) if is_near else RECOVERY_PER_SECOND
-        most = (
-            INITIAL_GROWTH
-            if is_near or not self._storm.is_in_series
-            else NEAR_LIMIT_FACTOR * self._limit - self._rate + 1e-9
-        )
-        return min(most, INITIAL_GROWTH, share * self._limit / self._rate)
+        max_growth = INITIAL_GROWTH
+        if not is_near and self._storm.is_in_series:
+            max_growth = min(max_growth, NEAR_LIMIT_FACTOR * self._limit - self._rate + 1e-9)
+        return min(max_growth, share * self._limit / self._rate)
 
     def _used_rate(self, now: float) -> float:
-        """Requests a second that were started lately; at least half the rate, as after a quiet time it is none."""
+        """Requests started per second recently; at least half the rate, because it is 0 after an idle period."""
         self._drop_old_starts(now)
         seconds = min(MEASURE_SECONDS, now - self._busy_since)
         starts = len(self._starts) / seconds if seconds >= MIN_MEASURE_SECONDS else self._rate
         return min(self._rate, max(starts, self._rate / 2))
 
     def _success_rate(self, now: float) -> float:
-        """Good answers a second since counting began, as there would be without those that are refused anyhow."""
+        """Successes per second since counting began, corrected for the usual throttled share."""
         return self._good / (1 - self._storm.usual_share) / max(MIN_MEASURE_SECONDS, now - self._counted_since)
 
     def _restart_counting(self, moment: float) -> None:

@@ -1,8 +1,8 @@
-"""From a plain call to asyncio: works in a script, and in a notebook where an event loop already runs.
+"""Runs a coroutine from synchronous code: in a script, or in a notebook where an event loop is already running.
 
-The coroutine runs in a loop of its own in a background thread. The caller's thread waits for it, draws the progress
-bar (a notebook's bar must be made in the cell's own thread) and takes the interrupts: a hard cancel would leave
-requests under way without their outcome, so the first interrupt asks softly and only the second one cancels.
+The coroutine runs in an event loop in a background thread. The caller's thread waits for it, draws the progress bar (a
+notebook requires the cell's thread for that) and handles interrupts. A hard cancel would lose the results of requests
+in flight, so the first interrupt asks the coroutine to stop and only the second one cancels it.
 """
 
 from __future__ import annotations
@@ -19,26 +19,25 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Seconds between two looks at the progress and at the interrupts.
+#: Seconds between two updates of the progress and checks for interrupts.
 _POLL_SECONDS = 0.1
 
-
-#: Ctrl-C, the end of a service, a closed terminal, and Ctrl-Break on Windows, as far as this system has them.
-STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+#: Ctrl-C, a service stop, a closed terminal, and Ctrl-Break on Windows.
+STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 class Interrupts:
     """Ctrl-C, the notebook's stop button and SIGTERM, counted instead of raised.
 
     Attributes:
-        count: how many there were.
+        count: number of interrupts so far.
     """
 
     def __init__(self) -> None:
         self.count = 0
 
     def handle(self, *_: object) -> None:
-        """A signal handler."""
+        """Count a signal; installed as a signal handler."""
         self.count += 1
 
 
@@ -46,30 +45,31 @@ class Interrupts:
 def defer_interrupts(*, keep_ignoring: bool = False) -> Iterator[Interrupts]:
     """Count interrupts until the end of the block, so that none can fall between a purchase and its record.
 
-    In any thread but the main one nothing is changed: no interrupt arrives there.
+    Does nothing outside the main thread, which receives all signals.
 
     Args:
-        keep_ignoring: ignore them from then on: for a program that has only to tell its results after the block.
+        keep_ignoring: ignore interrupts after the block, for a program that then only prints its results.
     """
-    held = Interrupts()
-    before = {}
+    interrupts = Interrupts()
+    previous_handlers = {}
     if threading.current_thread() is threading.main_thread():
-        # What is ignored already (nohup, a job in the background) stays ignored; None: not installed from Python.
-        heeded = [one for one in STOP_SIGNALS if signal.getsignal(one) not in {signal.SIG_IGN, None}]
-        before = {one: signal.signal(one, held.handle) for one in heeded}
+        available = [getattr(signal, name) for name in STOP_SIGNALS if hasattr(signal, name)]
+        # Signals that are already ignored (nohup, a background job) stay ignored; None: not installed from Python.
+        handled = [number for number in available if signal.getsignal(number) not in {signal.SIG_IGN, None}]
+        previous_handlers = {number: signal.signal(number, interrupts.handle) for number in handled}
     try:
-        yield held
+        yield interrupts
     finally:
-        for one, handler in before.items():
-            signal.signal(one, signal.SIG_IGN if keep_ignoring else handler)
+        for number, handler in previous_handlers.items():
+            signal.signal(number, signal.SIG_IGN if keep_ignoring else handler)
 
 
 class BackgroundLoop(Generic[T]):
-    """A coroutine in a thread of its own.
+    """Runs a coroutine in a background thread.
 
     Args:
-        make_coroutine: makes the coroutine; called in the new thread.
-        soft_stop: asks it to come to an end; called in its event loop. None: the first interrupt cancels.
+        make_coroutine: creates the coroutine; called in the background thread.
+        soft_stop: asks the coroutine to stop; called in its event loop. None: the first interrupt cancels it.
     """
 
     def __init__(
@@ -84,20 +84,20 @@ class BackgroundLoop(Generic[T]):
         self._error: BaseException | None = None
 
     def run_until_complete(self, interrupts: Interrupts, tick: Callable[[], None]) -> T:
-        """Run it to its end, and give its result or raise its exception.
+        """Run the coroutine to its end, and return its result or raise its exception.
 
         Args:
-            interrupts: looked at with each tick.
+            interrupts: checked with each tick.
             tick: called about ten times a second in the caller's thread.
         """
         threading.Thread(target=self._run, name="invoca-bulk", daemon=True).start()
-        answered = 0
+        handled = 0
         while not self._ended.wait(_POLL_SECONDS):
             self._tick(tick)
-            # A third one finds nothing more to cancel; it would only disturb the journal's last commit.
-            if self._loop and answered < min(interrupts.count, 2):
-                answered += 1
-                self._stop(softly=answered == 1)
+            # A third interrupt has nothing more to cancel; it would only disturb the journal's last commit.
+            if self._loop and handled < min(interrupts.count, 2):
+                handled += 1
+                self._stop(softly=handled == 1)
         self._tick(tick)
         if self._error is not None:
             raise self._error
@@ -105,15 +105,15 @@ class BackgroundLoop(Generic[T]):
 
     @staticmethod
     def _tick(tick: Callable[[], None]) -> None:
-        """Progress that cannot be shown (a broken pipe, a widget's error) is not worth a run."""
+        """Update the progress; an error in it (a broken pipe, a widget) must not end the run."""
         with contextlib.suppress(Exception):
             tick()
 
     def _stop(self, *, softly: bool) -> None:
-        assert self._loop is not None  # noqa: S101  tells mypy what `run_until_complete` has looked at
-        assert self._task is not None  # noqa: S101  set with the loop
+        assert self._loop is not None  # noqa: S101  for mypy: `run_until_complete` has checked it
+        assert self._task is not None  # noqa: S101  for mypy: set before the loop
         stop = self._soft_stop if softly and self._soft_stop else self._task.cancel
-        with contextlib.suppress(RuntimeError):  # the loop has just ended by itself
+        with contextlib.suppress(RuntimeError):  # the loop has just ended
             self._loop.call_soon_threadsafe(stop)
 
     def _run(self) -> None:
@@ -139,19 +139,19 @@ def run(
     soft_stop: Callable[[], None] | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> T:
-    """Run a coroutine from plain code.
+    """Run a coroutine from synchronous code.
 
     Args:
-        make_coroutine: makes the coroutine.
-        interrupts: those of a block that holds them already; None: they are held until the coroutine has ended.
-        soft_stop: what the first interrupt does, called in the coroutine's loop; None: the first one cancels.
+        make_coroutine: creates the coroutine.
+        interrupts: those of an enclosing `defer_interrupts` block; None: defer them until the coroutine ends.
+        soft_stop: called in the coroutine's loop on the first interrupt; None: the first interrupt cancels.
         tick: called about ten times a second in the caller's thread.
 
     Raises:
-        KeyboardInterrupt: it was interrupted and cancelled.
+        KeyboardInterrupt: an interrupt cancelled the coroutine.
     """
     background = BackgroundLoop(make_coroutine, soft_stop=soft_stop)
     if interrupts is not None:
         return background.run_until_complete(interrupts, tick)
-    with defer_interrupts() as held:
-        return background.run_until_complete(held, tick)
+    with defer_interrupts() as deferred:
+        return background.run_until_complete(deferred, tick)

@@ -1,6 +1,6 @@
-"""Compares what the platform really issued with what the journal and the results say of it.
+"""Compares the numbers that the platform issued with the journal and the results.
 
-It reads the journal's file by itself, so that it shares no mistake with the program.
+It reads the journal's file directly, so that it shares no mistake with the package.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from tests.crash.ways import Row
 
 _OUTCOMES = {"created", "unchanged", "rejected", "failed", "unknown", "not_sent"}
-#: Outcomes of rows that have their number; a row with an own id that is run once more finds it there.
+#: Outcomes of rows that have their number; a row with an own id that is run again finds it on the platform.
 _BOUGHT = {"created", "unchanged"}
-#: States of a step in the journal that may have bought a number.
+#: States of steps that may have bought a number.
 _OPEN = {"in_doubt", "absent"}
-#: Begins the ids that the program gives by itself.
-_ASSIGNED = "ib-"
+#: Prefix of generated ids.
+_GENERATED_PREFIX = "ib-"
 
 
 class Request(NamedTuple):
-    """What makes one request for a number equal to another."""
+    """The values by which requests for a number are equal."""
 
     advertiser: str
     campaign: str
@@ -43,12 +43,12 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """One sheet and what came back.
+    """A sheet and its results.
 
     Attributes:
-        rows: of the sheet.
-        results: of its final results file.
-        run: the run that it is of; empty: there is no journal.
+        rows: rows of the sheet.
+        results: rows of its final results file.
+        run: the run id; empty: there is no journal.
     """
 
     rows: Sequence[Row]
@@ -58,16 +58,16 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What was found.
+    """The result of a comparison.
 
     Attributes:
-        rows: numbers asked for.
+        rows: requested numbers.
         issued: numbers that the platform issued.
-        created: rows told `created`, or `unchanged` where the number was there already.
-        unknown: rows told `unknown`.
-        duplicates: issued beyond what rows asked for, counted by equal requests.
-        lost: issued, on no row, and no `unknown` row of the same request stands for it.
-        problems: whatever else is wrong, in words.
+        created: rows that are `created`, or `unchanged` because the number existed already.
+        unknown: rows that are `unknown`.
+        duplicates: numbers issued beyond what was requested, counted by equal requests.
+        lost: numbers that are on no row and have no `unknown` row of the same request.
+        problems: all other errors, as texts.
     """
 
     rows: int
@@ -85,42 +85,45 @@ class Figures:
 
 
 def check(sheets: Sequence[Asked], ledger: Iterable[LedgerEntry], journal: Path | None = None) -> Figures:
-    """Compare.
+    """Compare the issued numbers with the sheets and the journal.
 
     Args:
         sheets: all sheets that were run on the network.
         ledger: all numbers that were issued there.
-        journal: the network's journal; None: there is none, as for the plain loop.
+        journal: the network's journal file; None: there is none, as for the plain loop.
     """
-    issued = {one.number: _issued(one) for one in ledger}
-    wanted = [_asked(row) for one in sheets for row in ways.expanded(one.rows)]
-    results = [row for one in sheets for row in one.results]
-    duplicates, lost = _counted(wanted, results, issued)
+    issued = {entry.number: _issued_request(entry) for entry in ledger}
+    requests = [_row_request(row) for sheet in sheets for row in ways.expanded(sheet.rows)]
+    results = [row for sheet in sheets for row in sheet.results]
+    duplicates, lost = _count_errors(requests, results, issued)
     outcomes = Counter(row["result_status"] for row in results)
     return Figures(
-        rows=len(wanted),
+        rows=len(requests),
         issued=len(issued),
-        created=sum(outcomes[one] for one in _BOUGHT),
+        created=sum(outcomes[outcome] for outcome in _BOUGHT),
         unknown=outcomes["unknown"],
         duplicates=duplicates,
         lost=lost,
-        problems=(*_of_results(wanted, results, issued), *(_of_journal(journal, ledger, sheets) if journal else ())),
+        problems=(
+            *_result_problems(requests, results, issued),
+            *(_journal_problems(journal, ledger, sheets) if journal else ()),
+        ),
     )
 
 
-def _issued(one: LedgerEntry) -> Request:
-    own_id = one.own_id or ""
+def _issued_request(entry: LedgerEntry) -> Request:
+    own_id = entry.own_id or ""
     return Request(
-        advertiser=one.campaign.advertiser_id,
-        campaign=one.campaign.campaign_id,
-        affiliate=one.campaign.affiliate_id or "",
-        description=str(one.body["description"]),
-        own_id="" if own_id.startswith(_ASSIGNED) else own_id,
-        zipcode=(one.body.get("local_center") or {}).get("zipcode", ""),
+        advertiser=entry.campaign.advertiser_id,
+        campaign=entry.campaign.campaign_id,
+        affiliate=entry.campaign.affiliate_id or "",
+        description=str(entry.body["description"]),
+        own_id="" if own_id.startswith(_GENERATED_PREFIX) else own_id,
+        zipcode=(entry.body.get("local_center") or {}).get("zipcode", ""),
     )
 
 
-def _asked(row: Row) -> Request:
+def _row_request(row: Row) -> Request:
     return Request(
         advertiser=row["advertiser_id_from_network"],
         campaign=row["advertiser_campaign_id_from_network"],
@@ -131,29 +134,35 @@ def _asked(row: Row) -> Request:
     )
 
 
-def _counted(wanted: Sequence[Request], results: Sequence[Row], issued: Mapping[str, Request]) -> tuple[int, int]:
-    """Duplicates and lost numbers, request by request; no number is both."""
-    rows = Counter(wanted)
-    unknown = Counter(one for one, row in zip(wanted, results, strict=False) if row["result_status"] == "unknown")
+def _count_errors(
+    requests: Sequence[Request], results: Sequence[Row], issued: Mapping[str, Request]
+) -> tuple[int, int]:
+    """Numbers of duplicates and lost numbers, compared by request; no number is both."""
+    rows = Counter(requests)
+    unknown = Counter(
+        request for request, row in zip(requests, results, strict=False) if row["result_status"] == "unknown"
+    )
     shown = {row["promo_number"] for row in results if row["result_status"] in _BOUGHT}
     bought = Counter(issued.values())
     on_no_row = Counter(request for number, request in issued.items() if number not in shown)
-    beyond = {one: max(0, count - rows[one]) for one, count in bought.items()}
-    lost = sum(max(0, on_no_row[one] - unknown[one] - beyond[one]) for one in bought)
-    return sum(beyond.values()), lost
+    duplicates = {request: max(0, count - rows[request]) for request, count in bought.items()}
+    lost = sum(max(0, on_no_row[request] - unknown[request] - duplicates[request]) for request in bought)
+    return sum(duplicates.values()), lost
 
 
 # The results
 
 
-def _of_results(wanted: Sequence[Request], results: Sequence[Row], issued: Mapping[str, Request]) -> Iterator[str]:
-    if len(wanted) != len(results):
-        yield f"{len(wanted)} numbers were asked for, and the results have {len(results)} rows"
-    for request, row in zip(wanted, results, strict=False):
+def _result_problems(
+    requests: Sequence[Request], results: Sequence[Row], issued: Mapping[str, Request]
+) -> Iterator[str]:
+    if len(requests) != len(results):
+        yield f"{len(requests)} numbers were requested, and the results have {len(results)} rows"
+    for request, row in zip(requests, results, strict=False):
         if row["description"] != request.description:
             yield f"the results are out of order at {request}"
         if row["result_status"] not in _OUTCOMES:
-            yield f"a row has no outcome of the closed set: {row['result_status']!r}"
+            yield f"a row has no outcome or an invalid one: {row['result_status']!r}"
         number = row["promo_number"] if row["result_status"] in _BOUGHT else None
         if number is not None and issued.get(number) != request:
             yield f"{number} is on the row of {request}, and was issued for {issued.get(number)}"
@@ -166,63 +175,67 @@ def _of_results(wanted: Sequence[Request], results: Sequence[Row], issued: Mappi
 # The journal
 
 
-def _of_journal(path: Path, ledger: Iterable[LedgerEntry], sheets: Sequence[Asked]) -> Iterator[str]:
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as book:
-        book.row_factory = sqlite3.Row
-        if (said := book.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
-            yield f"the journal is damaged: {said}"
-        steps = [dict(one) for one in book.execute("SELECT * FROM steps WHERE once")]
-        rows = [dict(one) for one in book.execute("SELECT * FROM rows")]
-        open_runs = [one["run"] for one in book.execute("SELECT run FROM runs WHERE state = 'running'")]
+def _journal_problems(path: Path, ledger: Iterable[LedgerEntry], sheets: Sequence[Asked]) -> Iterator[str]:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        connection.row_factory = sqlite3.Row
+        if (message := connection.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
+            yield f"the journal is damaged: {message}"
+        steps = [dict(row) for row in connection.execute("SELECT * FROM steps WHERE once")]
+        rows = [dict(row) for row in connection.execute("SELECT * FROM rows")]
+        open_runs = [row["run"] for row in connection.execute("SELECT run FROM runs WHERE state = 'running'")]
     yield from (f"run {run} has no end" for run in open_runs)
-    yield from _of_steps(steps, ledger)
-    yield from _of_rows(rows, steps, sheets)
+    yield from _step_problems(steps, ledger)
+    yield from _row_problems(rows, steps, sheets)
 
 
-def _of_steps(steps: Sequence[Mapping[str, Any]], ledger: Iterable[LedgerEntry]) -> Iterator[str]:
-    """Each number that was issued is on one step, or a step that is open has asked for the same."""
-    made = {one.number: (_place_of(one), dict(one.body)) for one in ledger}
-    done = [(str(json.loads(one["answer"])["promo_number"]), one) for one in steps if one["state"] == "done"]
+def _step_problems(steps: Sequence[Mapping[str, Any]], ledger: Iterable[LedgerEntry]) -> Iterator[str]:
+    """Each issued number is on one step, or an open step has requested the same."""
+    issued = {entry.number: (_campaign_path(entry), dict(entry.body)) for entry in ledger}
+    done = [(str(json.loads(step["answer"])["promo_number"]), step) for step in steps if step["state"] == "done"]
     yield from (
         f"{number} is on {count} steps" for number, count in Counter(number for number, _ in done).items() if count > 1
     )
     for number, step in done:
-        if number not in made or made[number][0] != tuple(json.loads(step["path"])[:-1]):
+        if number not in issued or issued[number][0] != tuple(json.loads(step["path"])[:-1]):
             yield f"step {step['step']} has {number}, which was not issued in its campaign"
-        elif made[number][1] != json.loads(step["body"]):
-            yield f"step {step['step']} has {number}, which was issued for {made[number][1]}"
-    yield from (f"step {one['step']} is still sent" for one in steps if one["state"] == "sent")
-    still_open = Counter((tuple(json.loads(one["path"])[:-1]), one["body"]) for one in steps if one["state"] in _OPEN)
-    known = {number for number, _ in done}
-    free = Counter((place, json.dumps(body)) for number, (place, body) in made.items() if number not in known)
+        elif issued[number][1] != json.loads(step["body"]):
+            yield f"step {step['step']} has {number}, which was issued for {issued[number][1]}"
+    yield from (f"step {step['step']} is still sent" for step in steps if step["state"] == "sent")
+    open_steps = Counter(
+        (tuple(json.loads(step["path"])[:-1]), step["body"]) for step in steps if step["state"] in _OPEN
+    )
+    done_numbers = {number for number, _ in done}
+    unassigned = Counter(
+        (path, json.dumps(body)) for number, (path, body) in issued.items() if number not in done_numbers
+    )
     yield from (
-        f"{count} numbers of {one} are on no step, and {still_open[one]} steps are open"
-        for one, count in free.items()
-        if count > still_open[one]
+        f"{count} numbers of {request} are on no step, and {open_steps[request]} steps are open"
+        for request, count in unassigned.items()
+        if count > open_steps[request]
     )
 
 
-def _place_of(one: LedgerEntry) -> tuple[str, ...]:
-    campaign = one.campaign
-    place = ("advertisers", campaign.advertiser_id, "advertiser_campaigns", campaign.campaign_id)
-    return (*place, "affiliates", campaign.affiliate_id, "affiliate_campaigns") if campaign.affiliate_id else place
+def _campaign_path(entry: LedgerEntry) -> tuple[str, ...]:
+    campaign = entry.campaign
+    path = ("advertisers", campaign.advertiser_id, "advertiser_campaigns", campaign.campaign_id)
+    return (*path, "affiliates", campaign.affiliate_id, "affiliate_campaigns") if campaign.affiliate_id else path
 
 
-def _of_rows(
+def _row_problems(
     rows: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]], sheets: Sequence[Asked]
 ) -> Iterator[str]:
-    """No step serves two rows of a run, and the results say what the journal says."""
-    used = Counter((one["run"], one["step_run"], one["step"]) for one in rows if one["step"] is not None)
-    yield from (f"step {one} serves {count} rows" for one, count in used.items() if count > 1)
-    states = {(one["run"], one["step"]): one["state"] for one in steps}
-    by_run: dict[str, list[str]] = defaultdict(list)
-    for one in sorted(rows, key=lambda it: (it["run"], it["position"])):
-        by_run[one["run"]].append(one["outcome"] or _told(states.get((one["step_run"], one["step"]))))
+    """No step serves two rows of a run, and the results agree with the journal."""
+    used = Counter((row["run"], row["step_run"], row["step"]) for row in rows if row["step"] is not None)
+    yield from (f"step {step} serves {count} rows" for step, count in used.items() if count > 1)
+    states = {(step["run"], step["step"]): step["state"] for step in steps}
+    outcomes_by_run: dict[str, list[str]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: (row["run"], row["position"])):
+        outcomes_by_run[row["run"]].append(row["outcome"] or _outcome(states.get((row["step_run"], row["step"]))))
     for sheet in sheets:
-        if by_run.get(sheet.run) != [row["result_status"] for row in sheet.results]:
-            yield f"the results of run {sheet.run} are not what its journal says"
+        if outcomes_by_run.get(sheet.run) != [row["result_status"] for row in sheet.results]:
+            yield f"the results of run {sheet.run} do not agree with its journal"
 
 
-def _told(state: str | None) -> str:
-    known = {"done": "created", "pending": "not_sent", "rejected": "rejected", "failed": "failed"}
-    return known.get(state or "", "unknown")
+def _outcome(state: str | None) -> str:
+    outcomes = {"done": "created", "pending": "not_sent", "rejected": "rejected", "failed": "failed"}
+    return outcomes.get(state or "", "unknown")

@@ -1,4 +1,4 @@
-"""What the crash tests share: a warm process that forks, and a sandbox."""
+"""Fixtures of the crash tests: a preloaded process that forks children, and a sandbox."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ if TYPE_CHECKING:
     from tests.crash.driving import Network, Zygote
     from tests.crash.ways import Way
 
-#: They fork, limit resources and read signals as POSIX has them.
+#: The tests fork, limit resources and read signals, which needs POSIX.
 collect_ignore_glob = [] if hasattr(os, "fork") else ["test_*.py"]
 
 
 @pytest.fixture(scope="session")
 def zygote() -> Iterator[Zygote]:
-    """Forks children that have imported everything already."""
+    """Forks children with all modules already imported."""
     from tests.crash.driving import Zygote  # noqa: PLC0415  POSIX only
 
-    with Zygote() as warm:
-        yield warm
+    with Zygote() as zygote:
+        yield zygote
 
 
 @pytest.fixture(scope="module")
 def platform_box() -> Iterator[Sandbox]:
-    """A sandbox for all tests of a file, each with a network of its own."""
+    """A sandbox for all tests of a file, each with a separate network."""
     with Sandbox(open_campaigns=True) as box:
         yield box
 
 
 @pytest.fixture
-def on(zygote: Zygote, platform_box: Sandbox, tmp_path: Path) -> Callable[..., Network]:
-    """Makes a network of its own: `on(way, concurrency=2)`; nothing goes wrong there until the test says so."""
+def make_network(zygote: Zygote, platform_box: Sandbox, tmp_path: Path) -> Callable[..., Network]:
+    """Creates a network without faults: `make_network(way, concurrency=2)`."""
     from tests.crash.driving import Network  # noqa: PLC0415  POSIX only
 
     platform_box.faults = ""

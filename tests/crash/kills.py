@@ -1,6 +1,6 @@
-"""Where a process can be killed: labelled points around the journal's commits and in the middle of a request.
+"""Points where a process can be killed: around the journal's commits and during a request.
 
-The parts of the product are wrapped in the child process only; the product itself knows nothing of it.
+The package is patched in the child process only.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from invoca_bulk.reports.results import Results
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-#: When, of each of the journal's transactions; `inside`: all is written, and not committed yet.
+#: Position relative to a transaction of the journal; `inside`: written, but not committed yet.
 MOMENTS = ("before", "inside", "after")
-#: Methods of the journal that write in a transaction of their own.
-_WHOLE = ("recover_from_crash", "start_run", "resume_run", "end_run", "save_rate")
-#: What a step goes from and to, to the name of that commit; `anew`: what was not found earlier is looked for again.
+#: Methods of the journal that write in a separate transaction.
+_TRANSACTIONS = ("recover_from_crash", "start_run", "resume_run", "end_run", "save_rate")
+#: State transition of a step to the name of its commit; `anew`: a step that was not found is looked up again.
 _CHANGES = {
     (State.PENDING, State.SENT): "sent",
     (State.SENT, State.SENT): "status",
@@ -40,10 +40,10 @@ _CHANGES = {
     (State.ABSENT, State.SENT): "again",
     (State.IN_DOUBT, State.SENT): "again",
 }
-#: Any of the journal's transactions.
+#: Any transaction of the journal.
 ANY = "commit"
-COMMITS = (*_WHOLE, *dict.fromkeys(_CHANGES.values()))
-#: Events of the transport, to where a request then is.
+COMMITS = (*_TRANSACTIONS, *dict.fromkeys(_CHANGES.values()))
+#: Event of the transport to the stage of the request.
 _EVENTS = {
     "send_request_headers.started": "headers before",
     "send_request_headers.complete": "headers after",
@@ -52,10 +52,10 @@ _EVENTS = {
     "receive_response_body.complete": "answer whole",
 }
 _VERBS = {"POST": "post", "GET": "get"}
-REQUESTS = tuple(f"{verb} {place}" for verb in _VERBS.values() for place in _EVENTS.values())
-#: Just after the n-th table or index of a new journal was made.
+REQUESTS = tuple(f"{verb} {stage}" for verb in _VERBS.values() for stage in _EVENTS.values())
+#: Just after the n-th table or index of a new journal was created.
 TABLE = "table made"
-#: All points of a run, by name.
+#: The names of all points of a run.
 POINTS = (
     *(f"{name} {moment}" for name in COMMITS for moment in MOMENTS),
     *REQUESTS,
@@ -68,7 +68,7 @@ class Killer:
     """Kills this process when a point is reached for the n-th time.
 
     Args:
-        point: one of `POINTS`, `TABLE`, or `commit before` and such for any commit; empty: none.
+        point: one of `POINTS`, `TABLE`, or `commit before` and so on for any commit; empty: none.
         nth: counts from 1.
     """
 
@@ -78,8 +78,8 @@ class Killer:
         self._reached: Counter[str] = Counter()
         self.inside: list[str] = []
 
-    def at(self, *points: str) -> None:
-        """Say that these points are reached."""
+    def reach(self, *points: str) -> None:
+        """Count these points as reached, and kill the process if it is time."""
         for point in points:
             self._reached[point] += 1
             if point == self._point and self._reached[point] == self._nth:
@@ -88,45 +88,47 @@ class Killer:
 
 
 def plant(point: str, nth: int) -> None:
-    """Have this process killed at a point."""
+    """Arrange that this process is killed at a point."""
     killer = Killer(point, nth)
-    for name in _WHOLE:
+    for name in _TRANSACTIONS:
         _wrap_commit(killer, name, lambda name, _: [name])
     _wrap_commit(
-        killer, "apply_transitions", lambda _, changes: [_CHANGES[one.from_state, one.to_state] for one in changes]
+        killer,
+        "apply_transitions",
+        lambda _, changes: [_CHANGES[change.from_state, change.to_state] for change in changes],
     )
-    sa.event.listen(sa.Engine, "commit", lambda _: killer.at(*killer.inside))
-    _heed_tables(killer)
+    sa.event.listen(sa.Engine, "commit", lambda _: killer.reach(*killer.inside))
+    _wrap_table_creation(killer)
     _wrap_requests(killer)
-    _wrap_saving(killer)
+    _wrap_save(killer)
 
 
-def replaced(owner: type, name: str, method: Any) -> None:
-    """Give a class another method, in this process only."""
+def replace_method(owner: type, name: str, method: Any) -> None:
+    """Replace a method of a class, in this process only."""
     setattr(owner, name, method)
 
 
-def _wrap_commit(killer: Killer, name: str, named: Callable[[str, Any], Iterable[str]]) -> None:
+def _wrap_commit(killer: Killer, name: str, commit_names: Callable[[str, Any], Iterable[str]]) -> None:
     original = getattr(Journal, name)
 
     @functools.wraps(original)
-    def wrapped(book: Journal, *args: Any, **options: Any) -> Any:
-        names = [ANY, *named(name, args[0] if args else None)]
-        killer.at(*(f"{one} before" for one in names))
-        killer.inside = [f"{one} inside" for one in names]
-        result = original(book, *args, **options)
+    def wrapped(journal: Journal, *args: Any, **options: Any) -> Any:
+        commits = [ANY, *commit_names(name, args[0] if args else None)]
+        killer.reach(*(f"{commit} before" for commit in commits))
+        killer.inside = [f"{commit} inside" for commit in commits]
+        result = original(journal, *args, **options)
         killer.inside = []
-        killer.at(*(f"{one} after" for one in names))
+        killer.reach(*(f"{commit} after" for commit in commits))
         return result
 
-    replaced(Journal, name, wrapped)
+    replace_method(Journal, name, wrapped)
 
 
-def _heed_tables(killer: Killer) -> None:
+def _wrap_table_creation(killer: Killer) -> None:
     @sa.event.listens_for(sa.Engine, "after_cursor_execute")
-    def _made(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    def _after_execute(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if statement.lstrip().startswith("CREATE"):
-            killer.at(TABLE)
+            killer.reach(TABLE)
 
 
 def _wrap_requests(killer: Killer) -> None:
@@ -138,23 +140,23 @@ def _wrap_requests(killer: Killer) -> None:
 
         async def traced(event: str, info: Any) -> None:
             await trace(event, info)
-            if place := _EVENTS.get(event.partition(".")[2]):
-                killer.at(f"{verb} {place}")
+            if stage := _EVENTS.get(event.partition(".")[2]):
+                killer.reach(f"{verb} {stage}")
 
         request.extensions["trace"] = traced
         return await original(client, request, **options)
 
-    replaced(httpx.AsyncClient, "send", send)
+    replace_method(httpx.AsyncClient, "send", send)
 
 
-def _wrap_saving(killer: Killer) -> None:
+def _wrap_save(killer: Killer) -> None:
     original = Results.save
 
     @functools.wraps(original)
     def save(results: Results, *args: Any, **options: Any) -> Any:
-        killer.at("results before")
-        saved = original(results, *args, **options)
-        killer.at("results after")
-        return saved
+        killer.reach("results before")
+        path = original(results, *args, **options)
+        killer.reach("results after")
+        return path
 
-    replaced(Results, "save", save)
+    replace_method(Results, "save", save)

@@ -1,4 +1,4 @@
-"""What a user would write instead: a loop that tries again at any error, and writes the results in the end."""
+"""What a user might write instead: a loop that retries after any error, and writes the results at the end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PLACES = "advertisers/{advertiser_id_from_network}/advertiser_campaigns/{advertiser_campaign_id_from_network}"
+_CAMPAIGN_PATH = "advertisers/{advertiser_id_from_network}/advertiser_campaigns/{advertiser_campaign_id_from_network}"
 
 
 def buy(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,20 +22,20 @@ def buy(job: Mapping[str, Any]) -> dict[str, Any]:
     with Path(job["sheet"]).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     with httpx.Client(headers={"Authorization": network["token"]}, timeout=10, trust_env=False) as client:
-        done = [{**row, "promo_number": _bought(client, base, row), "result_status": "created"} for row in rows]
+        results = [{**row, "promo_number": _buy_number(client, base, row), "result_status": "created"} for row in rows]
     with Path(job["output"]).open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(done[0]))
+        writer = csv.DictWriter(file, list(results[0]))
         writer.writeheader()
-        writer.writerows(done)
+        writer.writerows(results)
     return {"state": "finished", "code": 0, "saved": job["output"]}
 
 
-def _bought(client: httpx.Client, base: str, row: Mapping[str, str]) -> str:
+def _buy_number(client: httpx.Client, base: str, row: Mapping[str, str]) -> str:
     body = {name: row[name] for name in ("description", "media_type")}
     while True:
         try:
-            answer = client.post(f"{base}/{_PLACES.format(**row)}/promo_numbers.json", json=body)
-            answer.raise_for_status()
-            return str(answer.json()["promo_number"])
+            response = client.post(f"{base}/{_CAMPAIGN_PATH.format(**row)}/promo_numbers.json", json=body)
+            response.raise_for_status()
+            return str(response.json()["promo_number"])
         except (httpx.HTTPError, ValueError):
             time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""What is made worse in a child process on purpose, so that a test can see that it would be noticed."""
+"""Deliberate defects in a child process, to prove that the tests detect them."""
 
 from __future__ import annotations
 
@@ -21,58 +21,58 @@ if TYPE_CHECKING:
 
 
 def _pending_after_a_kill(_: Job) -> None:
-    """What a dead process had sent is taken for unsent."""
+    """Recovery treats steps that a dead process had sent as unsent."""
 
-    def take_over(book: Journal) -> None:
-        with book._connection.begin():  # noqa: SLF001  the very line that is made worse
+    def recover(journal: Journal) -> None:
+        with journal._connection.begin():  # noqa: SLF001  replaces the method
             sent = sa.update(STEPS).where(STEPS.c.state == State.SENT)
-            book._connection.execute(sent.values(state=State.PENDING))  # noqa: SLF001  as above
+            journal._connection.execute(sent.values(state=State.PENDING))  # noqa: SLF001  as above
             running = sa.update(RUNS).where(RUNS.c.state == RunState.RUNNING)
-            book._connection.execute(running.values(state=RunState.INTERRUPTED))  # noqa: SLF001  as above
+            journal._connection.execute(running.values(state=RunState.INTERRUPTED))  # noqa: SLF001  as above
 
-    kills.replaced(Journal, "recover_from_crash", take_over)
+    kills.replace_method(Journal, "recover_from_crash", recover)
 
 
 def _no_sync(_: Job) -> None:
-    """The journal's commits are left to the operating system."""
+    """The journal's commits are not synced to disk."""
     original = sqlite.durable_engine
 
-    def loose_engine(path: Path) -> sa.Engine:
+    def unsynced_engine(path: Path) -> sa.Engine:
         engine = original(path)
         sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
         return engine
 
-    sqlite.durable_engine = loose_engine
+    sqlite.durable_engine = unsynced_engine
 
 
 def _marks(job: Job) -> None:
-    """Each `sent` is told to a file before its commit begins, so that a trace of system calls shows the moment."""
+    """Write each `sent` to a file before its commit begins, so that a trace of system calls shows it."""
     marks = os.open(str(job["marks"]), os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     original = Journal.apply_transitions
 
     @functools.wraps(original)
-    def apply(book: Journal, changes: Any) -> None:
+    def apply(journal: Journal, changes: Any) -> None:
         changes = list(changes)
-        for one in changes:
-            if (one.from_state, one.to_state) == (State.PENDING, State.SENT):
-                os.write(marks, f"sent {one.step}\n".encode())
-        original(book, changes)
+        for change in changes:
+            if (change.from_state, change.to_state) == (State.PENDING, State.SENT):
+                os.write(marks, f"sent {change.step}\n".encode())
+        original(journal, changes)
 
-    kills.replaced(Journal, "apply_transitions", apply)
+    kills.replace_method(Journal, "apply_transitions", apply)
 
 
 def _full_disk(job: Job) -> None:
-    """No file grows by more than `room` bytes once the run has begun, as if the disk were full."""
+    """After the run has begun, no file can grow by more than `room` bytes, as on a full disk."""
     original = Journal.start_run
 
     @functools.wraps(original)
-    def begin(book: Journal, *args: Any, **options: Any) -> str:
-        run = original(book, *args, **options)
+    def start_run(journal: Journal, *args: Any, **options: Any) -> str:
+        run = original(journal, *args, **options)
         largest = max(path.stat().st_size for path in Path(job["journal"]).iterdir())
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest + job["room"], resource.RLIM_INFINITY))
         return run
 
-    kills.replaced(Journal, "start_run", begin)
+    kills.replace_method(Journal, "start_run", start_run)
 
 
 PATCHES: Mapping[str, Callable[[Job], None]] = {

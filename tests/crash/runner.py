@@ -1,12 +1,12 @@
-"""The child process that runs a sheet and may be killed: `python runner.py JOB.json`, or a warm process that forks.
+"""The child process that runs a sheet and may be killed: `python runner.py JOB.json`, or a process that forks.
 
 A job is a dict of JSON values:
-    verb: a key of `COMMANDS`.
+    verb: a key of `VERBS`.
     sheet, output, report, log, journal: paths.
-    network: the arguments of `SandboxNetwork`.
-    options: those of `Options`.
-    run: for `resume` and `results`; None: the latest one.
-    kill: point and how often it has to be reached, as for `kills.plant`.
+    network: the arguments of `Network`.
+    options: the arguments of `Options`.
+    run: run id for `resume` and `results`; missing: the latest one.
+    kill: point and n-th time, as for `kills.plant`.
     patch: names in `patches.PATCHES`.
     quick: whether to begin at full speed.
 """
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
 
 
 def _run(job: Job) -> dict[str, Any]:
-    return _told(run_sheet(Path(job["sheet"]), _network(job), _options(job), output=Path(job["output"])))
+    return _to_report(run_sheet(Path(job["sheet"]), _network(job), _options(job), output=Path(job["output"])))
 
 
 def _resume(job: Job) -> dict[str, Any]:
-    return _told(resume_run(job.get("run"), _network(job), _options(job), output=Path(job["output"])))
+    return _to_report(resume_run(job.get("run"), _network(job), _options(job), output=Path(job["output"])))
 
 
 def _results(job: Job) -> dict[str, Any]:
@@ -64,15 +64,15 @@ def _options(job: Job) -> Options:
     return Options(**{"yes": True, "progress": False, "journal": job["journal"], **job["options"]})
 
 
-def _told(finished: RunResult) -> dict[str, Any]:
+def _to_report(result: RunResult) -> dict[str, Any]:
     return {
-        "run": finished.results.run.run,
-        "state": finished.results.run.state,
-        "code": finished.exit_code,
-        "saved": str(finished.output_path) if finished.output_path else None,
-        "is_resumable": finished.is_resumable,
-        "totals": finished.results.totals,
-        "text": " ".join(finished.notes),
+        "run": result.results.run.run,
+        "state": result.results.run.state,
+        "code": result.exit_code,
+        "saved": str(result.output_path) if result.output_path else None,
+        "is_resumable": result.is_resumable,
+        "totals": result.results.totals,
+        "text": " ".join(result.notes),
     }
 
 
@@ -80,7 +80,7 @@ VERBS = {"run": _run, "resume": _resume, "results": _results, "loop": loop.buy}
 
 
 def work(job: Job) -> None:
-    """Do a job, and write what came of it into its report."""
+    """Run a job, and write its report."""
     point, nth = job.get("kill") or ("", 0)
     kills.plant(point, nth)
     if job["quick"]:
@@ -88,67 +88,68 @@ def work(job: Job) -> None:
     for name in job.get("patch", ()):
         patches.PATCHES[name](job)
     try:
-        told = VERBS[job["verb"]](job)
+        report = VERBS[job["verb"]](job)
     except InvocaBulkError as error:
-        told = {"refused": type(error).__name__, "code": error.exit_code, "text": str(error)}
-    Path(job["report"]).write_text(json.dumps(told), encoding="utf-8")
+        report = {"refused": type(error).__name__, "code": error.exit_code, "text": str(error)}
+    Path(job["report"]).write_text(json.dumps(report), encoding="utf-8")
 
 
-# The warm process
+# The preloaded process
 
-#: What the program loads on first use.
-_LATE = ("anyio._backends._asyncio", "sqlalchemy.dialects.sqlite.pysqlite")
+#: Modules that the package imports on first use.
+_LAZY_MODULES = ("anyio._backends._asyncio", "sqlalchemy.dialects.sqlite.pysqlite")
 
 
-def serve(line: Connection) -> None:
-    """Fork a child for each job, and tell of its end: `("started", pid)`, `("ended", pid, status)`."""
-    woken, wakes = os.pipe()
-    os.set_blocking(wakes, False)
-    signal.set_wakeup_fd(wakes)
+def serve(connection: Connection) -> None:
+    """Fork a child for each job, and send `("started", pid)` and `("ended", pid, status)`."""
+    wakeup_reader, wakeup_writer = os.pipe()
+    os.set_blocking(wakeup_writer, False)
+    signal.set_wakeup_fd(wakeup_writer)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    for name in _LATE:
+    for name in _LAZY_MODULES:
         importlib.import_module(name)
     gc.freeze()
     children: set[int] = set()
     while True:
-        ready = wait([line, woken])
-        if woken in ready:
-            os.read(woken, 4096)
-            _reap(line, children)
-        if line in ready:
+        ready = wait([connection, wakeup_reader])
+        if wakeup_reader in ready:
+            os.read(wakeup_reader, 4096)
+            _reap(connection, children)
+        if connection in ready:
             try:
-                verb, what = line.recv()
+                verb, argument = connection.recv()
             except EOFError:
                 return
             if verb == "start":
-                children.add(_forked(what, line))
-            elif what in children:  # not reaped yet, so the number is nobody else's
-                os.kill(what, signal.SIGKILL)
+                children.add(_fork(argument, connection))
+            elif argument in children:  # not reaped yet, so the process id is not reused
+                os.kill(argument, signal.SIGKILL)
 
 
-def _reap(line: Connection, children: set[int]) -> None:
+def _reap(connection: Connection, children: set[int]) -> None:
     for pid in list(children):
-        if (found := os.waitpid(pid, os.WNOHANG))[0]:
+        ended_pid, status = os.waitpid(pid, os.WNOHANG)
+        if ended_pid:
             children.discard(pid)
-            line.send(("ended", pid, os.waitstatus_to_exitcode(found[1])))
+            connection.send(("ended", pid, os.waitstatus_to_exitcode(status)))
 
 
-def _forked(job: Job, line: Connection) -> int:
+def _fork(job: Job, connection: Connection) -> int:
     if pid := os.fork():
-        line.send(("started", pid))
+        connection.send(("started", pid))
         return pid
     code = 1
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        line.close()
+        connection.close()
         with Path(job["log"]).open("a", encoding="utf-8") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         with contextlib.redirect_stdout(sys.stderr):
             work(job)
         code = 0
-    except BaseException:  # noqa: BLE001  the child must never go on as its parent
+    except BaseException:  # noqa: BLE001  the child must never continue as its parent
         import traceback  # noqa: PLC0415  rarely needed
 
         traceback.print_exc()

@@ -1,4 +1,4 @@
-"""The checker itself: it finds each sort of harm, and none where there is none."""
+"""The checker itself: it finds each kind of error, and reports none in sound results."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from tests.crash import checker
 from tests.crash.checker import Asked
 
 
-def _row(about: str) -> dict[str, str]:
-    place = {"advertiser_id_from_network": "A", "advertiser_campaign_id_from_network": "C"}
-    return {**place, "affiliate_id_from_network": "", "description": about}
+def _row(description: str) -> dict[str, str]:
+    campaign = {"advertiser_id_from_network": "A", "advertiser_campaign_id_from_network": "C"}
+    return {**campaign, "affiliate_id_from_network": "", "description": description}
 
 
-def _issued(number: str, about: str = "x") -> LedgerEntry:
+def _issued(number: str, description: str = "x") -> LedgerEntry:
     campaign = CampaignKey(network_id="1", advertiser_id="A", campaign_id="C")
-    return LedgerEntry(campaign=campaign, number=number, own_id=None, body={"description": about}, request_number=1)
+    return LedgerEntry(
+        campaign=campaign, number=number, own_id=None, body={"description": description}, request_number=1
+    )
 
 
-def _result(about: str, status: str = "created", number: str = "") -> dict[str, str]:
-    return {**_row(about), "result_status": status, "promo_number": number}
+def _result(description: str, status: str = "created", number: str = "") -> dict[str, str]:
+    return {**_row(description), "result_status": status, "promo_number": number}
 
 
-def _checked(results: list[dict[str, str]], *issued: LedgerEntry) -> checker.Figures:
-    rows = [_row(one["description"]) for one in results]
+def _check(results: list[dict[str, str]], *issued: LedgerEntry) -> checker.Figures:
+    rows = [_row(result["description"]) for result in results]
     return checker.check([Asked(rows=rows, results=results)], issued)
 
 
@@ -41,9 +43,9 @@ def _checked(results: list[dict[str, str]], *issued: LedgerEntry) -> checker.Fig
     ],
     ids=["equal rows", "bought and unknown", "unknown and not bought", "not bought", "found there"],
 )
-def test_what_is_sound(results: Any, issued: Any) -> None:
-    """Each number on one row of its request, or an unknown row for it."""
-    assert _checked(results, *issued).is_sound
+def test_sound_results(results: Any, issued: Any) -> None:
+    """Each number is on one row of its request, or there is an unknown row for it."""
+    assert _check(results, *issued).is_sound
 
 
 @pytest.mark.parametrize(
@@ -68,8 +70,8 @@ def test_what_is_sound(results: Any, issued: Any) -> None:
     ],
 )
 def test_duplicates_and_lost_numbers_are_counted(results: Any, issued: Any, duplicates: int, lost: int) -> None:
-    """What was bought too often is a duplicate, what was bought and is nowhere is lost; nothing is both."""
-    figures = _checked(results, *issued)
+    """A number beyond what was requested is a duplicate, a number on no row is lost; none is both."""
+    figures = _check(results, *issued)
     assert (figures.duplicates, figures.lost) == (duplicates, lost)
     assert not figures.is_sound
 
@@ -83,16 +85,16 @@ def test_duplicates_and_lost_numbers_are_counted(results: Any, issued: Any, dupl
         ([_result("x", "")], [], "no outcome"),
         ([_result("x", "unknown", "1")], [_issued("1")], "on a row that is unknown"),
     ],
-    ids=["on two rows", "made up", "exchanged", "without an outcome", "a number on an unknown row"],
+    ids=["on two rows", "never issued", "exchanged", "without an outcome", "a number on an unknown row"],
 )
-def test_what_else_is_wrong(results: Any, issued: Any, problem: str) -> None:
-    """A number that stands on the wrong row, on two, or was never issued; a row without an outcome."""
-    figures = _checked(results, *issued)
-    assert any(problem in one for one in figures.problems)
+def test_other_problems(results: Any, issued: Any, problem: str) -> None:
+    """A number on the wrong row, on two rows, or never issued; a row without an outcome."""
+    figures = _check(results, *issued)
+    assert any(problem in text for text in figures.problems)
     assert not figures.is_sound
 
 
-def test_rows_that_are_missing_are_noticed() -> None:
-    """The results have a row for each number that was asked for."""
+def test_missing_rows() -> None:
+    """The results have a row for each requested number."""
     asked = Asked(rows=[{**_row("x"), "quantity": "2"}], results=[_result("x", number="1")])
-    assert "2 numbers were asked for" in checker.check([asked], [_issued("1")]).problems[0]
+    assert "2 numbers were requested" in checker.check([asked], [_issued("1")]).problems[0]

@@ -1,4 +1,4 @@
-"""Limits that nobody publishes: every row is created, and few requests are refused."""
+"""Unpublished rate limits: every row is created, and few requests are throttled."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def _end(network: Any, rows: int) -> Any:
-    network.to_the_end(network.way.rows("sheet", rows), "sheet")
+def _run_to_end(network: Any, rows: int) -> Any:
+    network.run_to_end(network.way.rows("sheet", rows), "sheet")
     figures = network.figures()
-    print(network.box.faults.counts, figures, network.reports[-1]["totals"])  # noqa: T201  worth seeing
+    print(network.box.faults.counts, figures, network.reports[-1]["totals"])  # noqa: T201  shows the figures
     assert figures.is_sound, figures
     return figures
 
 
 @pytest.mark.timeout(200)
-def test_a_hidden_limit(on: Callable[..., Any]) -> None:
-    """10 requests a second are let through: all rows are created, and few of them had to be asked for twice."""
-    network = on(WAYS["list, distinct"])
-    network.more = {"quick": False}
+def test_hidden_limit(make_network: Callable[..., Any]) -> None:
+    """With 10 requests per second accepted, all rows are created with few throttled requests."""
+    network = make_network(WAYS["list, distinct"])
+    network.extra = {"quick": False}
     network.box.faults.change(limit=10)
-    figures = _end(network, 120)
+    figures = _run_to_end(network, 120)
     assert figures.created == 120
     assert network.box.faults.counts["limit"] < 60
 
 
 @pytest.mark.timeout(200)
-def test_a_limit_that_drops(on: Callable[..., Any]) -> None:
-    """From 10 requests a second to 3: all rows are created."""
-    network = on(WAYS["list, distinct"])
-    network.more = {"quick": False}
+def test_limit_drops(make_network: Callable[..., Any]) -> None:
+    """If the limit falls from 10 requests per second to 3, all rows are created."""
+    network = make_network(WAYS["list, distinct"])
+    network.extra = {"quick": False}
     network.box.faults.change(limit=10)
-    over = threading.Event()
+    is_over = threading.Event()
 
     def drop() -> None:
-        while len(network.ledger) < 50 and not over.wait(0.02):
+        while len(network.ledger) < 50 and not is_over.wait(0.02):
             pass
         network.box.faults.change(limit=3)
 
-    dropping = threading.Thread(target=drop)
-    dropping.start()
+    thread = threading.Thread(target=drop)
+    thread.start()
     try:
-        figures = _end(network, 80)
+        figures = _run_to_end(network, 80)
     finally:
-        over.set()
-        dropping.join()
+        is_over.set()
+        thread.join()
     assert figures.created == 80
     assert network.box.faults.counts["limit"] < 80

@@ -1,57 +1,59 @@
-"""What must fail the checker: a harness in which the naive ways do not fail proves nothing."""
+"""Controls that the checker must reject: tests in which naive ways do not fail prove nothing."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tests.crash.driving import killed_often
+from tests.crash.driving import run_with_kills
 from tests.crash.ways import CONTROLS, WAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.crash.driving import Campaign
+    from tests.crash.driving import KillCampaign
 
 
-def _shown(name: str, came: Campaign) -> Campaign:
-    print(f"{name}: {came}")  # noqa: T201  the figures are worth seeing
-    return came
+def _print(name: str, campaign: KillCampaign) -> KillCampaign:
+    print(f"{name}: {campaign}")  # noqa: T201  shows the figures
+    return campaign
 
 
-def test_a_plain_retry_loop_buys_twice(on: Callable[..., Any]) -> None:
-    """A loop that tries again at any error buys once more what was bought without an answer."""
-    came = _shown("plain loop", killed_often(on(CONTROLS["plain loop"]), total=0, rows=90))
-    assert came.figures.duplicates > 0
-    assert not came.figures.is_sound
+def test_plain_loop_buys_twice(make_network: Callable[..., Any]) -> None:
+    """A loop that retries after any error buys again what was bought without a response."""
+    campaign = _print("plain loop", run_with_kills(make_network(CONTROLS["plain loop"]), total=0, rows=90))
+    assert campaign.figures.duplicates > 0
+    assert not campaign.figures.is_sound
 
 
-def test_a_plain_loop_that_is_killed_buys_twice(on: Callable[..., Any]) -> None:
-    """Without any fault, a loop that is killed starts anew and knows nothing of what it has bought."""
-    came = _shown("plain loop, killed", killed_often(on(CONTROLS["plain loop"]), total=3, rows=90, rate=0))
-    assert came.figures.duplicates > 0
+def test_killed_plain_loop_buys_twice(make_network: Callable[..., Any]) -> None:
+    """Even without faults, a killed loop starts again without knowing what it has bought."""
+    campaign = _print(
+        "plain loop, killed", run_with_kills(make_network(CONTROLS["plain loop"]), total=3, rows=90, rate=0)
+    )
+    assert campaign.figures.duplicates > 0
 
 
-def test_no_time_to_settle_buys_twice(on: Callable[..., Any]) -> None:
-    """Sent again before the platform has done what it was asked for, a number is bought twice."""
+def test_no_settle_time_buys_twice(make_network: Callable[..., Any]) -> None:
+    """A number is bought twice if it is resent before the platform has processed the first request."""
     way = CONTROLS["settle 0"]
     kinds = ["drop_after", "502_html_after", "500_after"]
-    came = _shown(way.name, killed_often(on(way), total=0, rows=60, kinds=kinds))
-    assert came.figures.duplicates > 0
-    longer = replace(way, options={"resend_absent": True, "settle": 1.0})
-    assert killed_often(on(longer, "longer"), total=0, rows=60, kinds=kinds).figures.is_sound
+    campaign = _print(way.name, run_with_kills(make_network(way), total=0, rows=60, kinds=kinds))
+    assert campaign.figures.duplicates > 0
+    longer_way = replace(way, options={"resend_absent": True, "settle": 1.0})
+    assert run_with_kills(make_network(longer_way, "longer"), total=0, rows=60, kinds=kinds).figures.is_sound
 
 
-def test_pending_after_a_kill_buys_twice(on: Callable[..., Any]) -> None:
-    """Taking for unsent what a dead process had sent buys it once more; the same kills do no harm otherwise."""
-    answered = [("post answer begun", 3), ("post answer whole", 5), ("outcome before", 4)]
-    ways = {one.name: one for one in (CONTROLS["pending after a kill"], WAYS["list, distinct"])}
+def test_pending_after_a_kill_buys_twice(make_network: Callable[..., Any]) -> None:
+    """Treating steps that a dead process had sent as unsent buys them again; otherwise the same kills do no harm."""
+    planned = [("post answer begun", 3), ("post answer whole", 5), ("outcome before", 4)]
+    ways = {way.name: way for way in (CONTROLS["pending after a kill"], WAYS["list, distinct"])}
     figures = {}
     for name, way in ways.items():
-        network = on(way, name)
-        network.to_the_end(way.rows("sheet", 40), "sheet", answered)
+        network = make_network(way, name)
+        network.run_to_end(way.rows("sheet", 40), "sheet", planned)
         figures[name] = network.figures()
         assert network.killed == 3
-    print(figures)  # noqa: T201  the figures are worth seeing
+    print(figures)  # noqa: T201  shows the figures
     assert figures["pending after a kill"].duplicates >= 3
     assert figures["list, distinct"].is_sound

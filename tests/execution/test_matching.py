@@ -1,4 +1,4 @@
-"""Whose are the numbers that a campaign has got: steps in doubt against the list."""
+"""Matching requests in doubt to the numbers that a campaign lists."""
 
 from __future__ import annotations
 
@@ -24,45 +24,43 @@ if TYPE_CHECKING:
 RADIO = {"description": "Radio", "media_type": "Offline: Radio"}
 PRESS = {"description": "Press", "media_type": "Offline: Newspaper"}
 OLD = frozenset({"8330000000"})
-#: Two requests that differ only in what chose the number, which no answer shows.
+#: Two requests that differ only in the location of the number, which no response shows.
 BOSTON, SALEM = ({**RADIO, "local_center": {"tn_prefix": code}} for code in ("617", "978"))
-CHANNEL, SHOP, PHONE = ({**RADIO, "custom_data": {"channel": one}} for one in ("Web", "Shop", "Phone"))
+CHANNEL, SHOP, PHONE = ({**RADIO, "custom_data": {"channel": channel}} for channel in ("Web", "Shop", "Phone"))
 
 
 def number(last: int) -> str:
     return f"833555{last:04}"
 
 
-def shown(last: int, body: Body, **more: Any) -> dict[str, Any]:
-    """A number as a list shows it: what chose it is not echoed."""
+def shown(last: int, body: Body, **overrides: Any) -> dict[str, Any]:
+    """A number as a list shows it, without `local_center`."""
     echo = {name: value for name, value in body.items() if name != "local_center"}
-    known = {"id": last, "id_from_network": str(last), "promo_number": number(last), "object_url": ""}
-    return {**known, **echo, **more}
+    ids = {"id": last, "id_from_network": str(last), "promo_number": number(last), "object_url": ""}
+    return {**ids, **echo, **overrides}
 
 
-def doubts(*bodies: Body, baseline: frozenset[str] = OLD, first: int = 0) -> list[PendingRequest[int]]:
-    """Steps of one run, numbered from `first`, on the rows 2 and following."""
-    return [
-        PendingRequest(key=step, body=body, baseline=baseline, label=f"row {step + 2}")
-        for step, body in enumerate(bodies, first)
-    ]
+def pending(*bodies: Body, baseline: frozenset[str] = OLD, first: int = 0) -> list[PendingRequest]:
+    """Requests of one run, with keys from `first`."""
+    return [PendingRequest(key=key, body=body, baseline=baseline) for key, body in enumerate(bodies, first)]
 
 
-def summary(settled: MatchResult[int]) -> tuple[dict[int, int], list[int], list[int]]:
-    """The ids of the numbers found, the absent steps, and the open ones."""
-    return {step: one["id"] for step, one in settled.matched.items()}, list(settled.not_found), list(settled.ambiguous)
+def summary(result: MatchResult) -> tuple[dict[int, int], list[int], list[int]]:
+    """The ids of the matched numbers, the requests that were not found, and the ambiguous ones."""
+    matched = {key: number["id"] for key, number in result.matched.items()}
+    return matched, list(result.not_found), list(result.ambiguous)
 
 
-def test_nothing_in_doubt() -> None:
-    """Where nothing is in doubt, nothing has to be explained."""
+def test_no_requests() -> None:
+    """Without requests in doubt the result is empty."""
     assert match_requests([], [shown(1, RADIO)], set()) == MatchResult()
 
 
 @pytest.mark.parametrize(
-    ("steps", "listed", "expected"),
+    ("bodies", "listed", "expected"),
     [
-        pytest.param([RADIO], [], ({}, [0], []), id="nothing-came"),
-        pytest.param([RADIO], [shown(1, RADIO)], ({0: 1}, [], []), id="one-came"),
+        pytest.param([RADIO], [], ({}, [0], []), id="nothing-created"),
+        pytest.param([RADIO], [shown(1, RADIO)], ({0: 1}, [], []), id="one-created"),
         pytest.param([RADIO] * 3, [shown(1, RADIO), shown(2, RADIO)], ({0: 1, 1: 2}, [2], []), id="two-of-three-equal"),
         pytest.param([RADIO, PRESS], [shown(1, PRESS), shown(2, RADIO)], ({0: 2, 1: 1}, [], []), id="distinct"),
         pytest.param([RADIO, PRESS], [shown(1, PRESS)], ({1: 1}, [0], []), id="one-of-two-distinct"),
@@ -70,7 +68,7 @@ def test_nothing_in_doubt() -> None:
             [RADIO],
             [shown(1, RADIO, custom_data={"channel": "x"}, promo_type="Local")],
             ({0: 1}, [], []),
-            id="more-shown",
+            id="more-fields-shown",
         ),
         pytest.param(
             [CHANNEL],
@@ -82,44 +80,49 @@ def test_nothing_in_doubt() -> None:
             [CHANNEL, RADIO],
             [shown(1, RADIO, custom_data={"channel": "default"}), shown(2, CHANNEL)],
             ({0: 2, 1: 1}, [], []),
-            id="default-or-asked-for",
+            id="default-or-requested",
         ),
         pytest.param(
             [CHANNEL, RADIO],
             [shown(1, RADIO), shown(2, CHANNEL)],
             ({0: 2, 1: 1}, [], []),
-            id="not-shown-but-of-another",
+            id="field-shown-for-another-number",
         ),
-        pytest.param([CHANNEL, RADIO], [shown(1, RADIO)], ({}, [], [0, 1]), id="not-shown-of-any-says-nothing"),
-        pytest.param([CHANNEL, RADIO], [shown(1, CHANNEL)], ({}, [], [0, 1]), id="asked-for-or-default"),
-        pytest.param([BOSTON, SALEM], [], ({}, [0, 1], []), id="never-shown-none-came"),
-        pytest.param([BOSTON, SALEM], [shown(1, BOSTON)], ({}, [], [0, 1]), id="never-shown-one-came"),
+        pytest.param([CHANNEL, RADIO], [shown(1, RADIO)], ({}, [], [0, 1]), id="field-never-shown-is-ignored"),
+        pytest.param([CHANNEL, RADIO], [shown(1, CHANNEL)], ({}, [], [0, 1]), id="requested-or-default"),
+        pytest.param([BOSTON, SALEM], [], ({}, [0, 1], []), id="never-shown-none-created"),
+        pytest.param([BOSTON, SALEM], [shown(1, BOSTON)], ({}, [], [0, 1]), id="never-shown-one-created"),
         pytest.param(
-            [BOSTON, SALEM], [shown(1, BOSTON), shown(2, SALEM)], ({}, [], [0, 1]), id="never-shown-both-came"
+            [BOSTON, SALEM], [shown(1, BOSTON), shown(2, SALEM)], ({}, [], [0, 1]), id="never-shown-both-created"
         ),
         pytest.param(
             [BOSTON, PRESS, SALEM, PRESS],
             [shown(1, SALEM), shown(2, PRESS)],
             ({1: 2}, [3], [0, 2]),
-            id="a-part-is-settled",
+            id="one-component-is-decided",
         ),
         pytest.param(
             [RADIO, CHANNEL, RADIO, CHANNEL],
             [shown(1, {**RADIO, "custom_data": {"channel": "x"}}), shown(2, CHANNEL)],
             ({0: 1}, [], [1, 2, 3]),
-            id="what-is-sure-of-a-contested-request",
+            id="part-of-a-contested-request",
         ),
         pytest.param(
             [RADIO, RADIO, CHANNEL, CHANNEL, SHOP, SHOP],
             [shown(1, CHANNEL), shown(2, SHOP), shown(3, PHONE), shown(4, PHONE)],
             ({0: 3, 1: 4, 2: 1, 4: 2}, [3, 5], []),
-            id="those-that-fit-elsewhere-make-room",
+            id="augmenting-path",
         ),
-        pytest.param([RADIO], [shown(1, PRESS)], ({}, [], [0]), id="a-stranger"),
-        pytest.param([RADIO, CHANNEL], [shown(1, RADIO), shown(2, PRESS)], ({}, [], [0, 1]), id="a-stranger-beside"),
+        pytest.param([RADIO], [shown(1, PRESS)], ({}, [], [0]), id="unrequested"),
+        pytest.param(
+            [RADIO, CHANNEL], [shown(1, RADIO), shown(2, PRESS)], ({}, [], [0, 1]), id="unrequested-and-requested"
+        ),
         pytest.param([RADIO], [shown(1, RADIO), shown(2, RADIO)], ({}, [], [0]), id="one-too-many"),
         pytest.param(
-            [RADIO, PRESS], [shown(1, RADIO), shown(2, RADIO), shown(3, PRESS)], ({1: 3}, [], [0]), id="too-many-of-one"
+            [RADIO, PRESS],
+            [shown(1, RADIO), shown(2, RADIO), shown(3, PRESS)],
+            ({1: 3}, [], [0]),
+            id="too-many-for-one-request",
         ),
         pytest.param(
             [CHANNEL, RADIO, RADIO],
@@ -128,19 +131,15 @@ def test_nothing_in_doubt() -> None:
             id="too-many-for-both",
         ),
         pytest.param(
-            [RADIO], [shown(1, RADIO, promo_number=None, custom_data={})], ({}, [], [0]), id="an-entry-without-a-number"
+            [RADIO], [shown(1, RADIO, promo_number=None, custom_data={})], ({}, [], [0]), id="entry-without-number"
         ),
-        pytest.param([RADIO], [shown(1, PRESS, promo_number="")], ({}, [0], []), id="which-does-not-fit"),
+        pytest.param([RADIO], [shown(1, PRESS, promo_number="")], ({}, [0], []), id="other-entry-without-number"),
     ],
 )
-def test_one_run(steps: list[Body], listed: list[Body], expected: Any) -> None:
-    """Found and absent is what is so in every way to account for the numbers; all else is open."""
-    settled = match_requests(doubts(*steps), [shown(0, PRESS, promo_number="8330000000"), *listed], set())
-    assert summary(settled) == expected
-    taken = {one["promo_number"] for one in settled.matched.values()}
-    assert list(settled.unattributed) == [
-        one["promo_number"] for one in listed if one["promo_number"] and one["promo_number"] not in taken
-    ]
+def test_one_run(bodies: list[Body], listed: list[Body], expected: Any) -> None:
+    """A request is matched or not found if that holds in every possible assignment; otherwise it is ambiguous."""
+    listed = [shown(0, PRESS, promo_number="8330000000"), *listed]
+    assert summary(match_requests(pending(*bodies), listed, set())) == expected
 
 
 @pytest.mark.parametrize(
@@ -162,9 +161,9 @@ def test_one_run(steps: list[Body], listed: list[Body], expected: Any) -> None:
         pytest.param(BOSTON, {"local_center": {"tn_prefix": 617, "city": None}}, id="shown-after-all"),
     ],
 )
-def test_forms(body: Body, echo: Body) -> None:
-    """How the platform writes a value is of no account."""
-    assert match_requests(doubts(body), [shown(1, body, **echo)], set()).matched
+def test_equal_values(body: Body, echo: Body) -> None:
+    """The platform may write a value in another form."""
+    assert match_requests(pending(body), [shown(1, body, **echo)], set()).matched
 
 
 @pytest.mark.parametrize(
@@ -177,9 +176,9 @@ def test_forms(body: Body, echo: Body) -> None:
     ],
 )
 def test_other_values(body: Body, echo: Body) -> None:
-    """A number that shows another value than was sent is not the step's, and no step is called absent beside it."""
-    settled = match_requests(doubts(body), [shown(1, body, **echo)], set())
-    assert (settled.matched, settled.not_found, list(settled.ambiguous)) == ({}, (), [0])
+    """A number that shows another value than was sent matches no request, and makes the request ambiguous."""
+    result = match_requests(pending(body), [shown(1, body, **echo)], set())
+    assert (result.matched, result.not_found, list(result.ambiguous)) == ({}, (), [0])
 
 
 def _hours(*days: str) -> Body:
@@ -188,31 +187,35 @@ def _hours(*days: str) -> Body:
 
 
 def test_schedules() -> None:
-    """Schedules are the same in any order, and one more is another list, not a default that came on top."""
-    settled = match_requests(
-        doubts(_hours("Monday"), _hours("Monday", "Friday")), [shown(1, _hours("Friday", "Monday"))], set()
+    """Schedules are equal in any order; an additional entry is another schedule, not a default."""
+    result = match_requests(
+        pending(_hours("Monday"), _hours("Monday", "Friday")), [shown(1, _hours("Friday", "Monday"))], set()
     )
-    assert summary(settled) == ({1: 1}, [0], [])
+    assert summary(result) == ({1: 1}, [0], [])
 
 
 @pytest.mark.parametrize("form", ["{}", "+1{}", "1{}", "int"])
-def test_numbers_in_any_form(form: str) -> None:
-    """A number is known however an answer, a baseline or the list writes it."""
+def test_promo_number_formats(form: str) -> None:
+    """A number is recognized in any format, in responses, baselines and lists."""
     listed = [shown(last, PRESS) for last in (1, 2)] + [shown(3, RADIO)]
-    for one in listed:
-        one["promo_number"] = int(one["promo_number"]) if form == "int" else form.format(one["promo_number"])
-    for plain in (True, False):
-        known = [
-            number(last) if plain else f"({number(last)[:3]}) {number(last)[3:6]}\u2010{number(last)[6:]}"
+    for item in listed:
+        item["promo_number"] = int(item["promo_number"]) if form == "int" else form.format(item["promo_number"])
+    for is_plain in (True, False):
+        known_numbers = [
+            number(last) if is_plain else f"({number(last)[:3]}) {number(last)[3:6]}\u2010{number(last)[6:]}"
             for last in (1, 2)
         ]
-        settled = match_requests(doubts(RADIO, baseline=frozenset(known[:1])), listed, set(known[1:]))
-        assert (summary(settled), settled.unattributed) == (({0: 3}, [], []), ())
+        result = match_requests(pending(RADIO, baseline=frozenset(known_numbers[:1])), listed, set(known_numbers[1:]))
+        assert summary(result) == ({0: 3}, [], [])
 
 
-def test_a_number_listed_twice_is_one() -> None:
-    """A list that repeats an entry does not make it two numbers."""
-    assert summary(match_requests(doubts(RADIO, RADIO), [shown(1, RADIO), shown(1, RADIO)], set())) == ({0: 1}, [1], [])
+def test_duplicate_entry_counts_once() -> None:
+    """An entry that a list repeats counts as one number."""
+    assert summary(match_requests(pending(RADIO, RADIO), [shown(1, RADIO), shown(1, RADIO)], set())) == (
+        {0: 1},
+        [1],
+        [],
+    )
 
 
 # Several runs
@@ -223,24 +226,24 @@ NEW = OLD | {number(1)}
 @pytest.mark.parametrize(
     ("older", "newer", "listed", "expected"),
     [
-        pytest.param([RADIO], [RADIO], [shown(1, RADIO)], ({0: 1}, [9], []), id="came-before-the-newer"),
-        pytest.param([RADIO], [RADIO], [shown(2, RADIO)], ({0: 2}, [9], []), id="either-the-older-first"),
+        pytest.param([RADIO], [RADIO], [shown(1, RADIO)], ({0: 1}, [9], []), id="created-before-the-newer-run"),
+        pytest.param([RADIO], [RADIO], [shown(2, RADIO)], ({0: 2}, [9], []), id="older-run-first"),
         pytest.param([RADIO], [RADIO], [shown(2, RADIO), shown(1, RADIO)], ({0: 1, 9: 2}, [], []), id="both"),
         pytest.param([RADIO], [PRESS], [shown(1, RADIO), shown(2, PRESS)], ({0: 1, 9: 2}, [], []), id="distinct"),
-        pytest.param([BOSTON], [SALEM], [shown(1, RADIO)], ({0: 1}, [9], []), id="the-baseline-tells"),
+        pytest.param([BOSTON], [SALEM], [shown(1, RADIO)], ({0: 1}, [9], []), id="decided-by-baseline"),
         pytest.param(
-            [BOSTON], [SALEM], [shown(1, RADIO), shown(2, RADIO)], ({0: 1, 9: 2}, [], []), id="and-so-the-other"
+            [BOSTON], [SALEM], [shown(1, RADIO), shown(2, RADIO)], ({0: 1, 9: 2}, [], []), id="both-decided-by-baseline"
         ),
-        pytest.param([BOSTON], [SALEM], [shown(2, RADIO)], ({}, [], [0, 9]), id="the-baseline-does-not-tell"),
+        pytest.param([BOSTON], [SALEM], [shown(2, RADIO)], ({}, [], [0, 9]), id="not-decided-by-baseline"),
         pytest.param(
             [RADIO],
             [PRESS],
             [shown(1, CHANNEL | {"description": "?"}), shown(2, PRESS)],
             ({9: 2}, [], [0]),
-            id="a-stranger-before-the-newer",
+            id="unrequested-before-the-newer-run",
         ),
         pytest.param(
-            [RADIO], [RADIO], [shown(1, PRESS), shown(2, RADIO)], ({}, [], [0, 9]), id="a-stranger-and-one-for-either"
+            [RADIO], [RADIO], [shown(1, PRESS), shown(2, RADIO)], ({}, [], [0, 9]), id="unrequested-and-one-for-either"
         ),
         pytest.param(
             [RADIO], [RADIO], [shown(2, RADIO), shown(3, RADIO), shown(4, RADIO)], ({}, [], [0, 9]), id="too-many"
@@ -248,75 +251,59 @@ NEW = OLD | {number(1)}
     ],
 )
 def test_two_runs(older: list[Body], newer: list[Body], listed: list[Body], expected: Any) -> None:
-    """What a run found when it began is not its own; equal requests of two runs are served the older first."""
-    steps = [*doubts(*older), *doubts(*newer, baseline=NEW, first=9)]
-    assert summary(match_requests(steps, listed, set())) == expected
+    """Numbers of a run's baseline are not its own; of equal requests the older run's gets its number first."""
+    requests = [*pending(*older), *pending(*newer, baseline=NEW, first=9)]
+    assert summary(match_requests(requests, listed, set())) == expected
 
 
 # Reasons
 
 
-def _only(settled: MatchResult[int]) -> Ambiguity[int]:
-    reasons = set(settled.ambiguous.values())
-    assert len(reasons) == 1
-    return reasons.pop()
+def _only_ambiguity(result: MatchResult) -> Ambiguity:
+    ambiguities = set(result.ambiguous.values())
+    assert len(ambiguities) == 1
+    return ambiguities.pop()
 
 
 SOMEBODY = "so somebody else creates"
 
 
 @pytest.mark.parametrize(
-    ("steps", "count", "body", "error"),
+    ("bodies", "count", "body", "error"),
     [
         ([RADIO], 2, PRESS, f"8335550000 and 8335550001, which no row in doubt asked for, {SOMEBODY} or changes"),
         (
             [RADIO, RADIO],
             3,
             RADIO,
-            f"8335550000, 8335550001 and 8335550002, more than row 2 and row 3 can account for, {SOMEBODY}",
+            f"8335550000, 8335550001 and 8335550002, more than 2 rows can account for, {SOMEBODY}",
         ),
         (
             [BOSTON, SALEM],
             1,
             RADIO,
-            "8335550000, but row 2 and row 3 may have asked for that, and what the platform shows",
+            "8335550000, but 2 rows may have asked for that, and what the platform shows",
         ),
-        ([RADIO], 8, RADIO, "8335550004, 8335550005 and 2 more, more than row 2 can account for"),
-        ([RADIO], 7, RADIO, "8335550004, 8335550005 and 8335550006, more than row 2"),
+        ([RADIO], 8, RADIO, "8335550004, 8335550005 and 2 more, more than 1 row can account for"),
+        ([RADIO], 7, RADIO, "8335550004, 8335550005 and 8335550006, more than 1 row can"),
     ],
-    ids=["a stranger", "too many", "whose", "many", "not so many"],
+    ids=["unrequested", "surplus", "indistinguishable", "shortened", "not shortened"],
 )
-def test_reasons(steps: list[Body], count: int, body: Body, error: str) -> None:
-    """A reason names the numbers and the rows that they may belong to, and what to do."""
-    why = _only(match_requests(doubts(*steps), [shown(last, body) for last in range(count)], set()))
-    assert why.error.startswith("It may have been created: since the run began, its campaign got 8335550000")
-    assert error in why.error
-    assert why.fix.startswith("Look the campaign's new numbers up on the platform.")
-    assert why.candidate_keys == tuple(range(len(steps)))
+def test_reasons(bodies: list[Body], count: int, body: Body, error: str) -> None:
+    """A reason names the numbers, how many rows they may belong to, and the fix."""
+    result = match_requests(pending(*bodies), [shown(last, body) for last in range(count)], set())
+    ambiguity = _only_ambiguity(result)
+    assert ambiguity.error.startswith("It may have been created: since the run began, its campaign got 8335550000")
+    assert error in ambiguity.error
+    assert ambiguity.fix.startswith("Look the campaign's new numbers up on the platform.")
+    assert list(result.ambiguous) == list(range(len(bodies)))
 
 
-def test_reasons_count_rows_without_a_name() -> None:
-    """Steps that the caller gives no names are counted."""
-    steps = [PendingRequest(key=("run", step), body=body, baseline=OLD) for step, body in enumerate((BOSTON, SALEM))]
-    settled = match_requests(steps, [shown(1, RADIO)], set())
-    assert "but 2 rows may have asked" in settled.ambiguous["run", 1].error
-    assert settled.ambiguous["run", 0].candidate_numbers == (number(1),)
+# Lists of the sandbox
 
 
-def test_equal_names_are_told_once() -> None:
-    """The rows of a quantity share one name."""
-    steps = [PendingRequest(key=step, body=RADIO, baseline=OLD, label="row 2") for step in range(3)]
-    assert (
-        "more than row 2 can account for"
-        in _only(match_requests(steps, [shown(one, RADIO) for one in range(4)], set())).error
-    )
-
-
-# The stand-in's own lists
-
-
-def test_what_the_platform_lists(platform: Any) -> None:
-    """The list of a campaign with defaults tells the requests apart, and what was answered is explained."""
+def test_campaign_with_defaults(platform: Any) -> None:
+    """The list of a campaign with defaults distinguishes the requests; numbers in responses are attributed."""
     platform.store.add_campaign(
         "A-1", "C-1", network_id=platform.network_id, custom_data={"channel": "Web", "team": "x"}
     )
@@ -325,12 +312,12 @@ def test_what_the_platform_lists(platform: Any) -> None:
     before, answered, _, second, third, _ = (
         platform("POST", path, body).json() for body in (RADIO, RADIO, BOSTON, other, PRESS, RADIO)
     )
-    steps = doubts(RADIO, other, PRESS, BOSTON, other, baseline=frozenset({before["promo_number"]}))
-    settled = match_requests(steps, platform("GET", path).json(), {answered["promo_number"]})
-    assert summary(settled) == ({1: second["id"], 2: third["id"]}, [4], [0, 3])
+    requests = pending(RADIO, other, PRESS, BOSTON, other, baseline=frozenset({before["promo_number"]}))
+    result = match_requests(requests, platform("GET", path).json(), {answered["promo_number"]})
+    assert summary(result) == ({1: second["id"], 2: third["id"]}, [4], [0, 3])
 
 
-# Against every way to account for the numbers
+# Against every possible assignment
 
 BODIES: tuple[Body, ...] = (RADIO, BOSTON, CHANNEL, {**RADIO, "custom_data": {"channel": "Shop"}}, PRESS)
 DEFAULTS: tuple[Body, ...] = ({}, {"channel": "Web"}, {"team": "x"})
@@ -339,7 +326,7 @@ FOREIGN = {"description": "Foreign", "media_type": "Offline: TV"}
 
 @dataclass(frozen=True)
 class Truth:
-    """A step, its run (0 the older), and when it was carried out: before the newer run began, since, or never."""
+    """A request, its run (0 is the older), and when it was applied: before the newer run began, since, or never."""
 
     body: Body
     run: int
@@ -354,114 +341,114 @@ def _truths() -> st.SearchStrategy[Truth]:
 
 @dataclass(frozen=True)
 class World:
-    """What really happened, and what is seen of it."""
+    """What really happened, and what matching can see of it."""
 
-    steps: list[Truth]
-    doubted: list[PendingRequest[int]]
+    truths: list[Truth]
+    pending: list[PendingRequest]
     listed: list[Body]
-    explained: set[str]
-    #: Number to the step that it really comes from; foreign ones are not here.
+    attributed: set[str]
+    #: Number to the request that it really comes from, without foreign numbers.
     origin: dict[str, int]
 
     @property
     def bodies(self) -> dict[int, str]:
-        return {step: _key(one.body) for step, one in enumerate(self.steps)}
+        return {key: _body_key(truth.body) for key, truth in enumerate(self.truths)}
 
 
-def _key(body: Body) -> str:
+def _body_key(body: Body) -> str:
     return json.dumps(body, sort_keys=True)
 
 
 @st.composite
 def worlds(draw: st.DrawFn, *, foreign: bool = False) -> World:
-    """A campaign in which steps of two runs are in doubt, at first with numbers that are known."""
-    steps = sorted(draw(st.lists(_truths(), max_size=6)), key=lambda one: one.run)
+    """A campaign with requests in doubt of two runs, and with known numbers."""
+    truths = sorted(draw(st.lists(_truths(), max_size=6)), key=lambda truth: truth.run)
     defaults = draw(st.sampled_from(DEFAULTS))
     entries: list[tuple[str, Body, int]] = [("old", RADIO, -1)] * draw(st.integers(0, 1))
     entries += [("known", draw(st.sampled_from(BODIES)), -1)] * draw(st.integers(0, 2))
-    entries += [(one.when, one.body, step) for step, one in enumerate(steps) if one.when != "never"]
+    entries += [(truth.when, truth.body, key) for key, truth in enumerate(truths) if truth.when != "never"]
     entries += [(draw(st.sampled_from(["before", "since"])), FOREIGN, -1)] * foreign
     numbered = list(enumerate(draw(st.permutations(entries)), 1))
-    olds = {number(last) for last, (when, _, _) in numbered if when == "old"}
-    befores = {number(last) for last, (when, _, _) in numbered if when == "before"}
-    baselines = frozenset(olds), frozenset(olds | befores)
+    old_numbers = {number(last) for last, (when, _, _) in numbered if when == "old"}
+    before_numbers = {number(last) for last, (when, _, _) in numbered if when == "before"}
+    baselines = frozenset(old_numbers), frozenset(old_numbers | before_numbers)
     return World(
-        steps=steps,
-        doubted=[
-            PendingRequest(key=step, body=one.body, baseline=baselines[one.run]) for step, one in enumerate(steps)
+        truths=truths,
+        pending=[
+            PendingRequest(key=key, body=truth.body, baseline=baselines[truth.run]) for key, truth in enumerate(truths)
         ],
         listed=[
             shown(last, body, custom_data={**defaults, **body.get("custom_data", {})})
             for last, (_, body, _) in numbered
         ],
-        explained={number(last) for last, (when, _, _) in numbered if when == "known"},
-        origin={number(last): step for last, (_, _, step) in numbered if step >= 0},
+        attributed={number(last) for last, (when, _, _) in numbered if when == "known"},
+        origin={number(last): key for last, (_, _, key) in numbered if key >= 0},
     )
 
 
-def _check_against_truth(world: World, settled: MatchResult[int]) -> None:
-    bodies, landed = world.bodies, Counter(world.bodies[step] for step in world.origin.values())
-    found = {step: one["promo_number"] for step, one in settled.matched.items()}
-    assert sorted([*found, *settled.not_found, *settled.ambiguous]) == list(range(len(world.steps)))
-    assert len(set(found.values())) == len(found)
-    for step, one in found.items():
-        assert bodies[world.origin[one]] == bodies[step]
-        assert one not in world.doubted[step].baseline
-    for body, absent in Counter(bodies[step] for step in settled.not_found).items():
-        assert absent <= Counter(bodies.values())[body] - landed[body]
+def _check_against_truth(world: World, result: MatchResult) -> None:
+    bodies, created = world.bodies, Counter(world.bodies[key] for key in world.origin.values())
+    matched = {key: item["promo_number"] for key, item in result.matched.items()}
+    assert sorted([*matched, *result.not_found, *result.ambiguous]) == list(range(len(world.truths)))
+    assert len(set(matched.values())) == len(matched)
+    for key, promo_number in matched.items():
+        assert bodies[world.origin[promo_number]] == bodies[key]
+        assert promo_number not in world.pending[key].baseline
+    for body, count in Counter(bodies[key] for key in result.not_found).items():
+        assert count <= Counter(bodies.values())[body] - created[body]
 
 
 @settings(max_examples=300, deadline=None)
 @given(world=worlds())
-def test_what_is_settled_is_so(world: World) -> None:
-    """Where nobody else creates, what is found or absent really is, up to the interchange of equal requests."""
-    settled = match_requests(world.doubted, world.listed, world.explained)
-    _check_against_truth(world, settled)
-    assert len(settled.unattributed) == len(world.origin) - len(settled.matched)
+def test_decisions_are_correct(world: World) -> None:
+    """If nobody else creates numbers, each decision is correct, up to the interchange of equal requests."""
+    _check_against_truth(world, match_requests(world.pending, world.listed, world.attributed))
 
 
 @settings(max_examples=200, deadline=None)
 @given(world=worlds(foreign=True))
-def test_nothing_is_taken_from_others(world: World) -> None:
-    """A number that somebody else asked for with other values goes to no row, and beside it nothing wrong is told."""
-    _check_against_truth(world, match_requests(world.doubted, world.listed, world.explained))
+def test_decisions_are_correct_with_foreign_numbers(world: World) -> None:
+    """A number that somebody else created with other values matches no request and causes no wrong decision."""
+    _check_against_truth(world, match_requests(world.pending, world.listed, world.attributed))
 
 
 def _flat(body: Body) -> dict[str, Any]:
     return {key: value for key, value in body.items() if key != "custom_data"} | dict(body.get("custom_data", {}))
 
 
-def _fits(world: World, one: Body, doubt: PendingRequest[int]) -> bool:
-    compared = {key for other in world.listed for key in _flat(other)}
-    asked = {key: value for key, value in _flat(doubt.body).items() if key in compared}
-    return one["promo_number"] not in doubt.baseline and asked.items() <= _flat(one).items()
+def _fits(world: World, item: Body, request: PendingRequest) -> bool:
+    shown_fields = {field for listed in world.listed for field in _flat(listed)}
+    requested = {field: value for field, value in _flat(request.body).items() if field in shown_fields}
+    return item["promo_number"] not in request.baseline and requested.items() <= _flat(item).items()
 
 
-def _ways(world: World) -> Iterator[dict[str, int]]:
-    """Every way to give each unexplained number a step of its own."""
-    known = world.explained | {one for one in map(number, range(20)) if all(one in it.baseline for it in world.doubted)}
-    numbers = [one for one in world.listed if one["promo_number"] not in known]
-    fitting = [[it.key for it in world.doubted if _fits(world, one, it)] for one in numbers]
-    for chosen in product(*fitting):
-        if len(set(chosen)) == len(chosen):
-            yield {one["promo_number"]: step for one, step in zip(numbers, chosen, strict=True)}
+def _assignments(world: World) -> Iterator[dict[str, int]]:
+    """Every assignment of the unattributed numbers to different requests."""
+    old_numbers = {
+        text for text in map(number, range(20)) if all(text in request.baseline for request in world.pending)
+    }
+    items = [item for item in world.listed if item["promo_number"] not in world.attributed | old_numbers]
+    fitting = [[request.key for request in world.pending if _fits(world, item, request)] for item in items]
+    for keys in product(*fitting):
+        if len(set(keys)) == len(keys):
+            yield {item["promo_number"]: key for item, key in zip(items, keys, strict=True)}
 
 
 @settings(max_examples=200, deadline=None)
 @given(world=worlds())
-def test_what_can_be_settled_is(world: World) -> None:
-    """A number that comes from one request in every way is found, and only what depends on the way is open."""
-    settled = match_requests(world.doubted, world.listed, world.explained)
-    if not world.steps:
+def test_decisions_are_complete(world: World) -> None:
+    """A number with the same request in every assignment is matched; only what depends on the assignment is open."""
+    result = match_requests(world.pending, world.listed, world.attributed)
+    if not world.truths:
         return
-    bodies, requests = world.bodies, dict[str, set[str]]()
-    for way in _ways(world):
-        for one, step in way.items():
-            requests.setdefault(one, set()).add(bodies[step])
-    sure = {one: next(iter(some)) for one, some in requests.items() if len(some) == 1}
-    contested = set().union(*(some for some in requests.values() if len(some) > 1))
-    assert {one["promo_number"]: bodies[step] for step, one in settled.matched.items()} == sure
-    assert {bodies[step] for step in settled.ambiguous} <= contested
+    bodies, bodies_by_number = world.bodies, dict[str, set[str]]()
+    for assignment in _assignments(world):
+        for promo_number, key in assignment.items():
+            bodies_by_number.setdefault(promo_number, set()).add(bodies[key])
+    decided = {number: next(iter(options)) for number, options in bodies_by_number.items() if len(options) == 1}
+    contested = set().union(*(options for options in bodies_by_number.values() if len(options) > 1))
+    assert {item["promo_number"]: bodies[key] for key, item in result.matched.items()} == decided
+    assert {bodies[key] for key in result.ambiguous} <= contested
 
 
 # Size
@@ -469,21 +456,21 @@ def test_what_can_be_settled_is(world: World) -> None:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
-    "body",
+    "make_body",
     [
         pytest.param(lambda _: RADIO, id="equal"),
-        pytest.param(lambda step: {**RADIO, "description": f"Store {step}"}, id="distinct"),
-        pytest.param(lambda step: {**RADIO, "local_center": {"city": f"City {step}", "state": "CA"}}, id="never-shown"),
+        pytest.param(lambda key: {**RADIO, "description": f"Store {key}"}, id="distinct"),
+        pytest.param(lambda key: {**RADIO, "local_center": {"city": f"City {key}", "state": "CA"}}, id="never-shown"),
         pytest.param(
-            lambda step: RADIO if step % 2 else {**RADIO, "custom_data": {"store": f"S{step}"}},
+            lambda key: RADIO if key % 2 else {**RADIO, "custom_data": {"store": f"S{key}"}},
             id="one-fits-all",
         ),
     ],
 )
-def test_thousands(body: Callable[[int], Body]) -> None:
-    """Thousands of steps of a campaign are settled in a few seconds; the limit is far above that."""
+def test_thousands(make_body: Callable[[int], Body]) -> None:
+    """Thousands of requests of a campaign are matched in a few seconds; the timeout is far above that."""
     count = 3000
-    steps, baseline = [body(step) for step in range(count)], frozenset(number(last) for last in range(9000, 10_000))
-    listed = [shown(last, one) for last, one in enumerate(steps) if last % 3]
-    settled = match_requests(doubts(*steps, baseline=baseline), listed, set())
-    assert len(settled.matched) + len(settled.not_found) + len(settled.ambiguous) == count
+    bodies, baseline = [make_body(key) for key in range(count)], frozenset(number(last) for last in range(9000, 10_000))
+    listed = [shown(last, body) for last, body in enumerate(bodies) if last % 3]
+    result = match_requests(pending(*bodies, baseline=baseline), listed, set())
+    assert len(result.matched) + len(result.not_found) + len(result.ambiguous) == count

@@ -1,4 +1,4 @@
-"""What an answer means for a step: the tables that decide what was done, and what may be sent again."""
+"""What a response means for a step: whether it was applied, and whether it may be resent."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from invoca_bulk.transport.client import Response
 NUMBER = {"id": 1, "promo_number": "8055550100"}
 
 
-def _step(resource: str, action: Action, **more: Any) -> Step:
-    about = {"number": 0, "verb": OPERATIONS[action].verb, "path": (resource, "x"), "body": None}
-    return Step(**{"resource": resource, "action": action, **about, **more})
+def _step(resource: str, action: Action, **overrides: Any) -> Step:
+    defaults = {"number": 0, "verb": OPERATIONS[action].verb, "path": (resource, "x"), "body": None}
+    return Step(**{"resource": resource, "action": action, **defaults, **overrides})
 
 
-BUY = _step("promo_numbers", Action.CREATE, once=True)
+PURCHASE = _step("promo_numbers", Action.CREATE, non_idempotent=True)
 STEPS = {
     f"{action} {resource}": _step(resource, action)
     for resource, action in [
@@ -35,69 +35,71 @@ STEPS = {
         ("promo_numbers", Action.DELETE),
     ]
 }
-REFUSALS = (400, 403, 404, 405, 413, 415, 422)
-NOT_NOW = (401, 425, 429)
+REJECTIONS = (400, 403, 404, 405, 413, 415, 422)
+RETRY_LATER = (401, 425, 429)
 
 
-def _of(step: Step, status: int, body: Any = None, *, doubted: bool = False, wait: float | None = None) -> StepResult:
+def _classify(
+    step: Step, status: int, body: Any = None, *, was_in_doubt: bool = False, wait: float | None = None
+) -> StepResult:
     return outcomes.classify_response(
-        Response(status=status, body=body, retry_after=wait), step, {}, was_in_doubt=doubted
+        Response(status=status, body=body, retry_after=wait), step, {}, was_in_doubt=was_in_doubt
     )
 
 
-def _state(status: int, body: object = None) -> State:
-    return _of(BUY, status, body).state
+def _state_of_purchase(status: int, body: object = None) -> State:
+    return _classify(PURCHASE, status, body).state
 
 
 @pytest.mark.parametrize("number", ["8055550100", "+18055550100", "(805) 555-0100", "805-555-0100", 8055550100])
-def test_numbers_in_any_form_are_numbers(number: object) -> None:
-    """However the platform writes it, a number that it names is a number that it gave."""
-    assert _state(201, {"promo_number": number}) is State.DONE
+def test_promo_number_formats(number: object) -> None:
+    """A response proves a create, whatever format its promo number has."""
+    assert _state_of_purchase(201, {"promo_number": number}) is State.DONE
 
 
 @pytest.mark.parametrize("status", [200, 201])
-def test_success_with_a_number_is_done(status: int) -> None:
-    """Only an answer that names the number is done."""
-    assert _state(status, NUMBER) is State.DONE
+def test_success_with_number_is_done(status: int) -> None:
+    """Only a response that names the number is done."""
+    assert _state_of_purchase(status, NUMBER) is State.DONE
 
 
 @pytest.mark.parametrize("body", [None, {}, [], "x", {"promo_number": ""}], ids=repr)
-def test_success_without_a_number_is_in_doubt(body: object) -> None:
-    """A 201 whose body cannot be read has certainly created something; it is never sent again."""
-    verdict = _of(BUY, 201, body)
-    assert verdict.state is State.IN_DOUBT
-    assert verdict.http_status == 201
+def test_success_without_number_is_in_doubt(body: object) -> None:
+    """A 201 with an unreadable body has created something; it is never sent again."""
+    result = _classify(PURCHASE, 201, body)
+    assert result.state is State.IN_DOUBT
+    assert result.http_status == 201
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 413, 415, 422])
-def test_refusals_are_rejected(status: int) -> None:
-    """The platform has looked at the request and said no."""
-    assert _state(status) is State.REJECTED
+def test_rejections(status: int) -> None:
+    """The platform has processed the request and rejected it."""
+    assert _state_of_purchase(status) is State.REJECTED
 
 
 @pytest.mark.parametrize("status", [425, 429])
-def test_not_now_is_pending(status: int) -> None:
-    """The request was refused unprocessed, so it may be sent again."""
-    assert _state(status) is State.PENDING
+def test_throttled_is_pending(status: int) -> None:
+    """The request was not processed, so it may be sent again."""
+    assert _state_of_purchase(status) is State.PENDING
 
 
 def test_unauthorized_stops_the_run() -> None:
-    """A wrong token is wrong for all rows; the step was surely not applied."""
-    verdict = _of(BUY, 401)
-    assert (verdict.state, verdict.aborts_run) == (State.PENDING, True)
+    """A wrong token is wrong for all rows; the step was not applied."""
+    result = _classify(PURCHASE, 401)
+    assert (result.state, result.aborts_run) == (State.PENDING, True)
 
 
 @pytest.mark.parametrize("status", sorted(set(range(200, 600)) - set(outcomes.NON_IDEMPOTENT_POLICY.states_by_status)))
-def test_everything_else_is_in_doubt(status: int) -> None:
-    """Whatever is not in the table may have been applied."""
-    assert _state(status, NUMBER) is State.IN_DOUBT
+def test_other_statuses_are_in_doubt(status: int) -> None:
+    """A status that is not in the table may have been applied."""
+    assert _state_of_purchase(status, NUMBER) is State.IN_DOUBT
 
 
-def test_failures() -> None:
-    """What surely was not sent may be sent again; all else is in doubt, with the status where it was seen."""
-    assert outcomes.classify_failure(NotSentError("x"), BUY).state is State.PENDING
-    doubt = outcomes.classify_failure(InDoubtError("x", status=201), BUY)
-    assert (doubt.state, doubt.http_status) == (State.IN_DOUBT, 201)
+def test_failed_calls() -> None:
+    """What was not sent may be sent again; everything else is in doubt, with its status if there is one."""
+    assert outcomes.classify_failure(NotSentError("x"), PURCHASE).state is State.PENDING
+    result = outcomes.classify_failure(InDoubtError("x", status=201), PURCHASE)
+    assert (result.state, result.http_status) == (State.IN_DOUBT, 201)
 
 
 @pytest.mark.parametrize(
@@ -121,14 +123,14 @@ def test_failures() -> None:
         (403, {"errors": {"a": None}}, "a: None"),
     ],
 )
-def test_reason_is_kept_in_the_sheets_words(status: int, body: object, text: str) -> None:
-    """Field errors come by column title, a 500's handle is kept, and there is always a reason."""
+def test_error_text_uses_column_titles(status: int, body: object, text: str) -> None:
+    """Field errors have column titles, the error handle of a 500 is kept, and there is always a reason."""
     titles = {"description": "Text", "local_center.tn_prefix": "Area code"}
-    assert text in outcomes.classify_response(Response(status=status, body=body), BUY, titles).error
+    assert text in outcomes.classify_response(Response(status=status, body=body), PURCHASE, titles).error
 
 
 def test_errors_of_users_name_the_user() -> None:
-    """A nested error comes by the sheet's title where there is one, and by the id: its number is not the sheet's."""
+    """A nested error has the sheet's title, if any, and the id, because its number is not the sheet's."""
     body = {"users": [{"id_from_network": "U-1"}, {"id_from_network": "U-2"}], "sites": "odd"}
     step = _step("advertisers", Action.UPDATE, body=body)
     errors = {
@@ -144,48 +146,48 @@ def test_errors_of_users_name_the_user() -> None:
     )
 
 
-# What may be repeated
+# Idempotent steps
 
 
 @pytest.mark.parametrize("name", STEPS)
 @pytest.mark.parametrize("status", [200, 201])
-def test_success_of_what_may_be_repeated(name: str, status: int) -> None:
-    """An answer with the object is done."""
-    assert _of(STEPS[name], status, {"id": 1, "id_from_network": "x", **NUMBER}).state is State.DONE
+def test_success_of_idempotent_steps(name: str, status: int) -> None:
+    """A response with the object is done."""
+    assert _classify(STEPS[name], status, {"id": 1, "id_from_network": "x", **NUMBER}).state is State.DONE
 
 
 @pytest.mark.parametrize("name", STEPS)
-@pytest.mark.parametrize("status", REFUSALS)
-def test_refusals_of_what_may_be_repeated(name: str, status: int) -> None:
-    """The platform said no: its words, and what to do about it."""
-    verdict = _of(STEPS[name], status, {"message": "no"})
-    assert (verdict.state, verdict.error) == (State.REJECTED, f"no ({status})")
-    assert verdict.fix
+@pytest.mark.parametrize("status", REJECTIONS)
+def test_rejections_of_idempotent_steps(name: str, status: int) -> None:
+    """A rejection has the platform's message and a fix."""
+    result = _classify(STEPS[name], status, {"message": "no"})
+    assert (result.state, result.error) == (State.REJECTED, f"no ({status})")
+    assert result.fix
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_not_now_of_what_may_be_repeated(name: str) -> None:
-    """What was refused unprocessed may be sent again, except where nobody is let in."""
-    verdicts_of = {status: _of(STEPS[name], status, wait=3.0) for status in NOT_NOW}
-    assert {one.state for one in verdicts_of.values()} == {State.PENDING}
-    assert {status: one.aborts_run for status, one in verdicts_of.items()} == {401: True, 425: False, 429: False}
-    assert verdicts_of[429].retry_after == 3.0
+def test_throttling_of_idempotent_steps(name: str) -> None:
+    """A throttled step may be sent again; an unauthorized one aborts the run."""
+    results = {status: _classify(STEPS[name], status, wait=3.0) for status in RETRY_LATER}
+    assert {result.state for result in results.values()} == {State.PENDING}
+    assert {status: result.aborts_run for status, result in results.items()} == {401: True, 425: False, 429: False}
+    assert results[429].retry_after == 3.0
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_everything_else_of_what_may_be_repeated_is_in_doubt(name: str) -> None:
-    """Whatever is not in the table may have been applied."""
+def test_other_statuses_of_idempotent_steps_are_in_doubt(name: str) -> None:
+    """A status that is not in the table may have been applied."""
     step = STEPS[name]
-    known = {200, 201, *REFUSALS, *NOT_NOW, *({204} if step.action is Action.DELETE else ())}
-    assert set(outcomes.response_policy_for(step).states_by_status) == known
-    assert {_of(step, status, {"id": 1}).state for status in set(range(200, 600)) - known} == {State.IN_DOUBT}
+    listed = {200, 201, *REJECTIONS, *RETRY_LATER, *({204} if step.action is Action.DELETE else ())}
+    assert set(outcomes.response_policy_for(step).states_by_status) == listed
+    assert {_classify(step, status, {"id": 1}).state for status in set(range(200, 600)) - listed} == {State.IN_DOUBT}
 
 
-def test_only_what_is_bought_is_never_repeated() -> None:
-    """Another request for a number buys another number; all the rest comes to the same when it is done twice."""
-    assert not outcomes.response_policy_for(BUY).retryable
-    assert not outcomes.response_policy_for(_step("advertisers", Action.CREATE, once=True)).retryable
-    assert all(outcomes.response_policy_for(one).retryable for one in STEPS.values())
+def test_only_creates_without_id_are_not_retryable() -> None:
+    """Another request for a number buys another number; all other steps are safe to repeat."""
+    assert not outcomes.response_policy_for(PURCHASE).retryable
+    assert not outcomes.response_policy_for(_step("advertisers", Action.CREATE, non_idempotent=True)).retryable
+    assert all(outcomes.response_policy_for(step).retryable for step in STEPS.values())
 
 
 @pytest.mark.parametrize("body", [None, [], "x", True], ids=repr)
@@ -193,9 +195,9 @@ def test_only_what_is_bought_is_never_repeated() -> None:
     ("name", "state"),
     [(name, State.DONE if step.action is Action.DELETE else State.IN_DOUBT) for name, step in STEPS.items()],
 )
-def test_success_without_an_object(name: str, state: State, body: object) -> None:
-    """Half an answer proves nothing; of a deletion the status is enough."""
-    assert _of(STEPS[name], 200, body).state is state
+def test_success_without_object(name: str, state: State, body: object) -> None:
+    """A success without the object proves nothing, except for a deletion."""
+    assert _classify(STEPS[name], 200, body).state is state
 
 
 @pytest.mark.parametrize(
@@ -211,34 +213,38 @@ def test_success_without_an_object(name: str, state: State, body: object) -> Non
     ],
     ids=repr,
 )
-@pytest.mark.parametrize("once", [True, False])
-def test_a_new_advertiser_has_an_id(body: object, state: State, once: Any) -> None:
-    """A create that does not say which advertiser it made is in doubt."""
-    assert _of(_step("advertisers", Action.CREATE, once=once), 201, body).state is state
+@pytest.mark.parametrize("non_idempotent", [True, False])
+def test_created_advertiser_needs_an_id(body: object, state: State, non_idempotent: Any) -> None:
+    """A create whose response has no advertiser id is in doubt."""
+    assert _classify(_step("advertisers", Action.CREATE, non_idempotent=non_idempotent), 201, body).state is state
 
 
 # After an attempt in doubt
 
 
 @pytest.mark.parametrize("name", STEPS)
-@pytest.mark.parametrize("doubted", [False, True])
-def test_gone(name: str, doubted: Any) -> None:
-    """404 after a deletion in doubt is done, after a move in doubt it is to be looked up; else it is a refusal."""
-    after = {Action.DELETE: State.DONE, Action.MOVE: State.IN_DOUBT} if doubted else {}
-    expected = after.get(STEPS[name].action, State.REJECTED)
-    verdict = _of(STEPS[name], 404, {"message": "none"}, doubted=doubted)
-    assert verdict.state is expected
-    assert expected is not State.DONE or (verdict.error, verdict.fix, verdict.answer) == ("", "", None)
+@pytest.mark.parametrize("was_in_doubt", [False, True])
+def test_not_found(name: str, was_in_doubt: Any) -> None:
+    """After a doubt a 404 means deleted, or a move to look up; otherwise it is a rejection."""
+    after_doubt = {Action.DELETE: State.DONE, Action.MOVE: State.IN_DOUBT} if was_in_doubt else {}
+    expected = after_doubt.get(STEPS[name].action, State.REJECTED)
+    result = _classify(STEPS[name], 404, {"message": "none"}, was_in_doubt=was_in_doubt)
+    assert result.state is expected
+    assert expected is not State.DONE or (result.error, result.fix, result.answer) == ("", "", None)
 
 
-def _after(step: Step, status: int, *, attempts: int = 1, doubted: bool = False) -> StepResult:
-    done = {"message": "x", "id_from_network": "x", **({} if step.non_idempotent else NUMBER)}
-    earlier = StepResult(state=State.SENT, doubt_reason="it broke off") if doubted else StepResult(state=State.PENDING)
-    return outcomes.apply_retry_policy(_of(step, status, done, doubted=doubted), step, attempts, earlier)
+def _apply_retry_policy(step: Step, status: int, *, attempts: int = 1, was_in_doubt: bool = False) -> StepResult:
+    body = {"message": "x", "id_from_network": "x", **({} if step.non_idempotent else NUMBER)}
+    earlier = (
+        StepResult(state=State.SENT, doubt_reason="it broke off") if was_in_doubt else StepResult(state=State.PENDING)
+    )
+    return outcomes.apply_retry_policy(
+        _classify(step, status, body, was_in_doubt=was_in_doubt), step, attempts, earlier
+    )
 
 
 @pytest.mark.parametrize(
-    ("status", "doubted", "attempts", "state"),
+    ("status", "was_in_doubt", "attempts", "state"),
     [
         (500, False, 1, State.SENT),
         (500, True, 2, State.SENT),
@@ -256,14 +262,14 @@ def _after(step: Step, status: int, *, attempts: int = 1, doubted: bool = False)
         (200, True, 2, State.DONE),
     ],
 )
-def test_what_an_update_comes_to(status: int, doubted: Any, attempts: int, state: State) -> None:
-    """It stays `sent` while it may have been applied, and fails only if no attempt can have done anything."""
-    verdict = _after(STEPS["update promo_numbers"], status, attempts=attempts, doubted=doubted)
-    assert verdict.state is state
-    assert ("may have been updated" in verdict.error) == (state in {State.SENT, State.IN_DOUBT})
-    assert ("Tried 6 times" in verdict.error) == (attempts == MAX_ATTEMPTS and status != 401)
-    assert ("earlier try" in verdict.error) == (doubted and status not in {200, 500})
-    assert ("(it broke off)" in verdict.error) == ("earlier try" in verdict.error)
+def test_retries_of_an_update(status: int, was_in_doubt: Any, attempts: int, state: State) -> None:
+    """An update stays `sent` while it may have been applied, and fails only if no attempt can have been applied."""
+    result = _apply_retry_policy(STEPS["update promo_numbers"], status, attempts=attempts, was_in_doubt=was_in_doubt)
+    assert result.state is state
+    assert ("may have been updated" in result.error) == (state in {State.SENT, State.IN_DOUBT})
+    assert ("Tried 6 times" in result.error) == (attempts == MAX_ATTEMPTS and status != 401)
+    assert ("earlier attempt" in result.error) == (was_in_doubt and status not in {200, 500})
+    assert ("(it broke off)" in result.error) == ("earlier attempt" in result.error)
 
 
 @pytest.mark.parametrize(
@@ -276,27 +282,27 @@ def test_what_an_update_comes_to(status: int, doubted: Any, attempts: int, state
         (201, 1, State.IN_DOUBT),
     ],
 )
-def test_what_a_purchase_comes_to(status: int, attempts: int, state: State) -> None:
-    """It is never `sent` again while it is in doubt."""
-    assert _after(BUY, status, attempts=attempts).state is state
+def test_retries_of_a_purchase(status: int, attempts: int, state: State) -> None:
+    """A purchase in doubt is never sent again."""
+    assert _apply_retry_policy(PURCHASE, status, attempts=attempts).state is state
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_words_fit_the_action(name: str) -> None:
-    """What may have happened is called by its name, and so is the object."""
+def test_texts_name_action_and_object(name: str) -> None:
+    """The texts of a step in doubt name the action and the object."""
     step = STEPS[name]
     past = {"create": "created", "update": "updated", "move": "moved", "delete": "deleted"}[step.action]
-    verdict = _of(step, 502)
-    assert verdict.error.startswith(f"It may have been {past}: ")
-    assert f"looking at the {RESOURCES[step.resource].singular} again" in verdict.fix
-    assert "is harmless" in verdict.fix
-    assert "never sent again" in _of(BUY, 502).fix
+    result = _classify(step, 502)
+    assert result.error.startswith(f"It may have been {past}: ")
+    assert f"checks the {RESOURCES[step.resource].singular} " in result.fix
+    assert "is harmless" in result.fix
+    assert "never sent again" in _classify(PURCHASE, 502).fix
 
 
-def test_an_advertiser_with_campaigns() -> None:
-    """The platform's own text stands on the row, and what to do about it, which cannot be done here."""
+def test_advertiser_with_campaigns() -> None:
+    """The row has the platform's message, and a fix that can only be done on the platform."""
     text = "an advertiser with campaigns cannot be deleted"
-    verdict = _of(STEPS["delete advertisers"], 403, {"errors": {"base": [text]}})
-    assert (verdict.state, verdict.error) == (State.REJECTED, f"base: {text}")
-    assert "campaigns on the platform first" in verdict.fix
-    assert "cannot be deleted here" in verdict.fix
+    result = _classify(STEPS["delete advertisers"], 403, {"errors": {"base": [text]}})
+    assert (result.state, result.error) == (State.REJECTED, f"base: {text}")
+    assert "campaigns on the platform first" in result.fix
+    assert "cannot be deleted here" in result.fix

@@ -1,4 +1,4 @@
-"""What others do to an advertiser between the plan and its update: it stays, or the update is not sent."""
+"""Changes by others between plan and update: they are preserved, or the update is not sent."""
 
 from __future__ import annotations
 
@@ -50,45 +50,45 @@ ACME: dict[str, Any] = {
 }
 
 
-class Desk:
-    """An analyst's desk: exports, plans and carries out, while others write to the same sandbox."""
+class Analyst:
+    """Exports, plans and runs, while others write to the same sandbox."""
 
-    def __init__(self, platform: Any, network: Network, folder: Path, held: run_sync.Interrupts) -> None:
-        self._platform, self._network, self._folder, self._held = platform, network, folder, held
+    def __init__(self, platform: Any, network: Network, folder: Path, interrupts: run_sync.Interrupts) -> None:
+        self._platform, self._network, self._folder, self._interrupts = platform, network, folder, interrupts
 
     def write(self, body: dict[str, Any]) -> None:
-        answer = self._platform("PUT", PATH, body)
-        assert answer.status_code == 200, answer.text
+        response = self._platform("PUT", PATH, body)
+        assert response.status_code == 200, response.text
 
-    def now(self) -> dict[str, Any]:
-        found: dict[str, Any] = self._platform("GET", PATH).json()
-        return found
+    def read(self) -> dict[str, Any]:
+        current: dict[str, Any] = self._platform("GET", PATH).json()
+        return current
 
     def export(self) -> dict[str, Any]:
         return dict(export.export(ADVERTISERS, self._network, Options(**OPTIONS)).frames)
 
-    def plan(self, frames: Any, **choices: Any) -> PlanData:
+    def plan(self, frames: Any, **options: Any) -> PlanData:
         report = validate_sheet(frames, api_version=self._network.api_version)
         assert report.ok, report.errors.to_string()
-        made = fetch_and_build_plan(report.validated_book, self._network, Options(**OPTIONS, **choices))
-        assert "error" not in set(made.issues["level"]), made.issues.to_string()
-        return made
+        plan = fetch_and_build_plan(report.validated_book, self._network, Options(**OPTIONS, **options))
+        assert "error" not in set(plan.issues["level"]), plan.issues.to_string()
+        return plan
 
-    def do(self, plan: PlanData) -> list[Any]:
-        """The results' rows of what is changed, once the plan was carried out."""
-        with journal.open_for_writing(self._folder, self._network) as book:
-            work = execution.workload_from_plan(book.start_run(plan, self._network, now=time.time()), plan)
-            finished = execute_workload(work, self._network, book, Options(**OPTIONS), self._held)
-        return [row for row in finished.results.rows if row.outcome != "unchanged"]
+    def run(self, plan: PlanData) -> list[Any]:
+        """Run a plan; returns the result rows of the objects that it changes."""
+        with journal.open_for_writing(self._folder, self._network) as store:
+            work = execution.workload_from_plan(store.start_run(plan, self._network, now=time.time()), plan)
+            result = execute_workload(work, self._network, store, Options(**OPTIONS), self._interrupts)
+        return [row for row in result.results.rows if row.outcome != "unchanged"]
 
 
 @pytest.fixture
-def desk(platform: Any, sandbox: Any, tmp_path: Path) -> Iterator[Desk]:
+def analyst(platform: Any, sandbox: Any, tmp_path: Path) -> Iterator[Analyst]:
     network = Network(base_url=sandbox.base_url, network_id=platform.network_id, token=sandbox.token)
-    with run_sync.defer_interrupts() as held:
-        made = Desk(platform, network, tmp_path / "journal", held)
-        made.write(ACME)
-        yield made
+    with run_sync.defer_interrupts() as interrupts:
+        analyst = Analyst(platform, network, tmp_path / "journal", interrupts)
+        analyst.write(ACME)
+        yield analyst
 
 
 def _changed(edit: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
@@ -101,81 +101,81 @@ def _outcomes(rows: list[Any]) -> set[str]:
     return {row.outcome.value for row in rows}
 
 
-def _named(tree: dict[str, Any], collection: str) -> list[str]:
-    return [one["id_from_network"] for one in tree[collection]]
+def _part_ids(tree: dict[str, Any], collection: str) -> list[str]:
+    return [part["id_from_network"] for part in tree[collection]]
 
 
-#: What somebody else does between the plan and its update.
-OTHERS: dict[str, Callable[[dict[str, Any]], object]] = {
+#: Changes that somebody else makes between the plan and its update.
+FOREIGN_CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "own value": lambda body: body.update(web_integration_phone_number="8055550199"),
     "custom data": lambda body: body["custom_data"].update(channel="Offline lead"),
     "a user's value": lambda body: body["users"][1].update(first_name="James", role="Super"),
     "a user's address": lambda body: body["users"][1]["email_settings"][0].update(email_address="new@example.com"),
-    "an address less": lambda body: body["users"][1]["email_settings"].pop(),
-    "a user less": lambda body: body["users"].pop(1),
-    "a user more": lambda body: body["users"].append(_user(4, "Lou")),
-    "a site less": lambda body: body["sites"].pop(),
+    "address removed": lambda body: body["users"][1]["email_settings"].pop(),
+    "user removed": lambda body: body["users"].pop(1),
+    "user added": lambda body: body["users"].append(_user(4, "Lou")),
+    "site removed": lambda body: body["sites"].pop(),
     "a site's name": lambda body: body["sites"][1].update(name="Pier"),
-    "another default": lambda body: body["sites"].reverse(),
+    "default changed": lambda body: body["sites"].reverse(),
     "the same user's other value": lambda body: body["users"][0].update(last_name="Long"),
 }
 
 
-@pytest.mark.parametrize("name", OTHERS)
-def test_an_export_with_one_changed_cell_reverts_nothing(desk: Desk, name: str) -> None:
-    """Of a whole export only what was changed is sent: whatever others have changed meanwhile stays as they left it."""
-    frames = desk.export()
+@pytest.mark.parametrize("name", FOREIGN_CHANGES)
+def test_edited_export_reverts_nothing(analyst: Analyst, name: str) -> None:
+    """Of a complete export only the changed cell is sent; changes that others made meanwhile are preserved."""
+    frames = analyst.export()
     frames["users"].loc[frames["users"]["id_from_network"] == "U-1", "first_name"] = "Anna"
-    plan = desk.plan(frames)
-    desk.write(_changed(OTHERS[name]))
-    expected = desk.now()
-    assert _outcomes(desk.do(plan)) == {"updated"}
-    after = desk.now()
+    plan = analyst.plan(frames)
+    analyst.write(_changed(FOREIGN_CHANGES[name]))
+    expected = analyst.read()
+    assert _outcomes(analyst.run(plan)) == {"updated"}
+    after = analyst.read()
     assert after["users"][0]["first_name"] == "Anna"
     after["users"][0]["first_name"] = "Ana"
     tokens = {"oauth_refresh_token": expected["oauth_refresh_token"]}
     assert after | tokens == expected
 
 
-def test_the_patch_is_what_the_plan_shows(desk: Desk) -> None:
-    """Under `merge`: changed values, new parts as a whole, removals, and nothing of what stays as it is."""
-    frames = desk.export()
+def test_patch_with_merge(analyst: Analyst) -> None:
+    """With `merge` the patch has changed values, complete new parts and removals, and nothing that is unchanged."""
+    frames = analyst.export()
     users = frames["users"]
     users.loc[users["id_from_network"] == "U-2", "role"] = "Super"
     users.loc[users["id_from_network"] == "U-3", "action"] = "remove"
-    own = frames["advertisers"]
-    own.loc[own["id_from_network"] == "A-7", "custom_data.channel"] = "Offline lead"
-    step = desk.plan(frames).steps[0]
+    advertisers = frames["advertisers"]
+    advertisers.loc[advertisers["id_from_network"] == "A-7", "custom_data.channel"] = "Offline lead"
+    step = analyst.plan(frames).steps[0]
     assert step.patch is not None
     assert step.patch["values"] == {"custom_data.channel": "Offline lead"}
-    found = {one["id"]: (one["remove"], one["values"]) for one in step.patch["parts"]}
-    assert found["U-2"] == (False, {"role": "Super"})
-    assert found["U-3"][0] is True
-    assert set(found) == {"U-2", "U-3"}
+    parts = {part["id"]: (part["remove"], part["values"]) for part in step.patch["parts"]}
+    assert parts["U-2"] == (False, {"role": "Super"})
+    assert parts["U-3"][0] is True
+    assert set(parts) == {"U-2", "U-3"}
 
 
-def test_the_patch_of_a_set(desk: Desk) -> None:
-    """Under `replace` each part stays in the set, with its changed values only."""
-    frames = desk.export()
+def test_patch_with_replace(analyst: Analyst) -> None:
+    """With `replace` the patch lists every part, with its changed values only."""
+    frames = analyst.export()
     frames["users"].loc[frames["users"]["id_from_network"] == "U-2", "role"] = "Super"
-    step = desk.plan(frames, nested="replace").steps[0]
+    step = analyst.plan(frames, nested="replace").steps[0]
     assert step.patch is not None
-    found = {one["id"]: one["values"] for one in step.patch["parts"]}
-    assert found == {"11": {}, "12": {}, "U-1": {}, "U-2": {"role": "Super"}, "U-3": {}}
+    parts = {part["id"]: part["values"] for part in step.patch["parts"]}
+    assert parts == {"11": {}, "12": {}, "U-1": {}, "U-2": {"role": "Super"}, "U-3": {}}
 
 
-def test_a_user_that_is_added_is_added_as_a_whole(desk: Desk) -> None:
-    """All cells of a new user are sent, the id and the addresses too."""
-    told = {"advertiser_id_from_network": "A-7", "id_from_network": "U-9", "first_name": "Noa", "last_name": "Lee"}
+def test_new_user_is_sent_completely(analyst: Analyst) -> None:
+    """All cells of a new user are sent, including the id and the addresses."""
+    names = {"advertiser_id_from_network": "A-7", "id_from_network": "U-9", "first_name": "Noa", "last_name": "Lee"}
     phone = {"contact_phone_number": "8055550109", "role": "Member"}
     email = {"email_settings.1.email_address": "u9@example.com", "email_settings.1.use_for_notifications": "TRUE"}
-    frames = desk.export()
+    frames = analyst.export()
     users = frames["users"].reset_index(drop=True)
-    users.loc[len(users)] = {**dict.fromkeys(users.columns, ""), **told, **phone, **email}
-    plan = desk.plan({**frames, "users": users})
-    desk.write(_changed(OTHERS["own value"]))
-    assert _outcomes(desk.do(plan)) == {"updated", "created"}
-    after = desk.now()
+    users.loc[len(users)] = {**dict.fromkeys(users.columns, ""), **names, **phone, **email}
+    plan = analyst.plan({**frames, "users": users})
+    analyst.write(_changed(FOREIGN_CHANGES["own value"]))
+    assert _outcomes(analyst.run(plan)) == {"updated", "created"}
+    after = analyst.read()
     assert after["users"][3]["email_settings"] == [{"email_address": "u9@example.com", "use_for_notifications": True}]
     assert after["web_integration_phone_number"] == "8055550199"
 
@@ -190,7 +190,7 @@ def _second_address(frames: dict[str, Any], **cells: str) -> dict[str, Any]:
     return frames
 
 
-#: The edit of Jim's second address, and his addresses afterwards.
+#: An edit of Jim's second address, and his addresses afterwards.
 EDITS: dict[str, tuple[dict[str, str], list[tuple[str, bool]]]] = {
     "another address": ({"email_address": "x@example.com"}, [("u2@example.com", True), ("x@example.com", False)]),
     "its flag": ({"use_for_notifications": "TRUE"}, [("u2@example.com", True), ("u2b@example.com", True)]),
@@ -200,53 +200,72 @@ EDITS: dict[str, tuple[dict[str, str], list[tuple[str, bool]]]] = {
 
 @pytest.mark.parametrize("name", EDITS)
 @pytest.mark.parametrize("is_swapped", [False, True], ids=["as planned", "in another order"])
-def test_an_email_edit_means_the_address_that_the_plan_showed(desk: Desk, name: str, is_swapped: Any) -> None:
-    """The number of an address is the one that the plan saw, whatever order they have come into since."""
+def test_email_edit_applies_to_the_planned_address(analyst: Analyst, name: str, is_swapped: Any) -> None:
+    """The number of an address refers to the plan's snapshot, even if the order has changed since."""
     cells, expected = EDITS[name]
-    plan = desk.plan(_second_address(desk.export(), **cells))
+    plan = analyst.plan(_second_address(analyst.export(), **cells))
     (part,) = plan.steps[0].patch["parts"]  # type: ignore[index]  an update has a patch
     assert set(part["values"]) == {f"email_settings.2.{path}" for path in cells}
     if is_swapped:
-        desk.write(_changed(lambda body: body["users"][1]["email_settings"].reverse()))
-    assert _outcomes(desk.do(plan)) == {"updated"}
-    found = [(one["email_address"], one["use_for_notifications"]) for one in desk.now()["users"][1]["email_settings"]]
-    assert (sorted(found) if is_swapped else found) == (sorted(expected) if is_swapped else expected)
+        analyst.write(_changed(lambda body: body["users"][1]["email_settings"].reverse()))
+    assert _outcomes(analyst.run(plan)) == {"updated"}
+    addresses = [
+        (entry["email_address"], entry["use_for_notifications"])
+        for entry in analyst.read()["users"][1]["email_settings"]
+    ]
+    assert (sorted(addresses) if is_swapped else addresses) == (sorted(expected) if is_swapped else expected)
 
 
 @pytest.mark.parametrize("name", ["another address", "its flag"])
-def test_an_email_edit_of_what_is_gone_is_not_sent(desk: Desk, name: str) -> None:
-    """An address that somebody has taken away is neither brought back nor left half."""
-    plan = desk.plan(_second_address(desk.export(), **EDITS[name][0]))
-    desk.write(_changed(OTHERS["an address less"]))
-    before = desk.now()
-    row, *_ = desk.do(plan)
+def test_email_edit_of_removed_address_is_not_sent(analyst: Analyst, name: str) -> None:
+    """An address that somebody has removed is not restored, neither completely nor in part."""
+    plan = analyst.plan(_second_address(analyst.export(), **EDITS[name][0]))
+    analyst.write(_changed(FOREIGN_CHANGES["address removed"]))
+    before = analyst.read()
+    row, *_ = analyst.run(plan)
     assert row.outcome == "rejected"
     assert "mail address u2b@example.com of user Jim Lee (U-2) was removed since the plan was made" in row.error
-    assert desk.now() == before
+    assert analyst.read() == before
 
 
-def test_an_address_that_is_gone_already_is_cleared(desk: Desk) -> None:
-    """`[]` for an address that somebody has taken away is done."""
-    plan = desk.plan(_second_address(desk.export(), email_address="[]"))
-    desk.write(_changed(OTHERS["an address less"]))
-    assert _outcomes(desk.do(plan)) == {"updated"}
-    assert [one["email_address"] for one in desk.now()["users"][1]["email_settings"]] == ["u2@example.com"]
+def test_clearing_a_removed_address(analyst: Analyst) -> None:
+    """`[]` for an address that somebody has already removed is done."""
+    plan = analyst.plan(_second_address(analyst.export(), email_address="[]"))
+    analyst.write(_changed(FOREIGN_CHANGES["address removed"]))
+    assert _outcomes(analyst.run(plan)) == {"updated"}
+    assert [entry["email_address"] for entry in analyst.read()["users"][1]["email_settings"]] == ["u2@example.com"]
 
 
-# What is not sent
+# Updates that are not sent
 
-#: What others do, what the plan is made with, and the error.
-SURPRISES: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
-    "the user is gone": (OTHERS["a user less"], "merge", "User Jim Lee (U-2) was removed since the plan was made"),
-    "another one is gone": (
+#: The change of somebody else, the plan's `nested` option, and the error.
+CONFLICTS: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
+    "edited user removed": (
+        FOREIGN_CHANGES["user removed"],
+        "merge",
+        "User Jim Lee (U-2) was removed since the plan was made",
+    ),
+    "other user removed": (
         lambda body: body["users"].pop(),
         "replace",
         "User Kim Lee (U-3) was removed since the plan",
     ),
-    "a site is gone": (OTHERS["a site less"], "replace", "Site Harbor (12) was removed since the plan was made"),
-    "a user came": (OTHERS["a user more"], "replace", "User Lou Lee (U-4) came to the advertiser since the plan"),
-    "another default": (OTHERS["another default"], "replace", "The default site was changed since the plan was made"),
-    "all users are gone": (
+    "site removed": (
+        FOREIGN_CHANGES["site removed"],
+        "replace",
+        "Site Harbor (12) was removed since the plan was made",
+    ),
+    "user added": (
+        FOREIGN_CHANGES["user added"],
+        "replace",
+        "User Lou Lee (U-4) was added to the advertiser since the plan",
+    ),
+    "default changed": (
+        FOREIGN_CHANGES["default changed"],
+        "replace",
+        "The default site was changed since the plan was made",
+    ),
+    "all users removed": (
         lambda body: body["users"].clear(),
         "merge",
         "User Ana Lee (U-1), user Jim Lee (U-2), user Kim Lee (U-3) were removed since the plan was made",
@@ -254,38 +273,38 @@ SURPRISES: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", SURPRISES)
-def test_a_surprise_is_named_and_nothing_is_sent(desk: Desk, name: str) -> None:
-    """What the plan has not shown is not done: who came does not go, and who was taken away does not come back."""
-    others, nested, text = SURPRISES[name]
-    frames = desk.export()
+@pytest.mark.parametrize("name", CONFLICTS)
+def test_conflict_is_named_and_nothing_is_sent(analyst: Analyst, name: str) -> None:
+    """An update never removes a user who was added since the plan, or restores one who was removed."""
+    change, nested, text = CONFLICTS[name]
+    frames = analyst.export()
     frames["users"].loc[frames["users"]["id_from_network"] == "U-2", "first_name"] = "James"
-    plan = desk.plan(frames, nested=nested)
-    desk.write(_changed(others))
-    before = desk.now()
-    row, *_ = desk.do(plan)
+    plan = analyst.plan(frames, nested=nested)
+    analyst.write(_changed(change))
+    before = analyst.read()
+    row, *_ = analyst.run(plan)
     assert (row.outcome, row.attempts) == ("rejected", 1)
     assert text in row.error
     assert "nothing was sent" in row.error
     assert "plan" in row.fix
-    assert desk.now() == before
+    assert analyst.read() == before
 
 
-def test_whoever_the_sheet_removes_may_be_gone(desk: Desk) -> None:
-    """All users are gone because the sheet takes them all away, and somebody else was faster."""
-    frames = desk.export()
+def test_removed_users_may_be_gone_already(analyst: Analyst) -> None:
+    """If the sheet removes all users and somebody else was faster, the removals are done."""
+    frames = analyst.export()
     frames["users"]["action"] = "remove"
-    plan = desk.plan(frames)
-    desk.write(_changed(lambda body: body["users"].clear()))
-    assert _outcomes(desk.do(plan)) == {"updated", "deleted"}
-    assert desk.now()["users"] == []
+    plan = analyst.plan(frames)
+    analyst.write(_changed(lambda body: body["users"].clear()))
+    assert _outcomes(analyst.run(plan)) == {"updated", "deleted"}
+    assert analyst.read()["users"] == []
 
 
-def test_an_order_that_others_have_changed_stays(desk: Desk) -> None:
-    """A new name of the second site changes nothing of which site is the default."""
-    frames = desk.export()
+def test_order_changed_by_others_is_preserved(analyst: Analyst) -> None:
+    """Renaming the second site does not change which site is the default."""
+    frames = analyst.export()
     frames["sites"].loc[frames["sites"]["id_from_network"] == "12", "name"] = "Pier"
-    plan = desk.plan(frames)
-    desk.write(_changed(OTHERS["another default"]))
-    assert _outcomes(desk.do(plan)) == {"updated"}
-    assert _named(desk.now(), "sites") == ["12", "11"]
+    plan = analyst.plan(frames)
+    analyst.write(_changed(FOREIGN_CHANGES["default changed"]))
+    assert _outcomes(analyst.run(plan)) == {"updated"}
+    assert _part_ids(analyst.read(), "sites") == ["12", "11"]

@@ -1,4 +1,4 @@
-"""The executor at what may be repeated: updates, moves, deletions and advertisers, on a platform that misbehaves."""
+"""The executor with idempotent steps (updates, moves, deletions, advertisers) against a misbehaving platform."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MOVED = {"id": 7, "id_from_network": "77", "promo_number": NUMBER}
 ACME = {"id": 1, "id_from_network": "A-1", "name": "Acme"}
 
 
-def _step(action: Action, resource: str = "promo_numbers", **more: Any) -> Step:
+def _step(action: Action, resource: str = "promo_numbers", **overrides: Any) -> Step:
     bodies = {
         Action.UPDATE: {"description": "New"},
         Action.MOVE: {"destination": "C-2"},
@@ -47,63 +47,63 @@ def _step(action: Action, resource: str = "promo_numbers", **more: Any) -> Step:
     }
     path: tuple[str, ...] = (*C1, NUMBER) if resource == "promo_numbers" else ("advertisers", "A-1")
     path = path[:-1] if action is Action.CREATE else path
-    about = {"number": 0, "verb": OPERATIONS[action].verb, "path": path, "body": bodies.get(action)}
-    return Step(**{"action": action, "resource": resource, **about, **more})
+    defaults = {"number": 0, "verb": OPERATIONS[action].verb, "path": path, "body": bodies.get(action)}
+    return Step(**{"action": action, "resource": resource, **defaults, **overrides})
 
 
 UPDATE, DELETE = _step(Action.UPDATE), _step(Action.DELETE)
 MOVE = _step(Action.MOVE, destination=C2)
 CREATE = _step(Action.CREATE, "advertisers", body={"id_from_network": "A-1", "name": "Acme"})
-BUY = _step(Action.CREATE, body={"description": "d"}, once=True)
+PURCHASE = _step(Action.CREATE, body={"description": "d"}, non_idempotent=True)
 BY_ID = (*C1[:4], "promo_numbers_by_id", "mine")
 
 
-def _plan(*steps: Step, observed: dict[Any, PlatformState] | None = None) -> PlanData:
+def _plan(*steps: Step, platform_state: dict[Any, PlatformState] | None = None) -> PlanData:
     return PlanData(
-        resource="+".join(dict.fromkeys(one.resource for one in steps)),
+        resource="+".join(dict.fromkeys(step.resource for step in steps)),
         source="x.csv",
         sheets=(PlannedSheet(name="", resource=steps[0].resource, headers=("description",)),),
         titles={},
-        rows=tuple(PlannedRow(row=one.number + 2, cells=("x",), step=one.number) for one in steps),
+        rows=tuple(PlannedRow(row=step.number + 2, cells=("x",), step=step.number) for step in steps),
         steps=steps,
         changes=(),
         removals=(),
         issues=pd.DataFrame(),
-        platform_state=observed or {},
+        platform_state=platform_state or {},
         fingerprint="f" * 64,
     )
 
 
 @dataclass
 class Runner:
-    """Carries plans out, and looks into their journal."""
+    """Runs plans, and reads their journal."""
 
     folder: Path
-    held: run_sync.Interrupts
+    interrupts: run_sync.Interrupts
 
-    def __call__(self, network: Network, *steps: Step, observed: Any = None, **options: Any) -> RunResult:
-        chosen = Options(**{"progress": False, "concurrency": 1, "first_backoff": 0.01} | options)
-        with journal.open_for_writing(self.folder, network) as book:
-            plan = _plan(*steps, observed=observed)
-            work = execution.workload_from_plan(book.start_run(plan, network, now=time.time()), plan)
-            return execute_workload(work, network, book, chosen, self.held)
+    def __call__(self, network: Network, *steps: Step, platform_state: Any = None, **options: Any) -> RunResult:
+        run_options = Options(**{"progress": False, "concurrency": 1, "first_backoff": 0.01} | options)
+        with journal.open_for_writing(self.folder, network) as store:
+            plan = _plan(*steps, platform_state=platform_state)
+            work = execution.workload_from_plan(store.start_run(plan, network, now=time.time()), plan)
+            return execute_workload(work, network, store, run_options, self.interrupts)
 
     def steps(self, network: Network) -> list[dict[str, Any]]:
-        """The steps as any other process reads them."""
+        """The steps as another process reads them."""
         path = journal.journal_file(self.folder, base_url=network.base_url, network_id=network.network_id)
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reader:
             reader.row_factory = sqlite3.Row
-            return [dict(one) for one in reader.execute("SELECT * FROM steps ORDER BY run, step")]
+            return [dict(row) for row in reader.execute("SELECT * FROM steps ORDER BY run, step")]
 
 
 @pytest.fixture
 def runner(tmp_path: Path) -> Iterator[Runner]:
-    with run_sync.defer_interrupts() as held:
-        yield Runner(folder=tmp_path / "journal", held=held)
+    with run_sync.defer_interrupts() as interrupts:
+        yield Runner(folder=tmp_path / "journal", interrupts=interrupts)
 
 
-def _outcomes(finished: RunResult) -> list[str]:
-    return [row.outcome.value for row in finished.results.rows]
+def _outcomes(result: RunResult) -> list[str]:
+    return [row.outcome.value for row in result.results.rows]
 
 
 def _verbs(odd: Any) -> list[str]:
@@ -112,24 +112,24 @@ def _verbs(odd: Any) -> list[str]:
 
 @pytest.fixture
 def answer(reply: Any, raw_reply: Any) -> Callable[[int | None], Any]:
-    """Makes a reply from its status; None: the connection breaks."""
+    """Creates a reply with a status; None: the connection breaks."""
 
     def make(status: int | None) -> Any:
-        gone = {"errors": {"class": "RecordNotFound", "invalid_data": "Could not find it"}}
-        plain = status in {None, 204}
-        return raw_reply(status=status) if plain else reply(status, gone, Retry_After="0")
+        not_found = {"errors": {"class": "RecordNotFound", "invalid_data": "Could not find it"}}
+        has_no_body = status in {None, 204}
+        return raw_reply(status=status) if has_no_body else reply(status, not_found, Retry_After="0")
 
     return make
 
 
-# Answers that prove nothing
+# Responses that prove nothing
 
 DOUBTS = ("drop", "500", "502", "503", "408", "409", "307", "cut", "no object")
 
 
 @pytest.fixture
 def doubts(reply: Any, raw_reply: Any) -> dict[str, Any]:
-    """Answers after which the platform may have done it."""
+    """Responses after which the step may have been applied."""
     return {
         "drop": raw_reply(status=None),
         "500": reply(500, {"errors": {"class": "InternalServiceError", "invalid_data": "refer to error handle 42"}}),
@@ -143,23 +143,23 @@ def doubts(reply: Any, raw_reply: Any) -> dict[str, Any]:
     }
 
 
-REPEATED = {"updated": UPDATE, "moved": MOVE, "created": CREATE}
+IDEMPOTENT = {"updated": UPDATE, "moved": MOVE, "created": CREATE}
 
 
 @pytest.mark.parametrize("name", DOUBTS)
-@pytest.mark.parametrize("outcome", REPEATED)
-def test_what_may_be_repeated_is_sent_again(
+@pytest.mark.parametrize("outcome", IDEMPOTENT)
+def test_idempotent_step_in_doubt_is_resent(
     odd: Any, runner: Runner, doubts: dict[str, Any], name: str, outcome: str
 ) -> None:
-    """An update in doubt is sent again, the same, until there is a trustworthy answer; all attempts are counted."""
-    step = REPEATED[outcome]
+    """It is resent unchanged until there is a reliable response, and all attempts are counted."""
+    step = IDEMPOTENT[outcome]
     odd.replies.extend([doubts[name], doubts[name]])
-    finished = runner(odd.network(), step)
-    assert _outcomes(finished) == [outcome]
+    result = runner(odd.network(), step)
+    assert _outcomes(result) == [outcome]
     assert odd.requests == [(step.verb, "/".join(step.path), step.body)] * 3
-    (row,) = finished.results.rows
+    (row,) = result.results.rows
     assert (row.attempts, row.error, row.fix) == (3, "", "")
-    assert finished.exit_code == 0
+    assert result.exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_what_may_be_repeated_is_sent_again(
     ],
     ids=["in doubt", "never applied", "in doubt first", "in doubt last"],
 )
-def test_tries_that_are_used_up(  # noqa: PLR0917  fixtures and the table's columns
+def test_attempts_are_limited(  # noqa: PLR0917  fixtures and the table's columns
     odd: Any,
     answer: Callable[..., Any],
     runner: Runner,
@@ -180,46 +180,46 @@ def test_tries_that_are_used_up(  # noqa: PLR0917  fixtures and the table's colu
     outcome: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It has failed only if no attempt can have done anything; else nobody can tell, and once more does no harm."""
+    """After the last attempt it is `failed` if none can have been applied, otherwise `unknown`."""
     monkeypatch.setattr(
         "invoca_bulk.execution.outcomes.retry_policy.MAX_THROTTLED_ATTEMPTS", 3 if outcome == "failed" else 6
     )
     odd.replies.extend(map(answer, statuses))
-    finished = runner(odd.network(), UPDATE, _step(Action.UPDATE, number=1))
-    assert _outcomes(finished) == [outcome, "updated"]
-    row = finished.results.rows[0]
+    result = runner(odd.network(), UPDATE, _step(Action.UPDATE, number=1))
+    assert _outcomes(result) == [outcome, "updated"]
+    row = result.results.rows[0]
     assert ("It may have been updated" in row.error) == (outcome == "unknown")
     assert ("harmless" in row.fix) == (outcome == "unknown")
     assert row.error.endswith(f"Tried {len(statuses)} times.")
     assert row.attempts == len(statuses)
-    assert finished.exit_code == 1
+    assert result.exit_code == 1
 
 
-def test_a_refusal_is_not_repeated(odd: Any, reply: Any, runner: Runner) -> None:
-    """The platform said no, once."""
+def test_rejection_is_not_retried(odd: Any, reply: Any, runner: Runner) -> None:
+    """A rejected step is sent once."""
     odd.replies.append(reply(403, {"errors": {"description": ["is odd"]}}))
-    finished = runner(odd.network(), UPDATE)
-    assert _outcomes(finished) == ["rejected"]
-    assert finished.results.rows[0].error == "description: is odd"
+    result = runner(odd.network(), UPDATE)
+    assert _outcomes(result) == ["rejected"]
+    assert result.results.rows[0].error == "description: is odd"
     assert len(odd.requests) == 1
 
 
-def test_an_update_keeps_its_number(odd: Any, reply: Any, runner: Runner) -> None:
-    """That a number was there before speaks against a purchase only."""
+def test_update_may_return_a_known_number(odd: Any, reply: Any, runner: Runner) -> None:
+    """A number that the campaign already had puts only a purchase in doubt."""
     odd.replies.append(reply(200, MOVED))
-    finished = runner(odd.network(), UPDATE, observed={C1[:4]: PlatformState(objects=({"promo_number": NUMBER},))})
-    assert _outcomes(finished) == ["updated"]
+    result = runner(odd.network(), UPDATE, platform_state={C1[:4]: PlatformState(objects=({"promo_number": NUMBER},))})
+    assert _outcomes(result) == ["updated"]
 
 
-def test_a_purchase_among_updates_is_sent_once(odd: Any, raw_reply: Any, runner: Runner) -> None:
-    """What may be repeated and what may not stand side by side in a plan."""
+def test_purchase_among_updates_is_sent_once(odd: Any, raw_reply: Any, runner: Runner) -> None:
+    """A plan may contain idempotent and non-idempotent steps."""
     odd.replies.extend([raw_reply(status=None), raw_reply(status=None)])
-    finished = runner(odd.network(), BUY, _step(Action.UPDATE, number=1))
-    assert _outcomes(finished) == ["unknown", "updated"]
+    result = runner(odd.network(), PURCHASE, _step(Action.UPDATE, number=1))
+    assert _outcomes(result) == ["unknown", "updated"]
     assert [verb for verb in _verbs(odd) if verb != "GET"] == ["POST", "PUT", "PUT"]
 
 
-# Answers of success that prove nothing
+# Success responses that prove nothing
 
 
 @pytest.mark.parametrize(
@@ -233,10 +233,10 @@ def test_a_purchase_among_updates_is_sent_once(odd: Any, raw_reply: Any, runner:
     ],
     ids=repr,
 )
-def test_an_answer_about_something_else_is_in_doubt(
+def test_success_for_another_object_is_in_doubt(
     odd: Any, reply: Any, runner: Runner, step: Step, odd_answer: Any
 ) -> None:
-    """A 200 that does not name the number or the advertiser proves nothing: it is sent again."""
+    """A 200 that does not name the number or the advertiser proves nothing, so the step is resent."""
     odd.replies.extend([reply(200, odd_answer)] * 6)
     (row,) = runner(odd.network(), step).results.rows
     assert (row.outcome, row.attempts) == ("unknown", 6)
@@ -255,24 +255,24 @@ def test_an_answer_about_something_else_is_in_doubt(
     ],
     ids=repr,
 )
-def test_an_update_has_to_name_its_advertiser(
+def test_update_response_has_to_name_its_advertiser(
     odd: Any, reply: Any, runner: Runner, odd_answer: Any, outcome: str
 ) -> None:
-    """Either id of the advertiser is enough; those of another one are not."""
+    """Either id of the advertiser is enough; ids of another advertiser are not."""
     odd.replies.extend([reply(200, odd_answer)] * 6)
     odd.reads.extend([reply(200, OLD)] * 6)
     assert _outcomes(runner(odd.network(), PATCHED)) == [outcome]
 
 
-# Refusals after an attempt in doubt
+# Rejections after an attempt in doubt
 
 
 @pytest.mark.parametrize("status", [400, 403, 422])
 @pytest.mark.parametrize("step", [UPDATE, CREATE, DELETE], ids=["update", "create", "delete"])
-def test_a_refusal_after_an_attempt_in_doubt(
+def test_rejection_after_an_attempt_in_doubt(
     odd: Any, reply: Any, raw_reply: Any, runner: Runner, *, step: Step, status: int
 ) -> None:
-    """The first attempt may have been applied: the row is not called rejected, and it has both reasons."""
+    """The first attempt may have been applied: the row is `unknown`, with both reasons."""
     odd.replies.extend([raw_reply(status=502), reply(status, {"message": "is taken"})])
     (row,) = runner(odd.network(), step).results.rows
     assert (row.outcome, row.attempts) == ("unknown", 2)
@@ -282,26 +282,26 @@ def test_a_refusal_after_an_attempt_in_doubt(
     assert "harmless" in row.fix
 
 
-def test_both_reasons_outlast_what_comes_between(odd: Any, reply: Any, raw_reply: Any, runner: Runner) -> None:
-    """Attempts between that surely did nothing hide neither the doubt nor the refusal."""
-    busy = reply(429, {"message": "busy"}, Retry_After="0")
-    odd.replies.extend([raw_reply(status=502), busy, busy, reply(403, {"message": "is taken"})])
+def test_both_reasons_survive_throttled_attempts(odd: Any, reply: Any, raw_reply: Any, runner: Runner) -> None:
+    """Throttled attempts in between hide neither the doubt nor the rejection."""
+    throttled = reply(429, {"message": "busy"}, Retry_After="0")
+    odd.replies.extend([raw_reply(status=502), throttled, throttled, reply(403, {"message": "is taken"})])
     (row,) = runner(odd.network(), UPDATE).results.rows
     assert row.outcome == "unknown"
     assert ("answered 502" in row.error, "is taken (403)" in row.error, "busy" in row.error) == (True, True, False)
 
 
-@pytest.mark.parametrize(("is_there", "outcome"), [(True, "moved"), (False, "unknown")])
-def test_a_move_that_is_refused_after_a_doubt(
-    odd: Any, reply: Any, raw_reply: Any, runner: Runner, *, is_there: Any, outcome: str
+@pytest.mark.parametrize(("is_at_destination", "outcome"), [(True, "moved"), (False, "unknown")])
+def test_move_rejected_after_a_doubt(
+    odd: Any, reply: Any, raw_reply: Any, runner: Runner, *, is_at_destination: Any, outcome: str
 ) -> None:
-    """It is looked up where it goes; if it is not there, nobody can tell."""
+    """The number is looked up at its destination; if it is not found there, the move is `unknown`."""
     odd.replies.extend([raw_reply(status=None), reply(403, {"message": "not yours"})])
-    odd.reads.append(reply(200, MOVED) if is_there else reply(404, {}))
+    odd.reads.append(reply(200, MOVED) if is_at_destination else reply(404, {}))
     (row,) = runner(odd.network(), MOVE).results.rows
     assert (row.outcome, row.attempts) == (outcome, 2)
     assert _verbs(odd) == ["PUT", "PUT", "GET"]
-    assert ("not yours" in row.error) is not is_there
+    assert ("not yours" in row.error) is not is_at_destination
 
 
 # Deletions
@@ -322,7 +322,7 @@ def test_a_move_that_is_refused_after_a_doubt(
     ids=str,
 )
 def test_deletions(odd: Any, answer: Callable[..., Any], runner: Runner, statuses: list[int], outcome: str) -> None:
-    """What is gone after a deletion in doubt was deleted; what was never there is refused in the platform's words."""
+    """A 404 after a deletion in doubt means deleted; otherwise it is a rejection with the platform's message."""
     odd.replies.extend(map(answer, statuses))
     (row,) = runner(odd.network(), DELETE).results.rows
     assert (row.outcome, row.attempts) == (outcome, len(statuses))
@@ -331,11 +331,11 @@ def test_deletions(odd: Any, answer: Callable[..., Any], runner: Runner, statuse
     assert {body for _, _, body in odd.requests} == {None}
 
 
-def test_an_advertiser_with_campaigns_stays(platform: Any, sandbox: Any, runner: Runner) -> None:
-    """The platform's words stand on the row, and what has to be done first."""
+def test_advertiser_with_campaigns_is_not_deleted(platform: Any, sandbox: Any, runner: Runner) -> None:
+    """The row has the platform's message, and a fix that names what has to be done first."""
     step = _step(Action.DELETE, "advertisers", path=("advertisers", "A-100"))
-    finished = runner(_network(platform, sandbox), step)
-    (row,) = finished.results.rows
+    result = runner(_network(platform, sandbox), step)
+    (row,) = result.results.rows
     assert row.outcome == "rejected"
     assert "an advertiser with campaigns cannot be deleted" in row.error
     assert "campaigns on the platform first" in row.fix
@@ -347,23 +347,23 @@ def test_an_advertiser_with_campaigns_stays(platform: Any, sandbox: Any, runner:
 
 @pytest.mark.parametrize(
     "step",
-    [MOVE, _step(Action.MOVE, path=BY_ID, destination=C2, before=MOVED)],
+    [MOVE, _step(Action.MOVE, path=BY_ID, destination=C2, snapshot=MOVED)],
     ids=["by number", "by own id"],
 )
-def test_a_move_in_doubt_is_looked_up(odd: Any, reply: Any, raw_reply: Any, runner: Runner, step: Step) -> None:
-    """It is no longer where it was: if it is where it should be, the row has the number as it is there now."""
+def test_move_in_doubt_is_looked_up(odd: Any, reply: Any, raw_reply: Any, runner: Runner, step: Step) -> None:
+    """If the number is at its destination, the row has it as it is shown there."""
     odd.replies.extend([raw_reply(status=None), reply(404, {})])
     odd.reads.append(reply(200, MOVED))
-    finished = runner(odd.network(), step)
-    (row,) = finished.results.rows
+    result = runner(odd.network(), step)
+    (row,) = result.results.rows
     assert (row.outcome, row.answer, row.attempts, row.error) == ("moved", MOVED, 2, "")
     assert odd.requests[-1] == ("GET", "/".join((*C2, NUMBER)), None)
     assert _verbs(odd) == ["PUT", "PUT", "GET"]
 
 
 @pytest.mark.parametrize("step", [MOVE, _step(Action.MOVE, path=BY_ID, destination=C2)], ids=["number", "no number"])
-def test_a_move_that_is_found_nowhere_is_unknown(odd: Any, reply: Any, runner: Runner, step: Step) -> None:
-    """Neither here nor there: nobody can tell, after as many tries as any step has."""
+def test_move_of_a_number_found_nowhere_is_unknown(odd: Any, reply: Any, runner: Runner, step: Step) -> None:
+    """A number that is neither at its source nor at its destination is `unknown` after all attempts."""
     odd.replies.extend([reply(500, {}), *[reply(404, {})] * 5])
     odd.reads.extend([reply(404, {})] * 5)
     (row,) = runner(odd.network(), step).results.rows
@@ -372,39 +372,43 @@ def test_a_move_that_is_found_nowhere_is_unknown(odd: Any, reply: Any, runner: R
     assert _verbs(odd).count("PUT") == 6
 
 
-def test_a_move_of_what_is_not_there_is_refused(odd: Any, reply: Any, runner: Runner) -> None:
-    """Without an attempt in doubt a 404 is a refusal, and nothing is looked up."""
+def test_move_of_a_missing_number_is_rejected(odd: Any, reply: Any, runner: Runner) -> None:
+    """Without an attempt in doubt a 404 is a rejection, and nothing is looked up."""
     odd.replies.append(reply(404, {"message": "Could not find it"}))
     assert _outcomes(runner(odd.network(), MOVE)) == ["rejected"]
     assert _verbs(odd) == ["PUT"]
 
 
-def test_a_move_in_the_sandbox(platform: Any, sandbox: Any, runner: Runner) -> None:
-    """The number arrives, under its new id."""
-    here, there = (f"advertisers/A-100/advertiser_campaigns/{one}/promo_numbers" for one in ("C-100", "C-101"))
-    bought = platform("POST", here, {"description": "d", "media_type": "Online: Display"}).json()
+def test_move_in_the_sandbox(platform: Any, sandbox: Any, runner: Runner) -> None:
+    """The number is at its destination, with a new id."""
+    source, target = (
+        f"advertisers/A-100/advertiser_campaigns/{campaign}/promo_numbers" for campaign in ("C-100", "C-101")
+    )
+    bought = platform("POST", source, {"description": "d", "media_type": "Online: Display"}).json()
     destination = {
         "destination_advertiser_id_from_network": "A-100",
         "destination_advertiser_campaign_id_from_network": "C-101",
     }
-    path = (*here.split("/"), bought["promo_number"])
-    step = _step(Action.MOVE, path=path, body=destination, before=bought, destination=tuple(there.split("/")))
+    path = (*source.split("/"), bought["promo_number"])
+    step = _step(Action.MOVE, path=path, body=destination, snapshot=bought, destination=tuple(target.split("/")))
     (row,) = runner(_network(platform, sandbox), step).results.rows
     assert row.outcome == "moved"
-    assert platform("GET", there).json() == [row.answer]
+    assert platform("GET", target).json() == [row.answer]
     assert row.answer["id_from_network"] != bought["id_from_network"]
 
 
-# Advertisers without an id of ours
+# Advertisers without an own id
 
-AUTO = _step(Action.CREATE, "advertisers", once=True, body={"name": "Acme", "sites": [{"id_from_network": "1"}]})
+AUTO = _step(
+    Action.CREATE, "advertisers", non_idempotent=True, body={"name": "Acme", "sites": [{"id_from_network": "1"}]}
+)
 
 
 @pytest.mark.parametrize("name", ["drop", "500", "no object"])
-def test_a_new_advertiser_is_found_by_its_name(
+def test_new_advertiser_is_found_by_name(
     odd: Any, reply: Any, runner: Runner, doubts: dict[str, Any], name: str
 ) -> None:
-    """Names are unique in a network: the advertiser that has it is the one that was made, with its id."""
+    """Names are unique in a network, so the advertiser with the name is the one that was created."""
     odd.replies.append(doubts[name])
     odd.reads.append(reply(200, [{"id": 3, "name": "Acme 2"}, ACME]))
     (row,) = runner(odd.network(), AUTO).results.rows
@@ -413,10 +417,10 @@ def test_a_new_advertiser_is_found_by_its_name(
 
 
 @pytest.mark.parametrize("listing", [[], [{"name": "acme"}], {"x": 1}, None], ids=repr)
-def test_a_new_advertiser_that_is_not_found_is_unknown(
+def test_new_advertiser_that_is_not_found_is_unknown(
     odd: Any, reply: Any, raw_reply: Any, runner: Runner, listing: Any
 ) -> None:
-    """It may appear later: it is never sent again."""
+    """It may appear later, so it is never sent again."""
     odd.replies.append(raw_reply(status=None))
     odd.reads.append(reply(404, {}) if listing is None else reply(200, listing))
     (row,) = runner(odd.network(), AUTO).results.rows
@@ -428,16 +432,16 @@ def test_a_new_advertiser_that_is_not_found_is_unknown(
 # Phases
 
 
-def test_phases_follow_each_other(odd: Any, reply: Any, runner: Runner) -> None:
-    """No step begins before all of the phase before have ended, those that are sent again included."""
+def test_phases_run_in_order(odd: Any, reply: Any, runner: Runner) -> None:
+    """No step begins before all steps of the previous phase have ended, including their retries."""
     odd.replies.extend([reply(500, {}), reply(429, {}, Retry_After="0")])
     steps = [
         _step(Action.DELETE, "advertisers", number=0, phase=2),
         *(_step(Action.UPDATE, number=n, phase=1) for n in (1, 2, 3)),
         *(_step(Action.CREATE, "advertisers", number=n, body={"id_from_network": "A", "name": "N"}) for n in (4, 5, 6)),
     ]
-    finished = runner(odd.network(), *steps, concurrency=8)
-    assert _outcomes(finished) == ["deleted", *["updated"] * 3, *["created"] * 3]
+    result = runner(odd.network(), *steps, concurrency=8)
+    assert _outcomes(result) == ["deleted", *["updated"] * 3, *["created"] * 3]
     assert _verbs(odd) == ["POST"] * 5 + ["PUT"] * 3 + ["DELETE"]
 
 
@@ -449,86 +453,86 @@ def test_phases_follow_each_other(odd: Any, reply: Any, runner: Runner) -> None:
         (500, "It is not certain that its advertiser was created, so it was not sent."),
     ],
 )
-def test_what_needs_another_step_waits_for_it(  # noqa: PLR0917  fixtures and the table's columns
+def test_dependent_step_is_blocked(  # noqa: PLR0917  fixtures and the table's columns
     odd: Any, reply: Any, runner: Runner, status: int, error: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A number of an advertiser that could not be created is not bought; the numbers of others are."""
+    """A number is not bought if its advertiser could not be created; other numbers are."""
     monkeypatch.setattr("invoca_bulk.execution.outcomes.retry_policy.MAX_THROTTLED_ATTEMPTS", 3)
     odd.replies.extend([reply(status, {}, Retry_After="0")] * {403: 1, 429: 3, 500: 6}[status])
-    finished = runner(
+    result = runner(
         odd.network(),
         CREATE,
-        _step(Action.CREATE, body={"description": "1"}, number=1, once=True, phase=1, needs=0),
-        _step(Action.CREATE, body={"description": "2"}, number=2, once=True, phase=1),
+        _step(Action.CREATE, body={"description": "1"}, number=1, non_idempotent=True, phase=1, depends_on=0),
+        _step(Action.CREATE, body={"description": "2"}, number=2, non_idempotent=True, phase=1),
     )
-    row = finished.results.rows[1]
-    assert _outcomes(finished)[1:] == ["not_sent", "created"]
+    row = result.results.rows[1]
+    assert _outcomes(result)[1:] == ["not_sent", "created"]
     assert (row.error, row.attempts) == (error, 0)
     assert "advertiser" in row.fix
-    assert [one.get("description") for one in odd.posts][-1] == "2"
-    assert {one.get("description") for one in odd.posts} == {None, "2"}
-    assert (finished.results.run.state, finished.exit_code) == ("finished", 1)
+    assert [body.get("description") for body in odd.posts][-1] == "2"
+    assert {body.get("description") for body in odd.posts} == {None, "2"}
+    assert (result.results.run.state, result.exit_code) == ("finished", 1)
 
 
-def test_what_needs_a_step_that_is_done_is_sent(odd: Any, runner: Runner) -> None:
-    """An advertiser and its numbers in one plan."""
-    finished = runner(odd.network(), CREATE, _step(Action.CREATE, number=1, once=True, phase=1, needs=0))
-    assert _outcomes(finished) == ["created", "created"]
+def test_dependent_step_is_sent_after_its_dependency(odd: Any, runner: Runner) -> None:
+    """A plan may create an advertiser and its numbers."""
+    result = runner(odd.network(), CREATE, _step(Action.CREATE, number=1, non_idempotent=True, phase=1, depends_on=0))
+    assert _outcomes(result) == ["created", "created"]
 
 
-def test_a_stop_in_the_first_phase_stops_them_all(odd: Any, reply: Any, runner: Runner) -> None:
-    """After a wrong token nothing of the later phases is sent."""
+def test_stop_in_the_first_phase_stops_all_phases(odd: Any, reply: Any, runner: Runner) -> None:
+    """After a 401 nothing of the later phases is sent."""
     odd.replies.append(reply(401, {}))
-    finished = runner(odd.network(), CREATE, _step(Action.UPDATE, number=1, phase=1))
-    assert _outcomes(finished) == ["not_sent", "not_sent"]
-    assert (len(odd.requests), finished.exit_code) == (1, 3)
+    result = runner(odd.network(), CREATE, _step(Action.UPDATE, number=1, phase=1))
+    assert _outcomes(result) == ["not_sent", "not_sent"]
+    assert (len(odd.requests), result.exit_code) == (1, 3)
 
 
-# What ends a run between two attempts
+# Stops between two attempts
 
 
-def test_a_wrong_token_after_an_attempt_in_doubt(odd: Any, reply: Any, runner: Runner) -> None:
-    """The run stops, and the row is not called untouched."""
+def test_wrong_token_after_an_attempt_in_doubt(odd: Any, reply: Any, runner: Runner) -> None:
+    """The run stops, and the row is `unknown` rather than `not_sent`."""
     odd.replies.extend([reply(500, {}), reply(401, {})])
-    finished = runner(odd.network(), UPDATE, _step(Action.UPDATE, number=1))
-    assert _outcomes(finished) == ["unknown", "not_sent"]
-    assert "may have been updated" in finished.results.rows[0].error
-    assert finished.exit_code == 3
+    result = runner(odd.network(), UPDATE, _step(Action.UPDATE, number=1))
+    assert _outcomes(result) == ["unknown", "not_sent"]
+    assert "may have been updated" in result.results.rows[0].error
+    assert result.exit_code == 3
 
 
 @pytest.mark.parametrize(("status", "outcome"), [(500, "unknown"), (429, "not_sent")])
-def test_an_interrupt_between_two_attempts(odd: Any, reply: Any, runner: Runner, status: int, outcome: str) -> None:
-    """What may have been done is unknown, what surely was not is not sent; the run can be gone on with."""
+def test_interrupt_between_two_attempts(odd: Any, reply: Any, runner: Runner, status: int, outcome: str) -> None:
+    """A step that may have been applied is `unknown`, another one `not_sent`; the run can be resumed."""
 
     class Interrupting(list[Any]):
         def append(self, request: Any) -> None:
             super().append(request)
-            runner.held.handle()
+            runner.interrupts.handle()
 
     odd.requests = Interrupting()
     odd.replies.append(reply(status, {}))
-    finished = runner(odd.network(), UPDATE, first_backoff=60.0)
-    assert _outcomes(finished) == [outcome]
-    assert (len(odd.requests), finished.exit_code) == (1, 4)
+    result = runner(odd.network(), UPDATE, first_backoff=60.0)
+    assert _outcomes(result) == [outcome]
+    assert (len(odd.requests), result.exit_code) == (1, 4)
     assert runner.steps(odd.network())[0]["state"] == {"unknown": "in_doubt", "not_sent": "pending"}[outcome]
 
 
-def test_a_change_that_is_given_up_is_unknown(odd: Any, raw_reply: Any, runner: Runner) -> None:
-    """A second interrupt cancels the request under way: what became of it nobody knows."""
+def test_abandoned_request_is_unknown(odd: Any, raw_reply: Any, runner: Runner) -> None:
+    """A second interrupt cancels the request in flight, so its row is `unknown`."""
 
     class Interrupting(list[Any]):
         def append(self, request: Any) -> None:
             super().append(request)
-            runner.held.handle()
-            runner.held.handle()
+            runner.interrupts.handle()
+            runner.interrupts.handle()
 
     odd.requests = Interrupting()
     odd.replies.append(raw_reply(status=200, stall=True))
     assert _outcomes(runner(odd.network(), UPDATE)) == ["unknown"]
 
 
-def test_a_change_whose_process_is_killed_is_unknown(odd: Any, reply: Any, raw_reply: Any, tmp_path: Path) -> None:
-    """The journal has the intent and the attempt: nobody takes the row for one that was never sent."""
+def test_request_of_a_killed_process_is_unknown(odd: Any, reply: Any, raw_reply: Any, tmp_path: Path) -> None:
+    """The journal has the intent and the attempt, so the row does not count as never sent."""
     pd.DataFrame(
         {
             "advertiser_id_from_network": ["A-1"],
@@ -540,44 +544,44 @@ def test_a_change_whose_process_is_killed_is_unknown(odd: Any, reply: Any, raw_r
     odd.reads.append(reply(200, [{"promo_number": NUMBER, "description": "Old", "media_type": "Online: Display"}]))
     odd.replies.append(raw_reply(status=200, stall=True))
     command = [sys.executable, "-m", "invoca_bulk", "run", "x.csv", "--yes", "-o", "y.csv"]
-    where = {"INVOCA_BASE_URL": odd.base_url, "INVOCA_NETWORK_ID": "1234", "INVOCA_API_TOKEN": "the-secret-token"}
-    with subprocess.Popen(command, cwd=tmp_path, env=os.environ | where, stdout=subprocess.DEVNULL) as process:
+    settings = {"INVOCA_BASE_URL": odd.base_url, "INVOCA_NETWORK_ID": "1234", "INVOCA_API_TOKEN": "the-secret-token"}
+    with subprocess.Popen(command, cwd=tmp_path, env=os.environ | settings, stdout=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60
         while "PUT" not in _verbs(odd) and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
-    (step,) = Runner(folder=tmp_path / "journal", held=run_sync.Interrupts()).steps(odd.network())
+    (step,) = Runner(folder=tmp_path / "journal", interrupts=run_sync.Interrupts()).steps(odd.network())
     assert (step["state"], step["attempt"], step["once"]) == ("sent", 1, 0)
     _, (row,) = journal.find_results(tmp_path / "journal", step["run"])
     assert row.outcome == "unknown"
 
 
-# What the journal has before the first byte
+# Durable before the first byte
 
 
 @pytest.fixture
-def seen(odd: Any, runner: Runner) -> list[tuple[str, Any, Any]]:
-    """What another process finds in the journal as each request reaches the platform: verb, state, attempt."""
-    found: list[tuple[str, Any, Any]] = []
+def recorded(odd: Any, runner: Runner) -> list[tuple[str, Any, Any]]:
+    """What another process reads in the journal when each request reaches the platform: verb, state, attempt."""
+    entries: list[tuple[str, Any, Any]] = []
 
     class Watching(list[Any]):
         def append(self, request: Any) -> None:
             super().append(request)
             step = runner.steps(odd.network())[0]
-            found.append((request[0], step["state"], step["attempt"]))
+            entries.append((request[0], step["state"], step["attempt"]))
 
     odd.requests = Watching()
-    return found
+    return entries
 
 
-def test_each_attempt_is_durable_before_it_leaves(odd: Any, reply: Any, runner: Runner, seen: list[Any]) -> None:
-    """Resends of a step that stays `sent` are counted in the journal before their first byte, as all attempts are."""
+def test_each_attempt_is_durable_before_it_is_sent(odd: Any, reply: Any, runner: Runner, recorded: list[Any]) -> None:
+    """Every attempt, including resends of a step that stays `sent`, is in the journal before its first byte."""
     odd.replies.extend([reply(429, {}, Retry_After="0"), reply(500, {}), reply(500, {})])
     runner(odd.network(), UPDATE)
-    assert seen == [("PUT", "sent", 1), ("PUT", "sent", 2), ("PUT", "sent", 3), ("PUT", "sent", 4)]
+    assert recorded == [("PUT", "sent", 1), ("PUT", "sent", 2), ("PUT", "sent", 3), ("PUT", "sent", 4)]
 
 
-# The object is read again just before its update
+# Reading the object just before its update
 
 OLD: dict[str, Any] = {
     "id": 1,
@@ -597,40 +601,40 @@ OLD: dict[str, Any] = {
     ],
 }
 RENAMED = {"nested": "merge", "values": {"name": "Acme Two"}, "parts": []}
-PATCHED = _step(Action.UPDATE, "advertisers", body={"name": "Acme Two"}, patch=RENAMED, before=OLD)
+PATCHED = _step(Action.UPDATE, "advertisers", body={"name": "Acme Two"}, patch=RENAMED, snapshot=OLD)
 
 
-def test_the_object_is_read_before_it_is_written(odd: Any, reply: Any, runner: Runner, seen: list[Any]) -> None:
-    """The whole object goes back, one value changed, after an intent that is durable before the reading."""
+def test_object_is_read_before_it_is_written(odd: Any, reply: Any, runner: Runner, recorded: list[Any]) -> None:
+    """The complete object is sent with one value changed; the intent is durable before the read."""
     odd.reads.append(reply(200, OLD))
     assert _outcomes(runner(odd.network(), PATCHED)) == ["updated"]
-    assert seen == [("GET", "sent", 1), ("PUT", "sent", 1)]
+    assert recorded == [("GET", "sent", 1), ("PUT", "sent", 1)]
     assert [path for _, path, _ in odd.requests] == ["advertisers/A-1"] * 2
     body = odd.requests[1][2]
     assert (body["name"], body["sites"]) == ("Acme Two", OLD["sites"])
     assert body["users"][0]["contact_phone_number"] == "8055550100"
 
 
-def test_what_is_sent_and_what_was_there_are_durable_first(odd: Any, reply: Any, runner: Runner) -> None:
-    """An object that has changed since the plan: the journal has it, and the body made from it, before the PUT."""
+def test_actual_body_and_snapshot_are_durable_first(odd: Any, reply: Any, runner: Runner) -> None:
+    """If the object has changed since the plan, the journal has it and the new body before the PUT."""
     fresh = {**OLD, "approval_status": "Suspended"}
     odd.reads.append(reply(200, fresh))
-    kept: list[dict[str, Any]] = []
+    recorded_steps: list[dict[str, Any]] = []
 
     class Watching(list[Any]):
         def append(self, request: Any) -> None:
             super().append(request)
-            kept.extend(runner.steps(odd.network()))
+            recorded_steps.extend(runner.steps(odd.network()))
 
     odd.requests = Watching()
     runner(odd.network(), PATCHED)
-    assert [json.loads(one["before"]) for one in kept] == [OLD, fresh]
-    assert [json.loads(one["body"]) for one in kept] == [PATCHED.body, odd.requests[1][2]]
+    assert [json.loads(step["before"]) for step in recorded_steps] == [OLD, fresh]
+    assert [json.loads(step["body"]) for step in recorded_steps] == [PATCHED.body, odd.requests[1][2]]
     assert odd.requests[1][2]["approval_status"] == "Suspended"
 
 
-def test_what_was_there_before_an_attempt_in_doubt_stays(odd: Any, reply: Any, runner: Runner) -> None:
-    """An update that may have been applied must not hide the state to which it can be undone."""
+def test_snapshot_from_before_a_doubt_is_kept(odd: Any, reply: Any, runner: Runner) -> None:
+    """An update that may have been applied must not overwrite the state to which it can be undone."""
     applied = {**OLD, "name": "Acme Two"}
     odd.reads.extend([reply(200, OLD), reply(200, applied)])
     odd.replies.append(reply(500, {}))
@@ -641,16 +645,16 @@ def test_what_was_there_before_an_attempt_in_doubt_stays(odd: Any, reply: Any, r
     assert step["attempt"] == 2
 
 
-UNREAD = "It was not sent: the advertiser could not be read before the change"
-#: What the platform answers to the reading, to the row's outcome and error.
-READINGS: dict[str, tuple[list[Any], str, str]] = {
-    "gone": ([404], "rejected", "The advertiser is not there any more; it was deleted since the plan was made."),
+READ_ERROR = "It was not sent: the advertiser could not be read before the change"
+#: The platform's responses to the read, the row's outcome and its error.
+READS: dict[str, tuple[list[Any], str, str]] = {
+    "gone": ([404], "rejected", "The advertiser no longer exists; it was deleted since the plan was made."),
     "refused": ([403], "rejected", "The advertiser could not be read before the change: Could not find it"),
-    "broken": ([500] * 6, "failed", UNREAD),
-    "dropped": ([None] * 6, "failed", UNREAD),
-    "wrong token": ([401], "not_sent", UNREAD),
-    "a list": ([[OLD]] * 6, "failed", UNREAD),
-    "not an advertiser": ([{"users": "none"}] * 6, "failed", f"{UNREAD} (what the platform answered is not the"),
+    "broken": ([500] * 6, "failed", READ_ERROR),
+    "dropped": ([None] * 6, "failed", READ_ERROR),
+    "wrong token": ([401], "not_sent", READ_ERROR),
+    "a list": ([[OLD]] * 6, "failed", READ_ERROR),
+    "not an advertiser": ([{"users": "none"}] * 6, "failed", f"{READ_ERROR} (the platform's answer is not the"),
     "maintenance": ([{"status": "maintenance"}] * 6, "failed", "is not the advertiser A-1"),
     "another one": ([{**OLD, "id_from_network": "A-2"}] * 6, "failed", "is not the advertiser A-1"),
     "without users": ([{name: OLD[name] for name in OLD if name != "users"}] * 6, "failed", "has no list of its users"),
@@ -662,43 +666,43 @@ READINGS: dict[str, tuple[list[Any], str, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", READINGS)
-def test_an_object_that_cannot_be_read_is_not_written(
+@pytest.mark.parametrize("name", READS)
+def test_object_that_cannot_be_read_is_not_written(
     odd: Any, reply: Any, answer: Callable[..., Any], runner: Runner, name: str
 ) -> None:
-    """Nothing is sent blindly: a PUT would make anew what is gone, and take away what was not seen."""
-    answers, outcome, text = READINGS[name]
-    odd.reads.extend(reply(200, one) if isinstance(one, list | dict) else answer(one) for one in answers)
-    finished = runner(odd.network(), PATCHED)
-    (row,) = finished.results.rows
+    """A PUT would create a deleted object again, and remove users and sites that were not read."""
+    answers, outcome, text = READS[name]
+    odd.reads.extend(reply(200, item) if isinstance(item, list | dict) else answer(item) for item in answers)
+    result = runner(odd.network(), PATCHED)
+    (row,) = result.results.rows
     assert (row.outcome, row.attempts) == (outcome, len(answers))
     assert text in row.error
     assert row.fix or outcome == "not_sent"
     assert set(_verbs(odd)) == {"GET"}
-    assert finished.exit_code == (3 if outcome == "not_sent" else 1)
+    assert result.exit_code == (3 if outcome == "not_sent" else 1)
 
 
-@pytest.mark.parametrize("found", [{"status": "maintenance"}, {**OLD, "id_from_network": "A-2"}], ids=["none", "other"])
-def test_a_create_is_not_sent_after_an_odd_reading(odd: Any, reply: Any, runner: Runner, found: Any) -> None:
-    """Whether the advertiser is there already is not known: it is not called there, and nothing is sent."""
+@pytest.mark.parametrize("body", [{"status": "maintenance"}, {**OLD, "id_from_network": "A-2"}], ids=["none", "other"])
+def test_create_is_not_sent_after_an_invalid_read(odd: Any, reply: Any, runner: Runner, body: Any) -> None:
+    """If it is unclear whether the advertiser exists, nothing is sent and the row is not called a duplicate."""
     step = _step(Action.CREATE, "advertisers", own_id="A-1", body={"id_from_network": "A-1", "name": "Acme"})
-    odd.reads.extend([reply(200, found)] * 6)
+    odd.reads.extend([reply(200, body)] * 6)
     (row,) = runner(odd.network(), step).results.rows
     assert (row.outcome, row.attempts) == ("failed", 6)
     assert "is not the advertiser A-1" in row.error
     assert set(_verbs(odd)) == {"GET"}
 
 
-def test_a_reading_that_fails_is_repeated(odd: Any, reply: Any, runner: Runner) -> None:
-    """A read that fails surely changed nothing."""
+def test_failed_read_is_retried(odd: Any, reply: Any, runner: Runner) -> None:
+    """A failed read has changed nothing."""
     odd.reads.extend([reply(500, {}), reply(429, {}, Retry_After="0"), reply(200, OLD)])
     (row,) = runner(odd.network(), PATCHED).results.rows
     assert (row.outcome, row.attempts) == ("updated", 3)
     assert _verbs(odd) == ["GET", "GET", "GET", "PUT"]
 
 
-def test_a_reading_that_fails_after_an_attempt_in_doubt(odd: Any, reply: Any, runner: Runner) -> None:
-    """The first attempt may have been applied, so nothing is called failed."""
+def test_failed_read_after_an_attempt_in_doubt(odd: Any, reply: Any, runner: Runner) -> None:
+    """The first attempt may have been applied, so the row is not `failed`."""
     odd.reads.extend([reply(200, OLD), *[reply(500, {})] * 5])
     odd.replies.append(reply(500, {}))
     (row,) = runner(odd.network(), PATCHED).results.rows
@@ -706,7 +710,7 @@ def test_a_reading_that_fails_after_an_attempt_in_doubt(odd: Any, reply: Any, ru
     assert "may have been updated" in row.error
 
 
-# Users and sites that came since the plan was made
+# Users and sites that were added since the plan was made
 
 ANA = OLD["users"][0]
 JIM = {**ANA, "id_from_network": "U-2", "first_name": "Jim", "last_name": "Williams"}
@@ -716,11 +720,11 @@ ONLY_SITE = {
     "values": {},
     "parts": [{"collection": "sites", "id": "11", "remove": False, "values": {}}],
 }
-REPLACED = _step(Action.UPDATE, "advertisers", body={}, patch=ONLY_SITE, before=OLD)
+REPLACED = _step(Action.UPDATE, "advertisers", body={}, patch=ONLY_SITE, snapshot=OLD)
 
 
-def test_a_set_that_the_plan_knew_is_replaced(odd: Any, reply: Any, runner: Runner) -> None:
-    """The removals that the plan named are done."""
+def test_planned_removals_are_done(odd: Any, reply: Any, runner: Runner) -> None:
+    """Users that the plan removes are removed."""
     odd.reads.append(reply(200, OLD))
     assert _outcomes(runner(odd.network(), REPLACED)) == ["updated"]
     assert odd.requests[1][2]["users"] == []
@@ -729,13 +733,16 @@ def test_a_set_that_the_plan_knew_is_replaced(odd: Any, reply: Any, runner: Runn
 @pytest.mark.parametrize(
     ("fresh", "text"),
     [
-        ({**OLD, "users": [ANA, JIM]}, "User Jim Williams (U-2) came to the advertiser since the plan was made"),
-        ({**OLD, "sites": [*OLD["sites"], SITE]}, "Site Harbor (12) came to the advertiser since the plan was made"),
+        ({**OLD, "users": [ANA, JIM]}, "User Jim Williams (U-2) was added to the advertiser since the plan was made"),
+        (
+            {**OLD, "sites": [*OLD["sites"], SITE]},
+            "Site Harbor (12) was added to the advertiser since the plan was made",
+        ),
     ],
     ids=["user", "site"],
 )
-def test_a_set_is_not_replaced_blindly(odd: Any, reply: Any, runner: Runner, fresh: Any, text: str) -> None:
-    """Nobody has agreed to remove a user or a site that came since: it is named, and nothing is sent."""
+def test_added_parts_are_not_removed(odd: Any, reply: Any, runner: Runner, fresh: Any, text: str) -> None:
+    """A user or site that was added since the plan is named in the error, and nothing is sent."""
     odd.reads.append(reply(200, fresh))
     (row,) = runner(odd.network(), REPLACED).results.rows
     assert row.outcome == "rejected"
@@ -744,8 +751,8 @@ def test_a_set_is_not_replaced_blindly(odd: Any, reply: Any, runner: Runner, fre
     assert _verbs(odd) == ["GET"]
 
 
-def test_a_set_that_may_have_been_replaced_already(odd: Any, reply: Any, runner: Runner) -> None:
-    """After an attempt in doubt it is not claimed that nothing was sent."""
+def test_added_user_after_an_attempt_in_doubt(odd: Any, reply: Any, runner: Runner) -> None:
+    """After an attempt in doubt the row does not claim that nothing was sent."""
     odd.reads.extend([reply(200, OLD), reply(200, {**OLD, "users": [JIM]})])
     odd.replies.append(reply(500, {}))
     (row,) = runner(odd.network(), REPLACED).results.rows
@@ -773,23 +780,23 @@ def _user(number: int, first: str) -> dict[str, Any]:
 
 @pytest.fixture
 def acme(platform: Any) -> Callable[..., dict[str, Any]]:
-    """Writes an advertiser with a site and users behind the back of a run, and gives it as it is then."""
+    """Writes an advertiser with a site and users outside the run, and returns its new state."""
 
     def write(*names: str) -> dict[str, Any]:
         users = [_user(number, name) for number, name in enumerate(names, 1)]
         body = {"name": "Acme", "sites": [{"id_from_network": "1", "name": "Main"}], "users": users}
-        answer = platform("PUT", "advertisers/A-7", body)
-        assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
+        response = platform("PUT", "advertisers/A-7", body)
+        assert response.status_code == 200, response.text
+        advertiser: dict[str, Any] = response.json()
+        return advertiser
 
     return write
 
 
-def test_a_user_added_since_the_plan_survives(
+def test_user_added_since_the_plan_is_preserved(
     platform: Any, sandbox: Any, runner: Runner, acme: Callable[..., dict[str, Any]]
 ) -> None:
-    """An update changes what its patch names; whoever came meanwhile stays, and so do all others."""
+    """An update changes only what its patch names; all other users stay, including new ones."""
     before = acme("Ana", "Jim")
     fresh = acme("Ana", "Jim", "Kim")
     patch = {
@@ -797,11 +804,11 @@ def test_a_user_added_since_the_plan_survives(
         "values": {"web_integration_phone_number": "8055550199"},
         "parts": [{"collection": "users", "id": "U-2", "remove": False, "values": {"first_name": "James"}}],
     }
-    step = _step(Action.UPDATE, "advertisers", path=("advertisers", "A-7"), body={}, patch=patch, before=before)
+    step = _step(Action.UPDATE, "advertisers", path=("advertisers", "A-7"), body={}, patch=patch, snapshot=before)
     (row,) = runner(_network(platform, sandbox), step).results.rows
     after = platform("GET", "advertisers/A-7").json()
     assert row.outcome == "updated"
-    assert [one["first_name"] for one in after["users"]] == ["Ana", "James", "Kim"]
+    assert [user["first_name"] for user in after["users"]] == ["Ana", "James", "Kim"]
     assert after["users"][0] == fresh["users"][0]
     assert after["users"][2] == fresh["users"][2]
     assert (after["sites"], after["web_integration_phone_number"]) == (fresh["sites"], "8055550199")
@@ -810,44 +817,48 @@ def test_a_user_added_since_the_plan_survives(
 def test_no_secret_is_in_the_journal(
     platform: Any, sandbox: Any, runner: Runner, acme: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
-    """`oauth_refresh_token` comes back in reads: of an advertiser and of its users, it is in no column and no file."""
+    """The `oauth_refresh_token` in reads of an advertiser and its users is in no column and no file of the journal."""
     acme("Ana", "Jim")
     fresh = acme("Ana", "Jim")
-    tokens = [fresh["oauth_refresh_token"], *(one["oauth_refresh_token"] for one in fresh["users"])]
+    tokens = [fresh["oauth_refresh_token"], *(user["oauth_refresh_token"] for user in fresh["users"])]
     assert len(set(tokens)) == 3
     before = {**OLD, "sites": [{"id_from_network": "1", "name": "Main"}]}
-    step = _step(Action.UPDATE, "advertisers", path=("advertisers", "A-7"), body={}, patch=RENAMED, before=before)
+    step = _step(Action.UPDATE, "advertisers", path=("advertisers", "A-7"), body={}, patch=RENAMED, snapshot=before)
     network = _network(platform, sandbox)
     assert _outcomes(runner(network, step)) == ["updated"]
-    (kept,) = runner.steps(network)
-    assert json.loads(kept["before"])["users"][0]["first_name"] == "Ana"
+    (recorded_step,) = runner.steps(network)
+    assert json.loads(recorded_step["before"])["users"][0]["first_name"] == "Ana"
     contents = b"".join(path.read_bytes() for path in (tmp_path / "journal").iterdir() if path.is_file())
     assert b"Acme Two" in contents
-    assert [one for one in ["oauth_refresh_token", *tokens] if one.encode() in contents] == []
+    assert [secret for secret in ["oauth_refresh_token", *tokens] if secret.encode() in contents] == []
 
 
 def test_progress_counts_steps_by_their_outcome(odd: Any, reply: Any, tmp_path: Path) -> None:
-    """Each step is counted once, when it has come to its end; those that are held back are counted too."""
+    """Each step is counted once, when it has ended; blocked steps are counted too."""
     odd.replies.extend([reply(500, {}), reply(200, MOVED), reply(403, {})])
-    steps = (UPDATE, _step(Action.CREATE, "advertisers", number=1), _step(Action.UPDATE, number=2, phase=1, needs=1))
-    tally = execution.RunCounters(total=3)
+    steps = (
+        UPDATE,
+        _step(Action.CREATE, "advertisers", number=1),
+        _step(Action.UPDATE, number=2, phase=1, depends_on=1),
+    )
+    counters = execution.RunCounters(total=3)
     network = odd.network()
 
-    async def main(book: journal.Journal, plan: PlanData) -> None:
-        run = book.start_run(plan, network, now=0.0)
-        rules = ExecutionPolicy(first_backoff_seconds=0.01, settle_seconds=0.01)
+    async def main(store: journal.Journal, plan: PlanData) -> None:
+        run = store.start_run(plan, network, now=0.0)
+        policy = ExecutionPolicy(first_backoff_seconds=0.01, settle_seconds=0.01)
         work = execution.workload_from_plan(run, plan)
-        running = execution.Executor(
+        executor = execution.Executor(
             work=work,
             network=network,
-            journal=book,
+            journal=store,
             rate_limiter=transport.RateLimiter(None),
-            policy=rules,
-            counters=tally,
+            policy=policy,
+            counters=counters,
         )
         async with Client(network, connections=1, timeout=10) as client:
-            await running.execute(client, 1)
+            await executor.execute(client, 1)
 
-    with journal.open_for_writing(tmp_path / "journal", network) as book:
-        asyncio.run(main(book, _plan(*steps)))
-    assert dict(tally.outcomes) == {"updated": 1, "rejected": 1, "not_sent": 1}
+    with journal.open_for_writing(tmp_path / "journal", network) as store:
+        asyncio.run(main(store, _plan(*steps)))
+    assert dict(counters.outcomes) == {"updated": 1, "rejected": 1, "not_sent": 1}

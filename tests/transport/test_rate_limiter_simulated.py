@@ -1,4 +1,4 @@
-"""The rate finder and the breaker against platforms with hidden limits: simulated, so that minutes take no time."""
+"""The rate limiter and the circuit breaker in simulated time, against platforms with hidden limits."""
 
 from __future__ import annotations
 
@@ -19,90 +19,91 @@ from invoca_bulk.config.settings import MAX_ATTEMPTS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Limit = Callable[[float], float]  # seconds -> requests a second
+    Limit = Callable[[float], float]  # seconds -> requests per second
     Allows = Callable[[float], bool]
 
-# Platforms: whether a request at a moment is let through
+# Platforms: whether a request at a given time is accepted
 
 
 def bucket(limit: Limit, seconds: float = 1.0) -> Allows:
-    """A token bucket that holds so many seconds' worth, at least one request."""
+    """A token bucket with the capacity of this many seconds, at least one request."""
     tokens, filled_at = math.inf, 0.0
 
     def allows(now: float) -> bool:
         nonlocal tokens, filled_at
         tokens = min(max(1.0, limit(now) * seconds), tokens + (now - filled_at) * limit(now))
         filled_at = now
-        lets_through = tokens >= 1 - 1e-9
-        tokens -= lets_through
-        return lets_through
+        is_accepted = tokens >= 1 - 1e-9
+        tokens -= is_accepted
+        return is_accepted
 
     return allows
 
 
 def strict(limit: Limit) -> Allows:
-    """No two requests may be closer than the limit says."""
+    """A minimum distance between two requests."""
     return bucket(limit, 0.0)
 
 
 def fixed(limit: Limit, seconds: float = 1.0) -> Allows:
-    """So many in each second of the clock."""
+    """A maximum number in each second of the clock."""
     counts: dict[int, int] = {}
 
     def allows(now: float) -> bool:
         window = int(now / seconds)
-        lets_through = counts.get(window, 0) < limit(now) * seconds
-        counts[window] = counts.get(window, 0) + lets_through
-        return lets_through
+        is_accepted = counts.get(window, 0) < limit(now) * seconds
+        counts[window] = counts.get(window, 0) + is_accepted
+        return is_accepted
 
     return allows
 
 
 def sliding(limit: Limit) -> Allows:
-    """So many in any second."""
-    passed: deque[float] = deque()
+    """A maximum number in any second."""
+    accepted: deque[float] = deque()
 
     def allows(now: float) -> bool:
-        while passed and passed[0] <= now - 1 + 1e-9:
-            passed.popleft()
-        lets_through = len(passed) < limit(now)
-        passed.extend([now] * lets_through)
-        return lets_through
+        while accepted and accepted[0] <= now - 1 + 1e-9:
+            accepted.popleft()
+        is_accepted = len(accepted) < limit(now)
+        accepted.extend([now] * is_accepted)
+        return is_accepted
 
     return allows
 
 
 @dataclass
 class Stormy:
-    """A platform that refuses a share of all requests by chance; the rest is up to the platform behind.
+    """A platform that throttles a random share of all requests and passes the others to another platform.
 
     Attributes:
-        share: of all requests that are refused.
-        behind: the platform behind; None: no limit.
-        since, until: seconds; when it is stormy.
-        by_chance: how many requests it has refused.
+        share: share of all requests that is throttled at random.
+        platform: the other platform; None: no limit.
+        seed: of the random choice.
+        since, until: seconds; the period of the storm.
+        random_count: number of requests throttled at random.
     """
 
     share: float
-    behind: Allows | None = None
+    platform: Allows | None = None
     seed: int = 0
     since: float = 0.0
     until: float = math.inf
-    by_chance: int = 0
+    random_count: int = 0
 
     def __post_init__(self) -> None:
-        self._chance = random.Random(self.seed)  # noqa: S311  a simulation
+        self._random = random.Random(self.seed)  # noqa: S311  a simulation
 
     def __call__(self, now: float) -> bool:
-        if self.since <= now < self.until and self._chance.random() < self.share:
-            self.by_chance += 1
+        if self.since <= now < self.until and self._random.random() < self.share:
+            self.random_count += 1
             return False
-        return self.behind is None or self.behind(now)
+        return self.platform is None or self.platform(now)
 
 
-def at(rate: float, then: float | None = None, *, since: float = 60.0) -> Limit:
-    """A limit, and another one later."""
-    return lambda now: rate if then is None or now < since else then
+def constant(rate: float, later_rate: float | None = None, *, since: float = 60.0) -> Limit:
+    """A limit that may change once."""
+    return lambda now: rate if later_rate is None or now < since else later_rate
 
 
 # The run
@@ -110,107 +111,109 @@ def at(rate: float, then: float | None = None, *, since: float = 60.0) -> Limit:
 
 @dataclass
 class Run:
-    """What a simulated run came to: moments in seconds, and the most attempts that a row needed."""
+    """The result of a simulated run: times in seconds, and the maximum attempts of a row."""
 
-    good: list[float] = field(default_factory=list)
-    refused: list[float] = field(default_factory=list)
+    successes: list[float] = field(default_factory=list)
+    throttled: list[float] = field(default_factory=list)
     attempts: int = 1
 
     @property
     def seconds(self) -> float:
-        return self.good[-1]
+        return self.successes[-1]
 
-    def share_refused(self, since: float) -> float:
-        refused, good = (sum(moment >= since for moment in one) for one in (self.refused, self.good))
-        return refused / (refused + good)
+    def throttled_share(self, since: float) -> float:
+        throttled = sum(moment >= since for moment in self.throttled)
+        return throttled / (throttled + sum(moment >= since for moment in self.successes))
 
     def per_second(self, since: float) -> float:
-        return sum(moment >= since for moment in self.good) / (self.seconds - since)
+        return sum(moment >= since for moment in self.successes) / (self.seconds - since)
 
 
 class Simulation:
-    """Slots that take rows, wait for their place one at a time, send, and after a refusal back off and come again."""
+    """Workers that take rows, reserve start times one at a time, send, and back off and retry when throttled."""
 
     def __init__(
-        self, allows: Allows, pace: transport.RateLimiter, *, latency: float, retry_after: float | None
+        self, allows: Allows, limiter: transport.RateLimiter, *, latency: float, retry_after: float | None
     ) -> None:
         self.run = Run()
         self._allows = allows
-        self._pace = pace
+        self._limiter = limiter
         self._latency = latency
         self._retry_after = retry_after
-        self._events: list[tuple[float, int, str, int]] = []  # moment, order, what, the row's attempt
+        self._events: list[tuple[float, int, str, int]] = []  # time, order, handler, attempt
         self._order = count()
-        self._chance = random.Random(1)  # noqa: S311  a simulation
-        self._queue: deque[int] = deque()  # attempts of the rows that wait for a place
-        self._someone_waits = False
+        self._random = random.Random(1)  # noqa: S311  a simulation
+        self._queue: deque[int] = deque()  # attempts of the rows that wait for a start time
+        self._is_reserved = False
 
-    def go(self, rows: int, slots: int) -> Run:
-        self._left = rows
-        for _ in range(slots):
-            self._next(0.0)
+    def execute(self, rows: int, workers: int) -> Run:
+        self._remaining_rows = rows
+        for _ in range(workers):
+            self._take_row(0.0)
         while self._events:
-            now, _, what, attempt = heapq.heappop(self._events)
-            getattr(self, what)(now, attempt)
+            now, _, handler, attempt = heapq.heappop(self._events)
+            getattr(self, handler)(now, attempt)
         return self.run
 
-    def _later(self, moment: float, what: str, attempt: int) -> None:
-        heapq.heappush(self._events, (moment, next(self._order), what, attempt))
+    def _schedule(self, moment: float, handler: str, attempt: int) -> None:
+        heapq.heappush(self._events, (moment, next(self._order), handler, attempt))
 
-    def _next(self, now: float) -> None:
-        if self._left:
-            self._left -= 1
-            self._want(now, 1)
+    def _take_row(self, now: float) -> None:
+        if self._remaining_rows:
+            self._remaining_rows -= 1
+            self._enqueue(now, 1)
 
-    def _want(self, now: float, attempt: int) -> None:
+    def _enqueue(self, now: float, attempt: int) -> None:
         self._queue.append(attempt)
-        self._turn(now)
+        self._reserve(now)
 
-    def _turn(self, now: float) -> None:
-        if self._queue and not self._someone_waits:
-            self._someone_waits = True
-            self._later(now + self._pace.reserve(now), "_start", self._queue.popleft())
+    def _reserve(self, now: float) -> None:
+        if self._queue and not self._is_reserved:
+            self._is_reserved = True
+            self._schedule(now + self._limiter.reserve(now), "_start", self._queue.popleft())
 
     def _start(self, now: float, attempt: int) -> None:
-        self._someone_waits = False
-        self._turn(now)
-        self._later(now + self._latency / 2, "_arrive", attempt)
+        self._is_reserved = False
+        self._reserve(now)
+        self._schedule(now + self._latency / 2, "_arrive", attempt)
 
     def _arrive(self, now: float, attempt: int) -> None:
-        self._later(now + self._latency / 2, "_succeed" if self._allows(now) else "_fail", attempt)
+        self._schedule(now + self._latency / 2, "_succeed" if self._allows(now) else "_fail", attempt)
 
     def _succeed(self, now: float, attempt: int) -> None:
-        self.run.good.append(now)
+        self.run.successes.append(now)
         self.run.attempts = max(self.run.attempts, attempt)
-        self._pace.record_success(now)
-        self._next(now)
+        self._limiter.record_success(now)
+        self._take_row(now)
 
     def _fail(self, now: float, attempt: int) -> None:
-        self.run.refused.append(now)
-        self._pace.record_rejection(now)
+        self.run.throttled.append(now)
+        self._limiter.record_rejection(now)
         if self._retry_after is not None:
-            self._pace.pause(self._retry_after, now)
-        self._later(now + transport.backoff(attempt, self._chance.random()), "_want", attempt + 1)
+            self._limiter.pause(self._retry_after, now)
+        self._schedule(now + transport.backoff(attempt, self._random.random()), "_enqueue", attempt + 1)
 
 
 def simulate(
     allows: Allows,
-    pace: transport.RateLimiter | None = None,
+    limiter: transport.RateLimiter | None = None,
     *,
     rows: int = 2000,
-    slots: int = 8,
+    workers: int = 8,
     latency: float = 0.2,
     retry_after: float | None = None,
 ) -> Run:
-    return Simulation(allows, pace or transport.RateLimiter(), latency=latency, retry_after=retry_after).go(rows, slots)
+    return Simulation(allows, limiter or transport.RateLimiter(), latency=latency, retry_after=retry_after).execute(
+        rows, workers
+    )
 
 
-EVERY_LOAD = pytest.mark.parametrize(("slots", "latency"), [(8, 0.0), (8, 0.2), (64, 0.0), (64, 0.2)])
+EVERY_LOAD = pytest.mark.parametrize(("workers", "latency"), [(8, 0.0), (8, 0.2), (64, 0.0), (64, 0.2)])
 
 
 @EVERY_LOAD
 @pytest.mark.parametrize(
-    ("platform", "slower", "refused"),
+    ("platform", "slower", "throttled"),
     [
         pytest.param(bucket, 1.01, 36, id="bucket"),
         pytest.param(fixed, 1.05, 36, id="fixed-window"),
@@ -218,92 +221,94 @@ EVERY_LOAD = pytest.mark.parametrize(("slots", "latency"), [(8, 0.0), (8, 0.2), 
         pytest.param(strict, 1.09, 42, id="strict"),
     ],
 )
-def test_hidden_limit_of_10(platform: Any, slower: float, refused: int, slots: int, latency: float) -> None:
-    """2,000 rows under a hidden limit of 10/s take hardly longer than they must, with few refusals."""
-    pace = transport.RateLimiter()
-    run = simulate(platform(at(10)), pace, slots=slots, latency=latency)
+def test_hidden_limit_of_10(platform: Any, slower: float, throttled: int, workers: int, latency: float) -> None:
+    """2,000 rows with a hidden limit of 10/s take little more than the minimum, with little throttling."""
+    limiter = transport.RateLimiter()
+    run = simulate(platform(constant(10)), limiter, workers=workers, latency=latency)
     assert run.seconds <= 200 * slower
-    assert len(run.refused) <= refused
+    assert len(run.throttled) <= throttled
     assert run.attempts <= MAX_ATTEMPTS
-    assert pace.learned_rate is not None
-    assert 8.5 <= pace.learned_rate <= 10.1
+    assert limiter.learned_rate is not None
+    assert 8.5 <= limiter.learned_rate <= 10.1
 
 
-@pytest.mark.parametrize(("slots", "latency"), [(8, 0.0), (64, 0.0), (64, 0.2)])
-@pytest.mark.parametrize(("platform", "settled"), [(bucket, 20), (fixed, 20), (sliding, 20), (strict, 60)])
-def test_hidden_limit_of_50(platform: Any, settled: float, slots: int, latency: float) -> None:
-    """In the steady state 90% of a limit of 50/s is used, with less than 2% of the answers refused."""
-    run = simulate(platform(at(50)), rows=12_000, slots=slots, latency=latency)
-    assert run.per_second(settled) >= 45
-    assert run.share_refused(settled) < 0.02
+@pytest.mark.parametrize(("workers", "latency"), [(8, 0.0), (64, 0.0), (64, 0.2)])
+@pytest.mark.parametrize(("platform", "steady_since"), [(bucket, 20), (fixed, 20), (sliding, 20), (strict, 60)])
+def test_hidden_limit_of_50(platform: Any, steady_since: float, workers: int, latency: float) -> None:
+    """In the steady state 90% of a limit of 50/s is used, and less than 2% of the requests are throttled."""
+    run = simulate(platform(constant(50)), rows=12_000, workers=workers, latency=latency)
+    assert run.per_second(steady_since) >= 45
+    assert run.throttled_share(steady_since) < 0.02
     assert run.attempts <= MAX_ATTEMPTS
 
 
 @pytest.mark.parametrize("platform", [bucket, fixed, sliding, strict])
-def test_a_learned_rate_is_used_at_once(platform: Any) -> None:
-    """What one run has learned spares the next one the search."""
+def test_learned_rate_is_used_at_once(platform: Any) -> None:
+    """With the rate that a run has learned, the next run does not search again."""
     earlier = transport.RateLimiter()
-    simulate(platform(at(10)), earlier)
-    run = simulate(platform(at(10)), transport.RateLimiter(learned_rate=earlier.learned_rate), rows=300)
-    assert len(run.refused) <= 5
+    simulate(platform(constant(10)), earlier)
+    run = simulate(platform(constant(10)), transport.RateLimiter(learned_rate=earlier.learned_rate), rows=300)
+    assert len(run.throttled) <= 5
     assert run.seconds <= 300 / 10 * 1.1
 
 
 @EVERY_LOAD
 @pytest.mark.parametrize(("platform", "per_second"), [(bucket, 2.9), (sliding, 2.4), (strict, 2.3)])
-def test_a_limit_that_drops(platform: Any, per_second: float, slots: int, latency: float) -> None:
-    """A limit that falls from 10/s to 3/s in the middle is found, within seconds and without losing a row."""
-    run = simulate(platform(at(10, 3)), rows=1200, slots=slots, latency=latency)
+def test_limit_drops(platform: Any, per_second: float, workers: int, latency: float) -> None:
+    """A limit that falls from 10/s to 3/s is found within seconds, without losing a row."""
+    run = simulate(platform(constant(10, 3)), rows=1200, workers=workers, latency=latency)
     assert run.per_second(since=80) >= per_second
-    assert sum(60 <= moment < 70 for moment in run.refused) <= 30
+    assert sum(60 <= moment < 70 for moment in run.throttled) <= 30
     assert run.attempts <= MAX_ATTEMPTS
 
 
 @EVERY_LOAD
 @pytest.mark.parametrize("platform", [bucket, sliding, strict])
 @pytest.mark.parametrize(("before", "after"), [(3, 10), (10, 50)])
-def test_a_limit_that_rises(platform: Any, before: float, after: float, slots: int, latency: float) -> None:
-    """A limit that rises is found within a minute; in flight, 8 requests of 0.2 s are 40 a second at most."""
-    run = simulate(platform(at(before, after)), rows=60 * int(before) + 90 * int(after), slots=slots, latency=latency)
-    possible = min(after, slots / latency if latency else math.inf)
-    assert sum(moment >= 120 for moment in run.good) / (run.seconds - 120) >= 0.6 * possible
+def test_limit_rises(platform: Any, before: float, after: float, workers: int, latency: float) -> None:
+    """A limit that rises is found within a minute; 8 requests in flight of 0.2 s are at most 40 per second."""
+    run = simulate(
+        platform(constant(before, after)), rows=60 * int(before) + 90 * int(after), workers=workers, latency=latency
+    )
+    possible = min(after, workers / latency if latency else math.inf)
+    assert sum(moment >= 120 for moment in run.successes) / (run.seconds - 120) >= 0.6 * possible
     assert run.attempts <= MAX_ATTEMPTS
 
 
 @pytest.mark.parametrize("seconds", [1, 2])
 @pytest.mark.parametrize(("platform", "slower"), [(bucket, 1.15), (fixed, 1.2), (sliding, 1.2), (strict, 1.5)])
 def test_retry_after(platform: Any, slower: float, seconds: float) -> None:
-    """A platform that asks for a pause with each refusal gets it, and the rate does not collapse over the pauses."""
-    run = simulate(platform(at(10)), retry_after=seconds)
+    """Pauses that the platform asks for are respected, and the rate does not collapse over them."""
+    run = simulate(platform(constant(10)), retry_after=seconds)
     assert run.seconds <= 200 * slower
-    assert len(run.refused) <= 45
+    assert len(run.throttled) <= 45
 
 
-@pytest.mark.parametrize(("slots", "latency"), [(8, 0.05), (8, 4.0), (64, 0.2), (64, 4.0)])
-def test_without_a_limit_the_slots_are(slots: int, latency: float) -> None:
-    """Where nothing is refused, the requests in flight are what limits, and the rate does not grow beyond use."""
-    pace = transport.RateLimiter()
-    run = simulate(lambda _: True, pace, slots=slots, latency=latency, rows=5000)
-    assert pace.rate <= max(10, slots / latency) * 4
-    assert run.seconds <= 5000 / (slots / latency) * 1.1 + 4
-    assert pace.learned_rate is None
+@pytest.mark.parametrize(("workers", "latency"), [(8, 0.05), (8, 4.0), (64, 0.2), (64, 4.0)])
+def test_without_a_limit_the_workers_are_the_limit(workers: int, latency: float) -> None:
+    """Without throttling the requests in flight are the limit, and the rate does not grow beyond use."""
+    limiter = transport.RateLimiter()
+    run = simulate(lambda _: True, limiter, workers=workers, latency=latency, rows=5000)
+    assert limiter.rate <= max(10, workers / latency) * 4
+    assert run.seconds <= 5000 / (workers / latency) * 1.1 + 4
+    assert limiter.learned_rate is None
 
 
-def test_a_cap_below_the_limit_is_never_refused() -> None:
-    """Under a cap that the platform can take nothing is refused, and the cap is used up."""
-    run = simulate(strict(at(10)), transport.RateLimiter(5), rows=500)
-    assert not run.refused
+def test_cap_below_the_limit_is_never_throttled() -> None:
+    """With a cap below the platform's limit nothing is throttled, and the cap is fully used."""
+    run = simulate(strict(constant(10)), transport.RateLimiter(5), rows=500)
+    assert not run.throttled
     assert run.seconds == pytest.approx(100, abs=1)
 
 
-@pytest.mark.parametrize("slots", [8, 64])
+@pytest.mark.parametrize("workers", [8, 64])
 @pytest.mark.parametrize(("share", "seconds", "longest"), [(0.03, 50, 140), (0.1, 65, 160), (0.3, 125, 345)])
-def test_a_storm_does_not_slow_it_down_for_long(share: float, seconds: float, longest: float, slots: int) -> None:
-    """Where a share of all requests is refused by chance, 2,000 rows mostly take two minutes, and never a quarter hour.
+def test_storm_slows_down_only_briefly(share: float, seconds: float, longest: float, workers: int) -> None:
+    """If a random share of all requests is throttled, 2,000 rows usually take two minutes and never 15.
 
-    With bad luck a share looks as if slower helped, so that it takes longer to see that it does not.
+    By chance a slower rate may seem to help, so that it takes longer to see that it does not.
     """
-    runs = [simulate(Stormy(share, seed=seed), slots=slots, latency=0.0) for seed in range(12)]
+    runs = [simulate(Stormy(share, seed=seed), workers=workers, latency=0.0) for seed in range(12)]
     assert median(run.seconds for run in runs) <= seconds
     assert max(run.seconds for run in runs) <= longest
 
@@ -311,56 +316,56 @@ def test_a_storm_does_not_slow_it_down_for_long(share: float, seconds: float, lo
 @EVERY_LOAD
 @pytest.mark.parametrize("platform", [bucket, fixed, sliding, strict])
 @pytest.mark.parametrize(("share", "per_second"), [(0.03, 3.5), (0.1, 3.5), (0.3, 3)])
-def test_a_storm_over_a_hidden_limit(
-    platform: Any, share: float, per_second: float, slots: int, latency: float
+def test_storm_with_a_hidden_limit(
+    platform: Any, share: float, per_second: float, workers: int, latency: float
 ) -> None:
-    """In a storm the limit of 10/s behind it is kept: on average under 15% are refused beyond those by chance."""
-    beyond = []
+    """In a storm the limit of 10/s is respected: on average it throttles fewer than 15% of the requests."""
+    limited_shares = []
     for seed in range(3):
-        stormy = Stormy(share, platform(at(10)), seed)
-        run = simulate(stormy, slots=slots, latency=latency, rows=1500)
-        beyond.append((len(run.refused) - stormy.by_chance) / (len(run.good) + len(run.refused)))
+        stormy = Stormy(share, platform(constant(10)), seed)
+        run = simulate(stormy, workers=workers, latency=latency, rows=1500)
+        limited_shares.append((len(run.throttled) - stormy.random_count) / (len(run.successes) + len(run.throttled)))
         assert 1500 / run.seconds >= per_second
-    assert sum(beyond) / len(beyond) < 0.15
-    assert max(beyond) < 0.25
+    assert sum(limited_shares) / len(limited_shares) < 0.15
+    assert max(limited_shares) < 0.25
 
 
 @EVERY_LOAD
 @pytest.mark.parametrize("platform", [bucket, fixed, sliding, strict])
-def test_after_a_storm_the_limit_is_found_again(platform: Any, slots: int, latency: float) -> None:
-    """After a minute in which 30% were refused by chance, the limit of 10/s is used, and soon respected again."""
-    run = simulate(Stormy(0.3, platform(at(10)), 3, 60, 120), slots=slots, latency=latency, rows=2500)
+def test_limit_is_found_again_after_a_storm(platform: Any, workers: int, latency: float) -> None:
+    """After a minute with 30% random throttling, the limit of 10/s is used, and soon respected again."""
+    run = simulate(Stormy(0.3, platform(constant(10)), 3, 60, 120), workers=workers, latency=latency, rows=2500)
     assert run.per_second(125) >= 8.5
-    assert run.share_refused(180) < 0.05
+    assert run.throttled_share(180) < 0.05
 
 
-# The breaker
+# Circuit breaker
 
 
 def _outcomes(share: float, seed: int) -> Iterator[bool]:
-    """Whether each request comes to a known end."""
-    chance = random.Random(seed)  # noqa: S311  a simulation
+    """Whether each request has a known result."""
+    generator = random.Random(seed)  # noqa: S311  a simulation
     while True:
-        yield chance.random() >= share
+        yield generator.random() >= share
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_breaker_under_random_faults(seed: int) -> None:
-    """With a fifth of 2,000 requests in doubt the breaker opens a few times at most, and costs seconds."""
-    breaker, outcomes, now, opened = transport.CircuitBreaker(), _outcomes(0.2, seed), 0.0, 0
+    """With a fifth of 2,000 requests in doubt the breaker opens only a few times, and costs seconds."""
+    breaker, outcomes, now, open_count = transport.CircuitBreaker(), _outcomes(0.2, seed), 0.0, 0
     for _ in range(2000):
         breaker.record_success() if next(outcomes) else breaker.record_failure(now)
         now += 0.05
         while breaker.is_open:
-            opened += 1
+            open_count += 1
             now += breaker.seconds_until_probe(now)
             breaker.record_probe(ok=next(outcomes), now=now)
-    assert opened <= 6
+    assert open_count <= 6
     assert now <= 2000 * 0.05 + 20
 
 
 def test_breaker_in_an_outage() -> None:
-    """While everything fails for five minutes hardly anything is created, and half a minute later all goes on."""
+    """In an outage of five minutes almost nothing is sent; the run continues at most 30 s after it."""
     breaker, now, failed = transport.CircuitBreaker(), 0.0, 0
     while breaker.is_open or now < 300:
         if breaker.is_open:

@@ -1,4 +1,4 @@
-"""Finding out what became of steps in doubt that buy a number under no id of our own."""
+"""Determines which numbers of a campaign come from which requests in doubt, where no own id identifies them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All the ways to give each number a step of its own, as a flow of the groups' numbers to looks with so many places."""
+"""Assigns numbers to requests as a maximum flow: from number groups to request groups with limited capacity."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
     from invoca_bulk.execution.matching.candidates import NumberGroup, RequestGroup
 
-#: Group of requests to how many numbers of each group of numbers it has got.
+#: Request group to how many numbers of each number group it has.
 Flow: TypeAlias = "Mapping[RequestGroup, Counter[NumberGroup]]"
 
 
 class Component(NamedTuple):
-    """Looks and groups that have to do with each other, and with no others."""
+    """Request and number groups that are connected by candidate numbers, and not connected to any others."""
 
     request_groups: Sequence[RequestGroup]
     number_groups: Sequence[NumberGroup]
@@ -24,47 +24,49 @@ class Component(NamedTuple):
 def connected_components(
     request_groups: Iterable[RequestGroup], number_groups: Iterable[NumberGroup]
 ) -> Iterator[Component]:
-    """The connected parts; a look that no number fits is one by itself."""
-    fitting: dict[RequestGroup, list[NumberGroup]] = {look: [] for look in request_groups}
-    for group in number_groups:
-        for look in group.request_groups:
-            fitting[look].append(group)
-    order = {look: number for number, look in enumerate(fitting)}
-    reached: set[RequestGroup] = set()
-    for first in fitting:
-        if first not in reached:
-            part = _collect_component(first, fitting)
-            reached.update(part.request_groups)
-            yield part._replace(request_groups=sorted(part.request_groups, key=order.__getitem__))
+    """The connected components; a request group that no number fits is a component by itself."""
+    fitting: dict[RequestGroup, list[NumberGroup]] = {group: [] for group in request_groups}
+    for number_group in number_groups:
+        for request_group in number_group.request_groups:
+            fitting[request_group].append(number_group)
+    order = {group: index for index, group in enumerate(fitting)}
+    visited: set[RequestGroup] = set()
+    for start in fitting:
+        if start not in visited:
+            component = _collect_component(start, fitting)
+            visited.update(component.request_groups)
+            yield component._replace(request_groups=sorted(component.request_groups, key=order.__getitem__))
 
 
-def _collect_component(first: RequestGroup, fitting: Mapping[RequestGroup, Sequence[NumberGroup]]) -> Component:
-    looks: dict[RequestGroup, None] = {first: None}
-    groups: dict[NumberGroup, None] = {}
-    waiting = deque(looks)
-    while waiting:
-        for group in fitting[waiting.popleft()]:
-            if group not in groups:
-                groups[group] = None
-                waiting.extend(look for look in group.request_groups if look not in looks)
-                looks |= dict.fromkeys(group.request_groups)
-    return Component(list(looks), list(groups))
+def _collect_component(start: RequestGroup, fitting: Mapping[RequestGroup, Sequence[NumberGroup]]) -> Component:
+    request_groups: dict[RequestGroup, None] = {start: None}  # dicts as ordered sets
+    number_groups: dict[NumberGroup, None] = {}
+    queue = deque(request_groups)
+    while queue:
+        for number_group in fitting[queue.popleft()]:
+            if number_group not in number_groups:
+                number_groups[number_group] = None
+                queue.extend(group for group in number_group.request_groups if group not in request_groups)
+                request_groups |= dict.fromkeys(number_group.request_groups)
+    return Component(list(request_groups), list(number_groups))
 
 
-# All ways to account for the numbers of a part
+# Assignments within a component
 
 
 def assign_numbers(number_groups: Iterable[NumberGroup]) -> Flow | None:
-    """One way to give each number a step of its own, earlier looks first; None: there is none."""
-    held: Flow = {look: Counter() for group in number_groups for look in group.request_groups}
-    for group in number_groups:
-        left = len(group.numbers)
-        while left:
-            trail = _find_augmenting_path(group, group.request_groups, held, lambda look: _free_capacity(look, held))
-            if not trail:
+    """One assignment of every number to a different request, earlier request groups first; None: there is none."""
+    flow: Flow = {group: Counter() for number_group in number_groups for group in number_group.request_groups}
+    for number_group in number_groups:
+        unassigned = len(number_group.numbers)
+        while unassigned:
+            path = _find_augmenting_path(
+                number_group, number_group.request_groups, flow, lambda group: _free_capacity(group, flow)
+            )
+            if not path:
                 return None
-            left -= _augment_flow(trail, held, left)
-    return held
+            unassigned -= _augment_flow(path, flow, unassigned)
+    return flow
 
 
 def _free_capacity(request_group: RequestGroup, flow: Flow) -> int:
@@ -74,25 +76,29 @@ def _free_capacity(request_group: RequestGroup, flow: Flow) -> int:
 def _find_augmenting_path(
     number_group: NumberGroup, starts: Iterable[RequestGroup], flow: Flow, is_end: Callable[[RequestGroup], int]
 ) -> list[_Hop]:
-    """The shortest way for one more number of a group: into one of the looks, from where another one has to go on,
-    and so on until it ends; its hops, the last one first. Empty: there is none.
-    """  # noqa: D205  one sentence
-    hops = {look: _Hop(number_group, None, look) for look in starts}
-    waiting = deque(hops)
-    while waiting:
-        look = waiting.popleft()
-        if is_end(look):
-            return list(_trace_back(hops, look))
-        for mover in +flow[look]:
-            for other in mover.request_groups:
-                if other not in hops:
-                    hops[other] = _Hop(mover, look, other)
-                    waiting.append(other)
+    """The shortest path that makes room for one more number of a group.
+
+    The number enters one of `starts`; a number that was there moves to another request group, and so on until `is_end`.
+
+    Returns:
+        The hops, the last one first; empty: there is no path.
+    """
+    hops = {group: _Hop(number_group, None, group) for group in starts}
+    queue = deque(hops)
+    while queue:
+        source = queue.popleft()
+        if is_end(source):
+            return list(_trace_back(hops, source))
+        for moving in +flow[source]:
+            for target in moving.request_groups:
+                if target not in hops:
+                    hops[target] = _Hop(moving, source, target)
+                    queue.append(target)
     return []
 
 
 class _Hop(NamedTuple):
-    """A number of a group goes from one look (None: it had none yet) to another."""
+    """A number of a group moves from one request group (None: it was unassigned) to another."""
 
     number_group: NumberGroup
     source: RequestGroup | None
@@ -100,30 +106,30 @@ class _Hop(NamedTuple):
 
 
 def _trace_back(hops: Mapping[RequestGroup, _Hop], end: RequestGroup) -> Iterator[_Hop]:
-    look: RequestGroup | None = end
-    while look:
-        yield hops[look]
-        look = hops[look].source
+    group: RequestGroup | None = end
+    while group:
+        yield hops[group]
+        group = hops[group].source
 
 
-def _augment_flow(path: Sequence[_Hop], flow: Flow, wanted: int) -> int:
-    """Let as many numbers as can take a trail, and say how many these were."""
-    free = (flow[hop.source][hop.number_group] for hop in path if hop.source)
-    count = min(wanted, _free_capacity(path[0].target, flow), *free)
-    for group, source, target in path:
-        flow[target][group] += count
+def _augment_flow(path: Sequence[_Hop], flow: Flow, max_count: int) -> int:
+    """Move as many numbers as possible along a path; returns how many."""
+    movable = (flow[hop.source][hop.number_group] for hop in path if hop.source)
+    count = min(max_count, _free_capacity(path[0].target, flow), *movable)
+    for number_group, source, target in path:
+        flow[target][number_group] += count
         if source:
-            flow[source][group] -= count
+            flow[source][number_group] -= count
     return count
 
 
 def feasible_request_groups(number_group: NumberGroup, flow: Flow) -> tuple[RequestGroup, ...]:
-    """The looks that a number of the group can come from, over all ways to account for the numbers of its part."""
+    """The request groups that a number of the group can belong to, over all assignments of its component."""
 
-    def is_end(look: RequestGroup) -> int:
-        # There is room, or the number that comes here takes the place that the group's own one has left.
-        return _free_capacity(look, flow) or flow[look][number_group]
+    def is_end(group: RequestGroup) -> int:
+        # There is free capacity, or a number of the same group can be moved away.
+        return _free_capacity(group, flow) or flow[group][number_group]
 
     return tuple(
-        look for look in number_group.request_groups if _find_augmenting_path(number_group, [look], flow, is_end)
+        group for group in number_group.request_groups if _find_augmenting_path(number_group, [group], flow, is_end)
     )

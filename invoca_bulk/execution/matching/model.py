@@ -1,64 +1,54 @@
-"""The records of settling: what goes in and what comes out."""
+"""The input and output records of matching."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Mapping
 
     from invoca_bulk.schema.field_types import Json
 
-S = TypeVar("S", bound="Hashable")
-
 
 @dataclass(frozen=True, kw_only=True)
-class PendingRequest(Generic[S]):
-    """A request for one number that may have been carried out.
+class PendingRequest:
+    """A request for one number that may have been applied.
 
     Attributes:
-        key: what the caller knows it by.
+        key: the caller's number for it.
         body: the JSON object that was sent.
         baseline: the numbers that the campaign had when its run began.
-        label: what a reason calls it, such as `row 5`; empty: it is only counted.
     """
 
-    key: S
+    key: int
     body: Mapping[str, Json]
     baseline: frozenset[str]
-    label: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ambiguity(Generic[S]):
-    """Why it cannot be told what became of a step.
+class Ambiguity:
+    """Why it cannot be determined whether a request was applied.
 
     Attributes:
-        error: what was seen, in a sentence.
+        error: what was observed, as a sentence.
         fix: what to do about it.
-        candidate_numbers: the numbers that the step may have got, as the platform writes them.
-        candidate_keys: the steps in doubt that these may belong to, this one included.
     """
 
     error: str
     fix: str
-    candidate_numbers: tuple[str, ...]
-    candidate_keys: tuple[S, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MatchResult(Generic[S]):
-    """What became of the steps in doubt of one campaign; each of them is in one of the first three.
+class MatchResult:
+    """The result of matching the requests of one campaign; each request is in exactly one of the attributes.
 
     Attributes:
-        matched: step to the platform's object that it has created; no number is there twice.
-        not_found: the steps that have created nothing.
-        ambiguous: step to why it cannot be told.
-        unattributed: the numbers that nobody can account for, as the platform writes them.
+        matched: key to the platform's object that the request created; each object occurs once.
+        not_found: keys of the requests that created nothing.
+        ambiguous: key to why it cannot be determined.
     """
 
-    matched: Mapping[S, Mapping[str, Json]] = field(default_factory=dict)
-    not_found: tuple[S, ...] = ()
-    ambiguous: Mapping[S, Ambiguity[S]] = field(default_factory=dict)
-    unattributed: tuple[str, ...] = ()
+    matched: Mapping[int, Mapping[str, Json]] = field(default_factory=dict)
+    not_found: tuple[int, ...] = ()
+    ambiguous: Mapping[int, Ambiguity] = field(default_factory=dict)

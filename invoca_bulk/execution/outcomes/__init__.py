@@ -1,7 +1,7 @@
-"""What an answer means for a step: the tables that decide whether something was done, and what may be sent again.
+"""What a response means for a step: the tables that decide whether it was applied, and whether it may be resent.
 
-Pure: from an `Answer` or a failed call to a `StepResult`. A status that is in no table is in doubt, since the platform
-may have applied the request before it failed.
+Pure: from a `Response` or a failed call to a `StepResult`. A status that is in no table puts the step in doubt, because
+the platform may have applied the request before it failed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from invoca_bulk.execution.outcomes.attempt import (
 from invoca_bulk.execution.outcomes.error_text import describe_error_response
 from invoca_bulk.execution.outcomes.response_policy import (
     DELETE_POLICY,
-    HTTP_NOT_FOUND,
     IDEMPOTENT_POLICY,
     MOVE_POLICY,
     NON_IDEMPOTENT_POLICY,
@@ -37,11 +36,10 @@ from invoca_bulk.execution.outcomes.response_policy import (
     number_of,
     response_policy_for,
 )
-from invoca_bulk.execution.outcomes.retry_policy import apply_retry_policy, blocked, stopped_before_retry
+from invoca_bulk.execution.outcomes.retry_policy import apply_retry_policy, blocked
 
 __all__ = [
     "DELETE_POLICY",
-    "HTTP_NOT_FOUND",
     "IDEMPOTENT_POLICY",
     "MOVE_POLICY",
     "NON_IDEMPOTENT_POLICY",
@@ -67,7 +65,6 @@ __all__ = [
     "preflight_failed",
     "response_policy_for",
     "stale",
-    "stopped_before_retry",
     "unexpected_error",
     "unresolved",
 ]

@@ -1,8 +1,9 @@
-"""One attempt of a step: what its answer means, and what is read just before it and after it."""
+"""The result of one attempt of a step, and of the reads before and after it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from invoca_bulk.errors import InDoubtError, NotSentError
@@ -10,7 +11,7 @@ from invoca_bulk.execution.outcomes import response_policy
 from invoca_bulk.execution.outcomes.error_text import describe_error_response
 from invoca_bulk.journal import OUTCOME_IF_DONE, State
 from invoca_bulk.schema import RESOURCES, Action
-from invoca_bulk.wording import remedy
+from invoca_bulk.wording import plural_of, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from invoca_bulk.transport.client import Response
 
 
+_NOT_RECORDED_REASON = "the program ended before the response was recorded"
 _INITIAL_ERROR_SEPARATOR = "; at first: "
 _LOOKUP_SEPARATOR = " When it was looked up later, "
 _LOOK_AGAIN_FIX = f"Look again: {remedy('resume')},"
@@ -28,18 +30,18 @@ _LOOK_AGAIN_FIX = f"Look again: {remedy('resume')},"
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """What became of a step that was sent.
+    """The result of sending a step.
 
     Attributes:
-        state: the state that it goes to; `pending`: it was surely not applied, and may be sent again; `sent`: it may
-            have been applied, and is sent again all the same, since doing it twice is harmless.
-        http_status: None: no answer came.
-        answer: the platform's JSON; None: there was none.
-        error: why it is not done, in plain words.
+        state: the step's next state; `pending`: it was not applied and may be sent again; `sent`: it may have been
+            applied and is sent again anyway, because repeating it is safe.
+        http_status: status of the response; None: no response.
+        answer: the response's JSON; None: there was none.
+        error: why the step is not done.
         fix: what to do about it.
         retry_after: seconds that the platform asks to wait; None: it does not say.
         aborts_run: whether the whole run has to stop.
-        doubt_reason: why it may have been applied, of the attempt that may; empty: of none.
+        doubt_reason: why an attempt may have been applied; empty: none may have been.
     """
 
     state: State
@@ -60,35 +62,40 @@ def classify_response(
     was_in_doubt: bool = False,
     treat_429_as_ambiguous: bool = False,
 ) -> StepResult:
-    """What an answer means for a step.
+    """What a response means for a step.
 
     Args:
-        response: the platform's answer.
+        response: the platform's response.
         step: the step that was sent.
         column_titles: path to the sheet's column title, for the fields that a 403 names.
         was_in_doubt: whether an earlier attempt of the step may have been applied.
-        treat_429_as_ambiguous: take a 429 for no proof that a create was not applied.
+        treat_429_as_ambiguous: whether a create may have been applied in spite of a 429.
     """
-    way = response_policy.response_policy_for(step, treat_429_as_ambiguous=treat_429_as_ambiguous)
-    state = way.states_by_status.get(response.status, State.IN_DOUBT)
-    if was_in_doubt and response.status in way.states_after_doubt:
-        return _classify_after_doubt(response, step, way.states_after_doubt[response.status])
-    known = {"http_status": response.status, "answer": response.body}
-    problem = response_policy.missing_proof(step, response.body) if state is State.DONE else ""
-    if problem:
-        return in_doubt(step, f"the platform answered {response.status}, but {problem}", **known)
+    policy = response_policy.response_policy_for(step, treat_429_as_ambiguous=treat_429_as_ambiguous)
+    if was_in_doubt and response.status in policy.states_after_doubt:
+        return _classify_after_doubt(response, step, policy.states_after_doubt[response.status])
+    state = policy.states_by_status.get(response.status, State.IN_DOUBT)
+    values = {"http_status": response.status, "answer": response.body}
     if state is State.DONE:
-        return StepResult(state=state, **known)
+        problem = response_policy.missing_proof(step, response.body)
+        if problem:
+            return in_doubt(step, f"the platform answered {response.status}, but {problem}", **values)
+        return StepResult(state=state, **values)
     reason = describe_error_response(response, column_titles, step.body)
     if state is State.IN_DOUBT:
-        return in_doubt(step, reason, retry_after=response.retry_after, **known)
-    fix = response_policy.rejection_fix(step, response.status) if state is State.REJECTED else ""
-    stop = response.status == response_policy.HTTP_UNAUTHORIZED
-    return StepResult(state=state, error=reason, fix=fix, retry_after=response.retry_after, aborts_run=stop, **known)
+        return in_doubt(step, reason, retry_after=response.retry_after, **values)
+    return StepResult(
+        state=state,
+        error=reason,
+        fix=response_policy.rejection_fix(step, response.status) if state is State.REJECTED else "",
+        retry_after=response.retry_after,
+        aborts_run=response.status == HTTPStatus.UNAUTHORIZED,
+        **values,
+    )
 
 
 def classify_failure(error: RequestFailedError, step: Step) -> StepResult:
-    """What a call without a trustworthy answer means for a step."""
+    """What a call without a reliable response means for a step."""
     if isinstance(error, NotSentError):
         return StepResult(state=State.PENDING, error=f"It was not sent: {error}.")
     status = error.status if isinstance(error, InDoubtError) else None
@@ -101,71 +108,69 @@ def not_sendable(reason: str) -> StepResult:
 
 
 def unexpected_error(step: Step) -> StepResult:
-    """A step after whose sending something went wrong that nobody has foreseen."""
-    return classify_failure(InDoubtError("something unexpected went wrong after it was sent"), step)
+    """A step whose call failed with an unforeseen exception after it was sent."""
+    return classify_failure(InDoubtError("an unexpected error occurred after it was sent"), step)
 
 
 def duplicate_number(result: StepResult, step: Step, number: str) -> StepResult:
-    """A create that was answered with a number which another row has, or which the campaign had before."""
-    reason = f"the platform answered with {number}, which the campaign had before or another row has got"
+    """A create whose response names a number that another row has or the campaign already had."""
+    reason = f"the platform answered with {number}, which the campaign already had or another row has"
     return in_doubt(step, reason, http_status=result.http_status, answer=result.answer)
 
 
 def _classify_after_doubt(response: Response, step: Step, state: State) -> StepResult:
-    """An answer that says how an earlier attempt ended; it shows no object of the row's."""
+    """A response that shows how an earlier attempt ended; its body is not the row's object."""
     if state is State.DONE:
         return StepResult(state=state, http_status=response.status)
-    reason = "the platform does not have it any more where it was, and it was not found where it goes"
+    reason = "the platform no longer has it in its campaign, and it was not found at its destination"
     return in_doubt(step, reason, http_status=response.status)
 
 
-def in_doubt(step: Step, reason: str, **known: Json) -> StepResult:
-    """A step that may have been applied; `known` are other attributes of the verdict."""
+def in_doubt(step: Step, reason: str, **values: Json) -> StepResult:
+    """A step that may have been applied; `values` are other attributes of the result."""
     error = f"It may have been {OUTCOME_IF_DONE[step.action]}: {reason}."
-    return StepResult(state=State.IN_DOUBT, error=error, fix=_in_doubt_fix(step), doubt_reason=reason, **known)
+    return StepResult(state=State.IN_DOUBT, error=error, fix=_in_doubt_fix(step), doubt_reason=reason, **values)
 
 
 def still_in_doubt(result: StepResult, step: Step, earlier_result: StepResult) -> StepResult:
-    """An attempt that surely did nothing, after one that may have; both reasons are told."""
-    first = earlier_result.doubt_reason.rstrip(".")
-    doubt = in_doubt(step, f"an earlier try had no trustworthy answer ({first}), and then: {result.error.rstrip('.')}")
-    return replace(result, state=doubt.state, error=doubt.error, fix=doubt.fix, doubt_reason=first)
+    """An attempt that was not applied, after one that may have been; the error gives both reasons."""
+    earlier_reason = earlier_result.doubt_reason.rstrip(".")
+    last_error = result.error.rstrip(".")
+    doubt = in_doubt(step, f"an earlier attempt got no reliable response ({earlier_reason}), and then: {last_error}")
+    return replace(result, state=doubt.state, error=doubt.error, fix=doubt.fix, doubt_reason=earlier_reason)
 
 
 def _in_doubt_fix(step: Step) -> str:
-    one = RESOURCES[step.resource].singular
+    noun = RESOURCES[step.resource].singular
     if step.non_idempotent:
-        return f"{_LOOK_AGAIN_FIX} or look the {one} up there; it is never sent again by itself."
-    return (
-        f"Run the results file: looking at the {one} again, and doing it once more where that is needed, is harmless."
-    )
+        return f"{_LOOK_AGAIN_FIX} or look the {noun} up there; it is never sent again automatically."
+    return f"Run the results file: it checks the {noun} and repeats the change if needed, which is harmless."
 
 
-# After the run, or a kill
+# After the run, or after its process was killed
 
 
 def interrupted(step: Step, error: str) -> StepResult:
-    """A step whose last attempt may have been applied, of an execution that ended before it was known.
+    """A step of an earlier execution that ended before the result was known.
 
     Args:
-        step: the step, which may be repeated.
-        error: what that execution said of it; empty: it was killed.
+        step: the step, which is safe to repeat.
+        error: the error that the execution recorded; empty: it was killed.
     """
-    doubt = in_doubt(step, "the program was ended before the answer was recorded")
+    doubt = in_doubt(step, _NOT_RECORDED_REASON)
     return replace(doubt, error=error or doubt.error)
 
 
 def not_found(step: Step, settle_seconds: float, earlier_error: str) -> StepResult:
     """A purchase in doubt that the platform does not show after the settle time."""
-    first = earlier_error.rpartition(_INITIAL_ERROR_SEPARATOR)[2]
-    seen = f"It was not found there after {settle_seconds:g} s" + (
-        f"{_INITIAL_ERROR_SEPARATOR}{first}" if first else "."
-    )
+    initial_error = earlier_error.rpartition(_INITIAL_ERROR_SEPARATOR)[2]
+    reason = f"{_INITIAL_ERROR_SEPARATOR}{initial_error}" if initial_error else "."
+    error = f"It was not found there after {settle_seconds:g} s{reason}"
     fix = (
         f"Look the {RESOURCES[step.resource].singular} up on the platform. If it is not there, send it again: "
         f"{remedy('resume', 'resend_absent')}"
     )
-    return StepResult(state=State.ABSENT, error=seen, fix="" if step.own_id else fix)
+    return StepResult(state=State.ABSENT, error=error, fix="" if step.own_id else fix)
 
 
 def unresolved(step: Step, reason: str, earlier_error: str) -> StepResult:
@@ -173,56 +178,50 @@ def unresolved(step: Step, reason: str, earlier_error: str) -> StepResult:
 
     Args:
         step: the step.
-        reason: why it could not be told.
-        earlier_error: what the run said of it at first; empty: it was killed.
+        reason: why the lookup did not resolve it.
+        earlier_error: the error that the run recorded; empty: it was killed.
     """
-    first = earlier_error or in_doubt(step, "the program was ended before the answer was recorded").error
+    initial_error = (earlier_error or in_doubt(step, _NOT_RECORDED_REASON).error).split(_LOOKUP_SEPARATOR)[0]
     fix = f"{_LOOK_AGAIN_FIX} or look the {RESOURCES[step.resource].singular} up there."
-    return StepResult(
-        state=State.IN_DOUBT, error=f"{first.split(_LOOKUP_SEPARATOR)[0]}{_LOOKUP_SEPARATOR}{reason}.", fix=fix
-    )
+    return StepResult(state=State.IN_DOUBT, error=f"{initial_error}{_LOOKUP_SEPARATOR}{reason}.", fix=fix)
 
 
 def ambiguous(error: str, fix: str) -> StepResult:
-    """A purchase that stays in doubt, since the campaign's list does not tell."""
+    """A purchase that stays in doubt because the campaign's list does not decide it."""
     return StepResult(state=State.IN_DOUBT, error=error, fix=fix)
 
 
-# What is read before a step is sent, and after it
+# Reads before and after a step
 
-_ADD_OR_REPLAN_FIX = (
-    "Add it to the sheet, or make the plan again to have its removal confirmed; then run the results file."
-)
+_ADD_OR_REPLAN_FIX = "Add it to the sheet, or plan again and confirm its removal; then run the results file."
 
 
 def classify_preflight(response: Response, step: Step, column_titles: Mapping[str, str]) -> StepResult | None:
-    """Why an object that was read just before it is written cannot be written; None: it can."""
-    one, creates = RESOURCES[step.resource].singular, step.action is Action.CREATE
-    odd = response_policy.describe_mismatch(step, response.body) if response.status == response_policy.HTTP_OK else ""
-    there = response.status == response_policy.HTTP_OK and not odd
-    if there or response.status == response_policy.HTTP_NOT_FOUND:
-        if there is not creates:
+    """Why an object that was just read cannot be written; None: it can."""
+    noun, status = RESOURCES[step.resource].singular, response.status
+    mismatch = response_policy.describe_mismatch(step, response.body) if status == HTTPStatus.OK else ""
+    exists = status == HTTPStatus.OK and not mismatch
+    if exists or status == HTTPStatus.NOT_FOUND:
+        if exists is not (step.action is Action.CREATE):
             return None
-        # A POST would replace all of it, and a PUT make it anew with nothing but what the sheet knows.
-        since = "is there already; it was created" if there else "is not there any more; it was deleted"
-        error = f"The {one} {since} since the plan was made."
-        return StepResult(
-            state=State.REJECTED, http_status=response.status, error=error, fix=response_policy.REPLAN_FIX
-        )
-    reason = odd or describe_error_response(response, column_titles).rstrip(".")
-    if response_policy.IDEMPOTENT_POLICY.states_by_status.get(response.status) is State.REJECTED:
-        error = f"The {one} could not be read before the change: {reason}."
-        return StepResult(
-            state=State.REJECTED, http_status=response.status, error=error, fix=response_policy.CORRECT_ROW_FIX
-        )
-    stop = response.status == response_policy.HTTP_UNAUTHORIZED
+        # A POST would replace the object, and a PUT would create it again with the sheet's values only.
+        change = "already exists; it was created" if exists else "no longer exists; it was deleted"
+        error = f"The {noun} {change} since the plan was made."
+        return StepResult(state=State.REJECTED, http_status=status, error=error, fix=response_policy.REPLAN_FIX)
+    reason = mismatch or describe_error_response(response, column_titles).rstrip(".")
+    if response_policy.IDEMPOTENT_POLICY.states_by_status.get(status) is State.REJECTED:
+        error = f"The {noun} could not be read before the change: {reason}."
+        return StepResult(state=State.REJECTED, http_status=status, error=error, fix=response_policy.CORRECT_ROW_FIX)
     return replace(
-        preflight_failed(step, reason), http_status=response.status, retry_after=response.retry_after, aborts_run=stop
+        preflight_failed(step, reason),
+        http_status=status,
+        retry_after=response.retry_after,
+        aborts_run=status == HTTPStatus.UNAUTHORIZED,
     )
 
 
 def preflight_failed(step: Step, reason: str) -> StepResult:
-    """A step that was not sent, because its object could not be read before."""
+    """A step that was not sent because its object could not be read first."""
     error = f"It was not sent: the {RESOURCES[step.resource].singular} could not be read before the change ({reason})."
     return StepResult(state=State.PENDING, error=error)
 
@@ -230,19 +229,19 @@ def preflight_failed(step: Step, reason: str) -> StepResult:
 def changed_since_plan(
     step: Step, *, added: Sequence[str], removed: Sequence[str], changed_defaults: Collection[str]
 ) -> StepResult:
-    """A step that is not sent, since it would undo what others have done to the object since the plan was made.
+    """A step that is not sent because it would revert what others have changed since the plan was made.
 
     Args:
         step: the step.
-        added: what would be taken away, such as `user Jim Williams (U-2)`.
-        removed: what was taken away and would come back, or is needed.
-        changed_defaults: what would be made the first of its set again, such as `site`.
+        added: users and sites that it would remove, such as `user Jim Williams (U-2)`.
+        removed: users and sites that it would restore, or that it needs.
+        changed_defaults: the kinds of part whose default it would change back, such as `site`.
     """
-    one = RESOURCES[step.resource].singular
+    noun = RESOURCES[step.resource].singular
     clauses = [
-        f"{', '.join(added)} came to the {one}" if added else "",
-        f"{', '.join(removed)} {'was' if len(removed) == 1 else 'were'} removed" if removed else "",
-        *(f"the default {what} was changed" for what in changed_defaults),
+        f"{', '.join(added)} {plural_of(len(added), 'was', 'were')} added to the {noun}" if added else "",
+        f"{', '.join(removed)} {plural_of(len(removed), 'was', 'were')} removed" if removed else "",
+        *(f"the default {kind} was changed" for kind in changed_defaults),
     ]
     text = " and ".join(filter(None, clauses))
     error = f"{text[:1].upper()}{text[1:]} since the plan was made; nothing was sent."
@@ -252,16 +251,16 @@ def changed_since_plan(
 
 
 def deleted() -> StepResult:
-    """A deletion in doubt that was done: what has its name now is another object."""
-    return StepResult(state=State.DONE, http_status=response_policy.HTTP_NOT_FOUND)
+    """A deletion in doubt that was done: the number now belongs to another object."""
+    return StepResult(state=State.DONE, http_status=HTTPStatus.NOT_FOUND.value)
 
 
 def stale(step: Step) -> StepResult:
-    """A step of a run that goes on, whose object somebody has changed since the plan was made."""
+    """A step of a resumed run whose object was changed since the plan was made."""
     error = f"The {RESOURCES[step.resource].singular} was changed since the plan was made; nothing was sent."
     return StepResult(state=State.REJECTED, error=error, fix=response_policy.REPLAN_FIX)
 
 
 def confirmed(platform_object: Mapping[str, Json]) -> StepResult:
-    """A step in doubt that was done after all: the object is there."""
-    return StepResult(state=State.DONE, http_status=response_policy.HTTP_OK, answer=platform_object)
+    """A step in doubt that was done: the platform has the object."""
+    return StepResult(state=State.DONE, http_status=HTTPStatus.OK.value, answer=platform_object)

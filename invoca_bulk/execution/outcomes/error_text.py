@@ -1,4 +1,4 @@
-"""The platform's reasons, in the words of the sheet."""
+"""The platform's error messages, with the sheet's column titles."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ if TYPE_CHECKING:
 
 
 def describe_error_response(response: Response, column_titles: Mapping[str, str], sent_body: Json = None) -> str:
-    """The platform's reason in one text: field errors by column title, an error handle kept for support.
+    """The platform's error message as one text: field errors by column title, and the error handle for support.
 
     Args:
-        response: the platform's answer.
+        response: the platform's response.
         column_titles: path to the sheet's column title; `#` stands for the number of a user or a site.
-        sent_body: what was sent, to tell which user or site a number in a path means.
+        sent_body: the body that was sent, to find the user or site that a number in a path refers to.
     """
-    # What stands there is shown in terminals, which obey control characters.
+    # The text is shown in terminals, which interpret control characters.
     return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", _reason(response, column_titles, sent_body))
 
 
 def _reason(response: Response, column_titles: Mapping[str, str], sent_body: Json) -> str:
-    told = response.body if isinstance(response.body, dict) else {}
-    errors = told.get("errors")
+    body = response.body if isinstance(response.body, dict) else {}
+    errors = body.get("errors")
     if isinstance(errors, dict) and "class" in errors:
         return f"{errors.get('invalid_data', '')} ({errors['class']}, {response.status})".strip()
     if isinstance(errors, dict) and errors:
-        texts = payloads.flatten_errors(errors).items()
-        return truncate(
-            "; ".join(f"{_field_label(path, column_titles, sent_body)}: {text}" for path, text in texts), 1000
-        )
-    if message := told.get("message"):
+        texts = [
+            f"{_field_label(path, column_titles, sent_body)}: {text}"
+            for path, text in payloads.flatten_errors(errors).items()
+        ]
+        return truncate("; ".join(texts), 1000)
+    if message := body.get("message"):
         return f"{truncate(str(message), 500)} ({response.status})"
     if reason := response.text or (json.dumps(response.body, ensure_ascii=False) if response.body else ""):
         return f"{truncate(reason, 300)} ({response.status})"
@@ -46,11 +47,11 @@ def _reason(response: Response, column_titles: Mapping[str, str], sent_body: Jso
 
 
 def _field_label(path: str, column_titles: Mapping[str, str], sent_body: Json) -> str:
-    """A field's title, with the id of its user or site: of merged sets the numbers are not those of the sheet."""
+    """A field's title, with the id of its user or site: after a merge its number may differ from the sheet's."""
     title = column_titles.get(path) or column_titles.get(paths.to_pattern(path), path)
-    name, _, rest = path.partition(".")
-    number = rest.partition(".")[0]
-    parts = sent_body.get(name) if isinstance(sent_body, dict) else None
+    collection, _, tail = path.partition(".")
+    number = tail.partition(".")[0]
+    parts = sent_body.get(collection) if isinstance(sent_body, dict) else None
     if not isinstance(parts, list) or not number.isdecimal() or not 0 < int(number) <= len(parts):
         return title
     part = parts[int(number) - 1]

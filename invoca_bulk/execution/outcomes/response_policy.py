@@ -1,9 +1,10 @@
-"""The tables: what a status means for each way of sending, what an answer must name, and what to do about a refusal."""
+"""Tables: what a status means for each kind of step, what a response must name, and how to fix a rejection."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from invoca_bulk.journal import State
@@ -16,21 +17,17 @@ if TYPE_CHECKING:
     from invoca_bulk.schema import Resource
     from invoca_bulk.schema.field_types import Json
 
-HTTP_OK = 200
-HTTP_UNAUTHORIZED = 401
-HTTP_FORBIDDEN = 403
-HTTP_NOT_FOUND = 404
-#: Refused for now: too early, too many requests.
-THROTTLED_STATUSES = frozenset({425, 429})
+#: Refused for now, without being processed.
+THROTTLED_STATUSES = frozenset({HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResponsePolicy:
-    """A way of sending.
+    """How the responses to a kind of step are interpreted.
 
     Attributes:
-        states_by_status: status of an answer to the state of its step; whatever is not here is in doubt.
-        states_after_doubt: the same where it differs once an earlier attempt may have been applied.
+        states_by_status: response status to the step's next state; any other status puts the step in doubt.
+        states_after_doubt: exceptions that hold once an earlier attempt may have been applied.
         retryable: whether a step in doubt may be sent again.
     """
 
@@ -40,34 +37,37 @@ class ResponsePolicy:
 
 
 _STATES_BY_STATUS: Mapping[int, State] = {
-    200: State.DONE,
-    201: State.DONE,
-    400: State.REJECTED,
-    401: State.PENDING,
-    403: State.REJECTED,
-    404: State.REJECTED,
-    405: State.REJECTED,
-    413: State.REJECTED,
-    415: State.REJECTED,
-    422: State.REJECTED,
-    425: State.PENDING,
-    429: State.PENDING,
+    HTTPStatus.OK: State.DONE,
+    HTTPStatus.CREATED: State.DONE,
+    HTTPStatus.BAD_REQUEST: State.REJECTED,
+    HTTPStatus.UNAUTHORIZED: State.PENDING,
+    HTTPStatus.FORBIDDEN: State.REJECTED,
+    HTTPStatus.NOT_FOUND: State.REJECTED,
+    HTTPStatus.METHOD_NOT_ALLOWED: State.REJECTED,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: State.REJECTED,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: State.REJECTED,
+    HTTPStatus.UNPROCESSABLE_ENTITY: State.REJECTED,
+    HTTPStatus.TOO_EARLY: State.PENDING,
+    HTTPStatus.TOO_MANY_REQUESTS: State.PENDING,
 }
-#: Each request makes another object: one in doubt is never sent again by itself.
+#: Each request creates another object, so a step in doubt is never resent automatically.
 NON_IDEMPOTENT_POLICY = ResponsePolicy(states_by_status=_STATES_BY_STATUS, retryable=False)
-#: The same, where a refusal for now is no proof that nothing was applied.
+#: The same, if a throttled request may have been applied.
 NON_IDEMPOTENT_POLICY_429_AMBIGUOUS = ResponsePolicy(
     states_by_status={status: state for status, state in _STATES_BY_STATUS.items() if status not in THROTTLED_STATUSES},
     retryable=False,
 )
-#: Doing it twice comes to the same: updates, and creates of advertisers that have their id.
+#: Sending twice is safe: updates, and creates of advertisers with an own id.
 IDEMPOTENT_POLICY = ResponsePolicy(states_by_status=_STATES_BY_STATUS)
-#: What an attempt before this one has deleted is not there any more.
+#: After a doubt a 404 means that an earlier attempt has deleted the object.
 DELETE_POLICY = ResponsePolicy(
-    states_by_status={**_STATES_BY_STATUS, 204: State.DONE}, states_after_doubt={404: State.DONE}
+    states_by_status={**_STATES_BY_STATUS, HTTPStatus.NO_CONTENT: State.DONE},
+    states_after_doubt={HTTPStatus.NOT_FOUND: State.DONE},
 )
-#: What an attempt before this one has moved is not here any more; whether it is there has to be looked up.
-MOVE_POLICY = ResponsePolicy(states_by_status=_STATES_BY_STATUS, states_after_doubt={404: State.IN_DOUBT})
+#: After a doubt a 404 means that an earlier attempt may have moved the number; its destination has to be looked up.
+MOVE_POLICY = ResponsePolicy(
+    states_by_status=_STATES_BY_STATUS, states_after_doubt={HTTPStatus.NOT_FOUND: State.IN_DOUBT}
+)
 
 _POLICIES_BY_ACTION: Mapping[Action, ResponsePolicy] = {
     Action.CREATE: IDEMPOTENT_POLICY,
@@ -78,24 +78,24 @@ _POLICIES_BY_ACTION: Mapping[Action, ResponsePolicy] = {
 
 
 def response_policy_for(step: Step, *, treat_429_as_ambiguous: bool = False) -> ResponsePolicy:
-    """How a step is sent; `treat_429_as_ambiguous`: 429 proves nothing."""
+    """The policy for a step; `treat_429_as_ambiguous`: a throttled create may have been applied."""
     if step.non_idempotent:
         return NON_IDEMPOTENT_POLICY_429_AMBIGUOUS if treat_429_as_ambiguous else NON_IDEMPOTENT_POLICY
     return _POLICIES_BY_ACTION[step.action]
 
 
-# What an answer of success has to name
+# What a success response has to name
 
 
 def number_of(body: Json) -> str:
-    """The number that an answer names; empty when it names none that could be dialled."""
+    """The promo number that a response body names; empty: none that can be dialled."""
     number = body.get("promo_number") if isinstance(body, dict) else None
     text = str(number) if isinstance(number, str | int) and not isinstance(number, bool) else ""
     return text if re.fullmatch(r"\+?[0-9(][0-9 ().-]{4,}", text) else ""
 
 
 def id_of(tree: Json) -> str:
-    """The `id_from_network` of an object or a part as a cell can name it; empty: it has none."""
+    """The `id_from_network` of an object, user or site as a cell can name it; empty: it has none."""
     return _id_text(tree.get(SUBRESOURCE_KEY)) if isinstance(tree, dict) else ""
 
 
@@ -104,12 +104,12 @@ def _id_text(value: Json) -> str:
 
 
 def _internal_id(body: Json) -> str:
-    own_id = _id_text(body.get("id")) if isinstance(body, dict) else ""
-    return "" if own_id == "0" else own_id
+    internal_id = _id_text(body.get("id")) if isinstance(body, dict) else ""
+    return "" if internal_id == "0" else internal_id
 
 
 def _expected_advertiser_id(step: Step) -> str:
-    """The id of the advertiser that a step is about; empty: the platform gives it."""
+    """The id of the step's advertiser; empty: the platform assigns it."""
     if step.action is not Action.CREATE:
         return step.path[-1].strip()
     return step.own_id or id_of(step.body)
@@ -120,21 +120,21 @@ def _check_number(_: Step, body: Json) -> str:
 
 
 def _check_created_advertiser(step: Step, body: Json) -> str:
-    """The platform gives one id, or both; where we have chosen one it is that."""
-    given, own = id_of(body), _expected_advertiser_id(step)
-    if given and own and given != own:
-        return f"that is another advertiser ({given})"
-    return "" if given or _internal_id(body) else "the advertiser could not be read"
+    """The platform returns one of the ids or both; an id that the client chose has to match."""
+    actual_id, expected_id = id_of(body), _expected_advertiser_id(step)
+    if actual_id and expected_id and actual_id != expected_id:
+        return f"that is another advertiser ({actual_id})"
+    return "" if actual_id or _internal_id(body) else "the advertiser could not be read"
 
 
 def _check_updated_advertiser(step: Step, body: Json) -> str:
-    """Either of the ids may be missing, or be written in another way; one of them has to be the step's."""
-    known = _internal_id(step.snapshot)
-    is_own = id_of(body) == _expected_advertiser_id(step) or (known and _internal_id(body) == known)
-    return "" if is_own else "the advertiser could not be read, or is another one"
+    """Either of the ids may be missing or written differently; one of them has to match."""
+    internal_id = _internal_id(step.snapshot)
+    is_same = id_of(body) == _expected_advertiser_id(step) or (internal_id and _internal_id(body) == internal_id)
+    return "" if is_same else "the advertiser could not be read, or is another one"
 
 
-#: Resource and action to what is wrong with an answer; nothing is asked of a deletion's.
+#: Resource and action to the check of a success response; a deletion needs no proof.
 _PROOF_CHECKS: Mapping[tuple[str, Action], Callable[[Step, Json], str]] = {
     (PROMO_NUMBERS.name, Action.CREATE): _check_number,
     (PROMO_NUMBERS.name, Action.UPDATE): _check_number,
@@ -145,58 +145,59 @@ _PROOF_CHECKS: Mapping[tuple[str, Action], Callable[[Step, Json], str]] = {
 
 
 def missing_proof(step: Step, body: Json) -> str:
-    """Why an answer of success does not prove that the step was done; empty when all is well."""
-    proof = _PROOF_CHECKS.get((step.resource, step.action))
-    return proof(step, body) if proof else ""
+    """Why a success response does not prove that the step was done; empty: it does."""
+    check = _PROOF_CHECKS.get((step.resource, step.action))
+    return check(step, body) if check else ""
 
 
 def describe_mismatch(step: Step, body: Json) -> str:
-    """Why what was read is not the whole object that the step is about; empty when it is.
+    """Why a body that was read is not the step's complete object; empty: it is.
 
-    What is not in it would be deleted by the write that follows.
+    The write that follows would delete whatever is missing from it.
     """
-    one = RESOURCES[step.resource]
+    resource = RESOURCES[step.resource]
     if step.resource == PROMO_NUMBERS.name:
         number = number_of(step.snapshot)
-        return (
-            ""
-            if number and number_of(body) == number
-            else f"what the platform answered is not the {one.singular} {number}"
-        )
-    if not isinstance(body, dict) or id_of(body) != _expected_advertiser_id(step):
-        return f"what the platform answered is not the {one.singular} {_expected_advertiser_id(step)}"
-    missing = missing_collections(one, body)
+        is_same = bool(number) and number_of(body) == number
+        return "" if is_same else f"the platform's answer is not the {resource.singular} {number}"
+    expected_id = _expected_advertiser_id(step)
+    if not isinstance(body, dict) or id_of(body) != expected_id:
+        return f"the platform's answer is not the {resource.singular} {expected_id}"
+    missing = missing_collections(resource, body)
     return f"the platform's answer has no list of its {missing[0]}" if missing else ""
 
 
 def missing_collections(resource: Resource, body: Mapping[str, Json]) -> list[str]:
-    """The names of the sets of parts that an object should have, and has not, as a list of objects."""
-    sets = ((part.name, body.get(part.name)) for part in resource.subresources)
-    return [name for name, one in sets if not (isinstance(one, list) and all(isinstance(it, dict) for it in one))]
+    """The names of the collections, such as `users`, that a body does not have as a list of objects."""
+    collections = {subresource.name: body.get(subresource.name) for subresource in resource.subresources}
+    return [
+        name
+        for name, parts in collections.items()
+        if not (isinstance(parts, list) and all(isinstance(part, dict) for part in parts))
+    ]
 
 
-# What to do about a refusal
+# How to fix a rejection
 
-CORRECT_ROW_FIX = "Correct what the platform names, then run the results file."
-_CHECK_IDS_FIX = "It may have been deleted or moved since. Check the row's ids, then run the results file."
+CORRECT_ROW_FIX = "Correct what the platform objects to, then run the results file."
+_CHECK_IDS_FIX = "It may have been deleted or moved. Check the row's ids, then run the results file."
+_HAS_CAMPAIGNS_FIX = (
+    "An advertiser that has campaigns cannot be deleted. Delete or move its campaigns on the platform first (they "
+    "cannot be deleted here), then run the results file."
+)
 _NOTHING_TO_DELETE_FIX = "There is nothing to delete: remove the row, or correct its ids and run the results file."
 RETRY_FIX = "Run the results file: the row is tried again."
-REPLAN_FIX = "Run the results file: the plan is then made anew."
-#: Refusals that the platform's words alone do not help with: resource, action and status to what to do.
+REPLAN_FIX = "Run the results file to make a new plan."
+#: Resource, action and status to a fix, where the platform's message is not enough.
 _REJECTION_FIXES: Mapping[tuple[str, Action, int], str] = {
-    (
-        ADVERTISERS.name,
-        Action.DELETE,
-        HTTP_FORBIDDEN,
-    ): "An advertiser that has campaigns cannot be deleted. Delete or move "
-    "its campaigns on the platform first (they cannot be deleted here), then run the results file.",
-    (ADVERTISERS.name, Action.DELETE, HTTP_NOT_FOUND): _NOTHING_TO_DELETE_FIX,
-    (PROMO_NUMBERS.name, Action.DELETE, HTTP_NOT_FOUND): _NOTHING_TO_DELETE_FIX,
-    (PROMO_NUMBERS.name, Action.UPDATE, HTTP_NOT_FOUND): _CHECK_IDS_FIX,
-    (PROMO_NUMBERS.name, Action.MOVE, HTTP_NOT_FOUND): _CHECK_IDS_FIX,
+    (ADVERTISERS.name, Action.DELETE, HTTPStatus.FORBIDDEN): _HAS_CAMPAIGNS_FIX,
+    (ADVERTISERS.name, Action.DELETE, HTTPStatus.NOT_FOUND): _NOTHING_TO_DELETE_FIX,
+    (PROMO_NUMBERS.name, Action.DELETE, HTTPStatus.NOT_FOUND): _NOTHING_TO_DELETE_FIX,
+    (PROMO_NUMBERS.name, Action.UPDATE, HTTPStatus.NOT_FOUND): _CHECK_IDS_FIX,
+    (PROMO_NUMBERS.name, Action.MOVE, HTTPStatus.NOT_FOUND): _CHECK_IDS_FIX,
 }
 
 
 def rejection_fix(step: Step, status: int) -> str:
-    """What to do about a step that the platform refused."""
+    """How to fix a step that the platform rejected."""
     return _REJECTION_FIXES.get((step.resource, step.action, status), CORRECT_ROW_FIX)

@@ -1,4 +1,4 @@
-"""All attempts of a step: whether it is sent again, and what it comes to in the end."""
+"""All attempts of a step: whether it is sent again, and its final result."""
 
 from __future__ import annotations
 
@@ -16,39 +16,31 @@ if TYPE_CHECKING:
 
 
 def apply_retry_policy(result: StepResult, step: Step, attempts: int, earlier_result: StepResult) -> StepResult:
-    """What a step comes to after one attempt more.
+    """The result of a step after one more attempt.
 
     Args:
-        result: what that attempt came to.
+        result: the result of that attempt.
         step: the step.
-        attempts: how many there were, that one included.
-        earlier_result: what those before came to: `sent` if one of them may have been applied.
+        attempts: number of attempts, including that one.
+        earlier_result: the result of the previous attempts: `sent` if one of them may have been applied.
 
     Returns:
-        The verdict with the state that the step goes to: `pending` or `sent` where it is to be sent again.
+        The result with the step's next state: `pending` or `sent` if it is to be sent again.
     """
-    doubted = (
-        earlier_result.state in AMBIGUOUS_STATES or earlier_result.state is State.ABSENT
-    )  # not found proves less than an answer
-    if result.state is State.REJECTED and doubted:
-        return still_in_doubt(result, step, earlier_result)  # to be told "rejected" would mean that nothing was changed
-    if result.state is State.PENDING and doubted:
+    # `absent` counts as in doubt: a lookup that found nothing proves less than a response.
+    was_in_doubt = earlier_result.state in AMBIGUOUS_STATES or earlier_result.state is State.ABSENT
+    if result.state is State.REJECTED and was_in_doubt:
+        return still_in_doubt(result, step, earlier_result)  # `rejected` would mean that nothing was changed
+    if result.state is State.PENDING and was_in_doubt:
         result = still_in_doubt(result, step, earlier_result)
-    if result.state is State.PENDING:
-        most = MAX_THROTTLED_ATTEMPTS if result.http_status in response_policy.THROTTLED_STATUSES else MAX_ATTEMPTS
-        return result if result.aborts_run or attempts < most else _retries_exhausted(result, attempts)
-    if (
-        result.state is not State.IN_DOUBT
-        or result.aborts_run
-        or not response_policy.response_policy_for(step).retryable
-    ):
+    if result.aborts_run:
         return result
-    return replace(result, state=State.SENT) if attempts < MAX_ATTEMPTS else _with_attempt_count(result, attempts)
-
-
-def stopped_before_retry(result: StepResult) -> StepResult:
-    """A step that was to be sent again when the run stopped."""
-    return replace(result, state=State.IN_DOUBT)
+    if result.state is State.PENDING:
+        limit = MAX_THROTTLED_ATTEMPTS if result.http_status in response_policy.THROTTLED_STATUSES else MAX_ATTEMPTS
+        return result if attempts < limit else _retries_exhausted(result, attempts)
+    if result.state is State.IN_DOUBT and response_policy.response_policy_for(step).retryable:
+        return replace(result, state=State.SENT) if attempts < MAX_ATTEMPTS else _with_attempt_count(result, attempts)
+    return result
 
 
 def _with_attempt_count(result: StepResult, attempts: int) -> StepResult:
@@ -56,21 +48,21 @@ def _with_attempt_count(result: StepResult, attempts: int) -> StepResult:
 
 
 def _retries_exhausted(result: StepResult, attempts: int) -> StepResult:
-    """A step whose retries are used up: it surely did not happen."""
+    """A step that was not applied in any of its attempts."""
     error = _with_attempt_count(result, attempts).error
     return StepResult(state=State.FAILED, http_status=result.http_status, error=error, fix=response_policy.RETRY_FIX)
 
 
 def blocked(needed_step: Step, needed_state: State | None) -> StepResult:
-    """A step that was not sent, because another one was not done that it needs.
+    """A step that was not sent because the step it depends on was not done.
 
     Args:
-        needed_step: that step.
-        needed_state: where it stands; None: it was not sent either.
+        needed_step: the step it depends on.
+        needed_state: that step's state; None: it was not sent either.
     """
-    one, done = RESOURCES[needed_step.resource].singular, OUTCOME_IF_DONE[needed_step.action]
+    noun, done = RESOURCES[needed_step.resource].singular, OUTCOME_IF_DONE[needed_step.action]
     if needed_state is State.IN_DOUBT:
-        error = f"It is not certain that its {one} was {done}, so it was not sent."
-        return StepResult(state=State.PENDING, error=error, fix=f"Look the {one} up, then run the results file.")
-    fix = f"See to the row of the {one} first, then run the results file."
-    return StepResult(state=State.PENDING, error=f"Its {one} was not {done}, so it was not sent.", fix=fix)
+        error = f"It is not certain that its {noun} was {done}, so it was not sent."
+        return StepResult(state=State.PENDING, error=error, fix=f"Look the {noun} up, then run the results file.")
+    fix = f"Fix the row of the {noun} first, then run the results file."
+    return StepResult(state=State.PENDING, error=f"Its {noun} was not {done}, so it was not sent.", fix=fix)

@@ -1,0 +1,103 @@
+"""Looking up on the platform whether a step in doubt was applied."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, TypeAlias
+
+from invoca_bulk.errors import InvocaBulkError, RequestFailedError
+from invoca_bulk.execution import outcomes
+from invoca_bulk.execution.preflight import object_path
+from invoca_bulk.journal import State
+from invoca_bulk.schema import ADVERTISERS, OPERATIONS, PROMO_NUMBERS, Action
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from invoca_bulk.execution.outcomes import StepResult
+    from invoca_bulk.planning import Step
+    from invoca_bulk.schema.field_types import Json
+    from invoca_bulk.transport.client import Client, Response
+
+_READ = OPERATIONS["read"]
+_LIST = OPERATIONS["list"]
+
+
+async def confirm_after_doubt(
+    client: Client, connection: int, step: Step, result: StepResult, *, was_in_doubt: bool
+) -> StepResult:
+    """Look up a step in doubt, and return it as done if the platform shows its object. Never raises.
+
+    Args:
+        client: an open client.
+        connection: index of the connection to use.
+        step: the step that was sent.
+        result: the result of the last attempt.
+        was_in_doubt: whether an earlier attempt may have been applied; a rejection is then in doubt as well.
+    """
+    find = _LOOKUPS.get((step.resource, step.action))
+    is_open = result.state is State.IN_DOUBT or (was_in_doubt and result.state is State.REJECTED)
+    if not is_open or find is None:
+        return result
+    try:
+        platform_object = await find(client, connection, step, result)
+    except InvocaBulkError:
+        return result
+    return result if platform_object is None else outcomes.confirmed(platform_object)
+
+
+async def _find_moved_number(
+    client: Client, connection: int, step: Step, result: StepResult
+) -> Mapping[str, Json] | None:
+    """The number at its destination, once the source no longer has it or refuses to move it."""
+    collection, key = step.path[-2:]
+    number = key if collection == PROMO_NUMBERS.name else outcomes.number_of(step.snapshot)
+    is_refused = result.state is State.REJECTED or result.http_status == HTTPStatus.NOT_FOUND
+    if not is_refused or not number:
+        return None
+    response = await client.get(connection, (*step.destination[:-1], PROMO_NUMBERS.name, number))
+    return response.body if _is_number(response) else None
+
+
+async def _find_created(client: Client, connection: int, step: Step, _: StepResult) -> Mapping[str, Json] | None:
+    return await find_by_identity(client, connection, step) if is_identifiable(step) else None
+
+
+def is_identifiable(step: Step) -> bool:
+    """Whether a non-idempotent create can be looked up by its own id or, for an advertiser, by its name."""
+    return step.non_idempotent and bool(
+        step.own_id or (step.resource == ADVERTISERS.name and (step.body or {}).get("name"))
+    )
+
+
+async def find_by_identity(client: Client, connection: int, step: Step) -> Mapping[str, Json] | None:
+    """The object that a create in doubt was to make, found by own id or name; None: the platform does not have it.
+
+    The plan made sure that the identity was free: ids are unique in a campaign, names of advertisers in a network.
+
+    Raises:
+        InvocaBulkError: the platform could not be read.
+    """
+    response = await client.get(connection, object_path(step))
+    if step.own_id:
+        if response.status == HTTPStatus.NOT_FOUND:
+            return None
+        if _is_number(response):
+            platform_object: Mapping[str, Json] = response.body
+            return platform_object
+    elif response.status == _LIST.success_status and isinstance(response.body, list):
+        name = (step.body or {}).get("name")
+        return next((item for item in response.body if isinstance(item, dict) and item.get("name") == name), None)
+    raise RequestFailedError(outcomes.describe_error_response(response, {}).rstrip("."))
+
+
+def _is_number(response: Response) -> bool:
+    return response.status == _READ.success_status and bool(outcomes.number_of(response.body))
+
+
+_Lookup: TypeAlias = "Callable[[Client, int, Step, StepResult], Awaitable[Mapping[str, Json] | None]]"
+_LOOKUPS: Mapping[tuple[str, Action], _Lookup] = {
+    (PROMO_NUMBERS.name, Action.MOVE): _find_moved_number,
+    (ADVERTISERS.name, Action.CREATE): _find_created,
+    (PROMO_NUMBERS.name, Action.CREATE): _find_created,
+}
