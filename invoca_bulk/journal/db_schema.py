@@ -72,8 +72,8 @@ RUNS = sa.Table(
     sa.Column("started_at", sa.Float, nullable=False),
     sa.Column("ended_at", sa.Float),
     sa.Column("note", _NulSafeText, nullable=False, default=""),
-    sa.Column("workers", sa.JSON(none_as_null=True)),  # for workers; null: the client runs it itself
-    sa.Column("stopping", sa.Boolean, nullable=False, default=False, server_default=sa.false()),  # on request
+    sa.Column("workers", sa.JSON(none_as_null=True)),  # worker options; null: a run without workers
+    sa.Column("stopping", sa.Boolean, nullable=False, default=False, server_default=sa.false()),  # asked to stop
 )
 STEPS = sa.Table(
     "steps",
@@ -113,7 +113,7 @@ ROWS = sa.Table(
     sa.Column("row", sa.Integer, nullable=False),
     sa.Column("cells", sa.JSON, nullable=False),
     sa.Column("action", sa.String, nullable=False),
-    sa.Column("step_run", sa.String),  # the run whose step it is: an earlier one, where that did the row already
+    sa.Column("step_run", sa.String),  # the run of the step: an earlier one, if that did the row
     sa.Column("step", sa.Integer),
     sa.Column("outcome", sa.String),
     sa.Column("carried", sa.Boolean, nullable=False),

@@ -61,7 +61,7 @@ class Lease:
         """Register as an owner; the arguments are those of `postgres.open_for_writing`.
 
         Raises:
-            JournalLockedError: another owner is in the way.
+            JournalLockedError: another process uses the network.
         """
         with self.record_renewal():
             retry_on_disconnect(

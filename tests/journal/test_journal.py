@@ -8,81 +8,31 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pytest
 
 from invoca_bulk import journal
 from invoca_bulk.config.network import Network
 from invoca_bulk.errors import ConfigError, JournalLockedError, RunAborted
 from invoca_bulk.journal import OUTCOME_IF_STOPPED, TRANSITIONS, RunState, State, StepTransition
-from invoca_bulk.planning import PlanData, PlannedRow, PlannedSheet, PlatformState, Step
+from invoca_bulk.planning import PlannedRow
 from invoca_bulk.schema import Action
 from invoca_bulk.schema.result_columns import Outcome
+from tests.journal.sample_plans import NETWORK, make_plan, make_step, transitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-NETWORK = Network(base_url="http://127.0.0.1:1", network_id="1234", token="the-secret-token")
-SCOPE = ("advertisers", "A-1", "advertiser_campaigns", "C-1")
-
-
-def _step(number: int, **attributes: Any) -> Step:
-    defaults = {
-        "number": number,
-        "resource": "promo_numbers",
-        "action": Action.CREATE,
-        "verb": "POST",
-        "path": (*SCOPE, "promo_numbers"),
-        "body": {"description": f"é {number}"},
-        "non_idempotent": True,
-    }
-    return Step(**defaults | attributes)
-
-
-def _plan(*steps: Step, rows: tuple[PlannedRow, ...] = ()) -> PlanData:
-    steps = steps or (_step(0), _step(1))
-    rows = rows or (
-        *(PlannedRow(row=step.number + 2, cells=("A-1", f"é {step.number}"), step=step.number) for step in steps),
-        PlannedRow(
-            row=len(steps) + 2,
-            cells=("A-1", ""),
-            outcome=Outcome.INVALID,
-            error="blank",
-            fix="fill in",
-            action="refused",
-        ),
-    )
-    headers = ("advertiser_id_from_network", "description")
-    return PlanData(
-        resource="promo_numbers",
-        source="requests.csv",
-        sheets=(PlannedSheet(name="", resource="promo_numbers", headers=headers),),
-        titles={},
-        rows=rows,
-        steps=steps,
-        changes=(),
-        removals=(),
-        issues=pd.DataFrame(),
-        platform_state={SCOPE: PlatformState(objects=({"promo_number": "8005550100"},))},
-        fingerprint="f" * 64,
-    )
-
-
-def _transitions(run: str, step: int, *states: State) -> list[StepTransition]:
-    return [StepTransition(run=run, step=step, from_state=a, to_state=b) for a, b in pairwise(states)]
-
 
 def test_run_is_read_back_as_written(tmp_path: Path) -> None:
     """Rows, headers and outcomes are read back in the sheet's order, with unchanged texts."""
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
-        run = open_journal.start_run(_plan(), NETWORK, now=1000.0)
+        run = open_journal.start_run(make_plan(), NETWORK, now=1000.0)
         open_journal.apply_transitions(
             [
-                *_transitions(run, 0, State.PENDING, State.SENT),
+                *transitions(run, 0, State.PENDING, State.SENT),
                 StepTransition(
                     run=run,
                     step=0,
@@ -101,7 +51,7 @@ def test_run_is_read_back_as_written(tmp_path: Path) -> None:
     assert (rows[0].answer, rows[0].http_status, rows[0].attempts) == ({"promo_number": "8055550100"}, 201, 1)
     assert (rows[2].error, rows[2].fix) == ("blank", "fill in")
     assert (record.state, record.started_at, record.ended_at) == (RunState.FINISHED, 1000.0, 1002.0)
-    assert record.sheets == _plan().sheets
+    assert record.sheets == make_plan().sheets
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.DONE])
@@ -123,7 +73,7 @@ def test_transition_table_is_total() -> None:
 def test_illegal_transitions_are_impossible(tmp_path: Path, before: State, after: State) -> None:
     """A step cannot go from in doubt to pending, nor from done to anything."""
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
-        run = open_journal.start_run(_plan(), NETWORK, now=0.0)
+        run = open_journal.start_run(make_plan(), NETWORK, now=0.0)
         with pytest.raises(ValueError, match="cannot go"):
             open_journal.apply_transitions([StepTransition(run=run, step=0, from_state=before, to_state=after)])
 
@@ -131,11 +81,11 @@ def test_illegal_transitions_are_impossible(tmp_path: Path, before: State, after
 def test_step_is_sent_by_one_process_only(tmp_path: Path) -> None:
     """If a step was already sent, the second sender stops and its whole commit is rolled back."""
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
-        run = open_journal.start_run(_plan(), NETWORK, now=0.0)
-        open_journal.apply_transitions(_transitions(run, 0, State.PENDING, State.SENT))
+        run = open_journal.start_run(make_plan(), NETWORK, now=0.0)
+        open_journal.apply_transitions(transitions(run, 0, State.PENDING, State.SENT))
         with pytest.raises(RunAborted, match="Another process changed"):
             open_journal.apply_transitions(
-                [*_transitions(run, 1, State.PENDING, State.SENT), *_transitions(run, 0, State.PENDING, State.SENT)]
+                [*transitions(run, 1, State.PENDING, State.SENT), *transitions(run, 0, State.PENDING, State.SENT)]
             )
         assert [row.attempts for row in open_journal.rows(run)] == [1, 0, 0]
 
@@ -143,15 +93,15 @@ def test_step_is_sent_by_one_process_only(tmp_path: Path) -> None:
 def test_attempts_are_counted(tmp_path: Path) -> None:
     """Sending a step adds one attempt, unless the sender sets the count; an unchanged state adds none."""
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
-        run = open_journal.start_run(_plan(), NETWORK, now=0.0)
+        run = open_journal.start_run(make_plan(), NETWORK, now=0.0)
         held_back = StepTransition(
             run=run, step=0, from_state=State.PENDING, to_state=State.PENDING, values={"error": "held back"}
         )
-        open_journal.apply_transitions([held_back, *_transitions(run, 1, State.PENDING, State.SENT, State.SENT)])
+        open_journal.apply_transitions([held_back, *transitions(run, 1, State.PENDING, State.SENT, State.SENT)])
         assert [row.attempts for row in open_journal.rows(run)] == [0, 1, 0]
         sent = StepTransition(run=run, step=1, from_state=State.SENT, to_state=State.SENT, values={"attempt": 4})
         open_journal.apply_transitions(
-            [sent, *_transitions(run, 0, State.PENDING, State.SENT, State.PENDING, State.SENT)]
+            [sent, *transitions(run, 0, State.PENDING, State.SENT, State.PENDING, State.SENT)]
         )
         assert [row.attempts for row in open_journal.rows(run)] == [2, 4, 0]
         assert open_journal.rows(run)[0].error == "held back"
@@ -176,8 +126,8 @@ def test_outcome_depends_on_the_rows_action(tmp_path: Path, row_action: str, ste
     """Several rows share a step; each row's outcome follows its own action, or else the step's."""
     row = PlannedRow(sheet=2, row=7, cells=(), action=row_action, step=0)
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
-        run = open_journal.start_run(_plan(_step(0, action=step_action), rows=(row,)), NETWORK, now=0.0)
-        open_journal.apply_transitions(_transitions(run, 0, State.PENDING, State.SENT, State.DONE))
+        run = open_journal.start_run(make_plan(make_step(0, action=step_action), rows=(row,)), NETWORK, now=0.0)
+        open_journal.apply_transitions(transitions(run, 0, State.PENDING, State.SENT, State.DONE))
         (record,) = open_journal.rows(run)
     assert (record.outcome, record.sheet, record.row) == (outcome, 2, 7)
     assert record.action == row_action or step_action
@@ -185,7 +135,7 @@ def test_outcome_depends_on_the_rows_action(tmp_path: Path, row_action: str, ste
 
 def test_step_is_stored_with_all_attributes(tmp_path: Path) -> None:
     """The journal has every attribute of a step that reconciling or undoing it needs."""
-    step = _step(
+    step = make_step(
         0,
         action=Action.MOVE,
         verb="PUT",
@@ -197,7 +147,7 @@ def test_step_is_stored_with_all_attributes(tmp_path: Path) -> None:
         destination=("advertisers", "A-2", "promo_numbers"),
     )
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
-        open_journal.start_run(_plan(step, _step(1, body=None)), NETWORK, now=0.0)
+        open_journal.start_run(make_plan(step, make_step(1, body=None)), NETWORK, now=0.0)
     reader = sqlite3.connect(journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234"))
     reader.row_factory = sqlite3.Row
     full, minimal = (dict(row) for row in reader.execute("SELECT * FROM steps ORDER BY step"))
@@ -237,9 +187,9 @@ def test_purchases_are_non_idempotent_steps(
     """A step is a purchase if it may have bought something; an idempotent step never is."""
     states = [] if state is State.PENDING else [State.SENT] if state is State.SENT else [State.SENT, state]
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
-        run = open_journal.start_run(_plan(_step(0, non_idempotent=non_idempotent)), NETWORK, now=0.0)
-        open_journal.apply_transitions(_transitions(run, 0, State.PENDING, *states))
-        assert [purchase.outcome for purchase in open_journal.purchases([_step(0).path])] == outcomes
+        run = open_journal.start_run(make_plan(make_step(0, non_idempotent=non_idempotent)), NETWORK, now=0.0)
+        open_journal.apply_transitions(transitions(run, 0, State.PENDING, *states))
+        assert [purchase.outcome for purchase in open_journal.purchases([make_step(0).path])] == outcomes
         assert open_journal.purchases([("advertisers", "other", "promo_numbers")]) == []
 
 
@@ -266,7 +216,7 @@ VERSION_CHANGES = {
 def test_journal_of_another_version_is_left_unchanged(tmp_path: Path, name: str) -> None:
     """Opening it for writing or reading fails with a message that names the fix, and does not change it."""
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
-        run = open_journal.start_run(_plan(), NETWORK, now=0.0)
+        run = open_journal.start_run(make_plan(), NETWORK, now=0.0)
     path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
     content = _execute(path, *VERSION_CHANGES[name])
     with (
@@ -284,10 +234,10 @@ def test_partly_created_journal_is_completed(tmp_path: Path) -> None:
     path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
     _execute(path, "CREATE TABLE version (version INTEGER NOT NULL)")
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
-        open_journal.start_run(_plan(), NETWORK, now=0.0)
+        open_journal.start_run(make_plan(), NETWORK, now=0.0)
     _execute(path, "DROP TABLE baselines")
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
-        open_journal.start_run(_plan(), NETWORK, now=1.0)
+        open_journal.start_run(make_plan(), NETWORK, now=1.0)
 
 
 def test_results_are_found_among_several_journals(tmp_path: Path) -> None:
@@ -295,7 +245,7 @@ def test_results_are_found_among_several_journals(tmp_path: Path) -> None:
     (tmp_path / "a.sqlite").write_bytes(b"")
     (tmp_path / "b.sqlite").write_bytes(b"no database at all")
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
-        run = open_journal.start_run(_plan(), NETWORK, now=0.0)
+        run = open_journal.start_run(make_plan(), NETWORK, now=0.0)
     record, rows = journal.find_results(tmp_path, run)
     assert (record.run, len(rows)) == (run, 3)
     with pytest.raises(ConfigError, match="result_run"):
@@ -315,7 +265,7 @@ def test_files_are_private(tmp_path: Path) -> None:
     """Other users cannot read the journal, its log or its folder."""
     folder = tmp_path / "state" / "journal"
     with journal.open_for_writing(folder, NETWORK) as open_journal:
-        open_journal.start_run(_plan(), NETWORK, now=0.0)
+        open_journal.start_run(make_plan(), NETWORK, now=0.0)
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert len(modes) >= 4
@@ -325,13 +275,12 @@ def test_files_are_private(tmp_path: Path) -> None:
 def test_no_token_in_the_journal(tmp_path: Path) -> None:
     """The token is in none of the journal's files."""
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
-        open_journal.start_run(_plan(), NETWORK, now=0.0)
+        open_journal.start_run(make_plan(), NETWORK, now=0.0)
         assert all(b"the-secret-token" not in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
 
 
 HOLD = """
 import sys
-from itertools import pairwise
 from pathlib import Path
 from invoca_bulk import journal
 from invoca_bulk.config.settings import Network
@@ -379,17 +328,17 @@ def test_lock_of_a_killed_owner_is_released(tmp_path: Path, holder: Callable[...
     process.kill()
     process.wait()
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
-        open_journal.start_run(_plan(), NETWORK, now=0.0)
+        open_journal.start_run(make_plan(), NETWORK, now=0.0)
 
 
 def test_reading_while_a_run_writes(tmp_path: Path) -> None:
     """A reader sees committed changes while the owner holds the journal."""
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
-        run = open_journal.start_run(_plan(), NETWORK, now=0.0)
+        run = open_journal.start_run(make_plan(), NETWORK, now=0.0)
         path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
         reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         try:
-            open_journal.apply_transitions(_transitions(run, 0, State.PENDING, State.SENT))
+            open_journal.apply_transitions(transitions(run, 0, State.PENDING, State.SENT))
             assert reader.execute("SELECT state FROM steps ORDER BY step").fetchall() == [("sent",), ("pending",)]
         finally:
             reader.close()
@@ -432,7 +381,7 @@ def test_existing_file_is_made_private(tmp_path: Path) -> None:
 def test_batched_transitions_keep_each_steps_order(tmp_path: Path) -> None:
     """Each step's transitions are applied in order, and a status before the outcome changes nothing."""
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
-        run = open_journal.start_run(_plan(), NETWORK, now=0.0)
+        run = open_journal.start_run(make_plan(), NETWORK, now=0.0)
         sent = [
             StepTransition(
                 run=run, step=step, from_state=State.PENDING, to_state=State.SENT, values={"sent_at": 1.0, "attempt": 1}
@@ -456,10 +405,10 @@ def test_batched_transitions_keep_each_steps_order(tmp_path: Path) -> None:
 def test_conflict_rolls_back_the_whole_batch(tmp_path: Path) -> None:
     """If one step is not in the expected state, no transition of the batch is applied."""
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
-        run = open_journal.start_run(_plan(), NETWORK, now=0.0)
-        open_journal.apply_transitions(_transitions(run, 1, State.PENDING, State.SENT))
+        run = open_journal.start_run(make_plan(), NETWORK, now=0.0)
+        open_journal.apply_transitions(transitions(run, 1, State.PENDING, State.SENT))
         with pytest.raises(RunAborted, match="Another process changed the journal"):
             open_journal.apply_transitions(
-                [*_transitions(run, 0, State.PENDING, State.SENT), *_transitions(run, 1, State.PENDING, State.SENT)]
+                [*transitions(run, 0, State.PENDING, State.SENT), *transitions(run, 1, State.PENDING, State.SENT)]
             )
         assert [step.state for step in open_journal.steps(run)] == [State.PENDING, State.SENT]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from invoca_bulk.config.settings import Database
 from invoca_bulk.sandbox_server import Sandbox
 
 if TYPE_CHECKING:
@@ -30,6 +31,17 @@ def postgres() -> Iterator[Postgres]:
 def database(postgres: Postgres) -> str:
     """The URL of an empty database."""
     return postgres.new_database()
+
+
+@pytest.fixture
+def location(database: str) -> Database:
+    return Database(database)
+
+
+@pytest.fixture
+def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lease of the test's process; after a restart of the server, no owner expires for as long."""
+    monkeypatch.setenv("INVOCA_LEASE", "2")
 
 
 @pytest.fixture

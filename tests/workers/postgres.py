@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
@@ -56,7 +56,7 @@ class Postgres:
             server = cls(folder=Path(name), port=free.getsockname()[1], programs=programs_folder)
             if os.geteuid() == 0:  # PostgreSQL refuses to run as root
                 shutil.chown(name, "postgres", "postgres")
-            server._do("initdb", "-D", name + "/data", "-A", "trust", "-U", "invoca", "--no-sync")
+            server._run("initdb", "-D", name + "/data", "-A", "trust", "-U", "invoca", "--no-sync")
             free.close()
             server.start()
             try:
@@ -100,3 +100,11 @@ class Postgres:
 def engine(url: str) -> sa.Engine:
     """Connections that are closed after use."""
     return sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
+
+
+def execute(url: str, statement: str, *, commit: bool = False) -> list[sa.Row[Any]]:
+    """Execute a statement and return its rows; `commit`: make its changes durable."""
+    with engine(url).connect() as db:
+        level = "AUTOCOMMIT" if commit else "READ COMMITTED"
+        result = db.execution_options(isolation_level=level).execute(sa.text(statement))
+        return list(result) if result.returns_rows else []
