@@ -128,7 +128,7 @@ def test_an_undo_shows_what_stays(network: Network, requests_frame: Requests) ->
     assert "1 row: 1 delete; 1 request. 1 not undone." in page.text
     assert "is not given back" in page.text
     assert "Not undone (the rows are those of the run)" in page.text
-    assert "The promo number is not found" in page.text
+    assert "The promo number was not found" in page.text
 
 
 # Results
