@@ -204,7 +204,7 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     ),
     "not_an_id": _error(
         "{value!r} cannot be used as an id: {reason}.",
-        "Use a shorter id, without control characters, that is not '.' or '..'.",
+        "Use an id that is not '.' or '..', has no control characters and is not too long.",
     ),
     "read_only": _warning(
         "{known!r} is set by the platform; its values are not sent.",
@@ -396,7 +396,7 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Check the {part} on the platform, and change it with a sheet.",
     ),
     "undo_gone": _error(
-        "The {part} is not found; it was deleted or moved after the run.",
+        "The {part} was not found; it was deleted or moved after the run.",
         "If it still exists elsewhere, change it with a sheet.",
     ),
     "undo_changed": _error(
@@ -408,7 +408,7 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Change the {part} on the platform.",
     ),
     "undo_needed": _error(
-        "A promo number that the run created for the advertiser is not deleted, so the advertiser cannot be deleted.",
+        "The advertiser still has a promo number that the run created, so it cannot be deleted.",
         "Delete the number first, then undo the run again.",
     ),
     # The whole sheet

@@ -473,13 +473,13 @@ _BUY: Edit = lambda _: pd.DataFrame([CAMPAIGN | PLAIN])  # noqa: E731
 _RENAME: Edit = lambda _: own(name="Other")  # noqa: E731
 DRIFTS: dict[str, tuple[Edit, Callable[[Stage, str], None], str]] = {
     "field": (_UPDATE, changed_number, "has changed since the run: description was 'New' and is 'Theirs' now."),
-    "deleted": (_UPDATE, deleted_number, "is not found; it was deleted or moved after the run."),
+    "deleted": (_UPDATE, deleted_number, "was not found; it was deleted or moved after the run."),
     "a later run": (_UPDATE, a_later_run, "description was 'New' and is 'Later' now."),
     "moved and changed": (_MOVE, changed_at_destination, "description was 'Spring sale' and is 'Theirs' now."),
-    "moved and deleted": (_MOVE, deleted_at_destination, "is not found"),
-    "moved on": (_MOVE, moved_on, "is not found"),
+    "moved and deleted": (_MOVE, deleted_at_destination, "was not found"),
+    "moved on": (_MOVE, moved_on, "was not found"),
     "bought and changed": (_BUY, changed_new_number, "custom_data.theirs was (blank) and is 'x' now."),
-    "bought and deleted": (_BUY, gone_new_number, "is not found"),
+    "bought and deleted": (_BUY, gone_new_number, "was not found"),
     "bought by another": (_BUY, another_number, "has changed since the run: id was"),
     "advertiser's field": (
         _RENAME,
@@ -496,7 +496,7 @@ DRIFTS: dict[str, tuple[Edit, Callable[[Stage, str], None], str]] = {
         lambda it, _: it.advertiser(sites=ADVERTISER["sites"][::-1]),
         "its users or sites are in a different order now.",
     ),
-    "advertiser gone": (_RENAME, gone_advertiser, "is not found"),
+    "advertiser gone": (_RENAME, gone_advertiser, "was not found"),
     "new advertiser changed": (
         lambda _: pd.DataFrame([{"id_from_network": "N-1", "name": "New", "sites.1.id_from_network": "7"}]),
         lambda it, _: it.put("advertisers/N-1", {"name": "Theirs", "sites": [{"id_from_network": "7"}]}),
@@ -691,7 +691,7 @@ def test_an_advertiser_stays_for_its_numbers(box: Sandbox, network: Network) -> 
     undo = ib.undo(run, network)
     assert undo.counts == {"delete": 1}
     assert [one.action for one in undo.not_undone_items] == ["create", "create"]
-    assert "so the advertiser cannot be deleted" in undo.not_undone_items[0].error
+    assert "so it cannot be deleted" in undo.not_undone_items[0].error
 
 
 # Which run
