@@ -92,7 +92,7 @@ def test_schemas_are_total() -> None:
 
 @pytest.mark.parametrize("text", ["x", "", "\ud800", "a\0b", "=1+1", "#ROW! x", "ü\u2028"])
 def test_round_trip(network: Network, tmp_path: Path, text: str) -> None:
-    """A saved plan is read saved_plan unchanged, whatever the cells hold, and with the same sheet fingerprint."""
+    """A saved plan is read back unchanged, whatever the cells hold, and with the same sheet fingerprint."""
     plan = ib.plan(pd.DataFrame([NUMBER | {"notes": text}, NUMBER | {"id_from_network": "X", "notes": ""}]), network)
     saved_plan = plan_file.read_saved_plan(plan.save(tmp_path / "plan.json"))
     assert saved_plan.steps == plan.data.steps
