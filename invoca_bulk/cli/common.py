@@ -84,7 +84,11 @@ def reading_options() -> Decorator:
     """`--sheet` and `--resource`: how to read FILE."""
     return compose(
         click.option("--sheet", help="Worksheet to read. Default: the one whose headers match."),
-        click.option("--resource", type=click.Choice(list(RESOURCES)), help="Default: detected from the headers."),
+        click.option(
+            "--resource",
+            type=click.Choice(list(RESOURCES)),
+            help="What FILE contains. Default: detected from the headers.",
+        ),
     )
 
 

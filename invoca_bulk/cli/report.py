@@ -67,7 +67,7 @@ def _describe_progress(run_result: RunResult) -> str:
     completed = run_progress.completed_totals(totals)
     details = ", ".join(f"{count:,} {outcome.value}" for outcome, count in completed.items())
     rows = f"{sum(completed.values()):,} of {sum(totals.values()):,} rows so far{f' ({details})' if details else ''}"
-    return f"Workers execute run {run}; it continues without this program: {rows}."
+    return f"Workers continue run {run} without this program: {rows}."
 
 
 def _follow_command(run_result: RunResult) -> str:

@@ -16,7 +16,7 @@ from invoca_bulk.wording import plural_of
 @click.command()
 @common.journal_option()
 def command(journal: str | None) -> None:
-    """Work on the runs that `run --cluster` starts, until Ctrl-C. Open requests are then finished first.
+    """Work on the runs that `run --cluster` starts. Ctrl-C stops the worker after its open requests have finished.
 
     A worker serves the networks whose tokens are in its environment: INVOCA_API_TOKEN_1234 for network 1234 (with
     INVOCA_BASE_URL_1234 if it has its own host), or INVOCA_NETWORK_ID with INVOCA_API_TOKEN.

@@ -1,4 +1,4 @@
-"""Sheets for the page, and what the platform and the results say of them."""
+"""Sheets for the page, and readers of their results and of the platform's numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def sheet(folder: Path, rows: int, name: str = "requests.xlsx", **columns: Any) -> Path:
-    """A workbook of so many good requests; named columns replace theirs."""
+    """A workbook with `rows` valid requests; `columns` replace their columns."""
     frame = pd.DataFrame(
         {
             "advertiser_id_from_network": "A-1",
@@ -29,20 +29,20 @@ def sheet(folder: Path, rows: int, name: str = "requests.xlsx", **columns: Any) 
 
 
 def read(path: Path) -> pd.DataFrame:
-    """The first worksheet, all of it text."""
+    """The first worksheet, with all cells as text."""
     return pd.read_excel(path, dtype=str, keep_default_na=False, engine="calamine")
 
 
 def numbers(path: Path) -> list[str]:
-    """The numbers of a results file."""
+    """The promo numbers in a results file."""
     return sorted(filter(None, read(path)["promo_number"]))
 
 
 def issued(box: Sandbox) -> list[str]:
-    """What the platform really issued."""
-    return sorted(one.number for one in box.store.ledger)
+    """The numbers that the platform really issued."""
+    return sorted(entry.number for entry in box.store.ledger)
 
 
-def left(box: Sandbox) -> int:
-    """How many numbers the platform still has."""
-    return sum(len(one.numbers) for one in box.store.networks[box.network_id].campaigns.values())
+def existing_count(box: Sandbox) -> int:
+    """How many numbers the platform has now."""
+    return sum(len(campaign.numbers) for campaign in box.store.networks[box.network_id].campaigns.values())

@@ -1,4 +1,4 @@
-"""A real browser, the page as `invoca-bulk app` serves it, and a platform of the test's own."""
+"""A real browser, the page as `invoca-bulk app` serves it, and a separate platform for each test."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ if TYPE_CHECKING:
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from driver import PATIENCE, Driver
+from driver import TIMEOUT, Driver
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
-#: Not root's sandbox of the browser, no requests of its own to the world.
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-_NETWORKS = count(7000)
+_BROWSER_NAMES = ("chromium", "chromium-browser", "google-chrome")
+#: The browser's sandbox does not work for root; the browser must send no requests of its own.
+_BROWSER_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+_NETWORK_NUMBERS = count(7000)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium of this machine."""
-    found = next(filter(None, map(shutil.which, _NAMES)), None)
-    if found is None:
+    """This machine's Chromium."""
+    path = next(filter(None, map(shutil.which, _BROWSER_NAMES)), None)
+    if path is None:
         pytest.skip("needs a browser: sudo apt-get install chromium")
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=found, args=_FLAGS)
-        yield running
-        running.close()
+        chromium = playwright.chromium.launch(executable_path=path, args=_BROWSER_FLAGS)
+        yield chromium
+        chromium.close()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """`invoca-bulk app` or `invoca-bulk lab`, serving.
+    """A running `invoca-bulk app` or `invoca-bulk lab`.
 
     Attributes:
         link: the address to open.
-        folder: where it runs, and its user's home.
-        process: its number.
+        folder: the current and home directory of the process.
+        process: the process id.
     """
 
     link: str
@@ -61,48 +61,50 @@ class Server:
     process: int
 
 
-def verb(name: str) -> list[str]:
-    """The arguments of Python that run a verb of ours, without opening a browser."""
+def command_arguments(name: str) -> list[str]:
+    """Python's arguments that run a command of `invoca-bulk` without opening a browser."""
     return ["-m", "invoca_bulk", name, "--no-browser"]
 
 
 @contextlib.contextmanager
 def served(arguments: list[str], pattern: str, folder: Path) -> Iterator[Server]:
-    """Start a server with Python, and wait for the link that it prints."""
+    """Start a server with Python's `arguments`, and wait for the link that it prints."""
     command = [sys.executable, *arguments]
     log = folder / "log.txt"
-    with log.open("w") as told:
-        process = subprocess.Popen(command, stdout=told, stderr=subprocess.STDOUT, cwd=folder, env=_environment(folder))
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, cwd=folder, env=_environment(folder)
+        )
     try:
         deadline = time.monotonic() + 60
-        while not (found := re.search(pattern, log.read_text())):
+        while not (link := re.search(pattern, log.read_text())):
             assert time.monotonic() < deadline, log.read_text()
             assert process.poll() is None, log.read_text()
             time.sleep(0.05)
-        yield Server(link=found[0], folder=folder, process=process.pid)
+        yield Server(link=link[0], folder=folder, process=process.pid)
     finally:
         process.terminate()
         process.wait(timeout=30)
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """Without the settings of whoever runs the tests, and with a home of its own."""
-    foreign = ("INVOCA_", "JUPYTER", "XDG_")
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(foreign)}
-    return kept | {"HOME": str(home), "INVOCA_JOURNAL": str(home / "journal")}
+    """The environment without the settings of the user who runs the tests, and with another home."""
+    excluded = ("INVOCA_", "JUPYTER", "XDG_")
+    environment = {name: text for name, text in os.environ.items() if not name.startswith(excluded)}
+    return environment | {"HOME": str(home), "INVOCA_JOURNAL": str(home / "journal")}
 
 
 @pytest.fixture(scope="module")
 def app(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The page, served; the browser is asked for first, so that no server starts where there is none."""
+    """The served page; the browser fixture comes first, so that no server starts without a browser."""
     del browser
-    with served(verb("app"), r"http://\S+", tmp_path_factory.mktemp("app")) as server:
+    with served(command_arguments("app"), r"http://\S+", tmp_path_factory.mktemp("app")) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def visitor(app: Server, browser: Browser) -> Iterator[tuple[BrowserContext, str]]:
-    """The browser that has come by the link, and the address that it may open from then on."""
+    """A browser context that has used the link, and the address that it may open from then on."""
     with contextlib.closing(browser.new_context(accept_downloads=True)) as context:
         page = context.new_page()
         assert page.goto(app.link).status == 200
@@ -112,62 +114,62 @@ def visitor(app: Server, browser: Browser) -> Iterator[tuple[BrowserContext, str
 
 @dataclass
 class Watch:
-    """Fails a test for whatever a page asks of another machine, or breaks in a script."""
+    """Collects requests to other machines and script errors, for which a test fails."""
 
-    seen: list[str]
+    problems: list[str]
 
-    def over(self, page: Page) -> Page:
-        page.set_default_timeout(PATIENCE)
-        page.on("request", lambda one: None if _is_ours(one.url) else self.seen.append(f"asked for {one.url}"))
-        page.on("pageerror", lambda error: self.seen.append(f"script error: {error}"))
+    def observe(self, page: Page) -> Page:
+        page.set_default_timeout(TIMEOUT)
+        page.on("request", lambda req: None if _is_local(req.url) else self.problems.append(f"requested {req.url}"))
+        page.on("pageerror", lambda error: self.problems.append(f"script error: {error}"))
         return page
 
 
-def _is_ours(url: str) -> bool:
+def _is_local(url: str) -> bool:
     return url.startswith(("http://127.0.0.1:", "http://localhost:", "ws://127.0.0.1:", "data:", "blob:", "about:"))
 
 
 @pytest.fixture
 def watch() -> Iterator[Watch]:
-    """Looks at every page of the test."""
-    watching = Watch(seen=[])
+    """Observes the pages of the test."""
+    watching = Watch(problems=[])
     yield watching
-    assert watching.seen == []
+    assert watching.problems == []
 
 
 @pytest.fixture
 def tab(
     visitor: tuple[BrowserContext, str], watch: Watch, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Driver]]:
-    """Opens the page in one more tab."""
+    """Opens the page in another tab."""
     context, address = visitor
-    opened: list[Driver] = []
+    drivers: list[Driver] = []
 
     def open_tab(width: int = 1280, scheme: str = "light") -> Driver:
-        page = watch.over(context.new_page())
+        page = watch.observe(context.new_page())
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=scheme)
         page.goto(address)
         name = re.sub(r"\W+", "-", request.node.name).strip("-")
-        opened.append(Driver(page=page, name=f"{name}-{len(opened) + 1}" if opened else name))
-        return opened[-1].ready()
+        drivers.append(Driver(page=page, name=f"{name}-{len(drivers) + 1}" if drivers else name))
+        return drivers[-1].ready()
 
     yield open_tab
-    for one in opened:
-        if not one.page.is_closed():
-            one.picture("last")
-            one.page.close()
+    for driver in drivers:
+        if not driver.page.is_closed():
+            driver.picture("last")
+            driver.page.close()
 
 
 @pytest.fixture
 def opened(tab: Callable[..., Driver]) -> Driver:
-    """The page, open in a tab."""
+    """The page in a tab."""
     return tab()
 
 
 @pytest.fixture
 def box() -> Iterator[Sandbox]:
-    """A platform whose ledger the test can read, with a network of the test's own, slow enough to be watched."""
-    number = str(next(_NETWORKS))
+    """A platform with a separate network and a readable ledger, slow enough for its progress to be seen."""
+    number = str(next(_NETWORK_NUMBERS))
     with Sandbox(network_id=number, open_campaigns=True, token="the-secret-token", latency=0.1) as sandbox:
         yield sandbox

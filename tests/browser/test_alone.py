@@ -1,12 +1,12 @@
-"""The page alone: from a sheet to its results, and what may go wrong on the way."""
+"""The page in `invoca-bulk app`: from a sheet to its results, with interruptions."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from annotated_sheets import issued, left, numbers, read, sheet
-from driver import PATIENCE
+from annotated_sheets import existing_count, issued, numbers, read, sheet
+from driver import TIMEOUT
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def test_from_a_sheet_to_its_results(opened: Driver, box: Sandbox, tmp_path: Path) -> None:
-    """Errors at their rows, the annotated workbook, the plan, a typed confirmation, 100%, and results as issued."""
+    """Row errors, the annotated workbook, the plan, a typed confirmation, and results with the issued numbers."""
     media = ["Online: Display"] * 29 + ["Online Display"]
     opened.picture("1-connect")
     opened.connect(box)
@@ -53,8 +53,8 @@ def test_from_a_sheet_to_its_results(opened: Driver, box: Sandbox, tmp_path: Pat
     assert frame["result_status"].value_counts().to_dict() == {"created": 29, "invalid": 1}
 
 
-def test_corrected_results_do_the_rest(opened: Driver, box: Sandbox, tmp_path: Path) -> None:
-    """The results file with its bad row corrected is uploaded: one number more is bought."""
+def test_corrected_results_complete_the_sheet(opened: Driver, box: Sandbox, tmp_path: Path) -> None:
+    """Uploading the results file with its invalid row corrected buys one more number."""
     opened.connect(box)
     opened.upload(sheet(tmp_path, 5, media_type=["Online: Display"] * 4 + ["Radio"]))
     opened.plan()
@@ -75,14 +75,14 @@ def test_corrected_results_do_the_rest(opened: Driver, box: Sandbox, tmp_path: P
     assert len(issued(box)) == 5
 
 
-def test_stop_and_go_on(opened: Driver, box: Sandbox, tmp_path: Path) -> None:
-    """Stop is soft, the last count is painted, the rest is done later; every number stands on one row."""
+def test_stop_and_resume(opened: Driver, box: Sandbox, tmp_path: Path) -> None:
+    """Stop waits for open requests and shows the final count; resuming buys the rest, one number for each row."""
     box.faults.change(limit=30)
     opened.connect(box)
     opened.upload(sheet(tmp_path, 200))
     opened.plan()
     opened.run(200)
-    expect(opened.region("progress")).to_contain_text(re.compile(r"[1-9]\d* done"), timeout=PATIENCE)
+    expect(opened.region("progress")).to_contain_text(re.compile(r"[1-9]\d* done"), timeout=TIMEOUT)
     opened.press("Stop")
     opened.sees("results", "interrupted")
     opened.picture("stopped")
@@ -97,14 +97,14 @@ def test_stop_and_go_on(opened: Driver, box: Sandbox, tmp_path: Path) -> None:
     assert len(issued(box)) == 200
 
 
-def test_a_reload_in_the_middle_finds_the_run(opened: Driver, box: Sandbox, tmp_path: Path) -> None:
-    """The tab's kernel goes, the run does not: the page that comes back shows its progress, then its results."""
+def test_a_reload_shows_the_run_again(opened: Driver, box: Sandbox, tmp_path: Path) -> None:
+    """A reload ends the tab's kernel but not the run: the new page shows its progress, then its results."""
     box.faults.change(limit=20)
     opened.connect(box)
     opened.upload(sheet(tmp_path, 150))
     opened.plan()
     opened.run(150)
-    expect(opened.region("progress")).to_contain_text(re.compile(r"[1-9]\d* done"), timeout=PATIENCE)
+    expect(opened.region("progress")).to_contain_text(re.compile(r"[1-9]\d* done"), timeout=TIMEOUT)
     opened.page.reload()
     opened.ready()
     opened.sees("run", "of 150")
@@ -120,41 +120,41 @@ def test_a_reload_in_the_middle_finds_the_run(opened: Driver, box: Sandbox, tmp_
 def test_a_run_that_ended_while_the_tab_was_closed(
     opened: Driver, box: Sandbox, tmp_path: Path, tab: Callable[..., Driver]
 ) -> None:
-    """Closed at once after the press, opened later: the results are there, and nothing is bought by anybody twice."""
+    """The tab is closed at once and opened later: the results are shown, and nothing is bought twice."""
     opened.connect(box)
     opened.upload(sheet(tmp_path, 20, name="closed.xlsx"))
     opened.plan()
     opened.run(20)
     opened.sees("run", "of 20")
     opened.page.close()
-    again = tab()
-    again.sees("results", "closed.xlsx")
-    again.sees("results", "finished")
-    assert numbers(again.download("Download the results (Excel)", tmp_path)) == issued(box)
+    reopened = tab()
+    reopened.sees("results", "closed.xlsx")
+    reopened.sees("results", "finished")
+    assert numbers(reopened.download("Download the results (Excel)", tmp_path)) == issued(box)
     assert len(issued(box)) == 20
 
 
 def test_two_tabs(opened: Driver, box: Sandbox, tmp_path: Path, tab: Callable[..., Driver]) -> None:
-    """The second tab sees the run of the first; its own press for the same network is told, and buys nothing."""
+    """The second tab sees the run of the first; its own run on the same network is rejected and buys nothing."""
     box.faults.change(limit=15)
     second = tab()
-    for one, rows in ((opened, 100), (second, 7)):
-        one.connect(box)
-        one.upload(sheet(tmp_path, rows, name=f"sheet-{rows}.xlsx"))
-        one.plan()
+    for driver, rows in ((opened, 100), (second, 7)):
+        driver.connect(box)
+        driver.upload(sheet(tmp_path, rows, name=f"sheet-{rows}.xlsx"))
+        driver.plan()
     opened.run(100)
-    expect(opened.region("progress")).to_contain_text(re.compile(r"[1-9]\d* done"), timeout=PATIENCE)
+    expect(opened.region("progress")).to_contain_text(re.compile(r"[1-9]\d* done"), timeout=TIMEOUT)
     second.sees("run", "sheet-100.xlsx")
     second.run(7)
     second.sees("plan", "Another run is using this network")
-    second.picture("told")
+    second.picture("rejected")
     box.faults.change(limit=None)
     opened.sees("results", "finished")
     assert len(issued(box)) == 100
 
 
-def test_a_run_is_taken_back(opened: Driver, box: Sandbox, tmp_path: Path) -> None:
-    """The plan of an undo names what it deletes, is confirmed by a tick, and leaves nothing behind."""
+def test_a_run_is_undone(opened: Driver, box: Sandbox, tmp_path: Path) -> None:
+    """The undo's plan names what it deletes, is confirmed by ticking a box, and leaves no numbers."""
     opened.connect(box)
     opened.upload(sheet(tmp_path, 4))
     opened.plan()
@@ -167,4 +167,4 @@ def test_a_run_is_taken_back(opened: Driver, box: Sandbox, tmp_path: Path) -> No
     opened.press("Run")
     opened.sees("results", "undo of")
     opened.sees("results", "finished")
-    assert left(box) == 0
+    assert existing_count(box) == 0

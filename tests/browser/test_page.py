@@ -1,4 +1,4 @@
-"""The page alone: what it refuses, how it looks, and who may open it."""
+"""The page in `invoca-bulk app`: what it rejects, how it looks, and who can open it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import re
 import sys
 import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ import httpx
 import psutil
 import pytest
 from annotated_sheets import issued, numbers, sheet
-from conftest import served, verb
-from driver import PATIENCE, Driver
+from conftest import command_arguments, served
+from driver import TIMEOUT, Driver
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from invoca_bulk.sandbox_server import Sandbox
 
 
-def test_a_wrong_token_is_told_and_the_page_goes_on(opened: Driver, box: Sandbox) -> None:
-    """The platform's no is a sentence at the token; the next try is right."""
+def test_a_wrong_token_can_be_corrected(opened: Driver, box: Sandbox) -> None:
+    """The rejection is shown at the form, and the next attempt succeeds."""
     opened.connect(box, token="not-the-token-at-all")
     opened.sees("connect", "does not accept the token")
     opened.picture("refused")
@@ -47,20 +48,22 @@ def test_a_wrong_token_is_told_and_the_page_goes_on(opened: Driver, box: Sandbox
     ],
     ids=["broken workbook", "picture", "empty", "other columns"],
 )
-def test_a_file_that_is_no_sheet(opened: Driver, tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
-    """The refusal is a sentence on the page, and the next file is taken."""
+def test_an_unreadable_file_is_rejected(
+    opened: Driver, tmp_path: Path, name: str, content: bytes, sentence: str
+) -> None:
+    """The page shows one message, and accepts the next file."""
     path = tmp_path / name
     path.write_bytes(content)
     opened.connect_sandbox()
     opened.upload(path)
     problem = opened.root.locator(".problem, [data-region=issues]").first
-    expect(problem).to_contain_text(re.compile(sentence, re.IGNORECASE), timeout=PATIENCE)
+    expect(problem).to_contain_text(re.compile(sentence, re.IGNORECASE), timeout=TIMEOUT)
     opened.upload(sheet(tmp_path, 3))
     opened.sees("issues", "3 rows checked")
 
 
-def test_a_large_file_goes_in_pieces(opened: Driver, tmp_path: Path) -> None:
-    """25 MB, more than a websocket's message: uploaded with progress, and the errors stand at the right rows."""
+def test_a_large_file_is_uploaded_in_chunks(opened: Driver, tmp_path: Path) -> None:
+    """25 MB, more than one websocket message: the upload shows its progress, and errors name the right rows."""
     rows = 130_000
     padding = "x" * 120
     lines = [f"A-1,C-{number % 50},Number {number} {padding},Online: Display" for number in range(rows)]
@@ -78,29 +81,29 @@ def test_a_large_file_goes_in_pieces(opened: Driver, tmp_path: Path) -> None:
     expect(row.locator("th").first).to_have_text("77778")
 
 
-def test_templates_are_those_of_the_command_line(opened: Driver, tmp_path: Path, cli: Callable[..., Any]) -> None:
-    """The download is the file that `invoca-bulk template` writes, and an upload of it has no errors."""
+def test_templates_equal_those_of_the_command_line(opened: Driver, tmp_path: Path, cli: Callable[..., Any]) -> None:
+    """The download equals the file of `invoca-bulk template`, and has no errors when uploaded."""
     opened.connect_sandbox()
     for resource in ("promo_numbers", "advertisers"):
-        got = opened.download(f"Template for {resource.replace('_', ' ')}", tmp_path)
+        path = opened.download(f"Template for {resource.replace('_', ' ')}", tmp_path)
         assert cli("template", resource, "-o", tmp_path / "by-command.xlsx", "--force").code == 0
-        assert got.read_bytes() == (tmp_path / "by-command.xlsx").read_bytes()
-        opened.upload(got)
-        opened.sees("sheet", got.name)
+        assert path.read_bytes() == (tmp_path / "by-command.xlsx").read_bytes()
+        opened.upload(path)
+        opened.sees("sheet", path.name)
         opened.sees("issues", "0 have errors")
 
 
-def test_by_keyboard_alone(opened: Driver, tmp_path: Path) -> None:
-    """From the connection to the results with Tab, Space, Enter and typing; the focus is always to be seen."""
+def test_the_page_works_by_keyboard(opened: Driver, tmp_path: Path) -> None:
+    """From connecting to the results with Tab, Space, Enter and typing; the focus is always visible."""
     keys = opened.page.keyboard
 
-    def tab_to(what: str) -> None:
+    def tab_to(pattern: str) -> None:
         for _ in range(40):
             keys.press("Tab")
-            if re.search(what, opened.page.evaluate(_FOCUSED)):
+            if re.search(pattern, opened.page.evaluate(_FOCUSED)):
                 assert opened.page.evaluate(_OUTLINE) >= 2
                 return
-        pytest.fail(f"{what} cannot be reached by Tab")
+        pytest.fail(f"{pattern} cannot be reached by Tab")
 
     tab_to("Sandbox|Network")
     keys.press("ArrowUp" if "Network" in opened.page.evaluate(_FOCUSED) else "Space")
@@ -108,13 +111,13 @@ def test_by_keyboard_alone(opened: Driver, tmp_path: Path) -> None:
     keys.press("Enter")
     opened.sees("sheet", "2. Sheet")
     tab_to("The sheet to upload")
-    opened.upload(sheet(tmp_path, 2))  # the system's own dialog is not the page's
+    opened.upload(sheet(tmp_path, 2))  # the file dialog belongs to the operating system
     opened.sees("issues", "2 rows checked")
-    expect(opened.region("issues").locator("h2")).to_be_focused(timeout=PATIENCE)
+    expect(opened.region("issues").locator("h2")).to_be_focused(timeout=TIMEOUT)
     tab_to("^Plan")
     keys.press("Enter")
     opened.sees("plan", "2 requests")
-    expect(opened.region("plan").locator("h2")).to_be_focused(timeout=PATIENCE)
+    expect(opened.region("plan").locator("h2")).to_be_focused(timeout=TIMEOUT)
     tab_to("Type 2 to confirm")
     keys.type("2")
     keys.press("Enter")
@@ -122,148 +125,152 @@ def test_by_keyboard_alone(opened: Driver, tmp_path: Path) -> None:
     tab_to("Download the results")
 
 
-#: What the focused element says of itself, and how wide the line around it is.
+#: The focused element's label, and the width of its outline.
 _FOCUSED = """() => {
-  const one = document.activeElement;
-  return one.ariaLabel || [...(one.labels || [])].map((label) => label.innerText).join(" ") || one.innerText || "";
+  const element = document.activeElement;
+  const labels = [...(element.labels || [])].map((label) => label.innerText).join(" ");
+  return element.ariaLabel || labels || element.innerText || "";
 }"""
 _OUTLINE = "() => parseFloat(getComputedStyle(document.activeElement).outlineWidth)"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390], ids=["wide", "narrow"])
-def test_every_state_can_be_read(
+def test_every_state_is_readable(
     tab: Callable[..., Driver], tmp_path: Path, box: Sandbox, *, width: int, scheme: str
 ) -> None:
-    """Wide and narrow, light and dark: nothing is wider than the window, and every text stands out from its ground."""
+    """Wide and narrow, light and dark: nothing exceeds the window's width, and all text has enough contrast."""
     view = tab(width=width, scheme=scheme)
     page = view.page
 
-    def look(state: str) -> None:
+    def check(state: str) -> None:
         view.picture(state)
         assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth"), state
-        assert page.evaluate(_FAINT) == [], state
+        assert page.evaluate(_LOW_CONTRAST) == [], state
 
-    look("1-connect")
+    check("1-connect")
     view.root.get_by_role("radio", name="Network").check()
-    look("1-network")
+    check("1-network")
     view.connect(box)
     view.sees("sheet", "2. Sheet")
-    look("2-sheet")
+    check("2-sheet")
     media = ["Online: Display"] * 19 + ["Online Display"]
     view.upload(sheet(tmp_path, 20, media_type=media))
     view.sees("issues", "20 rows checked")
-    look("3-check")
+    check("3-check")
     view.plan()
-    look("4-plan")
+    check("4-plan")
     view.root.get_by_label(re.compile("Leave out")).check()
     view.run(19)
     view.sees("run", "of 20")
-    look("5-run")
+    check("5-run")
     view.sees("results", "finished")
-    look("6-results")
+    check("6-results")
     assert numbers(view.download("Download the results (Excel)", tmp_path)) == issued(box)
 
 
-#: Texts whose contrast with what is behind them is below 4.5 (3 for large ones).
-_FAINT = """() => {
-  const light = ([r, g, b]) => {
+#: Texts whose contrast with their background is below 4.5 (3 for large texts).
+_LOW_CONTRAST = """() => {
+  const luminance = ([r, g, b]) => {
     const part = (value) => (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
     return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
   };
   const colour = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
-  const ground = (one) => {
-    for (let at = one; at; at = at.parentElement) {
-      const found = colour(getComputedStyle(at).backgroundColor);
-      if (found.length === 3 || found[3] === 1) return found;
+  const background = (start) => {
+    for (let element = start; element; element = element.parentElement) {
+      const own = colour(getComputedStyle(element).backgroundColor);
+      if (own.length === 3 || own[3] === 1) return own;
     }
     return [255, 255, 255];
   };
-  const faint = [];
-  for (const one of document.querySelectorAll(".invoca-bulk-page *")) {
-    const own = [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-    if (!own || !one.checkVisibility() || one.closest("option, style, svg")) continue;
-    const style = getComputedStyle(one);
-    const [first, second] = [light(colour(style.color)), light(ground(one))];
+  const failures = [];
+  for (const element of document.querySelectorAll(".invoca-bulk-page *")) {
+    const hasText = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!hasText || !element.checkVisibility() || element.closest("option, style, svg")) continue;
+    const style = getComputedStyle(element);
+    const [first, second] = [luminance(colour(style.color)), luminance(background(element))];
     const contrast = (Math.max(first, second) + 0.05) / (Math.min(first, second) + 0.05);
-    if (contrast < (parseFloat(style.fontSize) >= 24 ? 3 : 4.5)) faint.push(`${one.innerText}: ${contrast.toFixed(2)}`);
+    const minimum = parseFloat(style.fontSize) >= 24 ? 3 : 4.5;
+    if (contrast < minimum) failures.push(`${element.innerText}: ${contrast.toFixed(2)}`);
   }
-  return faint;
+  return failures;
 }"""
 
 
 def test_the_link_works_once(app: Server, opened: Driver, browser: Browser, watch: Watch) -> None:
-    """The browser that came first stays in; another one is told how it is opened, and gets nothing."""
-    other = watch.over(browser.new_page())
-    answer = other.goto(app.link)
-    assert answer
-    assert answer.status == 403
+    """The first browser stays logged in; another one gets only an explanation."""
+    other = watch.observe(browser.new_page())
+    response = other.goto(app.link)
+    assert response
+    assert response.status == HTTPStatus.FORBIDDEN
     assert "works once" in other.content()
     other.context.close()
     opened.page.reload()
     opened.ready()
 
 
-def test_strangers_get_nothing(app: Server, opened: Driver) -> None:
-    """No cookie, another site's name for this machine, another site's page: no page, no kernel, no run."""
-    where = app.link.partition("?")[0]
-    cookies = {str(one.get("name")): str(one.get("value")) for one in opened.page.context.cookies()}
+def test_other_clients_are_rejected(app: Server, opened: Driver) -> None:
+    """Requests without the cookie, with another host name or from another site's page reach no page and no kernel."""
+    address = app.link.partition("?")[0]
+    cookies = {str(cookie.get("name")): str(cookie.get("value")) for cookie in opened.page.context.cookies()}
     kernel = _kernel(opened)
-    with httpx.Client(base_url=where, follow_redirects=True) as stranger:
-        assert stranger.get("/").status_code == 403
-        assert stranger.post(f"/voila/api/shutdown/{kernel}").status_code == 403
-    asks = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
-    asks |= {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
-    with httpx.Client(base_url=where, cookies=cookies) as known:
-        assert known.get("/", headers={"Host": "evil.example"}).status_code == 403
-        assert known.get("/voila/files/page.ipynb").status_code in {403, 404}
+    with httpx.Client(base_url=address, follow_redirects=True) as stranger:
+        assert stranger.get("/").status_code == HTTPStatus.FORBIDDEN
+        assert stranger.post(f"/voila/api/shutdown/{kernel}").status_code == HTTPStatus.FORBIDDEN
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    upgrade |= {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    with httpx.Client(base_url=address, cookies=cookies) as client:
+        assert client.get("/", headers={"Host": "evil.example"}).status_code == HTTPStatus.FORBIDDEN
+        assert client.get("/voila/files/page.ipynb").status_code in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
         channels = f"/api/kernels/{kernel}/channels"
-        assert known.get(channels, headers=asks | {"Origin": "http://evil.example"}).status_code == 403
+        foreign_upgrade = upgrade | {"Origin": "http://evil.example"}
+        assert client.get(channels, headers=foreign_upgrade).status_code == HTTPStatus.FORBIDDEN
 
 
 def _kernel(view: Driver) -> str:
-    found = view.page.evaluate("() => JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId")
-    return str(found)
+    script = "() => JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId"
+    return str(view.page.evaluate(script))
 
 
-def test_no_setting_that_lies_around_opens_it(tmp_path: Path, browser: Browser, watch: Watch) -> None:
-    """Voilà's files of settings, in the current folder and the person's own, are neither heeded nor run."""
-    settings = {"Voila": {"ip": "0.0.0.0", "token": "fixed"}, "VoilaConfiguration": {"file_allowlist": [".*"]}}  # noqa: S104  not heeded
+def test_settings_files_are_ignored(tmp_path: Path, browser: Browser, watch: Watch) -> None:
+    """Voilà's settings files in the current folder and the user's own are neither applied nor executed."""
+    settings = {"Voila": {"ip": "0.0.0.0", "token": "fixed"}, "VoilaConfiguration": {"file_allowlist": [".*"]}}  # noqa: S104  ignored
     (tmp_path / ".jupyter").mkdir()
     for folder in (tmp_path, tmp_path / ".jupyter"):
         (folder / "voila.json").write_text(json.dumps(settings))
         (folder / "voila.py").write_text("open('was-run', 'w').close()")
-    # Not with -m, which would take a voila.py of the current folder for Voilà itself.
+    # Not with -m, which would import the voila.py of the current folder as Voilà.
     command = [str(Path(sys.executable).parent / "invoca-bulk"), "app", "--no-browser"]
     code = f"import os; os.execv({command[0]!r}, {command!r})"
     with served(["-c", code], r"http://\S+", tmp_path) as server:
-        where = server.link.partition("?")[0]
-        assert httpx.get(f"{where}?token=fixed", follow_redirects=True).status_code == 403
+        address = server.link.partition("?")[0]
+        response = httpx.get(f"{address}?token=fixed", follow_redirects=True)
+        assert response.status_code == HTTPStatus.FORBIDDEN
         with pytest.raises(httpx.ConnectError):
-            httpx.get(f"http://127.0.0.2:{httpx.URL(where).port}")
-        page = watch.over(browser.new_page())
+            httpx.get(f"http://127.0.0.2:{httpx.URL(address).port}")
+        page = watch.observe(browser.new_page())
         page.goto(server.link)
         Driver(page=page, name="settings").ready()
         page.context.close()
     assert not (tmp_path / "was-run").exists()
 
 
-def test_it_works_where_the_folder_for_temporary_files_has_a_long_name(
+def test_it_works_with_a_long_path_for_temporary_files(
     tmp_path: Path, browser: Browser, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a Mac: the sockets of kernels would have names that are too long."""
-    long = tmp_path / ("long-" * 12)
-    long.mkdir()
-    monkeypatch.setenv("TMPDIR", str(long))
-    with served(verb("app"), r"http://\S+", tmp_path) as server:
-        page = watch.over(browser.new_page())
+    """On macOS, for example, the path would be too long for the kernels' socket files."""
+    long_path = tmp_path / ("long-" * 12)
+    long_path.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long_path))
+    with served(command_arguments("app"), r"http://\S+", tmp_path) as server:
+        page = watch.observe(browser.new_page())
         page.goto(server.link)
         Driver(page=page, name="long").ready()
         page.context.close()
 
 
 def test_the_browsers_command_line_does_not_show_the_link(tmp_path: Path) -> None:
-    """Everybody on the machine can read that; the link is in a file that only the person can read."""
+    """Other users can read command lines; the link is in a file that only the user can read."""
     opener = tmp_path / "opener"
     opener.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/seen.tmp; mv {tmp_path}/seen.tmp {tmp_path}/seen\n')
     opener.chmod(0o755)
@@ -276,57 +283,59 @@ def test_the_browsers_command_line_does_not_show_the_link(tmp_path: Path) -> Non
         while not (tmp_path / "seen").exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        seen = (tmp_path / "seen").read_text().strip()
-        file = Path(seen.removeprefix("file://"))
-        assert seen.startswith("file://")
+        address = (tmp_path / "seen").read_text().strip()
+        file = Path(address.removeprefix("file://"))
+        assert address.startswith("file://")
         assert server.link in file.read_text()
         assert file.stat().st_mode & 0o077 == 0
 
 
 def test_it_listens_on_this_machine_only(app: Server) -> None:
-    """Other addresses of this machine, which other machines can reach, get no answer."""
+    """The machine's other addresses, which other machines can reach, do not respond."""
     port = httpx.URL(app.link).port
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.2:{port}")
 
 
 def test_a_kernel_without_a_page_is_ended(tmp_path: Path, browser: Browser, watch: Watch) -> None:
-    """A browser that has crashed says no goodbye; its kernel is found to be idle and alone, and ended."""
+    """A browser that crashed does not end its kernel; the server ends the kernel once it has been idle."""
     code = (
         "from invoca_bulk.web.serving import serve; serve(port=0, open_browser=False, on_ready=print, idle_seconds=2)"
     )
     with served(["-c", code], r"http://\S+", tmp_path) as server:
-        page = watch.over(browser.new_page())
+        page = watch.observe(browser.new_page())
         page.goto(server.link)
         Driver(page=page, name="alone").ready()
-        here = psutil.Process(server.process)
-        assert len(_kernels(here)) == 1
-        page.context.close()  # without the event by which a page that is closed ends its kernel
+        process = psutil.Process(server.process)
+        assert len(_kernels(process)) == 1
+        page.context.close()  # without the event that ends the kernel of a closed page
         deadline = time.monotonic() + 30
-        while _kernels(here):
+        while _kernels(process):
             assert time.monotonic() < deadline
             time.sleep(0.1)
 
 
 def _kernels(server: psutil.Process) -> list[psutil.Process]:
-    found = []
-    for one in server.children(recursive=True):
-        with contextlib.suppress(psutil.Error):  # it has just ended
-            found += [one] if "ipykernel_launcher" in " ".join(one.cmdline()) else []
-    return found
+    kernels = []
+    for process in server.children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # the process has just ended
+            kernels += [process] if "ipykernel_launcher" in " ".join(process.cmdline()) else []
+    return kernels
 
 
-def test_what_a_sheet_says_is_never_run(opened: Driver, tmp_path: Path) -> None:
-    """Markup in a file's name, a header, a cell: shown as text, at every step."""
-    bad = "<img src=x onerror=\"document.title='run'\">"
+def test_markup_in_a_sheet_is_shown_as_text(opened: Driver, tmp_path: Path) -> None:
+    """Markup in a file name, a header or a cell is shown as text at every step."""
+    markup = "<img src=x onerror=\"document.title='run'\">"
     name = "<b>sheet<b>.xlsx"
     opened.connect_sandbox()
-    opened.upload(sheet(tmp_path, 2, name=name, description=bad, media_type=["Online: Display", bad], **{bad: bad}))
-    opened.sees("issues", bad)
+    opened.upload(
+        sheet(tmp_path, 2, name=name, description=markup, media_type=["Online: Display", markup], **{markup: markup})
+    )
+    opened.sees("issues", markup)
     opened.sees("sheet", name)
     opened.plan()
     opened.root.get_by_label(re.compile("Leave out")).check()
     opened.run(1)
-    opened.sees("results", bad)
+    opened.sees("results", markup)
     assert opened.page.title() == "invoca-bulk"
     assert opened.root.locator("img").count() == 0

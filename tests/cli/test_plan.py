@@ -1,4 +1,4 @@
-"""`invoca-bulk plan`, and `run` of what it has kept, as processes of their own against the sandbox."""
+"""`invoca-bulk plan`, and `run` of its saved plans, as separate processes against the sandbox."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def environment(box: Sandbox) -> dict[str, str]:
 
 @pytest.fixture
 def http(box: Sandbox) -> Iterator[httpx.Client]:
-    """The sandbox as somebody else sees it."""
+    """Another client of the sandbox."""
     url = f"{box.base_url}/api/2022-08-01/{box.network_id}/"
     with httpx.Client(base_url=url, headers={"Authorization": box.token}, trust_env=False) as client:
         yield client
@@ -46,28 +46,30 @@ def http(box: Sandbox) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def fifty(http: httpx.Client) -> list[dict[str, Any]]:
-    """50 advertisers with 3 users and 2 sites each, as the platform has them."""
+    """50 advertisers with 3 users and 2 sites each, as the platform returns them."""
     for number in range(50):
         users = [
             {
-                "id_from_network": f"U-{number}-{at}",
-                "email_settings": [{"email_address": f"u{number}.{at}@example.com", "use_for_notifications": True}],
+                "id_from_network": f"U-{number}-{user_number}",
+                "email_settings": [
+                    {"email_address": f"u{number}.{user_number}@example.com", "use_for_notifications": True}
+                ],
                 "first_name": "Jo",
-                "last_name": f"Doe{number}x{at}",
+                "last_name": f"Doe{number}x{user_number}",
                 "contact_phone_number": "8055550100",
             }
-            for at in (1, 2, 3)
+            for user_number in (1, 2, 3)
         ]
         sites = [{"id_from_network": f"{number}1"}, {"id_from_network": f"{number}2"}]
         body = {"name": f"Name {number}", "users": users, "sites": sites}
         http.put(f"advertisers/B-{number}.json", json=body).raise_for_status()
-    found: list[dict[str, Any]] = http.get("advertisers.json").json()
-    return found
+    advertisers: list[dict[str, Any]] = http.get("advertisers.json").json()
+    return advertisers
 
 
 @pytest.fixture
 def edit(tmp_path: Path) -> Path:
-    """A sheet that changes one field of an advertiser that the sandbox starts with, and leaves another as it is."""
+    """A sheet that changes one field of one of the sandbox's advertisers and nothing of another."""
     path = tmp_path / "edit.csv"
     frame = pd.DataFrame([{"id_from_network": "A-100", "name": "Acme Inc"}, {"id_from_network": "A-200", "name": ""}])
     frame.to_csv(path, index=False)
@@ -82,14 +84,14 @@ def requests(tmp_path: Path) -> Path:
 
 
 def next_command(out: str) -> list[str]:
-    """The words of the command that is to be run next, without the program's name."""
+    """The words of the next command without the program's name."""
     command = re.search(r"Next: .*?invoca-bulk (.+)", out)
     assert command, out
     return shlex.split(command[1])
 
 
 def test_a_plan_is_shown_and_then_run(cli: Any, environment: dict[str, str], edit: Path, http: httpx.Client) -> None:
-    """Nothing is sent by the plan; the command that it prints does what it said."""
+    """The plan sends nothing; the command that it prints carries it out."""
     ran = cli("plan", edit, **environment)
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.splitlines() == [
@@ -104,21 +106,22 @@ def test_a_plan_is_shown_and_then_run(cli: Any, environment: dict[str, str], edi
     assert cli("plan", edit, **environment).out.splitlines()[-1] == "There is nothing to do."
 
 
-def test_flags_are_given_on(cli: Any, environment: dict[str, str], edit: Path, tmp_path: Path) -> None:
-    """The next command has the flags that the plan had, where they have a meaning for it."""
+def test_the_next_command_repeats_the_options(
+    cli: Any, environment: dict[str, str], edit: Path, tmp_path: Path
+) -> None:
+    """The next command has the options of the plan that apply to it."""
     (tmp_path / "token").write_text(environment.pop("INVOCA_API_TOKEN"))
-    where = ["--network-id", environment.pop("INVOCA_NETWORK_ID"), "--base-url", environment.pop("INVOCA_BASE_URL")]
-    common = [*where, "--token-file", "token", "--timeout", "9.0", "--concurrency", "2"]
-    chosen = ["--nested", "merge", "--allow-removals", "--resource", "advertisers"]
-    ran = cli("plan", edit, "-o", "plan.xlsx", "--detailed-exitcode", *chosen, *common)
-    given = next_command(ran.out)
-    assert set(given) == {"run", str(edit), *chosen, *common}
-    ran = cli("plan", edit, "--save", "plan.json", *chosen, *common)
+    network = ["--network-id", environment.pop("INVOCA_NETWORK_ID"), "--base-url", environment.pop("INVOCA_BASE_URL")]
+    common = [*network, "--token-file", "token", "--timeout", "9.0", "--concurrency", "2"]
+    options = ["--nested", "merge", "--allow-removals", "--resource", "advertisers"]
+    ran = cli("plan", edit, "-o", "plan.xlsx", "--detailed-exitcode", *options, *common)
+    assert set(next_command(ran.out)) == {"run", str(edit), *options, *common}
+    ran = cli("plan", edit, "--save", "plan.json", *options, *common)
     assert set(next_command(ran.out)) == {"run", "plan.json", *common}
 
 
-def test_files_of_a_plan(cli: Any, environment: dict[str, str], edit: Path, tmp_path: Path) -> None:
-    """-o and --save write files that are named, and leave alone what is there."""
+def test_plan_files_do_not_overwrite(cli: Any, environment: dict[str, str], edit: Path, tmp_path: Path) -> None:
+    """-o and --save print the names of their files and do not overwrite existing ones."""
     for name in ("plan.xlsx", "plan.json"):
         (tmp_path / name).write_text("mine")
     ran = cli("plan", edit, "-o", "plan.xlsx", "--save", "plan.json", **environment)
@@ -138,15 +141,17 @@ def test_nested_offers_every_mode() -> None:
 
 
 @pytest.mark.parametrize("flags", [("-o", "plan.txt"), ("--save", "plan.xlsx"), ("--sandbox", "--save", "plan.json")])
-def test_names_are_looked_at_first(cli: Any, environment: dict[str, str], edit: Path, box: Any, flags: Any) -> None:
-    """What cannot be written is refused before the platform is asked for anything."""
+def test_output_names_are_checked_first(
+    cli: Any, environment: dict[str, str], edit: Path, box: Any, flags: Any
+) -> None:
+    """Unwritable files are rejected before the first request."""
     ran = cli("plan", edit, *flags, **environment)
     assert (ran.code, box.store.request_count) == (2, 0)
     assert "Traceback" not in ran.err
 
 
-def test_bad_rows_are_planned_too(cli: Any, environment: dict[str, str], tmp_path: Path) -> None:
-    """A sheet with errors is planned all the same; its bad rows are refused, and exit 2 says so."""
+def test_a_sheet_with_errors_is_planned(cli: Any, environment: dict[str, str], tmp_path: Path) -> None:
+    """A sheet with errors is planned with its invalid rows refused: exit 2."""
     pd.DataFrame([NUMBER, NUMBER | {"media_type": "x"}]).to_csv(tmp_path / "bad.csv", index=False)
     ran = cli("plan", "bad.csv", **environment)
     assert (ran.code, ran.err) == (2, "")
@@ -177,7 +182,7 @@ def test_detailed_exit_codes(
     flags: tuple[str, ...],
     code: int,
 ) -> None:
-    """With --detailed-exitcode: 0 nothing to do, 1 any error at all, 2 changes."""
+    """With --detailed-exitcode: 0 nothing to do, 1 any error, 2 changes."""
     if rows:
         pd.DataFrame(rows).to_csv(requests, index=False)
     ran = cli("plan", requests if rows else "missing.csv", "--detailed-exitcode", "--json", *flags, **environment)
@@ -185,24 +190,24 @@ def test_detailed_exit_codes(
 
 
 def test_json_is_for_programs(cli: Any, environment: dict[str, str], requests: Path, tmp_path: Path) -> None:
-    """One object on standard output, with the files and the next command; the kept plan can be run from it."""
+    """--json prints one object with the files and the next command."""
     ran = cli("plan", requests, "--json", "--save", "plan.json", "-o", "plan.csv", **environment)
-    told = json.loads(ran.out)
-    assert (ran.code, ran.err, told["exit_code"], told["new_numbers"], told["requests"]) == (0, "", 0, 2, 2)
-    assert (told["output"], told["saved"], told["next"]) == ("plan.csv", "plan.json", "invoca-bulk run plan.json")
-    assert {change["column"] for row in told["rows"] for change in row["changes"]} == {"description", "media_type"}
+    report = json.loads(ran.out)
+    assert (ran.code, ran.err, report["exit_code"], report["new_numbers"], report["requests"]) == (0, "", 0, 2, 2)
+    assert (report["output"], report["saved"], report["next"]) == ("plan.csv", "plan.json", "invoca-bulk run plan.json")
+    assert {change["column"] for row in report["rows"] for change in row["changes"]} == {"description", "media_type"}
     assert (tmp_path / "plan.csv").exists()
 
 
-def test_a_rehearsal_is_planned(cli: Any, requests: Path) -> None:
-    """--sandbox needs neither network nor token, and the next command rehearses too."""
+def test_a_rehearsal_can_be_planned(cli: Any, requests: Path) -> None:
+    """--sandbox needs neither a network nor a token, and the next command has --sandbox too."""
     ran = cli("plan", requests, "--sandbox")
     assert "Cannot be undone: buys 2 promo numbers." in ran.out
     assert cli(*next_command(ran.out)).code == 0
 
 
-def test_ids_given_by_the_network(cli: Any, tmp_path: Path) -> None:
-    """--auto-ids: an advertiser without an id can be planned and run; else it is refused."""
+def test_ids_assigned_by_the_network(cli: Any, tmp_path: Path) -> None:
+    """An advertiser without an id can be planned and run with --auto-ids, and is refused without it."""
     pd.DataFrame([{"name": "New", "sites.1.id_from_network": "1"}]).to_csv(tmp_path / "new.csv", index=False)
     assert cli("plan", "new.csv", "--resource", "advertisers", "--sandbox").code == 2
     ran = cli("plan", "new.csv", "--resource", "advertisers", "--auto-ids", "--sandbox")
@@ -211,18 +216,18 @@ def test_ids_given_by_the_network(cli: Any, tmp_path: Path) -> None:
 
 
 def test_a_wrong_token(cli: Any, environment: dict[str, str], edit: Path) -> None:
-    """The same command is the next, when that is mended; the token is not shown."""
+    """The message shows the same command to run again, and not the token."""
     ran = cli("plan", edit, "--timeout", "9", **environment | {"INVOCA_API_TOKEN": "a-wrong-token"})
     assert ran.code == 3
     assert f"invoca-bulk plan {edit} --timeout 9.0" in ran.err
     assert "a-wrong-token" not in ran.err
 
 
-# Kept plans
+# Saved plans
 
 
-def test_a_kept_plan_is_run(cli: Any, environment: dict[str, str], requests: Path, box: Sandbox) -> None:
-    """`run plan.json` does it, with the same question before money is spent; a second time it refuses."""
+def test_a_saved_plan_is_run(cli: Any, environment: dict[str, str], requests: Path, box: Sandbox) -> None:
+    """`run plan.json` carries it out, with the same confirmation before buying; a second time it is rejected."""
     cli("plan", requests, "--save", "plan.json", **environment)
     ran = cli("run", "plan.json", **environment)
     assert (ran.code, "buys 2 promo numbers" in ran.err) == (2, True)
@@ -232,10 +237,10 @@ def test_a_kept_plan_is_run(cli: Any, environment: dict[str, str], requests: Pat
     assert (ran.code, "done already" in ran.err, len(box.store.ledger)) == (2, True, 2)
 
 
-def test_a_plan_that_is_no_longer_so(
+def test_an_outdated_plan_is_rejected(
     cli: Any, environment: dict[str, str], edit: Path, http: httpx.Client, tmp_path: Path
 ) -> None:
-    """Exit 2, what has changed, and the command that plans again, which works, wherever the sheet is."""
+    """Exit 2, with what has changed and a command that plans again, which works from any folder."""
     (tmp_path / "folder").mkdir()
     sheet = edit.rename(tmp_path / "folder" / "edit.csv")
     cli("plan", "folder/edit.csv", "--save", "plan.json", "--allow-removals", **environment)
@@ -255,8 +260,8 @@ def test_a_plan_that_is_no_longer_so(
     assert http.get("advertisers/A-100.json").json()["name"] == "Acme Inc"
 
 
-def test_a_kept_plan_with_refused_rows(cli: Any, environment: dict[str, str], tmp_path: Path) -> None:
-    """It is not run; the sheet is to be corrected, and planned again."""
+def test_a_saved_plan_with_refused_rows(cli: Any, environment: dict[str, str], tmp_path: Path) -> None:
+    """It is not run; the next command plans the corrected sheet again."""
     pd.DataFrame([NUMBER, NUMBER | {"media_type": "x"}]).to_csv(tmp_path / "bad.csv", index=False)
     cli("plan", "bad.csv", "--save", "plan.json", **environment)
     ran = cli("run", "plan.json", "--yes", **environment)
@@ -265,17 +270,17 @@ def test_a_kept_plan_with_refused_rows(cli: Any, environment: dict[str, str], tm
 
 
 @pytest.mark.parametrize("flags", [("--nested", "merge"), ("--allow-removals",), ("--auto-ids",), ("--sheet", "x")])
-def test_a_kept_plan_has_its_own_choices(
+def test_plan_options_of_a_saved_plan_are_rejected(
     cli: Any, environment: dict[str, str], edit: Path, flags: tuple[str, ...]
 ) -> None:
-    """A flag that the plan has settled is refused, not passed over."""
+    """An option that the saved plan has fixed is rejected, not ignored."""
     cli("plan", edit, "--save", "plan.json", **environment)
     ran = cli("run", "plan.json", *flags, **environment)
     assert (ran.code, flags[0] in ran.err) == (2, True)
 
 
 def test_a_damaged_plan(cli: Any, environment: dict[str, str], edit: Path, tmp_path: Path) -> None:
-    """One sentence, no traceback."""
+    """One message, no traceback."""
     cli("plan", edit, "--save", "plan.json", **environment)
     content = (tmp_path / "plan.json").read_bytes()
     (tmp_path / "plan.json").write_bytes(content[:-1])
@@ -283,9 +288,11 @@ def test_a_damaged_plan(cli: Any, environment: dict[str, str], edit: Path, tmp_p
     assert (ran.code, "plan.json is damaged" in ran.err, "Traceback" in ran.err) == (2, True, False)
 
 
-def test_the_next_command_after_a_kept_plan(cli: Any, environment: dict[str, str], tmp_path: Path, box: Any) -> None:
-    """What is left is run from the results, with the choices that the plan had."""
-    frame = pd.DataFrame([{"id_from_network": "A-300", "action": "delete"}])  # it has a campaign, so it stays
+def test_the_next_command_after_a_saved_plan(cli: Any, environment: dict[str, str], tmp_path: Path, box: Any) -> None:
+    """The remaining rows are run from the results, with the plan's options."""
+    frame = pd.DataFrame(
+        [{"id_from_network": "A-300", "action": "delete"}]
+    )  # it has a campaign, so the platform keeps it
     frame.to_csv(tmp_path / "gone.csv", index=False)
     cli("plan", "gone.csv", "--save", "plan.json", "--nested", "replace", "--allow-removals", **environment)
     ran = cli("run", "plan.json", "--yes", **environment)
@@ -296,13 +303,13 @@ def test_the_next_command_after_a_kept_plan(cli: Any, environment: dict[str, str
     assert "A-300" in box.store.networks[box.network_id].advertisers
 
 
-# What must not be lost
+# Users and sites are not lost
 
 
-def test_replace_names_everybody_who_would_be_lost(
+def test_replace_names_every_user_and_site_it_would_remove(
     cli: Any, environment: dict[str, str], fifty: list[dict[str, Any]], http: httpx.Client, tmp_path: Path
 ) -> None:
-    """A flat sheet with one user each under replace: plan and run refuse, name each user and site, send nothing."""
+    """With --nested replace, plan and run refuse a flat sheet with one user each, and name every user and site."""
     rows = [
         {
             "id_from_network": f"B-{number}",
@@ -312,22 +319,23 @@ def test_replace_names_everybody_who_would_be_lost(
         for number in range(50)
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "flat.csv", index=False)
-    for verb in ("plan", "run"):
-        ran = cli(verb, "flat.csv", "--nested", "replace", "--yes" if verb == "run" else "--json", **environment)
+    for command in ("plan", "run"):
+        flag = "--yes" if command == "run" else "--json"
+        ran = cli(command, "flat.csv", "--nested", "replace", flag, **environment)
         assert ran.code == 2
         text = ran.out + ran.err
         for number in range(50):
-            for at in (2, 3):
-                assert f"user Jo Doe{number}x{at} (U-{number}-{at})" in text
+            for user_number in (2, 3):
+                assert f"user Jo Doe{number}x{user_number} (U-{number}-{user_number})" in text
             assert f"site {number}2" in text
             assert f"(U-{number}-1)" not in text
     assert http.get("advertisers.json").json() == fifty
 
 
-def test_merge_loses_nobody(
+def test_merge_removes_nobody(
     cli: Any, environment: dict[str, str], fifty: list[dict[str, Any]], http: httpx.Client, tmp_path: Path
 ) -> None:
-    """The same sheet under merge changes nothing, and says so."""
+    """The same sheet with --nested merge changes nothing and says so."""
     rows = [{"id_from_network": f"B-{number}", "users.id_from_network": f"U-{number}-1"} for number in range(50)]
     pd.DataFrame(rows).to_csv(tmp_path / "flat.csv", index=False)
     ran = cli("plan", "flat.csv", "--detailed-exitcode", **environment)

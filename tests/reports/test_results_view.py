@@ -128,7 +128,7 @@ def test_undo_shows_what_is_not_undone(network: Network, requests_frame: Request
     assert "1 row: 1 delete; 1 request. 1 not undone." in page.text
     assert "is not given back" in page.text
     assert "Not undone (row numbers of the run)" in page.text
-    assert "The promo number is not found" in page.text
+    assert "The promo number was not found" in page.text
 
 
 # Results
