@@ -70,33 +70,38 @@ def plan(source: Any, *objects: Mapping[str, Any], version: str = DEFAULT_API_VE
     """The plan of sheets, where the platform has these advertisers."""
     chosen = PlanOptions(**choices)
     loaded = sheets.load(source, resource=None if isinstance(source, dict) else "advertisers")
-    checked = validation.validate(loaded, version=version, auto_ids=chosen.auto_ids)
+    validated_book = validation.validate(loaded, version=version, auto_ids=chosen.auto_ids)
     return planning.build_plan(
-        checked, {scope: PlatformState(objects=objects) for scope in planning.required_scopes(checked)}, chosen
+        validated_book,
+        {scope: PlatformState(objects=objects) for scope in planning.required_scopes(validated_book)},
+        chosen,
     )
 
 
-def only(made: PlanData) -> planning.Step:
-    (step,) = made.steps
+def only(plan_data: PlanData) -> planning.Step:
+    (step,) = plan_data.steps
     return step
 
 
-def actions(made: PlanData) -> list[tuple[str, int, str]]:
-    return [(made.sheets[row.sheet].name, row.row, row.action) for row in made.rows]
+def actions(plan_data: PlanData) -> list[tuple[str, int, str]]:
+    return [(plan_data.sheets[row.sheet].name, row.row, row.action) for row in plan_data.rows]
 
 
-def told(made: PlanData) -> list[tuple[str, int, str, str, str, str]]:
+def told(plan_data: PlanData) -> list[tuple[str, int, str, str, str, str]]:
     """The changes: sheet, row, column, whose, old, new."""
-    return [(made.sheets[one.sheet].name, one.row, one.column, one.part, one.old, one.new) for one in made.changes]
+    return [
+        (plan_data.sheets[change.sheet].name, change.row, change.column, change.part, change.old, change.new)
+        for change in plan_data.changes
+    ]
 
 
-def errors(made: PlanData) -> list[tuple[str, int, str, str]]:
-    found = made.issues[made.issues["level"] == "error"]
+def errors(plan_data: PlanData) -> list[tuple[str, int, str, str]]:
+    found = plan_data.issues[plan_data.issues["level"] == "error"]
     return list(zip(found["sheet"], map(int, found["row"]), found["column"], found["code"], strict=True))
 
 
-def body_of(made: PlanData) -> dict[str, Any]:
-    return dict(only(made).body or {})
+def body_of(plan_data: PlanData) -> dict[str, Any]:
+    return dict(only(plan_data).body or {})
 
 
 def sent(**more: Any) -> dict[str, Any]:
@@ -151,22 +156,22 @@ def sent(**more: Any) -> dict[str, Any]:
 @each_shape
 def test_action(shape: str, one: dict[str, str], objects: tuple[Mapping[str, Any], ...], action: str) -> None:
     """What becomes of an advertiser follows from what its rows say and what the platform has, in every shape."""
-    made = plan(SHAPES[shape](one), *objects)
-    assert errors(made) == []
-    assert made.rows[0].action == action
-    assert (made.rows[0].outcome is Outcome.UNCHANGED) is (action == "unchanged")
-    assert [step.action for step in made.steps] == ([] if action == "unchanged" else [action])
+    plan_data = plan(SHAPES[shape](one), *objects)
+    assert errors(plan_data) == []
+    assert plan_data.rows[0].action == action
+    assert (plan_data.rows[0].outcome is Outcome.UNCHANGED) is (action == "unchanged")
+    assert [step.action for step in plan_data.steps] == ([] if action == "unchanged" else [action])
     if action == "unchanged":
-        assert (made.changes, made.removals) == ((), ())
-        assert all(row.step is None for row in made.rows)
+        assert (plan_data.changes, plan_data.removals) == ((), ())
+        assert all(row.step is None for row in plan_data.rows)
 
 
 @each_shape
 def test_create(shape: str) -> None:
     """A new advertiser is one request with all of it, which may be sent twice; each value is told in its cell."""
     one = advertiser(users=[user(role="Manager"), user("U-2", action="remove")], sites=[site("2"), site("1")])
-    made = plan(SHAPES[shape](one))
-    step = only(made)
+    plan_data = plan(SHAPES[shape](one))
+    step = only(plan_data)
     assert (step.verb, step.path, step.own_id, step.non_idempotent, step.phase) == (
         "POST",
         ("advertisers",),
@@ -196,14 +201,14 @@ def test_create(shape: str) -> None:
         ("sites.2.name", "site Site 1 (1)", "Site 1"),
     }
     for path, part, new in cells:
-        assert (*place(shape, [one], 0, path), part, "", new) in told(made)
-    assert {row.object_label for row in made.rows} == {"Business A-1 (A-1)"}
+        assert (*place(shape, [one], 0, path), part, "", new) in told(plan_data)
+    assert {row.object_label for row in plan_data.rows} == {"Business A-1 (A-1)"}
 
 
 def test_rows_of_a_create() -> None:
     """Each row of a new advertiser is done by its step, but for one that takes away what is not there."""
-    made = plan(book(advertiser(users=[user(), user("U-2", action="remove")])))
-    assert actions(made) == [
+    plan_data = plan(book(advertiser(users=[user(), user("U-2", action="remove")])))
+    assert actions(plan_data) == [
         ("advertisers", 2, "create"),
         ("sites", 2, "create"),
         ("users", 2, "create"),
@@ -215,13 +220,13 @@ def test_rows_of_a_create() -> None:
 def test_update(shape: str) -> None:
     """One changed cell changes that, and sends all else back as the platform has it."""
     one = {"id_from_network": "A-1", "web_integration_phone_number": "805-555-0101"}
-    made = plan(SHAPES[shape](one), there(), there("A-2"))
-    step = only(made)
+    plan_data = plan(SHAPES[shape](one), there(), there("A-2"))
+    step = only(plan_data)
     assert (step.verb, step.path, step.own_id, step.non_idempotent) == ("PUT", ("advertisers", "A-1"), "A-1", False)
     assert step.snapshot == there()
     assert step.body == sent(web_integration_phone_number="8055550101")
-    assert told(made) == [("", 2, "web_integration_phone_number", "", "8004377950", "8055550101")]
-    assert made.rows[0].object_label == "Business A-1 (A-1)"
+    assert told(plan_data) == [("", 2, "web_integration_phone_number", "", "8004377950", "8055550101")]
+    assert plan_data.rows[0].object_label == "Business A-1 (A-1)"
 
 
 @each_shape
@@ -244,26 +249,26 @@ def test_parts(shape: str) -> None:
         sites=[site("996", name="New"), site("7")],
         users=[user("U-2", first_name="Jim", role="Observer"), user("U-3"), user("U-1", action="remove")],
     )
-    made = plan(SHAPES[shape](one), there())
-    body = body_of(made)
+    plan_data = plan(SHAPES[shape](one), there())
+    body = body_of(plan_data)
     assert body["sites"] == [
         {"id_from_network": "315", "name": "Site 315"},
         {"id_from_network": "996", "name": "New"},
         {"id_from_network": "7", "name": "Site 7"},
     ]
-    assert [one["id_from_network"] for one in body["users"]] == ["U-2", "U-3"]
+    assert [user["id_from_network"] for user in body["users"]] == ["U-2", "U-3"]
     assert body["users"][0] == sent()["users"][1] | {"first_name": "Jim", "role": "Observer"}
-    found = told(made)
+    found = told(plan_data)
     jim = "user Jim Dean U-2 (U-2)"
     assert (*place(shape, [one], 0, "sites.1.name"), "site New (996)", "", "New") in found
     assert (*place(shape, [one], 0, "users.1.first_name"), jim, "Chris", "Jim") in found
     assert (*place(shape, [one], 0, "users.1.role"), jim, "Super", "Observer") in found
     assert (*place(shape, [one], 0, f"users.2.{NOTIFIED}"), "user Chris Dean U-3 (U-3)", "", "TRUE") in found
-    assert not [one for one in found if "U-1" in one[3]]
-    (removal,) = made.removals
+    assert not [record for record in found if "U-1" in record[3]]
+    (removal,) = plan_data.removals
     assert (removal.part, removal.advertiser) == ("user Chris Dean U-1 (U-1)", "Business A-1 (A-1)")
     sheet, row, _ = place(shape, [one], 0, "users.3.action")
-    assert (made.sheets[removal.sheet].name, removal.row) == (sheet, row)
+    assert (plan_data.sheets[removal.sheet].name, removal.row) == (sheet, row)
 
 
 def test_rows_of_an_update() -> None:
@@ -274,8 +279,8 @@ def test_rows_of_an_update() -> None:
             users=[user("U-1"), user("U-2", first_name="Jim"), user("U-3")],
         )
     )
-    made = plan(frames, there())
-    assert actions(made) == [
+    plan_data = plan(frames, there())
+    assert actions(plan_data) == [
         ("advertisers", 2, "update"),
         ("sites", 2, "unchanged"),
         ("sites", 3, "remove"),
@@ -285,7 +290,7 @@ def test_rows_of_an_update() -> None:
         ("users", 3, "update"),
         ("users", 4, "create"),
     ]
-    assert {row.step for row in made.rows if row.action == "unchanged"} == {None}
+    assert {row.step for row in plan_data.rows if row.action == "unchanged"} == {None}
 
 
 def test_two_rows_of_one_user() -> None:
@@ -295,24 +300,24 @@ def test_two_rows_of_one_user() -> None:
             users=[{"id_from_network": "U-2", "first_name": "Jim"}, {"id_from_network": "U-2", "role": "Member"}]
         )
     )
-    made = plan(frames, there())
-    assert body_of(made)["users"][1] == sent()["users"][1] | {"first_name": "Jim", "role": "Member"}
-    assert [(row, column) for _, row, column, *_ in told(made)] == [(2, "first_name"), (3, "role")]
+    plan_data = plan(frames, there())
+    assert body_of(plan_data)["users"][1] == sent()["users"][1] | {"first_name": "Jim", "role": "Member"}
+    assert [(row, column) for _, row, column, *_ in told(plan_data)] == [(2, "first_name"), (3, "role")]
 
 
-def warnings(made: PlanData) -> list[tuple[str, int, str, str]]:
-    found = made.issues[made.issues["level"] == "warning"]
+def warnings(plan_data: PlanData) -> list[tuple[str, int, str, str]]:
+    found = plan_data.issues[plan_data.issues["level"] == "warning"]
     return list(zip(found["sheet"], map(int, found["row"]), found["column"], found["code"], strict=True))
 
 
 @each_shape
 def test_a_delete_of_what_is_not_there(shape: str) -> None:
     """There is nothing to delete, which may be a wrong id: a warning says so in its cell."""
-    made = plan(SHAPES[shape]({"id_from_network": "A-7", "action": "delete"}), there())
-    assert made.steps == ()
-    assert [row.action for row in made.rows] == ["unchanged"]
-    assert warnings(made) == [(made.sheets[0].name, 2, "id_from_network", "already_gone")]
-    assert made.issues["message"][0] == "The platform has no advertiser 'A-7', so there is nothing to delete."
+    plan_data = plan(SHAPES[shape]({"id_from_network": "A-7", "action": "delete"}), there())
+    assert plan_data.steps == ()
+    assert [row.action for row in plan_data.rows] == ["unchanged"]
+    assert warnings(plan_data) == [(plan_data.sheets[0].name, 2, "id_from_network", "already_gone")]
+    assert plan_data.issues["message"][0] == "The platform has no advertiser 'A-7', so there is nothing to delete."
 
 
 @each_shape
@@ -337,11 +342,11 @@ def test_a_delete_of_what_is_not_there(shape: str) -> None:
 def test_another_default_site(shape: str, sites: list[dict[str, str]], choices: dict[str, Any], at: str | None) -> None:
     """That another site becomes the default is told where the old one is taken away."""
     one = advertiser(sites=sites, users=[user("U-1"), user("U-2")])
-    made = plan(SHAPES[shape](one), there(), **choices)
-    assert errors(made) == []
+    plan_data = plan(SHAPES[shape](one), there(), **choices)
+    assert errors(plan_data) == []
     expected = [(*place(shape, [one], 0, at)[:2], "", "default_site_changes")] if at else []
-    assert warnings(made) == expected
-    assert not at or "default site is '996' instead of '315'" in made.issues["message"][0]
+    assert warnings(plan_data) == expected
+    assert not at or "default site is '996' instead of '315'" in plan_data.issues["message"][0]
 
 
 @pytest.mark.parametrize(
@@ -357,14 +362,14 @@ def test_another_default_site(shape: str, sites: list[dict[str, str]], choices: 
 )
 def test_cleared_is_the_default(cells: dict[str, Any], there_: dict[str, Any], *, changed: bool) -> None:
     """What is cleared comes back as the platform's default, and is not cleared again at every run."""
-    made = plan(numbered(advertiser(**({"users": []} | cells))), there(**there_))
-    assert [row.action for row in made.rows] == ["update" if changed else "unchanged"]
+    plan_data = plan(numbered(advertiser(**({"users": []} | cells))), there(**there_))
+    assert [row.action for row in plan_data.rows] == ["update" if changed else "unchanged"]
 
 
 def test_the_default_site() -> None:
     """The first site is the default; what the sheet adds comes after it, whatever the sheet's order."""
-    made = plan(numbered(advertiser(sites=[site("7"), site("315")], users=[])), there())
-    assert [one["id_from_network"] for one in body_of(made)["sites"]] == ["315", "996", "7"]
+    plan_data = plan(numbered(advertiser(sites=[site("7"), site("315")], users=[])), there())
+    assert [site["id_from_network"] for site in body_of(plan_data)["sites"]] == ["315", "996", "7"]
 
 
 # Losses
@@ -373,23 +378,23 @@ def test_the_default_site() -> None:
 @each_shape
 def test_replace_is_refused(shape: str) -> None:
     """With replace, users and sites that the sheet does not mention would be lost: they are named, nothing is sent."""
-    made = plan(SHAPES[shape](advertiser(name="Other")), there(), nested="replace")
-    assert made.steps == ()
-    assert [code for *_, code in errors(made)] == ["would_be_removed"]
-    assert "would lose site 996, user Chris Dean U-2 (U-2)." in made.rows[0].error
-    assert "--allow-removals" in made.rows[0].fix
+    plan_data = plan(SHAPES[shape](advertiser(name="Other")), there(), nested="replace")
+    assert plan_data.steps == ()
+    assert [code for *_, code in errors(plan_data)] == ["would_be_removed"]
+    assert "would lose site 996, user Chris Dean U-2 (U-2)." in plan_data.rows[0].error
+    assert "--allow-removals" in plan_data.rows[0].fix
 
 
 @each_shape
 def test_replace_when_it_is_allowed(shape: str) -> None:
     """With replace and its permission the sheet's set is sent alone, in its order, and what is lost is named."""
     one = advertiser(users=[user("U-3"), user("U-1")], sites=[site("7")])
-    made = plan(SHAPES[shape](one), there(), nested="replace", allow_removals=True)
-    body = body_of(made)
-    assert [one["id_from_network"] for one in body["users"]] == ["U-3", "U-1"]
+    plan_data = plan(SHAPES[shape](one), there(), nested="replace", allow_removals=True)
+    body = body_of(plan_data)
+    assert [user["id_from_network"] for user in body["users"]] == ["U-3", "U-1"]
     assert body["users"][1] == sent()["users"][0]
-    assert [one["id_from_network"] for one in body["sites"]] == ["7"]
-    assert {(one.part, one.row) for one in made.removals} == {
+    assert [site["id_from_network"] for site in body["sites"]] == ["7"]
+    assert {(removal.part, removal.row) for removal in plan_data.removals} == {
         ("site Site 315 (315)", 2),
         ("site 996", 2),
         ("user Chris Dean U-2 (U-2)", 2),
@@ -401,12 +406,12 @@ def test_replace_with_all_there_is() -> None:
     whole = advertiser(sites=[site("315"), site("996", name="")], users=[user("U-1"), user("U-2")])
     assert plan(numbered(whole), there(), nested="replace").steps == ()
     asked = advertiser(sites=[site("315"), site("996", action="remove")], users=[user("U-1"), user("U-2")])
-    made = plan(numbered(asked), there(), nested="replace")
-    assert errors(made) == []
-    assert [one.part for one in made.removals] == ["site 996"]
+    plan_data = plan(numbered(asked), there(), nested="replace")
+    assert errors(plan_data) == []
+    assert [removal.part for removal in plan_data.removals] == ["site 996"]
     both = advertiser(sites=[site("315"), site("996", action="remove")], users=[user("U-1")])
-    made = plan(numbered(both), there(), nested="replace")
-    assert "would lose user Chris Dean U-2 (U-2)." in made.rows[0].error
+    plan_data = plan(numbered(both), there(), nested="replace")
+    assert "would lose user Chris Dean U-2 (U-2)." in plan_data.rows[0].error
 
 
 # Refusals
@@ -463,22 +468,22 @@ def test_refused(
     text: str,
 ) -> None:
     """What the platform's state speaks against is refused in its cell; the other rows say which row it is."""
-    made = plan(SHAPES[shape](*given), *objects, nested="replace" if code == "would_be_removed" else "merge")
+    plan_data = plan(SHAPES[shape](*given), *objects, nested="replace" if code == "would_be_removed" else "merge")
     sheet, row, _ = place(shape, given, 0, column or "name")
-    assert errors(made) == [(sheet, row, column, code)]
-    assert made.steps == ()
-    first, *others = made.rows
+    assert errors(plan_data) == [(sheet, row, column, code)]
+    assert plan_data.steps == ()
+    first, *others = plan_data.rows
     assert text in first.error
     assert first.fix.endswith(".")
     where = f"{sheet} row {row}".strip()
-    for one in others:
-        assert one.error == f"Another row of the same advertiser has errors ({where}), so nothing of it is sent."
-        assert one.fix == "Correct that row."
+    for record in others:
+        assert record.error == f"Another row of the same advertiser has errors ({where}), so nothing of it is sent."
+        assert record.fix == "Correct that row."
 
 
 def test_every_code_is_found() -> None:
     """Each code that only the platform's advertisers can give has a case above."""
-    found = {one.values[3] for one in REFUSALS}  # noqa: PD011  a set of parameters
+    found = {case.values[3] for case in REFUSALS}  # noqa: PD011  a set of parameters
     elsewhere = {"row_beside_invalid", "already_gone", "default_site_changes"}
     assert found | elsewhere == OF_THE_PLAN_OF_ADVERTISERS
 
@@ -504,8 +509,8 @@ def test_all_that_a_create_lacks_is_told_at_once(shape: str) -> None:
             user("U-2", contact_phone_number="", email_settings__1__use_for_notifications="no"),
         ],
     )
-    made = plan(SHAPES[shape](one))
-    assert sorted(errors(made)) == sorted(
+    plan_data = plan(SHAPES[shape](one))
+    assert sorted(errors(plan_data)) == sorted(
         [
             (*place(shape, [one], 0, "name"), "required"),
             (*place(shape, [one], 0, "name")[:2], "sites.1.id_from_network", "no_site"),
@@ -514,7 +519,7 @@ def test_all_that_a_create_lacks_is_told_at_once(shape: str) -> None:
             (*place(shape, [one], 0, f"users.2.{NOTIFIED}"), "nobody_notified"),
         ]
     )
-    (message,) = made.issues.loc[made.issues["column"] == "name", "message"]
+    (message,) = plan_data.issues.loc[plan_data.issues["column"] == "name", "message"]
     assert (
         message
         == "'name' is required to create an advertiser; the platform has none with this id, so the row creates it."
@@ -540,9 +545,9 @@ def test_all_that_a_create_lacks_is_told_at_once(shape: str) -> None:
 def test_added_users_need_their_fields(shape: str, lacking: dict[str, str], path: str, code: str) -> None:
     """What a user who is added lacks is told in his row; what one who is there leaves blank is the platform's."""
     one = advertiser(users=[{"id_from_network": "U-1", "role": "Member"}, user("U-3") | lacking])
-    made = plan(SHAPES[shape](one), there())
-    assert errors(made) == [(*place(shape, [one], 0, f"users.2.{path}"), code)]
-    (message,) = made.issues.loc[made.issues["level"] == "error", "message"]
+    plan_data = plan(SHAPES[shape](one), there())
+    assert errors(plan_data) == [(*place(shape, [one], 0, f"users.2.{path}"), code)]
+    (message,) = plan_data.issues.loc[plan_data.issues["level"] == "error", "message"]
     if code == "required":
         assert message.endswith("is required to add the user.")
     complete = advertiser(users=[{"id_from_network": "U-1", "role": "Member"}, user("U-3")])
@@ -553,10 +558,10 @@ def test_added_users_need_their_fields(shape: str, lacking: dict[str, str], path
 def test_the_last_site_stays(shape: str) -> None:
     """An advertiser keeps one site at least."""
     one = advertiser(sites=[site("315", action="remove"), site("996", action="remove")], users=[])
-    made = plan(SHAPES[shape](one), there())
-    assert [code for *_, code in errors(made)] == ["no_site"]
+    plan_data = plan(SHAPES[shape](one), there())
+    assert [code for *_, code in errors(plan_data)] == ["no_site"]
     moved = advertiser(sites=[site("315", action="remove"), site("996", action="remove"), site("7")], users=[])
-    assert [one["id_from_network"] for one in body_of(plan(SHAPES[shape](moved), there()))["sites"]] == ["7"]
+    assert [site["id_from_network"] for site in body_of(plan(SHAPES[shape](moved), there()))["sites"]] == ["7"]
 
 
 @pytest.mark.parametrize(
@@ -578,9 +583,9 @@ def test_the_platforms_own_defects_do_not_block(defects: dict[str, Any], mention
         "name": "Other",
         "users": [{"id_from_network": "U-2"}] if mentioned and defects.get("users") else [],
     }
-    made = plan(numbered(one), there(**defects))
-    assert errors(made) == []
-    assert only(made).action is Action.UPDATE
+    plan_data = plan(numbered(one), there(**defects))
+    assert errors(plan_data) == []
+    assert only(plan_data).action is Action.UPDATE
     unchanged = plan(numbered(one | {"name": ""}), there(**defects))
     assert unchanged.steps == ()
     assert errors(unchanged) == []
@@ -589,9 +594,9 @@ def test_the_platforms_own_defects_do_not_block(defects: dict[str, Any], mention
 def test_a_user_who_is_changed_needs_his_fields() -> None:
     """A user whom the row changes must come to a whole one; the row can give what the platform lacks."""
     lacking = there(users=[person("U-2", phone_number="")])
-    made = plan(numbered(advertiser(users=[{"id_from_network": "U-2", "first_name": "Jim"}])), lacking)
-    assert errors(made) == [("", 2, "users.1.contact_phone_number", "required")]
-    assert "is required to change the user" in made.rows[0].error
+    plan_data = plan(numbered(advertiser(users=[{"id_from_network": "U-2", "first_name": "Jim"}])), lacking)
+    assert errors(plan_data) == [("", 2, "users.1.contact_phone_number", "required")]
+    assert "is required to change the user" in plan_data.rows[0].error
     given = advertiser(users=[{"id_from_network": "U-2", "first_name": "Jim", "contact_phone_number": "8055550101"}])
     assert errors(plan(numbered(given), lacking)) == []
 
@@ -599,8 +604,8 @@ def test_a_user_who_is_changed_needs_his_fields() -> None:
 def test_notifications_of_an_update() -> None:
     """An update cannot leave a user without an address that is notified."""
     one = advertiser(users=[{"id_from_network": "U-2", EMAIL: "u-2@example.com", NOTIFIED: "no"}])
-    made = plan(book(one), there())
-    assert errors(made) == [("users", 2, NOTIFIED, "nobody_notified")]
+    plan_data = plan(book(one), there())
+    assert errors(plan_data) == [("users", 2, NOTIFIED, "nobody_notified")]
 
 
 # Email addresses
@@ -626,11 +631,14 @@ def test_notifications_of_an_update() -> None:
 )
 def test_addresses(cells: dict[str, str], addresses: list[tuple[str, bool]] | None) -> None:
     """Addresses are told apart by what they are, and by their number where they are changed."""
-    made = plan(numbered(advertiser(users=[{"id_from_network": "U-2"} | cells])), there())
-    assert errors(made) == []
+    plan_data = plan(numbered(advertiser(users=[{"id_from_network": "U-2"} | cells])), there())
+    assert errors(plan_data) == []
     found = (
-        [(one["email_address"], one["use_for_notifications"]) for one in body_of(made)["users"][1]["email_settings"]]
-        if made.steps
+        [
+            (entry["email_address"], entry["use_for_notifications"])
+            for entry in body_of(plan_data)["users"][1]["email_settings"]
+        ]
+        if plan_data.steps
         else None
     )
     assert found == addresses
@@ -662,8 +670,8 @@ def test_addresses(cells: dict[str, str], addresses: list[tuple[str, bool]] | No
 def test_addresses_are_told_by_their_own_numbers(shape: str, cells: dict[str, str], path: str, code: str) -> None:
     """What an address lacks is told in the columns that the sheet has for it, whatever its place on the platform."""
     one = advertiser(users=[{"id_from_network": "U-2"} | cells])
-    made = plan(SHAPES[shape](one), there())
-    assert errors(made) == [(*place(shape, [one], 0, f"users.1.{path}"), code)]
+    plan_data = plan(SHAPES[shape](one), there())
+    assert errors(plan_data) == [(*place(shape, [one], 0, f"users.1.{path}"), code)]
 
 
 # Ids
@@ -672,25 +680,25 @@ def test_addresses_are_told_by_their_own_numbers(shape: str, cells: dict[str, st
 def test_ids_are_the_platforms_to_the_letter() -> None:
     """A space at the end of an id is part of it: the address has it, though no cell can."""
     for action in ("update", "delete"):
-        made = plan(numbered(advertiser("A-1", action=action, name="X", users=[])), there("A-1 ", name="Y"))
-        assert only(made).path == ("advertisers", "A-1 ")
+        plan_data = plan(numbered(advertiser("A-1", action=action, name="X", users=[])), there("A-1 ", name="Y"))
+        assert only(plan_data).path == ("advertisers", "A-1 ")
 
 
 def test_the_exact_id_goes_first() -> None:
     """Of two ids that differ in a space, the one that is written is meant."""
-    made = plan(numbered(advertiser("A-1", name="X", users=[])), there("A-1", name="Y"), there("A-1 ", name="Z"))
-    assert only(made).path == ("advertisers", "A-1")
+    plan_data = plan(numbered(advertiser("A-1", name="X", users=[])), there("A-1", name="Y"), there("A-1 ", name="Z"))
+    assert only(plan_data).path == ("advertisers", "A-1")
 
 
 @pytest.mark.parametrize("version", API_VERSIONS)
 def test_versions(version: str) -> None:
     """An update sends nothing back that the version does not know."""
-    made = plan(
+    plan_data = plan(
         numbered(advertiser(name="Other")),
         there(users=[person("U-1", notify_on_performance_notifications=True)]),
         version=version,
     )
-    (one,) = body_of(made)["users"]
+    (one,) = body_of(plan_data)["users"]
     assert ("notify_on_performance_notifications" in one) is (version < API_VERSIONS[-1])
     assert "can_login_via_platform" not in one
 
@@ -698,22 +706,22 @@ def test_versions(version: str) -> None:
 @pytest.mark.parametrize("shape", ["numbered", "repeated"])
 def test_auto_ids(shape: str) -> None:
     """Where the network gives ids, an advertiser without one is created, once, and known by its name."""
-    made = plan(SHAPES[shape](advertiser("", name="Smith")).assign(name="Smith"), there(), auto_ids=True)
-    step = only(made)
+    plan_data = plan(SHAPES[shape](advertiser("", name="Smith")).assign(name="Smith"), there(), auto_ids=True)
+    step = only(plan_data)
     assert (step.action, step.own_id, step.non_idempotent) == (Action.CREATE, "", True)
     assert "id_from_network" not in (step.body or {})
-    assert {row.object_label for row in made.rows} == {"Smith"}
-    made = plan(SHAPES[shape](advertiser("")).assign(name="Business A-1"), there(), auto_ids=True)
-    assert [code for *_, code in errors(made)] == ["name_taken"]
-    assert "'A-1'" in made.rows[0].error
+    assert {row.object_label for row in plan_data.rows} == {"Smith"}
+    plan_data = plan(SHAPES[shape](advertiser("")).assign(name="Business A-1"), there(), auto_ids=True)
+    assert [code for *_, code in errors(plan_data)] == ["name_taken"]
+    assert "'A-1'" in plan_data.rows[0].error
 
 
 def test_what_has_no_id_on_the_platform() -> None:
     """An advertiser of the platform's without an id is nobody's, but its name is taken."""
-    made = plan(numbered(advertiser("", name="Smith")), there("", name="Jones"), auto_ids=True)
-    assert only(made).action is Action.CREATE
-    made = plan(numbered(advertiser(name="Jones")), there("", name="Jones"))
-    assert [code for *_, code in errors(made)] == ["name_taken"]
+    plan_data = plan(numbered(advertiser("", name="Smith")), there("", name="Jones"), auto_ids=True)
+    assert only(plan_data).action is Action.CREATE
+    plan_data = plan(numbered(advertiser(name="Jones")), there("", name="Jones"))
+    assert [code for *_, code in errors(plan_data)] == ["name_taken"]
 
 
 # Earlier results
@@ -732,15 +740,15 @@ def test_results_as_input() -> None:
     frames = with_status(
         frames, advertisers=["rejected", "updated"], sites=["unchanged"], users=["rejected", "updated"]
     )
-    made = plan(frames, there(), there("A-2"))
-    assert [(made.sheets[row.sheet].name, row.row, row.action, row.from_results) for row in made.rows] == [
+    plan_data = plan(frames, there(), there("A-2"))
+    assert [(plan_data.sheets[row.sheet].name, row.row, row.action, row.from_results) for row in plan_data.rows] == [
         ("advertisers", 2, "update", False),
         ("advertisers", 3, "unchanged", True),
         ("sites", 2, "unchanged", True),
         ("users", 2, "update", False),
         ("users", 3, "unchanged", True),
     ]
-    assert [row.outcome for row in made.rows if row.from_results] == [
+    assert [row.outcome for row in plan_data.rows if row.from_results] == [
         Outcome.UPDATED,
         Outcome.UNCHANGED,
         Outcome.UPDATED,
@@ -755,8 +763,8 @@ def test_a_done_row_beside_one_with_errors() -> None:
         sites=["unchanged"],
         users=["rejected"],
     )
-    made = plan(frames, there())
-    assert [(row.outcome, row.from_results) for row in made.rows] == [
+    plan_data = plan(frames, there())
+    assert [(row.outcome, row.from_results) for row in plan_data.rows] == [
         (Outcome.UPDATED, True),
         (Outcome.UNCHANGED, True),
         (Outcome.INVALID, False),
@@ -767,9 +775,9 @@ def test_a_done_row_beside_one_with_errors() -> None:
         sites=["unchanged"],
         users=["rejected"],
     )
-    made = plan(frames, there())
-    assert [row.outcome for row in made.rows] == [Outcome.UPDATED, Outcome.UNCHANGED, Outcome.INVALID]
-    assert errors(made) == [("users", 2, "first_name", "required")]
+    plan_data = plan(frames, there())
+    assert [row.outcome for row in plan_data.rows] == [Outcome.UPDATED, Outcome.UNCHANGED, Outcome.INVALID]
+    assert errors(plan_data) == [("users", 2, "first_name", "required")]
 
 
 def done_and_left(**choices: Any) -> PlanData:
@@ -792,22 +800,24 @@ def done_and_left(**choices: Any) -> PlanData:
 
 def test_done_rows_are_not_done_again() -> None:
     """Merged, rows that were done change nothing: neither a value back, nor whom somebody has added again."""
-    made = done_and_left()
-    assert errors(made) == []
-    assert body_of(made) == sent(users=[sent()["users"][0], sent()["users"][1] | {"first_name": "Jim"}])
-    assert told(made) == [("users", 3, "first_name", "user Jim Dean U-2 (U-2)", "Chris", "Jim")]
-    assert made.removals == ()
-    assert [row.action for row in made.rows if not row.from_results] == ["update"]
+    plan_data = done_and_left()
+    assert errors(plan_data) == []
+    assert body_of(plan_data) == sent(users=[sent()["users"][0], sent()["users"][1] | {"first_name": "Jim"}])
+    assert told(plan_data) == [("users", 3, "first_name", "user Jim Dean U-2 (U-2)", "Chris", "Jim")]
+    assert plan_data.removals == ()
+    assert [row.action for row in plan_data.rows if not row.from_results] == ["update"]
 
 
 def test_done_rows_are_members_of_a_set() -> None:
     """With replace, what a done row left there stays as it is; whom it removed, and is there again, would be lost."""
-    made = done_and_left(nested="replace")
-    assert [code for *_, code in errors(made)] == ["would_be_removed"]
-    assert "lose site Site 315 (315), user Chris Dean U-1 (U-1)." in made.rows[4].error
-    made = done_and_left(nested="replace", allow_removals=True)
-    assert body_of(made) == sent(sites=[{"id_from_network": "996"}], users=[sent()["users"][1] | {"first_name": "Jim"}])
-    assert [(one.sheet, one.row) for one in made.removals] == [(2, 3)] * 2
+    plan_data = done_and_left(nested="replace")
+    assert [code for *_, code in errors(plan_data)] == ["would_be_removed"]
+    assert "lose site Site 315 (315), user Chris Dean U-1 (U-1)." in plan_data.rows[4].error
+    plan_data = done_and_left(nested="replace", allow_removals=True)
+    assert body_of(plan_data) == sent(
+        sites=[{"id_from_network": "996"}], users=[sent()["users"][1] | {"first_name": "Jim"}]
+    )
+    assert [(removal.sheet, removal.row) for removal in plan_data.removals] == [(2, 3)] * 2
 
 
 @pytest.mark.parametrize("nested", ["merge", "replace"])
@@ -819,19 +829,21 @@ def test_every_step_has_a_row(nested: str) -> None:
         sites=["unchanged"],
         users=["failed"],
     )
-    made = plan(frames, there(), nested=nested, allow_removals=True)
-    assert [row.action for row in made.rows if not row.from_results] == ["unchanged" if nested == "merge" else "update"]
-    assert {row.step for row in made.rows if row.step is not None} == set(range(len(made.steps)))
-    assert len(made.removals) == (0 if nested == "merge" else 2)
+    plan_data = plan(frames, there(), nested=nested, allow_removals=True)
+    assert [row.action for row in plan_data.rows if not row.from_results] == [
+        "unchanged" if nested == "merge" else "update"
+    ]
+    assert {row.step for row in plan_data.rows if row.step is not None} == set(range(len(plan_data.steps)))
+    assert len(plan_data.removals) == (0 if nested == "merge" else 2)
 
 
 def test_what_is_missing_of_a_done_row() -> None:
     """An advertiser that was done and is gone is not made again from what is left of its rows."""
     frames = with_status(book(advertiser()), advertisers=["created"], sites=["created"], users=["rejected"])
-    made = plan(frames)
-    assert made.steps == ()
-    assert sorted(code for *_, code in errors(made)) == ["no_site", "required"]
-    assert {sheet for sheet, *_ in errors(made)} == {"users"}
+    plan_data = plan(frames)
+    assert plan_data.steps == ()
+    assert sorted(code for *_, code in errors(plan_data)) == ["no_site", "required"]
+    assert {sheet for sheet, *_ in errors(plan_data)} == {"users"}
 
 
 @each_shape
@@ -840,13 +852,13 @@ def test_unknown_creates_are_done_again(shape: str, objects: tuple[Mapping[str, 
     """An advertiser that may have been created is created if it is not there, and left as it is if it is."""
     frames = SHAPES[shape](advertiser(action="create"))
     frames = (
-        {name: one.assign(result_status="unknown") for name, one in frames.items()}
+        {name: item.assign(result_status="unknown") for name, item in frames.items()}
         if isinstance(frames, dict)
         else frames.assign(result_status="unknown")
     )
-    made = plan(frames, *objects)
-    assert errors(made) == []
-    assert {row.action for row in made.rows} == {"unchanged" if objects else "create"}
+    plan_data = plan(frames, *objects)
+    assert errors(plan_data) == []
+    assert {row.action for row in plan_data.rows} == {"unchanged" if objects else "create"}
 
 
 def test_unknown_rows_are_done_again() -> None:
@@ -859,12 +871,12 @@ def test_unknown_rows_are_done_again() -> None:
 def test_delete() -> None:
     """All rows of an advertiser that is deleted are done by one request, the last of all."""
     frames = book(advertiser(action="delete"), advertiser("A-2"))
-    made = plan(frames, there())
-    assert [(step.action, step.phase, step.body) for step in made.steps if step.action is Action.DELETE] == [
+    plan_data = plan(frames, there())
+    assert [(step.action, step.phase, step.body) for step in plan_data.steps if step.action is Action.DELETE] == [
         ("delete", 3, None)
     ]
-    assert {action for _, row, action in actions(made) if row == 2} == {"delete"}
-    assert made.rows[0].object_label == "Business A-1 (A-1)"
+    assert {action for _, row, action in actions(plan_data) if row == 2} == {"delete"}
+    assert plan_data.rows[0].object_label == "Business A-1 (A-1)"
 
 
 # Three shapes, one plan
@@ -909,7 +921,7 @@ STATE = (
 @settings(deadline=None, max_examples=60)
 def test_the_three_shapes_give_the_same_plan(given_: dict[str, Any], nested: str, allowed: bool) -> None:  # noqa: FBT001  drawn
     """Whichever shape an analyst chooses, the same requests are made, the same refused, and the same told of both."""
-    advertisers = [{"id_from_network": own_id} | one for own_id, one in given_.items()]
+    advertisers = [{"id_from_network": own_id} | item for own_id, item in given_.items()]
     plans = [
         plan(shape(*advertisers), *STATE, nested=nested, allow_removals=allowed) for shape in (numbered, repeated, book)
     ]
@@ -917,31 +929,31 @@ def test_the_three_shapes_give_the_same_plan(given_: dict[str, Any], nested: str
     for other in others:
         assert other.steps == first.steps
         assert sorted(code for *_, code in errors(other)) == sorted(code for *_, code in errors(first))
-        assert sorted((one.part, one.old, one.new) for one in other.changes) == sorted(
-            (one.part, one.old, one.new) for one in first.changes
+        assert sorted((change.part, change.old, change.new) for change in other.changes) == sorted(
+            (change.part, change.old, change.new) for change in first.changes
         )
-        assert [(one.part, one.advertiser) for one in other.removals] == [
-            (one.part, one.advertiser) for one in first.removals
+        assert [(removal.part, removal.advertiser) for removal in other.removals] == [
+            (removal.part, removal.advertiser) for removal in first.removals
         ]
-    for made in plans:
-        assert all((row.step is None) == (row.outcome is not None) for row in made.rows)
-        assert all(row.error and row.fix for row in made.rows if row.outcome is Outcome.INVALID)
-        assert {row.step for row in made.rows if row.step is not None} == set(range(len(made.steps)))
+    for plan_data in plans:
+        assert all((row.step is None) == (row.outcome is not None) for row in plan_data.rows)
+        assert all(row.error and row.fix for row in plan_data.rows if row.outcome is Outcome.INVALID)
+        assert {row.step for row in plan_data.rows if row.step is not None} == set(range(len(plan_data.steps)))
 
 
 @given(given_=GIVEN)
 @settings(deadline=None, max_examples=60)
 def test_done_once_it_is_unchanged(given_: dict[str, Any]) -> None:
     """What a plan does, planned again, asks for nothing; and what it does not mention is as it was."""
-    advertisers = [{"id_from_network": own_id} | one for own_id, one in given_.items()]
-    made = plan(numbered(*advertisers), *STATE)
-    state = {one["id_from_network"]: copy.deepcopy(one) for one in STATE}
-    for step in made.steps:
+    advertisers = [{"id_from_network": own_id} | item for own_id, item in given_.items()]
+    plan_data = plan(numbered(*advertisers), *STATE)
+    state = {record["id_from_network"]: copy.deepcopy(record) for record in STATE}
+    for step in plan_data.steps:
         if step.action is Action.DELETE:
             del state[step.own_id]
         else:
             state[step.own_id] = {"id_from_network": step.own_id} | copy.deepcopy(dict(step.body or {}))
-    done = {row.row for row in made.rows if row.step is not None}
+    done = {row.row for row in plan_data.rows if row.step is not None}
     again = plan(numbered(*advertisers), *state.values())
     for row in again.rows:
         if row.row in done and "create" not in row.cells:
@@ -963,6 +975,6 @@ def test_sheets_of_another_resource() -> None:
         )
     }
     frames["advertisers"]["result_status"] = "created"
-    made = plan({name: frame for name, frame in frames.items() if len(frame)})
-    assert [row.action for row in made.rows] == ["unchanged", "create"]
-    assert only(made).depends_on is None
+    plan_data = plan({name: frame for name, frame in frames.items() if len(frame)})
+    assert [row.action for row in plan_data.rows] == ["unchanged", "create"]
+    assert only(plan_data).depends_on is None

@@ -86,7 +86,7 @@ def user(**more: Any) -> dict[str, Any]:
 def exported(resource: Any, objects: list[Any], version: str = "2022-08-01", **more: Any) -> Any:
     """The tables of objects as the platform gave them."""
     rows, _ = exporting.to_rows(resource, objects, version, address_cells={} if resource is ADVERTISERS else CAMPAIGN)
-    return exporting.tables.Tables(resource, rows, version, **{"for_migration": False, **more})
+    return exporting.export_tables.ExportTables(resource, rows, version, **{"for_migration": False, **more})
 
 
 # The shape
@@ -102,18 +102,20 @@ def test_columns(name: str, version: str) -> None:
         objects, resource = ([keyed, advertiser(id_from_network="A-2", name="B", custom_data={"c": "3"})], ADVERTISERS)
     keys = {"promo_numbers": ["store", "a.b"], "advertisers": ["store", "a.b", "c"]}.get(name, [])
     template = [
-        one for one in templates.template_columns(SHEET_RESOURCES[name], version) if not one.startswith("custom_data.")
+        record
+        for record in templates.template_columns(SHEET_RESOURCES[name], version)
+        if not record.startswith("custom_data.")
     ]
     frame = exported(resource, objects, version).to_frames()[name]
     is_number = name == "promo_numbers"
-    moves = [f"destination_{one}" for one in AFFILIATE] if is_number and version >= "2022-08-01" else []
+    moves = [f"destination_{name}" for name in AFFILIATE] if is_number and version >= "2022-08-01" else []
     asked = ["action"] * (is_number and "action" not in template)
     more = [*moves, "promo_number"] if is_number else []
     assert list(frame.columns) == [*asked, *template, *(f"custom_data.{key}" for key in keys), *more]
     assert ("id_from_network" in frame) is (name != "promo_numbers" or version >= "2018-05-01")
     assert frame.index.name == "row"
     assert list(frame.index) == list(range(2, 2 + len(frame)))
-    assert {str(one) for one in frame.dtypes} == {"str"}
+    assert {str(dtype) for dtype in frame.dtypes} == {"str"}
 
 
 def test_numbered_columns() -> None:
@@ -153,7 +155,7 @@ def test_hours() -> None:
 def test_cells() -> None:
     """Values have the form that a sheet would send; what only the platform sets, and secrets, are left out."""
     frames = exported(ADVERTISERS, [ADVERTISER]).to_frames()
-    rows = {name: {one: text for one, text in frame.iloc[0].items() if text} for name, frame in frames.items()}
+    rows = {name: {item: text for item, text in frame.iloc[0].items() if text} for name, frame in frames.items()}
     assert rows == {
         "advertisers": {
             "id_from_network": "A-1",
@@ -185,7 +187,9 @@ def test_flat() -> None:
     assert columns[: columns.index("sites.1.action")] == list(
         exported(ADVERTISERS, [ADVERTISER]).to_frames()["advertisers"]
     )
-    starts = list(dict.fromkeys(".".join(one.split(".")[:2]) for one in columns if one.startswith(("sites", "users"))))
+    starts = list(
+        dict.fromkeys(".".join(column.split(".")[:2]) for column in columns if column.startswith(("sites", "users")))
+    )
     assert starts == ["sites.1", "sites.2", "users.1"]
     rows = [dict(zip(columns, row, strict=True)) for row in page.rows]
     assert [row["sites.2.id_from_network"] for row in rows] == ["996", ""]
@@ -317,25 +321,25 @@ class Trip:
     def export(self, resource: Any, *objects: dict[str, Any]) -> Any:
         self._odd.reads.extend(self._reply(200, list(objects)) for _ in range(3))
         campaigns = None if resource is ADVERTISERS else [CAMPAIGN]
-        done = exporting.export(resource, self.network, Options(), campaigns=campaigns, output=self.file)
-        assert (done.is_complete, done.output_path) == (True, self.file)
-        return done
+        result = exporting.export(resource, self.network, Options(), campaigns=campaigns, output=self.file)
+        assert (result.is_complete, result.output_path) == (True, self.file)
+        return result
 
-    def check(self, done: Any, case: Odd) -> dict[str, Any]:
+    def check(self, result: Any, case: Odd) -> dict[str, Any]:
         """Nothing of it is a change; gives the body of the edit."""
-        assert bool(done.notes) is bool(case.told)
-        assert [word for word in case.told if word not in "\n".join(done.notes)] == []
+        assert bool(result.notes) is bool(case.told)
+        assert [word for word in case.told if word not in "\n".join(result.notes)] == []
         plan = planned(self.file, self.network)
         assert ({row.action for row in plan.rows}, plan.steps) == ({"unchanged"}, ())
-        (step,) = planned(self.edited(done, case.edit), self.network).steps
+        (step,) = planned(self.edited(result, case.edit), self.network).steps
         assert step.verb == "PUT"
         body: dict[str, Any] = step.body
-        assert [one for one in case.kept if one not in json.dumps(body)] == []
+        assert [text for text in case.kept if text not in json.dumps(body)] == []
         return body
 
     @staticmethod
-    def edited(done: Any, edit: tuple[str, int, str]) -> Any:
-        frames = {name: frame.copy() for name, frame in done.frames.items()}
+    def edited(result: Any, edit: tuple[str, int, str]) -> Any:
+        frames = {name: frame.copy() for name, frame in result.frames.items()}
         sheet, row, column = edit
         frames[sheet].loc[row, column] = "edited"
         return frames
@@ -368,7 +372,7 @@ def test_odd_numbers(trip: Trip, case: Odd) -> None:
 
 def test_objects_without_names(trip: Trip) -> None:
     """Advertisers that no sheet can name are left out and told, and the others are exported."""
-    done = trip.export(
+    result = trip.export(
         ADVERTISERS,
         advertiser(id_from_network=None, name="Nameless"),
         advertiser(),
@@ -378,19 +382,19 @@ def test_objects_without_names(trip: Trip) -> None:
         advertiser(id_from_network=" A-4", name="Spaces"),
         advertiser(id_from_network="A-4", name="None"),
     )
-    missing, names = done.notes
+    missing, names = result.notes
     assert "4 advertisers have no id" in missing
     assert "Nameless, Error, Spaces, None" in missing
     assert names.startswith("advertisers, name: left blank for A-2, A-3. The platform has the same text more than once")
-    assert list(done.frames["advertisers"]["id_from_network"]) == ["A-1", "A-2", "A-3"]
+    assert list(result.frames["advertisers"]["id_from_network"]) == ["A-1", "A-2", "A-3"]
     assert planned(trip.file, trip.network).steps == ()
 
 
 def test_an_id_with_spaces(trip: Trip) -> None:
     """An advertiser is addressed by its id to the letter, though a cell loses the spaces: else one would be created."""
-    done = trip.export(ADVERTISERS, advertiser(id_from_network=" A/1 "))
-    assert (done.notes, planned(trip.file, trip.network).steps) == ((), ())
-    (step,) = planned(trip.edited(done, ("advertisers", 2, "name")), trip.network).steps
+    result = trip.export(ADVERTISERS, advertiser(id_from_network=" A/1 "))
+    assert (result.notes, planned(trip.file, trip.network).steps) == ((), ())
+    (step,) = planned(trip.edited(result, ("advertisers", 2, "name")), trip.network).steps
     assert step.path == ("advertisers", " A/1 ")
 
 
@@ -401,10 +405,10 @@ def test_numbers_without_names() -> None:
         {**NUMBER, "promo_number": "8001234568"},
         {**NUMBER, "id_from_network": "4531 "},
     ]
-    rows, losses = exporting.to_rows(PROMO_NUMBERS, objects, "2022-08-01", address_cells=CAMPAIGN)
+    rows, omitted_values = exporting.to_rows(PROMO_NUMBERS, objects, "2022-08-01", address_cells=CAMPAIGN)
     names = [(row["promo_number"], row.get("id_from_network")) for row in rows]
     assert names == [("8001234568", None), ("8001234567", None)]
-    assert [(one.code, one.object_label, one.column) for one in losses] == [
+    assert [(omitted.code, omitted.object_label, omitted.column) for omitted in omitted_values] == [
         ("unnamed", "id 21", ""),
         ("repeated", "8001234568", "id_from_network"),
         ("repeated", "8001234567", "id_from_network"),
@@ -532,12 +536,12 @@ def test_unusable_campaigns(target: Network, filled: Any, source: Any, error: ty
 def test_a_refused_campaign(target: Network, filled: Any) -> None:
     """A campaign that the platform does not know is told, and the others are exported."""
     unknown = CAMPAIGN | {"advertiser_campaign_id_from_network": "C-9"}
-    done = exporting.export(PROMO_NUMBERS, target, Options(), campaigns=[unknown, CAMPAIGN])
-    assert not done.is_complete
-    (note,) = done.notes
+    result = exporting.export(PROMO_NUMBERS, target, Options(), campaigns=[unknown, CAMPAIGN])
+    assert not result.is_complete
+    (note,) = result.notes
     assert note.startswith("The numbers of A-100 / C-9 are missing: Could not find campaign")
     assert note.endswith("Check the ids of the advertiser, campaign and affiliate.")
-    assert list(done.frames["promo_numbers"]["description"]) == ["C-100"]
+    assert list(result.frames["promo_numbers"]["description"]) == ["C-100"]
     assert filled
 
 
@@ -565,7 +569,9 @@ def test_library(target: Network, tmp_path: Path) -> None:
 def test_library_with_a_sandbox() -> None:
     """A sandbox of this process can be named instead of a network, with any API version."""
     with ib.sandbox() as box:
-        old, new = (ib.export("promo_numbers", box, campaigns=[CAMPAIGN], api_version=one) for one in API_VERSIONS[:2])
+        old, new = (
+            ib.export("promo_numbers", box, campaigns=[CAMPAIGN], api_version=version) for version in API_VERSIONS[:2]
+        )
     assert "id_from_network" not in old
     assert "id_from_network" in new
 

@@ -72,18 +72,18 @@ def networks() -> Iterator[tuple[Sandbox, Network, Network]]:
     """Two networks: the old one is filled, the new one is empty."""
     with Sandbox(network_id=OLD) as box:
         box.store.networks[OLD].campaigns.clear()
-        for one in ("A-100", "A-200", "A-300"):
-            box.store.networks[OLD].remove_advertiser(one)
+        for record in ("A-100", "A-200", "A-300"):
+            box.store.networks[OLD].remove_advertiser(record)
         box.store.add_network(NEW, empty=True)
-        old, new = (Network(base_url=box.base_url, network_id=one, token=box.token) for one in (OLD, NEW))
+        old, new = (Network(base_url=box.base_url, network_id=record, token=box.token) for record in (OLD, NEW))
         fill(box)
         yield box, old, new
 
 
 def fill(box: Sandbox) -> None:
     with httpx.Client(base_url=f"{box.base_url}/api/2022-08-01/{OLD}/", headers={"Authorization": box.token}) as http:
-        for one in ADVERTISERS:
-            assert http.post("advertisers.json", json=one).status_code == 201
+        for advertiser in ADVERTISERS:
+            assert http.post("advertisers.json", json=advertiser).status_code == 201
         box.store.add_affiliate("A/1", "C 1", "F-1", network_id=OLD)
         for campaign, own, body in NUMBERS:
             address = "/".join(
@@ -146,7 +146,7 @@ def test_promo_numbers(networks: Any, tmp_path: Path, ending: str) -> None:
     assert isinstance(results, pd.DataFrame)
     assert list(results["result_status"]) == ["created"] * 4
     assert len(box.store.ledger) == bought + 4
-    before, after = (objects(one, [CAMPAIGN, AFFILIATE]) for one in (old, new))
+    before, after = (objects(record, [CAMPAIGN, AFFILIATE]) for record in (old, new))
     assert list(results["source_promo_number"]) == list(before["promo_number"])
     assert sorted(results["promo_number"]) == sorted(after["promo_number"])
     assert set(before["promo_number"]).isdisjoint(after["promo_number"])
@@ -191,7 +191,7 @@ def test_area_codes(number: str, area_code: str, is_told: bool) -> None:  # noqa
     assert row["source_promo_number"] == number
     assert "promo_number" not in row
     assert row["id_from_network"] == "12"
-    assert [(one.code, one.object_label) for one in losses] == [("no_area_code", number)] * is_told
+    assert [(omitted.code, omitted.object_label) for omitted in losses] == [("no_area_code", number)] * is_told
 
 
 def test_a_number_of_another_network_is_never_created(networks: Any) -> None:
@@ -221,5 +221,5 @@ def test_on_the_command_line(networks: Any, cli: Any, tmp_path: Path) -> None:
         ran = cli("run", file, "-o", f"{resource}-results.xlsx", "--yes", INVOCA_NETWORK_ID=NEW, **token)
         assert ran.code == 0, ran.err
     assert same(objects(old), objects(new))
-    descriptions = [sorted(objects(one, [CAMPAIGN, AFFILIATE])["description"]) for one in (old, new)]
+    descriptions = [sorted(objects(record, [CAMPAIGN, AFFILIATE])["description"]) for record in (old, new)]
     assert descriptions == [["affiliate", "local", "own", "toll-free"]] * 2

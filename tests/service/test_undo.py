@@ -1,4 +1,4 @@
-"""Undo: what a run has done is taken back, over HTTP, and what is not is told."""
+"""Undo over HTTP: the changes of a run are undone, and what is not undone is reported."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ ADVERTISER: dict[str, Any] = {
 
 
 class Stage:
-    """A network of the sandbox with some numbers and an advertiser, and what is done to it."""
+    """A sandbox network with some numbers and an advertiser, and actions on it."""
 
     def __init__(self, platform: Any, sandbox: Sandbox) -> None:
         self.platform = platform
@@ -92,48 +92,53 @@ class Stage:
 
     def buy(self, campaign: dict[str, str], own_id: str = "", **more: Any) -> str:
         body = PLAIN | more | ({"id_from_network": own_id} if own_id else {})
-        answer = self.platform("POST", path(campaign, by_id=bool(own_id)), body)
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["promo_number"])
+        response = self.platform("POST", path(campaign, by_id=bool(own_id)), body)
+        assert response.status_code == 201, response.text
+        return str(response.json()["promo_number"])
 
     def run(self, source: Any, **options: Any) -> str:
-        """Run a sheet to its end; the run's id."""
+        """Run a sheet to its end; returns the run's id."""
         frame = ib.run(source, self.network, **{"yes": True, "progress": False} | options)
         frames = frame.values() if isinstance(frame, dict) else [frame]
-        told = [status for one in frames for status in one["result_status"]]
-        assert not {"unknown", "failed", "invalid", "rejected", "not_sent"} & set(told), frame
+        statuses = [status for frame in frames for status in frame["result_status"]]
+        assert not {"unknown", "failed", "invalid", "rejected", "not_sent"} & set(statuses), frame
         return str(next(iter(frames)).attrs["run"])
 
     def undo(self, run: str, **options: Any) -> Undo:
         return ib.undo(run, self.network, **options)
 
     def state(self) -> dict[str, Any]:
-        """All that the platform shows, but for what no undo can bring back and for orders that mean nothing."""
+        """The platform's state, without what an undo cannot restore, in a canonical order."""
         advertisers = self.platform("GET", "advertisers").json()
         numbers = {
             "/".join(campaign.values()): sorted(
                 (
-                    {name: value for name, value in one.items() if name != "id_from_network"}
-                    for one in self.platform("GET", path(campaign), version="2026-02-01").json()
+                    {name: value for name, value in record.items() if name != "id_from_network"}
+                    for record in self.platform("GET", path(campaign), version="2026-02-01").json()
                 ),
                 key=lambda one: one["promo_number"],
             )
             for campaign in CAMPAIGNS
         }
-        return {"advertisers": {one["id_from_network"]: _comparable(one) for one in advertisers}, "numbers": numbers}
+        return {
+            "advertisers": {advertiser["id_from_network"]: _comparable(advertiser) for advertiser in advertisers},
+            "numbers": numbers,
+        }
 
     def put(self, address: str, body: Any) -> None:
-        """What somebody else changes."""
+        """Change an object as somebody else."""
         answer = self.platform("PUT", address, body)
         assert answer.status_code == 200, answer.text
 
     def advertiser(self, **changes: Any) -> None:
-        """Somebody else writes the advertiser as it is now, with some changes."""
+        """Write the current advertiser with changes, as somebody else."""
         now = self.platform("GET", "advertisers/B-1").json()
-        users = [{**one, "contact_phone_number": one["phone_number"].replace("\u2010", "-")} for one in now["users"]]
-        kept = [{name: one[name] for name in one if name in user(1) or "notify_on" in name} for one in users]
+        users = [{**user, "contact_phone_number": user["phone_number"].replace("\u2010", "-")} for user in now["users"]]
+        writable = [
+            {name: record[name] for name in record if name in user(1) or "notify_on" in name} for record in users
+        ]
         own = {name: now[name] for name in ("name", "sites", "approval_status")}
-        self.put("advertisers/B-1", own | {"users": kept} | changes)
+        self.put("advertisers/B-1", own | {"users": writable} | changes)
 
 
 def path(campaign: dict[str, str], number: str = "", *, by_id: bool = False) -> str:
@@ -143,8 +148,8 @@ def path(campaign: dict[str, str], number: str = "", *, by_id: bool = False) -> 
 
 def _comparable(advertiser: dict[str, Any]) -> dict[str, Any]:
     users = [
-        {**one, "oauth_refresh_token": "", "email_settings": sorted(one["email_settings"], key=str)}
-        for one in advertiser["users"]
+        {**user, "oauth_refresh_token": "", "email_settings": sorted(user["email_settings"], key=str)}
+        for user in advertiser["users"]
     ]
     return {**advertiser, "users": users}
 
@@ -172,7 +177,7 @@ def sites(*rows: dict[str, str]) -> dict[str, pd.DataFrame]:
 
 
 def _sheets(name: str, rows: Any) -> dict[str, pd.DataFrame]:
-    parts = pd.DataFrame([{"advertiser_id_from_network": "B-1", **one} for one in rows]).fillna("")
+    parts = pd.DataFrame([{"advertiser_id_from_network": "B-1", **row} for row in rows]).fillna("")
     return {"advertisers": pd.DataFrame([{"id_from_network": "B-1"}]), name: parts}
 
 
@@ -335,7 +340,9 @@ def _users(draw: Any) -> list[dict[str, Any]]:
 @st.composite
 def _user(draw: Any, number: int) -> dict[str, Any]:
     addresses = draw(st.lists(st.sampled_from("pqrs"), unique=True, min_size=1, max_size=3))
-    listed = [{"email_address": f"{one}@example.com", "use_for_notifications": draw(_flags)} for one in addresses]
+    listed = [
+        {"email_address": f"{address}@example.com", "use_for_notifications": draw(_flags)} for address in addresses
+    ]
     listed[0]["use_for_notifications"] = True
     return {
         "id_from_network": f"U-{number}",
@@ -390,7 +397,7 @@ def test_any_advertiser_goes_back(before: dict[str, Any], now: dict[str, Any]) -
     assert not (plan.issues["level"] == "error").any(), plan.issues
     if plan.steps:
         body = {name: value for name, value in (plan.steps[0].body or {}).items() if value is not None}
-        body["custom_data"] = {key: one for key, one in body.get("custom_data", {}).items() if one is not None}
+        body["custom_data"] = {key: item for key, item in body.get("custom_data", {}).items() if item is not None}
         assert _in_order(body) == _written(before)
     else:
         assert not back.has_changes or _same_but_for_order(before, now)
@@ -403,13 +410,13 @@ def _written(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def _in_order(form: dict[str, Any]) -> dict[str, Any]:
-    listed = [{**one, "email_settings": sorted(one["email_settings"], key=str)} for one in form["users"]]
+    listed = [{**user, "email_settings": sorted(user["email_settings"], key=str)} for user in form["users"]]
     return {**form, "users": listed}
 
 
 def _same_but_for_order(before: dict[str, Any], now: dict[str, Any]) -> bool:
     """An order of users, or of sites after the first, is not worth a request."""
-    one, other = (_written(it) for it in (before, now))
+    one, other = (_written(record) for record in (before, now))
     assert one["sites"][0] == other["sites"][0]
     return all(sorted(one[name], key=str) == sorted(other[name], key=str) for name in ("users", "sites"))
 
@@ -440,7 +447,7 @@ def moved_on(stage: Stage, _: str) -> None:
 def bought(run: str) -> list[str]:
     """The numbers that a run has bought."""
     rows = journal.find_results(resolve_journal_location(None), run)[1]
-    return [one.answer["promo_number"] for one in rows if one.action == "create" and one.answer.get("promo_number")]
+    return [row.answer["promo_number"] for row in rows if row.action == "create" and row.answer.get("promo_number")]
 
 
 def changed_new_number(stage: Stage, run: str) -> None:
@@ -454,7 +461,12 @@ def gone_new_number(stage: Stage, run: str) -> None:
 def another_number(stage: Stage, run: str) -> None:
     """The number was given up, and had again by somebody else."""
     campaigns = stage.platform.store.networks[stage.network.network_id].campaigns
-    number = next(one for key in campaigns.values() for one in key.numbers.values() if one.promo_number in bought(run))
+    number = next(
+        number
+        for campaign in campaigns.values()
+        for number in campaign.numbers.values()
+        if number.promo_number in bought(run)
+    )
     number.id += 10_000
 
 
@@ -678,18 +690,18 @@ def test_an_advertiser_stays_for_its_numbers(box: Sandbox, network: Network) -> 
     }
     run = ib.run(sheets, network, yes=True, progress=False)["promo_numbers"].attrs["run"]
     undo = ib.undo(run, network)
-    assert [(one.resource, one.phase) for one in sorted(undo.data.steps, key=lambda one: one.phase)] == [
+    assert [(step.resource, step.phase) for step in sorted(undo.data.steps, key=lambda step: step.phase)] == [
         ("promo_numbers", 2),
         ("promo_numbers", 2),
         ("advertisers", 3),
     ]
     (campaign,) = (
-        one for key, one in box.store.networks[box.network_id].campaigns.items() if key.advertiser_id == "N-1"
+        item for key, item in box.store.networks[box.network_id].campaigns.items() if key.advertiser_id == "N-1"
     )
     box.store.networks[box.network_id].campaigns[campaign.key].numbers.popitem()
     undo = ib.undo(run, network)
     assert undo.counts == {"delete": 1}
-    assert [one.action for one in undo.not_undone_items] == ["create", "create"]
+    assert [item.action for item in undo.not_undone_items] == ["create", "create"]
     assert "so the advertiser has to stay" in undo.not_undone_items[0].error
 
 
@@ -726,8 +738,8 @@ def test_an_undo_can_be_undone(stage: Stage) -> None:
     again = stage.undo(stage.run(stage.undo(run)))
     assert (list(again.not_undone["object"]), again.data.source[:7]) == (numbers, "undo of")
     stage.run(again)
-    for some in after["numbers"].values():
-        some[:] = [one for one in some if one["promo_number"] not in numbers]
+    for value in after["numbers"].values():
+        value[:] = [record for record in value if record["promo_number"] not in numbers]
     assert stage.state() == after
 
 
@@ -791,7 +803,9 @@ def test_on_the_command_line(stage: Stage, cli: Any, environment: dict[str, str]
     ran = cli(*words, "--yes", **environment)
     assert ran.code == 0, ran.err
     gone = stage.state()["numbers"]["A-100/C-100"]
-    assert gone == [one for one in before["numbers"]["A-100/C-100"] if one["promo_number"] != stage.numbers["own"]]
+    assert gone == [
+        number for number in before["numbers"]["A-100/C-100"] if number["promo_number"] != stage.numbers["own"]
+    ]
     assert f"undo of {run}" in cli("runs").out
 
 
