@@ -155,7 +155,7 @@ def sent(**more: Any) -> dict[str, Any]:
 )
 @each_shape
 def test_action(shape: str, one: dict[str, str], objects: tuple[Mapping[str, Any], ...], action: str) -> None:
-    """What becomes of an advertiser follows from what its rows say and what the platform has, in every shape."""
+    """An advertiser's plan follows from its rows and the platform's state, in every sheet layout."""
     plan_data = plan(SHAPES[shape](one), *objects)
     assert errors(plan_data) == []
     assert plan_data.rows[0].action == action
@@ -168,7 +168,7 @@ def test_action(shape: str, one: dict[str, str], objects: tuple[Mapping[str, Any
 
 @each_shape
 def test_create(shape: str) -> None:
-    """A new advertiser is one request with all of it, which may be sent twice; each value is told in its cell."""
+    """A new advertiser is one request that may be sent twice; each value is listed for its cell."""
     one = advertiser(users=[user(role="Manager"), user("U-2", action="remove")], sites=[site("2"), site("1")])
     plan_data = plan(SHAPES[shape](one))
     step = only(plan_data)
@@ -206,7 +206,7 @@ def test_create(shape: str) -> None:
 
 
 def test_rows_of_a_create() -> None:
-    """Each row of a new advertiser is done by its step, but for one that takes away what is not there."""
+    """Each row of a new advertiser has its step, except a row that removes a part that does not exist."""
     plan_data = plan(book(advertiser(users=[user(), user("U-2", action="remove")])))
     assert actions(plan_data) == [
         ("advertisers", 2, "create"),
@@ -218,7 +218,7 @@ def test_rows_of_a_create() -> None:
 
 @each_shape
 def test_update(shape: str) -> None:
-    """One changed cell changes that, and sends all else back as the platform has it."""
+    """One changed cell changes its value, and everything else is sent back as on the platform."""
     one = {"id_from_network": "A-1", "web_integration_phone_number": "805-555-0101"}
     plan_data = plan(SHAPES[shape](one), there(), there("A-2"))
     step = only(plan_data)
@@ -231,7 +231,7 @@ def test_update(shape: str) -> None:
 
 @each_shape
 def test_the_patch_makes_the_body(shape: str) -> None:
-    """What is kept of an update makes the same body again from the advertiser as it was, and of itself no change."""
+    """An update's patch rebuilds its body from the snapshot, and changes nothing when applied to the body."""
     one = advertiser(
         name="Other", users=[user("U-2", first_name="Jim"), user("U-3")], sites=[site("996", action="remove")]
     )
@@ -244,7 +244,7 @@ def test_the_patch_makes_the_body(shape: str) -> None:
 
 @each_shape
 def test_parts(shape: str) -> None:
-    """Users and sites are changed, added and taken away by their ids, and each change is told where its cell is."""
+    """Users and sites are changed, added and removed by id, and each change is listed for its cell."""
     one = advertiser(
         sites=[site("996", name="New"), site("7")],
         users=[user("U-2", first_name="Jim", role="Observer"), user("U-3"), user("U-1", action="remove")],
@@ -272,7 +272,7 @@ def test_parts(shape: str) -> None:
 
 
 def test_rows_of_an_update() -> None:
-    """On sheets of their own, users and sites say what is done to each of them."""
+    """On their own sheets, each row of a user or site has its own action."""
     frames = book(
         advertiser(
             sites=[site("315"), site("996", action="remove"), site("7"), site("999", action="remove")],
@@ -312,7 +312,7 @@ def warnings(plan_data: PlanData) -> list[tuple[str, int, str, str]]:
 
 @each_shape
 def test_a_delete_of_what_is_not_there(shape: str) -> None:
-    """There is nothing to delete, which may be a wrong id: a warning says so in its cell."""
+    """Deleting a missing advertiser, which may be a wrong id, is a warning in its cell."""
     plan_data = plan(SHAPES[shape]({"id_from_network": "A-7", "action": "delete"}), there())
     assert plan_data.steps == ()
     assert [row.action for row in plan_data.rows] == ["unchanged"]
@@ -340,7 +340,7 @@ def test_a_delete_of_what_is_not_there(shape: str) -> None:
     ],
 )
 def test_another_default_site(shape: str, sites: list[dict[str, str]], choices: dict[str, Any], at: str | None) -> None:
-    """That another site becomes the default is told where the old one is taken away."""
+    """A change of the default site is a warning at the row that removes the old one."""
     one = advertiser(sites=sites, users=[user("U-1"), user("U-2")])
     plan_data = plan(SHAPES[shape](one), there(), **choices)
     assert errors(plan_data) == []
@@ -361,13 +361,13 @@ def test_another_default_site(shape: str, sites: list[dict[str, str]], choices: 
     ],
 )
 def test_cleared_is_the_default(cells: dict[str, Any], there_: dict[str, Any], *, changed: bool) -> None:
-    """What is cleared comes back as the platform's default, and is not cleared again at every run."""
+    """A cleared value that reads back as the platform's default is not cleared again."""
     plan_data = plan(numbered(advertiser(**({"users": []} | cells))), there(**there_))
     assert [row.action for row in plan_data.rows] == ["update" if changed else "unchanged"]
 
 
 def test_the_default_site() -> None:
-    """The first site is the default; what the sheet adds comes after it, whatever the sheet's order."""
+    """The first site is the default; added sites come after it, whatever the sheet's order."""
     plan_data = plan(numbered(advertiser(sites=[site("7"), site("315")], users=[])), there())
     assert [site["id_from_network"] for site in body_of(plan_data)["sites"]] == ["315", "996", "7"]
 
@@ -377,7 +377,7 @@ def test_the_default_site() -> None:
 
 @each_shape
 def test_replace_is_refused(shape: str) -> None:
-    """With replace, users and sites that the sheet does not mention would be lost: they are named, nothing is sent."""
+    """With replace, users and sites missing in the sheet are named and nothing is sent."""
     plan_data = plan(SHAPES[shape](advertiser(name="Other")), there(), nested="replace")
     assert plan_data.steps == ()
     assert [code for *_, code in errors(plan_data)] == ["would_be_removed"]
@@ -387,7 +387,7 @@ def test_replace_is_refused(shape: str) -> None:
 
 @each_shape
 def test_replace_when_it_is_allowed(shape: str) -> None:
-    """With replace and its permission the sheet's set is sent alone, in its order, and what is lost is named."""
+    """With replace and removals allowed, only the sheet's set is sent, in its order; removed parts are named."""
     one = advertiser(users=[user("U-3"), user("U-1")], sites=[site("7")])
     plan_data = plan(SHAPES[shape](one), there(), nested="replace", allow_removals=True)
     body = body_of(plan_data)
@@ -402,7 +402,7 @@ def test_replace_when_it_is_allowed(shape: str) -> None:
 
 
 def test_replace_with_all_there_is() -> None:
-    """Replace loses nothing of a sheet that has everything; what a row takes away by name needs no permission."""
+    """Replace removes nothing if the sheet is complete; removals that a row requests need no permission."""
     whole = advertiser(sites=[site("315"), site("996", name="")], users=[user("U-1"), user("U-2")])
     assert plan(numbered(whole), there(), nested="replace").steps == ()
     asked = advertiser(sites=[site("315"), site("996", action="remove")], users=[user("U-1"), user("U-2")])
@@ -467,7 +467,7 @@ def test_refused(
     code: str,
     text: str,
 ) -> None:
-    """What the platform's state speaks against is refused in its cell; the other rows say which row it is."""
+    """A conflict with the platform's state is reported in its cell; the other rows name that row."""
     plan_data = plan(SHAPES[shape](*given), *objects, nested="replace" if code == "would_be_removed" else "merge")
     sheet, row, _ = place(shape, given, 0, column or "name")
     assert errors(plan_data) == [(sheet, row, column, code)]
@@ -482,14 +482,14 @@ def test_refused(
 
 
 def test_every_code_is_found() -> None:
-    """Each code that only the platform's advertisers can give has a case above."""
+    """Each issue code that depends on the platform's advertisers has a case above."""
     found = {case.values[3] for case in REFUSALS}  # noqa: PD011  a set of parameters
     elsewhere = {"row_beside_invalid", "already_gone", "default_site_changes"}
     assert found | elsewhere == OF_THE_PLAN_OF_ADVERTISERS
 
 
 def test_names_that_are_free() -> None:
-    """An advertiser's own name is not taken by itself, nor that of one that is to be deleted wanted by anybody."""
+    """An advertiser's own name does not count as taken; one that is to be deleted needs no name."""
     objects = (there(), there("A-2", name="None"))
     assert errors(plan(numbered(advertiser()), *objects)) == []
     assert (
@@ -500,7 +500,7 @@ def test_names_that_are_free() -> None:
 
 @each_shape
 def test_all_that_a_create_lacks_is_told_at_once(shape: str) -> None:
-    """A row that turns out to create tells all that it lacks, each in its cell, and why it is needed."""
+    """A row that creates reports all missing fields, each in its cell with the reason."""
     one = advertiser(
         name="",
         sites=[],
@@ -543,7 +543,7 @@ def test_all_that_a_create_lacks_is_told_at_once(shape: str) -> None:
     ],
 )
 def test_added_users_need_their_fields(shape: str, lacking: dict[str, str], path: str, code: str) -> None:
-    """What a user who is added lacks is told in his row; what one who is there leaves blank is the platform's."""
+    """Missing fields of an added user are reported in its row; blank cells of an existing one keep their values."""
     one = advertiser(users=[{"id_from_network": "U-1", "role": "Member"}, user("U-3") | lacking])
     plan_data = plan(SHAPES[shape](one), there())
     assert errors(plan_data) == [(*place(shape, [one], 0, f"users.2.{path}"), code)]
@@ -556,7 +556,7 @@ def test_added_users_need_their_fields(shape: str, lacking: dict[str, str], path
 
 @each_shape
 def test_the_last_site_stays(shape: str) -> None:
-    """An advertiser keeps one site at least."""
+    """An advertiser keeps at least one site."""
     one = advertiser(sites=[site("315", action="remove"), site("996", action="remove")], users=[])
     plan_data = plan(SHAPES[shape](one), there())
     assert [code for *_, code in errors(plan_data)] == ["no_site"]
@@ -577,7 +577,7 @@ def test_the_last_site_stays(shape: str) -> None:
 )
 @pytest.mark.parametrize("mentioned", [False, True], ids=["not-mentioned", "mentioned"])
 def test_the_platforms_own_defects_do_not_block(defects: dict[str, Any], mentioned: bool) -> None:  # noqa: FBT001  a column of the table
-    """What is wrong with a user or a site that the sheet leaves as it is, is no reason not to change something else."""
+    """Problems of a user or site that the sheet does not change do not prevent other changes."""
     one = {
         "id_from_network": "A-1",
         "name": "Other",
@@ -592,7 +592,7 @@ def test_the_platforms_own_defects_do_not_block(defects: dict[str, Any], mention
 
 
 def test_a_user_who_is_changed_needs_his_fields() -> None:
-    """A user whom the row changes must come to a whole one; the row can give what the platform lacks."""
+    """A changed user must be complete; the row can supply what the platform lacks."""
     lacking = there(users=[person("U-2", phone_number="")])
     plan_data = plan(numbered(advertiser(users=[{"id_from_network": "U-2", "first_name": "Jim"}])), lacking)
     assert errors(plan_data) == [("", 2, "users.1.contact_phone_number", "required")]
@@ -630,7 +630,7 @@ def test_notifications_of_an_update() -> None:
     ],
 )
 def test_addresses(cells: dict[str, str], addresses: list[tuple[str, bool]] | None) -> None:
-    """Addresses are told apart by what they are, and by their number where they are changed."""
+    """Addresses are matched by their text, and by their number where they are changed."""
     plan_data = plan(numbered(advertiser(users=[{"id_from_network": "U-2"} | cells])), there())
     assert errors(plan_data) == []
     found = (
@@ -668,7 +668,7 @@ def test_addresses(cells: dict[str, str], addresses: list[tuple[str, bool]] | No
     ],
 )
 def test_addresses_are_told_by_their_own_numbers(shape: str, cells: dict[str, str], path: str, code: str) -> None:
-    """What an address lacks is told in the columns that the sheet has for it, whatever its place on the platform."""
+    """Problems of an address are reported in the sheet's columns for it, whatever its number on the platform."""
     one = advertiser(users=[{"id_from_network": "U-2"} | cells])
     plan_data = plan(SHAPES[shape](one), there())
     assert errors(plan_data) == [(*place(shape, [one], 0, f"users.1.{path}"), code)]
@@ -678,21 +678,21 @@ def test_addresses_are_told_by_their_own_numbers(shape: str, cells: dict[str, st
 
 
 def test_ids_are_the_platforms_to_the_letter() -> None:
-    """A space at the end of an id is part of it: the address has it, though no cell can."""
+    """A trailing space is part of an id: the path has it, though no cell can."""
     for action in ("update", "delete"):
         plan_data = plan(numbered(advertiser("A-1", action=action, name="X", users=[])), there("A-1 ", name="Y"))
         assert only(plan_data).path == ("advertisers", "A-1 ")
 
 
 def test_the_exact_id_goes_first() -> None:
-    """Of two ids that differ in a space, the one that is written is meant."""
+    """Of two ids that differ in a space, the exact match is used."""
     plan_data = plan(numbered(advertiser("A-1", name="X", users=[])), there("A-1", name="Y"), there("A-1 ", name="Z"))
     assert only(plan_data).path == ("advertisers", "A-1")
 
 
 @pytest.mark.parametrize("version", API_VERSIONS)
 def test_versions(version: str) -> None:
-    """An update sends nothing back that the version does not know."""
+    """An update sends back no fields that the version does not know."""
     plan_data = plan(
         numbered(advertiser(name="Other")),
         there(users=[person("U-1", notify_on_performance_notifications=True)]),
@@ -705,7 +705,7 @@ def test_versions(version: str) -> None:
 
 @pytest.mark.parametrize("shape", ["numbered", "repeated"])
 def test_auto_ids(shape: str) -> None:
-    """Where the network gives ids, an advertiser without one is created, once, and known by its name."""
+    """Where the network assigns ids, an advertiser without one is created once, identified by its name."""
     plan_data = plan(SHAPES[shape](advertiser("", name="Smith")).assign(name="Smith"), there(), auto_ids=True)
     step = only(plan_data)
     assert (step.action, step.own_id, step.non_idempotent) == (Action.CREATE, "", True)
@@ -717,7 +717,7 @@ def test_auto_ids(shape: str) -> None:
 
 
 def test_what_has_no_id_on_the_platform() -> None:
-    """An advertiser of the platform's without an id is nobody's, but its name is taken."""
+    """No row matches an advertiser without an id, but its name is taken."""
     plan_data = plan(numbered(advertiser("", name="Smith")), there("", name="Jones"), auto_ids=True)
     assert only(plan_data).action is Action.CREATE
     plan_data = plan(numbered(advertiser(name="Jones")), there("", name="Jones"))
@@ -732,7 +732,7 @@ def with_status(frames: dict[str, pd.DataFrame], **statuses: list[str]) -> dict[
 
 
 def test_results_as_input() -> None:
-    """Of a results workbook what is done stays as it is, and the rest is done together with what it belongs to."""
+    """Of a results workbook, rows that are done stay done, and the others are planned with their advertiser."""
     frames = book(
         advertiser("A-1", name="Other", users=[user("U-2", first_name="Jim")]),
         advertiser("A-2", users=[user()], sites=[]),
@@ -756,7 +756,7 @@ def test_results_as_input() -> None:
 
 
 def test_a_done_row_beside_one_with_errors() -> None:
-    """What was done stays done, also where another row of the same advertiser is refused now."""
+    """Rows that are done stay done, even if another row of the same advertiser is refused."""
     frames = with_status(
         book(advertiser(users=[user("U-3", first_name="#N/A")])),
         advertisers=["updated"],
@@ -799,7 +799,7 @@ def done_and_left(**choices: Any) -> PlanData:
 
 
 def test_done_rows_are_not_done_again() -> None:
-    """Merged, rows that were done change nothing: neither a value back, nor whom somebody has added again."""
+    """With merge, rows that are done change nothing: no value, and no user that was added again."""
     plan_data = done_and_left()
     assert errors(plan_data) == []
     assert body_of(plan_data) == sent(users=[sent()["users"][0], sent()["users"][1] | {"first_name": "Jim"}])
@@ -809,7 +809,7 @@ def test_done_rows_are_not_done_again() -> None:
 
 
 def test_done_rows_are_members_of_a_set() -> None:
-    """With replace, what a done row left there stays as it is; whom it removed, and is there again, would be lost."""
+    """With replace, a part of a done row is kept; a part that it removed and that exists again would be removed."""
     plan_data = done_and_left(nested="replace")
     assert [code for *_, code in errors(plan_data)] == ["would_be_removed"]
     assert "lose site Site 315 (315), user Chris Dean U-1 (U-1)." in plan_data.rows[4].error
@@ -822,7 +822,7 @@ def test_done_rows_are_members_of_a_set() -> None:
 
 @pytest.mark.parametrize("nested", ["merge", "replace"])
 def test_every_step_has_a_row(nested: str) -> None:
-    """What is sent is told of a row, also where the only one that is left changes nothing of its own user."""
+    """The step is reported on a row, even if the only remaining row changes nothing of its own user."""
     frames = with_status(
         book(advertiser(users=[user("U-2", last_name="Dean U-2")], sites=[site("315")])),
         advertisers=["updated"],
@@ -838,7 +838,7 @@ def test_every_step_has_a_row(nested: str) -> None:
 
 
 def test_what_is_missing_of_a_done_row() -> None:
-    """An advertiser that was done and is gone is not made again from what is left of its rows."""
+    """A done advertiser that no longer exists is not recreated from its remaining rows."""
     frames = with_status(book(advertiser()), advertisers=["created"], sites=["created"], users=["rejected"])
     plan_data = plan(frames)
     assert plan_data.steps == ()
@@ -849,7 +849,7 @@ def test_what_is_missing_of_a_done_row() -> None:
 @each_shape
 @pytest.mark.parametrize("objects", [(), (there(),)], ids=["not-there", "there"])
 def test_unknown_creates_are_done_again(shape: str, objects: tuple[Mapping[str, Any], ...]) -> None:
-    """An advertiser that may have been created is created if it is not there, and left as it is if it is."""
+    """An unknown advertiser is created if it does not exist, and left unchanged if it does."""
     frames = SHAPES[shape](advertiser(action="create"))
     frames = (
         {name: item.assign(result_status="unknown") for name, item in frames.items()}
@@ -862,14 +862,14 @@ def test_unknown_creates_are_done_again(shape: str, objects: tuple[Mapping[str, 
 
 
 def test_unknown_rows_are_done_again() -> None:
-    """Doing an advertiser again is harmless: what came of an unknown request is what the platform shows."""
+    """Repeating an advertiser is harmless: the outcome of an unknown request is read from the platform."""
     frame = numbered(advertiser(name="Other")).assign(result_status="unknown", result_run="R")
     assert only(plan(frame, there())).action is Action.UPDATE
     assert plan(frame, there(name="Other")).rows[0].outcome is Outcome.UNCHANGED
 
 
 def test_delete() -> None:
-    """All rows of an advertiser that is deleted are done by one request, the last of all."""
+    """All rows of a deleted advertiser share one request, the last of all."""
     frames = book(advertiser(action="delete"), advertiser("A-2"))
     plan_data = plan(frames, there())
     assert [(step.action, step.phase, step.body) for step in plan_data.steps if step.action is Action.DELETE] == [
@@ -920,7 +920,7 @@ STATE = (
 @given(given_=GIVEN, nested=st.sampled_from(["merge", "replace"]), allowed=st.booleans())
 @settings(deadline=None, max_examples=60)
 def test_the_three_shapes_give_the_same_plan(given_: dict[str, Any], nested: str, allowed: bool) -> None:  # noqa: FBT001  drawn
-    """Whichever shape an analyst chooses, the same requests are made, the same refused, and the same told of both."""
+    """Every sheet layout yields the same requests, refusals and reported changes."""
     advertisers = [{"id_from_network": own_id} | item for own_id, item in given_.items()]
     plans = [
         plan(shape(*advertisers), *STATE, nested=nested, allow_removals=allowed) for shape in (numbered, repeated, book)
@@ -944,7 +944,7 @@ def test_the_three_shapes_give_the_same_plan(given_: dict[str, Any], nested: str
 @given(given_=GIVEN)
 @settings(deadline=None, max_examples=60)
 def test_done_once_it_is_unchanged(given_: dict[str, Any]) -> None:
-    """What a plan does, planned again, asks for nothing; and what it does not mention is as it was."""
+    """After a plan is executed, planning again changes nothing, and everything else is unchanged."""
     advertisers = [{"id_from_network": own_id} | item for own_id, item in given_.items()]
     plan_data = plan(numbered(*advertisers), *STATE)
     state = {record["id_from_network"]: copy.deepcopy(record) for record in STATE}
@@ -961,7 +961,7 @@ def test_done_once_it_is_unchanged(given_: dict[str, Any]) -> None:
 
 
 def test_sheets_of_another_resource() -> None:
-    """Rows of advertisers that are done, beside promo numbers that are not, are carried."""
+    """Done rows of advertisers are kept next to pending promo numbers."""
     frames = book(advertiser(sites=[], users=[])) | {
         "promo_numbers": pd.DataFrame(
             [

@@ -94,12 +94,12 @@ def fill(box: Sandbox) -> None:
 
 
 def objects(network: Network, campaigns: list[dict[str, str]] | None = None) -> Any:
-    """What a network has, as sheets."""
+    """The objects of a network, as sheets."""
     return ib.export("promo_numbers" if campaigns else "advertisers", network, campaigns=campaigns)
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two networks have the same; the order of its advertisers means nothing, that of sites does."""
+    """Whether two networks have equal objects; the order of sites is significant, that of advertisers is not."""
     return one.keys() == other.keys() and all(
         _sorted(frame).equals(_sorted(other[name])) for name, frame in one.items()
     )
@@ -119,7 +119,7 @@ FORMS: dict[str, Callable[[Any, Path], Any]] = {
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_advertisers(networks: Any, tmp_path: Path, form: Callable[[Any, Path], Any]) -> None:
-    """Advertisers are created as they were, with the same ids, the order of their sites, and their users."""
+    """Advertisers are created with the same ids, users and order of sites."""
     _, old, new = networks
     for ending in ("xlsx", "csv"):
         frames = ib.export("advertisers", old, tmp_path / f"export.{ending}", for_migration=True)
@@ -131,7 +131,7 @@ def test_advertisers(networks: Any, tmp_path: Path, form: Callable[[Any, Path], 
 
 @pytest.mark.parametrize("ending", ["xlsx", "csv"])
 def test_promo_numbers(networks: Any, tmp_path: Path, ending: str) -> None:
-    """Each number gets a new one beside it, local ones in the same area code; nothing else is different."""
+    """Each number gets a new one next to it, local ones in the same area code; nothing else differs."""
     box, old, new = networks
     ib.run(ib.export("advertisers", old), new, yes=True, progress=False)
     box.store.add_affiliate("A/1", "C 1", "F-1", network_id=NEW)
@@ -156,7 +156,7 @@ def test_promo_numbers(networks: Any, tmp_path: Path, ending: str) -> None:
 
 
 def test_both_at_once(networks: Any, tmp_path: Path) -> None:
-    """Advertisers and promo numbers in one workbook: the advertisers go first, and what needs them after."""
+    """In one workbook, advertisers are created before the promo numbers that need them."""
     box, old, new = networks
     box.store.open_campaigns = True
     frames = {
@@ -184,7 +184,7 @@ def test_both_at_once(networks: Any, tmp_path: Path) -> None:
     ],
 )
 def test_area_codes(number: str, area_code: str, is_told: bool) -> None:  # noqa: FBT001  a table's column
-    """A local number asks for its own area code; a toll-free one, and one that no local center can name, for none."""
+    """A local number requests its own area code; toll-free and unsupported area codes request none."""
     answer = {"promo_number": number, "description": "d", "media_type": "Online: Display", "id_from_network": "12"}
     (row,), losses = export.to_rows(PROMO_NUMBERS, [answer], "2022-08-01", address_cells=CAMPAIGN, for_migration=True)
     assert row.get("local_center.tn_prefix", "") == area_code
@@ -195,7 +195,7 @@ def test_area_codes(number: str, area_code: str, is_told: bool) -> None:  # noqa
 
 
 def test_a_number_of_another_network_is_never_created(networks: Any) -> None:
-    """Without the flag, a number that the campaign does not have is refused, and nothing is bought."""
+    """Without the flag, a number that is not found is refused, and nothing is bought."""
     box, old, new = networks
     ib.run(ib.export("advertisers", old), new, yes=True, progress=False)
     box.store.add_affiliate("A/1", "C 1", "F-1", network_id=NEW)
@@ -207,7 +207,7 @@ def test_a_number_of_another_network_is_never_created(networks: Any) -> None:
 
 
 def test_on_the_command_line(networks: Any, cli: Any, tmp_path: Path) -> None:
-    """The commands that the export names do the migration."""
+    """The commands that the export prints perform the migration."""
     box, old, new = networks
     box.store.open_campaigns = True
     token = {"INVOCA_API_TOKEN": box.token, "INVOCA_BASE_URL": box.base_url}

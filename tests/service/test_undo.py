@@ -313,7 +313,7 @@ EDITS: dict[str, tuple[Edit, str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", EDITS)
 def test_all_is_as_it_was(stage: Stage, name: str) -> None:
-    """After a run and its undo the platform shows what it showed before, whatever the run has created or changed."""
+    """After a run and its undo, the platform's state is as before, whatever the run created or changed."""
     make, planned, options = EDITS[name]
     before = stage.state()
     run = stage.run(make(stage), **options)
@@ -375,7 +375,7 @@ _advertisers = st.fixed_dictionaries(
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(before=_advertisers, now=_advertisers)
 def test_any_advertiser_goes_back(before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Whatever a run has made of an advertiser, its undo sends what it was; users and sites keep their order."""
+    """For any update of an advertiser, its undo sends the previous object; users and sites keep their order."""
     sent = {name: now[name] for name in now if name not in {"id_from_network", "users", "sites"}}
     sent |= {"custom_data": before["custom_data"] | now["custom_data"]}
     step = Step(
@@ -415,7 +415,7 @@ def _in_order(form: dict[str, Any]) -> dict[str, Any]:
 
 
 def _same_but_for_order(before: dict[str, Any], now: dict[str, Any]) -> bool:
-    """An order of users, or of sites after the first, is not worth a request."""
+    """A different order of users, or of sites after the first, needs no request."""
     one, other = (_written(record) for record in (before, now))
     assert one["sites"][0] == other["sites"][0]
     return all(sorted(one[name], key=str) == sorted(other[name], key=str) for name in ("users", "sites"))
@@ -445,7 +445,7 @@ def moved_on(stage: Stage, _: str) -> None:
 
 
 def bought(run: str) -> list[str]:
-    """The numbers that a run has bought."""
+    """The numbers that a run bought."""
     rows = journal.find_results(resolve_journal_location(None), run)[1]
     return [row.answer["promo_number"] for row in rows if row.action == "create" and row.answer.get("promo_number")]
 
@@ -459,7 +459,7 @@ def gone_new_number(stage: Stage, run: str) -> None:
 
 
 def another_number(stage: Stage, run: str) -> None:
-    """The number was given up, and had again by somebody else."""
+    """Delete the number, and let somebody else buy it."""
     campaigns = stage.platform.store.networks[stage.network.network_id].campaigns
     number = next(
         number
@@ -518,7 +518,7 @@ DRIFTS: dict[str, tuple[Edit, Callable[[Stage, str], None], str]] = {
 
 @pytest.mark.parametrize("name", DRIFTS)
 def test_what_has_changed_since_is_left_alone(stage: Stage, name: str) -> None:
-    """An object that is not any more what the run has left is told by its row, and nothing of it is sent."""
+    """An object that has changed since the run is reported by its row, and nothing of it is sent."""
     make, somebody, words = DRIFTS[name]
     run = stage.run(make(stage))
     somebody(stage, run)
@@ -533,7 +533,7 @@ def test_what_has_changed_since_is_left_alone(stage: Stage, name: str) -> None:
 
 
 def test_the_rest_is_taken_back(stage: Stage) -> None:
-    """What has changed since keeps nothing else from being taken back."""
+    """An object that has changed since does not prevent the undo of others."""
     before = stage.state()
     frame = pd.concat([_UPDATE(stage), row(OTHER, stage.numbers["two"], description="New"), _BUY(stage)]).fillna("")
     run = stage.run(frame.reset_index(drop=True))
@@ -551,7 +551,7 @@ def test_the_rest_is_taken_back(stage: Stage) -> None:
     [pytest.param(_UPDATE, CAMPAIGN, id="changed"), pytest.param(_MOVE, OTHER, id="moved")],
 )
 def test_what_is_back_already_needs_nothing(stage: Stage, make: Edit, there: dict[str, str]) -> None:
-    """An object that somebody has put back is neither touched nor refused; a move has given it another id."""
+    """An object that somebody has already restored is neither changed nor reported; a move changed its id."""
     run = stage.run(make(stage))
     stage.put(path(there, stage.numbers["one"]), PLAIN | (to(CAMPAIGN) if there is OTHER else {}))
     undo = stage.undo(run)
@@ -560,7 +560,7 @@ def test_what_is_back_already_needs_nothing(stage: Stage, make: Edit, there: dic
 
 
 def test_a_kept_undo_is_run_if_nothing_has_changed(stage: Stage, tmp_path: Path) -> None:
-    """Between the undo's plan and its run the platform must not have changed either."""
+    """The platform must not change between the undo's plan and its run."""
     before = stage.state()
     run = stage.run(_MOVE(stage))
     kept = stage.undo(run).keep(tmp_path / "undo.json")
@@ -576,7 +576,7 @@ def test_a_kept_undo_is_run_if_nothing_has_changed(stage: Stage, tmp_path: Path)
 
 
 def test_what_was_deleted_stays_deleted(stage: Stage) -> None:
-    """Deleted numbers and advertisers are told by row, not passed over; the rest is taken back."""
+    """Deleted numbers and advertisers are reported by row; everything else is undone."""
     sheets = {
         "advertisers": pd.DataFrame([{"id_from_network": "B-1", "action": "delete"}]),
         "promo_numbers": pd.concat([row(CAMPAIGN, stage.numbers["one"], action="delete"), _BUY(stage)]).fillna(""),
@@ -593,7 +593,7 @@ def test_what_was_deleted_stays_deleted(stage: Stage) -> None:
 
 
 def test_what_a_number_cost_is_not_given_back(stage: Stage) -> None:
-    """Money, tokens and ids that no undo brings back are told in sentences."""
+    """Costs, tokens and ids that no undo restores are listed in notes."""
     sheets = users({"id_from_network": "U-1", "action": "remove"}) | {
         "promo_numbers": pd.concat([_BUY(stage), _BUY(stage), _MOVE(stage)]).fillna("").reset_index(drop=True)
     }
@@ -608,7 +608,7 @@ def test_what_a_number_cost_is_not_given_back(stage: Stage) -> None:
 
 
 def test_what_is_unknown_has_to_be_settled_first(odd: Any, reply: Any) -> None:
-    """A request in doubt is told with the way to settle it; one that was refused has done nothing."""
+    """A request in doubt is reported with the way to resolve it; a rejected one needs no undo."""
     odd.replies.extend([reply(500, {}), reply(403, {"errors": {"description": ["is odd"]}})])
     frame = ib.run(
         pd.DataFrame([CAMPAIGN | PLAIN, OTHER | PLAIN]),
@@ -628,7 +628,7 @@ def test_what_is_unknown_has_to_be_settled_first(odd: Any, reply: Any) -> None:
 
 
 def test_a_list_that_no_sheet_can_empty(stage: Stage) -> None:
-    """What no cell can put back is told, and none of that number is put back by halves."""
+    """A value that no cell can restore is reported, and the number is not restored in part."""
     stage.network = replace(stage.network, api_version="2026-02-01")
     times = {"day_of_week": "Monday", "open_time": "08:00", "close_time": "17:00"}
     hours = {f"hours_of_operation.schedules.1.{name}": text for name, text in times.items()}
@@ -642,7 +642,7 @@ def test_a_list_that_no_sheet_can_empty(stage: Stage) -> None:
 
 
 def test_a_user_that_no_sheet_may_add(stage: Stage) -> None:
-    """What validation or the plan would refuse is told by its row in the run, and all else is taken back."""
+    """Rows that validation or the plan refuses are reported by their row in the run; everything else is undone."""
     stage.put("advertisers/B-2", ADVERTISER | {"id_from_network": "B-2", "name": "Second"})
     stored = stage.platform.store.networks[stage.network.network_id].advertisers["B-2"]
     stored.users[2]["first_name"] = ""
@@ -657,7 +657,7 @@ def test_a_user_that_no_sheet_may_add(stage: Stage) -> None:
 
 
 def test_what_the_run_has_not_sent_is_not_its_to_put_back() -> None:
-    """What somebody changed between the run's plan and its request stays, though the journal shows it as a change."""
+    """A change by somebody else between the run's plan and its request is kept, though the snapshot differs."""
     before = PLAIN | {"promo_number": "8055550100", "promo_type": "Local"}
     left = before | {"description": "New", "promo_type": "Mobile"}
     scope = PROMO_NUMBERS.scope_for(CAMPAIGN)
@@ -673,7 +673,7 @@ def test_what_the_run_has_not_sent_is_not_its_to_put_back() -> None:
 
 
 def test_a_move_that_has_no_way_back(stage: Stage) -> None:
-    """A number that left its affiliate's campaign for the advertiser's cannot be moved back, and the rest can."""
+    """A move from an affiliate's campaign to the advertiser's cannot be undone; the rest can."""
     moved = row(AFFILIATE, stage.numbers["affiliate"], **to(OTHER))
     run = stage.run(pd.concat([moved, _UPDATE(stage)]).fillna("").reset_index(drop=True))
     undo = stage.undo(run)
@@ -683,7 +683,7 @@ def test_a_move_that_has_no_way_back(stage: Stage) -> None:
 
 
 def test_an_advertiser_stays_for_its_numbers(box: Sandbox, network: Network) -> None:
-    """Numbers go before the advertiser that the run created for them, and where one of them stays, it does too."""
+    """Numbers are deleted before the advertiser created for them; if one is not undone, neither is the advertiser."""
     sheets = {
         "advertisers": pd.DataFrame([{"id_from_network": "N-1", "name": "New", "sites.1.id_from_network": "7"}]),
         "promo_numbers": pd.DataFrame([CAMPAIGN | PLAIN | {"advertiser_id_from_network": "N-1"}] * 2),
@@ -710,7 +710,7 @@ def test_an_advertiser_stays_for_its_numbers(box: Sandbox, network: Network) -> 
 
 @pytest.mark.parametrize("version", ["2017-09-01", "2018-05-01", "2026-02-01"])
 def test_versions(stage: Stage, version: str) -> None:
-    """An undo speaks the version of its run; numbers are named by themselves, so that it works in all of them."""
+    """An undo uses the run's API version; it identifies numbers by phone number, which every version supports."""
     before = stage.state()
     stage.network = replace(stage.network, api_version=version)
     sheets = users(NEW_USER) | {
@@ -726,7 +726,7 @@ def test_versions(stage: Stage, version: str) -> None:
 
 
 def test_an_undo_can_be_undone(stage: Stage) -> None:
-    """An undo is a run like any other: its updates, moves and removals go back, what it deleted is gone."""
+    """An undo can be undone: its updates, moves and removals are reversed, its deletions cannot be."""
     sheets = users(NEW_USER) | {
         "promo_numbers": pd.concat([_BUY(stage), _MOVE(stage), row(OTHER, stage.numbers["two"], description="New")])
         .fillna("")
@@ -744,7 +744,7 @@ def test_an_undo_can_be_undone(stage: Stage) -> None:
 
 
 def test_another_network_is_refused(stage: Stage, odd: Any) -> None:
-    """A run is taken back where it was done, and one that no journal knows nowhere."""
+    """A run is undone on its own network only; an unknown run is an error."""
     run = stage.run(_UPDATE(stage))
     with pytest.raises(ib.UserError, match=f"run {run} is one of network {stage.network.network_id}"):
         ib.undo(run, odd.network())
@@ -754,7 +754,7 @@ def test_another_network_is_refused(stage: Stage, odd: Any) -> None:
 
 
 def test_a_run_that_is_not_at_its_end(stage: Stage) -> None:
-    """What was sent of an interrupted run can be taken back; it is told that the rest would still be sent."""
+    """The sent part of an interrupted run can be undone; a note says that the rest would still be sent."""
     run = stage.run(pd.DataFrame([CAMPAIGN | PLAIN, OTHER | PLAIN]))
     file = journal.journal_file(
         resolve_journal_location(None), base_url=stage.network.base_url, network_id=stage.network.network_id
@@ -778,14 +778,14 @@ def environment(stage: Stage) -> dict[str, str]:
 
 
 def next_command(out: str) -> list[str]:
-    """The words of the command that is to be run next, without the program's name."""
+    """The arguments of the next command in the output."""
     command = re.search(r"Next: .*?invoca-bulk (.+)", out)
     assert command, out
     return shlex.split(command[1])
 
 
 def test_on_the_command_line(stage: Stage, cli: Any, environment: dict[str, str], tmp_path: Path) -> None:
-    """The undo is shown, kept and written; the command that it names does it, and the journal's list tells of it."""
+    """The undo is shown, saved and written; the next command executes it, and the list of runs shows it."""
     before = stage.state()
     frame = pd.concat([_UPDATE(stage), _BUY(stage), row(CAMPAIGN, stage.numbers["own"], action="delete")]).fillna("")
     run = stage.run(frame.reset_index(drop=True))
@@ -810,7 +810,7 @@ def test_on_the_command_line(stage: Stage, cli: Any, environment: dict[str, str]
 
 
 def test_as_json(stage: Stage, cli: Any, environment: dict[str, str]) -> None:
-    """Programs get the plan, what stays and the next command; nothing is kept of an undo that does nothing."""
+    """JSON output has the plan, what is not undone and the next command; an undo without changes is not saved."""
     run = stage.run(row(CAMPAIGN, stage.numbers["own"], action="delete"))
     ran = cli("undo", run, "--json", "--save", "undo.json", **environment)
     told = json.loads(ran.out)
