@@ -489,7 +489,7 @@ def test_every_code_is_found() -> None:
 
 
 def test_names_that_are_free() -> None:
-    """An advertiser's own name does not count as taken; one that is to be deleted needs no name."""
+    """An advertiser's own name does not count as taken; a deletion ignores the name."""
     objects = (there(), there("A-2", name="None"))
     assert errors(plan(numbered(advertiser()), *objects)) == []
     assert (
@@ -499,7 +499,7 @@ def test_names_that_are_free() -> None:
 
 
 @each_shape
-def test_all_that_a_create_lacks_is_told_at_once(shape: str) -> None:
+def test_all_missing_fields_of_a_create_are_reported(shape: str) -> None:
     """A row that creates reports all missing fields, each in its cell with the reason."""
     one = advertiser(
         name="",
@@ -576,7 +576,7 @@ def test_the_last_site_stays(shape: str) -> None:
     ],
 )
 @pytest.mark.parametrize("mentioned", [False, True], ids=["not-mentioned", "mentioned"])
-def test_the_platforms_own_defects_do_not_block(defects: dict[str, Any], mentioned: bool) -> None:  # noqa: FBT001  a column of the table
+def test_existing_problems_are_ignored(defects: dict[str, Any], mentioned: bool) -> None:  # noqa: FBT001  a column of the table
     """Problems of a user or site that the sheet does not change do not prevent other changes."""
     one = {
         "id_from_network": "A-1",
@@ -667,7 +667,7 @@ def test_addresses(cells: dict[str, str], addresses: list[tuple[str, bool]] | No
         ),
     ],
 )
-def test_addresses_are_told_by_their_own_numbers(shape: str, cells: dict[str, str], path: str, code: str) -> None:
+def test_problems_use_the_numbers_of_the_sheet(shape: str, cells: dict[str, str], path: str, code: str) -> None:
     """Problems of an address are reported in the sheet's columns for it, whatever its number on the platform."""
     one = advertiser(users=[{"id_from_network": "U-2"} | cells])
     plan_data = plan(SHAPES[shape](one), there())
@@ -677,14 +677,14 @@ def test_addresses_are_told_by_their_own_numbers(shape: str, cells: dict[str, st
 # Ids
 
 
-def test_ids_are_the_platforms_to_the_letter() -> None:
+def test_ids_in_paths_are_verbatim() -> None:
     """A trailing space is part of an id: the path has it, though no cell can."""
     for action in ("update", "delete"):
         plan_data = plan(numbered(advertiser("A-1", action=action, name="X", users=[])), there("A-1 ", name="Y"))
         assert only(plan_data).path == ("advertisers", "A-1 ")
 
 
-def test_the_exact_id_goes_first() -> None:
+def test_an_exact_id_takes_precedence() -> None:
     """Of two ids that differ in a space, the exact match is used."""
     plan_data = plan(numbered(advertiser("A-1", name="X", users=[])), there("A-1", name="Y"), there("A-1 ", name="Z"))
     assert only(plan_data).path == ("advertisers", "A-1")
@@ -716,7 +716,7 @@ def test_auto_ids(shape: str) -> None:
     assert "'A-1'" in plan_data.rows[0].error
 
 
-def test_what_has_no_id_on_the_platform() -> None:
+def test_an_advertiser_without_an_id() -> None:
     """No row matches an advertiser without an id, but its name is taken."""
     plan_data = plan(numbered(advertiser("", name="Smith")), there("", name="Jones"), auto_ids=True)
     assert only(plan_data).action is Action.CREATE
@@ -755,7 +755,7 @@ def test_results_as_input() -> None:
     ]
 
 
-def test_a_done_row_beside_one_with_errors() -> None:
+def test_a_done_row_with_an_invalid_sibling() -> None:
     """Rows that are done stay done, even if another row of the same advertiser is refused."""
     frames = with_status(
         book(advertiser(users=[user("U-3", first_name="#N/A")])),
@@ -837,7 +837,7 @@ def test_every_step_has_a_row(nested: str) -> None:
     assert len(plan_data.removals) == (0 if nested == "merge" else 2)
 
 
-def test_what_is_missing_of_a_done_row() -> None:
+def test_a_done_advertiser_is_not_recreated() -> None:
     """A done advertiser that no longer exists is not recreated from its remaining rows."""
     frames = with_status(book(advertiser()), advertisers=["created"], sites=["created"], users=["rejected"])
     plan_data = plan(frames)
@@ -943,7 +943,7 @@ def test_the_three_shapes_give_the_same_plan(given_: dict[str, Any], nested: str
 
 @given(given_=GIVEN)
 @settings(deadline=None, max_examples=60)
-def test_done_once_it_is_unchanged(given_: dict[str, Any]) -> None:
+def test_planning_again_changes_nothing(given_: dict[str, Any]) -> None:
     """After a plan is executed, planning again changes nothing, and everything else is unchanged."""
     advertisers = [{"id_from_network": own_id} | item for own_id, item in given_.items()]
     plan_data = plan(numbered(*advertisers), *STATE)

@@ -96,7 +96,7 @@ def test_writable_form() -> None:
 
 
 @pytest.mark.parametrize("version", API_VERSIONS)
-def test_only_what_the_version_knows(version: str) -> None:
+def test_only_fields_of_the_version(version: str) -> None:
     """The three reports that 2026-02-01 no longer has are not sent there, whatever the patch says."""
     reports = {flag for flag in FLAGS if "performance" in flag}
     change = patch({}, part("users", "U-1", {"notify_on_performance_notifications": True, "role": "Super"}))
@@ -107,7 +107,7 @@ def test_only_what_the_version_knows(version: str) -> None:
     assert len(merged.changes) == 1 + (version < "2026-02-01")
 
 
-def test_free_texts_go_back_to_the_letter() -> None:
+def test_free_texts_are_verbatim() -> None:
     """Spaces around ids and names are sent back: without them, the user would be another one."""
     odd = read(name=" Acme ", users=[user(1, id_from_network=" U-1 ")])
     merged = apply(patch({"name": "Acme"}, part("users", "U-1", {"role": "Super"})), odd)
@@ -374,7 +374,7 @@ def test_a_flag_without_an_address_is_not_dropped() -> None:
         ),
     ],
 )
-def test_a_bound_patch_means_what_the_plan_showed(values: dict[str, Any], now: list[str], after: list[str]) -> None:
+def test_bound_patches_keep_their_addresses(values: dict[str, Any], now: list[str], after: list[str]) -> None:
     """A bound patch still means the planned addresses after the addresses have changed."""
     planned = read(users=[user(1, email_settings=AB)])
     change = merge.bind_entries(
@@ -534,7 +534,7 @@ def test_an_empty_patch_changes_nothing(current: dict[str, Any], version: str) -
 
 @given(current=OBJECTS, change=PATCHES, version=VERSIONS)
 @settings(deadline=None)
-def test_only_what_is_named_is_lost(current: dict[str, Any], change: dict[str, Any], version: str) -> None:
+def test_unnamed_parts_are_kept(current: dict[str, Any], change: dict[str, Any], version: str) -> None:
     """For any patch, parts that it does not name are sent unchanged in their order, or listed as removed."""
     merged = merge.merge_patch(ADVERTISERS, change, current, version)
     old = merge.to_writable(ADVERTISERS, current, version)
@@ -552,7 +552,7 @@ def test_only_what_is_named_is_lost(current: dict[str, Any], change: dict[str, A
 
 @given(current=OBJECTS, change=PATCHES, version=VERSIONS)
 @settings(deadline=None)
-def test_twice_is_once(current: dict[str, Any], change: dict[str, Any], version: str) -> None:
+def test_bound_patches_are_idempotent(current: dict[str, Any], change: dict[str, Any], version: str) -> None:
     """Applied to its result, a bound patch changes nothing: an update whose response was lost can be repeated."""
     once_bound = merge.bind_entries(ADVERTISERS, change, current, version)
     first = merge.merge_patch(ADVERTISERS, once_bound, current, version)

@@ -161,7 +161,7 @@ def test_address(row: dict[str, str], verb: str, address: tuple[str, ...]) -> No
     assert (step.body is None) is (verb == "DELETE")
 
 
-def test_addresses_are_the_platforms() -> None:
+def test_ids_in_paths_are_verbatim() -> None:
     """The id in a path is the platform's id verbatim, although a cell cannot hold its trailing space."""
     _, step = only(plan({OWN: "X", "description": "x"}, observed=observed_of(THERE | {OWN: "X "})))
     assert step is not None
@@ -248,7 +248,7 @@ def test_what_an_update_sends(row: dict[str, str], body: dict[str, Any], told: l
     assert changes(plan_data) == told
 
 
-def test_what_the_platform_has_is_sent_to_the_letter() -> None:
+def test_unchanged_values_are_sent_verbatim() -> None:
     """A value that the row does not change is sent back verbatim, including a soft hyphen."""
     there = THERE | {"media_type": "Offline: In\u00adCall Ad"}
     assert (
@@ -356,9 +356,7 @@ def test_hours_of_operation(row: dict[str, str], hours: Any) -> None:
         pytest.param({"promo_type": "Local"}, {"media_type": ""}, "media_type", "required", id="no-media-type-there"),
     ],
 )
-def test_rules_hold_for_what_an_update_comes_to(
-    row: dict[str, str], there: dict[str, Any], column: str, code: str
-) -> None:
+def test_rules_apply_to_the_updated_number(row: dict[str, str], there: dict[str, Any], column: str, code: str) -> None:
     """The rules apply to the updated number, before it is sent; the problem names the field."""
     plan_data = plan({NUMBER: "8005550100"} | row, observed=observed_of(THERE | there), version=NEWEST)
     assert errors(plan_data) == [(2, column, code)]
@@ -366,7 +364,7 @@ def test_rules_hold_for_what_an_update_comes_to(
     assert plan_data.steps == ()
 
 
-def test_what_was_wrong_before_may_stay() -> None:
+def test_existing_problems_are_ignored() -> None:
     """An existing problem does not prevent the update of other fields."""
     there = THERE | {"media_type": "Offline: TV", "adwords_account_id": "627-345-9815"}
     assert only(plan({NUMBER: "8005550100", "description": "x"}, observed=observed_of(there)))[1] is not None
@@ -515,7 +513,7 @@ def test_moved_already() -> None:
     assert TO_ADVERTISER not in (step.body or {})
 
 
-def test_an_id_at_the_destination_is_another_numbers() -> None:
+def test_the_same_id_at_the_destination_is_another_number() -> None:
     """A move changes the id, so a number with the row's id at the destination is another number."""
     plan_data = plan({OWN: "4531", "description": "x", **TO_OTHER}, observed=observed_of(THERE, scope=OTHER))
     assert errors(plan_data) == [(2, OWN, "own_id_not_found")]
@@ -667,7 +665,7 @@ def test_results_as_input() -> None:
     ]
 
 
-def test_done_once_it_is_unchanged() -> None:
+def test_planning_again_changes_nothing() -> None:
     """After a plan is executed, the same sheet plans no changes."""
     row = {
         NUMBER: "8005550100",
@@ -683,7 +681,7 @@ def test_done_once_it_is_unchanged() -> None:
     assert only(plan(row, observed=observed_of(after)))[0].action == "unchanged"
 
 
-def test_titles_are_the_sheets() -> None:
+def test_titles_of_the_sheet() -> None:
     """Changes and refusals use the column titles of the sheet."""
     frame = pd.DataFrame(
         [{"Advertiser ID": "A-1", "Campaign ID": "C-1", "Promo Number": "8005550100", "Media": "Offline: TV"}]
@@ -694,7 +692,7 @@ def test_titles_are_the_sheets() -> None:
     assert "clear 'Promo Number'" in plan_data.rows[0].fix
 
 
-def test_lists_that_are_needed() -> None:
+def test_required_scopes_of_moves() -> None:
     """One list of each campaign is read, including destinations of moves; no advertisers."""
     validated_book = validation.validate(
         sheets.load(frame_of({NUMBER: "8005550100", **TO_OTHER}, {NUMBER: "8005550101"}, {TO_ADVERTISER: "A-1"})),
@@ -713,7 +711,7 @@ def test_no_scopes_for_invalid_and_done_rows() -> None:
     assert planning.build_plan(validated_book, {}).steps == ()
 
 
-def test_fingerprint_is_of_the_sheets() -> None:
+def test_fingerprint_ignores_the_platform() -> None:
     """The platform's state does not affect the fingerprint."""
     assert plan(SAME).fingerprint == plan(SAME, observed=observed_of()).fingerprint
     assert replace(plan(SAME), steps=()).fingerprint != plan(SAME, SAME).fingerprint

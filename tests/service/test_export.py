@@ -363,14 +363,14 @@ def test_odd_advertisers(trip: Trip, case: Odd) -> None:
 
 @pytest.mark.parametrize("case", ODD_NUMBERS.values(), ids=ODD_NUMBERS)
 def test_odd_numbers(trip: Trip, case: Odd) -> None:
-    """The same holds for promo numbers, whose update does not send it."""
+    """The same holds for promo numbers; their update sends only changed and required fields."""
     case = replace(case, edit=("promo_numbers", 2, "description"))
     body = trip.check(trip.export(PROMO_NUMBERS, {**NUMBER, **case.has}), case)
     media_type = case.has.get("media_type", NUMBER["media_type"])
     assert body == {"description": "edited", "media_type": media_type.replace("\u00ad", "")}  # the page's own slip
 
 
-def test_objects_without_names(trip: Trip) -> None:
+def test_objects_without_usable_ids(trip: Trip) -> None:
     """Advertisers without a usable id are left out and noted, and the others are exported."""
     result = trip.export(
         ADVERTISERS,
@@ -398,7 +398,7 @@ def test_an_id_with_spaces(trip: Trip) -> None:
     assert step.path == ("advertisers", " A/1 ")
 
 
-def test_numbers_without_names() -> None:
+def test_numbers_without_identifiers() -> None:
     """A number without a usable phone number or id is left out; a shared id is left blank."""
     objects = [
         {**NUMBER, "promo_number": None, "id_from_network": None},
@@ -415,7 +415,7 @@ def test_numbers_without_names() -> None:
     ]
 
 
-def test_many_losses_are_one_note(trip: Trip) -> None:
+def test_many_omissions_are_one_note(trip: Trip) -> None:
     """A thousand blank cells of one column are one note that names the first few."""
     users = [user(id_from_network=f"U-{number}", phone_number="n/a") for number in range(1000)]
     (note,) = trip.export(ADVERTISERS, advertiser(users=users)).notes

@@ -155,7 +155,7 @@ def test_promo_numbers(networks: Any, tmp_path: Path, ending: str) -> None:
     assert sorted(map(tuple, before[kept].to_numpy())) == sorted(map(tuple, after[kept].to_numpy()))
 
 
-def test_both_at_once(networks: Any, tmp_path: Path) -> None:
+def test_advertisers_and_numbers_in_one_workbook(networks: Any, tmp_path: Path) -> None:
     """In one workbook, advertisers are created before the promo numbers that need them."""
     box, old, new = networks
     box.store.open_campaigns = True
