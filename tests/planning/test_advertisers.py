@@ -50,7 +50,7 @@ def person(own_id: str = "U-1", **more: Any) -> dict[str, Any]:
     } | more
 
 
-def there(own_id: str = "A-1", **more: Any) -> dict[str, Any]:
+def platform_advertiser(own_id: str = "A-1", **more: Any) -> dict[str, Any]:
     """An advertiser as the platform shows it; `advertiser()` of the same id changes nothing of it."""
     return {
         "id": 43838,
@@ -87,7 +87,7 @@ def actions(plan_data: PlanData) -> list[tuple[str, int, str]]:
     return [(plan_data.sheets[row.sheet].name, row.row, row.action) for row in plan_data.rows]
 
 
-def told(plan_data: PlanData) -> list[tuple[str, int, str, str, str, str]]:
+def change_tuples(plan_data: PlanData) -> list[tuple[str, int, str, str, str, str]]:
     """The changes: sheet, row, column, whose, old, new."""
     return [
         (plan_data.sheets[change.sheet].name, change.row, change.column, change.part, change.old, change.new)
@@ -105,7 +105,7 @@ def body_of(plan_data: PlanData) -> dict[str, Any]:
 
 
 def sent(**more: Any) -> dict[str, Any]:
-    """What goes back of `there()`, under the names and in the forms for it."""
+    """What goes back of `platform_advertiser()`, under the names and in the forms for it."""
     users = []
     for own_id in ("U-1", "U-2"):
         one = {
@@ -131,26 +131,39 @@ def sent(**more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("one", "objects", "action"),
     [
-        pytest.param(advertiser(), (there(),), "unchanged", id="same"),
-        pytest.param(advertiser(name="", sites=[], users=[]), (there(),), "unchanged", id="named-alone"),
-        pytest.param(advertiser(action="update"), (there(),), "unchanged", id="update-of-nothing"),
-        pytest.param(advertiser(name="Other"), (there(),), "update", id="name"),
-        pytest.param(advertiser(sites=[site("7")], users=[]), (there(),), "update", id="a-site-more"),
+        pytest.param(advertiser(), (platform_advertiser(),), "unchanged", id="same"),
+        pytest.param(advertiser(name="", sites=[], users=[]), (platform_advertiser(),), "unchanged", id="named-alone"),
+        pytest.param(advertiser(action="update"), (platform_advertiser(),), "unchanged", id="update-of-nothing"),
+        pytest.param(advertiser(name="Other"), (platform_advertiser(),), "update", id="name"),
+        pytest.param(advertiser(sites=[site("7")], users=[]), (platform_advertiser(),), "update", id="a-site-more"),
         pytest.param(advertiser(), (), "create", id="new"),
         pytest.param(advertiser(action="create"), (), "create", id="create"),
-        pytest.param(advertiser("a-1"), (there(name="X"),), "create", id="another-case-is-another"),
-        pytest.param(advertiser("01"), (there("1"),), "create", id="a-zero-makes-another"),
-        pytest.param(advertiser(action="delete"), (there(),), "delete", id="delete"),
-        pytest.param({"id_from_network": "A-1", "action": "delete"}, (there(),), "delete", id="delete-by-its-id"),
+        pytest.param(advertiser("a-1"), (platform_advertiser(name="X"),), "create", id="another-case-is-another"),
+        pytest.param(advertiser("01"), (platform_advertiser("1"),), "create", id="a-zero-makes-another"),
+        pytest.param(advertiser(action="delete"), (platform_advertiser(),), "delete", id="delete"),
+        pytest.param(
+            {"id_from_network": "A-1", "action": "delete"}, (platform_advertiser(),), "delete", id="delete-by-its-id"
+        ),
         pytest.param(advertiser(action="delete"), (), "unchanged", id="gone-already"),
         pytest.param(
-            advertiser(custom_data__channel="[]"), (there(custom_data={}),), "unchanged", id="cleared-already"
+            advertiser(custom_data__channel="[]"),
+            (platform_advertiser(custom_data={}),),
+            "unchanged",
+            id="cleared-already",
         ),
         pytest.param(
-            advertiser(web_integration_phone_number="+1 800 437-7950"), (there(),), "unchanged", id="other-form"
+            advertiser(web_integration_phone_number="+1 800 437-7950"),
+            (platform_advertiser(),),
+            "unchanged",
+            id="other-form",
         ),
-        pytest.param(advertiser(sites=[site("999", action="remove")]), (there(),), "unchanged", id="removed-already"),
-        pytest.param(advertiser(users=[user(action="remove")]), (there(),), "update", id="remove"),
+        pytest.param(
+            advertiser(sites=[site("999", action="remove")]),
+            (platform_advertiser(),),
+            "unchanged",
+            id="removed-already",
+        ),
+        pytest.param(advertiser(users=[user(action="remove")]), (platform_advertiser(),), "update", id="remove"),
     ],
 )
 @each_shape
@@ -201,7 +214,7 @@ def test_create(shape: str) -> None:
         ("sites.2.name", "site Site 1 (1)", "Site 1"),
     }
     for path, part, new in cells:
-        assert (*place(shape, [one], 0, path), part, "", new) in told(plan_data)
+        assert (*place(shape, [one], 0, path), part, "", new) in change_tuples(plan_data)
     assert {row.object_label for row in plan_data.rows} == {"Business A-1 (A-1)"}
 
 
@@ -220,12 +233,12 @@ def test_rows_of_a_create() -> None:
 def test_update(shape: str) -> None:
     """One changed cell changes its value, and everything else is sent back as on the platform."""
     one = {"id_from_network": "A-1", "web_integration_phone_number": "805-555-0101"}
-    plan_data = plan(SHAPES[shape](one), there(), there("A-2"))
+    plan_data = plan(SHAPES[shape](one), platform_advertiser(), platform_advertiser("A-2"))
     step = only(plan_data)
     assert (step.verb, step.path, step.own_id, step.non_idempotent) == ("PUT", ("advertisers", "A-1"), "A-1", False)
-    assert step.snapshot == there()
+    assert step.snapshot == platform_advertiser()
     assert step.body == sent(web_integration_phone_number="8055550101")
-    assert told(plan_data) == [("", 2, "web_integration_phone_number", "", "8004377950", "8055550101")]
+    assert change_tuples(plan_data) == [("", 2, "web_integration_phone_number", "", "8004377950", "8055550101")]
     assert plan_data.rows[0].object_label == "Business A-1 (A-1)"
 
 
@@ -235,9 +248,9 @@ def test_the_patch_makes_the_body(shape: str) -> None:
     one = advertiser(
         name="Other", users=[user("U-2", first_name="Jim"), user("U-3")], sites=[site("996", action="remove")]
     )
-    step = only(plan(SHAPES[shape](one), there()))
+    step = only(plan(SHAPES[shape](one), platform_advertiser()))
     assert step.patch is not None
-    merged = merge.merge_patch(ADVERTISERS, step.patch, there(), DEFAULT_API_VERSION)
+    merged = merge.merge_patch(ADVERTISERS, step.patch, platform_advertiser(), DEFAULT_API_VERSION)
     assert merged.body == step.body
     assert not merge.merge_patch(ADVERTISERS, step.patch, merged.body, DEFAULT_API_VERSION).has_changes
 
@@ -249,7 +262,7 @@ def test_parts(shape: str) -> None:
         sites=[site("996", name="New"), site("7")],
         users=[user("U-2", first_name="Jim", role="Observer"), user("U-3"), user("U-1", action="remove")],
     )
-    plan_data = plan(SHAPES[shape](one), there())
+    plan_data = plan(SHAPES[shape](one), platform_advertiser())
     body = body_of(plan_data)
     assert body["sites"] == [
         {"id_from_network": "315", "name": "Site 315"},
@@ -258,7 +271,7 @@ def test_parts(shape: str) -> None:
     ]
     assert [user["id_from_network"] for user in body["users"]] == ["U-2", "U-3"]
     assert body["users"][0] == sent()["users"][1] | {"first_name": "Jim", "role": "Observer"}
-    found = told(plan_data)
+    found = change_tuples(plan_data)
     jim = "user Jim Dean U-2 (U-2)"
     assert (*place(shape, [one], 0, "sites.1.name"), "site New (996)", "", "New") in found
     assert (*place(shape, [one], 0, "users.1.first_name"), jim, "Chris", "Jim") in found
@@ -279,7 +292,7 @@ def test_rows_of_an_update() -> None:
             users=[user("U-1"), user("U-2", first_name="Jim"), user("U-3")],
         )
     )
-    plan_data = plan(frames, there())
+    plan_data = plan(frames, platform_advertiser())
     assert actions(plan_data) == [
         ("advertisers", 2, "update"),
         ("sites", 2, "unchanged"),
@@ -300,9 +313,9 @@ def test_two_rows_of_one_user() -> None:
             users=[{"id_from_network": "U-2", "first_name": "Jim"}, {"id_from_network": "U-2", "role": "Member"}]
         )
     )
-    plan_data = plan(frames, there())
+    plan_data = plan(frames, platform_advertiser())
     assert body_of(plan_data)["users"][1] == sent()["users"][1] | {"first_name": "Jim", "role": "Member"}
-    assert [(row, column) for _, row, column, *_ in told(plan_data)] == [(2, "first_name"), (3, "role")]
+    assert [(row, column) for _, row, column, *_ in change_tuples(plan_data)] == [(2, "first_name"), (3, "role")]
 
 
 def warnings(plan_data: PlanData) -> list[tuple[str, int, str, str]]:
@@ -313,7 +326,7 @@ def warnings(plan_data: PlanData) -> list[tuple[str, int, str, str]]:
 @each_shape
 def test_a_delete_of_what_is_not_there(shape: str) -> None:
     """Deleting a missing advertiser, which may be a wrong id, is a warning in its cell."""
-    plan_data = plan(SHAPES[shape]({"id_from_network": "A-7", "action": "delete"}), there())
+    plan_data = plan(SHAPES[shape]({"id_from_network": "A-7", "action": "delete"}), platform_advertiser())
     assert plan_data.steps == ()
     assert [row.action for row in plan_data.rows] == ["unchanged"]
     assert warnings(plan_data) == [(plan_data.sheets[0].name, 2, "id_from_network", "already_gone")]
@@ -342,7 +355,7 @@ def test_a_delete_of_what_is_not_there(shape: str) -> None:
 def test_another_default_site(shape: str, sites: list[dict[str, str]], choices: dict[str, Any], at: str | None) -> None:
     """A change of the default site is a warning at the row that removes the old one."""
     one = advertiser(sites=sites, users=[user("U-1"), user("U-2")])
-    plan_data = plan(SHAPES[shape](one), there(), **choices)
+    plan_data = plan(SHAPES[shape](one), platform_advertiser(), **choices)
     assert errors(plan_data) == []
     expected = [(*place(shape, [one], 0, at)[:2], "", "default_site_changes")] if at else []
     assert warnings(plan_data) == expected
@@ -362,13 +375,13 @@ def test_another_default_site(shape: str, sites: list[dict[str, str]], choices: 
 )
 def test_cleared_is_the_default(cells: dict[str, Any], there_: dict[str, Any], *, changed: bool) -> None:
     """A cleared value that reads back as the platform's default is not cleared again."""
-    plan_data = plan(numbered(advertiser(**({"users": []} | cells))), there(**there_))
+    plan_data = plan(numbered(advertiser(**({"users": []} | cells))), platform_advertiser(**there_))
     assert [row.action for row in plan_data.rows] == ["update" if changed else "unchanged"]
 
 
 def test_the_default_site() -> None:
     """The first site is the default; added sites come after it, whatever the sheet's order."""
-    plan_data = plan(numbered(advertiser(sites=[site("7"), site("315")], users=[])), there())
+    plan_data = plan(numbered(advertiser(sites=[site("7"), site("315")], users=[])), platform_advertiser())
     assert [site["id_from_network"] for site in body_of(plan_data)["sites"]] == ["315", "996", "7"]
 
 
@@ -378,7 +391,7 @@ def test_the_default_site() -> None:
 @each_shape
 def test_replace_is_refused(shape: str) -> None:
     """With replace, users and sites missing in the sheet are named and nothing is sent."""
-    plan_data = plan(SHAPES[shape](advertiser(name="Other")), there(), nested="replace")
+    plan_data = plan(SHAPES[shape](advertiser(name="Other")), platform_advertiser(), nested="replace")
     assert plan_data.steps == ()
     assert [code for *_, code in errors(plan_data)] == ["would_be_removed"]
     assert "would lose site 996, user Chris Dean U-2 (U-2)." in plan_data.rows[0].error
@@ -389,7 +402,7 @@ def test_replace_is_refused(shape: str) -> None:
 def test_replace_when_it_is_allowed(shape: str) -> None:
     """With replace and removals allowed, only the sheet's set is sent, in its order; removed parts are named."""
     one = advertiser(users=[user("U-3"), user("U-1")], sites=[site("7")])
-    plan_data = plan(SHAPES[shape](one), there(), nested="replace", allow_removals=True)
+    plan_data = plan(SHAPES[shape](one), platform_advertiser(), nested="replace", allow_removals=True)
     body = body_of(plan_data)
     assert [user["id_from_network"] for user in body["users"]] == ["U-3", "U-1"]
     assert body["users"][1] == sent()["users"][0]
@@ -404,13 +417,13 @@ def test_replace_when_it_is_allowed(shape: str) -> None:
 def test_replace_with_all_there_is() -> None:
     """Replace removes nothing if the sheet is complete; removals that a row requests need no permission."""
     whole = advertiser(sites=[site("315"), site("996", name="")], users=[user("U-1"), user("U-2")])
-    assert plan(numbered(whole), there(), nested="replace").steps == ()
+    assert plan(numbered(whole), platform_advertiser(), nested="replace").steps == ()
     asked = advertiser(sites=[site("315"), site("996", action="remove")], users=[user("U-1"), user("U-2")])
-    plan_data = plan(numbered(asked), there(), nested="replace")
+    plan_data = plan(numbered(asked), platform_advertiser(), nested="replace")
     assert errors(plan_data) == []
     assert [removal.part for removal in plan_data.removals] == ["site 996"]
     both = advertiser(sites=[site("315"), site("996", action="remove")], users=[user("U-1")])
-    plan_data = plan(numbered(both), there(), nested="replace")
+    plan_data = plan(numbered(both), platform_advertiser(), nested="replace")
     assert "would lose user Chris Dean U-2 (U-2)." in plan_data.rows[0].error
 
 
@@ -420,7 +433,7 @@ def test_replace_with_all_there_is() -> None:
 REFUSALS = [
     pytest.param(
         [advertiser(action="create")],
-        (there(),),
+        (platform_advertiser(),),
         "id_from_network",
         "advertiser_exists",
         "'A-1': Business A-1.",
@@ -436,7 +449,7 @@ REFUSALS = [
     ),
     pytest.param(
         [advertiser(name="Taken")],
-        (there("A-9", name="Taken"),),
+        (platform_advertiser("A-9", name="Taken"),),
         "name",
         "name_taken",
         "'A-9' on the platform",
@@ -444,14 +457,19 @@ REFUSALS = [
     ),
     pytest.param(
         [advertiser(name="Taken")],
-        (there(), there("A-9", name="Taken")),
+        (platform_advertiser(), platform_advertiser("A-9", name="Taken")),
         "name",
         "name_taken",
         "'A-9'",
         id="renamed-to-one",
     ),
     pytest.param(
-        [advertiser(name="Other", sites=[], users=[])], (there(),), "", "would_be_removed", "would lose", id="replace"
+        [advertiser(name="Other", sites=[], users=[])],
+        (platform_advertiser(),),
+        "",
+        "would_be_removed",
+        "would lose",
+        id="replace",
     ),
 ]
 
@@ -490,7 +508,7 @@ def test_every_code_is_found() -> None:
 
 def test_names_that_are_free() -> None:
     """An advertiser's own name does not count as taken; a deletion ignores the name."""
-    objects = (there(), there("A-2", name="None"))
+    objects = (platform_advertiser(), platform_advertiser("A-2", name="None"))
     assert errors(plan(numbered(advertiser()), *objects)) == []
     assert (
         errors(plan(numbered({"id_from_network": "A-3", "action": "delete", "name": "Business A-1"}), *objects)) == []
@@ -545,23 +563,25 @@ def test_all_missing_fields_of_a_create_are_reported(shape: str) -> None:
 def test_added_users_need_their_fields(shape: str, lacking: dict[str, str], path: str, code: str) -> None:
     """Missing fields of an added user are reported in its row; blank cells of an existing one keep their values."""
     one = advertiser(users=[{"id_from_network": "U-1", "role": "Member"}, user("U-3") | lacking])
-    plan_data = plan(SHAPES[shape](one), there())
+    plan_data = plan(SHAPES[shape](one), platform_advertiser())
     assert errors(plan_data) == [(*place(shape, [one], 0, f"users.2.{path}"), code)]
     (message,) = plan_data.issues.loc[plan_data.issues["level"] == "error", "message"]
     if code == "required":
         assert message.endswith("is required to add the user.")
     complete = advertiser(users=[{"id_from_network": "U-1", "role": "Member"}, user("U-3")])
-    assert errors(plan(SHAPES[shape](complete), there())) == []
+    assert errors(plan(SHAPES[shape](complete), platform_advertiser())) == []
 
 
 @each_shape
 def test_the_last_site_stays(shape: str) -> None:
     """An advertiser keeps at least one site."""
     one = advertiser(sites=[site("315", action="remove"), site("996", action="remove")], users=[])
-    plan_data = plan(SHAPES[shape](one), there())
+    plan_data = plan(SHAPES[shape](one), platform_advertiser())
     assert [code for *_, code in errors(plan_data)] == ["no_site"]
     moved = advertiser(sites=[site("315", action="remove"), site("996", action="remove"), site("7")], users=[])
-    assert [site["id_from_network"] for site in body_of(plan(SHAPES[shape](moved), there()))["sites"]] == ["7"]
+    assert [
+        site["id_from_network"] for site in body_of(plan(SHAPES[shape](moved), platform_advertiser()))["sites"]
+    ] == ["7"]
 
 
 @pytest.mark.parametrize(
@@ -583,17 +603,17 @@ def test_existing_problems_are_ignored(defects: dict[str, Any], mentioned: bool)
         "name": "Other",
         "users": [{"id_from_network": "U-2"}] if mentioned and defects.get("users") else [],
     }
-    plan_data = plan(numbered(one), there(**defects))
+    plan_data = plan(numbered(one), platform_advertiser(**defects))
     assert errors(plan_data) == []
     assert only(plan_data).action is Action.UPDATE
-    unchanged = plan(numbered(one | {"name": ""}), there(**defects))
+    unchanged = plan(numbered(one | {"name": ""}), platform_advertiser(**defects))
     assert unchanged.steps == ()
     assert errors(unchanged) == []
 
 
 def test_a_user_who_is_changed_needs_his_fields() -> None:
     """A changed user must be complete; the row can supply what the platform lacks."""
-    lacking = there(users=[person("U-2", phone_number="")])
+    lacking = platform_advertiser(users=[person("U-2", phone_number="")])
     plan_data = plan(numbered(advertiser(users=[{"id_from_network": "U-2", "first_name": "Jim"}])), lacking)
     assert errors(plan_data) == [("", 2, "users.1.contact_phone_number", "required")]
     assert "is required to change the user" in plan_data.rows[0].error
@@ -604,7 +624,7 @@ def test_a_user_who_is_changed_needs_his_fields() -> None:
 def test_notifications_of_an_update() -> None:
     """An update cannot leave a user without an address that is notified."""
     one = advertiser(users=[{"id_from_network": "U-2", EMAIL: "u-2@example.com", NOTIFIED: "no"}])
-    plan_data = plan(book(one), there())
+    plan_data = plan(book(one), platform_advertiser())
     assert errors(plan_data) == [("users", 2, NOTIFIED, "nobody_notified")]
 
 
@@ -631,7 +651,7 @@ def test_notifications_of_an_update() -> None:
 )
 def test_addresses(cells: dict[str, str], addresses: list[tuple[str, bool]] | None) -> None:
     """Addresses are matched by their text, and by their number where they are changed."""
-    plan_data = plan(numbered(advertiser(users=[{"id_from_network": "U-2"} | cells])), there())
+    plan_data = plan(numbered(advertiser(users=[{"id_from_network": "U-2"} | cells])), platform_advertiser())
     assert errors(plan_data) == []
     found = (
         [
@@ -670,7 +690,7 @@ def test_addresses(cells: dict[str, str], addresses: list[tuple[str, bool]] | No
 def test_problems_use_the_numbers_of_the_sheet(shape: str, cells: dict[str, str], path: str, code: str) -> None:
     """Problems of an address are reported in the sheet's columns for it, whatever its number on the platform."""
     one = advertiser(users=[{"id_from_network": "U-2"} | cells])
-    plan_data = plan(SHAPES[shape](one), there())
+    plan_data = plan(SHAPES[shape](one), platform_advertiser())
     assert errors(plan_data) == [(*place(shape, [one], 0, f"users.1.{path}"), code)]
 
 
@@ -680,13 +700,19 @@ def test_problems_use_the_numbers_of_the_sheet(shape: str, cells: dict[str, str]
 def test_ids_in_paths_are_verbatim() -> None:
     """A trailing space is part of an id: the path has it, though no cell can."""
     for action in ("update", "delete"):
-        plan_data = plan(numbered(advertiser("A-1", action=action, name="X", users=[])), there("A-1 ", name="Y"))
+        plan_data = plan(
+            numbered(advertiser("A-1", action=action, name="X", users=[])), platform_advertiser("A-1 ", name="Y")
+        )
         assert only(plan_data).path == ("advertisers", "A-1 ")
 
 
 def test_an_exact_id_takes_precedence() -> None:
     """Of two ids that differ in a space, the exact match is used."""
-    plan_data = plan(numbered(advertiser("A-1", name="X", users=[])), there("A-1", name="Y"), there("A-1 ", name="Z"))
+    plan_data = plan(
+        numbered(advertiser("A-1", name="X", users=[])),
+        platform_advertiser("A-1", name="Y"),
+        platform_advertiser("A-1 ", name="Z"),
+    )
     assert only(plan_data).path == ("advertisers", "A-1")
 
 
@@ -695,7 +721,7 @@ def test_versions(version: str) -> None:
     """An update sends back no fields that the version does not know."""
     plan_data = plan(
         numbered(advertiser(name="Other")),
-        there(users=[person("U-1", notify_on_performance_notifications=True)]),
+        platform_advertiser(users=[person("U-1", notify_on_performance_notifications=True)]),
         version=version,
     )
     (one,) = body_of(plan_data)["users"]
@@ -706,21 +732,23 @@ def test_versions(version: str) -> None:
 @pytest.mark.parametrize("shape", ["numbered", "repeated"])
 def test_auto_ids(shape: str) -> None:
     """Where the network assigns ids, an advertiser without one is created once, identified by its name."""
-    plan_data = plan(SHAPES[shape](advertiser("", name="Smith")).assign(name="Smith"), there(), auto_ids=True)
+    plan_data = plan(
+        SHAPES[shape](advertiser("", name="Smith")).assign(name="Smith"), platform_advertiser(), auto_ids=True
+    )
     step = only(plan_data)
     assert (step.action, step.own_id, step.non_idempotent) == (Action.CREATE, "", True)
     assert "id_from_network" not in (step.body or {})
     assert {row.object_label for row in plan_data.rows} == {"Smith"}
-    plan_data = plan(SHAPES[shape](advertiser("")).assign(name="Business A-1"), there(), auto_ids=True)
+    plan_data = plan(SHAPES[shape](advertiser("")).assign(name="Business A-1"), platform_advertiser(), auto_ids=True)
     assert [code for *_, code in errors(plan_data)] == ["name_taken"]
     assert "'A-1'" in plan_data.rows[0].error
 
 
 def test_an_advertiser_without_an_id() -> None:
     """No row matches an advertiser without an id, but its name is taken."""
-    plan_data = plan(numbered(advertiser("", name="Smith")), there("", name="Jones"), auto_ids=True)
+    plan_data = plan(numbered(advertiser("", name="Smith")), platform_advertiser("", name="Jones"), auto_ids=True)
     assert only(plan_data).action is Action.CREATE
-    plan_data = plan(numbered(advertiser(name="Jones")), there("", name="Jones"))
+    plan_data = plan(numbered(advertiser(name="Jones")), platform_advertiser("", name="Jones"))
     assert [code for *_, code in errors(plan_data)] == ["name_taken"]
 
 
@@ -740,7 +768,7 @@ def test_results_as_input() -> None:
     frames = with_status(
         frames, advertisers=["rejected", "updated"], sites=["unchanged"], users=["rejected", "updated"]
     )
-    plan_data = plan(frames, there(), there("A-2"))
+    plan_data = plan(frames, platform_advertiser(), platform_advertiser("A-2"))
     assert [(plan_data.sheets[row.sheet].name, row.row, row.action, row.from_results) for row in plan_data.rows] == [
         ("advertisers", 2, "update", False),
         ("advertisers", 3, "unchanged", True),
@@ -763,7 +791,7 @@ def test_a_done_row_with_an_invalid_sibling() -> None:
         sites=["unchanged"],
         users=["rejected"],
     )
-    plan_data = plan(frames, there())
+    plan_data = plan(frames, platform_advertiser())
     assert [(row.outcome, row.from_results) for row in plan_data.rows] == [
         (Outcome.UPDATED, True),
         (Outcome.UNCHANGED, True),
@@ -775,12 +803,12 @@ def test_a_done_row_with_an_invalid_sibling() -> None:
         sites=["unchanged"],
         users=["rejected"],
     )
-    plan_data = plan(frames, there())
+    plan_data = plan(frames, platform_advertiser())
     assert [row.outcome for row in plan_data.rows] == [Outcome.UPDATED, Outcome.UNCHANGED, Outcome.INVALID]
     assert errors(plan_data) == [("users", 2, "first_name", "required")]
 
 
-def done_and_left(**choices: Any) -> PlanData:
+def partly_done_plan(**choices: Any) -> PlanData:
     """A run did the advertiser, its sites and the removal of U-1, and not U-2; others have changed it since."""
     frames = book(
         advertiser(
@@ -795,25 +823,25 @@ def done_and_left(**choices: Any) -> PlanData:
         "sites": ["updated", "deleted"],
         "users": ["deleted", "not_sent", "updated"],
     }
-    return plan(with_status(frames, **statuses), there(), **choices)
+    return plan(with_status(frames, **statuses), platform_advertiser(), **choices)
 
 
 def test_done_rows_are_not_done_again() -> None:
     """With merge, rows that are done change nothing: no value, and no user that was added again."""
-    plan_data = done_and_left()
+    plan_data = partly_done_plan()
     assert errors(plan_data) == []
     assert body_of(plan_data) == sent(users=[sent()["users"][0], sent()["users"][1] | {"first_name": "Jim"}])
-    assert told(plan_data) == [("users", 3, "first_name", "user Jim Dean U-2 (U-2)", "Chris", "Jim")]
+    assert change_tuples(plan_data) == [("users", 3, "first_name", "user Jim Dean U-2 (U-2)", "Chris", "Jim")]
     assert plan_data.removals == ()
     assert [row.action for row in plan_data.rows if not row.from_results] == ["update"]
 
 
 def test_done_rows_are_members_of_a_set() -> None:
     """With replace, a part of a done row is kept; a part that it removed and that exists again would be removed."""
-    plan_data = done_and_left(nested="replace")
+    plan_data = partly_done_plan(nested="replace")
     assert [code for *_, code in errors(plan_data)] == ["would_be_removed"]
     assert "lose site Site 315 (315), user Chris Dean U-1 (U-1)." in plan_data.rows[4].error
-    plan_data = done_and_left(nested="replace", allow_removals=True)
+    plan_data = partly_done_plan(nested="replace", allow_removals=True)
     assert body_of(plan_data) == sent(
         sites=[{"id_from_network": "996"}], users=[sent()["users"][1] | {"first_name": "Jim"}]
     )
@@ -829,7 +857,7 @@ def test_every_step_has_a_row(nested: str) -> None:
         sites=["unchanged"],
         users=["failed"],
     )
-    plan_data = plan(frames, there(), nested=nested, allow_removals=True)
+    plan_data = plan(frames, platform_advertiser(), nested=nested, allow_removals=True)
     assert [row.action for row in plan_data.rows if not row.from_results] == [
         "unchanged" if nested == "merge" else "update"
     ]
@@ -847,7 +875,7 @@ def test_a_done_advertiser_is_not_recreated() -> None:
 
 
 @each_shape
-@pytest.mark.parametrize("objects", [(), (there(),)], ids=["not-there", "there"])
+@pytest.mark.parametrize("objects", [(), (platform_advertiser(),)], ids=["not-there", "there"])
 def test_unknown_creates_are_done_again(shape: str, objects: tuple[Mapping[str, Any], ...]) -> None:
     """An unknown advertiser is created if it does not exist, and left unchanged if it does."""
     frames = SHAPES[shape](advertiser(action="create"))
@@ -864,14 +892,14 @@ def test_unknown_creates_are_done_again(shape: str, objects: tuple[Mapping[str, 
 def test_unknown_rows_are_done_again() -> None:
     """Repeating an advertiser is harmless: the outcome of an unknown request is read from the platform."""
     frame = numbered(advertiser(name="Other")).assign(result_status="unknown", result_run="R")
-    assert only(plan(frame, there())).action is Action.UPDATE
-    assert plan(frame, there(name="Other")).rows[0].outcome is Outcome.UNCHANGED
+    assert only(plan(frame, platform_advertiser())).action is Action.UPDATE
+    assert plan(frame, platform_advertiser(name="Other")).rows[0].outcome is Outcome.UNCHANGED
 
 
 def test_delete() -> None:
     """All rows of a deleted advertiser share one request, the last of all."""
     frames = book(advertiser(action="delete"), advertiser("A-2"))
-    plan_data = plan(frames, there())
+    plan_data = plan(frames, platform_advertiser())
     assert [(step.action, step.phase, step.body) for step in plan_data.steps if step.action is Action.DELETE] == [
         ("delete", 3, None)
     ]
@@ -912,8 +940,8 @@ ONE = st.fixed_dictionaries(
 )
 GIVEN = st.dictionaries(st.sampled_from(["A-1", "A-2", "A-3"]), ONE, min_size=1, max_size=3)
 STATE = (
-    there("A-1", sites=[{"id_from_network": "1", "name": "x"}], users=[person("U-1", first_name="Al")]),
-    there("A-2", name="Y", users=[person("U-1"), person("U-2", email_settings=[])]),
+    platform_advertiser("A-1", sites=[{"id_from_network": "1", "name": "x"}], users=[person("U-1", first_name="Al")]),
+    platform_advertiser("A-2", name="Y", users=[person("U-1"), person("U-2", email_settings=[])]),
 )
 
 

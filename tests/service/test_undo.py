@@ -498,23 +498,23 @@ DRIFTS: dict[str, tuple[Edit, Callable[[Stage, str], None], str]] = {
     "bought by another": (_BUY, another_number, "has changed after the run: id was"),
     "advertiser's field": (
         _RENAME,
-        lambda it, _: stage.advertiser(approval_status="Archived"),
+        lambda stage, _: stage.advertiser(approval_status="Archived"),
         "approval_status was 'Suspended' and is 'Archived' now.",
     ),
     "advertiser's user": (
         _RENAME,
-        lambda it, _: stage.advertiser(users=[user(1), user(4)]),
+        lambda stage, _: stage.advertiser(users=[user(1), user(4)]),
         "user Ana4 O'Neil, jr (U-4) was added",
     ),
     "default site": (
         _RENAME,
-        lambda it, _: stage.advertiser(sites=ADVERTISER["sites"][::-1]),
+        lambda stage, _: stage.advertiser(sites=ADVERTISER["sites"][::-1]),
         "its users or sites are in a different order now.",
     ),
     "advertiser gone": (_RENAME, gone_advertiser, "is not there any more"),
     "new advertiser changed": (
         lambda _: pd.DataFrame([{"id_from_network": "N-1", "name": "New", "sites.1.id_from_network": "7"}]),
-        lambda it, _: stage.put("advertisers/N-1", {"name": "Theirs", "sites": [{"id_from_network": "7"}]}),
+        lambda stage, _: stage.put("advertisers/N-1", {"name": "Theirs", "sites": [{"id_from_network": "7"}]}),
         "name was 'New' and is 'Theirs' now.",
     ),
 }
