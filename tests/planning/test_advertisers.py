@@ -1,4 +1,4 @@
-"""Each advertiser of the sheets against what the platform has: what is planned, sent and told of it."""
+"""Plans of advertisers against the platform's state: the plan, the requests and the reported changes."""
 
 from __future__ import annotations
 

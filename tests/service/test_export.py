@@ -182,7 +182,7 @@ def test_cells() -> None:
 def test_flat() -> None:
     """As CSV, advertisers are one table with numbered columns, in the template's order."""
     other = advertiser(id_from_network="A-2", name="B", users=[], sites=ADVERTISER["sites"][:1])
-    (page,) = exported(ADVERTISERS, [ADVERTISER, other]).to_worksheets(flat_values=True)
+    (page,) = exported(ADVERTISERS, [ADVERTISER, other]).to_worksheets(flat=True)
     columns = list(page.header)
     assert columns[: columns.index("sites.1.action")] == list(
         exported(ADVERTISERS, [ADVERTISER]).to_frames()["advertisers"]
