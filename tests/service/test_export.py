@@ -495,8 +495,8 @@ def test_advertisers_are_one_request(target: Network, filled: Any) -> None:
 
 UNUSABLE: dict[str, tuple[Any, type[Exception], str]] = {
     "nothing": (None, ConfigError, "not said which campaigns are meant, and the platform has no list of them"),
-    "no rows": ([], ConfigError, "no row that names a campaign"),
-    "an empty sheet": (pd.DataFrame(columns=[*CAMPAIGN]), ConfigError, "no row that names a campaign"),
+    "no rows": ([], ConfigError, "No row names a campaign"),
+    "an empty sheet": (pd.DataFrame(columns=[*CAMPAIGN]), ConfigError, "No row names a campaign"),
     "no dicts": (["C-1"], ConfigError, "must contain dicts with the keys advertiser_id_from_network"),
     "other columns": (pd.DataFrame({"colour": ["red"]}), UnreadableSheetError, "No header row was found"),
     "no campaign": (
