@@ -1,4 +1,4 @@
-"""Each advertiser of the sheets against what the platform has: what is planned, sent and told of it."""
+"""Plans of advertisers against the platform's state: the plan, the requests and the reported changes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def person(own_id: str = "U-1", **more: Any) -> dict[str, Any]:
     } | more
 
 
-def there(own_id: str = "A-1", **more: Any) -> dict[str, Any]:
+def platform_advertiser(own_id: str = "A-1", **more: Any) -> dict[str, Any]:
     """An advertiser as the platform shows it; `advertiser()` of the same id changes nothing of it."""
     return {
         "id": 43838,
@@ -70,37 +70,42 @@ def plan(source: Any, *objects: Mapping[str, Any], version: str = DEFAULT_API_VE
     """The plan of sheets, where the platform has these advertisers."""
     chosen = PlanOptions(**choices)
     loaded = sheets.load(source, resource=None if isinstance(source, dict) else "advertisers")
-    checked = validation.validate(loaded, version=version, auto_ids=chosen.auto_ids)
+    validated_book = validation.validate(loaded, version=version, auto_ids=chosen.auto_ids)
     return planning.build_plan(
-        checked, {scope: PlatformState(objects=objects) for scope in planning.required_scopes(checked)}, chosen
+        validated_book,
+        {scope: PlatformState(objects=objects) for scope in planning.required_scopes(validated_book)},
+        chosen,
     )
 
 
-def only(made: PlanData) -> planning.Step:
-    (step,) = made.steps
+def only(plan_data: PlanData) -> planning.Step:
+    (step,) = plan_data.steps
     return step
 
 
-def actions(made: PlanData) -> list[tuple[str, int, str]]:
-    return [(made.sheets[row.sheet].name, row.row, row.action) for row in made.rows]
+def actions(plan_data: PlanData) -> list[tuple[str, int, str]]:
+    return [(plan_data.sheets[row.sheet].name, row.row, row.action) for row in plan_data.rows]
 
 
-def told(made: PlanData) -> list[tuple[str, int, str, str, str, str]]:
+def change_tuples(plan_data: PlanData) -> list[tuple[str, int, str, str, str, str]]:
     """The changes: sheet, row, column, whose, old, new."""
-    return [(made.sheets[one.sheet].name, one.row, one.column, one.part, one.old, one.new) for one in made.changes]
+    return [
+        (plan_data.sheets[change.sheet].name, change.row, change.column, change.part, change.old, change.new)
+        for change in plan_data.changes
+    ]
 
 
-def errors(made: PlanData) -> list[tuple[str, int, str, str]]:
-    found = made.issues[made.issues["level"] == "error"]
+def errors(plan_data: PlanData) -> list[tuple[str, int, str, str]]:
+    found = plan_data.issues[plan_data.issues["level"] == "error"]
     return list(zip(found["sheet"], map(int, found["row"]), found["column"], found["code"], strict=True))
 
 
-def body_of(made: PlanData) -> dict[str, Any]:
-    return dict(only(made).body or {})
+def body_of(plan_data: PlanData) -> dict[str, Any]:
+    return dict(only(plan_data).body or {})
 
 
 def sent(**more: Any) -> dict[str, Any]:
-    """What goes back of `there()`, under the names and in the forms for it."""
+    """What goes back of `platform_advertiser()`, under the names and in the forms for it."""
     users = []
     for own_id in ("U-1", "U-2"):
         one = {
@@ -126,47 +131,60 @@ def sent(**more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("one", "objects", "action"),
     [
-        pytest.param(advertiser(), (there(),), "unchanged", id="same"),
-        pytest.param(advertiser(name="", sites=[], users=[]), (there(),), "unchanged", id="named-alone"),
-        pytest.param(advertiser(action="update"), (there(),), "unchanged", id="update-of-nothing"),
-        pytest.param(advertiser(name="Other"), (there(),), "update", id="name"),
-        pytest.param(advertiser(sites=[site("7")], users=[]), (there(),), "update", id="a-site-more"),
+        pytest.param(advertiser(), (platform_advertiser(),), "unchanged", id="same"),
+        pytest.param(advertiser(name="", sites=[], users=[]), (platform_advertiser(),), "unchanged", id="named-alone"),
+        pytest.param(advertiser(action="update"), (platform_advertiser(),), "unchanged", id="update-of-nothing"),
+        pytest.param(advertiser(name="Other"), (platform_advertiser(),), "update", id="name"),
+        pytest.param(advertiser(sites=[site("7")], users=[]), (platform_advertiser(),), "update", id="a-site-more"),
         pytest.param(advertiser(), (), "create", id="new"),
         pytest.param(advertiser(action="create"), (), "create", id="create"),
-        pytest.param(advertiser("a-1"), (there(name="X"),), "create", id="another-case-is-another"),
-        pytest.param(advertiser("01"), (there("1"),), "create", id="a-zero-makes-another"),
-        pytest.param(advertiser(action="delete"), (there(),), "delete", id="delete"),
-        pytest.param({"id_from_network": "A-1", "action": "delete"}, (there(),), "delete", id="delete-by-its-id"),
+        pytest.param(advertiser("a-1"), (platform_advertiser(name="X"),), "create", id="another-case-is-another"),
+        pytest.param(advertiser("01"), (platform_advertiser("1"),), "create", id="a-zero-makes-another"),
+        pytest.param(advertiser(action="delete"), (platform_advertiser(),), "delete", id="delete"),
+        pytest.param(
+            {"id_from_network": "A-1", "action": "delete"}, (platform_advertiser(),), "delete", id="delete-by-its-id"
+        ),
         pytest.param(advertiser(action="delete"), (), "unchanged", id="gone-already"),
         pytest.param(
-            advertiser(custom_data__channel="[]"), (there(custom_data={}),), "unchanged", id="cleared-already"
+            advertiser(custom_data__channel="[]"),
+            (platform_advertiser(custom_data={}),),
+            "unchanged",
+            id="cleared-already",
         ),
         pytest.param(
-            advertiser(web_integration_phone_number="+1 800 437-7950"), (there(),), "unchanged", id="other-form"
+            advertiser(web_integration_phone_number="+1 800 437-7950"),
+            (platform_advertiser(),),
+            "unchanged",
+            id="other-form",
         ),
-        pytest.param(advertiser(sites=[site("999", action="remove")]), (there(),), "unchanged", id="removed-already"),
-        pytest.param(advertiser(users=[user(action="remove")]), (there(),), "update", id="remove"),
+        pytest.param(
+            advertiser(sites=[site("999", action="remove")]),
+            (platform_advertiser(),),
+            "unchanged",
+            id="removed-already",
+        ),
+        pytest.param(advertiser(users=[user(action="remove")]), (platform_advertiser(),), "update", id="remove"),
     ],
 )
 @each_shape
 def test_action(shape: str, one: dict[str, str], objects: tuple[Mapping[str, Any], ...], action: str) -> None:
-    """What becomes of an advertiser follows from what its rows say and what the platform has, in every shape."""
-    made = plan(SHAPES[shape](one), *objects)
-    assert errors(made) == []
-    assert made.rows[0].action == action
-    assert (made.rows[0].outcome is Outcome.UNCHANGED) is (action == "unchanged")
-    assert [step.action for step in made.steps] == ([] if action == "unchanged" else [action])
+    """An advertiser's plan follows from its rows and the platform's state, in every sheet layout."""
+    plan_data = plan(SHAPES[shape](one), *objects)
+    assert errors(plan_data) == []
+    assert plan_data.rows[0].action == action
+    assert (plan_data.rows[0].outcome is Outcome.UNCHANGED) is (action == "unchanged")
+    assert [step.action for step in plan_data.steps] == ([] if action == "unchanged" else [action])
     if action == "unchanged":
-        assert (made.changes, made.removals) == ((), ())
-        assert all(row.step is None for row in made.rows)
+        assert (plan_data.changes, plan_data.removals) == ((), ())
+        assert all(row.step is None for row in plan_data.rows)
 
 
 @each_shape
 def test_create(shape: str) -> None:
-    """A new advertiser is one request with all of it, which may be sent twice; each value is told in its cell."""
+    """A new advertiser is one request that may be sent twice; each value is listed for its cell."""
     one = advertiser(users=[user(role="Manager"), user("U-2", action="remove")], sites=[site("2"), site("1")])
-    made = plan(SHAPES[shape](one))
-    step = only(made)
+    plan_data = plan(SHAPES[shape](one))
+    step = only(plan_data)
     assert (step.verb, step.path, step.own_id, step.non_idempotent, step.phase) == (
         "POST",
         ("advertisers",),
@@ -196,14 +214,14 @@ def test_create(shape: str) -> None:
         ("sites.2.name", "site Site 1 (1)", "Site 1"),
     }
     for path, part, new in cells:
-        assert (*place(shape, [one], 0, path), part, "", new) in told(made)
-    assert {row.object_label for row in made.rows} == {"Business A-1 (A-1)"}
+        assert (*place(shape, [one], 0, path), part, "", new) in change_tuples(plan_data)
+    assert {row.object_label for row in plan_data.rows} == {"Business A-1 (A-1)"}
 
 
 def test_rows_of_a_create() -> None:
-    """Each row of a new advertiser is done by its step, but for one that takes away what is not there."""
-    made = plan(book(advertiser(users=[user(), user("U-2", action="remove")])))
-    assert actions(made) == [
+    """Each row of a new advertiser has its step, except a row that removes a part that does not exist."""
+    plan_data = plan(book(advertiser(users=[user(), user("U-2", action="remove")])))
+    assert actions(plan_data) == [
         ("advertisers", 2, "create"),
         ("sites", 2, "create"),
         ("users", 2, "create"),
@@ -213,69 +231,69 @@ def test_rows_of_a_create() -> None:
 
 @each_shape
 def test_update(shape: str) -> None:
-    """One changed cell changes that, and sends all else back as the platform has it."""
+    """One changed cell changes its value, and everything else is sent back as on the platform."""
     one = {"id_from_network": "A-1", "web_integration_phone_number": "805-555-0101"}
-    made = plan(SHAPES[shape](one), there(), there("A-2"))
-    step = only(made)
+    plan_data = plan(SHAPES[shape](one), platform_advertiser(), platform_advertiser("A-2"))
+    step = only(plan_data)
     assert (step.verb, step.path, step.own_id, step.non_idempotent) == ("PUT", ("advertisers", "A-1"), "A-1", False)
-    assert step.snapshot == there()
+    assert step.snapshot == platform_advertiser()
     assert step.body == sent(web_integration_phone_number="8055550101")
-    assert told(made) == [("", 2, "web_integration_phone_number", "", "8004377950", "8055550101")]
-    assert made.rows[0].object_label == "Business A-1 (A-1)"
+    assert change_tuples(plan_data) == [("", 2, "web_integration_phone_number", "", "8004377950", "8055550101")]
+    assert plan_data.rows[0].object_label == "Business A-1 (A-1)"
 
 
 @each_shape
 def test_the_patch_makes_the_body(shape: str) -> None:
-    """What is kept of an update makes the same body again from the advertiser as it was, and of itself no change."""
+    """An update's patch rebuilds its body from the snapshot, and changes nothing when applied to the body."""
     one = advertiser(
         name="Other", users=[user("U-2", first_name="Jim"), user("U-3")], sites=[site("996", action="remove")]
     )
-    step = only(plan(SHAPES[shape](one), there()))
+    step = only(plan(SHAPES[shape](one), platform_advertiser()))
     assert step.patch is not None
-    merged = merge.merge_patch(ADVERTISERS, step.patch, there(), DEFAULT_API_VERSION)
+    merged = merge.merge_patch(ADVERTISERS, step.patch, platform_advertiser(), DEFAULT_API_VERSION)
     assert merged.body == step.body
     assert not merge.merge_patch(ADVERTISERS, step.patch, merged.body, DEFAULT_API_VERSION).has_changes
 
 
 @each_shape
 def test_parts(shape: str) -> None:
-    """Users and sites are changed, added and taken away by their ids, and each change is told where its cell is."""
+    """Users and sites are changed, added and removed by id, and each change is listed for its cell."""
     one = advertiser(
         sites=[site("996", name="New"), site("7")],
         users=[user("U-2", first_name="Jim", role="Observer"), user("U-3"), user("U-1", action="remove")],
     )
-    made = plan(SHAPES[shape](one), there())
-    body = body_of(made)
+    plan_data = plan(SHAPES[shape](one), platform_advertiser())
+    body = body_of(plan_data)
     assert body["sites"] == [
         {"id_from_network": "315", "name": "Site 315"},
         {"id_from_network": "996", "name": "New"},
         {"id_from_network": "7", "name": "Site 7"},
     ]
-    assert [one["id_from_network"] for one in body["users"]] == ["U-2", "U-3"]
+    assert [user["id_from_network"] for user in body["users"]] == ["U-2", "U-3"]
     assert body["users"][0] == sent()["users"][1] | {"first_name": "Jim", "role": "Observer"}
-    found = told(made)
+    found = change_tuples(plan_data)
     jim = "user Jim Dean U-2 (U-2)"
     assert (*place(shape, [one], 0, "sites.1.name"), "site New (996)", "", "New") in found
     assert (*place(shape, [one], 0, "users.1.first_name"), jim, "Chris", "Jim") in found
     assert (*place(shape, [one], 0, "users.1.role"), jim, "Super", "Observer") in found
     assert (*place(shape, [one], 0, f"users.2.{NOTIFIED}"), "user Chris Dean U-3 (U-3)", "", "TRUE") in found
-    assert not [one for one in found if "U-1" in one[3]]
-    (removal,) = made.removals
+    assert not [record for record in found if "U-1" in record[3]]
+    (removal,) = plan_data.removals
     assert (removal.part, removal.advertiser) == ("user Chris Dean U-1 (U-1)", "Business A-1 (A-1)")
     sheet, row, _ = place(shape, [one], 0, "users.3.action")
-    assert (made.sheets[removal.sheet].name, removal.row) == (sheet, row)
+    assert (plan_data.sheets[removal.sheet].name, removal.row) == (sheet, row)
 
 
 def test_rows_of_an_update() -> None:
-    """On sheets of their own, users and sites say what is done to each of them."""
+    """On their own sheets, each row of a user or site has its own action."""
     frames = book(
         advertiser(
             sites=[site("315"), site("996", action="remove"), site("7"), site("999", action="remove")],
             users=[user("U-1"), user("U-2", first_name="Jim"), user("U-3")],
         )
     )
-    made = plan(frames, there())
-    assert actions(made) == [
+    plan_data = plan(frames, platform_advertiser())
+    assert actions(plan_data) == [
         ("advertisers", 2, "update"),
         ("sites", 2, "unchanged"),
         ("sites", 3, "remove"),
@@ -285,7 +303,7 @@ def test_rows_of_an_update() -> None:
         ("users", 3, "update"),
         ("users", 4, "create"),
     ]
-    assert {row.step for row in made.rows if row.action == "unchanged"} == {None}
+    assert {row.step for row in plan_data.rows if row.action == "unchanged"} == {None}
 
 
 def test_two_rows_of_one_user() -> None:
@@ -295,24 +313,24 @@ def test_two_rows_of_one_user() -> None:
             users=[{"id_from_network": "U-2", "first_name": "Jim"}, {"id_from_network": "U-2", "role": "Member"}]
         )
     )
-    made = plan(frames, there())
-    assert body_of(made)["users"][1] == sent()["users"][1] | {"first_name": "Jim", "role": "Member"}
-    assert [(row, column) for _, row, column, *_ in told(made)] == [(2, "first_name"), (3, "role")]
+    plan_data = plan(frames, platform_advertiser())
+    assert body_of(plan_data)["users"][1] == sent()["users"][1] | {"first_name": "Jim", "role": "Member"}
+    assert [(row, column) for _, row, column, *_ in change_tuples(plan_data)] == [(2, "first_name"), (3, "role")]
 
 
-def warnings(made: PlanData) -> list[tuple[str, int, str, str]]:
-    found = made.issues[made.issues["level"] == "warning"]
+def warnings(plan_data: PlanData) -> list[tuple[str, int, str, str]]:
+    found = plan_data.issues[plan_data.issues["level"] == "warning"]
     return list(zip(found["sheet"], map(int, found["row"]), found["column"], found["code"], strict=True))
 
 
 @each_shape
 def test_a_delete_of_what_is_not_there(shape: str) -> None:
-    """There is nothing to delete, which may be a wrong id: a warning says so in its cell."""
-    made = plan(SHAPES[shape]({"id_from_network": "A-7", "action": "delete"}), there())
-    assert made.steps == ()
-    assert [row.action for row in made.rows] == ["unchanged"]
-    assert warnings(made) == [(made.sheets[0].name, 2, "id_from_network", "already_gone")]
-    assert made.issues["message"][0] == "The platform has no advertiser 'A-7', so there is nothing to delete."
+    """Deleting a missing advertiser, which may be a wrong id, is a warning in its cell."""
+    plan_data = plan(SHAPES[shape]({"id_from_network": "A-7", "action": "delete"}), platform_advertiser())
+    assert plan_data.steps == ()
+    assert [row.action for row in plan_data.rows] == ["unchanged"]
+    assert warnings(plan_data) == [(plan_data.sheets[0].name, 2, "id_from_network", "already_gone")]
+    assert plan_data.issues["message"][0] == "The platform has no advertiser 'A-7', so there is nothing to delete."
 
 
 @each_shape
@@ -335,13 +353,13 @@ def test_a_delete_of_what_is_not_there(shape: str) -> None:
     ],
 )
 def test_another_default_site(shape: str, sites: list[dict[str, str]], choices: dict[str, Any], at: str | None) -> None:
-    """That another site becomes the default is told where the old one is taken away."""
+    """A change of the default site is a warning at the row that removes the old one."""
     one = advertiser(sites=sites, users=[user("U-1"), user("U-2")])
-    made = plan(SHAPES[shape](one), there(), **choices)
-    assert errors(made) == []
+    plan_data = plan(SHAPES[shape](one), platform_advertiser(), **choices)
+    assert errors(plan_data) == []
     expected = [(*place(shape, [one], 0, at)[:2], "", "default_site_changes")] if at else []
-    assert warnings(made) == expected
-    assert not at or "default site changes from '315' to '996'" in made.issues["message"][0]
+    assert warnings(plan_data) == expected
+    assert not at or "default site changes from '315' to '996'" in plan_data.issues["message"][0]
 
 
 @pytest.mark.parametrize(
@@ -356,15 +374,15 @@ def test_another_default_site(shape: str, sites: list[dict[str, str]], choices: 
     ],
 )
 def test_cleared_is_the_default(cells: dict[str, Any], there_: dict[str, Any], *, changed: bool) -> None:
-    """What is cleared comes back as the platform's default, and is not cleared again at every run."""
-    made = plan(numbered(advertiser(**({"users": []} | cells))), there(**there_))
-    assert [row.action for row in made.rows] == ["update" if changed else "unchanged"]
+    """A cleared value that reads back as the platform's default is not cleared again."""
+    plan_data = plan(numbered(advertiser(**({"users": []} | cells))), platform_advertiser(**there_))
+    assert [row.action for row in plan_data.rows] == ["update" if changed else "unchanged"]
 
 
 def test_the_default_site() -> None:
-    """The first site is the default; what the sheet adds comes after it, whatever the sheet's order."""
-    made = plan(numbered(advertiser(sites=[site("7"), site("315")], users=[])), there())
-    assert [one["id_from_network"] for one in body_of(made)["sites"]] == ["315", "996", "7"]
+    """The first site is the default; added sites come after it, whatever the sheet's order."""
+    plan_data = plan(numbered(advertiser(sites=[site("7"), site("315")], users=[])), platform_advertiser())
+    assert [site["id_from_network"] for site in body_of(plan_data)["sites"]] == ["315", "996", "7"]
 
 
 # Losses
@@ -372,24 +390,24 @@ def test_the_default_site() -> None:
 
 @each_shape
 def test_replace_is_refused(shape: str) -> None:
-    """With replace, users and sites that the sheet does not mention would be lost: they are named, nothing is sent."""
-    made = plan(SHAPES[shape](advertiser(name="Other")), there(), nested="replace")
-    assert made.steps == ()
-    assert [code for *_, code in errors(made)] == ["would_be_removed"]
-    assert "would lose site 996, user Chris Dean U-2 (U-2)." in made.rows[0].error
-    assert "--allow-removals" in made.rows[0].fix
+    """With replace, users and sites missing in the sheet are named and nothing is sent."""
+    plan_data = plan(SHAPES[shape](advertiser(name="Other")), platform_advertiser(), nested="replace")
+    assert plan_data.steps == ()
+    assert [code for *_, code in errors(plan_data)] == ["would_be_removed"]
+    assert "would lose site 996, user Chris Dean U-2 (U-2)." in plan_data.rows[0].error
+    assert "--allow-removals" in plan_data.rows[0].fix
 
 
 @each_shape
 def test_replace_when_it_is_allowed(shape: str) -> None:
-    """With replace and its permission the sheet's set is sent alone, in its order, and what is lost is named."""
+    """With replace and removals allowed, only the sheet's set is sent, in its order; removed parts are named."""
     one = advertiser(users=[user("U-3"), user("U-1")], sites=[site("7")])
-    made = plan(SHAPES[shape](one), there(), nested="replace", allow_removals=True)
-    body = body_of(made)
-    assert [one["id_from_network"] for one in body["users"]] == ["U-3", "U-1"]
+    plan_data = plan(SHAPES[shape](one), platform_advertiser(), nested="replace", allow_removals=True)
+    body = body_of(plan_data)
+    assert [user["id_from_network"] for user in body["users"]] == ["U-3", "U-1"]
     assert body["users"][1] == sent()["users"][0]
-    assert [one["id_from_network"] for one in body["sites"]] == ["7"]
-    assert {(one.part, one.row) for one in made.removals} == {
+    assert [site["id_from_network"] for site in body["sites"]] == ["7"]
+    assert {(removal.part, removal.row) for removal in plan_data.removals} == {
         ("site Site 315 (315)", 2),
         ("site 996", 2),
         ("user Chris Dean U-2 (U-2)", 2),
@@ -397,16 +415,16 @@ def test_replace_when_it_is_allowed(shape: str) -> None:
 
 
 def test_replace_with_all_there_is() -> None:
-    """Replace loses nothing of a sheet that has everything; what a row takes away by name needs no permission."""
+    """Replace removes nothing if the sheet is complete; removals that a row requests need no permission."""
     whole = advertiser(sites=[site("315"), site("996", name="")], users=[user("U-1"), user("U-2")])
-    assert plan(numbered(whole), there(), nested="replace").steps == ()
+    assert plan(numbered(whole), platform_advertiser(), nested="replace").steps == ()
     asked = advertiser(sites=[site("315"), site("996", action="remove")], users=[user("U-1"), user("U-2")])
-    made = plan(numbered(asked), there(), nested="replace")
-    assert errors(made) == []
-    assert [one.part for one in made.removals] == ["site 996"]
+    plan_data = plan(numbered(asked), platform_advertiser(), nested="replace")
+    assert errors(plan_data) == []
+    assert [removal.part for removal in plan_data.removals] == ["site 996"]
     both = advertiser(sites=[site("315"), site("996", action="remove")], users=[user("U-1")])
-    made = plan(numbered(both), there(), nested="replace")
-    assert "would lose user Chris Dean U-2 (U-2)." in made.rows[0].error
+    plan_data = plan(numbered(both), platform_advertiser(), nested="replace")
+    assert "would lose user Chris Dean U-2 (U-2)." in plan_data.rows[0].error
 
 
 # Refusals
@@ -415,7 +433,7 @@ def test_replace_with_all_there_is() -> None:
 REFUSALS = [
     pytest.param(
         [advertiser(action="create")],
-        (there(),),
+        (platform_advertiser(),),
         "id_from_network",
         "advertiser_exists",
         "'A-1': Business A-1.",
@@ -431,7 +449,7 @@ REFUSALS = [
     ),
     pytest.param(
         [advertiser(name="Taken")],
-        (there("A-9", name="Taken"),),
+        (platform_advertiser("A-9", name="Taken"),),
         "name",
         "name_taken",
         "'A-9' on the platform",
@@ -439,14 +457,19 @@ REFUSALS = [
     ),
     pytest.param(
         [advertiser(name="Taken")],
-        (there(), there("A-9", name="Taken")),
+        (platform_advertiser(), platform_advertiser("A-9", name="Taken")),
         "name",
         "name_taken",
         "'A-9'",
         id="renamed-to-one",
     ),
     pytest.param(
-        [advertiser(name="Other", sites=[], users=[])], (there(),), "", "would_be_removed", "would lose", id="replace"
+        [advertiser(name="Other", sites=[], users=[])],
+        (platform_advertiser(),),
+        "",
+        "would_be_removed",
+        "would lose",
+        id="replace",
     ),
 ]
 
@@ -462,30 +485,30 @@ def test_refused(
     code: str,
     text: str,
 ) -> None:
-    """What the platform's state speaks against is refused in its cell; the other rows say which row it is."""
-    made = plan(SHAPES[shape](*given), *objects, nested="replace" if code == "would_be_removed" else "merge")
+    """A conflict with the platform's state is reported in its cell; the other rows name that row."""
+    plan_data = plan(SHAPES[shape](*given), *objects, nested="replace" if code == "would_be_removed" else "merge")
     sheet, row, _ = place(shape, given, 0, column or "name")
-    assert errors(made) == [(sheet, row, column, code)]
-    assert made.steps == ()
-    first, *others = made.rows
+    assert errors(plan_data) == [(sheet, row, column, code)]
+    assert plan_data.steps == ()
+    first, *others = plan_data.rows
     assert text in first.error
     assert first.fix.endswith(".")
     where = f"{sheet} row {row}".strip()
-    for one in others:
-        assert one.error == f"Another row of the same advertiser has errors ({where}), so none of its rows is sent."
-        assert one.fix == "Correct that row."
+    for record in others:
+        assert record.error == f"Another row of the same advertiser has errors ({where}), so none of its rows is sent."
+        assert record.fix == "Correct that row."
 
 
 def test_every_code_is_found() -> None:
-    """Each code that only the platform's advertisers can give has a case above."""
-    found = {one.values[3] for one in REFUSALS}  # noqa: PD011  a set of parameters
+    """Each issue code that depends on the platform's advertisers has a case above."""
+    found = {case.values[3] for case in REFUSALS}  # noqa: PD011  a set of parameters
     elsewhere = {"row_beside_invalid", "already_gone", "default_site_changes"}
     assert found | elsewhere == OF_THE_PLAN_OF_ADVERTISERS
 
 
 def test_names_that_are_free() -> None:
-    """An advertiser's own name is not taken by itself, nor that of one that is to be deleted wanted by anybody."""
-    objects = (there(), there("A-2", name="None"))
+    """An advertiser's own name does not count as taken; a deletion ignores the name."""
+    objects = (platform_advertiser(), platform_advertiser("A-2", name="None"))
     assert errors(plan(numbered(advertiser()), *objects)) == []
     assert (
         errors(plan(numbered({"id_from_network": "A-3", "action": "delete", "name": "Business A-1"}), *objects)) == []
@@ -494,8 +517,8 @@ def test_names_that_are_free() -> None:
 
 
 @each_shape
-def test_all_that_a_create_lacks_is_told_at_once(shape: str) -> None:
-    """A row that turns out to create tells all that it lacks, each in its cell, and why it is needed."""
+def test_all_missing_fields_of_a_create_are_reported(shape: str) -> None:
+    """A row that creates reports all missing fields, each in its cell with the reason."""
     one = advertiser(
         name="",
         sites=[],
@@ -504,8 +527,8 @@ def test_all_that_a_create_lacks_is_told_at_once(shape: str) -> None:
             user("U-2", contact_phone_number="", email_settings__1__use_for_notifications="no"),
         ],
     )
-    made = plan(SHAPES[shape](one))
-    assert sorted(errors(made)) == sorted(
+    plan_data = plan(SHAPES[shape](one))
+    assert sorted(errors(plan_data)) == sorted(
         [
             (*place(shape, [one], 0, "name"), "required"),
             (*place(shape, [one], 0, "name")[:2], "sites.1.id_from_network", "no_site"),
@@ -514,7 +537,7 @@ def test_all_that_a_create_lacks_is_told_at_once(shape: str) -> None:
             (*place(shape, [one], 0, f"users.2.{NOTIFIED}"), "nobody_notified"),
         ]
     )
-    (message,) = made.issues.loc[made.issues["column"] == "name", "message"]
+    (message,) = plan_data.issues.loc[plan_data.issues["column"] == "name", "message"]
     assert (
         message
         == "'name' is required to create an advertiser; the platform has none with this id, so the row creates it."
@@ -538,25 +561,27 @@ def test_all_that_a_create_lacks_is_told_at_once(shape: str) -> None:
     ],
 )
 def test_added_users_need_their_fields(shape: str, lacking: dict[str, str], path: str, code: str) -> None:
-    """What a user who is added lacks is told in his row; what one who is there leaves blank is the platform's."""
+    """Missing fields of an added user are reported in its row; blank cells of an existing one keep their values."""
     one = advertiser(users=[{"id_from_network": "U-1", "role": "Member"}, user("U-3") | lacking])
-    made = plan(SHAPES[shape](one), there())
-    assert errors(made) == [(*place(shape, [one], 0, f"users.2.{path}"), code)]
-    (message,) = made.issues.loc[made.issues["level"] == "error", "message"]
+    plan_data = plan(SHAPES[shape](one), platform_advertiser())
+    assert errors(plan_data) == [(*place(shape, [one], 0, f"users.2.{path}"), code)]
+    (message,) = plan_data.issues.loc[plan_data.issues["level"] == "error", "message"]
     if code == "required":
         assert message.endswith("is required to add the user.")
     complete = advertiser(users=[{"id_from_network": "U-1", "role": "Member"}, user("U-3")])
-    assert errors(plan(SHAPES[shape](complete), there())) == []
+    assert errors(plan(SHAPES[shape](complete), platform_advertiser())) == []
 
 
 @each_shape
 def test_the_last_site_stays(shape: str) -> None:
-    """An advertiser keeps one site at least."""
+    """An advertiser keeps at least one site."""
     one = advertiser(sites=[site("315", action="remove"), site("996", action="remove")], users=[])
-    made = plan(SHAPES[shape](one), there())
-    assert [code for *_, code in errors(made)] == ["no_site"]
+    plan_data = plan(SHAPES[shape](one), platform_advertiser())
+    assert [code for *_, code in errors(plan_data)] == ["no_site"]
     moved = advertiser(sites=[site("315", action="remove"), site("996", action="remove"), site("7")], users=[])
-    assert [one["id_from_network"] for one in body_of(plan(SHAPES[shape](moved), there()))["sites"]] == ["7"]
+    assert [
+        site["id_from_network"] for site in body_of(plan(SHAPES[shape](moved), platform_advertiser()))["sites"]
+    ] == ["7"]
 
 
 @pytest.mark.parametrize(
@@ -571,27 +596,27 @@ def test_the_last_site_stays(shape: str) -> None:
     ],
 )
 @pytest.mark.parametrize("mentioned", [False, True], ids=["not-mentioned", "mentioned"])
-def test_the_platforms_own_defects_do_not_block(defects: dict[str, Any], mentioned: bool) -> None:  # noqa: FBT001  a column of the table
-    """What is wrong with a user or a site that the sheet leaves as it is, is no reason not to change something else."""
+def test_existing_problems_are_ignored(defects: dict[str, Any], mentioned: bool) -> None:  # noqa: FBT001  a column of the table
+    """Problems of a user or site that the sheet does not change do not prevent other changes."""
     one = {
         "id_from_network": "A-1",
         "name": "Other",
         "users": [{"id_from_network": "U-2"}] if mentioned and defects.get("users") else [],
     }
-    made = plan(numbered(one), there(**defects))
-    assert errors(made) == []
-    assert only(made).action is Action.UPDATE
-    unchanged = plan(numbered(one | {"name": ""}), there(**defects))
+    plan_data = plan(numbered(one), platform_advertiser(**defects))
+    assert errors(plan_data) == []
+    assert only(plan_data).action is Action.UPDATE
+    unchanged = plan(numbered(one | {"name": ""}), platform_advertiser(**defects))
     assert unchanged.steps == ()
     assert errors(unchanged) == []
 
 
 def test_a_user_who_is_changed_needs_his_fields() -> None:
-    """A user whom the row changes must come to a whole one; the row can give what the platform lacks."""
-    lacking = there(users=[person("U-2", phone_number="")])
-    made = plan(numbered(advertiser(users=[{"id_from_network": "U-2", "first_name": "Jim"}])), lacking)
-    assert errors(made) == [("", 2, "users.1.contact_phone_number", "required")]
-    assert "is required to change the user" in made.rows[0].error
+    """A changed user must be complete; the row can supply what the platform lacks."""
+    lacking = platform_advertiser(users=[person("U-2", phone_number="")])
+    plan_data = plan(numbered(advertiser(users=[{"id_from_network": "U-2", "first_name": "Jim"}])), lacking)
+    assert errors(plan_data) == [("", 2, "users.1.contact_phone_number", "required")]
+    assert "is required to change the user" in plan_data.rows[0].error
     given = advertiser(users=[{"id_from_network": "U-2", "first_name": "Jim", "contact_phone_number": "8055550101"}])
     assert errors(plan(numbered(given), lacking)) == []
 
@@ -599,8 +624,8 @@ def test_a_user_who_is_changed_needs_his_fields() -> None:
 def test_notifications_of_an_update() -> None:
     """An update cannot leave a user without an address that is notified."""
     one = advertiser(users=[{"id_from_network": "U-2", EMAIL: "u-2@example.com", NOTIFIED: "no"}])
-    made = plan(book(one), there())
-    assert errors(made) == [("users", 2, NOTIFIED, "nobody_notified")]
+    plan_data = plan(book(one), platform_advertiser())
+    assert errors(plan_data) == [("users", 2, NOTIFIED, "nobody_notified")]
 
 
 # Email addresses
@@ -625,12 +650,15 @@ def test_notifications_of_an_update() -> None:
     ],
 )
 def test_addresses(cells: dict[str, str], addresses: list[tuple[str, bool]] | None) -> None:
-    """Addresses are told apart by what they are, and by their number where they are changed."""
-    made = plan(numbered(advertiser(users=[{"id_from_network": "U-2"} | cells])), there())
-    assert errors(made) == []
+    """Addresses are matched by their text, and by their number where they are changed."""
+    plan_data = plan(numbered(advertiser(users=[{"id_from_network": "U-2"} | cells])), platform_advertiser())
+    assert errors(plan_data) == []
     found = (
-        [(one["email_address"], one["use_for_notifications"]) for one in body_of(made)["users"][1]["email_settings"]]
-        if made.steps
+        [
+            (entry["email_address"], entry["use_for_notifications"])
+            for entry in body_of(plan_data)["users"][1]["email_settings"]
+        ]
+        if plan_data.steps
         else None
     )
     assert found == addresses
@@ -659,61 +687,69 @@ def test_addresses(cells: dict[str, str], addresses: list[tuple[str, bool]] | No
         ),
     ],
 )
-def test_addresses_are_told_by_their_own_numbers(shape: str, cells: dict[str, str], path: str, code: str) -> None:
-    """What an address lacks is told in the columns that the sheet has for it, whatever its place on the platform."""
+def test_problems_use_the_numbers_of_the_sheet(shape: str, cells: dict[str, str], path: str, code: str) -> None:
+    """Problems of an address are reported in the sheet's columns for it, whatever its number on the platform."""
     one = advertiser(users=[{"id_from_network": "U-2"} | cells])
-    made = plan(SHAPES[shape](one), there())
-    assert errors(made) == [(*place(shape, [one], 0, f"users.1.{path}"), code)]
+    plan_data = plan(SHAPES[shape](one), platform_advertiser())
+    assert errors(plan_data) == [(*place(shape, [one], 0, f"users.1.{path}"), code)]
 
 
 # Ids
 
 
-def test_ids_are_the_platforms_to_the_letter() -> None:
-    """A space at the end of an id is part of it: the address has it, though no cell can."""
+def test_ids_in_paths_are_verbatim() -> None:
+    """A trailing space is part of an id: the path has it, though no cell can."""
     for action in ("update", "delete"):
-        made = plan(numbered(advertiser("A-1", action=action, name="X", users=[])), there("A-1 ", name="Y"))
-        assert only(made).path == ("advertisers", "A-1 ")
+        plan_data = plan(
+            numbered(advertiser("A-1", action=action, name="X", users=[])), platform_advertiser("A-1 ", name="Y")
+        )
+        assert only(plan_data).path == ("advertisers", "A-1 ")
 
 
-def test_the_exact_id_goes_first() -> None:
-    """Of two ids that differ in a space, the one that is written is meant."""
-    made = plan(numbered(advertiser("A-1", name="X", users=[])), there("A-1", name="Y"), there("A-1 ", name="Z"))
-    assert only(made).path == ("advertisers", "A-1")
+def test_an_exact_id_takes_precedence() -> None:
+    """Of two ids that differ in a space, the exact match is used."""
+    plan_data = plan(
+        numbered(advertiser("A-1", name="X", users=[])),
+        platform_advertiser("A-1", name="Y"),
+        platform_advertiser("A-1 ", name="Z"),
+    )
+    assert only(plan_data).path == ("advertisers", "A-1")
 
 
 @pytest.mark.parametrize("version", API_VERSIONS)
 def test_versions(version: str) -> None:
-    """An update sends nothing back that the version does not know."""
-    made = plan(
+    """An update sends back no fields that the version does not know."""
+    plan_data = plan(
         numbered(advertiser(name="Other")),
-        there(users=[person("U-1", notify_on_performance_notifications=True)]),
+        platform_advertiser(users=[person("U-1", notify_on_performance_notifications=True)]),
         version=version,
     )
-    (one,) = body_of(made)["users"]
+    (one,) = body_of(plan_data)["users"]
     assert ("notify_on_performance_notifications" in one) is (version < API_VERSIONS[-1])
     assert "can_login_via_platform" not in one
 
 
 @pytest.mark.parametrize("shape", ["numbered", "repeated"])
 def test_auto_ids(shape: str) -> None:
-    """Where the network gives ids, an advertiser without one is created, once, and known by its name."""
-    made = plan(SHAPES[shape](advertiser("", name="Smith")).assign(name="Smith"), there(), auto_ids=True)
-    step = only(made)
+    """Where the network assigns ids, an advertiser without one is created once, identified by its name."""
+    plan_data = plan(
+        SHAPES[shape](advertiser("", name="Smith")).assign(name="Smith"), platform_advertiser(), auto_ids=True
+    )
+    step = only(plan_data)
     assert (step.action, step.own_id, step.non_idempotent) == (Action.CREATE, "", True)
     assert "id_from_network" not in (step.body or {})
-    assert {row.object_label for row in made.rows} == {"Smith"}
-    made = plan(SHAPES[shape](advertiser("")).assign(name="Business A-1"), there(), auto_ids=True)
-    assert [code for *_, code in errors(made)] == ["name_taken"]
-    assert "'A-1'" in made.rows[0].error
+    assert {row.object_label for row in plan_data.rows} == {"Smith"}
+    plan_data = plan(SHAPES[shape](advertiser("")).assign(name="Business A-1"), platform_advertiser(), auto_ids=True)
+    assert [code for *_, code in errors(plan_data)] == ["name_taken"]
+    assert "'A-1'" in plan_data.rows[0].error
 
 
-def test_what_has_no_id_on_the_platform() -> None:
-    """An advertiser of the platform's without an id is nobody's, but its name is taken."""
-    made = plan(numbered(advertiser("", name="Smith")), there("", name="Jones"), auto_ids=True)
-    assert only(made).action is Action.CREATE
-    made = plan(numbered(advertiser(name="Jones")), there("", name="Jones"))
-    assert [code for *_, code in errors(made)] == ["name_taken"]
+def test_an_advertiser_without_an_id() -> None:
+    """No row matches an advertiser without an id, but its name is taken."""
+    plan_data = plan(numbered(advertiser("", name="Smith")), platform_advertiser("", name="Jones"), auto_ids=True)
+    assert only(plan_data).action is Action.CREATE
+    plan_data = plan(numbered(advertiser(name="Jones")), platform_advertiser("", name="Jones"))
+    assert [code for *_, code in errors(plan_data)] == ["name_taken"]
 
 
 # Earlier results
@@ -724,7 +760,7 @@ def with_status(frames: dict[str, pd.DataFrame], **statuses: list[str]) -> dict[
 
 
 def test_results_as_input() -> None:
-    """Of a results workbook what is done stays as it is, and the rest is done together with what it belongs to."""
+    """Of a results workbook, rows that are done stay done, and the others are planned with their advertiser."""
     frames = book(
         advertiser("A-1", name="Other", users=[user("U-2", first_name="Jim")]),
         advertiser("A-2", users=[user()], sites=[]),
@@ -732,31 +768,31 @@ def test_results_as_input() -> None:
     frames = with_status(
         frames, advertisers=["rejected", "updated"], sites=["unchanged"], users=["rejected", "updated"]
     )
-    made = plan(frames, there(), there("A-2"))
-    assert [(made.sheets[row.sheet].name, row.row, row.action, row.from_results) for row in made.rows] == [
+    plan_data = plan(frames, platform_advertiser(), platform_advertiser("A-2"))
+    assert [(plan_data.sheets[row.sheet].name, row.row, row.action, row.from_results) for row in plan_data.rows] == [
         ("advertisers", 2, "update", False),
         ("advertisers", 3, "unchanged", True),
         ("sites", 2, "unchanged", True),
         ("users", 2, "update", False),
         ("users", 3, "unchanged", True),
     ]
-    assert [row.outcome for row in made.rows if row.from_results] == [
+    assert [row.outcome for row in plan_data.rows if row.from_results] == [
         Outcome.UPDATED,
         Outcome.UNCHANGED,
         Outcome.UPDATED,
     ]
 
 
-def test_a_done_row_beside_one_with_errors() -> None:
-    """What was done stays done, also where another row of the same advertiser is refused now."""
+def test_a_done_row_with_an_invalid_sibling() -> None:
+    """Rows that are done stay done, even if another row of the same advertiser is refused."""
     frames = with_status(
         book(advertiser(users=[user("U-3", first_name="#N/A")])),
         advertisers=["updated"],
         sites=["unchanged"],
         users=["rejected"],
     )
-    made = plan(frames, there())
-    assert [(row.outcome, row.from_results) for row in made.rows] == [
+    plan_data = plan(frames, platform_advertiser())
+    assert [(row.outcome, row.from_results) for row in plan_data.rows] == [
         (Outcome.UPDATED, True),
         (Outcome.UNCHANGED, True),
         (Outcome.INVALID, False),
@@ -767,12 +803,12 @@ def test_a_done_row_beside_one_with_errors() -> None:
         sites=["unchanged"],
         users=["rejected"],
     )
-    made = plan(frames, there())
-    assert [row.outcome for row in made.rows] == [Outcome.UPDATED, Outcome.UNCHANGED, Outcome.INVALID]
-    assert errors(made) == [("users", 2, "first_name", "required")]
+    plan_data = plan(frames, platform_advertiser())
+    assert [row.outcome for row in plan_data.rows] == [Outcome.UPDATED, Outcome.UNCHANGED, Outcome.INVALID]
+    assert errors(plan_data) == [("users", 2, "first_name", "required")]
 
 
-def done_and_left(**choices: Any) -> PlanData:
+def partly_done_plan(**choices: Any) -> PlanData:
     """A run did the advertiser, its sites and the removal of U-1, and not U-2; others have changed it since."""
     frames = book(
         advertiser(
@@ -787,84 +823,88 @@ def done_and_left(**choices: Any) -> PlanData:
         "sites": ["updated", "deleted"],
         "users": ["deleted", "not_sent", "updated"],
     }
-    return plan(with_status(frames, **statuses), there(), **choices)
+    return plan(with_status(frames, **statuses), platform_advertiser(), **choices)
 
 
 def test_done_rows_are_not_done_again() -> None:
-    """Merged, rows that were done change nothing: neither a value back, nor whom somebody has added again."""
-    made = done_and_left()
-    assert errors(made) == []
-    assert body_of(made) == sent(users=[sent()["users"][0], sent()["users"][1] | {"first_name": "Jim"}])
-    assert told(made) == [("users", 3, "first_name", "user Jim Dean U-2 (U-2)", "Chris", "Jim")]
-    assert made.removals == ()
-    assert [row.action for row in made.rows if not row.from_results] == ["update"]
+    """With merge, rows that are done change nothing: no value, and no user that was added again."""
+    plan_data = partly_done_plan()
+    assert errors(plan_data) == []
+    assert body_of(plan_data) == sent(users=[sent()["users"][0], sent()["users"][1] | {"first_name": "Jim"}])
+    assert change_tuples(plan_data) == [("users", 3, "first_name", "user Jim Dean U-2 (U-2)", "Chris", "Jim")]
+    assert plan_data.removals == ()
+    assert [row.action for row in plan_data.rows if not row.from_results] == ["update"]
 
 
 def test_done_rows_are_members_of_a_set() -> None:
-    """With replace, what a done row left there stays as it is; whom it removed, and is there again, would be lost."""
-    made = done_and_left(nested="replace")
-    assert [code for *_, code in errors(made)] == ["would_be_removed"]
-    assert "lose site Site 315 (315), user Chris Dean U-1 (U-1)." in made.rows[4].error
-    made = done_and_left(nested="replace", allow_removals=True)
-    assert body_of(made) == sent(sites=[{"id_from_network": "996"}], users=[sent()["users"][1] | {"first_name": "Jim"}])
-    assert [(one.sheet, one.row) for one in made.removals] == [(2, 3)] * 2
+    """With replace, a part of a done row is kept; a part that it removed and that exists again would be removed."""
+    plan_data = partly_done_plan(nested="replace")
+    assert [code for *_, code in errors(plan_data)] == ["would_be_removed"]
+    assert "lose site Site 315 (315), user Chris Dean U-1 (U-1)." in plan_data.rows[4].error
+    plan_data = partly_done_plan(nested="replace", allow_removals=True)
+    assert body_of(plan_data) == sent(
+        sites=[{"id_from_network": "996"}], users=[sent()["users"][1] | {"first_name": "Jim"}]
+    )
+    assert [(removal.sheet, removal.row) for removal in plan_data.removals] == [(2, 3)] * 2
 
 
 @pytest.mark.parametrize("nested", ["merge", "replace"])
 def test_every_step_has_a_row(nested: str) -> None:
-    """What is sent is told of a row, also where the only one that is left changes nothing of its own user."""
+    """The step is reported on a row, even if the only remaining row changes nothing of its own user."""
     frames = with_status(
         book(advertiser(users=[user("U-2", last_name="Dean U-2")], sites=[site("315")])),
         advertisers=["updated"],
         sites=["unchanged"],
         users=["failed"],
     )
-    made = plan(frames, there(), nested=nested, allow_removals=True)
-    assert [row.action for row in made.rows if not row.from_results] == ["unchanged" if nested == "merge" else "update"]
-    assert {row.step for row in made.rows if row.step is not None} == set(range(len(made.steps)))
-    assert len(made.removals) == (0 if nested == "merge" else 2)
+    plan_data = plan(frames, platform_advertiser(), nested=nested, allow_removals=True)
+    assert [row.action for row in plan_data.rows if not row.from_results] == [
+        "unchanged" if nested == "merge" else "update"
+    ]
+    assert {row.step for row in plan_data.rows if row.step is not None} == set(range(len(plan_data.steps)))
+    assert len(plan_data.removals) == (0 if nested == "merge" else 2)
 
 
-def test_what_is_missing_of_a_done_row() -> None:
-    """An advertiser that was done and is gone is not made again from what is left of its rows."""
+def test_a_done_advertiser_is_not_recreated() -> None:
+    """A done advertiser that no longer exists is not recreated from its remaining rows."""
     frames = with_status(book(advertiser()), advertisers=["created"], sites=["created"], users=["rejected"])
-    made = plan(frames)
-    assert made.steps == ()
-    assert sorted(code for *_, code in errors(made)) == ["no_site", "required"]
-    assert {sheet for sheet, *_ in errors(made)} == {"users"}
+    plan_data = plan(frames)
+    assert plan_data.steps == ()
+    assert sorted(code for *_, code in errors(plan_data)) == ["no_site", "required"]
+    assert {sheet for sheet, *_ in errors(plan_data)} == {"users"}
 
 
 @each_shape
-@pytest.mark.parametrize("objects", [(), (there(),)], ids=["not-there", "there"])
+@pytest.mark.parametrize("objects", [(), (platform_advertiser(),)], ids=["not-there", "there"])
 def test_unknown_creates_are_done_again(shape: str, objects: tuple[Mapping[str, Any], ...]) -> None:
-    """An advertiser that may have been created is created if it is not there, and left as it is if it is."""
+    """An unknown advertiser is created if it does not exist, and left unchanged if it does."""
     frames = SHAPES[shape](advertiser(action="create"))
     frames = (
-        {name: one.assign(result_status="unknown") for name, one in frames.items()}
+        {name: item.assign(result_status="unknown") for name, item in frames.items()}
         if isinstance(frames, dict)
         else frames.assign(result_status="unknown")
     )
-    made = plan(frames, *objects)
-    assert errors(made) == []
-    assert {row.action for row in made.rows} == {"unchanged" if objects else "create"}
+    plan_data = plan(frames, *objects)
+    assert errors(plan_data) == []
+    assert {row.action for row in plan_data.rows} == {"unchanged" if objects else "create"}
 
 
 def test_unknown_rows_are_done_again() -> None:
-    """Doing an advertiser again is harmless: what came of an unknown request is what the platform shows."""
+    """Repeating an advertiser is harmless: the outcome of an unknown request is read from the platform."""
     frame = numbered(advertiser(name="Other")).assign(result_status="unknown", result_run="R")
-    assert only(plan(frame, there())).action is Action.UPDATE
-    assert plan(frame, there(name="Other")).rows[0].outcome is Outcome.UNCHANGED
+    assert only(plan(frame, platform_advertiser())).action is Action.UPDATE
+    assert plan(frame, platform_advertiser(name="Other")).rows[0].outcome is Outcome.UNCHANGED
 
 
 def test_delete() -> None:
-    """All rows of an advertiser that is deleted are done by one request, the last of all."""
+    """All rows of a deleted advertiser share one request, the last of all."""
     frames = book(advertiser(action="delete"), advertiser("A-2"))
-    made = plan(frames, there())
-    assert [(step.action, step.phase, step.body) for step in made.steps if step.action is Action.DELETE] == [
+    plan_data = plan(frames, platform_advertiser())
+    assert [(step.action, step.phase, step.body) for step in plan_data.steps if step.action is Action.DELETE] == [
         ("delete", 3, None)
     ]
-    assert {action for _, row, action in actions(made) if row == 2} == {"delete"}
-    assert made.rows[0].object_label == "Business A-1 (A-1)"
+    assert {action for _, row, action in actions(plan_data) if row == 2} == {"delete"}
+    assert plan_data.rows[0].object_label == "Business A-1 (A-1)"
 
 
 # Three shapes, one plan
@@ -900,16 +940,16 @@ ONE = st.fixed_dictionaries(
 )
 GIVEN = st.dictionaries(st.sampled_from(["A-1", "A-2", "A-3"]), ONE, min_size=1, max_size=3)
 STATE = (
-    there("A-1", sites=[{"id_from_network": "1", "name": "x"}], users=[person("U-1", first_name="Al")]),
-    there("A-2", name="Y", users=[person("U-1"), person("U-2", email_settings=[])]),
+    platform_advertiser("A-1", sites=[{"id_from_network": "1", "name": "x"}], users=[person("U-1", first_name="Al")]),
+    platform_advertiser("A-2", name="Y", users=[person("U-1"), person("U-2", email_settings=[])]),
 )
 
 
 @given(given_=GIVEN, nested=st.sampled_from(["merge", "replace"]), allowed=st.booleans())
 @settings(deadline=None, max_examples=60)
 def test_the_three_shapes_give_the_same_plan(given_: dict[str, Any], nested: str, allowed: bool) -> None:  # noqa: FBT001  drawn
-    """Whichever shape an analyst chooses, the same requests are made, the same refused, and the same told of both."""
-    advertisers = [{"id_from_network": own_id} | one for own_id, one in given_.items()]
+    """Every sheet layout yields the same requests, refusals and reported changes."""
+    advertisers = [{"id_from_network": own_id} | item for own_id, item in given_.items()]
     plans = [
         plan(shape(*advertisers), *STATE, nested=nested, allow_removals=allowed) for shape in (numbered, repeated, book)
     ]
@@ -917,31 +957,31 @@ def test_the_three_shapes_give_the_same_plan(given_: dict[str, Any], nested: str
     for other in others:
         assert other.steps == first.steps
         assert sorted(code for *_, code in errors(other)) == sorted(code for *_, code in errors(first))
-        assert sorted((one.part, one.old, one.new) for one in other.changes) == sorted(
-            (one.part, one.old, one.new) for one in first.changes
+        assert sorted((change.part, change.old, change.new) for change in other.changes) == sorted(
+            (change.part, change.old, change.new) for change in first.changes
         )
-        assert [(one.part, one.advertiser) for one in other.removals] == [
-            (one.part, one.advertiser) for one in first.removals
+        assert [(removal.part, removal.advertiser) for removal in other.removals] == [
+            (removal.part, removal.advertiser) for removal in first.removals
         ]
-    for made in plans:
-        assert all((row.step is None) == (row.outcome is not None) for row in made.rows)
-        assert all(row.error and row.fix for row in made.rows if row.outcome is Outcome.INVALID)
-        assert {row.step for row in made.rows if row.step is not None} == set(range(len(made.steps)))
+    for plan_data in plans:
+        assert all((row.step is None) == (row.outcome is not None) for row in plan_data.rows)
+        assert all(row.error and row.fix for row in plan_data.rows if row.outcome is Outcome.INVALID)
+        assert {row.step for row in plan_data.rows if row.step is not None} == set(range(len(plan_data.steps)))
 
 
 @given(given_=GIVEN)
 @settings(deadline=None, max_examples=60)
-def test_done_once_it_is_unchanged(given_: dict[str, Any]) -> None:
-    """What a plan does, planned again, asks for nothing; and what it does not mention is as it was."""
-    advertisers = [{"id_from_network": own_id} | one for own_id, one in given_.items()]
-    made = plan(numbered(*advertisers), *STATE)
-    state = {one["id_from_network"]: copy.deepcopy(one) for one in STATE}
-    for step in made.steps:
+def test_planning_again_changes_nothing(given_: dict[str, Any]) -> None:
+    """After a plan is executed, planning again changes nothing, and everything else is unchanged."""
+    advertisers = [{"id_from_network": own_id} | item for own_id, item in given_.items()]
+    plan_data = plan(numbered(*advertisers), *STATE)
+    state = {record["id_from_network"]: copy.deepcopy(record) for record in STATE}
+    for step in plan_data.steps:
         if step.action is Action.DELETE:
             del state[step.own_id]
         else:
             state[step.own_id] = {"id_from_network": step.own_id} | copy.deepcopy(dict(step.body or {}))
-    done = {row.row for row in made.rows if row.step is not None}
+    done = {row.row for row in plan_data.rows if row.step is not None}
     again = plan(numbered(*advertisers), *state.values())
     for row in again.rows:
         if row.row in done and "create" not in row.cells:
@@ -949,7 +989,7 @@ def test_done_once_it_is_unchanged(given_: dict[str, Any]) -> None:
 
 
 def test_sheets_of_another_resource() -> None:
-    """Rows of advertisers that are done, beside promo numbers that are not, are carried."""
+    """Done rows of advertisers are kept next to pending promo numbers."""
     frames = book(advertiser(sites=[], users=[])) | {
         "promo_numbers": pd.DataFrame(
             [
@@ -963,6 +1003,6 @@ def test_sheets_of_another_resource() -> None:
         )
     }
     frames["advertisers"]["result_status"] = "created"
-    made = plan({name: frame for name, frame in frames.items() if len(frame)})
-    assert [row.action for row in made.rows] == ["unchanged", "create"]
-    assert only(made).depends_on is None
+    plan_data = plan({name: frame for name, frame in frames.items() if len(frame)})
+    assert [row.action for row in plan_data.rows] == ["unchanged", "create"]
+    assert only(plan_data).depends_on is None

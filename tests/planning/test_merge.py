@@ -1,4 +1,4 @@
-"""The full object that an update sends: what the patch names is changed, and nothing else is lost."""
+"""The full object that an update sends: the patch's changes, with everything else kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FLAGS = [field.path.removeprefix("users.#.") for field in ADVERTISERS.fields if 
 
 
 def user(number: int, **more: Any) -> dict[str, Any]:
-    """A user as it is written, with two email addresses."""
+    """A user in writable form, with two email addresses."""
     addresses = [(f"u{number}@example.com", True), (f"u{number}b@example.com", False)]
     return {
         "id_from_network": f"U-{number}",
@@ -50,13 +50,13 @@ ADVERTISER: dict[str, Any] = {
 
 
 def read(**more: Any) -> dict[str, Any]:
-    """The same as the platform shows it."""
+    """The same advertiser as the platform returns it."""
     shown = copy.deepcopy({**ADVERTISER, **more})
-    for one in shown["users"]:
-        phone = one.pop("contact_phone_number")
-        one["phone_number"] = f"{phone[:3]}\u2010{phone[3:6]}\u2010{phone[6:]}"
-        one["oauth_refresh_token"] = "token" * 7
-        one["can_login_via_platform"] = True
+    for user in shown["users"]:
+        phone = user.pop("contact_phone_number")
+        user["phone_number"] = f"{phone[:3]}\u2010{phone[3:6]}\u2010{phone[6:]}"
+        user["oauth_refresh_token"] = "token" * 7
+        user["can_login_via_platform"] = True
     return {"id": 43838, "object_url": "https://example.com", "oauth_refresh_token": "747464", **shown}
 
 
@@ -79,41 +79,41 @@ def apply(change: dict[str, Any], current: Any, version: str = VERSION) -> merge
 
 
 def body(**more: Any) -> dict[str, Any]:
-    """What is sent when `more` differs."""
+    """The body to send when `more` differs."""
     return {name: value for name, value in {**ADVERTISER, **more}.items() if name != "id_from_network"}
 
 
-def told(merged: merge.MergeResult) -> list[Any]:
-    return [(one.part, one.path, one.old, one.new) for one in merged.changes]
+def change_tuples(merged: merge.MergeResult) -> list[Any]:
+    return [(change.part, change.path, change.old, change.new) for change in merged.changes]
 
 
 # What is sent back
 
 
-def test_written() -> None:
-    """What is read is sent back whole: under the names for writing, phone numbers as digits, no token, no read-only."""
+def test_writable_form() -> None:
+    """An object is sent back whole: write names, phone numbers as digits, no token, no read-only fields."""
     assert merge.to_writable(ADVERTISERS, read(), VERSION) == ADVERTISER
 
 
 @pytest.mark.parametrize("version", API_VERSIONS)
-def test_only_what_the_version_knows(version: str) -> None:
+def test_only_fields_of_the_version(version: str) -> None:
     """The three reports that 2026-02-01 no longer has are not sent there, whatever the patch says."""
     reports = {flag for flag in FLAGS if "performance" in flag}
     change = patch({}, part("users", "U-1", {"notify_on_performance_notifications": True, "role": "Super"}))
     merged = apply(change, read(), version)
-    for one in merged.body["users"]:
-        assert (reports <= set(one)) is (version < "2026-02-01")
-        assert reports.isdisjoint(one) is (version >= "2026-02-01")
+    for user in merged.body["users"]:
+        assert (reports <= set(user)) is (version < "2026-02-01")
+        assert reports.isdisjoint(user) is (version >= "2026-02-01")
     assert len(merged.changes) == 1 + (version < "2026-02-01")
 
 
-def test_free_texts_go_back_to_the_letter() -> None:
-    """A space around a user's id or a name is the platform's own: without it, the user would be another one."""
+def test_free_texts_are_verbatim() -> None:
+    """Spaces around ids and names are sent back: without them, the user would be another one."""
     odd = read(name=" Acme ", users=[user(1, id_from_network=" U-1 ")])
     merged = apply(patch({"name": "Acme"}, part("users", "U-1", {"role": "Super"})), odd)
     assert merged.body["name"] == " Acme "
-    assert [one["id_from_network"] for one in merged.body["users"]] == [" U-1 "]
-    assert told(merged) == [(("users", "U-1"), "role", "Observer", "Super")]
+    assert [user["id_from_network"] for user in merged.body["users"]] == [" U-1 "]
+    assert change_tuples(merged) == [(("users", "U-1"), "role", "Observer", "Super")]
 
 
 @pytest.mark.parametrize(
@@ -124,11 +124,11 @@ def test_free_texts_go_back_to_the_letter() -> None:
         pytest.param({}, id="missing"),
     ],
 )
-def test_nothing_there(values: dict[str, Any]) -> None:
-    """An advertiser without parts and custom data has full sets of nothing, and no custom data is made up."""
+def test_empty_advertiser(values: dict[str, Any]) -> None:
+    """An advertiser without parts and custom data gets empty sets, and no custom data."""
     merged = apply(patch({"name": "B", "custom_data.channel": None}), {"id_from_network": "A-1", "name": "A", **values})
     assert merged.body == {"name": "B", "users": [], "sites": []}
-    assert told(merged) == [(None, "name", "A", "B")]
+    assert change_tuples(merged) == [(None, "name", "A", "B")]
 
 
 # Values of the object itself
@@ -138,7 +138,7 @@ def test_nothing_there(values: dict[str, Any]) -> None:
 @pytest.mark.parametrize("there", [None, "", "Approved"], ids=["null", "blank", "default"])
 @pytest.mark.parametrize("asked", [None, "Approved"], ids=["cleared", "default-asked"])
 def test_defaults(name: str, there: str | None, asked: str | None) -> None:
-    """No value is the platform's default: to ask for either of the two where the other is, changes nothing."""
+    """A missing value equals the platform's default: requesting one where the other is set changes nothing."""
     assert not apply(patch({name: asked}), read(**{name: there})).has_changes
 
 
@@ -155,11 +155,11 @@ def test_defaults(name: str, there: str | None, asked: str | None) -> None:
     ],
 )
 def test_one_value(values: dict[str, Any], differs: dict[str, Any]) -> None:
-    """One value changes, custom data by key, null where it is cleared; all else is sent as it was."""
+    """One value changes (custom data by key, null if cleared); everything else is sent unchanged."""
     merged = apply(patch(values), read())
     ((path, new),) = values.items()
     assert merged.body == body(**differs)
-    assert told(merged) == [(None, path, dict(payloads.flatten_object(ADVERTISER)).get(path), new)]
+    assert change_tuples(merged) == [(None, path, dict(payloads.flatten_object(ADVERTISER)).get(path), new)]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_one_value(values: dict[str, Any], differs: dict[str, Any]) -> None:
     ],
 )
 def test_nothing_to_do(change: dict[str, Any]) -> None:
-    """What the platform has already is no change, and everything would be sent back."""
+    """Requesting the current values changes nothing, and everything is sent back."""
     merged = apply(change, read())
     assert not merged.has_changes
     assert merged.body == body()
@@ -194,7 +194,7 @@ def test_a_flag_that_is_not_shown_is_false() -> None:
     del current["users"][0]["notify_on_budgets"]
     flag = {value: apply(patch({}, part("users", "U-1", {"notify_on_budgets": value})), current) for value in (0, 1)}
     assert not flag[0].has_changes
-    assert told(flag[1]) == [(("users", "U-1"), "notify_on_budgets", None, True)]
+    assert change_tuples(flag[1]) == [(("users", "U-1"), "notify_on_budgets", None, True)]
 
 
 # Parts
@@ -222,7 +222,7 @@ def test_parts_are_merged() -> None:
         merge.RemovedPart(collection="users", id="U-2", name="Jim Williams 2"),
     )
     assert merged.added == (("sites", "7"), ("users", "U-9"))
-    assert told(merged) == [
+    assert change_tuples(merged) == [
         (("sites", "7"), "id_from_network", None, "7"),
         (("users", "U-3"), "first_name", "Jim", "Ann"),
         (("users", "U-9"), "id_from_network", None, "U-9"),
@@ -231,7 +231,7 @@ def test_parts_are_merged() -> None:
 
 
 def test_parts_are_replaced() -> None:
-    """With `replace` the sheet's parts are all there are, in its order; what it leaves blank in one of them stays."""
+    """With `replace` only the sheet's parts remain, in its order; their blank cells keep the platform's values."""
     change = patch(
         {},
         part("users", "U-3", {"first_name": "Ann"}),
@@ -243,7 +243,7 @@ def test_parts_are_replaced() -> None:
     merged = apply(change, read())
     users = [user(3, first_name="Ann"), user(1), {"id_from_network": "U-9", "first_name": "New"}]
     assert merged.body == body(sites=[], users=users)
-    assert [(one.collection, one.name) for one in merged.removed] == [
+    assert [(removed_part.collection, removed_part.name) for removed_part in merged.removed] == [
         ("sites", "two"),
         ("sites", "one"),
         ("users", "Jim Williams 2"),
@@ -255,34 +255,34 @@ def test_parts_are_replaced() -> None:
     ("nested", "changes"), [("merge", []), ("replace", [(None, "sites.1.id_from_network", "996", "315")])]
 )
 def test_the_default_site(nested: str, changes: list[Any]) -> None:
-    """The first site is the default: only `replace` makes another one the first, which is a change then."""
-    users = [part("users", one["id_from_network"]) for one in reversed(ADVERTISER["users"])]
+    """The first site is the default: only `replace` changes it, and lists the change."""
+    users = [part("users", user["id_from_network"]) for user in reversed(ADVERTISER["users"])]
     merged = apply(patch({}, part("sites", "315"), part("sites", "996"), *users, nested=nested), read())
-    assert told(merged) == changes
-    assert [one["id_from_network"] for one in merged.body["sites"]] == (["315", "996"] if changes else ["996", "315"])
+    assert change_tuples(merged) == changes
+    assert [site["id_from_network"] for site in merged.body["sites"]] == (["315", "996"] if changes else ["996", "315"])
 
 
 @pytest.mark.parametrize(("nested", "count"), [("merge", 4), ("replace", 1)])
 def test_parts_without_an_id_or_with_the_same(nested: str, count: int) -> None:
-    """A part that no sheet can name stays unless all is replaced; one without a name is called by its id."""
+    """A part without a usable id is kept unless all are replaced; one without a name is labeled by its id."""
     nobody = {name: value for name, value in user(2).items() if name not in {"id_from_network", "last_name"}}
     twin = {"id_from_network": "U-1", "contact_phone_number": "8055550100"}
     merged = apply(patch({}, part("users", "U-1"), nested=nested), read(users=[user(1), nobody, twin, user(4)]))
     assert len(merged.body["users"]) == count
-    assert [(one.id, one.name) for one in merged.removed if one.collection == "users"] == (
-        [("", "Jim"), ("U-1", "U-1"), ("U-4", "Jim Williams 4")] if nested == "replace" else []
-    )
+    assert [
+        (removed_part.id, removed_part.name) for removed_part in merged.removed if removed_part.collection == "users"
+    ] == ([("", "Jim"), ("U-1", "U-1"), ("U-4", "Jim Williams 4")] if nested == "replace" else [])
 
 
 def test_ids_are_compared_as_texts() -> None:
-    """A site that the platform shows with an integer is the one that the sheet names; `0315` is another."""
+    """A site with an integer id matches the sheet's text; `0315` is another site."""
     sites = [{"id_from_network": 315, "name": "one"}]
     merged = apply(patch({}, part("sites", "315", {"name": "x"}), part("sites", "0315")), read(sites=sites))
     assert merged.body["sites"] == [{"id_from_network": "315", "name": "x"}, {"id_from_network": "0315"}]
 
 
 def test_the_naive_update_loses_users(platform: Callable[..., Any]) -> None:
-    """The control: a PUT of the edited row alone deletes all users; the merged one changes the number alone."""
+    """Control: a PUT of the edited row alone deletes all users; the merged one changes only the number."""
     change = {"web_integration_phone_number": "8005550199"}
     platform("POST", "advertisers", ADVERTISER)
     before = platform("GET", "advertisers/A-1").json()
@@ -296,7 +296,7 @@ def test_the_naive_update_loses_users(platform: Callable[..., Any]) -> None:
 
 
 def without_tokens(advertiser: dict[str, Any]) -> dict[str, Any]:
-    users = [{key: one[key] for key in one if key != "oauth_refresh_token"} for one in advertiser["users"]]
+    users = [{key: user[key] for key in user if key != "oauth_refresh_token"} for user in advertiser["users"]]
     return {**advertiser, "users": users}
 
 
@@ -337,12 +337,12 @@ def emails(**values: Any) -> dict[str, Any]:
     ],
 )
 def test_addresses(values: dict[str, Any], after: list[Any], changes: list[Any]) -> None:
-    """An address means the entry that has it, else its number does; numbers that the sheet does not have stay."""
+    """An entry is matched by address, else by number; entries that the sheet does not name are kept."""
     current = read(users=[user(1, email_settings=AB)])
     merged = apply(patch({}, part("users", "U-1", values)), current)
     assert merged.body == body(users=[user(1, email_settings=after)])
-    of_addresses = [one for one in merged.changes if one.path.endswith("email_address")]
-    assert [(int(one.path.split(".")[1]), one.old, one.new) for one in of_addresses] == changes
+    of_addresses = [change for change in merged.changes if change.path.endswith("email_address")]
+    assert [(int(record.path.split(".")[1]), record.old, record.new) for record in of_addresses] == changes
     if values.keys() == {"email_settings.1.email_address"}:
         assert len(merged.changes) == len(changes)
 
@@ -352,11 +352,11 @@ def test_a_flag_goes_by_number() -> None:
     current = read(users=[user(1, email_settings=AB)])
     merged = apply(patch({}, part("users", "U-1", emails(used_2=False))), current)
     assert merged.body["users"][0]["email_settings"] == [AB[0], {**AB[1], "use_for_notifications": False}]
-    assert told(merged) == [(("users", "U-1"), "email_settings.2.use_for_notifications", True, False)]
+    assert change_tuples(merged) == [(("users", "U-1"), "email_settings.2.use_for_notifications", True, False)]
 
 
 def test_a_flag_without_an_address_is_not_dropped() -> None:
-    """A flag for an address that is nowhere is sent, so that the platform's refusal tells; it is never just lost."""
+    """A flag without an address is sent, so that the platform rejects it instead of it being lost."""
     merged = apply(patch({}, part("users", "U-1", emails(used_3=True))), read(users=[user(1, email_settings=AB)]))
     assert merged.body["users"][0]["email_settings"] == [*AB, {"use_for_notifications": True}]
     assert merged.has_changes
@@ -374,21 +374,21 @@ def test_a_flag_without_an_address_is_not_dropped() -> None:
         ),
     ],
 )
-def test_a_bound_patch_means_what_the_plan_showed(values: dict[str, Any], now: list[str], after: list[str]) -> None:
-    """When the addresses have changed since the plan, a bound patch still means those that it meant."""
+def test_bound_patches_keep_their_addresses(values: dict[str, Any], now: list[str], after: list[str]) -> None:
+    """A bound patch still means the planned addresses after the addresses have changed."""
     planned = read(users=[user(1, email_settings=AB)])
     change = merge.bind_entries(
         ADVERTISERS, patch({}, part("users", "U-1", values), part("users", "U-9")), planned, VERSION
     )
     merged = apply(change, read(users=[user(1, email_settings=addresses(*now))]))
-    assert [one["email_address"] for one in merged.body["users"][0]["email_settings"]] == after
+    assert [entry["email_address"] for entry in merged.body["users"][0]["email_settings"]] == after
 
 
 # Creating
 
 
 def test_create() -> None:
-    """Without an object all values are new, those that are FALSE included; the id is in the body; null says nothing."""
+    """A new object has all values, including FALSE, and its id in the body; nulls are left out."""
     values = {
         "id_from_network": "A-9",
         "name": "N",
@@ -408,7 +408,7 @@ def test_create() -> None:
         "sites": [{"id_from_network": "1", "name": "s"}],
         "users": [{"id_from_network": "U", "notify_on_budgets": False}],
     }
-    assert all(one.old is None for one in merged.changes)
+    assert all(change.old is None for change in merged.changes)
     assert len(merged.changes) == 7
     assert merged.added == (("sites", "1"), ("users", "U"))
     assert merged.has_changes
@@ -416,7 +416,7 @@ def test_create() -> None:
 
 
 def test_create_without_parts() -> None:
-    """A new advertiser without parts has no sets at all; whether that is enough is not for the merging to say."""
+    """A new advertiser without parts has no sets; merging does not judge whether that is valid."""
     assert apply(patch({"name": "N"}), None).body == {"name": "N"}
 
 
@@ -424,12 +424,12 @@ def test_create_without_parts() -> None:
 
 
 def test_a_promo_number() -> None:
-    """A promo number is merged in the same way, without what only chose it and without its ids."""
+    """A promo number is merged the same way, without its ids and the fields that only chose it."""
     current = {"id": 5, "id_from_network": "5", "promo_number": "8004377950", "description": "old", "promo_type": None}
     change = patch({"description": "new", "local_center.tn_prefix": "805", "hours_of_operation.open_24_7": True})
     merged = merge.merge_patch(PROMO_NUMBERS, change, current, "2026-02-01")
     assert merged.body == {"description": "new", "hours_of_operation": {"open_24_7": True}}
-    assert [(one.path, one.old, one.new) for one in merged.changes] == [
+    assert [(change.path, change.old, change.new) for change in merged.changes] == [
         ("description", "old", "new"),
         ("hours_of_operation.open_24_7", None, True),
     ]
@@ -497,8 +497,8 @@ def part_patches(collection: str, values: st.SearchStrategy[Any]) -> Callable[[s
 
 def have_each_address_once(change: dict[str, Any]) -> bool:
     """As validation sees to it."""
-    for one in change["parts"]:
-        texts = [value for path, value in one["values"].items() if path.endswith("email_address") and value]
+    for part in change["parts"]:
+        texts = [value for path, value in part["values"].items() if path.endswith("email_address") and value]
         if len(set(texts)) < len(texts):
             return False
     return True
@@ -515,13 +515,13 @@ VERSIONS = st.sampled_from(API_VERSIONS)
 
 
 def by_id(advertiser: Any, collection: str) -> dict[str, Any]:
-    return {one["id_from_network"]: one for one in advertiser[collection]}
+    return {record["id_from_network"]: record for record in advertiser[collection]}
 
 
 @given(current=OBJECTS, version=VERSIONS)
 @settings(deadline=None)
 def test_an_empty_patch_changes_nothing(current: dict[str, Any], version: str) -> None:
-    """Nothing asked for: nothing changes, and every part is in the body; what is written is its own written form."""
+    """An empty patch changes nothing and keeps every part; the writable form is stable."""
     merged = merge.merge_patch(ADVERTISERS, patch(), current, version)
     written = merge.to_writable(ADVERTISERS, current, version)
     assert not merged.has_changes
@@ -534,32 +534,32 @@ def test_an_empty_patch_changes_nothing(current: dict[str, Any], version: str) -
 
 @given(current=OBJECTS, change=PATCHES, version=VERSIONS)
 @settings(deadline=None)
-def test_only_what_is_named_is_lost(current: dict[str, Any], change: dict[str, Any], version: str) -> None:
-    """Whatever the patch: parts that it does not name are sent as they were, in their order, or told as removed."""
+def test_unnamed_parts_are_kept(current: dict[str, Any], change: dict[str, Any], version: str) -> None:
+    """For any patch, parts that it does not name are sent unchanged in their order, or listed as removed."""
     merged = merge.merge_patch(ADVERTISERS, change, current, version)
     old = merge.to_writable(ADVERTISERS, current, version)
     for collection in ("users", "sites"):
         there, after = by_id(old, collection), by_id(merged.body, collection)
-        named = {one["id"] for one in change["parts"] if one["collection"] == collection}
-        removed = {one.id for one in merged.removed if one.collection == collection}
+        named = {part["id"] for part in change["parts"] if part["collection"] == collection}
+        removed = {removed_part.id for removed_part in merged.removed if removed_part.collection == collection}
         added = {part_id for name, part_id in merged.added if name == collection}
         assert after.keys() == (there.keys() - removed) | added
         assert all(after[part_id] == there[part_id] for part_id in after if part_id not in named)
         if change["nested"] == "merge":
             assert removed <= named
-            assert [part_id for part_id in after if part_id in there] == [one for one in there if one in after]
+            assert [part_id for part_id in after if part_id in there] == [record for record in there if record in after]
 
 
 @given(current=OBJECTS, change=PATCHES, version=VERSIONS)
 @settings(deadline=None)
-def test_twice_is_once(current: dict[str, Any], change: dict[str, Any], version: str) -> None:
-    """Applied to what it came to, a bound patch changes nothing: an update whose answer was lost can be repeated."""
+def test_bound_patches_are_idempotent(current: dict[str, Any], change: dict[str, Any], version: str) -> None:
+    """Applied to its result, a bound patch changes nothing: an update whose response was lost can be repeated."""
     once_bound = merge.bind_entries(ADVERTISERS, change, current, version)
-    once = merge.merge_patch(ADVERTISERS, once_bound, current, version)
-    assert once == merge.merge_patch(ADVERTISERS, change, current, version)
-    twice = merge.merge_patch(ADVERTISERS, once_bound, once.body, version)
-    assert not twice.has_changes
-    assert merge.to_writable(ADVERTISERS, twice.body, version) == merge.to_writable(ADVERTISERS, once.body, version)
+    first = merge.merge_patch(ADVERTISERS, once_bound, current, version)
+    assert first == merge.merge_patch(ADVERTISERS, change, current, version)
+    second = merge.merge_patch(ADVERTISERS, once_bound, first.body, version)
+    assert not second.has_changes
+    assert merge.to_writable(ADVERTISERS, second.body, version) == merge.to_writable(ADVERTISERS, first.body, version)
 
 
 @given(current=OBJECTS, change=PATCHES, version=VERSIONS)
@@ -572,7 +572,7 @@ def test_a_change_is_a_difference(current: dict[str, Any], change: dict[str, Any
 
 
 def sets_by_id(sent: Any) -> dict[str, Any]:
-    """Of the order of a set that is replaced only the first site counts, which is the default."""
+    """Of a replaced set, only the first site's position is significant: it is the default."""
     return {**sent, "users": by_id(sent, "users"), "sites": by_id(sent, "sites"), "first": sent["sites"][:1]}
 
 
@@ -591,7 +591,7 @@ def test_one_leaf(current: dict[str, Any], data: st.DataObject, version: str) ->
     merged = merge.merge_patch(
         ADVERTISERS, patch({}, part("users", one["id_from_network"], {path: new})), current, version
     )
-    assert told(merged) == [(("users", one["id_from_network"]), path, before, new)]
+    assert change_tuples(merged) == [(("users", one["id_from_network"]), path, before, new)]
     expected = dict(payloads.flatten_object(old)) | {f"users.{number + 1}.{path}": new}
     assert dict(payloads.flatten_object(merged.body)) == expected
 
@@ -604,8 +604,8 @@ OTHER = {"text": "another text", "phone number": "+448081570192", "email address
 
 
 @pytest.mark.parametrize("version", API_VERSIONS)
-def test_the_platform_takes_it(platform: Callable[..., Any], version: str) -> None:
-    """What is read can be changed in one place and written in every version; all else is read back as it was."""
+def test_the_platform_accepts_the_merged_body(platform: Callable[..., Any], version: str) -> None:
+    """In every version, one change can be written, and everything else is read back unchanged."""
     assert platform("POST", "advertisers", ADVERTISER, VERSION).status_code == 201
     before = platform("GET", "advertisers/A-1", version=version).json()
     nothing = merge.merge_patch(ADVERTISERS, patch(), before, version)
@@ -637,7 +637,7 @@ def test_any_advertiser_over_http(sandbox: Any, http: Any, data: st.DataObject, 
     )
     change = patch({}, part("sites", "300", {"name": "changed"}))
     after = http.put(f"{url}/A-1.json", json=merge.merge_patch(ADVERTISERS, change, before, version).body).json()
-    sites = {one["id_from_network"]: one for one in before["sites"]} | {
+    sites = {site["id_from_network"]: site for site in before["sites"]} | {
         "300": {"id_from_network": "300", "name": "changed"}
     }
     assert after == {**before, "sites": list(sites.values())}

@@ -1,4 +1,4 @@
-"""What is going to be done, decided from checked rows and the platform's state."""
+"""The plan, from validated rows and the platform's state."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def check(*rows: Mapping[str, Any]) -> ValidatedBook:
     return validation.validate(sheets.load(frame_of(*rows), resource="promo_numbers"), version=DEFAULT_API_VERSION)
 
 
-def plan_of(checked: ValidatedBook, observed: Mapping[Scope, PlatformState] | None = None) -> PlanData:
-    """The plan, with nothing on the platform where a test does not say otherwise."""
-    empty = {scope: PlatformState() for scope in planning.required_scopes(checked)}
-    return planning.build_plan(checked, empty | dict(observed or {}))
+def plan_of(validated_book: ValidatedBook, observed: Mapping[Scope, PlatformState] | None = None) -> PlanData:
+    """The plan; scopes without a given state are empty."""
+    empty = {scope: PlatformState() for scope in planning.required_scopes(validated_book)}
+    return planning.build_plan(validated_book, empty | dict(observed or {}))
 
 
-def errors_of(made: PlanData) -> pd.DataFrame:
+def errors_of(plan_data: PlanData) -> pd.DataFrame:
     """The issues that keep rows from being sent."""
-    return made.issues[made.issues["level"] == "error"]
+    return plan_data.issues[plan_data.issues["level"] == "error"]
 
 
 def plan(*rows: Mapping[str, Any], observed: Mapping[Scope, PlatformState] | None = None) -> PlanData:
     return plan_of(check(*rows), observed)
 
 
-# What has to be known
+# Required scopes
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ def plan(*rows: Mapping[str, Any], observed: Mapping[Scope, PlatformState] | Non
         pytest.param([{"descripion": ""}], [], id="bad-header"),
     ],
 )
-def test_needed(rows: list[dict[str, str]], scopes: list[Scope]) -> None:
-    """The platform is asked about the places where something is to be created, and no others."""
+def test_required_scopes(rows: list[dict[str, str]], scopes: list[Scope]) -> None:
+    """Only the scopes in which something is created are read."""
     assert planning.required_scopes(check(*rows)) == scopes
 
 
@@ -71,8 +71,8 @@ def test_needed(rows: list[dict[str, str]], scopes: list[Scope]) -> None:
 
 
 def test_step() -> None:
-    """A row becomes one call: where it goes, what it says, nothing of our own columns."""
-    made = plan(
+    """A row becomes one call with its path and body, without the tool's own columns."""
+    plan_data = plan(
         {
             "local_center.tn_prefix": "805.0",
             "tn_prefix_whitelist": "805, 212",
@@ -88,7 +88,7 @@ def test_step() -> None:
             "result_run": "R",
         }
     )
-    (step,) = made.steps
+    (step,) = plan_data.steps
     assert (step.number, step.action, step.verb, step.own_id) == (0, Action.CREATE, "POST", "")
     assert step.path == (*CAMPAIGN, "promo_numbers")
     assert step.body == {
@@ -116,8 +116,8 @@ def test_step() -> None:
         ),
     ],
 )
-def test_where(row: dict[str, str], path: tuple[str, ...], own_id: str) -> None:
-    """A number goes to the row's campaign; one with an own id through the collection that can be read back by it."""
+def test_create_path(row: dict[str, str], path: tuple[str, ...], own_id: str) -> None:
+    """A number is created in the row's campaign; one with an own id in the collection that is read by that id."""
     (step,) = plan(row).steps
     assert step.path == path
     assert step.own_id == own_id
@@ -134,21 +134,21 @@ def test_where(row: dict[str, str], path: tuple[str, ...], own_id: str) -> None:
     ],
 )
 def test_quantity(quantity: str, cells: list[str]) -> None:
-    """A quantity of 3 is three rows of quantity 1, one step each; a blank one stays blank."""
-    made = plan({"Quantity": quantity, "notes": "n"})
-    at = made.sheets[0].headers.index("Quantity")
-    assert [row.cells[at] for row in made.rows] == cells
-    assert [row.step for row in made.rows] == list(range(len(cells)))
-    assert {row.row for row in made.rows} == {2}
-    assert {row.cells[-1] for row in made.rows} == {"n"}
-    assert made.new_number_count == len(made.steps) == len(cells)
+    """A quantity of 3 becomes three rows of quantity 1, one step each; a blank one stays blank."""
+    plan_data = plan({"Quantity": quantity, "notes": "n"})
+    index = plan_data.sheets[0].headers.index("Quantity")
+    assert [row.cells[index] for row in plan_data.rows] == cells
+    assert [row.step for row in plan_data.rows] == list(range(len(cells)))
+    assert {row.row for row in plan_data.rows} == {2}
+    assert {row.cells[-1] for row in plan_data.rows} == {"n"}
+    assert plan_data.new_number_count == len(plan_data.steps) == len(cells)
 
 
 def test_quantity_of_a_row_without_steps() -> None:
-    """A row that is not sent keeps its quantity, so that its correction buys what was asked for."""
-    made = plan({"quantity": "3", "description": ""}, {"quantity": "5", "result_status": "unknown"})
-    assert [row.cells[made.sheets[0].headers.index("quantity")] for row in made.rows] == ["3", "5"]
-    assert made.new_number_count == 0
+    """A row that is not sent keeps its quantity, so that the corrected row buys all of it."""
+    plan_data = plan({"quantity": "3", "description": ""}, {"quantity": "5", "result_status": "unknown"})
+    assert [row.cells[plan_data.sheets[0].headers.index("quantity")] for row in plan_data.rows] == ["3", "5"]
+    assert plan_data.new_number_count == 0
 
 
 # Rows without a step
@@ -156,19 +156,19 @@ def test_quantity_of_a_row_without_steps() -> None:
 
 @pytest.mark.parametrize("outcome", [*sorted(SUCCESS_OUTCOMES), Outcome.UNKNOWN])
 @pytest.mark.parametrize("change", [str, str.upper, " {} ".format])
-def test_carried(outcome: Outcome, change: Any) -> None:
-    """What an earlier run made of a row stands, whatever its cells hold."""
-    made = plan({"Result Status": change(outcome.value), "description": "", "media_type": "#N/A"})
-    (row,) = made.rows
+def test_earlier_outcome_is_kept(outcome: Outcome, change: Any) -> None:
+    """A row keeps the outcome of an earlier run, whatever its cells contain."""
+    plan_data = plan({"Result Status": change(outcome.value), "description": "", "media_type": "#N/A"})
+    (row,) = plan_data.rows
     assert (row.outcome, row.from_results, row.step, row.error) == (outcome, True, None, "")
     assert row.cells[:4] == ("A-1", "C-1", "", "#N/A")
-    assert made.steps == ()
+    assert plan_data.steps == ()
 
 
 def test_invalid_row() -> None:
-    """A row with errors says all of them and what to do about each; its warnings are not among them."""
-    made = plan({"media_type": "Online Display", "local_center.zipcode": "2134", "description": " x"})
-    (row,) = made.rows
+    """A row with errors lists all of them with a fix for each, without its warnings."""
+    plan_data = plan({"media_type": "Online Display", "local_center.zipcode": "2134", "description": " x"})
+    (row,) = plan_data.rows
     assert (row.outcome, row.from_results, row.step) == (Outcome.INVALID, False, None)
     assert row.error == (
         "media_type: 'Online Display' is not a valid value for 'media_type'. | "
@@ -179,8 +179,8 @@ def test_invalid_row() -> None:
 
 def test_good_rows_among_bad_ones() -> None:
     """Bad rows do not shift the numbers of the steps."""
-    made = plan({}, {"quantity": "0"}, {"quantity": "2"}, {"result_status": "created"}, {})
-    assert [(row.row, row.step, row.outcome) for row in made.rows] == [
+    plan_data = plan({}, {"quantity": "0"}, {"quantity": "2"}, {"result_status": "created"}, {})
+    assert [(row.row, row.step, row.outcome) for row in plan_data.rows] == [
         (2, 0, None),
         (3, None, Outcome.INVALID),
         (4, 1, None),
@@ -188,27 +188,25 @@ def test_good_rows_among_bad_ones() -> None:
         (5, None, Outcome.CREATED),
         (6, 3, None),
     ]
-    assert [step.number for step in made.steps] == [0, 1, 2, 3]
+    assert [step.number for step in plan_data.steps] == [0, 1, 2, 3]
 
 
 def test_bad_header() -> None:
-    """With a bad header no row is sent, and each says why; rows that are done stay done."""
-    made = plan({"descripion": "x"}, {"quantity": "0"}, {"result_status": "created"})
-    assert made.steps == ()
-    assert [row.outcome for row in made.rows] == [Outcome.INVALID, Outcome.INVALID, Outcome.CREATED]
-    assert made.rows[0].error.startswith(
-        "descripion: Unknown column 'descripion'; it looks like a misspelling of 'description'"
-    )
-    assert made.rows[1].error.startswith("quantity: 0 is not between")
+    """With a bad header no row is sent, and each has the reason; rows that are done stay done."""
+    plan_data = plan({"descripion": "x"}, {"quantity": "0"}, {"result_status": "created"})
+    assert plan_data.steps == ()
+    assert [row.outcome for row in plan_data.rows] == [Outcome.INVALID, Outcome.INVALID, Outcome.CREATED]
+    assert plan_data.rows[0].error.startswith("descripion: Unknown column 'descripion'")
+    assert plan_data.rows[1].error.startswith("quantity: 0 is not between")
 
 
 def test_no_rows() -> None:
     """A sheet without rows is a plan without steps."""
-    made = plan()
-    assert (made.rows, made.steps, made.new_number_count) == ((), (), 0)
+    plan_data = plan()
+    assert (plan_data.rows, plan_data.steps, plan_data.new_number_count) == ((), (), 0)
 
 
-# What the platform's state speaks against
+# Conflicts with the platform's state
 
 
 def number(own_id: Any, **more: Any) -> dict[str, Any]:
@@ -261,19 +259,19 @@ GONE: dict[Scope, PlatformState] = {CAMPAIGN: PlatformState(refusal_reason="Coul
 def test_refused_by_state(
     *, row: dict[str, str], observed: dict[Scope, PlatformState], code: str, column: str, value: str, text: str
 ) -> None:
-    """A row that the platform's state speaks against is invalid, with the reason beside the other issues."""
-    made = plan({"description": " x"} | row, {"affiliate_id_from_network": "F-1"}, observed=observed)
-    issue = errors_of(made).iloc[0]
-    assert len(errors_of(made)) == 1
+    """A row that conflicts with the platform's state is invalid; the reason is added to the issues."""
+    plan_data = plan({"description": " x"} | row, {"affiliate_id_from_network": "F-1"}, observed=observed)
+    issue = errors_of(plan_data).iloc[0]
+    assert len(errors_of(plan_data)) == 1
     assert (issue["row"], issue["column"], issue["level"], issue["code"]) == (2, column, "error", code)
     assert issue["value"] == value
     assert text in issue["message"]
     assert issue["message"].endswith(".")
     assert not issue["message"].endswith("..")
     assert issue["fix"] == ISSUE_TYPES[code].fix
-    assert (made.rows[0].outcome, made.rows[0].error) == (Outcome.INVALID, issue["message"])
-    assert made.rows[0].fix == issue["fix"]
-    assert [one.row for one in made.rows if one.step is not None] == [3]
+    assert (plan_data.rows[0].outcome, plan_data.rows[0].error) == (Outcome.INVALID, issue["message"])
+    assert plan_data.rows[0].fix == issue["fix"]
+    assert [row.row for row in plan_data.rows if row.step is not None] == [3]
 
 
 @pytest.mark.parametrize(
@@ -286,25 +284,25 @@ def test_refused_by_state(
     ],
 )
 def test_own_id_is_free(existing: dict[str, Any]) -> None:
-    """Another number of the campaign is no reason not to create one."""
+    """A number with another id does not prevent the creation."""
     assert len(plan({OWN: "X"}, {}, observed={CAMPAIGN: PlatformState(objects=(existing,))}).steps) == 2
 
 
 def test_own_id_of_another_campaign() -> None:
-    """An own id is free in one campaign though another has it."""
-    made = plan({OWN: "X", "affiliate_id_from_network": "F-1"}, {OWN: "Y"}, observed=THERE)
-    assert len(made.steps) == 2
+    """An own id that another campaign uses is free."""
+    plan_data = plan({OWN: "X", "affiliate_id_from_network": "F-1"}, {OWN: "Y"}, observed=THERE)
+    assert len(plan_data.steps) == 2
 
 
 def test_issues_of_the_plan() -> None:
-    """The plan's issues are validation's and its own, of one form, in the order of the rows."""
-    checked = check(
+    """The plan's issues are those of validation and its own, in one format, in row order."""
+    validated_book = check(
         {"notes": "n"}, {OWN: "X", "action": "create"}, {"quantity": "0"}, {OWN: "4531", "action": "create"}
     )
-    made = plan_of(checked, THERE)
-    assert made.issues.columns.to_list() == list(ISSUE_COLUMNS)
-    assert made.issues.dtypes.to_dict() == checked.issues.dtypes.to_dict()
-    assert list(zip(made.issues["row"].fillna(0), made.issues["code"], strict=True)) == [
+    plan_data = plan_of(validated_book, THERE)
+    assert plan_data.issues.columns.to_list() == list(ISSUE_COLUMNS)
+    assert plan_data.issues.dtypes.to_dict() == validated_book.issues.dtypes.to_dict()
+    assert list(zip(plan_data.issues["row"].fillna(0), plan_data.issues["code"], strict=True)) == [
         (0, "column_unknown"),
         (3, "own_id_exists"),
         (4, "out_of_range"),
@@ -312,15 +310,15 @@ def test_issues_of_the_plan() -> None:
     ]
 
 
-def test_headers_are_the_analysts() -> None:
-    """The plan calls the columns what the sheet calls them."""
-    checked = validation.validate(
+def test_titles_of_the_sheet() -> None:
+    """The plan uses the column titles of the sheet."""
+    validated_book = validation.validate(
         sheets.load(pd.DataFrame([GOOD | {"Own ID": "X", "action": "create"}]), resource="promo_numbers"),
         version=DEFAULT_API_VERSION,
     )
-    made = plan_of(checked, THERE)
-    assert made.titles["promo_numbers"][OWN] == "Own ID"
-    assert errors_of(made)["column"].to_list() == ["Own ID"]
+    plan_data = plan_of(validated_book, THERE)
+    assert plan_data.titles["promo_numbers"][OWN] == "Own ID"
+    assert errors_of(plan_data)["column"].to_list() == ["Own ID"]
 
 
 # Identity
@@ -342,12 +340,12 @@ FINGERPRINT = plan({"notes": "n"}).fingerprint
     ],
 )
 def test_fingerprint(other: PlanData, same: bool) -> None:  # noqa: FBT001  a column of the table
-    """The same content has the same fingerprint, and any other content another."""
+    """Equal content has the same fingerprint, different content a different one."""
     assert (other.fingerprint == FINGERPRINT) is same
 
 
 def test_fingerprint_of_files(tmp_path: Any) -> None:
-    """What a file is called, and whether it is CSV or a frame, does not matter."""
+    """The file name and format do not affect the fingerprint."""
     lines = [",".join(GOOD), ",".join(GOOD.values())]
     prints = {plan({}).fingerprint}
     for name in ("a.csv", "b.csv"):
@@ -358,11 +356,11 @@ def test_fingerprint_of_files(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("text", ["\ud800", "a\0b", "\u202e", "{}", "x" * 131_072])
 def test_fingerprint_of_hostile_texts(text: str) -> None:
-    """Whatever a carried column holds, the content has a fingerprint."""
+    """Any text in an unknown column can be fingerprinted."""
     assert len(plan({"notes": text, text[:20]: "x"}).fingerprint) == 64
 
 
-# Everything is accounted for
+# Completeness
 
 
 ROWS = st.fixed_dictionaries(
@@ -381,7 +379,7 @@ ROWS = st.fixed_dictionaries(
 )
 
 
-#: The second of them has no description, which no update can do without.
+#: The second number has no description, which every update requires.
 FEW: dict[Scope, PlatformState] = {
     CAMPAIGN: PlatformState(
         objects=(
@@ -395,24 +393,24 @@ FEW: dict[Scope, PlatformState] = {
 
 @given(rows=st.lists(ROWS, max_size=10))
 @settings(deadline=None, max_examples=150)
-def test_every_row_has_its_place(rows: list[dict[str, str]]) -> None:
+def test_every_row_is_planned(rows: list[dict[str, str]]) -> None:
     """Each row has either a step or an outcome; each step belongs to one row; no error row is sent.
 
-    Nothing is asked for twice: an own id is given once, and a number that exists is touched by one row only.
+    Nothing is requested twice: each own id is used once, and each existing number is changed by one row only.
     """
-    made = plan(*rows, observed=FEW)
-    assert sorted({row.row for row in made.rows}) == list(range(2, len(rows) + 2))
-    assert [row.step for row in made.rows if row.step is not None] == list(range(len(made.steps)))
-    assert all((row.step is None) == (row.outcome is not None) for row in made.rows)
-    invalid = {row.row for row in made.rows if row.outcome is Outcome.INVALID}
-    assert invalid == set(errors_of(made)["row"].dropna())
-    assert all(row.error and row.fix for row in made.rows if row.row in invalid)
-    creates = [step for step in made.steps if step.action is Action.CREATE]
+    plan_data = plan(*rows, observed=FEW)
+    assert sorted({row.row for row in plan_data.rows}) == list(range(2, len(rows) + 2))
+    assert [row.step for row in plan_data.rows if row.step is not None] == list(range(len(plan_data.steps)))
+    assert all((row.step is None) == (row.outcome is not None) for row in plan_data.rows)
+    invalid = {row.row for row in plan_data.rows if row.outcome is Outcome.INVALID}
+    assert invalid == set(errors_of(plan_data)["row"].dropna())
+    assert all(row.error and row.fix for row in plan_data.rows if row.row in invalid)
+    creates = [step for step in plan_data.steps if step.action is Action.CREATE]
     own_ids = [(step.path, step.own_id) for step in creates if step.own_id]
     assert len(own_ids) == len(set(own_ids))
-    assert not {((*CAMPAIGN, "promo_numbers_by_id"), one) for one in ("X", "4531")} & set(own_ids)
-    touched = [step.snapshot["promo_number"] for step in made.steps if step.snapshot]
-    assert len(touched) == len(set(touched))
+    assert not {((*CAMPAIGN, "promo_numbers_by_id"), own_id) for own_id in ("X", "4531")} & set(own_ids)
+    changed_numbers = [step.snapshot["promo_number"] for step in plan_data.steps if step.snapshot]
+    assert len(changed_numbers) == len(set(changed_numbers))
     assert all(step.body and {"description", "media_type"} <= step.body.keys() for step in creates)
-    by_row = {row.step: row for row in made.rows}
-    assert all(by_row[step.number].action == step.action for step in made.steps)
+    by_row = {row.step: row for row in plan_data.rows}
+    assert all(by_row[step.number].action == step.action for step in plan_data.steps)

@@ -1,4 +1,4 @@
-"""Each row of promo numbers against the numbers that its campaign has: what is planned, and what is sent."""
+"""Plans of promo numbers against the numbers of their campaigns: the plan, and the requests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OTHER: Scope = ("advertisers", "A-2", "advertiser_campaigns", "C-2")
 SIBLING: Scope = ("advertisers", "A-1", "advertiser_campaigns", "C-2")
 AFFILIATE: Scope = (*CAMPAIGN, "affiliates", "F-1", "affiliate_campaigns")
 OWN, NUMBER = "id_from_network", "promo_number"
-TO_ADVERTISER, TO_CAMPAIGN = (f"destination_{one}_id_from_network" for one in ("advertiser", "advertiser_campaign"))
+TO_ADVERTISER, TO_CAMPAIGN = (f"destination_{name}_id_from_network" for name in ("advertiser", "advertiser_campaign"))
 TO_OTHER = {TO_ADVERTISER: "A-2", TO_CAMPAIGN: "C-2"}
 
 #: A number of the platform's, with all that makes an update hard.
@@ -50,33 +50,33 @@ def observed_of(*objects: Mapping[str, Any], scope: Scope = CAMPAIGN) -> dict[Sc
 def plan_of(
     source: Any, observed: Mapping[Scope, PlatformState] | None = None, version: str = DEFAULT_API_VERSION
 ) -> PlanData:
-    """The plan; a campaign of which nothing is said has no numbers."""
-    checked = validation.validate(sheets.load(source), version=version)
-    empty = {scope: PlatformState() for scope in planning.required_scopes(checked)}
-    return planning.build_plan(checked, empty | dict(observed or observed_of(THERE)))
+    """The plan; campaigns without a given state have no numbers."""
+    validated_book = validation.validate(sheets.load(source), version=version)
+    empty = {scope: PlatformState() for scope in planning.required_scopes(validated_book)}
+    return planning.build_plan(validated_book, empty | dict(observed or observed_of(THERE)))
 
 
 def plan(
     *rows: Mapping[str, Any], observed: Mapping[Scope, PlatformState] | None = None, version: str = DEFAULT_API_VERSION
 ) -> PlanData:
-    """The plan of rows that say nothing but what is said of them, and their campaign."""
+    """The plan of rows with the given cells and their campaign."""
     blank = {"advertiser_id_from_network": "A-1", "advertiser_campaign_id_from_network": "C-1"}
     return plan_of(frame_of(*rows, base=blank), observed, version)
 
 
-def only(made: PlanData) -> tuple[PlannedRow, Step | None]:
+def only(plan_data: PlanData) -> tuple[PlannedRow, Step | None]:
     """The one row of a plan, and its step."""
-    (row,) = made.rows
-    assert len(made.steps) == (row.step is not None)
-    return row, made.steps[0] if made.steps else None
+    (row,) = plan_data.rows
+    assert len(plan_data.steps) == (row.step is not None)
+    return row, plan_data.steps[0] if plan_data.steps else None
 
 
-def changes(made: PlanData) -> list[tuple[str, str, str]]:
-    return [(one.column, one.old, one.new) for one in made.changes]
+def changes(plan_data: PlanData) -> list[tuple[str, str, str]]:
+    return [(change.column, change.old, change.new) for change in plan_data.changes]
 
 
-def errors(made: PlanData) -> list[tuple[int, str, str]]:
-    found = made.issues[made.issues["level"] == "error"]
+def errors(plan_data: PlanData) -> list[tuple[int, str, str]]:
+    found = plan_data.issues[plan_data.issues["level"] == "error"]
     return [
         (int(row), column, code) for row, column, code in zip(found["row"], found["column"], found["code"], strict=True)
     ]
@@ -116,15 +116,15 @@ def errors(made: PlanData) -> list[tuple[int, str, str]]:
     ],
 )
 def test_action(row: dict[str, str], action: str) -> None:
-    """What becomes of a row follows from what it names, what it asks for, and what the campaign has."""
-    made = plan(row)
-    found, step = only(made)
-    assert errors(made) == []
+    """A row's action follows from its identifier, its requested action and the campaign's numbers."""
+    plan_data = plan(row)
+    found, step = only(plan_data)
+    assert errors(plan_data) == []
     assert found.action == action
     assert (found.outcome is Outcome.UNCHANGED) is (action == "unchanged") is (step is None)
     phase = 2 if action == "delete" else 1
     assert step is None or (step.action == action and step.resource == "promo_numbers" and step.phase == phase)
-    assert action in {"unchanged", "delete"} or made.changes
+    assert action in {"unchanged", "delete"} or plan_data.changes
     assert action == "create" or found.object_label == "8005550100"
     assert found.assigned_values is None or found.assigned_values["promo_number"] == "8005550100"
     assert (found.assigned_values is not None) is (action == "unchanged" and found.object_label == "8005550100")
@@ -154,22 +154,22 @@ def test_action(row: dict[str, str], action: str) -> None:
     ],
 )
 def test_address(row: dict[str, str], verb: str, address: tuple[str, ...]) -> None:
-    """A number is addressed by what the row names it by, and may be asked for twice without harm."""
+    """A step's path uses the identifier of the row, and the step can be sent twice."""
     _, step = only(plan(row))
     assert step is not None
     assert (step.verb, step.path, step.non_idempotent, step.snapshot) == (verb, address, False, THERE)
     assert (step.body is None) is (verb == "DELETE")
 
 
-def test_addresses_are_the_platforms() -> None:
-    """The id in an address is the platform's to the letter, although a cell cannot hold the space at its end."""
+def test_ids_in_paths_are_verbatim() -> None:
+    """The id in a path is the platform's id verbatim, although a cell cannot hold its trailing space."""
     _, step = only(plan({OWN: "X", "description": "x"}, observed=observed_of(THERE | {OWN: "X "})))
     assert step is not None
     assert step.path[-1] == "X "
 
 
 def test_a_row_of_an_affiliate() -> None:
-    """A number is looked for where the row says, and nowhere else."""
+    """A number is looked up only in the row's campaign."""
     row = {**SAME, "affiliate_id_from_network": "F-1", "description": "x"}
     assert errors(plan(row)) == [(2, NUMBER, "number_not_found")]
     _, step = only(plan(row, observed=observed_of(THERE, scope=AFFILIATE)))
@@ -240,16 +240,16 @@ def test_a_row_of_an_affiliate() -> None:
     ],
 )
 def test_what_an_update_sends(row: dict[str, str], body: dict[str, Any], told: list[tuple[str, str, str]]) -> None:
-    """An update sends what changes, what it cannot do without, and the whole of what it changes in part."""
-    made = plan({NUMBER: "8005550100"} | row)
-    _, step = only(made)
+    """An update sends the changes, the required fields, and whole objects that it changes in part."""
+    plan_data = plan({NUMBER: "8005550100"} | row)
+    _, step = only(plan_data)
     assert step is not None
     assert step.body == body
-    assert changes(made) == told
+    assert changes(plan_data) == told
 
 
-def test_what_the_platform_has_is_sent_to_the_letter() -> None:
-    """A value that the row leaves alone goes back as it came, with the soft hyphen of the published list too."""
+def test_unchanged_values_are_sent_verbatim() -> None:
+    """A value that the row does not change is sent back verbatim, including a soft hyphen."""
     there = THERE | {"media_type": "Offline: In\u00adCall Ad"}
     assert (
         only(plan({NUMBER: "8005550100", "media_type": "Offline: InCall Ad"}, observed=observed_of(there)))[1] is None
@@ -306,7 +306,7 @@ HOURS = {
     ],
 )
 def test_hours_of_operation(row: dict[str, str], hours: Any) -> None:
-    """Hours are sent whole: a day that the row does not mention is not lost."""
+    """Hours are sent whole: days that the row does not name are kept."""
     there = THERE | {"hours_of_operation": HOURS}
     _, step = only(plan({NUMBER: "8005550100"} | row, observed=observed_of(there), version=NEWEST))
     assert (step.body or {}).get("hours_of_operation") == hours if step else hours is None
@@ -356,18 +356,16 @@ def test_hours_of_operation(row: dict[str, str], hours: Any) -> None:
         pytest.param({"promo_type": "Local"}, {"media_type": ""}, "media_type", "required", id="no-media-type-there"),
     ],
 )
-def test_rules_hold_for_what_an_update_comes_to(
-    row: dict[str, str], there: dict[str, Any], column: str, code: str
-) -> None:
-    """What a row and the platform come to together is judged before it is sent, and the field named."""
-    made = plan({NUMBER: "8005550100"} | row, observed=observed_of(THERE | there), version=NEWEST)
-    assert errors(made) == [(2, column, code)]
-    assert made.rows[0].object_label == "8005550100"
-    assert made.steps == ()
+def test_rules_apply_to_the_updated_number(row: dict[str, str], there: dict[str, Any], column: str, code: str) -> None:
+    """The rules apply to the updated number, before it is sent; the problem names the field."""
+    plan_data = plan({NUMBER: "8005550100"} | row, observed=observed_of(THERE | there), version=NEWEST)
+    assert errors(plan_data) == [(2, column, code)]
+    assert plan_data.rows[0].object_label == "8005550100"
+    assert plan_data.steps == ()
 
 
-def test_what_was_wrong_before_may_stay() -> None:
-    """A row that changes something else is not held back by what the platform has put up with."""
+def test_existing_problems_are_ignored() -> None:
+    """An existing problem does not prevent the update of other fields."""
     there = THERE | {"media_type": "Offline: TV", "adwords_account_id": "627-345-9815"}
     assert only(plan({NUMBER: "8005550100", "description": "x"}, observed=observed_of(there)))[1] is not None
 
@@ -437,10 +435,10 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("row", "observed", "column", "code", "text"), REFUSALS)
 def test_refused(row: dict[str, str], observed: dict[Scope, PlatformState], column: str, code: str, text: str) -> None:
-    """What the platform's state speaks against is refused in its cell, with a reason and what to do about it."""
-    made = plan(row, observed=observed_of(THERE) | observed)
-    assert errors(made) == [(2, column, code)]
-    (found,) = made.rows
+    """A conflict with the platform's state is reported in its cell, with a reason and a fix."""
+    plan_data = plan(row, observed=observed_of(THERE) | observed)
+    assert errors(plan_data) == [(2, column, code)]
+    (found,) = plan_data.rows
     assert (found.action, found.outcome, found.step) == ("refused", Outcome.INVALID, None)
     assert text in found.error
     assert found.fix.endswith(".")
@@ -449,47 +447,47 @@ def test_refused(row: dict[str, str], observed: dict[Scope, PlatformState], colu
 
 
 def test_every_code_is_found() -> None:
-    """Each code that only a campaign's numbers can give has a case above."""
-    assert {one.values[3] for one in REFUSALS} | {"parent_deleted"} == OF_THE_PLAN_OF_NUMBERS  # noqa: PD011  a set of parameters
+    """Each issue code that depends on a campaign's numbers has a case above."""
+    assert {case.values[3] for case in REFUSALS} | {"parent_deleted"} == OF_THE_PLAN_OF_NUMBERS  # noqa: PD011  a set of parameters
 
 
-def test_all_that_a_create_lacks_is_told_at_once() -> None:
-    """A row with an own id may create: what it lacks for that is told in one go, under the sheet's own titles."""
+def test_all_missing_fields_of_a_create_are_reported() -> None:
+    """All missing fields of a row with an own id are reported at once, with the sheet's titles."""
     frame = frame_of({"Own ID": "X", "media_type": ""}).rename(
         columns={"description": "Description", "media_type": "Media"}
     )
     frame["Description"] = ""
-    made = plan_of(frame)
-    assert errors(made) == [(2, "Description", "required"), (2, "Media", "required")]
-    assert made.rows[0].error == (
+    plan_data = plan_of(frame)
+    assert errors(plan_data) == [(2, "Description", "required"), (2, "Media", "required")]
+    assert plan_data.rows[0].error == (
         "Description: 'Description' is required to create a number (the campaign has none with this id). | "
         "Media: 'Media' is required to create a number (the campaign has none with this id)."
     )
 
 
 def test_a_new_number_needs_whole_schedules() -> None:
-    """A row that turns out to create must give its schedules whole."""
+    """A row that creates a number must contain complete schedules."""
     row = {OWN: "X", "description": "d", "media_type": "Online: Display"}
-    made = plan(row | {f"{SCHEDULE}.1.day_of_week": "Monday", f"{SCHEDULE}.1.open_time": "08:00"}, version=NEWEST)
-    assert errors(made) == [(2, f"{SCHEDULE}.1.close_time", "schedule_incomplete")]
+    plan_data = plan(row | {f"{SCHEDULE}.1.day_of_week": "Monday", f"{SCHEDULE}.1.open_time": "08:00"}, version=NEWEST)
+    assert errors(plan_data) == [(2, f"{SCHEDULE}.1.close_time", "schedule_incomplete")]
 
 
 def test_one_number_under_both_of_its_names() -> None:
-    """Two rows about one number, one by its number and one by its id, would undo each other: the second is refused."""
-    made = plan({NUMBER: "8005550100", "description": "a"}, {OWN: "4531", "description": "b"})
-    assert [row.action for row in made.rows] == ["update", "refused"]
-    assert errors(made) == [(3, OWN, "duplicate_number")]
-    assert "has more than one row: 2, 3." in made.rows[1].error
+    """Of two rows that name one number, one by phone number and one by id, the second is refused."""
+    plan_data = plan({NUMBER: "8005550100", "description": "a"}, {OWN: "4531", "description": "b"})
+    assert [row.action for row in plan_data.rows] == ["update", "refused"]
+    assert errors(plan_data) == [(3, OWN, "duplicate_number")]
+    assert "has more than one row: 2, 3." in plan_data.rows[1].error
 
 
-def test_a_choice_that_was_made_is_told() -> None:
-    """What only chooses a new number is not sent with an own id that exists, and a warning says so."""
-    made = plan(
+def test_warning_of_fields_that_only_a_create_sends() -> None:
+    """Fields that only choose a new number are not sent for an existing own id, with a warning."""
+    plan_data = plan(
         {OWN: "4531", "local_center.tn_prefix": "805"},
         {OWN: "X", "local_center.tn_prefix": "805", "description": "d", "media_type": "Online: Display"},
     )
-    assert [row.action for row in made.rows] == ["unchanged", "create"]
-    (warning,) = made.issues.to_dict("records")
+    assert [row.action for row in plan_data.rows] == ["unchanged", "create"]
+    (warning,) = plan_data.issues.to_dict("records")
     assert (warning["row"], warning["column"], warning["code"]) == (2, "local_center.tn_prefix", "not_on_update")
     assert warning["value"] == "805"
 
@@ -498,14 +496,14 @@ def test_a_choice_that_was_made_is_told() -> None:
 
 
 def test_move() -> None:
-    """A move says where the number is afterwards, and is told as one."""
+    """A move has the destination, and its changes are listed."""
     row, step = only(plan({NUMBER: "8005550100", **TO_OTHER}))
     assert step is not None
     assert (row.action, step.action, step.destination) == ("move", Action.MOVE, (*OTHER, "promo_numbers"))
 
 
 def test_moved_already() -> None:
-    """A number that is at its destination is not moved again; what the row changes about it is changed there."""
+    """A number that is already at its destination is not moved again; its other changes are made there."""
     there = observed_of(THERE, scope=OTHER)
     assert only(plan({**SAME, **TO_OTHER}, observed=there))[0].action == "unchanged"
     assert only(plan({**SAME, OWN: "its id before", **TO_OTHER}, observed=there))[0].action == "unchanged"
@@ -515,28 +513,28 @@ def test_moved_already() -> None:
     assert TO_ADVERTISER not in (step.body or {})
 
 
-def test_an_id_at_the_destination_is_another_numbers() -> None:
-    """A moved number gets another id, so the one that has this id at the destination is none of the row's business."""
-    made = plan({OWN: "4531", "description": "x", **TO_OTHER}, observed=observed_of(THERE, scope=OTHER))
-    assert errors(made) == [(2, OWN, "own_id_not_found")]
+def test_the_same_id_at_the_destination_is_another_number() -> None:
+    """A move changes the id, so a number with the row's id at the destination is another number."""
+    plan_data = plan({OWN: "4531", "description": "x", **TO_OTHER}, observed=observed_of(THERE, scope=OTHER))
+    assert errors(plan_data) == [(2, OWN, "own_id_not_found")]
 
 
 # Versions
 
 
 def test_oldest_version() -> None:
-    """Before own ids could be given, they name nothing and are known by what is exported beside the number."""
+    """In versions without own ids, an exported id next to the number is accepted."""
     _, step = only(plan({**SAME, OWN: "4531", "description": "x"}, version=OLDEST))
     assert step is not None
     assert step.path == (*CAMPAIGN, "promo_numbers", "8005550100")
     assert "id_from_network" not in (step.body or {})
-    made = plan({OWN: "4531", "description": "x"}, version=OLDEST)
-    assert errors(made) == [(2, OWN, "column_unsupported")]
+    plan_data = plan({OWN: "4531", "description": "x"}, version=OLDEST)
+    assert errors(plan_data) == [(2, OWN, "column_unsupported")]
 
 
 @pytest.mark.parametrize("version", API_VERSIONS)
 def test_updates_in_every_version(version: str) -> None:
-    """A number can be changed in every version, and nothing is sent that one does not know."""
+    """A number can be changed in every version; fields that the version does not know are not sent."""
     _, step = only(plan({**SAME, "description": "x"}, version=version))
     assert step is not None
     assert step.body == {"description": "x", "media_type": "Online: Display"}
@@ -553,22 +551,22 @@ GONE = {CAMPAIGN: PlatformState(refusal_reason="Could not find A-1")}
 
 
 def test_numbers_of_an_advertiser_that_the_book_creates() -> None:
-    """They wait for it: its step comes first, and without it they are not sent."""
-    made = plan_of(with_advertisers(advertiser("A-0", sites=[site("9")]), advertiser("A-1")), GONE)
-    assert made.resource == "advertisers+promo_numbers"
-    assert [(step.resource, step.action, step.phase, step.depends_on) for step in made.steps] == [
+    """Their steps depend on the step that creates the advertiser."""
+    plan_data = plan_of(with_advertisers(advertiser("A-0", sites=[site("9")]), advertiser("A-1")), GONE)
+    assert plan_data.resource == "advertisers+promo_numbers"
+    assert [(step.resource, step.action, step.phase, step.depends_on) for step in plan_data.steps] == [
         ("advertisers", "create", 0, None),
         ("advertisers", "create", 0, None),
         ("promo_numbers", "create", 1, 1),
     ]
-    assert made.steps[2].path == (*CAMPAIGN, "promo_numbers")
+    assert plan_data.steps[2].path == (*CAMPAIGN, "promo_numbers")
 
 
 def test_numbers_of_an_advertiser_that_exists() -> None:
-    """They need no step before them."""
+    """Their steps depend on no other step."""
     there = {"id_from_network": "A-1", "name": "X", "sites": [{"id_from_network": "1"}], "users": []}
-    made = plan_of(with_advertisers(advertiser("A-1")), {(): PlatformState(objects=(there,))})
-    assert [(step.resource, step.action, step.depends_on) for step in made.steps] == [
+    plan_data = plan_of(with_advertisers(advertiser("A-1")), {(): PlatformState(objects=(there,))})
+    assert [(step.resource, step.action, step.depends_on) for step in plan_data.steps] == [
         ("advertisers", "update", None),
         ("promo_numbers", "create", None),
     ]
@@ -582,10 +580,10 @@ def test_numbers_of_an_advertiser_that_exists() -> None:
     ],
 )
 def test_numbers_of_an_advertiser_with_errors(broken: dict[str, Any]) -> None:
-    """The number's row says which row keeps its advertiser from being created, and not that the platform lacks it."""
-    made = plan_of(with_advertisers(broken), GONE)
-    assert made.steps == ()
-    number = made.rows[-1]
+    """The number's row names the row with errors, instead of a missing campaign."""
+    plan_data = plan_of(with_advertisers(broken), GONE)
+    assert plan_data.steps == ()
+    number = plan_data.rows[-1]
     assert (
         number.error
         == "Another row of the same advertiser has errors (advertisers row 2), so none of its rows is sent."
@@ -594,9 +592,9 @@ def test_numbers_of_an_advertiser_with_errors(broken: dict[str, Any]) -> None:
 
 
 def test_existing_numbers_of_an_advertiser_that_the_book_creates() -> None:
-    """A number that is named can be no number of an advertiser that is not there yet."""
-    made = plan_of(with_advertisers(advertiser(), promo_number="8005550100"), GONE)
-    assert errors(made) == [(2, NUMBER, "number_not_found")]
+    """An advertiser that does not exist yet cannot have existing numbers."""
+    plan_data = plan_of(with_advertisers(advertiser(), promo_number="8005550100"), GONE)
+    assert errors(plan_data) == [(2, NUMBER, "number_not_found")]
 
 
 BOTH_THERE = {
@@ -620,28 +618,28 @@ BOTH_THERE = {
     ],
 )
 def test_numbers_of_an_advertiser_that_the_book_deletes(deleted: str, row: dict[str, str], column: str | None) -> None:
-    """Nobody buys a number for an advertiser that the same workbook deletes, nor moves one there."""
+    """No number is bought for, or moved to, an advertiser that the same workbook deletes."""
     rows = {"id_from_network": deleted, "action": "delete"}
-    made = plan_of(with_advertisers(rows, **row), BOTH_THERE | observed_of(THERE))
-    assert errors(made) == ([(2, column, "parent_deleted")] if column else [])
-    assert made.rows[0].action == "delete"
-    assert made.rows[-1].error == (f"The same workbook deletes the advertiser {deleted!r}." if column else "")
+    plan_data = plan_of(with_advertisers(rows, **row), BOTH_THERE | observed_of(THERE))
+    assert errors(plan_data) == ([(2, column, "parent_deleted")] if column else [])
+    assert plan_data.rows[0].action == "delete"
+    assert plan_data.rows[-1].error == (f"The same workbook deletes the advertiser {deleted!r}." if column else "")
 
 
 # Quantities and earlier results
 
 
 def test_quantity() -> None:
-    """A quantity of 3 is three steps, told once, and three rows."""
-    made = plan({"quantity": "3", "description": "d", "media_type": "Online: Display"})
-    assert [row.action for row in made.rows] == ["create"] * 3
-    assert [step.non_idempotent for step in made.steps] == [True] * 3
-    assert changes(made) == [("description", "", "d"), ("media_type", "", "Online: Display")]
-    assert made.new_number_count == 3
+    """A quantity of 3 becomes three steps and three rows, with its changes listed once."""
+    plan_data = plan({"quantity": "3", "description": "d", "media_type": "Online: Display"})
+    assert [row.action for row in plan_data.rows] == ["create"] * 3
+    assert [step.non_idempotent for step in plan_data.steps] == [True] * 3
+    assert changes(plan_data) == [("description", "", "d"), ("media_type", "", "Online: Display")]
+    assert plan_data.new_number_count == 3
 
 
 def test_results_as_input() -> None:
-    """Of a results file what is done stays as it is, and the rest is done."""
+    """Of a results file, only rows that are not done are planned."""
     created = {
         NUMBER: "8005550100",
         OWN: "4531",
@@ -650,7 +648,7 @@ def test_results_as_input() -> None:
         "id": "21",
     }
     blank = {"description": "d", "media_type": "Online: Display"}
-    made = plan(
+    plan_data = plan(
         created | {"result_status": "created", "description": "typed over since"},
         blank | {"result_status": "not_sent"},
         blank | {"result_status": "rejected", "description": "e"},
@@ -658,7 +656,7 @@ def test_results_as_input() -> None:
         blank | {"result_status": "unknown", "description": "f"},
         {NUMBER: "8005550101", "action": "delete", "result_status": "deleted"},
     )
-    assert [(row.row, row.action, row.outcome, row.from_results) for row in made.rows] == [
+    assert [(row.row, row.action, row.outcome, row.from_results) for row in plan_data.rows] == [
         (2, "unchanged", Outcome.CREATED, True),
         (3, "create", None, False),
         (4, "create", None, False),
@@ -668,8 +666,8 @@ def test_results_as_input() -> None:
     ]
 
 
-def test_done_once_it_is_unchanged() -> None:
-    """What a plan does, planned again, asks for nothing."""
+def test_planning_again_changes_nothing() -> None:
+    """After a plan is executed, the same sheet plans no changes."""
     row = {
         NUMBER: "8005550100",
         "description": "x",
@@ -684,37 +682,37 @@ def test_done_once_it_is_unchanged() -> None:
     assert only(plan(row, observed=observed_of(after)))[0].action == "unchanged"
 
 
-def test_titles_are_the_sheets() -> None:
-    """Changes and refusals name the columns as the sheet does."""
+def test_titles_of_the_sheet() -> None:
+    """Changes and refusals use the column titles of the sheet."""
     frame = pd.DataFrame(
         [{"Advertiser ID": "A-1", "Campaign ID": "C-1", "Promo Number": "8005550100", "Media": "Offline: TV"}]
     )
     assert changes(plan_of(frame)) == [("Media", "Online: Display", "Offline: TV")]
-    made = plan_of(frame, observed_of())
-    assert errors(made) == [(2, "Promo Number", "number_not_found")]
-    assert "clear 'Promo Number'" in made.rows[0].fix
+    plan_data = plan_of(frame, observed_of())
+    assert errors(plan_data) == [(2, "Promo Number", "number_not_found")]
+    assert "clear 'Promo Number'" in plan_data.rows[0].fix
 
 
-def test_lists_that_are_needed() -> None:
-    """Of each campaign one list is read, of those that numbers move to as well, and no advertisers."""
-    checked = validation.validate(
+def test_required_scopes_of_moves() -> None:
+    """One list of each campaign is read, including destinations of moves; no advertisers."""
+    validated_book = validation.validate(
         sheets.load(frame_of({NUMBER: "8005550100", **TO_OTHER}, {NUMBER: "8005550101"}, {TO_ADVERTISER: "A-1"})),
         version=DEFAULT_API_VERSION,
     )
-    assert planning.required_scopes(checked) == [CAMPAIGN, OTHER]
+    assert planning.required_scopes(validated_book) == [CAMPAIGN, OTHER]
     assert planning.list_path(CAMPAIGN) == (*CAMPAIGN, "promo_numbers")
 
 
-def test_nobody_reads_what_is_not_asked_for() -> None:
-    """A plan of rows that have errors, or are done, needs nothing of the platform."""
-    checked = validation.validate(
+def test_no_scopes_for_invalid_and_done_rows() -> None:
+    """Rows that have errors or are done need no state of the platform."""
+    validated_book = validation.validate(
         sheets.load(frame_of({"quantity": "0"}, {"result_status": "created"})), version=OLDEST
     )
-    assert planning.required_scopes(checked) == []
-    assert planning.build_plan(checked, {}).steps == ()
+    assert planning.required_scopes(validated_book) == []
+    assert planning.build_plan(validated_book, {}).steps == ()
 
 
-def test_fingerprint_is_of_the_sheets() -> None:
-    """What the platform has makes no other sheet."""
+def test_fingerprint_ignores_the_platform() -> None:
+    """The platform's state does not affect the fingerprint."""
     assert plan(SAME).fingerprint == plan(SAME, observed=observed_of()).fingerprint
     assert replace(plan(SAME), steps=()).fingerprint != plan(SAME, SAME).fingerprint

@@ -84,7 +84,7 @@ def user(**more: Any) -> dict[str, Any]:
 
 
 def exported(resource: Any, objects: list[Any], version: str = "2022-08-01", **more: Any) -> Any:
-    """The tables of objects as the platform gave them."""
+    """The tables of the platform's objects."""
     rows, _ = exporting.to_rows(resource, objects, version, address_cells={} if resource is ADVERTISERS else CAMPAIGN)
     return exporting.export_tables.ExportTables(resource, rows, version, **{"for_migration": False, **more})
 
@@ -95,29 +95,31 @@ def exported(resource: Any, objects: list[Any], version: str = "2022-08-01", **m
 @pytest.mark.parametrize("version", API_VERSIONS)
 @pytest.mark.parametrize("name", SHEET_RESOURCES)
 def test_columns(name: str, version: str) -> None:
-    """The columns are the template's, filled or not, one for each custom data key, and what a number can be asked."""
+    """The columns are the template's, filled or not, one for each custom data key, and those of existing numbers."""
     keyed = {**ADVERTISER, "custom_data": {"store": "1", "a.b": "2"}}
     objects, resource = ([NUMBER | {"custom_data": keyed["custom_data"]}], PROMO_NUMBERS)
     if name != "promo_numbers":
         objects, resource = ([keyed, advertiser(id_from_network="A-2", name="B", custom_data={"c": "3"})], ADVERTISERS)
     keys = {"promo_numbers": ["store", "a.b"], "advertisers": ["store", "a.b", "c"]}.get(name, [])
     template = [
-        one for one in templates.template_columns(SHEET_RESOURCES[name], version) if not one.startswith("custom_data.")
+        record
+        for record in templates.template_columns(SHEET_RESOURCES[name], version)
+        if not record.startswith("custom_data.")
     ]
     frame = exported(resource, objects, version).to_frames()[name]
     is_number = name == "promo_numbers"
-    moves = [f"destination_{one}" for one in AFFILIATE] if is_number and version >= "2022-08-01" else []
+    moves = [f"destination_{name}" for name in AFFILIATE] if is_number and version >= "2022-08-01" else []
     asked = ["action"] * (is_number and "action" not in template)
     more = [*moves, "promo_number"] if is_number else []
     assert list(frame.columns) == [*asked, *template, *(f"custom_data.{key}" for key in keys), *more]
     assert ("id_from_network" in frame) is (name != "promo_numbers" or version >= "2018-05-01")
     assert frame.index.name == "row"
     assert list(frame.index) == list(range(2, 2 + len(frame)))
-    assert {str(one) for one in frame.dtypes} == {"str"}
+    assert {str(dtype) for dtype in frame.dtypes} == {"str"}
 
 
 def test_numbered_columns() -> None:
-    """There are as many numbers as are in use, those of one record side by side, and one at least."""
+    """There are as many column numbers as in use, at least one; those of one entry are adjacent."""
     two = [{"email_address": f"{name}@example.com", "use_for_notifications": True} for name in "ab"]
     users = exported(ADVERTISERS, [advertiser(users=[user(), user(id_from_network="U-2", email_settings=two)])])
     names = [name for name in users.to_frames()["users"] if name.startswith("email_settings.")]
@@ -130,7 +132,7 @@ def test_numbered_columns() -> None:
 
 
 def test_hours() -> None:
-    """Hours of operation, which no template has, come as far as they are in use."""
+    """Hours of operation, which no template has, are exported as far as they are in use."""
     days = [{"day_of_week": day, "open_time": "08:00", "close_time": "17:00"} for day in ("Monday", "Friday")]
     hours = {"open_24_7": False, "time_zone": "UTC", "schedules": days}
     frame = exported(PROMO_NUMBERS, [{**NUMBER, "hours_of_operation": hours}], "2026-02-01").to_frames()[
@@ -151,9 +153,9 @@ def test_hours() -> None:
 
 
 def test_cells() -> None:
-    """Values have the form that a sheet would send; what only the platform sets, and secrets, are left out."""
+    """Values have the form that a sheet sends; read-only and secret fields are left out."""
     frames = exported(ADVERTISERS, [ADVERTISER]).to_frames()
-    rows = {name: {one: text for one, text in frame.iloc[0].items() if text} for name, frame in frames.items()}
+    rows = {name: {item: text for item, text in frame.iloc[0].items() if text} for name, frame in frames.items()}
     assert rows == {
         "advertisers": {
             "id_from_network": "A-1",
@@ -178,14 +180,16 @@ def test_cells() -> None:
 
 
 def test_flat() -> None:
-    """As CSV, advertisers are one table with numbered columns, in the order of the template's own."""
+    """As CSV, advertisers are one table with numbered columns, in the template's order."""
     other = advertiser(id_from_network="A-2", name="B", users=[], sites=ADVERTISER["sites"][:1])
-    (page,) = exported(ADVERTISERS, [ADVERTISER, other]).to_worksheets(flat_values=True)
+    (page,) = exported(ADVERTISERS, [ADVERTISER, other]).to_worksheets(flat=True)
     columns = list(page.header)
     assert columns[: columns.index("sites.1.action")] == list(
         exported(ADVERTISERS, [ADVERTISER]).to_frames()["advertisers"]
     )
-    starts = list(dict.fromkeys(".".join(one.split(".")[:2]) for one in columns if one.startswith(("sites", "users"))))
+    starts = list(
+        dict.fromkeys(".".join(column.split(".")[:2]) for column in columns if column.startswith(("sites", "users")))
+    )
     assert starts == ["sites.1", "sites.2", "users.1"]
     rows = [dict(zip(columns, row, strict=True)) for row in page.rows]
     assert [row["sites.2.id_from_network"] for row in rows] == ["996", ""]
@@ -307,7 +311,7 @@ def planned(source: Any, network: Network) -> PlanData:
 
 
 class Trip:
-    """An export from a platform that has whatever it is said to have, and the way back to a plan."""
+    """An export from a platform with given objects, and the plan of the exported sheets."""
 
     def __init__(self, odd: Any, reply: Any, folder: Path) -> None:
         self._odd, self._reply = odd, reply
@@ -317,25 +321,25 @@ class Trip:
     def export(self, resource: Any, *objects: dict[str, Any]) -> Any:
         self._odd.reads.extend(self._reply(200, list(objects)) for _ in range(3))
         campaigns = None if resource is ADVERTISERS else [CAMPAIGN]
-        done = exporting.export(resource, self.network, Options(), campaigns=campaigns, output=self.file)
-        assert (done.is_complete, done.output_path) == (True, self.file)
-        return done
+        result = exporting.export(resource, self.network, Options(), campaigns=campaigns, output=self.file)
+        assert (result.is_complete, result.output_path) == (True, self.file)
+        return result
 
-    def check(self, done: Any, case: Odd) -> dict[str, Any]:
-        """Nothing of it is a change; gives the body of the edit."""
-        assert bool(done.notes) is bool(case.told)
-        assert [word for word in case.told if word not in "\n".join(done.notes)] == []
+    def check(self, result: Any, case: Odd) -> dict[str, Any]:
+        """Check that the export plans no change, and that an edit does; returns the edit's body."""
+        assert bool(result.notes) is bool(case.told)
+        assert [word for word in case.told if word not in "\n".join(result.notes)] == []
         plan = planned(self.file, self.network)
         assert ({row.action for row in plan.rows}, plan.steps) == ({"unchanged"}, ())
-        (step,) = planned(self.edited(done, case.edit), self.network).steps
+        (step,) = planned(self.edited(result, case.edit), self.network).steps
         assert step.verb == "PUT"
         body: dict[str, Any] = step.body
-        assert [one for one in case.kept if one not in json.dumps(body)] == []
+        assert [text for text in case.kept if text not in json.dumps(body)] == []
         return body
 
     @staticmethod
-    def edited(done: Any, edit: tuple[str, int, str]) -> Any:
-        frames = {name: frame.copy() for name, frame in done.frames.items()}
+    def edited(result: Any, edit: tuple[str, int, str]) -> Any:
+        frames = {name: frame.copy() for name, frame in result.frames.items()}
         sheet, row, column = edit
         frames[sheet].loc[row, column] = "edited"
         return frames
@@ -348,7 +352,7 @@ def trip(odd: Any, reply: Any, tmp_path: Path) -> Trip:
 
 @pytest.mark.parametrize("case", ODD_ADVERTISERS.values(), ids=ODD_ADVERTISERS)
 def test_odd_advertisers(trip: Trip, case: Odd) -> None:
-    """What no cell can hold is blank and told, plans as unchanged, and an edit of another cell writes it back."""
+    """A value that no cell can hold is blank and noted, plans as unchanged, and an edit of another cell keeps it."""
     there = advertiser(**case.has)
     body = trip.check(trip.export(ADVERTISERS, there), case)
     before = dict(payloads.flatten_object(merge.to_writable(ADVERTISERS, there, "2026-02-01")))
@@ -359,16 +363,16 @@ def test_odd_advertisers(trip: Trip, case: Odd) -> None:
 
 @pytest.mark.parametrize("case", ODD_NUMBERS.values(), ids=ODD_NUMBERS)
 def test_odd_numbers(trip: Trip, case: Odd) -> None:
-    """The same holds for promo numbers; what an update does without is not in it."""
+    """The same holds for promo numbers; their update sends only changed and required fields."""
     case = replace(case, edit=("promo_numbers", 2, "description"))
     body = trip.check(trip.export(PROMO_NUMBERS, {**NUMBER, **case.has}), case)
     media_type = case.has.get("media_type", NUMBER["media_type"])
     assert body == {"description": "edited", "media_type": media_type.replace("\u00ad", "")}  # the page's own slip
 
 
-def test_objects_without_names(trip: Trip) -> None:
-    """Advertisers that no sheet can name are left out and told, and the others are exported."""
-    done = trip.export(
+def test_objects_without_usable_ids(trip: Trip) -> None:
+    """Advertisers without a usable id are left out and noted, and the others are exported."""
+    result = trip.export(
         ADVERTISERS,
         advertiser(id_from_network=None, name="Nameless"),
         advertiser(),
@@ -378,40 +382,40 @@ def test_objects_without_names(trip: Trip) -> None:
         advertiser(id_from_network=" A-4", name="Spaces"),
         advertiser(id_from_network="A-4", name="None"),
     )
-    missing, names = done.notes
+    missing, names = result.notes
     assert "4 advertisers have no id" in missing
     assert "Nameless, Error, Spaces, None" in missing
     assert names.startswith("advertisers, name: left blank for A-2, A-3. The platform has the same text more than once")
-    assert list(done.frames["advertisers"]["id_from_network"]) == ["A-1", "A-2", "A-3"]
+    assert list(result.frames["advertisers"]["id_from_network"]) == ["A-1", "A-2", "A-3"]
     assert planned(trip.file, trip.network).steps == ()
 
 
 def test_an_id_with_spaces(trip: Trip) -> None:
-    """An advertiser is addressed by its id to the letter, though a cell loses the spaces: else one would be created."""
-    done = trip.export(ADVERTISERS, advertiser(id_from_network=" A/1 "))
-    assert (done.notes, planned(trip.file, trip.network).steps) == ((), ())
-    (step,) = planned(trip.edited(done, ("advertisers", 2, "name")), trip.network).steps
+    """An advertiser's path has its id verbatim, though a cell loses the spaces: else a new one would be created."""
+    result = trip.export(ADVERTISERS, advertiser(id_from_network=" A/1 "))
+    assert (result.notes, planned(trip.file, trip.network).steps) == ((), ())
+    (step,) = planned(trip.edited(result, ("advertisers", 2, "name")), trip.network).steps
     assert step.path == ("advertisers", " A/1 ")
 
 
-def test_numbers_without_names() -> None:
-    """A number that neither its digits nor its id can name is left out; from two of the same id the id is taken."""
+def test_numbers_without_identifiers() -> None:
+    """A number without a usable phone number or id is left out; a shared id is left blank."""
     objects = [
         {**NUMBER, "promo_number": None, "id_from_network": None},
         {**NUMBER, "promo_number": "8001234568"},
         {**NUMBER, "id_from_network": "4531 "},
     ]
-    rows, losses = exporting.to_rows(PROMO_NUMBERS, objects, "2022-08-01", address_cells=CAMPAIGN)
+    rows, omitted_values = exporting.to_rows(PROMO_NUMBERS, objects, "2022-08-01", address_cells=CAMPAIGN)
     names = [(row["promo_number"], row.get("id_from_network")) for row in rows]
     assert names == [("8001234568", None), ("8001234567", None)]
-    assert [(one.code, one.object_label, one.column) for one in losses] == [
+    assert [(omitted.code, omitted.object_label, omitted.column) for omitted in omitted_values] == [
         ("unnamed", "id 21", ""),
         ("repeated", "8001234568", "id_from_network"),
         ("repeated", "8001234567", "id_from_network"),
     ]
 
 
-def test_many_losses_are_one_note(trip: Trip) -> None:
+def test_many_omissions_are_one_note(trip: Trip) -> None:
     """A thousand blank cells of one column are one note that names the first few."""
     users = [user(id_from_network=f"U-{number}", phone_number="n/a") for number in range(1000)]
     (note,) = trip.export(ADVERTISERS, advertiser(users=users)).notes
@@ -426,7 +430,7 @@ def test_many_losses_are_one_note(trip: Trip) -> None:
 
 
 def write_requests(folder: Path) -> Path:
-    """A sheet that was run before, with other headers, rows of the same campaign, and results."""
+    """A sheet with results, other headers, and several rows of one campaign."""
     path = folder / "requests.csv"
     path.write_text(
         "Advertiser ID,campaign_id,affiliate id,description,media_type,notes,result_status\n"
@@ -470,7 +474,7 @@ def target(filled: Any, sandbox: Any) -> Network:
 
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 def test_campaigns(target: Network, filled: Any, tmp_path: Path, source: Callable[[Path], Any]) -> None:
-    """Campaigns come from a file, a frame or dicts, whatever else stands there; each is asked for once."""
+    """Campaigns come from a file, a frame or dicts; other columns are ignored, and each is requested once."""
     before = filled.store.request_count
     frame = ib.export("promo_numbers", target, campaigns=source(tmp_path))
     assert filled.store.request_count == before + 2
@@ -491,8 +495,8 @@ def test_advertisers_are_one_request(target: Network, filled: Any) -> None:
 
 UNUSABLE: dict[str, tuple[Any, type[Exception], str]] = {
     "nothing": (None, ConfigError, "not said which campaigns are meant, and the platform has no list of them"),
-    "no rows": ([], ConfigError, "no row that names a campaign"),
-    "an empty sheet": (pd.DataFrame(columns=[*CAMPAIGN]), ConfigError, "no row that names a campaign"),
+    "no rows": ([], ConfigError, "No row names a campaign"),
+    "an empty sheet": (pd.DataFrame(columns=[*CAMPAIGN]), ConfigError, "No row names a campaign"),
     "no dicts": (["C-1"], ConfigError, "must contain dicts with the keys advertiser_id_from_network"),
     "other columns": (pd.DataFrame({"colour": ["red"]}), UnreadableSheetError, "No header row was found"),
     "no campaign": (
@@ -522,7 +526,7 @@ UNUSABLE: dict[str, tuple[Any, type[Exception], str]] = {
 
 @pytest.mark.parametrize(("source", "error", "words"), UNUSABLE.values(), ids=UNUSABLE)
 def test_unusable_campaigns(target: Network, filled: Any, source: Any, error: type[Exception], words: str) -> None:
-    """What does not name campaigns is refused with the reason before anything is asked for."""
+    """A source without campaigns is rejected with the reason before any request."""
     before = filled.store.request_count
     with pytest.raises(error, match=words):
         ib.export("promo_numbers", target, campaigns=source)
@@ -530,14 +534,14 @@ def test_unusable_campaigns(target: Network, filled: Any, source: Any, error: ty
 
 
 def test_a_refused_campaign(target: Network, filled: Any) -> None:
-    """A campaign that the platform does not know is told, and the others are exported."""
+    """A campaign that is not found is noted, and the others are exported."""
     unknown = CAMPAIGN | {"advertiser_campaign_id_from_network": "C-9"}
-    done = exporting.export(PROMO_NUMBERS, target, Options(), campaigns=[unknown, CAMPAIGN])
-    assert not done.is_complete
-    (note,) = done.notes
+    result = exporting.export(PROMO_NUMBERS, target, Options(), campaigns=[unknown, CAMPAIGN])
+    assert not result.is_complete
+    (note,) = result.notes
     assert note.startswith("The numbers of A-100 / C-9 are missing: Could not find campaign")
     assert note.endswith("Check the ids of the advertiser, campaign and affiliate.")
-    assert list(done.frames["promo_numbers"]["description"]) == ["C-100"]
+    assert list(result.frames["promo_numbers"]["description"]) == ["C-100"]
     assert filled
 
 
@@ -545,7 +549,7 @@ def test_a_refused_campaign(target: Network, filled: Any) -> None:
 
 
 def test_library(target: Network, tmp_path: Path) -> None:
-    """The library gives frames, writes a file that is not there yet, and warns of what is missing."""
+    """The library returns frames, writes a new file, and warns of what is missing."""
     path = tmp_path / "numbers.xlsx"
     path.write_text("mine")
     with pytest.warns(UserWarning, match="C-9 are missing"):
@@ -563,9 +567,11 @@ def test_library(target: Network, tmp_path: Path) -> None:
 
 
 def test_library_with_a_sandbox() -> None:
-    """A sandbox of this process can be named instead of a network, with any API version."""
+    """A sandbox of this process is accepted instead of a network, with any API version."""
     with ib.sandbox() as box:
-        old, new = (ib.export("promo_numbers", box, campaigns=[CAMPAIGN], api_version=one) for one in API_VERSIONS[:2])
+        old, new = (
+            ib.export("promo_numbers", box, campaigns=[CAMPAIGN], api_version=version) for version in API_VERSIONS[:2]
+        )
     assert "id_from_network" not in old
     assert "id_from_network" in new
 
@@ -582,7 +588,7 @@ REFUSED: dict[str, tuple[tuple[str, str], dict[str, Any], type[Exception], str]]
 
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
 def test_library_refuses(target: Network, filled: Any, tmp_path: Path, case: Any) -> None:
-    """What cannot be done is refused before anything is asked for."""
+    """Invalid arguments are rejected before any request."""
     (resource, name), more, error, words = case
     before = filled.store.request_count
     with pytest.raises(error, match=words):
@@ -591,14 +597,14 @@ def test_library_refuses(target: Network, filled: Any, tmp_path: Path, case: Any
 
 
 def test_no_platform(odd: Any, reply: Any) -> None:
-    """What answers with something else than a list is not taken for a platform without advertisers."""
+    """A response that is not a list is an error, not a platform without advertisers."""
     odd.reads.append(reply(200, {"advertisers": []}))
     with pytest.raises(PlatformUnavailableError, match="is not the platform"):
         ib.export("advertisers", odd.network())
 
 
 def test_not_authorized(target: Network) -> None:
-    """A wrong token is told as everywhere."""
+    """A rejected token raises the same error as elsewhere."""
     wrong = type(target)(base_url=target.base_url, network_id=target.network_id, token="another-token")
     with pytest.raises(AuthenticationError):
         ib.export("advertisers", wrong)
@@ -612,7 +618,7 @@ def export(cli: Any, target: Network) -> Callable[..., Any]:
 
 
 def test_cli_advertisers(export: Callable[..., Any], tmp_path: Path) -> None:
-    """The command writes the workbook, counts, and gives the next command."""
+    """The command writes the workbook, reports the counts, and prints the next command."""
     ran = export("advertisers", "-o", "mine.xlsx", "--timeout", "30")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.splitlines() == [
@@ -623,7 +629,7 @@ def test_cli_advertisers(export: Callable[..., Any], tmp_path: Path) -> None:
 
 
 def test_cli_campaigns(export: Callable[..., Any], tmp_path: Path) -> None:
-    """Campaigns come from a file; one that is refused is told on standard error, and the exit code is 1."""
+    """Campaigns come from a file; one that cannot be read is reported on standard error with exit code 1."""
     path = tmp_path / "campaigns.csv"
     pd.DataFrame([CAMPAIGN, AFFILIATE, CAMPAIGN | {"advertiser_campaign_id_from_network": "C-9"}]).to_csv(
         path, index=False
@@ -636,7 +642,7 @@ def test_cli_campaigns(export: Callable[..., Any], tmp_path: Path) -> None:
 
 
 def test_cli_flags_and_json(export: Callable[..., Any], target: Network) -> None:
-    """One campaign can be named by flags; with --json, all that is told is one object."""
+    """One campaign can be named by flags; with --json, the whole output is one object."""
     flags = ("--advertiser", "A-200", "--campaign", "C-200", "--affiliate", "F-1")
     ran = export("promo_numbers", "-o", "mine.xlsx", *flags, "--for-migration", "--json", "--base-url", target.base_url)
     assert (ran.code, ran.err) == (0, "")
@@ -661,7 +667,7 @@ CLI_REFUSES = {
 
 @pytest.mark.parametrize(("arguments", "words"), CLI_REFUSES.values(), ids=CLI_REFUSES)
 def test_cli_refuses(export: Callable[..., Any], arguments: tuple[str, ...], words: str) -> None:
-    """What cannot be done is one sentence and exit code 2."""
+    """An error is one sentence and exit code 2."""
     ran = export(*arguments, "-o", "mine.xlsx")
     assert (ran.code, ran.out) == (2, "")
     assert words in ran.err
@@ -669,14 +675,14 @@ def test_cli_refuses(export: Callable[..., Any], arguments: tuple[str, ...], wor
 
 
 def test_cli_needs_a_network(cli: Any) -> None:
-    """Without a network id there is nothing to read, and no rehearsal to offer."""
+    """Without a network id, the command stops and offers no rehearsal."""
     ran = cli("export", "advertisers", "-o", "x.xlsx")
     assert ran.code == 2
     assert ran.err.splitlines() == ["There is no network id. Set INVOCA_NETWORK_ID, or use --network-id."]
 
 
 def test_cli_after_a_stop(export: Callable[..., Any]) -> None:
-    """When the platform cannot be read, the command to repeat is given."""
+    """If the platform cannot be read, the command to repeat is printed."""
     ran = export("advertisers", "-o", "x.xlsx", "--network-id", "9999", "--for-migration")
     assert (ran.code, ran.out) == (3, "")
     assert ran.err.splitlines()[-1] == (

@@ -72,18 +72,18 @@ def networks() -> Iterator[tuple[Sandbox, Network, Network]]:
     """Two networks: the old one is filled, the new one is empty."""
     with Sandbox(network_id=OLD) as box:
         box.store.networks[OLD].campaigns.clear()
-        for one in ("A-100", "A-200", "A-300"):
-            box.store.networks[OLD].remove_advertiser(one)
+        for record in ("A-100", "A-200", "A-300"):
+            box.store.networks[OLD].remove_advertiser(record)
         box.store.add_network(NEW, empty=True)
-        old, new = (Network(base_url=box.base_url, network_id=one, token=box.token) for one in (OLD, NEW))
+        old, new = (Network(base_url=box.base_url, network_id=record, token=box.token) for record in (OLD, NEW))
         fill(box)
         yield box, old, new
 
 
 def fill(box: Sandbox) -> None:
     with httpx.Client(base_url=f"{box.base_url}/api/2022-08-01/{OLD}/", headers={"Authorization": box.token}) as http:
-        for one in ADVERTISERS:
-            assert http.post("advertisers.json", json=one).status_code == 201
+        for advertiser in ADVERTISERS:
+            assert http.post("advertisers.json", json=advertiser).status_code == 201
         box.store.add_affiliate("A/1", "C 1", "F-1", network_id=OLD)
         for campaign, own, body in NUMBERS:
             address = "/".join(
@@ -94,12 +94,12 @@ def fill(box: Sandbox) -> None:
 
 
 def objects(network: Network, campaigns: list[dict[str, str]] | None = None) -> Any:
-    """What a network has, as sheets."""
+    """The objects of a network, as sheets."""
     return ib.export("promo_numbers" if campaigns else "advertisers", network, campaigns=campaigns)
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two networks have the same; the order of its advertisers means nothing, that of sites does."""
+    """Whether two networks have equal objects; the order of sites is significant, that of advertisers is not."""
     return one.keys() == other.keys() and all(
         _sorted(frame).equals(_sorted(other[name])) for name, frame in one.items()
     )
@@ -119,7 +119,7 @@ FORMS: dict[str, Callable[[Any, Path], Any]] = {
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_advertisers(networks: Any, tmp_path: Path, form: Callable[[Any, Path], Any]) -> None:
-    """Advertisers are created as they were, with the same ids, the order of their sites, and their users."""
+    """Advertisers are created with the same ids, users and order of sites."""
     _, old, new = networks
     for ending in ("xlsx", "csv"):
         frames = ib.export("advertisers", old, tmp_path / f"export.{ending}", for_migration=True)
@@ -131,7 +131,7 @@ def test_advertisers(networks: Any, tmp_path: Path, form: Callable[[Any, Path], 
 
 @pytest.mark.parametrize("ending", ["xlsx", "csv"])
 def test_promo_numbers(networks: Any, tmp_path: Path, ending: str) -> None:
-    """Each number gets a new one beside it, local ones in the same area code; nothing else is different."""
+    """Each number gets a new one next to it, local ones in the same area code; nothing else differs."""
     box, old, new = networks
     ib.run(ib.export("advertisers", old), new, yes=True, progress=False)
     box.store.add_affiliate("A/1", "C 1", "F-1", network_id=NEW)
@@ -146,7 +146,7 @@ def test_promo_numbers(networks: Any, tmp_path: Path, ending: str) -> None:
     assert isinstance(results, pd.DataFrame)
     assert list(results["result_status"]) == ["created"] * 4
     assert len(box.store.ledger) == bought + 4
-    before, after = (objects(one, [CAMPAIGN, AFFILIATE]) for one in (old, new))
+    before, after = (objects(record, [CAMPAIGN, AFFILIATE]) for record in (old, new))
     assert list(results["source_promo_number"]) == list(before["promo_number"])
     assert sorted(results["promo_number"]) == sorted(after["promo_number"])
     assert set(before["promo_number"]).isdisjoint(after["promo_number"])
@@ -155,8 +155,8 @@ def test_promo_numbers(networks: Any, tmp_path: Path, ending: str) -> None:
     assert sorted(map(tuple, before[kept].to_numpy())) == sorted(map(tuple, after[kept].to_numpy()))
 
 
-def test_both_at_once(networks: Any, tmp_path: Path) -> None:
-    """Advertisers and promo numbers in one workbook: the advertisers go first, and what needs them after."""
+def test_advertisers_and_numbers_in_one_workbook(networks: Any, tmp_path: Path) -> None:
+    """In one workbook, advertisers are created before the promo numbers that need them."""
     box, old, new = networks
     box.store.open_campaigns = True
     frames = {
@@ -184,18 +184,18 @@ def test_both_at_once(networks: Any, tmp_path: Path) -> None:
     ],
 )
 def test_area_codes(number: str, area_code: str, is_told: bool) -> None:  # noqa: FBT001  a table's column
-    """A local number asks for its own area code; a toll-free one, and one that no local center can name, for none."""
+    """A local number requests its own area code; toll-free and unsupported area codes request none."""
     answer = {"promo_number": number, "description": "d", "media_type": "Online: Display", "id_from_network": "12"}
     (row,), losses = export.to_rows(PROMO_NUMBERS, [answer], "2022-08-01", address_cells=CAMPAIGN, for_migration=True)
     assert row.get("local_center.tn_prefix", "") == area_code
     assert row["source_promo_number"] == number
     assert "promo_number" not in row
     assert row["id_from_network"] == "12"
-    assert [(one.code, one.object_label) for one in losses] == [("no_area_code", number)] * is_told
+    assert [(omitted.code, omitted.object_label) for omitted in losses] == [("no_area_code", number)] * is_told
 
 
 def test_a_number_of_another_network_is_never_created(networks: Any) -> None:
-    """Without the flag, a number that the campaign does not have is refused, and nothing is bought."""
+    """Without the flag, a number that is not found is refused, and nothing is bought."""
     box, old, new = networks
     ib.run(ib.export("advertisers", old), new, yes=True, progress=False)
     box.store.add_affiliate("A/1", "C 1", "F-1", network_id=NEW)
@@ -207,7 +207,7 @@ def test_a_number_of_another_network_is_never_created(networks: Any) -> None:
 
 
 def test_on_the_command_line(networks: Any, cli: Any, tmp_path: Path) -> None:
-    """The commands that the export names do the migration."""
+    """The commands that the export prints perform the migration."""
     box, old, new = networks
     box.store.open_campaigns = True
     token = {"INVOCA_API_TOKEN": box.token, "INVOCA_BASE_URL": box.base_url}
@@ -221,5 +221,5 @@ def test_on_the_command_line(networks: Any, cli: Any, tmp_path: Path) -> None:
         ran = cli("run", file, "-o", f"{resource}-results.xlsx", "--yes", INVOCA_NETWORK_ID=NEW, **token)
         assert ran.code == 0, ran.err
     assert same(objects(old), objects(new))
-    descriptions = [sorted(objects(one, [CAMPAIGN, AFFILIATE])["description"]) for one in (old, new)]
+    descriptions = [sorted(objects(record, [CAMPAIGN, AFFILIATE])["description"]) for record in (old, new)]
     assert descriptions == [["affiliate", "local", "own", "toll-free"]] * 2

@@ -1,4 +1,4 @@
-"""Undo: what a run has done is taken back, over HTTP, and what is not is told."""
+"""Undo over HTTP: the changes of a run are undone, and what is not undone is reported."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ ADVERTISER: dict[str, Any] = {
 
 
 class Stage:
-    """A network of the sandbox with some numbers and an advertiser, and what is done to it."""
+    """A sandbox network with some numbers and an advertiser, and actions on it."""
 
     def __init__(self, platform: Any, sandbox: Sandbox) -> None:
         self.platform = platform
@@ -93,48 +93,53 @@ class Stage:
 
     def buy(self, campaign: dict[str, str], own_id: str = "", **more: Any) -> str:
         body = PLAIN | more | ({"id_from_network": own_id} if own_id else {})
-        answer = self.platform("POST", path(campaign, by_id=bool(own_id)), body)
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["promo_number"])
+        response = self.platform("POST", path(campaign, by_id=bool(own_id)), body)
+        assert response.status_code == 201, response.text
+        return str(response.json()["promo_number"])
 
     def run(self, source: Any, **options: Any) -> str:
-        """Run a sheet to its end; the run's id."""
+        """Run a sheet to its end; returns the run's id."""
         frame = ib.run(source, self.network, **{"yes": True, "progress": False} | options)
         frames = frame.values() if isinstance(frame, dict) else [frame]
-        told = [status for one in frames for status in one["result_status"]]
-        assert not {"unknown", "failed", "invalid", "rejected", "not_sent"} & set(told), frame
+        statuses = [status for frame in frames for status in frame["result_status"]]
+        assert not {"unknown", "failed", "invalid", "rejected", "not_sent"} & set(statuses), frame
         return str(next(iter(frames)).attrs["run"])
 
     def undo(self, run: str, **options: Any) -> Undo:
         return ib.undo(run, self.network, **options)
 
     def state(self) -> dict[str, Any]:
-        """All that the platform shows, but for what no undo can bring back and for orders that mean nothing."""
+        """The platform's state, without what an undo cannot restore, in a canonical order."""
         advertisers = self.platform("GET", "advertisers").json()
         numbers = {
             "/".join(campaign.values()): sorted(
                 (
-                    {name: value for name, value in one.items() if name != "id_from_network"}
-                    for one in self.platform("GET", path(campaign), version="2026-02-01").json()
+                    {name: value for name, value in record.items() if name != "id_from_network"}
+                    for record in self.platform("GET", path(campaign), version="2026-02-01").json()
                 ),
                 key=lambda one: one["promo_number"],
             )
             for campaign in CAMPAIGNS
         }
-        return {"advertisers": {one["id_from_network"]: _comparable(one) for one in advertisers}, "numbers": numbers}
+        return {
+            "advertisers": {advertiser["id_from_network"]: _comparable(advertiser) for advertiser in advertisers},
+            "numbers": numbers,
+        }
 
     def put(self, address: str, body: Any) -> None:
-        """What somebody else changes."""
+        """Change an object as somebody else."""
         answer = self.platform("PUT", address, body)
         assert answer.status_code == 200, answer.text
 
     def advertiser(self, **changes: Any) -> None:
-        """Somebody else writes the advertiser as it is now, with some changes."""
+        """Write the current advertiser with changes, as somebody else."""
         now = self.platform("GET", "advertisers/B-1").json()
-        users = [{**one, "contact_phone_number": one["phone_number"].replace("\u2010", "-")} for one in now["users"]]
-        kept = [{name: one[name] for name in one if name in user(1) or "notify_on" in name} for one in users]
+        users = [{**user, "contact_phone_number": user["phone_number"].replace("\u2010", "-")} for user in now["users"]]
+        writable = [
+            {name: record[name] for name in record if name in user(1) or "notify_on" in name} for record in users
+        ]
         own = {name: now[name] for name in ("name", "sites", "approval_status")}
-        self.put("advertisers/B-1", own | {"users": kept} | changes)
+        self.put("advertisers/B-1", own | {"users": writable} | changes)
 
 
 def path(campaign: dict[str, str], number: str = "", *, by_id: bool = False) -> str:
@@ -144,8 +149,8 @@ def path(campaign: dict[str, str], number: str = "", *, by_id: bool = False) -> 
 
 def _comparable(advertiser: dict[str, Any]) -> dict[str, Any]:
     users = [
-        {**one, "oauth_refresh_token": "", "email_settings": sorted(one["email_settings"], key=str)}
-        for one in advertiser["users"]
+        {**user, "oauth_refresh_token": "", "email_settings": sorted(user["email_settings"], key=str)}
+        for user in advertiser["users"]
     ]
     return {**advertiser, "users": users}
 
@@ -173,7 +178,7 @@ def sites(*rows: dict[str, str]) -> dict[str, pd.DataFrame]:
 
 
 def _sheets(name: str, rows: Any) -> dict[str, pd.DataFrame]:
-    parts = pd.DataFrame([{"advertiser_id_from_network": "B-1", **one} for one in rows]).fillna("")
+    parts = pd.DataFrame([{"advertiser_id_from_network": "B-1", **row} for row in rows]).fillna("")
     return {"advertisers": pd.DataFrame([{"id_from_network": "B-1"}]), name: parts}
 
 
@@ -201,33 +206,37 @@ EDITS: dict[str, tuple[Edit, str, dict[str, Any]]] = {
         {},
     ),
     "bought and assigned ids": (lambda _: pd.DataFrame([CAMPAIGN | PLAIN]), "1 delete", {"assign_ids": True}),
-    "updated": (lambda it: row(CAMPAIGN, it.numbers["one"], description="New", custom_data__store="9"), "1 update", {}),
-    "key added": (lambda it: row(CAMPAIGN, it.numbers["one"], custom_data__other="x"), "1 update", {}),
-    "key taken away": (lambda it: row(CAMPAIGN, it.numbers["one"], custom_data__store="[]"), "1 update", {}),
+    "updated": (
+        lambda stage: row(CAMPAIGN, stage.numbers["one"], description="New", custom_data__store="9"),
+        "1 update",
+        {},
+    ),
+    "key added": (lambda stage: row(CAMPAIGN, stage.numbers["one"], custom_data__other="x"), "1 update", {}),
+    "key taken away": (lambda stage: row(CAMPAIGN, stage.numbers["one"], custom_data__store="[]"), "1 update", {}),
     "by its own id": (
         lambda _: pd.DataFrame([CAMPAIGN | {"id_from_network": "own/1", "description": "New"}]),
         "1 update",
         {},
     ),
     "two fields that need each other": (
-        lambda it: row(OTHER, it.numbers["two"], media_type="Offline: TV", adwords_account_id="[]"),
+        lambda stage: row(OTHER, stage.numbers["two"], media_type="Offline: TV", adwords_account_id="[]"),
         "1 update",
         {},
     ),
-    "moved": (lambda it: row(CAMPAIGN, it.numbers["one"], **to(OTHER)), "1 move", {}),
+    "moved": (lambda stage: row(CAMPAIGN, stage.numbers["one"], **to(OTHER)), "1 move", {}),
     "moved by its own id": (
         lambda _: pd.DataFrame([CAMPAIGN | {"id_from_network": "own/1"} | to(HARBOR)]),
         "1 move",
         {},
     ),
     "moved and changed": (
-        lambda it: row(CAMPAIGN, it.numbers["one"], **to(HARBOR), description="New", custom_data__store="[]"),
+        lambda stage: row(CAMPAIGN, stage.numbers["one"], **to(HARBOR), description="New", custom_data__store="[]"),
         "1 move",
         {},
     ),
-    "affiliate": (lambda it: row(AFFILIATE, it.numbers["affiliate"], description="New"), "1 update", {}),
+    "affiliate": (lambda stage: row(AFFILIATE, stage.numbers["affiliate"], description="New"), "1 update", {}),
     "moved between affiliates": (
-        lambda it: row(HARBOR_1, it.numbers["harbor"], **to(HARBOR_2), description="New"),
+        lambda stage: row(HARBOR_1, stage.numbers["harbor"], **to(HARBOR_2), description="New"),
         "1 move",
         {},
     ),
@@ -308,8 +317,8 @@ EDITS: dict[str, tuple[Edit, str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_all_is_as_it_was(stage: Stage, name: str) -> None:
-    """After a run and its undo the platform shows what it showed before, whatever the run has created or changed."""
+def test_undo_restores_the_state(stage: Stage, name: str) -> None:
+    """After a run and its undo, the platform's state is as before, whatever the run created or changed."""
     make, planned, options = EDITS[name]
     before = stage.state()
     run = stage.run(make(stage), **options)
@@ -336,7 +345,9 @@ def _users(draw: Any) -> list[dict[str, Any]]:
 @st.composite
 def _user(draw: Any, number: int) -> dict[str, Any]:
     addresses = draw(st.lists(st.sampled_from("pqrs"), unique=True, min_size=1, max_size=3))
-    listed = [{"email_address": f"{one}@example.com", "use_for_notifications": draw(_flags)} for one in addresses]
+    listed = [
+        {"email_address": f"{address}@example.com", "use_for_notifications": draw(_flags)} for address in addresses
+    ]
     listed[0]["use_for_notifications"] = True
     return {
         "id_from_network": f"U-{number}",
@@ -368,8 +379,8 @@ _advertisers = st.fixed_dictionaries(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(before=_advertisers, now=_advertisers)
-def test_any_advertiser_goes_back(before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Whatever a run has made of an advertiser, its undo sends what it was; users and sites keep their order."""
+def test_any_advertiser_is_restored(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """For any update of an advertiser, its undo sends the previous object; users and sites keep their order."""
     sent = {name: now[name] for name in now if name not in {"id_from_network", "users", "sites"}}
     sent |= {"custom_data": before["custom_data"] | now["custom_data"]}
     step = Step(
@@ -381,38 +392,38 @@ def test_any_advertiser_goes_back(before: dict[str, Any], now: dict[str, Any]) -
         body=sent,
         snapshot=before,
     )
-    done = AppliedChange(step=step, resulting_object=now, scope=(), origin_scope=())
-    back = build_reversal(done, now, VERSION)
-    assert isinstance(back, Reversal)
-    assert back.has_changes == (_written(before) != _written(now))
-    choices = undo_sheets.choose_plan_options([back])
-    checked = validation.validate(undo_sheets.to_sheets([back], choices, VERSION), version=VERSION)
-    plan = planning.build_plan(checked, {(): planning.PlatformState(objects=(now,))}, choices)
+    change = AppliedChange(step=step, resulting_object=now, scope=(), origin_scope=())
+    reversal = build_reversal(change, now, VERSION)
+    assert isinstance(reversal, Reversal)
+    assert reversal.has_changes == (_written(before) != _written(now))
+    plan_options = undo_sheets.choose_plan_options([reversal])
+    validated_book = validation.validate(undo_sheets.to_sheets([reversal], plan_options, VERSION), version=VERSION)
+    plan = planning.build_plan(validated_book, {(): planning.PlatformState(objects=(now,))}, plan_options)
     assert not (plan.issues["level"] == "error").any(), plan.issues
     if plan.steps:
         body = {name: value for name, value in (plan.steps[0].body or {}).items() if value is not None}
-        body["custom_data"] = {key: one for key, one in body.get("custom_data", {}).items() if one is not None}
+        body["custom_data"] = {key: item for key, item in body.get("custom_data", {}).items() if item is not None}
         assert _in_order(body) == _written(before)
     else:
-        assert not back.has_changes or _same_but_for_order(before, now)
+        assert not reversal.has_changes or _same_but_for_order(before, now)
 
 
-def _written(one: dict[str, Any]) -> dict[str, Any]:
-    form = merge.to_writable(ADVERTISERS, one, VERSION)
+def _written(record: dict[str, Any]) -> dict[str, Any]:
+    form = merge.to_writable(ADVERTISERS, record, VERSION)
     form.pop("id_from_network")
     return _in_order({"custom_data": {}, **form})
 
 
 def _in_order(form: dict[str, Any]) -> dict[str, Any]:
-    listed = [{**one, "email_settings": sorted(one["email_settings"], key=str)} for one in form["users"]]
+    listed = [{**user, "email_settings": sorted(user["email_settings"], key=str)} for user in form["users"]]
     return {**form, "users": listed}
 
 
 def _same_but_for_order(before: dict[str, Any], now: dict[str, Any]) -> bool:
-    """An order of users, or of sites after the first, is not worth a request."""
-    one, other = (_written(it) for it in (before, now))
-    assert one["sites"][0] == other["sites"][0]
-    return all(sorted(one[name], key=str) == sorted(other[name], key=str) for name in ("users", "sites"))
+    """A different order of users, or of sites after the first, needs no request."""
+    old, new = (_written(record) for record in (before, now))
+    assert old["sites"][0] == new["sites"][0]
+    return all(sorted(old[name], key=str) == sorted(new[name], key=str) for name in ("users", "sites"))
 
 
 # What has changed since
@@ -439,9 +450,9 @@ def moved_on(stage: Stage, _: str) -> None:
 
 
 def bought(run: str) -> list[str]:
-    """The numbers that a run has bought."""
+    """The numbers that a run bought."""
     rows = journal.find_results(resolve_journal_location(None), run)[1]
-    return [one.answer["promo_number"] for one in rows if one.action == "create" and one.answer.get("promo_number")]
+    return [row.answer["promo_number"] for row in rows if row.action == "create" and row.answer.get("promo_number")]
 
 
 def changed_new_number(stage: Stage, run: str) -> None:
@@ -453,9 +464,14 @@ def gone_new_number(stage: Stage, run: str) -> None:
 
 
 def another_number(stage: Stage, run: str) -> None:
-    """The number was given up, and had again by somebody else."""
+    """Delete the number, and let somebody else buy it."""
     campaigns = stage.platform.store.networks[stage.network.network_id].campaigns
-    number = next(one for key in campaigns.values() for one in key.numbers.values() if one.promo_number in bought(run))
+    number = next(
+        number
+        for campaign in campaigns.values()
+        for number in campaign.numbers.values()
+        if number.promo_number in bought(run)
+    )
     number.id += 10_000
 
 
@@ -467,8 +483,8 @@ def gone_advertiser(stage: Stage, _: str) -> None:
     assert stage.platform("DELETE", "advertisers/B-1").status_code == 200
 
 
-_UPDATE: Edit = lambda it: row(CAMPAIGN, it.numbers["one"], description="New")  # noqa: E731  a table's entry
-_MOVE: Edit = lambda it: row(CAMPAIGN, it.numbers["one"], **to(OTHER))  # noqa: E731
+_UPDATE: Edit = lambda stage: row(CAMPAIGN, stage.numbers["one"], description="New")  # noqa: E731  a table's entry
+_MOVE: Edit = lambda stage: row(CAMPAIGN, stage.numbers["one"], **to(OTHER))  # noqa: E731
 _BUY: Edit = lambda _: pd.DataFrame([CAMPAIGN | PLAIN])  # noqa: E731
 _RENAME: Edit = lambda _: own(name="Other")  # noqa: E731
 DRIFTS: dict[str, tuple[Edit, Callable[[Stage, str], None], str]] = {
@@ -483,46 +499,46 @@ DRIFTS: dict[str, tuple[Edit, Callable[[Stage, str], None], str]] = {
     "bought by another": (_BUY, another_number, "has changed since the run: id was"),
     "advertiser's field": (
         _RENAME,
-        lambda it, _: it.advertiser(approval_status="Archived"),
+        lambda stage, _: stage.advertiser(approval_status="Archived"),
         "approval_status was 'Suspended' and is 'Archived' now.",
     ),
     "advertiser's user": (
         _RENAME,
-        lambda it, _: it.advertiser(users=[user(1), user(4)]),
+        lambda stage, _: stage.advertiser(users=[user(1), user(4)]),
         "user Ana4 O'Neil, jr (U-4) was added",
     ),
     "default site": (
         _RENAME,
-        lambda it, _: it.advertiser(sites=ADVERTISER["sites"][::-1]),
+        lambda stage, _: stage.advertiser(sites=ADVERTISER["sites"][::-1]),
         "its users or sites are in a different order now.",
     ),
     "advertiser gone": (_RENAME, gone_advertiser, "was not found"),
     "new advertiser changed": (
         lambda _: pd.DataFrame([{"id_from_network": "N-1", "name": "New", "sites.1.id_from_network": "7"}]),
-        lambda it, _: it.put("advertisers/N-1", {"name": "Theirs", "sites": [{"id_from_network": "7"}]}),
+        lambda stage, _: stage.put("advertisers/N-1", {"name": "Theirs", "sites": [{"id_from_network": "7"}]}),
         "name was 'New' and is 'Theirs' now.",
     ),
 }
 
 
 @pytest.mark.parametrize("name", DRIFTS)
-def test_what_has_changed_since_is_left_alone(stage: Stage, name: str) -> None:
-    """An object that is not any more what the run has left is told by its row, and nothing of it is sent."""
+def test_changed_objects_are_not_undone(stage: Stage, name: str) -> None:
+    """An object that has changed since the run is reported by its row, and nothing of it is sent."""
     make, somebody, words = DRIFTS[name]
     run = stage.run(make(stage))
     somebody(stage, run)
-    left = stage.state()
+    state = stage.state()
     undo = stage.undo(run)
-    (told,) = undo.not_undone.to_dict("records")
-    assert words in told["error"]
-    assert (told["row"], bool(told["object"]), bool(told["fix"])) == (2, True, True)
+    (not_undone,) = undo.not_undone.to_dict("records")
+    assert words in not_undone["error"]
+    assert (not_undone["row"], bool(not_undone["object"]), bool(not_undone["fix"])) == (2, True, True)
     assert (undo.ok, undo.exit_code(), undo.requests) == (False, 2, 0)
     assert words in "\n".join(undo.lines())
-    assert stage.state() == left
+    assert stage.state() == state
 
 
-def test_the_rest_is_taken_back(stage: Stage) -> None:
-    """What has changed since keeps nothing else from being taken back."""
+def test_unchanged_objects_are_undone(stage: Stage) -> None:
+    """An object that has changed since does not prevent the undo of others."""
     before = stage.state()
     frame = pd.concat([_UPDATE(stage), row(OTHER, stage.numbers["two"], description="New"), _BUY(stage)]).fillna("")
     run = stage.run(frame.reset_index(drop=True))
@@ -539,8 +555,8 @@ def test_the_rest_is_taken_back(stage: Stage) -> None:
     ("make", "there"),
     [pytest.param(_UPDATE, CAMPAIGN, id="changed"), pytest.param(_MOVE, OTHER, id="moved")],
 )
-def test_what_is_back_already_needs_nothing(stage: Stage, make: Edit, there: dict[str, str]) -> None:
-    """An object that somebody has put back is neither touched nor refused; a move has given it another id."""
+def test_restored_objects_need_no_undo(stage: Stage, make: Edit, there: dict[str, str]) -> None:
+    """An object that somebody has already restored is neither changed nor reported; a move changed its id."""
     run = stage.run(make(stage))
     stage.put(path(there, stage.numbers["one"]), PLAIN | (to(CAMPAIGN) if there is OTHER else {}))
     undo = stage.undo(run)
@@ -548,32 +564,32 @@ def test_what_is_back_already_needs_nothing(stage: Stage, make: Edit, there: dic
     assert undo.notes == ("Nothing to undo: 1 object already as before the run.",)
 
 
-def test_a_kept_undo_is_run_if_nothing_has_changed(stage: Stage, tmp_path: Path) -> None:
-    """Between the undo's plan and its run the platform must not have changed either."""
+def test_a_saved_undo_runs_if_nothing_has_changed(stage: Stage, tmp_path: Path) -> None:
+    """The platform must not change between the undo's plan and its run."""
     before = stage.state()
     run = stage.run(_MOVE(stage))
-    kept = stage.undo(run).save(tmp_path / "undo.json")
+    saved_plan = stage.undo(run).keep(tmp_path / "undo.json")
     stage.put(path(OTHER, stage.numbers["one"]), PLAIN | {"description": "Theirs"})
     with pytest.raises(ib.UserError, match="the platform has changed since the plan was made"):
-        stage.run(kept)
+        stage.run(saved_plan)
     stage.put(path(OTHER, stage.numbers["one"]), PLAIN)
-    stage.run(kept)
+    stage.run(saved_plan)
     assert stage.state() == before
 
 
 # What no undo takes back
 
 
-def test_what_was_deleted_stays_deleted(stage: Stage) -> None:
-    """Deleted numbers and advertisers are told by row, not passed over; the rest is taken back."""
+def test_deletions_are_not_undone(stage: Stage) -> None:
+    """Deleted numbers and advertisers are reported by row; everything else is undone."""
     sheets = {
         "advertisers": pd.DataFrame([{"id_from_network": "B-1", "action": "delete"}]),
         "promo_numbers": pd.concat([row(CAMPAIGN, stage.numbers["one"], action="delete"), _BUY(stage)]).fillna(""),
     }
     sheets["promo_numbers"].index = pd.Index([5, 9], name="row")
     undo = stage.undo(stage.run(sheets))
-    told = undo.not_undone[["sheet", "row", "action", "object"]].to_numpy().tolist()
-    assert told == [
+    not_undone = undo.not_undone[["sheet", "row", "action", "object"]].to_numpy().tolist()
+    assert not_undone == [
         ["advertisers", 2, "delete", "Business & Sons (B-1)"],
         ["promo_numbers", 5, "delete", stage.numbers["one"]],
     ]
@@ -581,8 +597,8 @@ def test_what_was_deleted_stays_deleted(stage: Stage) -> None:
     assert (undo.counts, undo.exit_code()) == ({"delete": 1}, 2)
 
 
-def test_what_a_number_cost_is_not_given_back(stage: Stage) -> None:
-    """Money, tokens and ids that no undo brings back are told in sentences."""
+def test_notes_on_irreversible_losses(stage: Stage) -> None:
+    """Costs, tokens and ids that no undo restores are listed in notes."""
     sheets = users({"id_from_network": "U-1", "action": "remove"}) | {
         "promo_numbers": pd.concat([_BUY(stage), _BUY(stage), _MOVE(stage)]).fillna("").reset_index(drop=True)
     }
@@ -596,8 +612,8 @@ def test_what_a_number_cost_is_not_given_back(stage: Stage) -> None:
     assert "Cannot be undone: deletes 2 promo numbers." in undo.lines()
 
 
-def test_what_is_unknown_has_to_be_settled_first(odd: Any, reply: Any) -> None:
-    """A request in doubt is told with the way to settle it; one that was refused has done nothing."""
+def test_steps_in_doubt_must_be_resolved_first(odd: Any, reply: Any) -> None:
+    """A request in doubt is reported with the way to resolve it; a rejected one needs no undo."""
     odd.replies.extend([reply(500, {}), reply(403, {"errors": {"description": ["is odd"]}})])
     frame = ib.run(
         pd.DataFrame([CAMPAIGN | PLAIN, OTHER | PLAIN]),
@@ -609,89 +625,89 @@ def test_what_is_unknown_has_to_be_settled_first(odd: Any, reply: Any) -> None:
     )
     run = frame.attrs["run"]
     undo = ib.undo(run, odd.network())
-    (told,) = undo.not_undone.to_dict("records")
-    assert told["row"] == 2
-    assert told["error"].startswith("It is uncertain whether the run did this: ")
-    assert f"invoca-bulk resume {run}" in told["fix"]
+    (not_undone,) = undo.not_undone.to_dict("records")
+    assert not_undone["row"] == 2
+    assert not_undone["error"].startswith("It is not certain whether the run has done this: ")
+    assert f"invoca-bulk resume {run}" in not_undone["fix"]
     assert (undo.requests, undo.notes) == (0, ("Nothing to undo: 1 request rejected or failed.",))
 
 
 def test_a_list_that_no_sheet_can_empty(stage: Stage) -> None:
-    """What no cell can put back is told, and none of that number is put back by halves."""
+    """A value that no cell can restore is reported, and the number is not restored in part."""
     stage.network = replace(stage.network, api_version="2026-02-01")
     times = {"day_of_week": "Monday", "open_time": "08:00", "close_time": "17:00"}
     hours = {f"hours_of_operation.schedules.1.{name}": text for name, text in times.items()}
     run = stage.run(row(CAMPAIGN, stage.numbers["one"], description="New", **hours))
     undo = stage.undo(run)
-    (told,) = undo.not_undone["error"]
-    assert told.startswith(
-        "These values of the promo number cannot be restored with a sheet: hours_of_operation.schedules.1.day_of_week"
+    (not_undone,) = undo.not_undone["error"]
+    assert not_undone.startswith(
+        "No sheet can put back what the promo number was: hours_of_operation.schedules.1.day_of_week"
     )
     assert undo.requests == 0
 
 
 def test_a_user_that_no_sheet_may_add(stage: Stage) -> None:
-    """What validation or the plan would refuse is told by its row in the run, and all else is taken back."""
+    """Rows that validation or the plan refuses are reported by their row in the run; everything else is undone."""
     stage.put("advertisers/B-2", ADVERTISER | {"id_from_network": "B-2", "name": "Second"})
     stored = stage.platform.store.networks[stage.network.network_id].advertisers["B-2"]
     stored.users[2]["first_name"] = ""
-    gone = {"id_from_network": "U-3", "action": "remove"}
-    sheets = users(gone | {"advertiser_id_from_network": "B-1"}, gone | {"advertiser_id_from_network": "B-2"})
+    removal = {"id_from_network": "U-3", "action": "remove"}
+    sheets = users(removal | {"advertiser_id_from_network": "B-1"}, removal | {"advertiser_id_from_network": "B-2"})
     run = stage.run(sheets | {"advertisers": pd.DataFrame({"id_from_network": ["B-1", "B-2"]})})
     undo = stage.undo(run)
-    (told,) = undo.not_undone.to_dict("records")
-    assert (told["sheet"], told["row"], told["object"]) == ("advertisers", 3, "Second (B-2)")
-    assert "first_name" in told["error"]
+    (not_undone,) = undo.not_undone.to_dict("records")
+    assert (not_undone["sheet"], not_undone["row"], not_undone["object"]) == ("advertisers", 3, "Second (B-2)")
+    assert "first_name" in not_undone["error"]
     assert (undo.counts["update"], undo.requests) == (1, 1)
 
 
-def test_what_the_run_has_not_sent_is_not_its_to_put_back() -> None:
-    """What somebody changed between the run's plan and its request stays, though the journal shows it as a change."""
+def test_fields_that_the_run_did_not_send_are_not_restored() -> None:
+    """A change by somebody else between the run's plan and its request is kept, though the snapshot differs."""
     before = PLAIN | {"promo_number": "8055550100", "promo_type": "Local"}
-    left = before | {"description": "New", "promo_type": "Mobile"}
+    after_run = before | {"description": "New", "promo_type": "Mobile"}
     scope = PROMO_NUMBERS.scope_for(CAMPAIGN)
     body = {"description": "New", "media_type": PLAIN["media_type"]}
-    where = {"verb": "PUT", "path": (*scope, "promo_numbers", "8055550100")}
-    step = Step(number=0, resource="promo_numbers", action=Action.UPDATE, body=body, snapshot=before, **where)
-    back = build_reversal(
-        AppliedChange(step=step, resulting_object=left, scope=scope, origin_scope=scope), left, VERSION
+    request = {"verb": "PUT", "path": (*scope, "promo_numbers", "8055550100")}
+    step = Step(number=0, resource="promo_numbers", action=Action.UPDATE, body=body, snapshot=before, **request)
+    reversal = build_reversal(
+        AppliedChange(step=step, resulting_object=after_run, scope=scope, origin_scope=scope), after_run, VERSION
     )
-    assert isinstance(back, Reversal)
-    named = CAMPAIGN | {"promo_number": "8055550100", "action": "update"}
-    assert back.to_row(all_parts=False) == named | {"description": "Spring sale"}
+    assert isinstance(reversal, Reversal)
+    identifiers = CAMPAIGN | {"promo_number": "8055550100", "action": "update"}
+    assert reversal.to_row(all_parts=False) == identifiers | {"description": "Spring sale"}
 
 
-def test_a_move_that_has_no_way_back(stage: Stage) -> None:
-    """A number that left its affiliate's campaign for the advertiser's cannot be moved back, and the rest can."""
-    moved = row(AFFILIATE, stage.numbers["affiliate"], **to(OTHER))
-    run = stage.run(pd.concat([moved, _UPDATE(stage)]).fillna("").reset_index(drop=True))
+def test_a_move_that_cannot_be_undone(stage: Stage) -> None:
+    """A move from an affiliate's campaign to the advertiser's cannot be undone; the rest can."""
+    move = row(AFFILIATE, stage.numbers["affiliate"], **to(OTHER))
+    run = stage.run(pd.concat([move, _UPDATE(stage)]).fillna("").reset_index(drop=True))
     undo = stage.undo(run)
-    (told,) = undo.not_undone.to_dict("records")
-    assert (told["row"], told["object"], undo.counts) == (2, stage.numbers["affiliate"], {"update": 1})
-    assert told["error"].startswith("A number can move to an affiliate campaign only from")
+    (not_undone,) = undo.not_undone.to_dict("records")
+    assert (not_undone["row"], not_undone["object"], undo.counts) == (2, stage.numbers["affiliate"], {"update": 1})
+    assert not_undone["error"].startswith("A number moves between affiliate campaigns only when")
 
 
 def test_an_advertiser_stays_for_its_numbers(box: Sandbox, network: Network) -> None:
-    """Numbers go before the advertiser that the run created for them, and where one of them stays, it does too."""
+    """Numbers are deleted before the advertiser created for them; if one is not undone, neither is the advertiser."""
     sheets = {
         "advertisers": pd.DataFrame([{"id_from_network": "N-1", "name": "New", "sites.1.id_from_network": "7"}]),
         "promo_numbers": pd.DataFrame([CAMPAIGN | PLAIN | {"advertiser_id_from_network": "N-1"}] * 2),
     }
     run = ib.run(sheets, network, yes=True, progress=False)["promo_numbers"].attrs["run"]
     undo = ib.undo(run, network)
-    assert [(one.resource, one.phase) for one in sorted(undo.data.steps, key=lambda one: one.phase)] == [
+    assert [(step.resource, step.phase) for step in sorted(undo.data.steps, key=lambda step: step.phase)] == [
         ("promo_numbers", 2),
         ("promo_numbers", 2),
         ("advertisers", 3),
     ]
     (campaign,) = (
-        one for key, one in box.store.networks[box.network_id].campaigns.items() if key.advertiser_id == "N-1"
+        item for key, item in box.store.networks[box.network_id].campaigns.items() if key.advertiser_id == "N-1"
     )
     box.store.networks[box.network_id].campaigns[campaign.key].numbers.popitem()
     undo = ib.undo(run, network)
     assert undo.counts == {"delete": 1}
-    assert [one.action for one in undo.not_undone_items] == ["create", "create"]
-    assert "so it cannot be deleted" in undo.not_undone_items[0].error
+    assert [item.action for item in undo.not_undone_items] == ["create", "create"]
+    assert "so the advertiser has to stay" in undo.not_undone_items[0].error
 
 
 # Which run
@@ -699,7 +715,7 @@ def test_an_advertiser_stays_for_its_numbers(box: Sandbox, network: Network) -> 
 
 @pytest.mark.parametrize("version", ["2017-09-01", "2018-05-01", "2026-02-01"])
 def test_versions(stage: Stage, version: str) -> None:
-    """An undo speaks the version of its run; numbers are named by themselves, so that it works in all of them."""
+    """An undo uses the run's API version; it identifies numbers by phone number, which every version supports."""
     before = stage.state()
     stage.network = replace(stage.network, api_version=version)
     sheets = users(NEW_USER) | {
@@ -715,7 +731,7 @@ def test_versions(stage: Stage, version: str) -> None:
 
 
 def test_an_undo_can_be_undone(stage: Stage) -> None:
-    """An undo is a run like any other: its updates, moves and removals go back, what it deleted is gone."""
+    """An undo can be undone: its updates, moves and removals are reversed, its deletions cannot be."""
     sheets = users(NEW_USER) | {
         "promo_numbers": pd.concat([_BUY(stage), _MOVE(stage), row(OTHER, stage.numbers["two"], description="New")])
         .fillna("")
@@ -727,13 +743,13 @@ def test_an_undo_can_be_undone(stage: Stage) -> None:
     again = stage.undo(stage.run(stage.undo(run)))
     assert (list(again.not_undone["object"]), again.data.source[:7]) == (numbers, "undo of")
     stage.run(again)
-    for some in after["numbers"].values():
-        some[:] = [one for one in some if one["promo_number"] not in numbers]
+    for value in after["numbers"].values():
+        value[:] = [record for record in value if record["promo_number"] not in numbers]
     assert stage.state() == after
 
 
 def test_another_network_is_refused(stage: Stage, odd: Any) -> None:
-    """A run is taken back where it was done, and one that no journal knows nowhere."""
+    """A run is undone on its own network only; an unknown run is an error."""
     run = stage.run(_UPDATE(stage))
     with pytest.raises(ib.UserError, match=f"run {run} is one of network {stage.network.network_id}"):
         ib.undo(run, odd.network())
@@ -742,8 +758,8 @@ def test_another_network_is_refused(stage: Stage, odd: Any) -> None:
     assert odd.requests == []
 
 
-def test_a_run_that_is_not_at_its_end(stage: Stage) -> None:
-    """What was sent of an interrupted run can be taken back; it is told that the rest would still be sent."""
+def test_an_unfinished_run(stage: Stage) -> None:
+    """The sent part of an interrupted run can be undone; a note says that the rest would still be sent."""
     run = stage.run(pd.DataFrame([CAMPAIGN | PLAIN, OTHER | PLAIN]))
     file = journal.journal_file(
         resolve_journal_location(None), base_url=stage.network.base_url, network_id=stage.network.network_id
@@ -754,8 +770,8 @@ def test_a_run_that_is_not_at_its_end(stage: Stage) -> None:
     database.close()
     undo = stage.undo(run)
     assert undo.counts == {"delete": 1}
-    told = f"The run is not at its end: 1 request not sent yet; `invoca-bulk resume {run}` would still send them."
-    assert undo.notes[-1] == told
+    note = f"The run is not at its end: 1 request not sent yet; `invoca-bulk resume {run}` would still send them."
+    assert undo.notes[-1] == note
 
 
 # On the command line
@@ -766,15 +782,15 @@ def environment(stage: Stage) -> dict[str, str]:
     return {"INVOCA_API_TOKEN": "sandbox-token", "INVOCA_BASE_URL": stage.network.base_url}
 
 
-def next_command(out: str) -> list[str]:
-    """The words of the command that is to be run next, without the program's name."""
-    command = re.search(r"Next: .*?invoca-bulk (.+)", out)
-    assert command, out
+def next_command(output: str) -> list[str]:
+    """The arguments of the next command in the output."""
+    command = re.search(r"Next: .*?invoca-bulk (.+)", output)
+    assert command, output
     return shlex.split(command[1])
 
 
 def test_on_the_command_line(stage: Stage, cli: Any, environment: dict[str, str], tmp_path: Path) -> None:
-    """The undo is shown, kept and written; the command that it names does it, and the journal's list tells of it."""
+    """The undo is shown, saved and written; the next command executes it, and the list of runs shows it."""
     before = stage.state()
     frame = pd.concat([_UPDATE(stage), _BUY(stage), row(CAMPAIGN, stage.numbers["own"], action="delete")]).fillna("")
     run = stage.run(frame.reset_index(drop=True))
@@ -783,25 +799,27 @@ def test_on_the_command_line(stage: Stage, cli: Any, environment: dict[str, str]
     assert f"Undo of run {run}: 2 rows: 1 update, 1 delete; 2 requests. 1 not undone." in ran.out
     assert "description (" in ran.out
     assert f"  row 4, delete {stage.numbers['own']}: The run deleted the promo number" in ran.out
-    book = openpyxl.load_workbook(tmp_path / "undo.xlsx")
-    assert book.sheetnames == ["plan", "summary", "not undone"]
-    assert [cell.value for cell in book["not undone"][2]][1:4] == ["4", "delete", stage.numbers["own"]]
+    workbook = openpyxl.load_workbook(tmp_path / "undo.xlsx")
+    assert workbook.sheetnames == ["plan", "summary", "not undone"]
+    assert [cell.value for cell in workbook["not undone"][2]][1:4] == ["4", "delete", stage.numbers["own"]]
     words = next_command(ran.out)
     assert words[:4] == ["run", "undo.json", "-o", "undo-results.xlsx"]
     assert words[4:] == ["--network-id", stage.network.network_id]
     ran = cli(*words, "--yes", **environment)
     assert ran.code == 0, ran.err
     gone = stage.state()["numbers"]["A-100/C-100"]
-    assert gone == [one for one in before["numbers"]["A-100/C-100"] if one["promo_number"] != stage.numbers["own"]]
+    assert gone == [
+        number for number in before["numbers"]["A-100/C-100"] if number["promo_number"] != stage.numbers["own"]
+    ]
     assert f"undo of {run}" in cli("runs").out
 
 
 def test_as_json(stage: Stage, cli: Any, environment: dict[str, str]) -> None:
-    """Programs get the plan, what stays and the next command; nothing is kept of an undo that does nothing."""
+    """JSON output has the plan, what is not undone and the next command; an undo without changes is not saved."""
     run = stage.run(row(CAMPAIGN, stage.numbers["own"], action="delete"))
     ran = cli("undo", run, "--json", "--save", "undo.json", **environment)
-    told = json.loads(ran.out)
-    assert (ran.code, told["exit_code"], told["run"], told["requests"]) == (2, 2, run, 0)
-    assert (told["saved"], told["next"], told["not_undone"][0]["row"]) == (None, None, 2)
+    report = json.loads(ran.out)
+    assert (ran.code, report["exit_code"], report["run"], report["requests"]) == (2, 2, run, 0)
+    assert (report["saved"], report["next"], report["not_undone"][0]["row"]) == (None, None, 2)
     ran = cli("undo", run, "--save", "undo.txt", **environment)
     assert (ran.code, "does not end in .json" in ran.err) == (2, True)
