@@ -16,7 +16,7 @@ from invoca_bulk import journal as journals
 from invoca_bulk import sheets
 from invoca_bulk.config.environment import can_prompt, is_in_kernel
 from invoca_bulk.config.journal_location import resolve_journal_location
-from invoca_bulk.config.network import Network, resolve_network
+from invoca_bulk.config.network import Network, SandboxLike, resolve_network
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError, OutputError
 from invoca_bulk.journal import RunState
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from invoca_bulk.config.journal_location import JournalLocation
-    from invoca_bulk.config.network import SandboxLike
     from invoca_bulk.reports.results_view import ResultsView
     from invoca_bulk.reports.validation_report import Report
     from invoca_bulk.sandbox_server import Faults
@@ -111,6 +110,16 @@ def _explain_unknown_arguments(function: Callable[_Parameters, _Return]) -> Call
         return function(*args, **kwargs)
 
     return checked
+
+
+def _resolve_network(target: object) -> Network:
+    """The network that a function was given, or a sentence that says what to pass."""
+    if not isinstance(target, Network | SandboxLike):
+        given = "None" if target is None else f"a {type(target).__name__}, not a network"
+        raise ConfigError(f"The network is {given}. Pass ib.Network(network_id=…) or a sandbox.")
+    if not target.base_url:
+        raise ConfigError("The sandbox has not been started. Start it: with ib.sandbox() as network: …")
+    return resolve_network(target)
 
 
 def _to_options(arguments: Mapping[str, Any], **more: Any) -> Options:  # noqa: ANN401  options of all types
@@ -228,7 +237,7 @@ def plan(  # noqa: PLR0913  keyword-only
         '1 row: 1 create; 1 request.'
     """
     options = _to_options(locals())
-    return planner.plan_sheet(source, resolve_network(network), options, sheet=sheet, resource=resource)
+    return planner.plan_sheet(source, _resolve_network(network), options, sheet=sheet, resource=resource)
 
 
 @_explain_unknown_arguments
@@ -324,7 +333,7 @@ def run(  # noqa: PLR0913  keyword-only
         plan_file.reject_plan_options([name for name in arguments if arguments[name] != defaults[name]])
     run_result = runner.run_sheet(
         saved_plan or source,
-        resolve_network(network),
+        _resolve_network(network),
         options,
         output=Path(output) if output is not None else None,
         sheet=sheet,
@@ -390,7 +399,7 @@ def resume(  # noqa: PLR0913  keyword-only
     """
     options = _to_options(locals())
     output_path = Path(output) if output is not None else None
-    run_result = resumption.resume_run(run, resolve_network(network), options, output=output_path)
+    run_result = resumption.resume_run(run, _resolve_network(network), options, output=output_path)
     return _present_result(run_result, options)
 
 
@@ -475,7 +484,7 @@ def undo(
         >>> ib.undo(run_id, network).counts
         {'delete': 1}
     """
-    return undo_service.undo(run, resolve_network(network), _to_options(locals()))
+    return undo_service.undo(run, _resolve_network(network), _to_options(locals()))
 
 
 def _ask(question: str) -> bool:
@@ -527,7 +536,7 @@ def export(  # noqa: PLR0913  keyword-only
         >>> list(frames)
         ['advertisers', 'sites', 'users']
     """
-    target = resolve_network(network)
+    target = _resolve_network(network)
     result = export_resource(
         _resource_by_name(resource),
         target if api_version is None else replace(target, api_version=api_version),

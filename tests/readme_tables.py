@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoca_bulk.cli import COMMANDS
+from invoca_bulk.cli.wording import command_words
 from invoca_bulk.config.settings import SETTINGS
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, PROMO_NUMBERS, Action, Role
 from invoca_bulk.schema.issue_catalog import ISSUE_TYPES
 from invoca_bulk.schema.result_columns import OUTCOME_HELP
+from invoca_bulk.wording import word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -89,7 +91,10 @@ def outcomes_table() -> str:
     """The outcomes of a row."""
     return _markdown_table(
         ("`result_status`", "what it means", "what to do"),
-        ((f"`{outcome}`", meaning, advice) for outcome, (meaning, advice) in OUTCOME_HELP.items()),
+        (
+            (f"`{outcome}`", meaning, word(advice, wording=command_words))
+            for outcome, (meaning, advice) in OUTCOME_HELP.items()
+        ),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 #: Import levels, lowest first: a module imports from its own package and from the rows above.
 LEVELS = [
+    ["wording"],
     ["errors"],
     ["schema"],
     ["sandbox_server", "config", "sheets"],
@@ -155,6 +157,30 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     """A misspelled name fails as in any module."""
     with pytest.raises(AttributeError, match="no attribute 'rnu'"):
         _ = invoca_bulk.rnu
+
+
+#: The packages that ask, show and word; all others speak in remedies.
+DOORS = {"api", "cli", "web", "__init__", "__main__"}
+FLAG_OR_COMMAND = re.compile(r"(?<![\w-])--[a-z][a-z-]+|invoca-bulk [a-z]+\b|\bib\.\w+|\w=(True|…)")
+#: Texts that look like flags or commands, and are none: CSS variables, and the name of a worker's lock.
+NOT_FOR_PEOPLE = {"reports/html/style.py", "workers/liveness.py"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_the_core_names_no_flag_and_no_command(path: Path) -> None:
+    """What a person can do is a remedy, a value that each door words: a flag helps nobody on the page."""
+    name = path.relative_to(SOURCE).as_posix()
+    if _module(path) in DOORS or name in NOT_FOR_PEOPLE:
+        return
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    texts = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
+    ]
+    # A remedy's own option (`sheet=…`) is a text of its own; a sentence has spaces.
+    assert [text for text in texts if " " in text and FLAG_OR_COMMAND.search(text)] == []
 
 
 def test_functions_are_short() -> None:

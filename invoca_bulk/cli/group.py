@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from invoca_bulk.cli import ABORTED, COMMANDS, HELP, NOTHING_SENT
+from invoca_bulk.cli.wording import command_words
 from invoca_bulk.errors import InvocaBulkError
+from invoca_bulk.wording import use_wording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +55,7 @@ def run_command_line(arguments: Sequence[str] | None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # characters that the terminal cannot show become question marks
+    use_wording(command_words)
     try:
         sys.exit(command_group.main(args=arguments, standalone_mode=False) or 0)
     except InvocaBulkError as error:

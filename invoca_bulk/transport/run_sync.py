@@ -22,8 +22,8 @@ T = TypeVar("T")
 #: Seconds between two updates of the progress and checks for interrupts.
 _POLL_SECONDS = 0.1
 
-#: Ctrl-C, a service stop, a closed terminal, and Ctrl-Break on Windows.
-STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+#: Ctrl-C, a service stop, a closed terminal, and Ctrl-Break on Windows: those that this system has.
+STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 
 
 class Interrupts:
@@ -53,9 +53,8 @@ def defer_interrupts(*, keep_ignoring: bool = False) -> Iterator[Interrupts]:
     interrupts = Interrupts()
     previous_handlers = {}
     if threading.current_thread() is threading.main_thread():
-        available = [getattr(signal, name) for name in STOP_SIGNALS if hasattr(signal, name)]
         # Signals that are already ignored (nohup, a background job) stay ignored; None: not installed from Python.
-        handled = [number for number in available if signal.getsignal(number) not in {signal.SIG_IGN, None}]
+        handled = [number for number in STOP_SIGNALS if signal.getsignal(number) not in {signal.SIG_IGN, None}]
         previous_handlers = {number: signal.signal(number, interrupts.handle) for number in handled}
     try:
         yield interrupts

@@ -12,6 +12,8 @@ from invoca_bulk.journal import RunState
 from invoca_bulk.service.run_result import load_results
 from invoca_bulk.web import jobs, screens
 from invoca_bulk.web.run_progress import ProgressMeter
+from invoca_bulk.web.wording import page_words
+from invoca_bulk.wording import word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -212,7 +214,7 @@ class RunMonitor:
         try:
             self._locations.network_for_run(run_summary.record)
         except ConfigError as error:
-            return str(error)
+            return word(error.text, wording=page_words)
         return ""
 
     def load_results(self, run_id: str) -> tuple[Results, RunSummary]:

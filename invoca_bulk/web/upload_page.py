@@ -30,6 +30,8 @@ from invoca_bulk.web import jobs, sandbox, screens
 from invoca_bulk.web.journal_locations import JournalLocations
 from invoca_bulk.web.runs import RunMonitor
 from invoca_bulk.web.widget import PageWidget
+from invoca_bulk.web.wording import page_words
+from invoca_bulk.wording import use_wording, word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,6 +63,7 @@ class UploadPage:
     """
 
     def __init__(self, journal: str | JournalLocation | None = None) -> None:
+        use_wording(page_words, unless_set=True)
         self._temp_folder = tempfile.TemporaryDirectory(prefix="invoca-bulk-page-")
         self._sheet_path: Path | None = None
         self._report: Report | None = None
@@ -140,7 +143,7 @@ class UploadPage:
         try:
             operation()
         except InvocaBulkError as error:
-            self._show_region(region, render_error(str(error)), focus=True)
+            self._show_region(region, render_error(word(error.text, wording=page_words)), focus=True)
         except Exception as error:  # noqa: BLE001  a bug must not leave the user with a page that does not react
             self._show_region(region, render_error(f"This is a bug in invoca-bulk ({type(error).__name__}: {error})."))
         else:
@@ -355,7 +358,7 @@ class UploadPage:
         try:
             operation()
         except InvocaBulkError as error:
-            problem = str(error)
+            problem = word(error.text, wording=page_words)
             self._try_or_show_error(
                 "results", _RESULTS_ERROR_SCREEN, lambda: self._run_monitor.show_results(run_id, problem, focus=True)
             )

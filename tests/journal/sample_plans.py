@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from invoca_bulk.config.settings import Network
+from invoca_bulk.config.network import Network
 from invoca_bulk.journal import StepTransition
 from invoca_bulk.planning import PlanData, PlannedRow, PlannedSheet, PlatformState, Step
 from invoca_bulk.schema import Action

@@ -568,7 +568,7 @@ def test_a_saved_undo_runs_if_nothing_has_changed(stage: Stage, tmp_path: Path) 
     """The platform must not change between the undo's plan and its run."""
     before = stage.state()
     run = stage.run(_MOVE(stage))
-    saved_plan = stage.undo(run).keep(tmp_path / "undo.json")
+    saved_plan = stage.undo(run).save(tmp_path / "undo.json")
     stage.put(path(OTHER, stage.numbers["one"]), PLAIN | {"description": "Theirs"})
     with pytest.raises(ib.UserError, match="the platform has changed since the plan was made"):
         stage.run(saved_plan)
@@ -627,7 +627,7 @@ def test_steps_in_doubt_must_be_resolved_first(odd: Any, reply: Any) -> None:
     undo = ib.undo(run, odd.network())
     (not_undone,) = undo.not_undone.to_dict("records")
     assert not_undone["row"] == 2
-    assert not_undone["error"].startswith("It is not certain whether the run has done this: ")
+    assert not_undone["error"].startswith("It is uncertain whether the run did this: ")
     assert f"invoca-bulk resume {run}" in not_undone["fix"]
     assert (undo.requests, undo.notes) == (0, ("Nothing to undo: 1 request rejected or failed.",))
 
@@ -641,7 +641,7 @@ def test_a_list_that_no_sheet_can_empty(stage: Stage) -> None:
     undo = stage.undo(run)
     (not_undone,) = undo.not_undone["error"]
     assert not_undone.startswith(
-        "No sheet can put back what the promo number was: hours_of_operation.schedules.1.day_of_week"
+        "These values of the promo number cannot be restored with a sheet: hours_of_operation.schedules.1.day_of_week"
     )
     assert undo.requests == 0
 

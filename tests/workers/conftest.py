@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from invoca_bulk.config.settings import Database
+from invoca_bulk.config.journal_location import Database
 from invoca_bulk.sandbox_server import Sandbox
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from postgres import Postgres, execute
 
 import invoca_bulk as ib
 from invoca_bulk import journal
-from invoca_bulk.config.settings import Database, Network
+from invoca_bulk.config.journal_location import Database
+from invoca_bulk.config.network import Network
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.journal import RunState, State, db_retry
 from invoca_bulk.journal.postgres import schema_name
