@@ -1,0 +1,67 @@
+"""What a run has to say in addition to its frame: below a notebook cell, or as warnings."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from invoca_bulk.config.environment import is_in_kernel
+from invoca_bulk.journal import RunState
+from invoca_bulk.reports import html, results_view
+from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+
+    from invoca_bulk.config.options import Options
+    from invoca_bulk.service.run_result import RunResult
+
+
+def present_result(run_result: RunResult, options: Options) -> pd.DataFrame | dict[str, pd.DataFrame]:
+    """The frame of a run; notes appear below a cell, or as warnings."""
+    notes = [*run_result.notes, *_next_step(run_result)]
+    attributes = {"run": run_result.results.run.run, "output": str(run_result.output_path or "")}
+    frame_or_frames = run_result.results.frame
+    for frame in each_frame(frame_or_frames):
+        frame.attrs.update(attributes)
+    if is_in_kernel() and options.progress:
+        html.display_below(results_view.view(frame_or_frames).to_rich_text(notes))
+    else:
+        show_notes(notes, stacklevel=5)
+    return frame_or_frames
+
+
+def each_frame(frames: pd.DataFrame | dict[str, pd.DataFrame]) -> Iterable[pd.DataFrame]:
+    """The frames of a result, which is one frame or a dict of them."""
+    return frames.values() if isinstance(frames, dict) else [frames]
+
+
+def show_notes(notes: Sequence[str], stacklevel: int = 4) -> None:
+    """Show notes, while the frames are returned.
+
+    As warnings; below a cell as sentences, since there a warning stands between a file name and a line of code.
+    """
+    if is_in_kernel():
+        html.display_notices(notes)
+    else:
+        for note in notes:
+            warnings.warn(note, stacklevel=stacklevel)
+
+
+def _next_step(run_result: RunResult) -> list[str]:
+    """For a run that was stopped: how much is left, and the call that does it."""
+    totals, record = run_result.results.totals, run_result.results.run
+    if record.state is RunState.FINISHED or run_result.is_detached:
+        return []
+    done = sum(count for outcome, count in totals.items() if outcome in SUCCESS_OUTCOMES)
+    total = sum(totals.values())
+    if run_result.is_running:
+        follow = f'ib.resume(network, "{record.run}", cluster=True)'
+        return [f"Workers execute run {record.run}: {done:,} of {total:,} rows are done. To follow it: {follow}"]
+    summary = f"Run {record.run} was {record.state}: {done:,} rows are done, {total - done:,} are left."
+    if not run_result.is_resumable:
+        return [summary]
+    condition = " (while its sandbox is running)" if run_result.is_rehearsal else ""
+    return [f'{summary} To resume it{condition}: ib.resume(network, "{record.run}")']

@@ -1,0 +1,354 @@
+"""Runs: run, resume, undo, runs, results, and the sandbox to rehearse them on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from invoca_bulk import journal as journals
+from invoca_bulk.api.arguments import checked_network, explain_unknown_arguments, to_options
+from invoca_bulk.api.notes import each_frame, present_result
+from invoca_bulk.config.environment import can_prompt
+from invoca_bulk.config.journal_location import resolve_journal_location
+from invoca_bulk.config.options import Options
+from invoca_bulk.reports import plan_file
+from invoca_bulk.reports.plan_report import Plan
+from invoca_bulk.reports.results import format_time
+from invoca_bulk.sandbox_server import Sandbox
+from invoca_bulk.schema.result_columns import Outcome
+from invoca_bulk.service import resume as resumption
+from invoca_bulk.service import run as runner
+from invoca_bulk.service import undo as undo_service
+from invoca_bulk.service.run_result import load_results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from invoca_bulk.config.journal_location import JournalLocation
+    from invoca_bulk.config.network import Network, SandboxLike
+    from invoca_bulk.reports.validation_report import Report
+    from invoca_bulk.sandbox_server import Faults
+    from invoca_bulk.service.plan import Source
+    from invoca_bulk.service.undo import Undo
+
+
+_RUN_COLUMNS = ("run", "state", "started", "ended", "file", "network_id", "base_url")
+
+
+@explain_unknown_arguments
+def run(  # noqa: PLR0913  keyword-only
+    source: Source | Report | Plan,
+    network: Network | SandboxLike,
+    *,
+    output: str | Path | None = None,
+    sheet: str | None = None,
+    resource: str | None = None,
+    skip_invalid: bool = Options.skip_invalid,
+    nested: str = Options.nested,
+    allow_removals: bool = Options.allow_removals,
+    auto_ids: bool = Options.auto_ids,
+    yes: bool = Options.yes,
+    again: bool = Options.again,
+    assign_ids: bool = Options.assign_ids,
+    resend_absent: bool = Options.resend_absent,
+    resend_unknown: bool = Options.resend_unknown,
+    doubt_refusals: bool = Options.doubt_refusals,
+    max_new_numbers: int | None = Options.max_new_numbers,
+    max_failures: int | str | None = Options.max_failures,
+    settle: float | None = Options.settle,
+    concurrency: int = Options.concurrency,
+    rate: float | None = Options.rate,
+    timeout: float = Options.timeout,
+    journal: str | JournalLocation | None = Options.journal,
+    progress: bool = Options.progress,
+    cluster: bool = Options.cluster,
+    detach: bool = Options.detach,
+    confirm: Callable[[str], bool] | None = None,
+) -> pd.DataFrame | dict[str, pd.DataFrame]:
+    """Validate, plan and run a sheet; every number is requested once.
+
+    In a notebook the outcomes and warnings appear below the cell (not with `progress=False`). The stop button or Ctrl-C
+    sends nothing more and waits for the requests in flight; a second press abandons them.
+
+    Args:
+        source: the result of `read`, `validate` or `plan`, anything that `read` takes, or the path of a saved plan. A
+            plan is run only if the platform has not changed since it was made.
+        network: a `Network`, or the sandbox of `with ib.sandbox() as network`.
+        output: also write the results to this `.xlsx` or `.csv` file. An existing file is never overwritten.
+        sheet: as for `read`.
+        resource: as for `read`.
+        skip_invalid: send the valid rows although others have errors.
+        nested: `merge`: users and sites that the sheet does not mention stay; `replace`: they are removed.
+        allow_removals: let `replace` remove users and sites.
+        auto_ids: whether the network assigns ids to advertisers that come without one.
+        yes: do not ask before something that cannot be undone.
+        again: start over instead of resuming an interrupted run, and buy again what earlier runs have bought.
+        assign_ids: give each new number that has no `id_from_network` one, so that it can be looked up by it.
+        resend_absent: send creates again that got no response and that the platform does not list.
+        resend_unknown: send creates again whose outcome could not be determined; check the platform first.
+        doubt_refusals: after a 429, check whether the number was created before retrying.
+        max_new_numbers: refuse to buy more numbers than this. None: `INVOCA_MAX_NEW_NUMBERS`, or no limit.
+        max_failures: stop after this many failed rows: a number, or a share such as `"5%"`. None: never.
+        settle: seconds to wait before looking up a request that got no response. None: `INVOCA_SETTLE`, or 120.
+        concurrency: maximum number of requests in flight.
+        rate: maximum requests per second. None: no client-side limit.
+        timeout: seconds to wait for a response.
+        journal: as for `plan`.
+        progress: show a progress bar.
+        cluster: let workers execute the run, and follow it; needs a journal on PostgreSQL. The stop button then only
+            stops following; the frame contains what is done so far.
+        detach: with `cluster`: do not follow the run.
+        confirm: asks the question before something that cannot be undone and returns the answer. None: you are asked in
+            a terminal or notebook.
+
+    Returns:
+        The sheet with what the platform assigned (`promo_number`, `id`, `id_from_network`, `object_url`) and the
+        `result_` columns. All cells are texts, indexed by spreadsheet row number (`row`, int64). `attrs["run"]` is the
+        id of the run, `attrs["output"]` the file that was written. Of several sheets: a dict of such frames with the
+        keys of `read`.
+
+    Warns:
+        UserWarning: the run was interrupted or aborted, with the call that resumes it; or the results were written to
+            another file than `output`. The frame contains what is known.
+
+    Raises:
+        UserError: you can fix it; nothing was sent.
+        RunAborted: the platform's state could not be read, or another process holds the journal; nothing was sent.
+
+    Example:
+        >>> results = ib.run("requests.csv", network, yes=True)
+        >>> results.loc[2, "result_status"]
+        'created'
+    """
+    options = to_options(locals(), confirm=confirm or (_ask if can_prompt() else None))
+    saved_plan = source.saved_plan if isinstance(source, Plan) else plan_file.read_if_saved_plan(source)
+    if saved_plan:
+        arguments = {**vars(options.plan_options), "sheet": sheet, "resource": resource}
+        defaults = {**vars(Options().plan_options), "sheet": None, "resource": None}
+        plan_file.reject_plan_options([name for name in arguments if arguments[name] != defaults[name]])
+    run_result = runner.run_sheet(
+        saved_plan or source,
+        checked_network(network),
+        options,
+        output=Path(output) if output is not None else None,
+        sheet=sheet,
+        resource=resource,
+    )
+    return present_result(run_result, options)
+
+
+@explain_unknown_arguments
+def resume(  # noqa: PLR0913  keyword-only
+    network: Network | SandboxLike,
+    run: str | None = None,
+    *,
+    output: str | Path | None = None,
+    resend_absent: bool = Options.resend_absent,
+    resend_unknown: bool = Options.resend_unknown,
+    doubt_refusals: bool = Options.doubt_refusals,
+    max_new_numbers: int | None = Options.max_new_numbers,
+    max_failures: int | str | None = Options.max_failures,
+    settle: float | None = Options.settle,
+    concurrency: int = Options.concurrency,
+    rate: float | None = Options.rate,
+    timeout: float = Options.timeout,
+    journal: str | JournalLocation | None = Options.journal,
+    progress: bool = Options.progress,
+    cluster: bool = Options.cluster,
+    detach: bool = Options.detach,
+) -> pd.DataFrame | dict[str, pd.DataFrame]:
+    """Do what is left of a run that was interrupted, and look up its requests in doubt.
+
+    Args:
+        network: the run's network.
+        run: the id of the run (`result_run` of its results). None: the latest one of the network that can be resumed.
+        output: as for `run`. None: the file that the run was started with.
+        resend_absent: as for `run`, like the following ones.
+        resend_unknown: as for `run`.
+        doubt_refusals: as for `run`.
+        max_new_numbers: as for `run`.
+        max_failures: as for `run`.
+        settle: as for `run`.
+        concurrency: as for `run`.
+        rate: as for `run`.
+        timeout: as for `run`.
+        journal: as for `plan`.
+        progress: as for `run`.
+        cluster: as for `run`.
+        detach: as for `run`.
+
+    Returns:
+        All rows of the run, as `run` returns them.
+
+    Warns:
+        UserWarning: as `run`.
+
+    Raises:
+        UserError: the run is unknown, or belongs to another network; nothing was sent.
+        RunAborted: another process holds the journal; nothing was sent.
+
+    Example:
+        >>> ib.resume(network)  # doctest: +IGNORE_EXCEPTION_DETAIL
+        Traceback (most recent call last):
+        invoca_bulk.errors.ConfigError: There is no run to resume. List all runs: ib.runs()
+    """
+    options = to_options(locals())
+    output_path = Path(output) if output is not None else None
+    run_result = resumption.resume_run(run, checked_network(network), options, output=output_path)
+    return present_result(run_result, options)
+
+
+@explain_unknown_arguments
+def undo(
+    run: str,
+    network: Network | SandboxLike,
+    *,
+    concurrency: int = Options.concurrency,
+    timeout: float = Options.timeout,
+    journal: str | JournalLocation | None = Options.journal,
+) -> Undo:
+    """Plan to undo a run; nothing is sent before you run the plan: `ib.run(ib.undo(run, network), network)`.
+
+    Numbers and advertisers that the run created are deleted. What it changed or moved is restored, users and sites
+    included, unless it has changed since. What a number cost is not refunded, and what the run deleted stays deleted.
+
+    Args:
+        run: the id of the run: `result_run` of its results.
+        network: the run's network; the API version is that of the run.
+        concurrency: maximum number of requests in flight.
+        timeout: seconds to wait for a response.
+        journal: as for `plan`.
+
+    Returns:
+        A plan like that of `plan`, for review and for `run`, with `.not_undone` (a frame: what stays, by its row in the
+        run, and why) and `.notes` (sentences on what cannot be undone).
+
+    Raises:
+        UserError: the run is unknown, or belongs to another network.
+        RunAborted: the platform's state could not be read.
+
+    Example:
+        >>> run_id = ib.run("requests.csv", network, yes=True).attrs["run"]
+        >>> ib.undo(run_id, network).counts
+        {'delete': 1}
+    """
+    return undo_service.undo(run, checked_network(network), to_options(locals()))
+
+
+def _ask(question: str) -> bool:
+    return input(f"{question} [y/N] ").strip().casefold() in {"y", "yes"}
+
+
+@explain_unknown_arguments
+def runs(*, journal: str | JournalLocation | None = Options.journal) -> pd.DataFrame:
+    """All runs in the journals, oldest first. Runs on a sandbox of this process are not recorded.
+
+    Args:
+        journal: as for `plan`.
+
+    Returns:
+        A row for each run: `run` (its id), `state` (`running`, `finished`, `interrupted`, `aborted` or `closed`: later
+        runs have taken over the rest), `started` and `ended` (UTC, ISO 8601; blank: not yet), `file`, `network_id`,
+        `base_url` (texts), the number of rows with each outcome (int64), and `can_be_resumed` (bool).
+
+    Raises:
+        UserError: the journals cannot be read.
+
+    Example:
+        >>> ib.runs().columns[:2].tolist()
+        ['run', 'state']
+    """
+    rows = []
+    for summary in journals.list_runs(resolve_journal_location(journal)):
+        record = summary.record
+        texts = (
+            record.run,
+            summary.state,
+            format_time(record.started_at),
+            format_time(record.ended_at),
+            record.source,
+            record.network_id,
+            record.base_url,
+        )
+        counts = [summary.totals.get(outcome, 0) for outcome in Outcome]
+        rows.append((*texts, *counts, summary.is_resumable and not summary.is_in_use))
+    columns = [*_RUN_COLUMNS, *(outcome.value for outcome in Outcome), "can_be_resumed"]
+    dtypes = dict.fromkeys(_RUN_COLUMNS, "str") | {outcome.value: "int64" for outcome in Outcome}
+    return pd.DataFrame(rows, columns=columns).astype({**dtypes, "can_be_resumed": "bool"})
+
+
+@explain_unknown_arguments
+def results(
+    run: str, *, journal: str | JournalLocation | None = Options.journal
+) -> pd.DataFrame | dict[str, pd.DataFrame]:
+    """The results of a run as the journal has them, at any time, even while another process executes it.
+
+    Args:
+        run: the id of the run.
+        journal: as for `plan`.
+
+    Returns:
+        All rows of the run, as `run` returns them.
+
+    Raises:
+        UserError: no journal there knows the run.
+
+    Example:
+        >>> ib.results("no-such-run")  # doctest: +IGNORE_EXCEPTION_DETAIL
+        Traceback (most recent call last):
+        invoca_bulk.errors.ConfigError: No journal knows the run
+    """
+    frame_or_frames = load_results(run, journal).frame
+    for frame in each_frame(frame_or_frames):
+        frame.attrs.update(run=run, output="")
+    return frame_or_frames
+
+
+@explain_unknown_arguments
+def sandbox(  # noqa: PLR0913  keyword-only
+    *,
+    port: int = Sandbox.port,
+    network_id: str = Sandbox.network_id,
+    token: str = Sandbox.token,
+    open_campaigns: bool = Sandbox.open_campaigns,
+    latency: float = Sandbox.latency,
+    auto_ids: bool = Sandbox.auto_ids,
+    repeat_updates: bool = Sandbox.repeat_updates,
+    seed: int = Sandbox.seed,
+    faults: str | Faults = "",
+) -> Sandbox:
+    """A stand-in platform on this machine that issues made-up numbers.
+
+    Args:
+        port: the port. 0: any free one.
+        network_id: the id of its network.
+        token: the token that it accepts.
+        open_campaigns: create any campaign or affiliate on first use instead of answering 404.
+        latency: seconds that each response takes.
+        auto_ids: assign an id to an advertiser that comes without one.
+        repeat_updates: let a second POST with an `id_from_network` that is taken update the number; else it is refused.
+        seed: the same seed gives the same numbers.
+        faults: what goes wrong: text such as `20%` or `drop_after=5%,429=10%,limit=10`, or `Faults`.
+
+    Returns:
+        The sandbox, a context manager that serves while it is open.
+
+    Example:
+        >>> with ib.sandbox(open_campaigns=True) as network:
+        ...     results = ib.run("requests.csv", network)
+        >>> results.loc[2, "result_status"]
+        'created'
+    """
+    return Sandbox(
+        port=port,
+        network_id=network_id,
+        token=token,
+        open_campaigns=open_campaigns,
+        latency=latency,
+        auto_ids=auto_ids,
+        repeat_updates=repeat_updates,
+        seed=seed,
+        faults=faults,
+    )
