@@ -23,6 +23,7 @@ InvocaBulkError                        exit code
 
 from __future__ import annotations
 
+from invoca_bulk.exit_codes import ABORTED, NOTHING_SENT
 from invoca_bulk.wording import word
 
 
@@ -33,7 +34,7 @@ class InvocaBulkError(Exception):
         exit_code: what the command line exits with when this error ends it.
     """
 
-    exit_code = 3
+    exit_code = ABORTED
 
     @property
     def text(self) -> str:
@@ -48,7 +49,7 @@ class InvocaBulkError(Exception):
 class UserError(InvocaBulkError):
     """The user can fix it, and nothing was sent."""
 
-    exit_code = 2
+    exit_code = NOTHING_SENT
 
 
 class UnreadableSheetError(UserError):

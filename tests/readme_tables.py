@@ -15,7 +15,7 @@ from invoca_bulk.cli.wording import command_words
 from invoca_bulk.config.settings import SETTINGS
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, PROMO_NUMBERS, Action, Role
 from invoca_bulk.schema.issue_catalog import ISSUE_TYPES
-from invoca_bulk.schema.result_columns import OUTCOME_HELP
+from invoca_bulk.schema.outcomes import OUTCOME_HELP
 from invoca_bulk.wording import word
 
 if TYPE_CHECKING:

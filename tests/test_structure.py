@@ -18,7 +18,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 #: Import levels, lowest first: a module imports from its own package and from the rows above.
 LEVELS = [
-    ["wording"],
+    ["wording", "exit_codes"],
     ["errors"],
     ["schema"],
     ["sandbox_server", "config", "sheets"],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from invoca_bulk.config.environment import is_in_kernel
 from invoca_bulk.journal import RunState
 from invoca_bulk.reports import html, results_view
-from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES
+from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -17,7 +17,7 @@ from invoca_bulk.reports import plan_file
 from invoca_bulk.reports.plan_report import Plan
 from invoca_bulk.reports.results import format_time
 from invoca_bulk.sandbox_server import Sandbox
-from invoca_bulk.schema.result_columns import Outcome
+from invoca_bulk.schema.outcomes import Outcome
 from invoca_bulk.service import resume as resumption
 from invoca_bulk.service import run as runner
 from invoca_bulk.service import undo as undo_service

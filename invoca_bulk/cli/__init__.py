@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from invoca_bulk.exit_codes import ALL_DONE, EXIT_CODES
+
 TYPE_CHECKING = False  # importing `typing` takes half as long as Python's own start
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,16 +27,6 @@ COMMANDS = {
     "worker": "Run a worker process for `run --cluster`.",
     "sandbox": "Serve a local stand-in for the platform, to rehearse on.",
     "lab": "Open your own copy of the notebooks in JupyterLab.",
-}
-
-ALL_DONE, ROWS_NOT_DONE, NOTHING_SENT, ABORTED, INTERRUPTED = range(5)
-#: Exit code to its meaning. Errors and results carry the codes too (`errors`, `RunResult.exit_code`).
-EXIT_CODES = {
-    ALL_DONE: "Everything is done.",
-    ROWS_NOT_DONE: "The run finished, but some rows are not done.",
-    NOTHING_SENT: "Nothing was sent: wrong usage, errors in the sheet, or no confirmation.",
-    ABORTED: "The run was aborted, for example because the token was not accepted.",
-    INTERRUPTED: "The run was interrupted; `resume` finishes it.",
 }
 
 #: What `--help` shows. It is plain text because having click build it takes longer than everything else it needs.

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from invoca_bulk.cli import ALL_DONE, ROWS_NOT_DONE, common, connection_options
+from invoca_bulk.cli import common, connection_options
 from invoca_bulk.errors import ConfigError
+from invoca_bulk.exit_codes import ALL_DONE, ROWS_NOT_DONE
 from invoca_bulk.schema import RESOURCES
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from invoca_bulk.cli import ABORTED, COMMANDS, HELP, NOTHING_SENT
+from invoca_bulk.cli import COMMANDS, HELP
 from invoca_bulk.cli.wording import command_words
 from invoca_bulk.errors import InvocaBulkError
+from invoca_bulk.exit_codes import ABORTED, NOTHING_SENT
 from invoca_bulk.wording import use_wording
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from invoca_bulk.cli import common, connection_options
-from invoca_bulk.schema.result_columns import Outcome
+from invoca_bulk.schema.outcomes import Outcome
 from invoca_bulk.web import run_progress
 
 if TYPE_CHECKING:

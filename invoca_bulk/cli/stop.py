@@ -7,6 +7,7 @@ import sys
 import click
 
 from invoca_bulk.cli import common
+from invoca_bulk.exit_codes import ALL_DONE, ROWS_NOT_DONE
 
 
 @click.command()
@@ -24,4 +25,4 @@ def command(run: str, journal: str | None) -> None:
     click.echo(
         failure_reason or f"Run {run} was asked to stop. To see its state: invoca-bulk runs", err=bool(failure_reason)
     )
-    sys.exit(1 if failure_reason else 0)
+    sys.exit(ROWS_NOT_DONE if failure_reason else ALL_DONE)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from invoca_bulk.cli import ALL_DONE, NOTHING_SENT, common
+from invoca_bulk.cli import common
+from invoca_bulk.exit_codes import ALL_DONE, NOTHING_SENT
 
 if TYPE_CHECKING:
     from pathlib import Path

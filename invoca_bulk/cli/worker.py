@@ -9,7 +9,8 @@ import threading
 
 import click
 
-from invoca_bulk.cli import ALL_DONE, INTERRUPTED, common
+from invoca_bulk.cli import common
+from invoca_bulk.exit_codes import ALL_DONE, INTERRUPTED
 from invoca_bulk.wording import plural_of
 
 

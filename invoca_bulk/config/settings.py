@@ -138,9 +138,7 @@ IDLE_CONNECTION_SECONDS = 4.0  # below what servers allow: one closed just as it
 MAX_ATTEMPTS = 6  # of a request that did not reach the platform, or may be repeated
 MAX_THROTTLED_ATTEMPTS = 15  # of a request that the platform defers (429): it is up, so more attempts make sense
 INITIAL_BACKOFF_SECONDS = 0.5
-INITIAL_RATE = 10.0  # requests a second: gentle, since no limit is published; it grows e-fold a second
 SANDBOX_SETTLE_SECONDS = 0.5  # a sandbox applies a request at once, or never
-SANDBOX_INITIAL_RATE = 1000.0  # requests a second: a sandbox has no limit to discover
 MAX_BACKOFF_SECONDS = 30.0
 
 

@@ -30,7 +30,7 @@ from invoca_bulk.execution.reconciler import Reconciler
 from invoca_bulk.execution.throttle import Throttle
 from invoca_bulk.execution.workload import RunOutcome
 from invoca_bulk.journal import AMBIGUOUS_STATES, RunState, State, StepTransition, derive_outcome
-from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES
+from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES
 from invoca_bulk.transport.client import unauthorized_message
 from invoca_bulk.wording import option
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from invoca_bulk.execution.workload import RunCounters, Workload
     from invoca_bulk.journal import Journal
     from invoca_bulk.planning import Step
-    from invoca_bulk.schema.result_columns import Outcome
+    from invoca_bulk.schema.outcomes import Outcome
     from invoca_bulk.transport.client import Client
 
 #: States of a step between two attempts: not applied, and possibly applied.

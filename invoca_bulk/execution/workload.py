@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from invoca_bulk.execution.outcomes import StepResult
     from invoca_bulk.journal import Journal, RunRecord, RunState, StepRecord
     from invoca_bulk.planning import PlanData, Step
-    from invoca_bulk.schema.result_columns import Outcome
+    from invoca_bulk.schema.outcomes import Outcome
 
 #: States of a step that may be sent again after a lookup.
 _RESENDABLE_STATES = frozenset({State.IN_DOUBT, State.ABSENT})

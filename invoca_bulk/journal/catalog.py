@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from invoca_bulk.journal.owner import Owner
     from invoca_bulk.journal.records import RowRecord, RunRecord
     from invoca_bulk.journal.store import Journal
-    from invoca_bulk.schema.result_columns import Outcome
+    from invoca_bulk.schema.outcomes import Outcome
 
 T = TypeVar("T")
 

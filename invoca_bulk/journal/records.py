@@ -14,7 +14,7 @@ from invoca_bulk.journal.db_schema import STEPS, from_stored, to_stored
 from invoca_bulk.journal.states import TRANSITIONS, RunState, State, derive_outcome
 from invoca_bulk.planning import PlannedSheet, Purchase, Step
 from invoca_bulk.schema import Action
-from invoca_bulk.schema.result_columns import Outcome
+from invoca_bulk.schema.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,7 +20,7 @@ from invoca_bulk.journal.records import RunMetadata
 from invoca_bulk.journal.states import MAY_HAVE_EFFECT_STATES, RunState, State, derive_outcome
 from invoca_bulk.journal.takeover import resolve_purchases, take_over_steps
 from invoca_bulk.schema import PROMO_NUMBERS, Action
-from invoca_bulk.schema.result_columns import Outcome
+from invoca_bulk.schema.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from invoca_bulk.journal.db_schema import BASELINES, STEPS
 from invoca_bulk.journal.states import State
 from invoca_bulk.schema import SHEET_RESOURCES, Action
-from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES, parse_outcome
+from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, parse_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

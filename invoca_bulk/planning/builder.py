@@ -12,7 +12,7 @@ import pandas as pd
 from invoca_bulk.planning.model import REFUSED, UNCHANGED, FieldChange, PlannedRow, Removal, Step
 from invoca_bulk.schema import OPERATIONS, payloads
 from invoca_bulk.schema.issue_catalog import ISSUE_COLUMNS, truncate
-from invoca_bulk.schema.result_columns import Outcome, parse_outcome
+from invoca_bulk.schema.outcomes import Outcome, parse_outcome
 from invoca_bulk.validation import RowRef
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from invoca_bulk.config.options import PlanOptions
     from invoca_bulk.schema.field_types import Json
-    from invoca_bulk.schema.result_columns import Outcome
+    from invoca_bulk.schema.outcomes import Outcome
     from invoca_bulk.sheets import Sheet
 
 #: Path parts above a collection, such as `("advertisers", "A-100", "advertiser_campaigns", "C-100")`; empty for

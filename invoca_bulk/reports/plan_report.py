@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 
+from invoca_bulk.exit_codes import ALL_DONE, NOTHING_SENT, PLAN_HAS_CHANGES, PLAN_HAS_ERRORS
 from invoca_bulk.planning import REFUSED, UNCHANGED, SavedPlan
 from invoca_bulk.reports import html, save
 from invoca_bulk.reports.plan_file import write_saved_plan
@@ -154,8 +155,8 @@ class Plan:
             detailed: return 0 if there is nothing to do, 1 if a row is refused, 2 if there is something to do.
         """
         if detailed:
-            return 1 if not self.ok else 2 if self.requests else 0
-        return 0 if self.ok else 2
+            return PLAN_HAS_ERRORS if not self.ok else PLAN_HAS_CHANGES if self.requests else ALL_DONE
+        return ALL_DONE if self.ok else NOTHING_SENT
 
     # In a terminal
 

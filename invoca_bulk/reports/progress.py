@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from tqdm import TqdmWarning
 
 from invoca_bulk.config.environment import is_in_kernel, is_terminal
-from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES
+from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES
 
 with warnings.catch_warnings():
     # Without ipywidgets, a notebook gets the terminal's bar; tqdm's warning of several lines is not needed.

@@ -15,7 +15,8 @@ from invoca_bulk.reports import html, save
 from invoca_bulk.reports.results_view import OUTCOME_STYLES, ResultsView
 from invoca_bulk.reports.xlsx import Cell, Style, WorksheetSpec
 from invoca_bulk.schema import SHEET_RESOURCES, Role, payloads
-from invoca_bulk.schema.result_columns import OUTCOME_HELP, RESULT_FIELDS, SUCCESS_OUTCOMES, VALIDATION_FIELDS, Outcome
+from invoca_bulk.schema.outcomes import OUTCOME_HELP, SUCCESS_OUTCOMES, Outcome
+from invoca_bulk.schema.result_columns import RESULT_FIELDS, VALIDATION_FIELDS
 from invoca_bulk.wording import word
 
 if TYPE_CHECKING:

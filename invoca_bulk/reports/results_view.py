@@ -13,7 +13,8 @@ from invoca_bulk.errors import ConfigError
 from invoca_bulk.reports import html
 from invoca_bulk.reports.xlsx import Cell, Style
 from invoca_bulk.schema import PROMO_NUMBERS
-from invoca_bulk.schema.result_columns import OUTCOME_HELP, OUTPUT_FIELDS, SUCCESS_OUTCOMES, Outcome, parse_outcome
+from invoca_bulk.schema.outcomes import OUTCOME_HELP, SUCCESS_OUTCOMES, Outcome, parse_outcome
+from invoca_bulk.schema.result_columns import OUTPUT_FIELDS
 from invoca_bulk.wording import count_of, word
 
 if TYPE_CHECKING:

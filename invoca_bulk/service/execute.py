@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk import execution, journal, transport
 from invoca_bulk.config.environment import is_in_kernel
-from invoca_bulk.config.settings import INITIAL_RATE, SANDBOX_INITIAL_RATE
 from invoca_bulk.errors import RunAborted
 from invoca_bulk.journal import RunState
 from invoca_bulk.reports.progress import ProgressBar
@@ -17,6 +16,7 @@ from invoca_bulk.reports.results import Results
 from invoca_bulk.service.run_result import RunResult, save_results
 from invoca_bulk.transport import run_sync
 from invoca_bulk.transport.client import Client
+from invoca_bulk.transport.rate_limiter import INITIAL_RATE, SANDBOX_INITIAL_RATE
 from invoca_bulk.workers import tasks
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from invoca_bulk.planning import plan_diff
 from invoca_bulk.reports import save
 from invoca_bulk.reports.validation_report import RowsInvalid
 from invoca_bulk.schema import SHEET_RESOURCES, Action
-from invoca_bulk.schema.result_columns import Outcome
+from invoca_bulk.schema.outcomes import Outcome
 from invoca_bulk.wording import count_of, join_limited, limit_lines, option, plural_of, remedy
 
 if TYPE_CHECKING:

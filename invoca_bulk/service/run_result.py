@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from invoca_bulk import journal
 from invoca_bulk.config.journal_location import resolve_journal_location
 from invoca_bulk.errors import OutputError
+from invoca_bulk.exit_codes import ABORTED, ALL_DONE, INTERRUPTED, ROWS_NOT_DONE
 from invoca_bulk.journal import RunState
 from invoca_bulk.reports.results import Results
 
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
     from invoca_bulk.errors import InvocaBulkError
 
 #: What a process exits with when its run did not finish.
-_EXIT_CODE_BY_STATE = {RunState.ABORTED: 3, RunState.INTERRUPTED: 4, RunState.RUNNING: 4}
+_EXIT_CODE_BY_STATE = {
+    RunState.ABORTED: ABORTED,
+    RunState.INTERRUPTED: INTERRUPTED,
+    RunState.RUNNING: INTERRUPTED,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +57,10 @@ class RunResult:
     def exit_code(self) -> int:
         """0 all done, or left to workers; 1 some rows not done; 3 aborted; 4 interrupted, or no longer followed."""
         if self.is_running and self.is_detached:
-            return 0
+            return ALL_DONE
         if code := _EXIT_CODE_BY_STATE.get(self.results.run.state):
             return code
-        return 0 if self.results.all_done and not self.write_error else 1
+        return ALL_DONE if self.results.all_done and not self.write_error else ROWS_NOT_DONE
 
     @property
     def is_running(self) -> bool:

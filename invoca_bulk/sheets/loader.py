@@ -14,10 +14,10 @@ from invoca_bulk.errors import UnreadableSheetError
 from invoca_bulk.sheets import (
     csv_reader,
     dataframes,
-    file_formats,
     header_detection,
     multi_sheet,
     sources,
+    workbook_formats,
     workbook_reader,
 )
 from invoca_bulk.wording import option
@@ -89,7 +89,7 @@ def load(source: Source, *, sheet: str | None = None, resource: str | None = Non
 
 
 def _read_grids(content: bytes | str, sheet: str | None, candidates: Sequence[Resource]) -> list[Grid]:
-    if isinstance(content, bytes) and (file_format := file_formats.detect_format(content)):
+    if isinstance(content, bytes) and (file_format := workbook_formats.detect_format(content)):
         return workbook_reader.read_grids(content, file_format, sheet)
     if sheet is not None:
         raise UnreadableSheetError(f"A CSV file has no sheets to choose from. Leave out {option('sheet=…')}.")

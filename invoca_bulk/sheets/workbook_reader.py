@@ -17,7 +17,7 @@ import python_calamine
 from python_calamine import SheetTypeEnum
 
 from invoca_bulk.errors import UnreadableSheetError
-from invoca_bulk.sheets import file_formats, subprocess_reader, xlsx_scanner
+from invoca_bulk.sheets import subprocess_reader, workbook_formats, xlsx_scanner
 from invoca_bulk.sheets.model import Grid
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ GENERATED_SHEET_NAMES = frozenset({"issues", "summary", "lists", "instructions"}
 _CALAMINE_ERRORS = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"})
 #: Errors by the name of calamine's exception in the subprocess; any other name: a damaged file.
 _ERROR_BY_EXCEPTION_NAME: Mapping[str, Callable[[], UnreadableSheetError]] = {
-    "": file_formats.reader_crashed_error,
-    "MemoryError": file_formats.reader_crashed_error,
-    "PasswordError": file_formats.password_protected_error,
+    "": workbook_formats.reader_crashed_error,
+    "MemoryError": workbook_formats.reader_crashed_error,
+    "PasswordError": workbook_formats.password_protected_error,
 }
 
 
@@ -63,7 +63,7 @@ def _limit_total_cells(grids: Iterable[Grid]) -> list[Grid]:
         grids_read.append(grid)
         cell_count += len(grid.rows) * len(grid.rows[0]) if grid.rows else 0
         if cell_count > xlsx_scanner.MAX_CELLS:
-            raise file_formats.too_many_cells_error(xlsx_scanner.MAX_CELLS)
+            raise workbook_formats.too_many_cells_error(xlsx_scanner.MAX_CELLS)
     return grids_read
 
 
@@ -97,9 +97,9 @@ def _translate_parser_errors() -> Iterator[None]:
     except UnreadableSheetError:
         raise
     except python_calamine.PasswordError:
-        raise file_formats.password_protected_error() from None
+        raise workbook_formats.password_protected_error() from None
     except ChildProcessError as error:
-        make_error = _ERROR_BY_EXCEPTION_NAME.get(str(error), file_formats.corrupt_error)
+        make_error = _ERROR_BY_EXCEPTION_NAME.get(str(error), workbook_formats.corrupt_error)
         raise make_error() from None
     except (
         python_calamine.CalamineError,
@@ -113,8 +113,8 @@ def _translate_parser_errors() -> Iterator[None]:
         StopIteration,
         ValueError,
     ):
-        raise file_formats.corrupt_error() from None
+        raise workbook_formats.corrupt_error() from None
     except BaseException as error:
         if type(error).__name__ == "PanicException":  # Rust's; not an Exception, and not importable
-            raise file_formats.corrupt_error() from None
+            raise workbook_formats.corrupt_error() from None
         raise

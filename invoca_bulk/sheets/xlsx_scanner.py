@@ -12,7 +12,7 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, TypeVar
 
-from invoca_bulk.sheets import file_formats
+from invoca_bulk.sheets import workbook_formats
 from invoca_bulk.sheets.model import WorksheetScan, column_index, column_letters
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ def find_worksheet_members(archive: zipfile.ZipFile) -> dict[str, str]:
         KeyError: a required part is missing.
         ValueError: the XML is ambiguous, so calamine might read another part.
     """
-    members = {file_formats.normalize_member_name(name): name for name in archive.namelist()}
+    members = {workbook_formats.normalize_member_name(name): name for name in archive.namelist()}
     targets = _to_unique_dict(
-        (tag[b"Id"], file_formats.normalize_member_name(posixpath.join("xl", tag[b"Target"].decode())))
+        (tag[b"Id"], workbook_formats.normalize_member_name(posixpath.join("xl", tag[b"Target"].decode())))
         for tag in _find_tags(archive.read(members["xl/_rels/workbook.xml.rels"]), b"Relationship")
     )
     sheets = _find_tags(archive.read(members["xl/workbook.xml"]), b"sheet")
@@ -112,7 +112,7 @@ def scan_worksheet(xml: bytes) -> WorksheetScan:
     if _HIDING_MARKUP in xml or (is_unusual and _AMBIGUOUS_CELL.search(xml)):
         raise ValueError
     if is_unusual and _count_spanned_cells(xml) > MAX_CELLS:
-        raise file_formats.too_many_cells_error(MAX_CELLS)
+        raise workbook_formats.too_many_cells_error(MAX_CELLS)
     return WorksheetScan(
         error_cells=dict(
             cell for match in _ERROR_TYPE_ATTRIBUTE.finditer(xml) if (cell := _parse_error_cell(xml, match))

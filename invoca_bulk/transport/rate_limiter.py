@@ -10,8 +10,8 @@ import json
 import math
 from collections import deque
 
-from invoca_bulk.config.settings import INITIAL_RATE
-
+INITIAL_RATE = 10.0  # requests per second: gentle, since no limit is published; it grows e-fold a second
+SANDBOX_INITIAL_RATE = 1000.0  # requests per second: a sandbox has no limit to discover
 CUT_FACTOR = 0.7  # new rate after throttling, as a share of the used rate
 MIN_CUT_INTERVAL_SECONDS = 2.0  # throttled responses to requests in flight together count once
 MIN_RATE = 0.1  # requests per second

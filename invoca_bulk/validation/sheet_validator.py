@@ -18,8 +18,8 @@ from invoca_bulk.schema import SUBRESOURCE_KEY, Action, Role, paths
 from invoca_bulk.schema.field_types import ParsedValue, find_control_character, normalize_text
 from invoca_bulk.schema.issue_catalog import ParseError, Problem, parse_marker
 from invoca_bulk.schema.model import fold_header
+from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome, parse_outcome
 from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
-from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES, Outcome, parse_outcome
 from invoca_bulk.validation.issue_frame import MAX_ROWS_NAMED, make_issue
 from invoca_bulk.validation.model import ValidatedColumn, ValidatedSheet
 from invoca_bulk.wording import join_limited, option

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES, Outcome
+from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from invoca_bulk.journal import RunState
 from invoca_bulk.reports import html as displays
 from invoca_bulk.reports.results import format_time
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, RESOURCES
-from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES, Outcome
+from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
 from invoca_bulk.wording import count_of, plural_of
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from invoca_bulk.execution import RunCounters
 from invoca_bulk.journal import RunState
 from invoca_bulk.journal.db_retry import retry_on_disconnect
 from invoca_bulk.reports.progress import ProgressBar
-from invoca_bulk.schema.result_columns import Outcome
+from invoca_bulk.schema.outcomes import Outcome
 from invoca_bulk.wording import remedy
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from invoca_bulk import execution, journal, transport
 from invoca_bulk.config.options import Options
-from invoca_bulk.config.settings import INITIAL_RATE
 from invoca_bulk.errors import AuthenticationError, JournalLockedError, LeaseLostError, TooManyFailuresError
 from invoca_bulk.journal import RunState, State
 from invoca_bulk.transport.client import Client
+from invoca_bulk.transport.rate_limiter import INITIAL_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Sequence

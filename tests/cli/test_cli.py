@@ -18,9 +18,10 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from invoca_bulk.cli import ABORTED, COMMANDS, EXIT_CODES, HELP, NOTHING_SENT
+from invoca_bulk.cli import COMMANDS, HELP
 from invoca_bulk.cli.group import command_group
 from invoca_bulk.errors import RunAborted, UserError
+from invoca_bulk.exit_codes import ABORTED, EXIT_CODES, NOTHING_SENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

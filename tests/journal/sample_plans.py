@@ -11,7 +11,7 @@ from invoca_bulk.config.network import Network
 from invoca_bulk.journal import StepTransition
 from invoca_bulk.planning import PlanData, PlannedRow, PlannedSheet, PlatformState, Step
 from invoca_bulk.schema import Action
-from invoca_bulk.schema.result_columns import Outcome
+from invoca_bulk.schema.outcomes import Outcome
 
 if TYPE_CHECKING:
     from invoca_bulk.journal import State

@@ -18,7 +18,7 @@ from invoca_bulk.errors import ConfigError, JournalLockedError, RunAborted
 from invoca_bulk.journal import OUTCOME_IF_STOPPED, TRANSITIONS, RunState, State, StepTransition
 from invoca_bulk.planning import PlannedRow
 from invoca_bulk.schema import Action
-from invoca_bulk.schema.result_columns import Outcome
+from invoca_bulk.schema.outcomes import Outcome
 from tests.journal.sample_plans import NETWORK, make_plan, make_step, transitions
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from invoca_bulk import planning, sheets, validation
 from invoca_bulk.config.options import PlanOptions
 from invoca_bulk.planning import PlatformState, merge
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, DEFAULT_API_VERSION, Action
-from invoca_bulk.schema.result_columns import Outcome
+from invoca_bulk.schema.outcomes import Outcome
 from tests.examples import (
     OF_THE_PLAN_OF_ADVERTISERS,
     SHAPES,

@@ -13,7 +13,7 @@ from invoca_bulk import planning, sheets, validation
 from invoca_bulk.planning import PlatformState
 from invoca_bulk.schema import DEFAULT_API_VERSION, Action
 from invoca_bulk.schema.issue_catalog import ISSUE_COLUMNS, ISSUE_TYPES
-from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES, Outcome
+from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
 from tests.examples import GOOD, frame_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from invoca_bulk import planning, sheets, validation
 from invoca_bulk.planning import PlatformState
 from invoca_bulk.schema import API_VERSIONS, DEFAULT_API_VERSION, Action
-from invoca_bulk.schema.result_columns import Outcome
+from invoca_bulk.schema.outcomes import Outcome
 from tests.examples import OF_THE_PLAN_OF_NUMBERS, advertiser, book, frame_of, site
 
 if TYPE_CHECKING:

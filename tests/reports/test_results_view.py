@@ -14,7 +14,7 @@ import invoca_bulk as ib
 from invoca_bulk.reports import results_view
 from invoca_bulk.reports.html import MAX_ROWS_SHOWN
 from invoca_bulk.sandbox_server import Sandbox
-from invoca_bulk.schema.result_columns import OUTCOME_HELP, Outcome
+from invoca_bulk.schema.outcomes import OUTCOME_HELP, Outcome
 from tests.examples import GOOD, frame_of
 from tests.html_page import Page
 

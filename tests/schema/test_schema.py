@@ -31,7 +31,8 @@ from invoca_bulk.schema import (
     regions,
 )
 from invoca_bulk.schema.model import fold_header
-from invoca_bulk.schema.result_columns import OUTCOME_HELP, OUTPUT_FIELDS, SUCCESS_OUTCOMES, Outcome, parse_outcome
+from invoca_bulk.schema.outcomes import OUTCOME_HELP, SUCCESS_OUTCOMES, Outcome, parse_outcome
+from invoca_bulk.schema.result_columns import OUTPUT_FIELDS
 
 if TYPE_CHECKING:
     from invoca_bulk.schema import Field, Resource

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invoca_bulk import errors, sheets
-from invoca_bulk.sheets import file_formats, sources, xlsx_scanner
+from invoca_bulk.sheets import sources, workbook_formats, xlsx_scanner
 
 HEADER = ["description", "media_type", "quantity"]
 ROWS = [HEADER, ["a", "b", "1"]]
@@ -325,7 +325,7 @@ def test_an_error_that_calamine_does_not_know_is_named(make: Any) -> None:
 def test_a_million_rows_are_within_the_limits() -> None:
     """A million rows of 40 columns are within the cell limit, and their results within the unpacked size."""
     assert xlsx_scanner.MAX_CELLS >= 40 * 1_048_576
-    assert file_formats.MAX_UNPACKED_BYTES >= 1_048_576 * 20 * 70
+    assert workbook_formats.MAX_UNPACKED_BYTES >= 1_048_576 * 20 * 70
 
 
 @given(data=st.data())

@@ -38,8 +38,8 @@ from invoca_bulk.schema.issue_catalog import (
     ParseError,
     Problem,
 )
+from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
 from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
-from invoca_bulk.schema.result_columns import SUCCESS_OUTCOMES, Outcome
 from tests.examples import GOOD, OF_RECORDS, OF_THE_PLAN, frame_of
 
 if TYPE_CHECKING:

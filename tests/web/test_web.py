@@ -24,7 +24,7 @@ from invoca_bulk import journal
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.reports import plan_file
-from invoca_bulk.schema.result_columns import Outcome
+from invoca_bulk.schema.outcomes import Outcome
 from invoca_bulk.service.plan import plan_sheet
 from invoca_bulk.web import jobs
 from invoca_bulk.web.run_progress import ProgressMeter

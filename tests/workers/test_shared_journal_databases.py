@@ -21,7 +21,7 @@ from invoca_bulk.errors import ConfigError
 from invoca_bulk.journal import RunState, State, db_retry
 from invoca_bulk.journal.postgres import schema_name
 from invoca_bulk.planning import PlannedRow
-from invoca_bulk.schema.result_columns import Outcome
+from invoca_bulk.schema.outcomes import Outcome
 from tests.journal.sample_plans import NETWORK, PATH, make_plan, make_step, transitions
 
 if TYPE_CHECKING:

@@ -1,13 +1,13 @@
 """HTML for notebooks and the page: no scripts, no external resources, readable in light and dark themes.
 
 `markup` renders tables and sentences from the same cells as the workbooks, `style` has the style sheet, `charts` draws
-the number of rows by outcome, `frame_dict` shows several sheets by name, `display` shows content below a notebook cell.
+the number of rows by outcome, `frame_dict` shows several sheets by name, `below_cell` shows content below a notebook cell.
 """
 
 from __future__ import annotations
 
+from invoca_bulk.reports.html.below_cell import RichText, display_below, display_notices
 from invoca_bulk.reports.html.charts import ChartBar, chart, chart_text, legend
-from invoca_bulk.reports.html.display import RichText, display_below, display_notices
 from invoca_bulk.reports.html.frame_dict import FrameDict
 from invoca_bulk.reports.html.markup import (
     MAX_ROWS_SHOWN,
