@@ -1,7 +1,8 @@
 """HTML for notebooks and the page: no scripts, no external resources, readable in light and dark themes.
 
 `markup` renders tables and sentences from the same cells as the workbooks, `style` has the style sheet, `charts` draws
-the number of rows by outcome, `frame_dict` shows several sheets by name, `below_cell` shows content below a notebook cell.
+the number of rows by outcome, `frame_dict` shows several sheets by name, `below_cell` shows content below a notebook's
+cell.
 """
 
 from __future__ import annotations
