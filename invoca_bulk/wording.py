@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,29 +35,31 @@ def join_limited(texts: Sequence[str], limit: int) -> str:
 
 # Remedies
 
-#: Around a remedy in a text: characters of private use, which no cell and no platform has.
-_START, _END = "\uf7e6", "\uf7e7"
+#: Around and between the parts of a remedy in a text: characters of private use, which people do not type.
+_START, _END, _SEPARATOR = "\uf7e6", "\uf7e7", "\uf7e8"
+#: The actions of remedies; any other text between the marks is left as it is.
+_ACTIONS = frozenset({"option", "plan", "results", "resume", "run", "runs", "sandbox", "stop", "validate", "worker"})
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """What a person can do about a problem, as a value that stands in a text until a door words it.
+    """What a person can do about a problem, as a value that is part of a text until a door words it.
 
     The core does not know whether a person types commands, calls functions or presses buttons. Formatted into a text, a
-    remedy is a mark; `word` puts the words of a door in its place. Marks are what the journal stores.
+    remedy is a mark, and `word` replaces the mark with the words of a door. The journal stores texts with marks.
 
     Attributes:
-        action: what to do, such as `resume`; `option`: what is under way anyway, with other options.
-        run: the run that it is about; empty: the row's own, or none.
-        options: names of options, or `name=value`.
+        action: what to do, such as `resume`; `option`: the same again with other options.
+        subject: the run, or the file, that it is about; empty: none is known.
+        options: names of options, or `name=value`; `name=…` if the person chooses the value.
     """
 
     action: str
-    run: str = ""
+    subject: str = ""
     options: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return _START + " ".join([self.action, self.run or "-", *self.options]) + _END
+        return _START + _SEPARATOR.join([self.action, self.subject, *self.options]) + _END
 
 
 def remedy(action: str, *options: str, run: str = "") -> Remedy:
@@ -65,35 +68,41 @@ def remedy(action: str, *options: str, run: str = "") -> Remedy:
 
 
 def option(*names: str) -> Remedy:
-    """A remedy that is an option (`skip_invalid`) or its value (`sheet=…`) for what is under way anyway."""
+    """A remedy that is an option (`skip_invalid`, `nested=merge`, `sheet=…`) of what the person is doing."""
     return Remedy("option", "", names)
 
 
-_MARK = re.compile(f"{_START}([^ {_END}]+) ([^ {_END}]+)([^{_END}]*){_END}")
+_MARK = re.compile(f"{_START}([^{_END}]*){_END}")
 
 
 def _plain_words(remedy: Remedy) -> str:
-    """For whoever reads a text outside of any door."""
+    """For texts that are read outside of any door."""
     options = " and ".join(remedy.options)
     if remedy.action == "option":
         return options
-    about = f" run {remedy.run}" if remedy.run else ""
-    return f"{remedy.action}{about}" + (f" with {options}" if options else "")
+    return " ".join(filter(None, [remedy.action, remedy.subject, options and f"with {options}"]))
 
 
 #: How the door of this process words remedies; empty: no door has said so yet.
-_wordings: list[Callable[[Remedy], str]] = []
+_process_wordings: list[Callable[[Remedy], str]] = []
+#: How a thread of another door in this process words them, such as the page's in a notebook; None: as the process does.
+_thread_wording: ContextVar[Callable[[Remedy], str] | None] = ContextVar("wording", default=None)
 
 
 def use_wording(wording: Callable[[Remedy], str], *, unless_set: bool = False) -> None:
-    """Say how remedies are worded in this process; each door does so when it is entered.
+    """Set how this process words remedies; each door does so when it is entered.
 
     Args:
-        wording: gives the words of a remedy.
-        unless_set: leave it to another door that has said so already.
+        wording: returns the words of a remedy.
+        unless_set: keep the wording of a door that was entered before.
     """
-    if not (unless_set and _wordings):
-        _wordings[:] = [wording]
+    if not (unless_set and _process_wordings):
+        _process_wordings[:] = [wording]
+
+
+def use_wording_in_thread(wording: Callable[[Remedy], str]) -> None:
+    """Set how this thread words remedies, whatever the process does."""
+    _thread_wording.set(wording)
 
 
 def has_remedy(text: str) -> bool:
@@ -105,16 +114,18 @@ def word(text: str, run: str = "", wording: Callable[[Remedy], str] | None = Non
     """A text with its remedies in the words of the door.
 
     Args:
-        text: a text that may hold marks.
-        run: the run that a remedy without one is about.
-        wording: the words of another door than the process's own.
+        text: a text that may contain remedies.
+        run: the run that a remedy without a subject is about.
+        wording: the words of another door than the thread's and the process's.
     """
     if not has_remedy(text):
         return text
-    to_words = wording or (_wordings[0] if _wordings else _plain_words)
-    return _MARK.sub(lambda mark: to_words(_parse(mark, run)), text)
+    to_words = wording or _thread_wording.get() or (_process_wordings[0] if _process_wordings else _plain_words)
 
+    def replace(mark: re.Match[str]) -> str:
+        action, *rest = mark[1].split(_SEPARATOR)
+        if action not in _ACTIONS or not rest:
+            return mark[0]
+        return to_words(Remedy(action, rest[0] or run, tuple(rest[1:])))
 
-def _parse(mark: re.Match[str], run: str) -> Remedy:
-    action, own_run, options = mark.groups()
-    return Remedy(action, run if own_run == "-" else own_run, tuple(options.split()))
+    return _MARK.sub(replace, text)

@@ -24,7 +24,7 @@ def plan_and_run(frame: pd.DataFrame) -> list[str]:
     """A plan is reviewed, saved and run."""
     network = ib.Network(network_id="1234", token="a-token")
     plan: ib.Plan = ib.plan(frame, network, nested="merge", concurrency=4)
-    saved: Path = plan.to_excel("plan.json")
+    saved: Path = plan.save("plan.json")
     plan.to_excel("plan.xlsx")
     try:
         results = ib.run(plan, network, yes=True, max_new_numbers=10, output="results.xlsx")
@@ -36,7 +36,12 @@ def plan_and_run(frame: pd.DataFrame) -> list[str]:
 def rehearse(path: str) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """A sandbox takes the place of a network."""
     with ib.sandbox(open_campaigns=True, latency=0.1, faults="20%") as network:
-        ib.run(path, network, rate=10.0, settle=1.0)
-        results = ib.resume(network)
-        undo: ib.Plan = ib.undo(str(ib.runs()["run"].iloc[-1]), network)
-        return ib.run(undo, network) if undo.ok else results
+        results = ib.run(path, network, rate=10.0, settle=1.0, yes=True)
+        ib.view(results).to_excel("results.xlsx")
+        undo: ib.Plan = ib.undo("the id of the run", network)
+        return ib.run(undo, network) if undo.ok else ib.resume(network)
+
+
+def look_up(run: str) -> tuple[pd.DataFrame, pd.DataFrame | dict[str, pd.DataFrame]]:
+    """All runs, and the results of one of them."""
+    return ib.runs(journal="journals"), ib.results(run, journal="journals", output="results.xlsx")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
+from invoca_bulk.api.arguments import python_words
 from invoca_bulk.config.environment import is_in_kernel
 from invoca_bulk.journal import RunState
 from invoca_bulk.reports import html, results_view
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES
+from invoca_bulk.wording import remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 def present_result(run_result: RunResult, options: Options) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """The frame of a run; notes appear below a cell, or as warnings."""
-    notes = [*run_result.notes, *_next_step(run_result)]
+    notes = [*run_result.notes, *_next_step(run_result, options)]
     attributes = {"run": run_result.results.run.run, "output": str(run_result.output_path or "")}
     frame_or_frames = run_result.results.frame
     for frame in each_frame(frame_or_frames):
@@ -50,7 +52,7 @@ def show_notes(notes: Sequence[str], stacklevel: int = 4) -> None:
             warnings.warn(note, stacklevel=stacklevel)
 
 
-def _next_step(run_result: RunResult) -> list[str]:
+def _next_step(run_result: RunResult, options: Options) -> list[str]:
     """For a run that was stopped: how much is left, and the call that does it."""
     totals, record = run_result.results.totals, run_result.results.run
     if record.state is RunState.FINISHED or run_result.is_detached:
@@ -58,10 +60,10 @@ def _next_step(run_result: RunResult) -> list[str]:
     done = sum(count for outcome, count in totals.items() if outcome in SUCCESS_OUTCOMES)
     total = sum(totals.values())
     if run_result.is_running:
-        follow = f'ib.resume(network, "{record.run}", cluster=True)'
+        follow = python_words(remedy("resume", "cluster", run=record.run), options.journal)
         return [f"Workers execute run {record.run}: {done:,} of {total:,} rows are done. To follow it: {follow}"]
     summary = f"Run {record.run} was {record.state}: {done:,} rows are done, {total - done:,} are left."
     if not run_result.is_resumable:
         return [summary]
     condition = " (while its sandbox is running)" if run_result.is_rehearsal else ""
-    return [f'{summary} To resume it{condition}: ib.resume(network, "{record.run}")']
+    return [f"{summary} To resume it{condition}: {python_words(remedy('resume', run=record.run), options.journal)}"]

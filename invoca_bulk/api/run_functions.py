@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from invoca_bulk import journal as journals
-from invoca_bulk.api.arguments import checked_network, explain_unknown_arguments, to_options
+from invoca_bulk.api.arguments import checked_network, passed_names, public_function, to_options
 from invoca_bulk.api.notes import each_frame, present_result
 from invoca_bulk.config.environment import can_prompt
 from invoca_bulk.config.journal_location import resolve_journal_location
 from invoca_bulk.config.options import Options
-from invoca_bulk.reports import plan_file
+from invoca_bulk.reports import files, plan_file
 from invoca_bulk.reports.plan_report import Plan
 from invoca_bulk.reports.results import format_time
 from invoca_bulk.sandbox_server import Sandbox
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _RUN_COLUMNS = ("run", "state", "started", "ended", "file", "network_id", "base_url")
 
 
-@explain_unknown_arguments
+@public_function
 def run(  # noqa: PLR0913  keyword-only
     source: Source | Report | Plan,
     network: Network | SandboxLike,
@@ -91,10 +91,11 @@ def run(  # noqa: PLR0913  keyword-only
         doubt_refusals: after a 429, check whether the number was created before retrying.
         max_new_numbers: refuse to buy more numbers than this. None: `INVOCA_MAX_NEW_NUMBERS`, or no limit.
         max_failures: stop after this many failed rows: a number, or a share such as `"5%"`. None: never.
-        settle: seconds to wait before looking up a request that got no response. None: `INVOCA_SETTLE`, or 120.
-        concurrency: maximum number of requests in flight.
+        settle: seconds to wait before looking up a request that got no response. None: `INVOCA_SETTLE`, or 120 (on a
+            sandbox 0.5).
+        concurrency: maximum number of requests in flight (default 8).
         rate: maximum requests per second. None: no client-side limit.
-        timeout: seconds to wait for a response.
+        timeout: seconds to wait for a response (default 60).
         journal: as for `plan`.
         progress: show a progress bar.
         cluster: let workers execute the run, and follow it; needs a journal on PostgreSQL. The stop button then only
@@ -125,9 +126,7 @@ def run(  # noqa: PLR0913  keyword-only
     options = to_options(locals(), confirm=confirm or (_ask if can_prompt() else None))
     saved_plan = source.saved_plan if isinstance(source, Plan) else plan_file.read_if_saved_plan(source)
     if saved_plan:
-        arguments = {**vars(options.plan_options), "sheet": sheet, "resource": resource}
-        defaults = {**vars(Options().plan_options), "sheet": None, "resource": None}
-        plan_file.reject_plan_options([name for name in arguments if arguments[name] != defaults[name]])
+        plan_file.reject_plan_options(passed_names())
     run_result = runner.run_sheet(
         saved_plan or source,
         checked_network(network),
@@ -139,7 +138,7 @@ def run(  # noqa: PLR0913  keyword-only
     return present_result(run_result, options)
 
 
-@explain_unknown_arguments
+@public_function
 def resume(  # noqa: PLR0913  keyword-only
     network: Network | SandboxLike,
     run: str | None = None,
@@ -165,7 +164,7 @@ def resume(  # noqa: PLR0913  keyword-only
         network: the run's network.
         run: the id of the run (`result_run` of its results). None: the latest one of the network that can be resumed.
         output: as for `run`. None: the file that the run was started with.
-        resend_absent: as for `run`, like the following ones.
+        resend_absent: as for `run`.
         resend_unknown: as for `run`.
         doubt_refusals: as for `run`.
         max_new_numbers: as for `run`.
@@ -200,7 +199,7 @@ def resume(  # noqa: PLR0913  keyword-only
     return present_result(run_result, options)
 
 
-@explain_unknown_arguments
+@public_function
 def undo(
     run: str,
     network: Network | SandboxLike,
@@ -217,8 +216,8 @@ def undo(
     Args:
         run: the id of the run: `result_run` of its results.
         network: the run's network; the API version is that of the run.
-        concurrency: maximum number of requests in flight.
-        timeout: seconds to wait for a response.
+        concurrency: maximum number of requests in flight (default 8).
+        timeout: seconds to wait for a response (default 60).
         journal: as for `plan`.
 
     Returns:
@@ -241,7 +240,7 @@ def _ask(question: str) -> bool:
     return input(f"{question} [y/N] ").strip().casefold() in {"y", "yes"}
 
 
-@explain_unknown_arguments
+@public_function
 def runs(*, journal: str | JournalLocation | None = Options.journal) -> pd.DataFrame:
     """All runs in the journals, oldest first. Runs on a sandbox of this process are not recorded.
 
@@ -279,34 +278,36 @@ def runs(*, journal: str | JournalLocation | None = Options.journal) -> pd.DataF
     return pd.DataFrame(rows, columns=columns).astype({**dtypes, "can_be_resumed": "bool"})
 
 
-@explain_unknown_arguments
+@public_function
 def results(
-    run: str, *, journal: str | JournalLocation | None = Options.journal
+    run: str, *, output: str | Path | None = None, journal: str | JournalLocation | None = Options.journal
 ) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """The results of a run as the journal has them, at any time, even while another process executes it.
 
     Args:
         run: the id of the run.
+        output: also write the results to this `.xlsx` or `.csv` file. An existing file is never overwritten.
         journal: as for `plan`.
 
     Returns:
         All rows of the run, as `run` returns them.
 
     Raises:
-        UserError: no journal there knows the run.
+        UserError: no journal there knows the run, or the file cannot be written.
 
     Example:
         >>> ib.results("no-such-run")  # doctest: +IGNORE_EXCEPTION_DETAIL
         Traceback (most recent call last):
         invoca_bulk.errors.ConfigError: No journal knows the run
     """
-    frame_or_frames = load_results(run, journal).frame
-    for frame in each_frame(frame_or_frames):
-        frame.attrs.update(run=run, output="")
-    return frame_or_frames
+    run_results = load_results(run, journal)
+    path = "" if output is None else run_results.save(files.unused_path(Path(output)))
+    for frame in each_frame(run_results.frame):
+        frame.attrs.update(run=run, output=str(path))
+    return run_results.frame
 
 
-@explain_unknown_arguments
+@public_function
 def sandbox(  # noqa: PLR0913  keyword-only
     *,
     port: int = Sandbox.port,

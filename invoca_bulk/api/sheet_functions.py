@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoca_bulk import sheets
-from invoca_bulk.api.arguments import checked_network, explain_unknown_arguments, to_options
+from invoca_bulk.api.arguments import checked_network, public_function, to_options
 from invoca_bulk.api.notes import show_notes
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError, OutputError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from invoca_bulk.service.plan import Source
 
 
-@explain_unknown_arguments
+@public_function
 def read(
     source: Source, *, sheet: str | None = None, resource: str | None = None
 ) -> pd.DataFrame | dict[str, pd.DataFrame]:
@@ -60,7 +60,7 @@ def read(
     return html.FrameDict(frames) if isinstance(frames, dict) else frames
 
 
-@explain_unknown_arguments
+@public_function
 def validate(
     source: Source,
     *,
@@ -92,7 +92,7 @@ def validate(
     return planner.validate_sheet(source, api_version=api_version, sheet=sheet, resource=resource, auto_ids=auto_ids)
 
 
-@explain_unknown_arguments
+@public_function
 def plan(  # noqa: PLR0913  keyword-only
     source: Source | Report,
     network: Network | SandboxLike,
@@ -119,8 +119,8 @@ def plan(  # noqa: PLR0913  keyword-only
         allow_removals: let `replace` remove users and sites.
         auto_ids: whether the network assigns ids to advertisers that come without one.
         again: plan to buy again what earlier runs have bought.
-        concurrency: maximum number of requests in flight.
-        timeout: seconds to wait for a response.
+        concurrency: maximum number of requests in flight (default 8).
+        timeout: seconds to wait for a response (default 60).
         journal: where the journals are: a folder, or `postgresql://…`. None: `INVOCA_JOURNAL`, or your user state
             directory.
 
@@ -141,7 +141,7 @@ def plan(  # noqa: PLR0913  keyword-only
     return planner.plan_sheet(source, checked_network(network), options, sheet=sheet, resource=resource)
 
 
-@explain_unknown_arguments
+@public_function
 def export(  # noqa: PLR0913  keyword-only
     resource: str,
     network: Network | SandboxLike,
@@ -166,8 +166,8 @@ def export(  # noqa: PLR0913  keyword-only
         for_migration: make it create the same in another network: the number of each row becomes its
             `source_promo_number`, and a local one asks for a number with the same area code.
         api_version: the API version. None: that of the `Network`.
-        concurrency: maximum number of requests in flight.
-        timeout: seconds to wait for a response.
+        concurrency: maximum number of requests in flight (default 8).
+        timeout: seconds to wait for a response (default 60).
 
     Returns:
         Frames of texts (blank: ""), indexed by the row numbers of the file (`row`, int64); a row is an object. Of promo
@@ -202,7 +202,7 @@ def export(  # noqa: PLR0913  keyword-only
     return frames if len(frames) > 1 else frames[resource]
 
 
-@explain_unknown_arguments
+@public_function
 def view(results: pd.DataFrame | dict[str, pd.DataFrame]) -> ResultsView:
     """Results to look at: a chart, what each outcome means, and the rows, those that are not done first.
 
@@ -223,7 +223,7 @@ def view(results: pd.DataFrame | dict[str, pd.DataFrame]) -> ResultsView:
     return results_view.view(results)
 
 
-@explain_unknown_arguments
+@public_function
 def template(resource: str, output: str | Path, *, api_version: str = DEFAULT_API_VERSION, force: bool = False) -> Path:
     """Write a template to fill in: `.xlsx` with dropdowns and notes, or `.csv`.
 

@@ -55,6 +55,10 @@ def setting_option(name: str, value_type: Any = str, **click_arguments: Any) -> 
     )
 
 
+#: The journal as the command in progress was given it, for the commands that messages name; empty: it was not.
+JOURNAL_FLAGS: list[str] = []
+
+
 def journal_option() -> Decorator:
     """`--journal`: where the journals are."""
     return setting_option("journal", callback=_reject_password)
@@ -67,6 +71,8 @@ def _reject_password(context: click.Context, _: click.Parameter, value: str | No
             "Other users of this machine can see a password in --journal. Set INVOCA_JOURNAL instead, or use ~/.pgpass."
         )
         raise ConfigError(msg)
+    if value and is_flag:
+        JOURNAL_FLAGS[:] = ["--journal", value]
     return value
 
 

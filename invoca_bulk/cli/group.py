@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from invoca_bulk.cli import COMMANDS, HELP
+from invoca_bulk.cli import COMMANDS, HELP, common
 from invoca_bulk.cli.wording import command_words
 from invoca_bulk.errors import InvocaBulkError
 from invoca_bulk.exit_codes import ABORTED, NOTHING_SENT
+from invoca_bulk.web.wording import JOB_VARIABLE, page_words
 from invoca_bulk.wording import use_wording
 
 if TYPE_CHECKING:
@@ -56,7 +58,8 @@ def run_command_line(arguments: Sequence[str] | None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # characters that the terminal cannot show become question marks
-    use_wording(command_words)
+    common.JOURNAL_FLAGS.clear()
+    use_wording(page_words if JOB_VARIABLE in os.environ else command_words)
     try:
         sys.exit(command_group.main(args=arguments, standalone_mode=False) or 0)
     except InvocaBulkError as error:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-import click
-
 from invoca_bulk.cli import common
 
 if TYPE_CHECKING:
@@ -14,6 +12,8 @@ if TYPE_CHECKING:
 
 #: Options that have a short flag.
 _SHORT_FLAGS = {"output": "-o"}
+#: The commands that read a journal.
+_JOURNAL_ACTIONS = frozenset({"results", "resume", "run", "runs", "stop"})
 
 
 def command_words(remedy: Remedy) -> str:
@@ -21,8 +21,8 @@ def command_words(remedy: Remedy) -> str:
     flags = [_to_flag(option) for option in remedy.options]
     if remedy.action == "option":
         return " ".join(flags)
-    journal = common.passed_flags(only=["journal"]) if click.get_current_context(silent=True) else []
-    return " ".join([common.format_command([remedy.action, *filter(None, [remedy.run]), *journal]), *flags])
+    journal = common.JOURNAL_FLAGS if remedy.action in _JOURNAL_ACTIONS else []
+    return " ".join([common.format_command([remedy.action, *filter(None, [remedy.subject]), *journal]), *flags])
 
 
 def _to_flag(option: str) -> str:

@@ -12,6 +12,7 @@ from invoca_bulk.config.secrets import Token, obtain_token, wrap_token
 from invoca_bulk.config.settings import SETTINGS, setting_from_environment
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.schema import API_VERSIONS, DEFAULT_API_VERSION
+from invoca_bulk.wording import option
 
 
 @dataclass(frozen=True, kw_only=True, init=False)
@@ -103,7 +104,7 @@ def _given_or_set(name: str, value: str | None) -> str:
     """An argument, or else the setting's environment variable or default."""
     if value is None and (value := setting_from_environment(name)) is None:
         variable = SETTINGS[name].env_variable
-        raise ConfigError(f"The {name.replace('_', ' ')} is missing. Pass {name}=… or set {variable}.")
+        raise ConfigError(f"The {name.replace('_', ' ')} is missing. Pass {option(f'{name}=…')} or set {variable}.")
     return str(value)
 
 

@@ -171,8 +171,8 @@ def validate_number(name: str, value: float | None) -> float | None:
     """
     setting = SETTINGS[name]
     if value is not None and setting.minimum is not None and not value >= setting.minimum:
-        label = option(name) if setting.has_flag else setting.env_variable
-        msg = f"{label} is {value:g}, but must be at least {setting.minimum:g} {setting.unit}."
+        label = option(f"{name}=…") if setting.has_flag else setting.env_variable
+        msg = f"{label} is {value:g}, but the minimum is {setting.minimum:g} {setting.unit}."
         raise ConfigError(msg)
     return value
 

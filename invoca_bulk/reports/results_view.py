@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from invoca_bulk.errors import ConfigError
-from invoca_bulk.reports import html
-from invoca_bulk.reports.xlsx import Cell, Style
+from invoca_bulk.reports import html, save
+from invoca_bulk.reports.xlsx import Cell, Style, WorksheetSpec
 from invoca_bulk.schema import PROMO_NUMBERS
 from invoca_bulk.schema.outcomes import OUTCOME_HELP, SUCCESS_OUTCOMES, Outcome, parse_outcome
 from invoca_bulk.schema.result_columns import OUTPUT_FIELDS
@@ -19,6 +19,7 @@ from invoca_bulk.wording import count_of, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from invoca_bulk.reports.html import Html
 
@@ -81,6 +82,14 @@ class ResultsView:
         content = html.container(*self.overview_parts(), html.notices(notes), html.bullet_list("", paths))
         return html.RichText(html=content, text="\n".join([repr(self), *notes, *paths]))
 
+    def to_excel(self, path: str | Path) -> Path:
+        """Write the rows as a workbook with coloured outcomes, one worksheet for each frame. Replaces an existing file.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        return save.save_worksheets(path, lambda: [_to_worksheet(name, frame) for name, frame in self.frames.items()])
+
     @property
     def bars(self) -> list[html.ChartBar]:
         """The bars of the chart."""
@@ -99,6 +108,19 @@ class ResultsView:
         """The rows of each DataFrame as a table."""
         overflow_note = f"all are in the file `{self.output_path}`" if self.output_path else self.overflow_note
         return (_render_table(name, frame, overflow_note) for name, frame in self.frames.items())
+
+
+def _to_worksheet(name: str, frame: pd.DataFrame) -> WorksheetSpec:
+    outcomes = _row_outcomes(frame)
+    status_column = _column_paths(frame).index("result_status")
+    rows = (
+        [
+            Cell(text=text, style=_outcome_style(outcome)) if at == status_column else text
+            for at, text in enumerate(texts)
+        ]
+        for outcome, texts in zip(outcomes, frame.itertuples(index=False, name=None), strict=True)
+    )
+    return WorksheetSpec(name=name or "results", header=list(frame.columns), rows=rows)
 
 
 def view(results: object) -> ResultsView:

@@ -52,7 +52,7 @@ OUTCOME_HELP = {
     ),
     Outcome.UNKNOWN: (
         "The request was sent but got no reliable response, so the change may have been made.",
-        f"To look it up again: {remedy('resume')} A row that buys is never sent again automatically.",
+        f"A row that buys is never sent again automatically. To look it up again: {remedy('resume')}",
     ),
     Outcome.NOT_SENT: (
         "The run ended before the row was sent.",

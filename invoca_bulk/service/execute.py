@@ -17,6 +17,7 @@ from invoca_bulk.service.run_result import RunResult, save_results
 from invoca_bulk.transport import run_sync
 from invoca_bulk.transport.client import Client
 from invoca_bulk.transport.rate_limiter import INITIAL_RATE, SANDBOX_INITIAL_RATE
+from invoca_bulk.wording import word
 from invoca_bulk.workers import tasks
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def record_for_workers(ready_run: ReadyRun, options: Options) -> tasks.QueuedRun
 
 def notify(options: Options, sentence: str) -> None:
     """Show the user a sentence before or during a run."""
-    (options.say or _print_notice)(sentence)
+    (options.say or _print_notice)(word(sentence))
 
 
 def _print_notice(sentence: str) -> None:

@@ -29,7 +29,7 @@ _LIST_OPERATION = OPERATIONS["list"]
 #: The statuses of a campaign that does not exist, or that this token may not read.
 _REFUSED_STATUSES = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 #: The id of an advertiser that no network has.
-_NONEXISTENT_ID = "invoca-bulk-looks-whether-you-are-there"
+_NONEXISTENT_ID = "invoca-bulk-connection-check"
 
 
 def fetch_state(scopes: Sequence[Scope], network: Network, options: Options) -> dict[Scope, PlatformState]:

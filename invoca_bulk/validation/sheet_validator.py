@@ -173,8 +173,8 @@ class SheetValidator:
         runs = self.sheet.frame[columns["result_run"].header] if "result_run" in columns else None
         for position in np.flatnonzero(unresolved):
             run = str(runs.iloc[position]).strip() if runs is not None else ""
-            details = {"run": run or "not named"}
-            self._add_issue(position, status.header, Outcome.UNKNOWN, Problem(code="unsettled_row", details=details))
+            problem = Problem(code="unsettled_row", details={"run": run}) if run else Problem(code="unknown_run")
+            self._add_issue(position, status.header, Outcome.UNKNOWN, problem)
 
     def _identifies_object(self, columns: Mapping[str, Column]) -> Mask:
         """Row position to whether the row identifies an existing object, so that sending it again is harmless."""

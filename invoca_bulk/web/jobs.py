@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from invoca_bulk.config.journal_location import state_dir, to_env_value
 from invoca_bulk.config.secrets import TOKEN_ENV_VARIABLE
 from invoca_bulk.config.settings import SETTINGS
+from invoca_bulk.web.wording import JOB_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -155,4 +156,4 @@ def _job_environment(journal_location: JournalLocation) -> dict[str, str]:
     excluded = {TOKEN_ENV_VARIABLE, *(SETTINGS[name].env_variable for name in _OVERRIDDEN_SETTINGS)}
     environment = {name: value for name, value in os.environ.items() if name not in excluded}
     # Other users can see options; a database's address may contain a password.
-    return environment | {SETTINGS["journal"].env_variable: to_env_value(journal_location)}
+    return environment | {SETTINGS["journal"].env_variable: to_env_value(journal_location), JOB_VARIABLE: "1"}

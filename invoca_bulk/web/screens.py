@@ -14,7 +14,8 @@ from invoca_bulk.reports import html as displays
 from invoca_bulk.reports.results import format_time
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, RESOURCES
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
-from invoca_bulk.wording import count_of, plural_of
+from invoca_bulk.web.wording import page_words
+from invoca_bulk.wording import count_of, plural_of, word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -326,7 +327,7 @@ def render_results(
     """
     run = results.run
     heading = f"Run {run.run} of {run.source or 'a DataFrame'} on {network_name}: {run_summary.state}."
-    note = f'<p class="bad">{escape(run.note)}</p>' if run.note else ""
+    note = f'<p class="bad">{escape(word(run.note, run.run, wording=page_words))}</p>' if run.note else ""
     xlsx = _button("download", "Download the results (Excel)", run=run.run, ending=".xlsx", css_class="main")
     csv = _button("download", "CSV", run=run.run, ending=".csv") if len(run.sheets) == 1 else ""
     return f"""
@@ -345,7 +346,7 @@ def _next_steps_note(results: Results, run_summary: RunSummary) -> str:
     if not set(results.totals) - SUCCESS_OUTCOMES or run_summary.state == RunState.RUNNING:
         return ""
     if run_summary.is_resumable:
-        return '<p class="note">Some rows are not done. The button below runs the command that these rows name.</p>'
+        return '<p class="note">Some rows are not done. Resume the run with the button below.</p>'
     return (
         '<p class="note">Correct the rows that are not done <b>in the results file</b> and upload that file: rows that '
         "are done are not sent again.</p>"

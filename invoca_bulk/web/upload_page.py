@@ -31,7 +31,7 @@ from invoca_bulk.web.journal_locations import JournalLocations
 from invoca_bulk.web.runs import RunMonitor
 from invoca_bulk.web.widget import PageWidget
 from invoca_bulk.web.wording import page_words
-from invoca_bulk.wording import use_wording, word
+from invoca_bulk.wording import use_wording_in_thread, word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -63,7 +63,6 @@ class UploadPage:
     """
 
     def __init__(self, journal: str | JournalLocation | None = None) -> None:
-        use_wording(page_words, unless_set=True)
         self._temp_folder = tempfile.TemporaryDirectory(prefix="invoca-bulk-page-")
         self._sheet_path: Path | None = None
         self._report: Report | None = None
@@ -101,6 +100,7 @@ class UploadPage:
             self._task_queue.put(lambda: handler(self, message))
 
     def _process_tasks(self) -> None:
+        use_wording_in_thread(page_words)
         while True:
             self._try_or_show_error("run", _RUN_ERROR_SCREEN, self._task_queue.get())
 
@@ -118,6 +118,7 @@ class UploadPage:
             self._show_region("connect", screens.render_connect_form(form_values=form_values))
 
     def _poll_runs(self) -> None:
+        use_wording_in_thread(page_words)
         operation: Callable[[], object] = self._run_monitor.poll
         while True:
             started_at = time.monotonic()

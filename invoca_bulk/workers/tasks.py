@@ -161,7 +161,7 @@ def _finalize_in_journal(
 def _stop_all_on_fatal_error(open_journal: Journal, record: RunRecord, outcome: RunOutcome) -> None:
     """Stop all workers on errors that would stop each of them; if only this one cannot connect, the others continue."""
     if isinstance(outcome.error, (AuthenticationError, TooManyFailuresError)):
-        note = str(outcome.error)
+        note = outcome.error.text
         if isinstance(outcome.error, AuthenticationError):  # the token is this worker's
             note += f" (The worker: process {os.getpid()} on {socket.gethostname()}.)"
         open_journal.request_stop(record.run, note)

@@ -164,7 +164,7 @@ class _UndoBuilder:
     # Not undone
 
     def _skip_step(self, step: Step, problem: Problem, *, object_label: str = "") -> None:
-        self._add_not_undone(step, word(problem.message), word(problem.fix), object_label=object_label)
+        self._add_not_undone(step, problem.message, problem.fix, object_label=object_label)
 
     def _add_not_undone(self, step: Step, error: str, fix: str, *, object_label: str) -> None:
         row = self._first_row_by_step[step.number]
@@ -174,8 +174,8 @@ class _UndoBuilder:
             row=row.row,
             action=step.action.value,
             object_label=object_label or _step_label(step),
-            error=error,
-            fix=fix,
+            error=word(error),
+            fix=word(fix),
         )
 
 
