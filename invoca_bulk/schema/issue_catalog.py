@@ -329,8 +329,8 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "journal of that run is gone, clear the row's result columns instead.",
     ),
     "unknown_run": _warning(
-        "An earlier run could not determine whether this row was done, and result_run does not name the run; the row is "
-        "not sent.",
+        "An earlier run could not determine whether this row was done, and result_run does not name the run; the row "
+        "is not sent.",
         "Look it up on the platform. If it is not there, clear the row's result columns to send it.",
     ),
     # Planning: rows compared with the platform's state

@@ -15,6 +15,7 @@ from invoca_bulk.config.options import PlanOptions
 from invoca_bulk.planning import PlatformState, merge
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, DEFAULT_API_VERSION, Action
 from invoca_bulk.schema.outcomes import Outcome
+from invoca_bulk.wording import option
 from tests.examples import (
     OF_THE_PLAN_OF_ADVERTISERS,
     SHAPES,
@@ -395,7 +396,7 @@ def test_replace_is_refused(shape: str) -> None:
     assert plan_data.steps == ()
     assert [code for *_, code in errors(plan_data)] == ["would_be_removed"]
     assert "would lose site 996, user Chris Dean U-2 (U-2)." in plan_data.rows[0].error
-    assert "--allow-removals" in plan_data.rows[0].fix
+    assert str(option("allow_removals")) in plan_data.rows[0].fix
 
 
 @each_shape
