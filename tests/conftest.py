@@ -20,14 +20,20 @@ import httpx
 import pandas as pd
 import pytest
 
+from invoca_bulk.cli.wording import command_words
 from invoca_bulk.config.network import Network, resolve_network
 from invoca_bulk.sandbox_server import Sandbox
+from invoca_bulk.wording import use_wording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from invoca_bulk.sandbox_server import Store
+
+#: Messages are read as the command line words them; errors of the library are worded by its functions.
+use_wording(command_words)
+
 
 TOKEN = "the-secret-token"
 

@@ -325,13 +325,8 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     ),
     "unsettled_row": _warning(
         "An earlier run ({run}) could not determine whether this row was done; it is looked up again and not sent.",
-        f"If you are sure that the platform does not have it: {remedy('resume', 'resend_absent', run='{run}')}. If the "
+        "If you are sure that the platform does not have it: {resume}. If the "
         "journal of that run is gone, clear the row's result columns instead.",
-    ),
-    "unknown_run": _warning(
-        "An earlier run could not determine whether this row was done, and result_run does not name the run; the row "
-        "is not sent.",
-        "Look it up on the platform. If it is not there, clear the row's result columns to send it.",
     ),
     # Planning: rows compared with the platform's state
     "advertiser_exists": _error(

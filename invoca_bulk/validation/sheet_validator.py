@@ -16,13 +16,13 @@ import pandas as pd
 
 from invoca_bulk.schema import SUBRESOURCE_KEY, Action, Role, paths
 from invoca_bulk.schema.field_types import ParsedValue, find_control_character, normalize_text
-from invoca_bulk.schema.issue_catalog import ParseError, Problem, parse_marker
+from invoca_bulk.schema.issue_catalog import ParseError, Problem, Unshortened, parse_marker
 from invoca_bulk.schema.model import fold_header
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome, parse_outcome
 from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
 from invoca_bulk.validation.issue_frame import MAX_ROWS_NAMED, make_issue
 from invoca_bulk.validation.model import ValidatedColumn, ValidatedSheet
-from invoca_bulk.wording import join_limited, option
+from invoca_bulk.wording import join_limited, option, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -173,8 +173,9 @@ class SheetValidator:
         runs = self.sheet.frame[columns["result_run"].header] if "result_run" in columns else None
         for position in np.flatnonzero(unresolved):
             run = str(runs.iloc[position]).strip() if runs is not None else ""
-            problem = Problem(code="unsettled_row", details={"run": run}) if run else Problem(code="unknown_run")
-            self._add_issue(position, status.header, Outcome.UNKNOWN, problem)
+            resume = Unshortened(str(remedy("resume", "resend_absent", run=run)))
+            details = {"run": run or "not named", "resume": resume}
+            self._add_issue(position, status.header, Outcome.UNKNOWN, Problem(code="unsettled_row", details=details))
 
     def _identifies_object(self, columns: Mapping[str, Column]) -> Mask:
         """Row position to whether the row identifies an existing object, so that sending it again is harmless."""

@@ -863,7 +863,7 @@ def test_identical_rows(rows: list[dict[str, str]], row_list: str | None) -> Non
     validated_book = check_rows(*rows)
     issues = validated_book.issues[validated_book.issues["code"] == "identical_rows"]
     assert set(issues["message"]) == (
-        {f"The rows {row_list} are identical; each of them buys a number."} if row_list else set()
+        {f"Rows {row_list} are identical; each of them buys a number."} if row_list else set()
     )
     listed = [int(row) for row in re.findall("[0-9]+", row_list.partition(" and ")[0])] if row_list else []
     assert issues["row"].to_list() == (listed + list(range(10, 14)) if row_list and "more" in row_list else listed)
