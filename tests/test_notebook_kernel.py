@@ -157,10 +157,12 @@ def test_stop_button_stops_gracefully(kernel: Kernel) -> None:
         issued = {entry.body["description"]: entry.number for entry in box.store.ledger}
         assert numbers_by_description(kernel) == issued
         run = kernel.value("results.attrs['run']")
-        sentence = f"Run {run} was interrupted: {len(issued)} rows are done, {30 - len(issued)} are left. To go on: "
-        line = f'ib.resume("{run}", network)'
+        sentence = (
+            f"Run {run} was interrupted: {len(issued)} rows are done, {30 - len(issued)} are left. To resume it: "
+        )
+        line = f'ib.resume(network, "{run}")'
         assert sentence + line in displayed_text(messages)
-        assert "Stopping: requests under way are awaited." in displayed_text(messages)
+        assert "Stopping: waiting for the requests in flight." in displayed_text(messages)
         assert f"{len(issued)}/30" in widget_texts(messages)[-1], "the last count is displayed"
         kernel.run(f"results = {line}")
         assert len(numbers_by_description(kernel)) == len(box.store.ledger) == 30
@@ -190,7 +192,7 @@ def test_second_press_stops_immediately(kernel: Kernel) -> None:
         messages = kernel.end(cell)
         counts = kernel.value("results['result_status'].value_counts().to_dict()")
         assert counts == {"not_sent": 16, "unknown": 4}
-        assert "0 rows are done, 20 are left. To go on: ib.resume(" in displayed_text(messages)
+        assert "0 rows are done, 20 are left. To resume it: ib.resume(" in displayed_text(messages)
 
 
 # Displayed output
@@ -279,7 +281,7 @@ def test_token_is_asked_for_and_not_stored(kernel: Kernel, tmp_path: Path) -> No
     with Sandbox(open_campaigns=True, token=TOKEN) as box:
         code = f"network = {network_code(box, token='')}; network"
         prompt, messages = kernel.run_with_input(code, TOKEN)
-        assert prompt == {"prompt": "Token of the platform's API: ", "password": True}
+        assert prompt == {"prompt": "API token: ", "password": True}
         messages += kernel.run(run_code(box, 3).replace(f"network = {network_code(box)}", ""))
         assert len(box.store.ledger) == 3
     messages += kernel.run("vars(network), repr(network), str(network), network.token")
@@ -337,7 +339,7 @@ def test_malformed_token_is_not_shown(kernel: Kernel) -> None:
     kernel.run("%xmode Verbose")
     _, messages = kernel.run_with_input('ib.Network(network_id="1")', "hush hush")
     kernel.run("%xmode Context")
-    assert "The token is empty, or holds spaces" in displayed_text(messages)
+    assert "The token is empty or contains characters" in displayed_text(messages)
     assert "hush hush" not in json.dumps(messages, default=str)
 
 

@@ -26,6 +26,6 @@ def command(resource: str, output: Path, api_version: str, *, force: bool) -> No
     if output.exists() and not force:
         msg = f"{output} already exists and may contain your work. Choose another name, or use --force."
         raise OutputError(msg)
-    path = api.template(resource, output, api_version=api_version)
+    path = api.template(resource, output, api_version=api_version, force=True)
     click.echo(f"Wrote {path}")
     click.echo(f"Next: fill it in, then {common.format_command(['validate', path])}")

@@ -107,7 +107,7 @@ def test_export_has_no_formula_and_plans_as_unchanged(
     for ending in ("xlsx", "csv"):
         path = tmp_path / f"export.{ending}"
         odd.reads.append(reply(200, [advertiser]))
-        ib.export("advertisers", odd.network(), path)
+        ib.export("advertisers", odd.network(), output=path)
         odd.reads.append(reply(200, [advertiser]))
         plan = ib.plan(path, odd.network())
         assert set(plan.counts) == {"unchanged"}, plan.lines()
@@ -133,8 +133,8 @@ WRITERS: Mapping[str, Callable[[Path, Path, Network], object]] = {
     "plan": lambda path, sheet, network: ib.plan(sheet, network).to_excel(path),
     "saved plan": lambda path, sheet, network: ib.plan(sheet, network).save(path.with_suffix(".json")),
     "results": lambda path, sheet, network: ib.run(sheet, network, yes=True, progress=False, output=path),
-    "export": lambda path, _, network: ib.export("advertisers", network, path),
-    "template": lambda path, _, __: ib.template("promo_numbers", path),
+    "export": lambda path, _, network: ib.export("advertisers", network, output=path),
+    "template": lambda path, _, __: ib.template("promo_numbers", path, force=True),
 }
 
 

@@ -297,7 +297,7 @@ def test_no_output_contains_refresh_tokens(box: Any, network: Network, tmp_path:
     shown = [repr(plan.to_json()), *plan.lines()]
     for ending in ("xlsx", "csv"):
         plan.to_excel(tmp_path / f"plan.{ending}")
-        shown.append(repr(ib.export("advertisers", network, tmp_path / f"export.{ending}")))
+        shown.append(repr(ib.export("advertisers", network, output=tmp_path / f"export.{ending}")))
     results = ib.run(plan, network, yes=True, progress=False, output=tmp_path / "results.xlsx")
     advertisers = [vars(advertiser) for advertiser in box.store.networks[box.network_id].advertisers.values()]
     secrets = {"r3fresh-of-the-sheet"} | {advertiser["values"]["oauth_refresh_token"] for advertiser in advertisers}

@@ -556,7 +556,7 @@ def test_library(target: Network, tmp_path: Path) -> None:
         frame = ib.export(
             "promo_numbers",
             target,
-            path,
+            output=path,
             campaigns=[CAMPAIGN, CAMPAIGN | {"advertiser_campaign_id_from_network": "C-9"}],
         )
     assert path.read_text() == "mine"
@@ -592,7 +592,7 @@ def test_library_refuses(target: Network, filled: Any, tmp_path: Path, case: Any
     (resource, name), more, error, words = case
     before = filled.store.request_count
     with pytest.raises(error, match=words):
-        ib.export(resource, target, tmp_path / name if name else None, **more)
+        ib.export(resource, target, output=tmp_path / name if name else None, **more)
     assert filled.store.request_count == before
 
 

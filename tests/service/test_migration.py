@@ -122,7 +122,7 @@ def test_advertisers(networks: Any, tmp_path: Path, form: Callable[[Any, Path], 
     """Advertisers are created with the same ids, users and order of sites."""
     _, old, new = networks
     for ending in ("xlsx", "csv"):
-        frames = ib.export("advertisers", old, tmp_path / f"export.{ending}", for_migration=True)
+        frames = ib.export("advertisers", old, output=tmp_path / f"export.{ending}", for_migration=True)
     results = ib.run(form(frames, tmp_path), new, yes=True, progress=False)
     tables = results.values() if isinstance(results, dict) else [results]
     assert {status for frame in tables for status in frame["result_status"]} == {"created"}
@@ -137,7 +137,7 @@ def test_promo_numbers(networks: Any, tmp_path: Path, ending: str) -> None:
     box.store.add_affiliate("A/1", "C 1", "F-1", network_id=NEW)
     bought = len(box.store.ledger)
     exported = ib.export(
-        "promo_numbers", old, tmp_path / f"numbers.{ending}", campaigns=[CAMPAIGN, AFFILIATE], for_migration=True
+        "promo_numbers", old, output=tmp_path / f"numbers.{ending}", campaigns=[CAMPAIGN, AFFILIATE], for_migration=True
     )
     assert isinstance(exported, pd.DataFrame)
     assert "promo_number" not in exported

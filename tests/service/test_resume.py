@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 import invoca_bulk as ib
-from invoca_bulk import api, journal
+from invoca_bulk import journal
+from invoca_bulk.api.notes import present_result
 from invoca_bulk.config.journal_location import resolve_journal_location
 from invoca_bulk.config.network import Network, resolve_network
 from invoca_bulk.errors import ConfigError, ConfirmationRequiredError, JournalLockedError, RunAborted
@@ -385,7 +386,7 @@ def test_running_some_results_rows_leaves_the_others(box: Any, network: Any, req
 def test_resume_in_python(box: Any, network: Any, requests_frame: Requests) -> None:
     """`ib.resume` returns the complete frame, as `ib.run` does."""
     first = _interrupted(requests_frame(12), network, box, after=3)
-    frame = ib.resume(None, network, progress=False, settle=SETTLE)
+    frame = ib.resume(network, progress=False, settle=SETTLE)
     assert frame.attrs["run"] == first.results.run.run
     assert sorted(frame["promo_number"]) == issued_numbers(box)
 
@@ -398,9 +399,10 @@ def test_sandbox_run_is_resumed_and_undone(box: Any, requests_frame: Requests, t
     frame = requests_frame(20)
     first = _interrupted(frame, resolve_network(box), box, after=3)
     with pytest.warns(UserWarning, match="interrupted") as warnings:
-        api._present_result(first, run_options())  # noqa: SLF001  as `ib.run` does
-    assert f'(while its sandbox is there): ib.resume("{first.results.run.run}", network)' in str(warnings[0].message)
-    finished = ib.resume(None, box, progress=False)
+        present_result(first, run_options())
+    expected = f'(while its sandbox is running): ib.resume(network, "{first.results.run.run}")'
+    assert expected in str(warnings[0].message)
+    finished = ib.resume(box, progress=False)
     assert isinstance(finished, pd.DataFrame)
     assert set(finished["result_status"]) == {"created"}
     assert sorted(finished["promo_number"]) == issued_numbers(box)
