@@ -239,7 +239,7 @@ ODD_ADVERTISERS = {
     "nobody notified": Odd(has={"users": [user(email_settings=[MAIL | {"use_for_notifications": False}])]}),
     "same address": Odd(
         has={"users": [user(email_settings=[MAIL, MAIL | {"email_address": "JIM@example.com"}])]},
-        told=("email_settings.2.email_address", "twice", "U-1 of A-1"),
+        told=("email_settings.2.email_address", "more than once", "U-1 of A-1"),
         kept=("JIM@example.com",),
     ),
     "role": Odd(has={"users": [user(role="manager")]}, edit=LAST, kept=('"role": "Manager"',)),
@@ -267,20 +267,24 @@ ODD_ADVERTISERS = {
     "longer": Odd(has={"sites": [{"id_from_network": "315", "name": "x" * 200_000}]}, told=("sites, name",)),
     "user without id": Odd(
         has={"users": [user(id_from_network=None), user(id_from_network="U-2", phone_number="none")]},
-        told=("1 user has no id", "Jim Williams of A-1", "U-2 of A-1 ('none')"),
+        told=("1 user has no usable id", "Jim Williams of A-1", "U-2 of A-1 ('none')"),
         edit=LAST,
         kept=('"none"',),
     ),
     "user id": Odd(
-        has={"users": [user(id_from_network="#REF!")]}, told=("1 user has no id", "#REF! of A-1"), kept=('"#REF!"',)
+        has={"users": [user(id_from_network="#REF!")]},
+        told=("1 user has no usable id", "#REF! of A-1"),
+        kept=('"#REF!"',),
     ),
     "site id": Odd(
         has={"sites": [*SITES, {"id_from_network": "x", "name": "n"}]},
-        told=("1 site has no id", "x of A-1"),
+        told=("1 site has no usable id", "x of A-1"),
         edit=("sites", 3, "name"),
         kept=('{"id_from_network": "x", "name": "n"}',),
     ),
-    "same site twice": Odd(has={"sites": [*SITES, *SITES]}, told=("4 sites have no id", "315 of A-1"), edit=LAST),
+    "same site twice": Odd(
+        has={"sites": [*SITES, *SITES]}, told=("4 sites have no usable id", "315 of A-1"), edit=LAST
+    ),
     "no sites": Odd(has={"sites": []}),
     "no users": Odd(has={"users": []}, edit=("sites", 2, "name")),
 }
@@ -383,7 +387,7 @@ def test_objects_without_usable_ids(trip: Trip) -> None:
         advertiser(id_from_network="A-4", name="None"),
     )
     missing, names = result.notes
-    assert "4 advertisers have no id" in missing
+    assert "4 advertisers have no usable id" in missing
     assert "Nameless, Error, Spaces, None" in missing
     assert names.startswith("advertisers, name: left blank for A-2, A-3. The platform has the same text more than once")
     assert list(result.frames["advertisers"]["id_from_network"]) == ["A-1", "A-2", "A-3"]
@@ -494,7 +498,7 @@ def test_advertisers_are_one_request(target: Network, filled: Any) -> None:
 
 
 UNUSABLE: dict[str, tuple[Any, type[Exception], str]] = {
-    "nothing": (None, ConfigError, "not said which campaigns are meant, and the platform has no list of them"),
+    "nothing": (None, ConfigError, "Which campaigns? Name them with"),
     "no rows": ([], ConfigError, "No row names a campaign"),
     "an empty sheet": (pd.DataFrame(columns=[*CAMPAIGN]), ConfigError, "No row names a campaign"),
     "no dicts": (["C-1"], ConfigError, "must contain dicts with the keys advertiser_id_from_network"),
@@ -582,7 +586,7 @@ REFUSED: dict[str, tuple[tuple[str, str], dict[str, Any], type[Exception], str]]
     "ending": (("advertisers", "x.ods"), {}, OutputError, "does not end in .xlsx or .csv"),
     "folder": (("advertisers", "no/x.csv"), {}, OutputError, "does not exist"),
     "version": (("advertisers", ""), {"api_version": "2020-01-01"}, ConfigError, "API version"),
-    "concurrency": (("advertisers", ""), {"concurrency": 0}, ConfigError, "at least 1"),
+    "concurrency": (("advertisers", ""), {"concurrency": 0}, ConfigError, "concurrency=… is 0, but the minimum is 1"),
 }
 
 
@@ -656,7 +660,7 @@ def test_cli_flags_and_json(export: Callable[..., Any], target: Network) -> None
 
 
 CLI_REFUSES = {
-    "no campaigns": (("promo_numbers",), "Name them with --campaigns FILE"),
+    "no campaigns": (("promo_numbers",), "Name them with --campaigns"),
     "both": (("promo_numbers", "--campaigns", "x.csv", "--advertiser", "A"), "cannot be combined with --advertiser"),
     "half": (("promo_numbers", "--advertiser", "A"), "both --advertiser and --campaign"),
     "affiliate alone": (("promo_numbers", "--affiliate", "F"), "both --advertiser and --campaign"),

@@ -14,6 +14,7 @@ from invoca_bulk import planning, sheets, validation
 from invoca_bulk.planning import PlatformState
 from invoca_bulk.schema import ADVERTISERS, DEFAULT_API_VERSION, SHEET_RESOURCES, Action
 from invoca_bulk.schema.issue_catalog import ISSUE_TYPES
+from invoca_bulk.wording import option
 from tests.examples import OF_RECORDS, SHAPES, advertiser, book, numbered, place, repeated, site, user, written
 
 if TYPE_CHECKING:
@@ -785,7 +786,7 @@ def test_without_an_id() -> None:
     """An advertiser without an id is an error, and the fix names the option that allows it."""
     validated_book = check(numbered(advertiser("")))
     assert locations(validated_book, "required") == [("", 2, "id_from_network")]
-    assert "--auto-ids (auto_ids=True)" in validated_book.issues["fix"].iloc[0]
+    assert str(option("auto_ids")) in validated_book.issues["fix"].iloc[0]
     assert validated_book.records == ()
 
 

@@ -40,6 +40,7 @@ from invoca_bulk.schema.issue_catalog import (
 )
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
 from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
+from invoca_bulk.wording import option
 from tests.examples import GOOD, OF_RECORDS, OF_THE_PLAN, frame_of
 
 if TYPE_CHECKING:
@@ -316,7 +317,14 @@ CASES = [
         case("required", {name: ""}, name, text=f"is required to {purpose}. Fill", name=f"{name}-words")
         for name, purpose in ((ADVERTISER_ID, "tell where the row goes"), ("media_type", "create"))
     ),
-    case("required", {"id_from_network": ""}, "id_from_network", text="--auto-ids", resource="advertisers", name="id"),
+    case(
+        "required",
+        {"id_from_network": ""},
+        "id_from_network",
+        text=str(option("auto_ids")),
+        resource="advertisers",
+        name="id",
+    ),
     case("read_only", [{"id": "21"}, {"description": "other", "id": "22"}], header("id"), "", "not sent"),
     case("cannot_clear", {"description": "[]"}, "description", text="cannot be cleared"),
     case("cannot_clear", {"quantity": "[]"}, "quantity", name="quantity"),
