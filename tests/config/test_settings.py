@@ -53,7 +53,7 @@ def test_missing_token_is_refused_without_a_terminal(text: str | None, monkeypat
     """The message names the environment variable to set."""
     if text is not None:
         monkeypatch.setenv("INVOCA_API_TOKEN", text)
-    with pytest.raises(ConfigError, match=r"There is no token\. Set the environment variable INVOCA_API_TOKEN"):
+    with pytest.raises(ConfigError, match=r"The API token is missing\. Set the environment variable INVOCA_API_TOKEN"):
         Network(network_id="1")
 
 
@@ -66,7 +66,7 @@ def test_token_is_asked_for_last() -> None:
 def test_token_is_asked_for_at_a_terminal() -> None:
     """The terminal does not show the typed token, valid or not."""
     pty = pytest.importorskip("pty")
-    code = "from invoca_bulk.config.settings import Network; print(Network(network_id='1').secret.reveal()[::-1])"
+    code = "from invoca_bulk.config.network import Network; print(Network(network_id='1').secret.reveal()[::-1])"
     for typed, end in ((SECRET, SECRET[::-1]), ("not one", "Copy it again.")):
         controller, terminal = pty.openpty()
         streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
@@ -164,7 +164,7 @@ def test_unknown_version_lists_the_known_ones() -> None:
 @pytest.mark.parametrize(("name", "value"), [("concurrency", 0), ("rate", 0), ("timeout", -1), ("rate", float("nan"))])
 def test_number_below_the_minimum_is_refused(name: str, value: float) -> None:
     """The message names the flag and the minimum."""
-    with pytest.raises(ConfigError, match=f"--{name} is .* at least"):
+    with pytest.raises(ConfigError, match=f"--{name} is .* the minimum is"):
         settings.validate_number(name, value)
 
 

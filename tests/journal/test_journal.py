@@ -283,7 +283,7 @@ HOLD = """
 import sys
 from pathlib import Path
 from invoca_bulk import journal
-from invoca_bulk.config.settings import Network
+from invoca_bulk.config.network import Network
 network = Network(base_url="http://127.0.0.1:1", network_id=sys.argv[2], token="x")
 with journal.open_for_writing(Path(sys.argv[1]), network):
     print("held", flush=True)

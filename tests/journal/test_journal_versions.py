@@ -218,7 +218,7 @@ import os, signal, sys
 from pathlib import Path
 import sqlalchemy as sa
 from invoca_bulk import journal
-from invoca_bulk.config.settings import Network
+from invoca_bulk.config.network import Network
 statement_prefix = sys.argv[2]
 @sa.event.listens_for(sa.Engine, "after_cursor_execute")
 def kill(connection, cursor, statement, *_):

@@ -4,7 +4,7 @@ File names without a folder are in `tests/security`; `../` is `tests`.
 
 Token
 - header only
-    ../transport/test_client.py::test_token_goes_into_the_header_only
+    ../transport/test_client.py::test_token_is_only_in_the_header
     test_network.py::test_no_option_disables_verification
     ../contract/test_errors.py::test_token
 - logs
@@ -17,11 +17,11 @@ Token
     test_token.py::test_network_is_not_serialized
     test_token.py::test_client_is_not_pickled
 - exceptions without httpx errors behind them
-    ../transport/test_client.py::test_every_exception_of_httpx_has_words
+    ../transport/test_client.py::test_every_httpx_exception_has_a_text
     test_token.py::test_exceptions_do_not_hold_the_token
     test_token.py::test_environment_errors_do_not_hold_the_token
 - echoed by the platform
-    ../execution/test_executor.py::test_the_token_is_blotted_out_of_answers
+    ../execution/test_executor.py::test_token_is_redacted_in_responses
     test_token.py::test_echoed_token_is_masked
     test_token.py::test_no_output_contains_the_token
     test_token.py::test_token_with_quote_or_backslash_is_refused
@@ -31,8 +31,8 @@ Token
     ../reports/test_plan_file.py::test_the_file_is_the_users_own
     ../test_notebooks.py::test_without_outputs
 - the platform's own secrets
-    ../transport/test_client.py::test_secrets_of_answers_are_dropped
-    ../sheets/test_dataframes.py::test_a_secret_is_never_kept
+    ../transport/test_client.py::test_secrets_in_responses_are_dropped
+    ../sheets/test_dataframes.py::test_secrets_are_dropped
     ../execution/test_updates.py::test_no_secret_is_in_the_journal
     test_token.py::test_no_output_contains_refresh_tokens
     test_token.py::test_refresh_token_in_plain_text_is_masked
@@ -52,7 +52,7 @@ Connections
 
 Ids in URLs
 - one path segment each
-    ../transport/test_client.py::test_any_id_is_one_part_of_the_path
+    ../transport/test_client.py::test_any_id_is_a_single_path_part
     ../transport/test_client.py::test_id_that_would_change_the_path_is_refused
     ../config/test_settings.py::test_network_id_that_would_change_the_path_is_refused
     test_network.py::test_id_is_one_path_segment
@@ -87,9 +87,9 @@ Formulas
 - in xlsx and CSV
     ../sheets/test_csv_safety.py::test_rule
     ../sheets/test_csv_safety.py::test_round_trip
-    ../sheets/test_csv_safety.py::test_nothing_runs
+    ../sheets/test_csv_safety.py::test_escaped_texts_are_not_formulas
     ../reports/test_xlsx.py::test_text_stays_text
-    ../sheets/test_csv_reader.py::test_our_guard_against_formulas_is_taken_off
+    ../sheets/test_csv_reader.py::test_escaped_formulas_are_unescaped
     test_outputs.py::test_no_sheet_cell_is_written_as_a_formula
     test_outputs.py::test_no_response_is_written_as_a_formula
     test_outputs.py::test_export_has_no_formula_and_plans_as_unchanged
@@ -103,7 +103,7 @@ Outputs
 - mode 0600
     ../reports/test_files.py::test_mode
     test_outputs.py::test_outputs_are_private
-    ../journal/test_journal.py::test_files_are_the_users_own
+    ../journal/test_journal.py::test_files_are_private
 - never over the input
     ../reports/test_files.py::test_never_over_the_input
     test_outputs.py::test_no_output_overwrites_the_input
@@ -117,28 +117,28 @@ The page
     ../browser/test_page.py::test_it_listens_on_this_machine_only
 - one-time token, Host and Origin
     ../browser/test_page.py::test_the_link_works_once
-    ../browser/test_page.py::test_strangers_get_nothing
+    ../browser/test_page.py::test_other_clients_are_rejected
 - size cap
     ../web/test_web.py::test_an_upload_has_a_size_cap
-    ../browser/test_page.py::test_a_large_file_goes_in_pieces
+    ../browser/test_page.py::test_a_large_file_is_uploaded_in_chunks
 - everything escaped, no path
-    ../browser/test_page.py::test_what_a_sheet_says_is_never_run
-    ../web/test_web.py::test_a_name_is_no_path
+    ../browser/test_page.py::test_markup_in_a_sheet_is_shown_as_text
+    ../web/test_web.py::test_a_file_name_is_not_used_as_a_path
 - no token stored
-    ../web/test_web.py::test_the_token_is_in_no_place_that_others_read
-    ../web/test_web.py::test_the_widget_keeps_nothing
-    ../browser/test_page.py::test_a_wrong_token_is_told_and_the_page_goes_on
+    ../web/test_web.py::test_other_users_cannot_read_the_token
+    ../web/test_web.py::test_widget_state_contains_no_user_data
+    ../browser/test_page.py::test_a_wrong_token_can_be_corrected
     ../browser/test_in_jupyterlab.py::test_from_a_sheet_to_its_results_in_a_cell
 
 Responses
 - size
-    ../transport/test_client.py::test_answer_has_a_size_cap
+    ../transport/test_client.py::test_response_size_is_limited
     test_network.py::test_endless_response_is_cut_off
     test_network.py::test_unrequested_encoding_is_not_decompressed
     test_network.py::test_endless_headers_are_cut_off
     test_network.py::test_repeated_encoding_header_is_not_decompressed
 - time
-    ../transport/test_client.py::test_a_dripping_answer_comes_to_an_end
+    ../transport/test_client.py::test_slow_response_times_out
 - shape
     test_network.py::test_malicious_json_is_dropped
 """

@@ -498,7 +498,7 @@ def test_advertisers_are_one_request(target: Network, filled: Any) -> None:
 
 
 UNUSABLE: dict[str, tuple[Any, type[Exception], str]] = {
-    "nothing": (None, ConfigError, "Which campaigns? Name them with"),
+    "nothing": (None, ConfigError, r"Which campaigns\? Name them with"),
     "no rows": ([], ConfigError, "No row names a campaign"),
     "an empty sheet": (pd.DataFrame(columns=[*CAMPAIGN]), ConfigError, "No row names a campaign"),
     "no dicts": (["C-1"], ConfigError, "must contain dicts with the keys advertiser_id_from_network"),

@@ -187,7 +187,7 @@ from invoca_bulk.reports import plan_file
 from invoca_bulk.service.plan import plan_sheet
 from invoca_bulk.web import jobs
 from invoca_bulk.config.options import Options
-from invoca_bulk.config.settings import Network
+from invoca_bulk.config.network import Network
 network = Network(base_url="{url}", network_id="{id}", token="{token}")
 folder = jobs.create_job_folder(Path("journal"), "sheet.csv")
 plan = plan_file.write_saved_plan(

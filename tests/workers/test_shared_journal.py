@@ -149,7 +149,8 @@ import json, sys
 from invoca_bulk import journal
 from invoca_bulk.errors import LeaseLostError
 from invoca_bulk.journal import State, StepTransition
-from invoca_bulk.config.settings import Database, Network
+from invoca_bulk.config.journal_location import Database
+from invoca_bulk.config.network import Network
 import os
 network = Network(base_url="http://127.0.0.1:1", network_id="1234", token="x")
 run, exclusive = sys.argv[1], sys.argv[2] == "exclusive"

@@ -162,7 +162,7 @@ CLIENT = """
 import json, os, sys, warnings
 import invoca_bulk as ib
 from invoca_bulk.errors import InvocaBulkError
-from invoca_bulk.config.settings import Network
+from invoca_bulk.config.network import Network
 warnings.simplefilter("ignore")
 print("ready", flush=True)
 for line in sys.stdin:
