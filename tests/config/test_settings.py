@@ -72,7 +72,7 @@ def test_token_is_asked_for_at_a_terminal() -> None:
         streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
         with subprocess.Popen([sys.executable, "-c", code], start_new_session=True, **streams) as process:
             os.close(terminal)
-            shown = _read(controller, until="API: ")
+            shown = _read(controller, until="API token: ")
             os.write(controller, f"{typed}\n".encode())
             shown += _read(controller)
             process.wait()

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # last, so that the installed package is what runs
 
+from invoca_bulk.cli.wording import command_words
 from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import InvocaBulkError
@@ -33,6 +34,7 @@ from invoca_bulk.service import execute
 from invoca_bulk.service.resume import resume_run
 from invoca_bulk.service.run import run_sheet
 from invoca_bulk.service.run_result import load_results
+from invoca_bulk.wording import use_wording
 from tests.crash import kills, loop, patches
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
     from invoca_bulk.service.run_result import RunResult
 
     Job = Mapping[str, Any]
+
+
+use_wording(command_words)
 
 
 def _run(job: Job) -> dict[str, Any]:
