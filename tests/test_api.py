@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from invoca_bulk.sandbox_server import Sandbox
 
 FUNCTIONS = [name for name in ib.__all__ if inspect.isfunction(getattr(ib, name)) and name != "page"]
-#: Options that are no arguments of `run`: they belong to the other doors, or to tests.
-INTERNAL_OPTIONS = {"say", "first_backoff"}
+#: The option that is no argument of `run`: a function returns or warns, and a door says.
+INTERNAL_OPTIONS = {"say"}
 
 
 @pytest.fixture

@@ -65,6 +65,7 @@ def run(  # noqa: PLR0913  keyword-only
     progress: bool = Options.progress,
     cluster: bool = Options.cluster,
     detach: bool = Options.detach,
+    first_backoff: float = Options.first_backoff,
     confirm: Callable[[str], bool] | None = None,
 ) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """Validate, plan and run a sheet; every number is requested once.
@@ -101,6 +102,7 @@ def run(  # noqa: PLR0913  keyword-only
         cluster: let workers execute the run, and follow it; needs a journal on PostgreSQL. The stop button then only
             stops following; the frame contains what is done so far.
         detach: with `cluster`: do not follow the run.
+        first_backoff: longest wait in seconds after a row's first rejection by the rate limit; doubles each time.
         confirm: asks the question before something that cannot be undone and returns the answer. None: you are asked in
             a terminal or notebook.
 
@@ -157,6 +159,7 @@ def resume(  # noqa: PLR0913  keyword-only
     progress: bool = Options.progress,
     cluster: bool = Options.cluster,
     detach: bool = Options.detach,
+    first_backoff: float = Options.first_backoff,
 ) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """Do what is left of a run that was interrupted, and look up its requests in doubt.
 
@@ -177,6 +180,7 @@ def resume(  # noqa: PLR0913  keyword-only
         progress: as for `run`.
         cluster: as for `run`.
         detach: as for `run`.
+        first_backoff: as for `run`.
 
     Returns:
         All rows of the run, as `run` returns them.

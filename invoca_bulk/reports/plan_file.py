@@ -198,7 +198,7 @@ def read_saved_plan(path: str | Path) -> SavedPlan:
     except (ValueError, RecursionError):
         raise PlanError(f"{name} is damaged: it is not a complete saved plan. Plan again and save it.") from None
     if not isinstance(content, dict) or FORMAT_KEY not in content:
-        raise PlanError(f"{name} is neither a sheet nor a saved plan.")
+        raise PlanError(f"{name} is neither a sheet nor a saved plan. Use a file that a plan was saved to.")
     if content[FORMAT_KEY] != FORMAT_VERSION:
         raise PlanError(f"{name} was saved by another version of this program. Plan again and save it.")
     if _matches_schema(content, _FILE_SCHEMA):

@@ -49,7 +49,7 @@ def served(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 #: Row errors: column, wrong value, and a word of the reason.
 ROW_ERRORS = [
-    ("media_type", "Online Display", "not one of"),
+    ("media_type", "Online Display", "not a valid value for"),
     ("media_type", "", "required"),
     ("description", "", "required"),
     ("advertiser_id_from_network", "", "required"),

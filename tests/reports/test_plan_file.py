@@ -98,7 +98,7 @@ def test_round_trip(network: Network, tmp_path: Path, text: str) -> None:
     assert saved_plan.steps == plan.data.steps
     assert planning.fingerprint_sheets(saved_plan.sheets) == plan.data.fingerprint
     assert [sheet.frame.index.to_list() for sheet in saved_plan.sheets] == [[2, 3]]
-    assert (saved_plan.choices, saved_plan.made_at) == (plan.options.choices, plan.made_at)
+    assert (saved_plan.choices, saved_plan.made_at) == (plan.options.plan_options, plan.made_at)
     assert plan_diff.diff_plans(saved_plan, plan.data) == []
 
 
@@ -164,7 +164,7 @@ def test_truncated_file(edit: Plan, tmp_path: Path, share: float) -> None:
         pytest.param("[1]", "neither a sheet nor a saved plan", id="list"),
         pytest.param('{"invoca_bulk_plan": 1}', "another version", id="other-version"),
         pytest.param('{"invoca_bulk_plan": "1"}', "another version", id="text-version"),
-        pytest.param('{"invoca_bulk_plan": 2}', "has been changed", id="nothing-else"),
+        pytest.param('{"invoca_bulk_plan": 2}', "has been edited", id="nothing-else"),
         pytest.param('{"a": ' + "[" * 100_000, "damaged", id="deep"),
         pytest.param('{"a": "\udcff"}', "damaged", id="no-utf-8"),
     ],

@@ -684,7 +684,7 @@ def test_a_move_that_cannot_be_undone(stage: Stage) -> None:
     undo = stage.undo(run)
     (not_undone,) = undo.not_undone.to_dict("records")
     assert (not_undone["row"], not_undone["object"], undo.counts) == (2, stage.numbers["affiliate"], {"update": 1})
-    assert not_undone["error"].startswith("A number moves between affiliate campaigns only when")
+    assert not_undone["error"].startswith("A number can move to an affiliate campaign only from")
 
 
 def test_an_advertiser_stays_for_its_numbers(box: Sandbox, network: Network) -> None:
@@ -707,7 +707,7 @@ def test_an_advertiser_stays_for_its_numbers(box: Sandbox, network: Network) -> 
     undo = ib.undo(run, network)
     assert undo.counts == {"delete": 1}
     assert [item.action for item in undo.not_undone_items] == ["create", "create"]
-    assert "so the advertiser has to stay" in undo.not_undone_items[0].error
+    assert "so it cannot be deleted" in undo.not_undone_items[0].error
 
 
 # Which run
@@ -751,7 +751,7 @@ def test_an_undo_can_be_undone(stage: Stage) -> None:
 def test_another_network_is_refused(stage: Stage, odd: Any) -> None:
     """A run is undone on its own network only; an unknown run is an error."""
     run = stage.run(_UPDATE(stage))
-    with pytest.raises(ib.UserError, match=f"run {run} is one of network {stage.network.network_id}"):
+    with pytest.raises(ib.UserError, match=f"run {run} belongs to network {stage.network.network_id}"):
         ib.undo(run, odd.network())
     with pytest.raises(ib.UserError, match="knows the run 'nothing'"):
         stage.undo("nothing")
@@ -770,7 +770,7 @@ def test_an_unfinished_run(stage: Stage) -> None:
     database.close()
     undo = stage.undo(run)
     assert undo.counts == {"delete": 1}
-    note = f"The run is not at its end: 1 request not sent yet; `invoca-bulk resume {run}` would still send them."
+    note = f"The run has not finished: 1 request not sent yet. To send them: invoca-bulk resume {run}"
     assert undo.notes[-1] == note
 
 

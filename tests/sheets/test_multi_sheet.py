@@ -10,6 +10,7 @@ import pytest
 
 from invoca_bulk import errors, sheets
 from invoca_bulk.schema import SHEET_RESOURCES
+from invoca_bulk.wording import option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,7 +137,7 @@ def test_the_warning_about_an_ignored_worksheet(make: Any) -> None:
     assert read_issue.problem.message == (
         "The sheet 'May' is not read; the sheets read from this workbook are: 'advertisers', 'users'."
     )
-    assert "--sheet" in read_issue.problem.fix
+    assert str(option("sheet=…")) in read_issue.problem.fix
 
 
 def test_each_sheet_has_its_own_rows_and_read_issues(make: Any, tmp_path: Path) -> None:

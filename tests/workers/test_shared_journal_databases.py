@@ -91,7 +91,7 @@ def test_journal_of_another_version_is_left_unchanged(location: Database, databa
     content = _dump(database)
     for exclusive in (True, False):
         with (
-            pytest.raises(ConfigError, match="another version of this program; it was left as it is"),
+            pytest.raises(ConfigError, match="another version of this program and is left unchanged"),
             journal.open_for_writing(location, NETWORK, exclusive=exclusive),
         ):
             pytest.fail("opened")
