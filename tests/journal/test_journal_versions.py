@@ -303,7 +303,7 @@ def test_unsupported_version_is_left_unchanged(old: Path, version: int) -> None:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     data = old.read_bytes()
     message = (
-        r"^The journal .*another version of this program; it was left as it is\. Name another folder with --journal"
+        r"^The journal .*another version of this program and is left unchanged\. Use another folder \(--journal\)\."
     )
     with pytest.raises(db_schema.IncompatibleVersion, match=message), journal.open_for_writing(old.parent, NETWORK):
         pytest.fail("opened")
