@@ -12,7 +12,7 @@ from invoca_bulk.journal import RunState, State
 from invoca_bulk.reports.results import format_time
 from invoca_bulk.service import follow, preconditions
 from invoca_bulk.service.execute import ReadyRun, execute_here, notify, record_for_workers
-from invoca_bulk.wording import option, remedy
+from invoca_bulk.wording import option, plural_of, remedy
 from invoca_bulk.workers import client, tasks
 
 if TYPE_CHECKING:
@@ -146,8 +146,8 @@ def _describe_resumed_run(record: RunRecord, workload: Workload) -> str:
     superseded = sum(bool(step_record.superseded_by) for step_record in step_records)
     counts = [
         f"{sent:,} of {len(workload.steps):,} requests were sent before",
-        *([f"{in_doubt:,} are in doubt"] if in_doubt else []),
-        *([f"{superseded:,} belong to a later run"] if superseded else []),
+        *([f"{in_doubt:,} {plural_of(in_doubt, 'is', 'are')} in doubt"] if in_doubt else []),
+        *([f"{superseded:,} {plural_of(superseded, 'belongs', 'belong')} to a later run"] if superseded else []),
     ]
     return (
         f"Resuming run {record.run} of {record.source or 'a DataFrame'}, started {format_time(record.started_at)}: "

@@ -118,8 +118,7 @@ def test_interrupted_run_continues_on_another_machine(machine: Callable[..., Mac
     assert (summary.state, summary.is_resumable) == ("interrupted", True)
     second_run = other.call("run", sheet(other.folder, rows), "-o", "results.csv", "--yes")
     assert second_run.returncode == 0, second_run.stderr
-    assert f"Run {summary.record.run} of requests.csv" in second_run.stderr
-    assert "goes on" in second_run.stderr
+    assert f"Resuming run {summary.record.run} of requests.csv" in second_run.stderr
     assert issued_counts(box) == once_each(rows)
     results = pd.read_csv(other.folder / "results.csv", dtype=str)
     assert sorted(results["promo_number"]) == sorted(entry.number for entry in box.store.ledger)
@@ -137,7 +136,7 @@ def test_run_is_listed_and_undone_from_another_machine(machine: Callable[..., Ma
     assert (other.folder / "there.csv").read_text() == (client.folder / "results.csv").read_text()
     resumed = other.call("resume")
     assert (resumed.returncode, resumed.stdout) == (2, "")
-    assert "Nothing is left to do" in resumed.stderr
+    assert "There is no run to resume" in resumed.stderr
     planned = other.call("undo", run, "--save", "undo.json")
     assert planned.returncode == 0, planned.stderr
     assert "invoca-bulk run undo.json -o undo-results.xlsx" in planned.stdout
