@@ -296,7 +296,7 @@ def test_resume_on_the_command_line(box: Any, network: Any, requests_frame: Requ
     assert sorted(written["promo_number"]) == issued_numbers(box)
     assert len(issued_numbers(box)) == 30
     ran = cli("resume", INVOCA_API_TOKEN=TOKEN)
-    assert (ran.code, "Nothing is left" in ran.err) == (2, True)
+    assert (ran.code, "There is no run to resume" in ran.err) == (2, True)
 
 
 def test_deleted_number_can_be_bought_again(box: Any, network: Any, requests_frame: Requests) -> None:
