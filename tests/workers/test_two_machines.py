@@ -273,7 +273,7 @@ def test_workers_run_is_stopped_and_resumed_from_another_machine(machine: Callab
     assert state_of(other, run) == "running"
     refused = other.call("run", sheet(other.folder, 3, "Something else"), "-o", "else.csv", "--yes")
     assert refused.returncode == 3
-    assert f"Workers are at run {run} of this network." in refused.stderr
+    assert f"Workers execute run {run} of this network." in refused.stderr
     stopped = other.call("stop", run)
     assert (stopped.returncode, stopped.stderr) == (0, "")
     until(lambda: state_of(other, run) == "interrupted")
