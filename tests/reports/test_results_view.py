@@ -15,6 +15,7 @@ from invoca_bulk.reports import results_view
 from invoca_bulk.reports.html import MAX_ROWS_SHOWN
 from invoca_bulk.sandbox_server import Sandbox
 from invoca_bulk.schema.outcomes import OUTCOME_HELP, Outcome
+from invoca_bulk.wording import word
 from tests.examples import GOOD, frame_of
 from tests.html_page import Page
 
@@ -126,7 +127,7 @@ def test_undo_shows_what_is_not_undone(network: Network, requests_frame: Request
     ib.run(deletion.assign(action="delete"), network, yes=True, progress=False)
     page = page_of(ib.undo(bought.attrs["run"], network))
     assert "1 row: 1 delete; 1 request. 1 not undone." in page.text
-    assert "is not given back" in page.text
+    assert "the cost is not refunded" in page.text
     assert "Not undone (row numbers of the run)" in page.text
     assert "The promo number was not found" in page.text
 
@@ -168,7 +169,7 @@ def test_every_outcome_is_explained(outcome: Outcome) -> None:
     meaning, advice = OUTCOME_HELP[outcome]
     assert meaning in page_of(view).text
     assert meaning in repr(view)
-    assert (advice.split("`")[0].strip() in page_of(view).text) is (advice != "Nothing.")
+    assert (word(advice) in page_of(view).text) is (advice != "Nothing.")
     assert outcome in results_view.OUTCOME_STYLES
 
 
@@ -207,7 +208,7 @@ def test_results_of_several_sheets_are_counted_together(box: Sandbox) -> None:
 )
 def test_other_sources_are_rejected(source: Any) -> None:
     """The error says what to pass."""
-    with pytest.raises(ib.UserError, match=r"there is no column result_status. Give what ib\.run"):
+    with pytest.raises(ib.UserError, match=r"no result_status column\)\. Pass what a run returned"):
         ib.view(source)
 
 
@@ -242,14 +243,14 @@ def test_stopped_run_says_how_to_resume(requests_frame: Requests, tmp_path: Path
     options: dict[str, Any] = {"journal": tmp_path / folder} if folder else {}
     with Sandbox(open_campaigns=True, token=TOKEN, latency=0.05, layers=[interrupting(6)]) as box:
         network = ib.Network(base_url=box.base_url, network_id=box.network_id, token=TOKEN)
-        with pytest.warns(UserWarning, match=r"To go on: ib\.resume") as warnings:
+        with pytest.warns(UserWarning, match=r"To resume it: ib\.resume") as warnings:
             results = ib.run(requests_frame(40), network, yes=True, progress=False, **options)
         assert isinstance(results, pd.DataFrame)
         done = int((results["result_status"] == "created").sum())
         assert done == len(box.store.ledger) > 0
         (sentence,) = [str(warning.message) for warning in warnings]
         assert f"was interrupted: {done} rows are done, {40 - done} are left." in sentence
-        line = sentence.partition("To go on: ")[2]
+        line = sentence.partition("To resume it: ")[2]
         resumed = eval(line, {"ib": ib, "network": network})  # noqa: S307  the line is what is tested
         assert set(resumed["result_status"]) == {"created"}
         assert len(box.store.ledger) == 40
@@ -258,7 +259,7 @@ def test_stopped_run_says_how_to_resume(requests_frame: Requests, tmp_path: Path
 def test_stopped_sandbox_run_can_be_resumed(requests_frame: Requests) -> None:
     """The warning says that its sandbox is needed, and its results can be run as well."""
     with Sandbox(open_campaigns=True, latency=0.05, layers=[interrupting(6)]) as box:
-        with pytest.warns(UserWarning, match=r"To go on \(while its sandbox is there\): ib\.resume\("):
+        with pytest.warns(UserWarning, match=r"To resume it \(while its sandbox is running\): ib\.resume\("):
             results = ib.run(requests_frame(60), box, progress=False)
         results = ib.run(results, box, progress=False)
         assert isinstance(results, pd.DataFrame)

@@ -351,9 +351,9 @@ def test_the_reason_why_a_run_did_not_start_remains_visible(
     user.connects(box)
     _upload_and_plan(user, tmp_path, requests_frame(1, description="mine"))
     user.does("run", values={"confirmed": "1"})
-    user.sees("plan", "Another run works on this network")
+    user.sees("plan", "Another run is using this network")
     user.sees("run", "a DataFrame")  # the other run is followed, and the reason is still shown
-    assert "Another run works on this network" in user.widget.regions["plan"]
+    assert "Another run is using this network" in user.widget.regions["plan"]
     assert "Next" not in user.widget.regions["plan"]
     assert "then run" not in user.widget.regions["plan"]
     job.process.wait(timeout=60)

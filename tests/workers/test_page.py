@@ -9,7 +9,7 @@ from test_cluster_option import sheet
 
 from invoca_bulk import journal
 from invoca_bulk.config.journal_location import Database
-from tests.web.test_web import Person
+from tests.web.test_web import PageUser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,18 +30,18 @@ def test_page_and_command_line_share_runs(
     monkeypatch.setenv("INVOCA_JOURNAL", database)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
-    person = Person()
-    person.does("hello")
+    user = PageUser()
+    user.does("hello")
     network = {"network_id": NETWORK_ID, "base_url": box.base_url, "api_version": "2022-08-01"}
-    person.does("connect", values={"where": "network", **network, "token": TOKEN})
-    person.sees("connect", "1. Connected")
-    person.sees("runs", "3 created")
-    person.uploads(sheet(tmp_path, 2, "Mine"))
-    person.sees("issues", "2 rows checked")
-    person.does("plan", values={})
-    person.sees("plan", "2 requests")
-    person.does("run", values={"confirmed": "2"})
-    person.sees("results", "finished")
+    user.does("connect", values={"where": "network", **network, "token": TOKEN})
+    user.sees("connect", "1. Connected")
+    user.sees("runs", "3 created")
+    user.uploads(sheet(tmp_path, 2, "Mine"))
+    user.sees("issues", "2 rows checked")
+    user.does("plan", values={})
+    user.sees("plan", "2 requests")
+    user.does("run", values={"confirmed": "2"})
+    user.sees("results", "finished")
     assert len(box.store.ledger) == 5
     assert [sum(summary.totals.values()) for summary in journal.list_runs(Database(database))] == [3, 2]
     assert "2 created" in other.call("runs").stdout
