@@ -68,15 +68,16 @@ def _module(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
-def _imports(path: Path) -> set[str]:
-    """Dotted names that a file imports, without those for the type checker only."""
+def _type_imports(tree: ast.AST) -> list[ast.AST]:
+    """What stands in the blocks that only the type checker reads."""
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    return [node for block in blocks for node in ast.walk(block)]
+
+
+def _imports(path: Path, *, types: bool = False) -> set[str]:
+    """Dotted names that a file imports; with `types` also those for the type checker only."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    skipped = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING"
-        for node in ast.walk(block)
-    }
+    skipped = set() if types else {id(node) for node in _type_imports(tree)}
     names: set[str] = set()
     for node in ast.walk(tree):
         if id(node) in skipped:
@@ -95,13 +96,24 @@ def test_every_package_has_its_level() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_imports_run_one_way(path: Path) -> None:
-    """No module imports from its own level or above, except from its own package."""
+    """No module imports from its own level or above, except from its own package; nor does it for its types."""
     package = _module(path)
-    inner = {name.split(".")[1] for name in _imports(path) if name.startswith("invoca_bulk.")}
+    inner = {name.split(".")[1] for name in _imports(path, types=True) if name.startswith("invoca_bulk.")}
     above = {name for name in inner if name != package and LEVEL.get(name, -1) >= LEVEL[package]}
     if package == "__init__":
         above = set()
     assert above == set()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_for_types_are_heavy(path: Path) -> None:
+    """Only what is heavy, or would be a circle, is imported for the type checker alone; `cli` starts without pandas."""
+    nodes = _type_imports(ast.parse(path.read_text(encoding="utf-8")))
+    names = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    light = {name for name in names if name.split(".")[0] in sys.stdlib_module_names}
+    if _module(path) not in {"cli", "web", "__init__", "sandbox_server"}:
+        light |= {name for name in names if name.startswith("invoca_bulk.")}
+    assert light <= {"typing"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))

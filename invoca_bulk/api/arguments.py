@@ -5,20 +5,16 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from invoca_bulk.config.network import Network, SandboxLike, resolve_network
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError, InvocaBulkError
-from invoca_bulk.wording import word
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from invoca_bulk.wording import Remedy
+from invoca_bulk.wording import Remedy, word
 
 _Parameters = ParamSpec("_Parameters")
 _Return = TypeVar("_Return")

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from invoca_bulk.api.arguments import python_words
 from invoca_bulk.config.environment import is_in_kernel
+from invoca_bulk.config.options import Options
 from invoca_bulk.journal import RunState
 from invoca_bulk.reports import html, results_view
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES
+from invoca_bulk.service.run_result import RunResult
 from invoca_bulk.wording import remedy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     import pandas as pd
-
-    from invoca_bulk.config.options import Options
-    from invoca_bulk.service.run_result import RunResult
 
 
 def present_result(run_result: RunResult, options: Options) -> pd.DataFrame | dict[str, pd.DataFrame]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -11,28 +11,21 @@ from invoca_bulk import journal as journals
 from invoca_bulk.api.arguments import checked_network, passed_names, public_function, to_options
 from invoca_bulk.api.notes import each_frame, present_result
 from invoca_bulk.config.environment import can_prompt
-from invoca_bulk.config.journal_location import resolve_journal_location
+from invoca_bulk.config.journal_location import JournalLocation, resolve_journal_location
+from invoca_bulk.config.network import Network, SandboxLike
 from invoca_bulk.config.options import Options
 from invoca_bulk.reports import files, plan_file
 from invoca_bulk.reports.plan_report import Plan
 from invoca_bulk.reports.results import format_time
-from invoca_bulk.sandbox_server import Sandbox
+from invoca_bulk.reports.validation_report import Report
+from invoca_bulk.sandbox_server import Faults, Sandbox
 from invoca_bulk.schema.outcomes import Outcome
 from invoca_bulk.service import resume as resumption
 from invoca_bulk.service import run as runner
 from invoca_bulk.service import undo as undo_service
+from invoca_bulk.service.plan import Source
 from invoca_bulk.service.run_result import load_results
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from invoca_bulk.config.journal_location import JournalLocation
-    from invoca_bulk.config.network import Network, SandboxLike
-    from invoca_bulk.reports.validation_report import Report
-    from invoca_bulk.sandbox_server import Faults
-    from invoca_bulk.service.plan import Source
-    from invoca_bulk.service.undo import Undo
-
+from invoca_bulk.service.undo import Undo
 
 _RUN_COLUMNS = ("run", "state", "started", "ended", "file", "network_id", "base_url")
 

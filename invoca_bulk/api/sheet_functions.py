@@ -9,24 +9,22 @@ from typing import TYPE_CHECKING
 from invoca_bulk import sheets
 from invoca_bulk.api.arguments import checked_network, public_function, to_options
 from invoca_bulk.api.notes import show_notes
+from invoca_bulk.config.journal_location import JournalLocation
+from invoca_bulk.config.network import Network, SandboxLike
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError, OutputError
 from invoca_bulk.reports import html, results_view, templates
-from invoca_bulk.schema import DEFAULT_API_VERSION, RESOURCES
+from invoca_bulk.reports.plan_report import Plan
+from invoca_bulk.reports.results_view import ResultsView
+from invoca_bulk.reports.validation_report import Report
+from invoca_bulk.schema import DEFAULT_API_VERSION, RESOURCES, Resource
 from invoca_bulk.service import plan as planner
 from invoca_bulk.service.export import export as export_resource
+from invoca_bulk.service.export.campaigns import CampaignSource
+from invoca_bulk.service.plan import Source
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from invoca_bulk.config.journal_location import JournalLocation
-    from invoca_bulk.config.network import Network, SandboxLike
-    from invoca_bulk.reports.plan_report import Plan
-    from invoca_bulk.reports.results_view import ResultsView
-    from invoca_bulk.reports.validation_report import Report
-    from invoca_bulk.schema import Resource
-    from invoca_bulk.service.export.campaigns import CampaignSource
-    from invoca_bulk.service.plan import Source
 
 
 @public_function

@@ -8,6 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,6 @@ from invoca_bulk.errors import ConfigError, RunAborted
 from invoca_bulk.schema import API_VERSIONS, RESOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     import pandas as pd
 
     from invoca_bulk.reports.validation_report import Report

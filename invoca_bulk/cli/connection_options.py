@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from invoca_bulk.cli import common
 from invoca_bulk.config.environment import can_prompt
-from invoca_bulk.config.options import NESTED_MODES
+from invoca_bulk.config.network import Network
+from invoca_bulk.config.options import NESTED_MODES, Options, PlanOptions
 from invoca_bulk.config.settings import SETTINGS
 from invoca_bulk.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from invoca_bulk.cli.common import Decorator
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.config.options import Options, PlanOptions
     from invoca_bulk.journal import RunRecord
 
 #: What identifies the platform's API: parameters, settings and fields of a run's record have these names.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +13,6 @@ from invoca_bulk.cli import common
 from invoca_bulk.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from invoca_bulk.reports.validation_report import Report
     from invoca_bulk.service.run_result import RunResult
 

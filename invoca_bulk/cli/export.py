@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,6 @@ from invoca_bulk.exit_codes import ALL_DONE, ROWS_NOT_DONE
 from invoca_bulk.schema import RESOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from invoca_bulk.service.export import ExportResult
 
 #: Parameter to the column whose value it gives.

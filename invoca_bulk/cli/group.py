@@ -7,7 +7,8 @@ import json
 import os
 import sys
 import traceback
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
@@ -17,9 +18,6 @@ from invoca_bulk.errors import InvocaBulkError
 from invoca_bulk.exit_codes import ABORTED, NOTHING_SENT
 from invoca_bulk.web.wording import JOB_VARIABLE, page_words
 from invoca_bulk.wording import use_wording
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class _LazyGroup(click.Group):

@@ -6,15 +6,12 @@ import importlib.util
 import os
 import socket
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from invoca_bulk.errors import ConfigError, OutputError
-
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
 
 _HOST = "127.0.0.1"
 _FIRST_NOTEBOOK = "01_start_here.ipynb"

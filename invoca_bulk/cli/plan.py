@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,8 +12,6 @@ from invoca_bulk.cli import common, connection_options, plan_output
 from invoca_bulk.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from invoca_bulk.reports.plan_report import Plan
 
 #: Parameters that `run` does not have.

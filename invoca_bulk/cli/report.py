@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,9 +13,6 @@ from invoca_bulk.schema.outcomes import Outcome
 from invoca_bulk.web import run_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from invoca_bulk.planning import SavedPlan
     from invoca_bulk.service.run_result import RunResult
 

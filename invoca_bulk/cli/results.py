@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
 from invoca_bulk.cli import common
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @click.command()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import click
 
 from invoca_bulk.cli import common, connection_options, report
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @click.command()

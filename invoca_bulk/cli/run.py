@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -11,8 +12,6 @@ from invoca_bulk.cli import common, connection_options, report
 from invoca_bulk.errors import OutputError, PlanError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from invoca_bulk.planning import SavedPlan
     from invoca_bulk.reports.validation_report import RowsInvalid
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
 from invoca_bulk.cli import common
 from invoca_bulk.errors import OutputError
 from invoca_bulk.schema import RESOURCES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @click.command()

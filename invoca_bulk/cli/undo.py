@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,8 +11,6 @@ import click
 from invoca_bulk.cli import common, connection_options, plan_output
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from invoca_bulk.journal import RunRecord
     from invoca_bulk.service.undo import Undo
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,8 +12,6 @@ from invoca_bulk.cli import common
 from invoca_bulk.exit_codes import ALL_DONE, NOTHING_SENT
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from invoca_bulk.reports.validation_report import Report
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
 
 from invoca_bulk.cli import common
-
-if TYPE_CHECKING:
-    from invoca_bulk.wording import Remedy
+from invoca_bulk.wording import Remedy
 
 #: Options that have a short flag.
 _SHORT_FLAGS = {"output": "-o"}

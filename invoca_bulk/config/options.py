@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from invoca_bulk.config.journal_location import Database, resolve_journal_location
+from invoca_bulk.config.journal_location import Database, JournalLocation, resolve_journal_location
+from invoca_bulk.config.network import Network
 from invoca_bulk.config.settings import (
     INITIAL_BACKOFF_SECONDS,
     SANDBOX_SETTLE_SECONDS,
@@ -18,12 +19,6 @@ from invoca_bulk.config.settings import (
 )
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.wording import option
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from invoca_bulk.config.journal_location import JournalLocation
-    from invoca_bulk.config.network import Network
 
 #: Options that an environment variable sets where the caller does not, and their types.
 _ENVIRONMENT_OPTION_TYPES: Mapping[str, type[int | float]] = {"max_new_numbers": int, "settle": float}

@@ -7,15 +7,13 @@ are made from `SETTINGS`.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.schema import API_VERSIONS, DEFAULT_API_VERSION
 from invoca_bulk.wording import option
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from invoca_bulk.errors import RunAborted
+from invoca_bulk.errors import InvocaBulkError, RunAborted
 from invoca_bulk.journal import RunState
-
-if TYPE_CHECKING:
-    from invoca_bulk.errors import InvocaBulkError
 
 
 class CancelToken:

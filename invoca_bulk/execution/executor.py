@@ -7,11 +7,12 @@ import contextlib
 import random
 import time
 from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING
 
 from invoca_bulk import transport
+from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import ExecutionPolicy
 from invoca_bulk.errors import (
     AuthenticationError,
@@ -25,26 +26,16 @@ from invoca_bulk.execution import lookup, outcomes, preflight
 from invoca_bulk.execution.cancellation import CancelToken
 from invoca_bulk.execution.journal_writer import JournalWriter
 from invoca_bulk.execution.outcomes import StepResult
-from invoca_bulk.execution.rate_gate import LocalRateGate, SharedRateGate
+from invoca_bulk.execution.preflight import PreparedRequest
+from invoca_bulk.execution.rate_gate import LocalRateGate, RateGate, SharedRateGate
 from invoca_bulk.execution.reconciler import Reconciler
 from invoca_bulk.execution.throttle import Throttle
-from invoca_bulk.execution.workload import RunOutcome
-from invoca_bulk.journal import AMBIGUOUS_STATES, RunState, State, StepTransition, derive_outcome
-from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES
-from invoca_bulk.transport.client import unauthorized_message
+from invoca_bulk.execution.workload import RunCounters, RunOutcome, Workload
+from invoca_bulk.journal import AMBIGUOUS_STATES, Journal, RunState, State, StepTransition, derive_outcome
+from invoca_bulk.planning import Step
+from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
+from invoca_bulk.transport.client import Client, unauthorized_message
 from invoca_bulk.wording import option
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.execution.preflight import PreparedRequest
-    from invoca_bulk.execution.rate_gate import RateGate
-    from invoca_bulk.execution.workload import RunCounters, Workload
-    from invoca_bulk.journal import Journal
-    from invoca_bulk.planning import Step
-    from invoca_bulk.schema.outcomes import Outcome
-    from invoca_bulk.transport.client import Client
 
 #: States of a step between two attempts: not applied, and possibly applied.
 _RETRYABLE_STATES = frozenset({State.PENDING, State.SENT})

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from invoca_bulk.journal import Journal, StepTransition
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from invoca_bulk.journal import Journal, StepTransition
-
-    #: Groups of changes, each with the future of the caller that waits for it.
     _Batch = list[tuple[Sequence[StepTransition], asyncio.Future[None]]]
 
 _T = TypeVar("_T")

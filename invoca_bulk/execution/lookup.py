@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from invoca_bulk.errors import InvocaBulkError, RequestFailedError
 from invoca_bulk.execution import outcomes
+from invoca_bulk.execution.outcomes import StepResult
 from invoca_bulk.execution.preflight import object_path
 from invoca_bulk.journal import State
+from invoca_bulk.planning import Step
 from invoca_bulk.schema import ADVERTISERS, OPERATIONS, PROMO_NUMBERS, Action
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-
-    from invoca_bulk.execution.outcomes import StepResult
-    from invoca_bulk.planning import Step
-    from invoca_bulk.schema.field_types import Json
-    from invoca_bulk.transport.client import Client, Response
+from invoca_bulk.schema.field_types import Json
+from invoca_bulk.transport.client import Client, Response
 
 _READ = OPERATIONS["read"]
 _LIST = OPERATIONS["list"]

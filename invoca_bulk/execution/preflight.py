@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from invoca_bulk.errors import RequestFailedError
 from invoca_bulk.execution import outcomes
-from invoca_bulk.planning import merge
+from invoca_bulk.execution.outcomes import StepResult
+from invoca_bulk.planning import Step, merge
+from invoca_bulk.planning.merge import MergeResult, PartId
 from invoca_bulk.schema import OPERATIONS, RESOURCES, SUBRESOURCE_KEY, Action, paths, payloads
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from invoca_bulk.execution.outcomes import StepResult
-    from invoca_bulk.planning import Step
-    from invoca_bulk.planning.merge import MergeResult, PartId
-    from invoca_bulk.schema.field_types import Json
-    from invoca_bulk.transport.client import Client, Response
+from invoca_bulk.schema.field_types import Json
+from invoca_bulk.transport.client import Client, Response
 
 _READ = OPERATIONS["read"]
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from invoca_bulk.journal.shared_rate_limiter import SharedRateLimiter
+from invoca_bulk.transport import RateLimiter
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from invoca_bulk.journal.shared_rate_limiter import SharedRateLimiter
-    from invoca_bulk.transport import RateLimiter
-
-    #: Records an event in the rate limiter; the number is the time in seconds.
     RateEvent: TypeAlias = Callable[[RateLimiter, float], None]
 
 #: Seconds; start times for this period are reserved together, because each reservation queries the database.

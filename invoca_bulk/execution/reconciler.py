@@ -7,29 +7,24 @@ doubt of other runs in the same campaigns are included; otherwise their numbers 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
+from invoca_bulk.config.options import ExecutionPolicy
 from invoca_bulk.errors import AuthenticationError, InvocaBulkError, RequestFailedError
 from invoca_bulk.execution import lookup, matching, outcomes
+from invoca_bulk.execution.cancellation import CancelToken
+from invoca_bulk.execution.journal_writer import JournalWriter
+from invoca_bulk.execution.outcomes import StepResult
 from invoca_bulk.execution.preflight import object_path
-from invoca_bulk.journal import State, StepTransition
+from invoca_bulk.execution.throttle import Throttle
+from invoca_bulk.execution.workload import RunCounters, Workload
+from invoca_bulk.journal import Journal, State, StepRecord, StepTransition
+from invoca_bulk.planning import Scope
 from invoca_bulk.schema import OPERATIONS, PROMO_NUMBERS
+from invoca_bulk.schema.field_types import Json
+from invoca_bulk.transport.client import Client, Response
 from invoca_bulk.wording import count_of, remedy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-
-    from invoca_bulk.config.options import ExecutionPolicy
-    from invoca_bulk.execution.cancellation import CancelToken
-    from invoca_bulk.execution.journal_writer import JournalWriter
-    from invoca_bulk.execution.outcomes import StepResult
-    from invoca_bulk.execution.throttle import Throttle
-    from invoca_bulk.execution.workload import RunCounters, Workload
-    from invoca_bulk.journal import Journal, StepRecord
-    from invoca_bulk.planning import Scope
-    from invoca_bulk.schema.field_types import Json
-    from invoca_bulk.transport.client import Client, Response
 
 _LIST = OPERATIONS["list"]
 _COLLECTION_BY_ID = next(

@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from invoca_bulk.errors import InDoubtError, NotSentError, PlatformUnavailableError
+from invoca_bulk.execution.cancellation import CancelToken
+from invoca_bulk.execution.outcomes import StepResult
+from invoca_bulk.execution.rate_gate import RateGate
+from invoca_bulk.execution.workload import RunCounters
 from invoca_bulk.journal import AMBIGUOUS_STATES, State
 from invoca_bulk.transport import GIVE_UP_SECONDS, CircuitBreaker, RateLimiter
-
-if TYPE_CHECKING:
-    from invoca_bulk.execution.cancellation import CancelToken
-    from invoca_bulk.execution.outcomes import StepResult
-    from invoca_bulk.execution.rate_gate import RateGate
-    from invoca_bulk.execution.workload import RunCounters
-    from invoca_bulk.transport.client import Client
+from invoca_bulk.transport.client import Client
 
 #: Statuses that ask for fewer requests.
 _SLOW_DOWN_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import TYPE_CHECKING
 
-from invoca_bulk.journal import State
+from invoca_bulk.errors import InvocaBulkError
+from invoca_bulk.execution.outcomes import StepResult
+from invoca_bulk.journal import Journal, RunRecord, RunState, State, StepRecord
+from invoca_bulk.planning import PlanData, Step
 from invoca_bulk.schema import PROMO_NUMBERS, Action
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from invoca_bulk.errors import InvocaBulkError
-    from invoca_bulk.execution.outcomes import StepResult
-    from invoca_bulk.journal import Journal, RunRecord, RunState, StepRecord
-    from invoca_bulk.planning import PlanData, Step
-    from invoca_bulk.schema.outcomes import Outcome
+from invoca_bulk.schema.outcomes import Outcome
 
 #: States of a step that may be sent again after a lookup.
 _RESENDABLE_STATES = frozenset({State.IN_DOUBT, State.ABSENT})

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
 
+from invoca_bulk.config.journal_location import JournalLocation
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.journal import db_schema
-from invoca_bulk.journal.locations import handles_in
+from invoca_bulk.journal.locations import JournalHandle, handles_in
+from invoca_bulk.journal.owner import Owner
+from invoca_bulk.journal.records import RowRecord, RunRecord
 from invoca_bulk.journal.states import NOT_RUNNING, RunState
+from invoca_bulk.journal.store import Journal
+from invoca_bulk.schema.outcomes import Outcome
 from invoca_bulk.wording import remedy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    from invoca_bulk.config.journal_location import JournalLocation
-    from invoca_bulk.journal.locations import JournalHandle
-    from invoca_bulk.journal.owner import Owner
-    from invoca_bulk.journal.records import RowRecord, RunRecord
-    from invoca_bulk.journal.store import Journal
-    from invoca_bulk.schema.outcomes import Outcome
 
 T = TypeVar("T")
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
 
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.wording import option
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: Version of the tables below. Journals of a version that cannot be migrated are not touched.
 SCHEMA_VERSION = 4

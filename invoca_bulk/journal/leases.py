@@ -12,10 +12,11 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -26,9 +27,6 @@ from invoca_bulk.journal.db_schema import OWNERS, RUNS, STEPS
 from invoca_bulk.journal.owner import Owner, locked_message
 from invoca_bulk.journal.states import RunState, State
 from invoca_bulk.wording import remedy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 #: Fractions of the lease: the interval between renewals, and how long after a renewal requests may be sent.
 _RENEW_FRACTION, _VALID_FRACTION = 1 / 4, 3 / 4

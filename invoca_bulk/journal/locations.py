@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from invoca_bulk.config.journal_location import Database, resolve_journal_location
+from invoca_bulk.config.journal_location import Database, JournalLocation, resolve_journal_location
+from invoca_bulk.config.network import Network
 from invoca_bulk.journal import sqlite
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from contextlib import AbstractContextManager
-
-    from invoca_bulk.config.journal_location import JournalLocation
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.journal.owner import Owner
-    from invoca_bulk.journal.store import Journal
+from invoca_bulk.journal.owner import Owner
+from invoca_bulk.journal.store import Journal
 
 
 class JournalHandle(Protocol):

@@ -10,31 +10,28 @@ import functools
 import hashlib
 import re
 import secrets
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
+from invoca_bulk.config.journal_location import Database
+from invoca_bulk.config.network import Network
 from invoca_bulk.config.settings import lease_seconds
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.journal import db_schema
 from invoca_bulk.journal.db_retry import DATABASE_NOW, retry_on_disconnect
 from invoca_bulk.journal.db_schema import OWNERS, RUNS
 from invoca_bulk.journal.leases import WORKER_RUNS_QUERY, Lease, lock_network, reap_expired_owners, stopwatch, to_owner
+from invoca_bulk.journal.owner import Owner
 from invoca_bulk.journal.shared_rate_limiter import SharedRateLimiter
 from invoca_bulk.journal.states import NOT_RUNNING, RunState
 from invoca_bulk.journal.store import Journal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from invoca_bulk.config.journal_location import Database
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.journal.owner import Owner
-    from invoca_bulk.transport import RateLimiter
+from invoca_bulk.transport import RateLimiter
 
 _T = TypeVar("_T")
 

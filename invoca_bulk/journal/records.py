@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
+from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import PlanOptions
 from invoca_bulk.journal.db_schema import STEPS, from_stored, to_stored
 from invoca_bulk.journal.states import TRANSITIONS, RunState, State, derive_outcome
-from invoca_bulk.planning import PlannedSheet, Purchase, Step
+from invoca_bulk.planning import PlanData, PlannedRow, PlannedSheet, Purchase, Step
 from invoca_bulk.schema import Action
 from invoca_bulk.schema.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.planning import PlanData, PlannedRow
 
 
 @dataclass(frozen=True, kw_only=True)

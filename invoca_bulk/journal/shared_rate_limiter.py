@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -11,9 +12,6 @@ from sqlalchemy.dialects import postgresql
 from invoca_bulk.journal.db_retry import DATABASE_NOW, retry_on_disconnect
 from invoca_bulk.journal.db_schema import RATE_LIMITERS
 from invoca_bulk.transport import RateLimiter
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _T = TypeVar("_T")
 

@@ -16,27 +16,24 @@ import signal
 import socket
 import tempfile
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import filelock
 import sqlalchemy as sa
 
+from invoca_bulk.config.network import Network
 from invoca_bulk.errors import ConfigError, JournalLockedError
 from invoca_bulk.journal import db_schema
 from invoca_bulk.journal.owner import Owner, locked_message
 from invoca_bulk.journal.states import NOT_RUNNING
 from invoca_bulk.journal.store import Journal
 from invoca_bulk.wording import option
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from invoca_bulk.config.network import Network
 
 #: Listing runs holds each lock for a moment to see whether it is free; a writer waits for that.
 _LOCK_TIMEOUT_SECONDS = 0.2

@@ -6,30 +6,26 @@ import json
 import secrets
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from invoca_bulk.config.network import Network
 from invoca_bulk.config.settings import MAX_ATTEMPTS
 from invoca_bulk.errors import StepConflictError
 from invoca_bulk.journal import records
 from invoca_bulk.journal.db_schema import BASELINES, RATE_LIMITERS, ROWS, RUNS, SAVED_RATES, STEPS
-from invoca_bulk.journal.records import RunMetadata
+from invoca_bulk.journal.records import RowRecord, RunMetadata, RunRecord, StatementKey, StepRecord, StepTransition
+from invoca_bulk.journal.shared_rate_limiter import SharedRateLimiter
 from invoca_bulk.journal.states import MAY_HAVE_EFFECT_STATES, RunState, State, derive_outcome
 from invoca_bulk.journal.takeover import resolve_purchases, take_over_steps
+from invoca_bulk.planning import PlanData, Purchase, Scope
 from invoca_bulk.schema import PROMO_NUMBERS, Action
 from invoca_bulk.schema.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.journal.records import RowRecord, RunRecord, StatementKey, StepRecord, StepTransition
-    from invoca_bulk.journal.shared_rate_limiter import SharedRateLimiter
-    from invoca_bulk.planning import PlanData, Purchase, Scope
-    from invoca_bulk.transport import RateLimiter
+from invoca_bulk.transport import RateLimiter
 
 _T = TypeVar("_T")
 

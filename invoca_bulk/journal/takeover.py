@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
 from invoca_bulk.journal.db_schema import BASELINES, STEPS
 from invoca_bulk.journal.states import State
+from invoca_bulk.planning import PlanData, PlannedRow, Step
 from invoca_bulk.schema import SHEET_RESOURCES, Action
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, parse_outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from invoca_bulk.planning import PlanData, PlannedRow, Step
 
 #: Equal for interchangeable steps: the identity of a purchase, or the path of an object and the id of a new one.
 _StepKey: TypeAlias = str

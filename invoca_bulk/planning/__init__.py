@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
 
 from invoca_bulk.config.options import PlanOptions
 from invoca_bulk.planning import promo_numbers
@@ -32,15 +32,9 @@ from invoca_bulk.planning.model import (
 )
 from invoca_bulk.planning.prior_purchases import PriorPurchases, request_identity
 from invoca_bulk.planning.promo_numbers import NumberPlanner
-from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, paths
-from invoca_bulk.validation import RowRef
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from invoca_bulk.schema import Resource
-    from invoca_bulk.sheets import Sheet
-    from invoca_bulk.validation import Record, ValidatedBook
+from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, Resource, paths
+from invoca_bulk.sheets import Sheet
+from invoca_bulk.validation import Record, RowRef, ValidatedBook
 
 __all__ = [
     "REFUSED",

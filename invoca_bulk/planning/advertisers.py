@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from invoca_bulk.planning import merge
+from invoca_bulk.planning.builder import PlanBuilder
 from invoca_bulk.planning.display_values import display_text, id_text, index_by_id, object_label
+from invoca_bulk.planning.merge import MergeResult, PartId, RemovedPart, ValueChange
 from invoca_bulk.planning.prior_purchases import request_identity
 from invoca_bulk.schema import ADVERTISERS, REMOVE_ACTION, SHEET_RESOURCES, SUBRESOURCE_KEY, Action, paths, payloads
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import Problem, Unshortened
-from invoca_bulk.validation import check_whole_object, describe_row, find_missing_fields, locate_cell, to_sheet_terms
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from invoca_bulk.planning.builder import PlanBuilder
-    from invoca_bulk.planning.merge import MergeResult, PartId, RemovedPart, ValueChange
-    from invoca_bulk.schema.field_types import Json
-    from invoca_bulk.validation import Record, RowRef, Subrecord
+from invoca_bulk.validation import (
+    Record,
+    RowRef,
+    Subrecord,
+    check_whole_object,
+    describe_row,
+    find_missing_fields,
+    locate_cell,
+    to_sheet_terms,
+)
 
 #: Advertisers come before the numbers that need them; deletions come last, when nothing in the sheet needs them.
 ADVERTISER_PHASE, ADVERTISER_DELETE_PHASE = 0, 3

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pandas as pd
 
-from invoca_bulk.planning.model import REFUSED, UNCHANGED, FieldChange, PlannedRow, Removal, Step
+from invoca_bulk.config.options import PlanOptions
+from invoca_bulk.planning.model import (
+    REFUSED,
+    UNCHANGED,
+    FieldChange,
+    PlannedRow,
+    PlatformState,
+    Purchase,
+    Removal,
+    Scope,
+    Step,
+)
+from invoca_bulk.planning.prior_purchases import PriorPurchases
 from invoca_bulk.schema import OPERATIONS, payloads
-from invoca_bulk.schema.issue_catalog import ISSUE_COLUMNS, truncate
+from invoca_bulk.schema.field_types import Json
+from invoca_bulk.schema.issue_catalog import ISSUE_COLUMNS, Problem, truncate
 from invoca_bulk.schema.outcomes import Outcome, parse_outcome
-from invoca_bulk.validation import RowRef
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from typing import Any
-
-    from invoca_bulk.config.options import PlanOptions
-    from invoca_bulk.planning.model import PlatformState, Purchase, Scope
-    from invoca_bulk.planning.prior_purchases import PriorPurchases
-    from invoca_bulk.schema.field_types import Json
-    from invoca_bulk.schema.issue_catalog import Problem
-    from invoca_bulk.validation import Record, ValidatedBook
+from invoca_bulk.validation import Record, RowRef, ValidatedBook
 
 
 class PlanBuilder:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
-from invoca_bulk.schema import PROMO_NUMBERS, SUBRESOURCE_KEY, paths, payloads
+from invoca_bulk.schema import PROMO_NUMBERS, SUBRESOURCE_KEY, Resource, paths, payloads
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.validation import strip_country_code
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from invoca_bulk.schema import Resource
-    from invoca_bulk.schema.field_types import Json
 
 #: What field types raise for values that they cannot format; such values are shown verbatim.
 _FORMAT_ERRORS = (TypeError, ValueError, AttributeError)

@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from invoca_bulk.errors import ConfigError
+from invoca_bulk.planning.model import PlanData, Step
 from invoca_bulk.schema import PROMO_NUMBERS, Action
 from invoca_bulk.wording import option
-
-if TYPE_CHECKING:
-    from invoca_bulk.planning.model import PlanData, Step
 
 _OWN_ID = "id_from_network"
 _OWN_ID_COLLECTION = next(

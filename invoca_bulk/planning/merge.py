@@ -11,18 +11,14 @@ named once. `bind_entries` adds to a part which of the platform's list entries i
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from invoca_bulk.planning.display_values import id_text
-from invoca_bulk.schema import SHEET_RESOURCES, SUBRESOURCE_KEY, field_types, paths, payloads
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from invoca_bulk.schema import Field, Resource
-    from invoca_bulk.schema.field_types import Json
+from invoca_bulk.schema import SHEET_RESOURCES, SUBRESOURCE_KEY, Field, Resource, field_types, paths, payloads
+from invoca_bulk.schema.field_types import Json
 
 #: A part: its collection (`users`) and its id within the object.
 PartId = tuple[str, str]

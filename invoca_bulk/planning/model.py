@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from invoca_bulk.config.options import PlanOptions
 from invoca_bulk.schema import PROMO_NUMBERS, Action
+from invoca_bulk.schema.field_types import Json
+from invoca_bulk.schema.outcomes import Outcome
+from invoca_bulk.sheets import Sheet
 from invoca_bulk.wording import count_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     import pandas as pd
-
-    from invoca_bulk.config.options import PlanOptions
-    from invoca_bulk.schema.field_types import Json
-    from invoca_bulk.schema.outcomes import Outcome
-    from invoca_bulk.sheets import Sheet
 
 #: Path parts above a collection, such as `("advertisers", "A-100", "advertiser_campaigns", "C-100")`; empty for
 #: advertisers.

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
 
 from invoca_bulk.planning.display_values import update_body
 from invoca_bulk.schema import PROMO_NUMBERS, Action, paths, payloads
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from invoca_bulk.schema.field_types import Json
 
 #: Sent whole or not at all: it is not documented whether an update keeps the leaves that it does not name.
 _WHOLE_OBJECT_PATHS = (paths.CUSTOM_DATA, "hours_of_operation")

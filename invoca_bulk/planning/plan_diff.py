@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from invoca_bulk.planning import merge, step_to_dict
-from invoca_bulk.schema import RESOURCES, SUBRESOURCE_KEY, payloads
+from invoca_bulk.planning import PlanData, PlannedRow, SavedPlan, Step, merge, step_to_dict
+from invoca_bulk.schema import RESOURCES, SUBRESOURCE_KEY, Resource, payloads
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import truncate
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from invoca_bulk.planning import PlanData, PlannedRow, SavedPlan, Step
-    from invoca_bulk.schema import Resource
-    from invoca_bulk.schema.field_types import Json
 
 #: A step's position in the plan; an additional step shifts it without changing what the step does.
 _ORDER_FIELDS = ("number", "depends_on")

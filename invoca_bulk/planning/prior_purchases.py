@@ -9,15 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
 
+from invoca_bulk.planning.model import Purchase
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.validation import strip_country_code
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from invoca_bulk.planning.model import Purchase
-    from invoca_bulk.schema.field_types import Json
 
 
 def request_identity(path: Sequence[str], body: Mapping[str, Json]) -> str:

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from invoca_bulk.planning.advertisers import AdvertiserPlanner
+from invoca_bulk.planning.builder import PlanBuilder
 from invoca_bulk.planning.display_values import display_text, index_by_id, number_key
+from invoca_bulk.planning.model import PlatformState, Purchase, Scope
 from invoca_bulk.planning.number_update import NumberUpdate, find_missing_fields
 from invoca_bulk.planning.prior_purchases import request_identity
 from invoca_bulk.schema import PROMO_NUMBERS, Action, paths, payloads
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import Problem
-from invoca_bulk.validation import RowRef, check_whole_object, strip_country_code, to_sheet_terms
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from invoca_bulk.planning.advertisers import AdvertiserPlanner
-    from invoca_bulk.planning.builder import PlanBuilder
-    from invoca_bulk.planning.model import PlatformState, Purchase, Scope
-    from invoca_bulk.schema.field_types import Json
-    from invoca_bulk.validation import ValidatedSheet
+from invoca_bulk.validation import RowRef, ValidatedSheet, check_whole_object, strip_country_code, to_sheet_terms
 
 #: Promo numbers come after the advertisers that they need, and before advertisers are deleted.
 NUMBER_PHASE = 1

@@ -8,15 +8,13 @@ import csv
 import errno
 import os
 import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from invoca_bulk.errors import OutputError
 from invoca_bulk.sheets.csv_safety import escape_formula
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 #: The last name to try: valid on every file system, whatever is wrong with the requested one.
 _FALLBACK_NAME = "invoca-bulk-results"

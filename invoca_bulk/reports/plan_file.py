@@ -10,9 +10,10 @@ import contextlib
 import json
 import os
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 
@@ -21,14 +22,9 @@ from invoca_bulk.errors import OutputError, PlanError
 from invoca_bulk.planning import PlannedRow, SavedPlan, Step, step_to_dict
 from invoca_bulk.reports import files
 from invoca_bulk.schema import RESOURCES, SHEET_RESOURCES, Action
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.sheets import Sheet
 from invoca_bulk.wording import option
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from typing import BinaryIO
-
-    from invoca_bulk.schema.field_types import Json
 
 #: The key that identifies the file, and the version of its format; increased whenever the format changes.
 FORMAT_KEY, FORMAT_VERSION = "invoca_bulk_plan", 2

@@ -4,35 +4,31 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 
+from invoca_bulk.config.network import Network
+from invoca_bulk.config.options import Options
 from invoca_bulk.exit_codes import ALL_DONE, NOTHING_SENT, PLAN_HAS_CHANGES, PLAN_HAS_ERRORS
-from invoca_bulk.planning import REFUSED, UNCHANGED, SavedPlan
+from invoca_bulk.planning import REFUSED, UNCHANGED, FieldChange, PlanData, PlannedRow, Removal, SavedPlan, Step
 from invoca_bulk.reports import html, save
+from invoca_bulk.reports.html import Html
 from invoca_bulk.reports.plan_file import write_saved_plan
 from invoca_bulk.reports.results import format_time
 from invoca_bulk.reports.validation_report import Report, render_issues, word_issues
 from invoca_bulk.reports.xlsx import BLANK, Cell, Style, WorksheetSpec
 from invoca_bulk.schema import PROMO_NUMBERS, REMOVE_ACTION, Action
+from invoca_bulk.schema.field_types import Json
+from invoca_bulk.validation import ValidatedBook
 from invoca_bulk.wording import count_of, limit_lines, word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.config.options import Options
-    from invoca_bulk.planning import FieldChange, PlanData, PlannedRow, Removal, Step
-    from invoca_bulk.reports.html import Html
-    from invoca_bulk.schema.field_types import Json
-    from invoca_bulk.validation import ValidatedBook
-
-    #: A row with its changes and removals.
     _RowChanges = tuple[PlannedRow, Sequence[FieldChange], Sequence[Removal]]
 
 #: Action of a row to its style, in the order of the counts.

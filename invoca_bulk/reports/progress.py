@@ -5,20 +5,18 @@ from __future__ import annotations
 import shutil
 import sys
 import warnings
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from tqdm import TqdmWarning
 
 from invoca_bulk.config.environment import is_in_kernel, is_terminal
+from invoca_bulk.execution import RunCounters
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES
 
 with warnings.catch_warnings():
     # Without ipywidgets, a notebook gets the terminal's bar; tqdm's warning of several lines is not needed.
     warnings.simplefilter("ignore", category=TqdmWarning)
     from tqdm.auto import tqdm
-
-if TYPE_CHECKING:
-    from invoca_bulk.execution import RunCounters
 
 
 class ProgressBar:

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pandas as pd
 
+from invoca_bulk.journal import RowRecord, RunRecord
+from invoca_bulk.planning import PlannedSheet
 from invoca_bulk.reports import html, save
 from invoca_bulk.reports.results_view import OUTCOME_STYLES, ResultsView
 from invoca_bulk.reports.xlsx import Cell, Style, WorksheetSpec
-from invoca_bulk.schema import SHEET_RESOURCES, Role, payloads
+from invoca_bulk.schema import SHEET_RESOURCES, Resource, Role, payloads
 from invoca_bulk.schema.outcomes import OUTCOME_HELP, SUCCESS_OUTCOMES, Outcome
 from invoca_bulk.schema.result_columns import RESULT_FIELDS, VALIDATION_FIELDS
 from invoca_bulk.wording import word
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
-
-    from invoca_bulk.journal import RowRecord, RunRecord
-    from invoca_bulk.planning import PlannedSheet
-    from invoca_bulk.schema import Resource
 
 _SUMMARY_WIDTHS = {0: 44, 1: 44, 2: 100}
 _SENTENCE_COLUMNS = frozenset({"result_error", "result_fix"})

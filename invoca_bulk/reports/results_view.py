@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pandas as pd
 
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.reports import html, save
+from invoca_bulk.reports.html import Html
 from invoca_bulk.reports.xlsx import Cell, Style, WorksheetSpec
 from invoca_bulk.schema import PROMO_NUMBERS
 from invoca_bulk.schema.outcomes import OUTCOME_HELP, SUCCESS_OUTCOMES, Outcome, parse_outcome
 from invoca_bulk.schema.result_columns import OUTPUT_FIELDS
 from invoca_bulk.wording import count_of, word
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from invoca_bulk.reports.html import Html
 
 #: Outcome to style, in displays and workbooks.
 OUTCOME_STYLES: Mapping[Outcome, Style] = {

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from invoca_bulk.errors import OutputError
 from invoca_bulk.reports import files, xlsx
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from invoca_bulk.reports.xlsx import WorksheetSpec
+from invoca_bulk.reports.xlsx import WorksheetSpec
 
 
 def _write_csv(stream: BinaryIO, worksheets: Sequence[WorksheetSpec]) -> None:

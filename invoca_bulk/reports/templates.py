@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from invoca_bulk.reports import save
 from invoca_bulk.reports.xlsx import Cell, Dropdown, IntegerRange, Style, WorksheetSpec
-from invoca_bulk.schema import API_VERSIONS, DEFAULT_API_VERSION, REMOVE_ACTION, Action, Role
+from invoca_bulk.schema import API_VERSIONS, DEFAULT_API_VERSION, REMOVE_ACTION, Action, Field, Resource, Role
+from invoca_bulk.schema.field_types import FieldType
 from invoca_bulk.wording import option, plural_of, remedy, word
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
-
-    from invoca_bulk.schema import Field, Resource
-    from invoca_bulk.schema.field_types import FieldType
 
 #: The example key of `custom_data`, whose keys each network defines.
 _EXAMPLE_CUSTOM_FIELD = "channel"

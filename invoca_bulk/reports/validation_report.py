@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from invoca_bulk.errors import InvalidSheetError
 from invoca_bulk.reports import html, save
+from invoca_bulk.reports.html import Html
 from invoca_bulk.reports.xlsx import MAX_ROWS, Cell, Style, WorksheetSpec
 from invoca_bulk.schema import PROMO_NUMBERS
 from invoca_bulk.schema.result_columns import VALIDATION_FIELDS
+from invoca_bulk.validation import ValidatedBook, ValidatedSheet
 from invoca_bulk.wording import count_of, has_remedy, plural_of, word
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
-
-    from invoca_bulk.reports.html import Html
-    from invoca_bulk.validation import ValidatedBook, ValidatedSheet
 
 _ERRORS_COLUMN, _WARNINGS_COLUMN = (field.path for field in VALIDATION_FIELDS)
 _LEVEL_STYLES = {"error": Style.ERROR, "warning": Style.WARNING}

@@ -14,6 +14,8 @@ import io
 import re
 import tempfile
 import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain, count, islice, zip_longest
@@ -29,9 +31,6 @@ from invoca_bulk.errors import OutputError
 from invoca_bulk.schema.issue_catalog import add_marker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from contextlib import ExitStack
-
     from xlsxwriter import Workbook
     from xlsxwriter.format import Format
 

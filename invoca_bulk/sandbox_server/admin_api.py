@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -12,14 +13,11 @@ from starlette.responses import Response
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.sandbox_server.requests import ApiError, bad_request, not_found, unauthorized
 from invoca_bulk.sandbox_server.routes import VERSIONS
+from invoca_bulk.sandbox_server.serve import Sandbox
+from invoca_bulk.schema.field_types import Json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from starlette.types import ASGIApp, Receive, Scope, Send
-
-    from invoca_bulk.sandbox_server.serve import Sandbox
-    from invoca_bulk.schema.field_types import Json
 
 _PATH_PREFIX = "/sandbox/"
 

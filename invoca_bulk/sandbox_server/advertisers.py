@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
 from invoca_bulk.sandbox_server import request_validation
 from invoca_bulk.sandbox_server.platform_model import Advertiser
-from invoca_bulk.sandbox_server.requests import BLANK_MESSAGE, TAKEN_MESSAGE, invalid_arguments, not_found
+from invoca_bulk.sandbox_server.requests import (
+    BLANK_MESSAGE,
+    TAKEN_MESSAGE,
+    ApiRequest,
+    FieldErrors,
+    invalid_arguments,
+    not_found,
+)
 from invoca_bulk.schema import ADVERTISERS, Action
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from invoca_bulk.sandbox_server.requests import ApiRequest, FieldErrors
-    from invoca_bulk.schema.field_types import Json
+from invoca_bulk.schema.field_types import Json
 
 #: Fields that a write may omit, to their value on a new advertiser. Sites and users cannot be omitted.
 _OPTIONAL_DEFAULTS: Mapping[str, Json] = {

@@ -10,14 +10,10 @@ import functools
 import re
 from bisect import bisect_right
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.regions import STATES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from invoca_bulk.schema.field_types import Json
 
 _COUNTRY_CODE = "1"
 _AREA_CODE_DIGITS = 3

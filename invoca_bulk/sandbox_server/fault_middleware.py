@@ -10,14 +10,13 @@ from bisect import bisect_right
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from invoca_bulk.sandbox_server.fault_types import Processing, RawResponse
+from invoca_bulk.sandbox_server.fault_types import FaultType, Processing, RawResponse
+from invoca_bulk.sandbox_server.faults import Faults
 from invoca_bulk.sandbox_server.platform_model import LedgerEntry
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from invoca_bulk.sandbox_server.fault_types import FaultType
-    from invoca_bulk.sandbox_server.faults import Faults
     from invoca_bulk.sandbox_server.serve import Sandbox
 
 #: Key of a connection's transport in the state of its requests; ASGI itself cannot close a connection.

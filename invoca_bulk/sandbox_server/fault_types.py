@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from http import HTTPStatus
@@ -11,8 +12,6 @@ from typing import TYPE_CHECKING
 from invoca_bulk.sandbox_server.requests import server_error
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-
     from invoca_bulk.sandbox_server.fault_middleware import Exchange
 
 _FIRST_ERROR_HANDLE = 1228118400

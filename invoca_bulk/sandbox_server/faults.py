@@ -10,12 +10,11 @@ import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from invoca_bulk.errors import ConfigError
-from invoca_bulk.sandbox_server.fault_types import FAULT_TYPES, NO_FAULT, OVER_LIMIT
+from invoca_bulk.sandbox_server.fault_types import FAULT_TYPES, NO_FAULT, OVER_LIMIT, FaultType
 from invoca_bulk.sandbox_server.validated_fields import (
     ValidatedField,
     parse_names,
@@ -24,12 +23,7 @@ from invoca_bulk.sandbox_server.validated_fields import (
     parse_share,
     parse_whole_number,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from invoca_bulk.sandbox_server.fault_types import FaultType
-    from invoca_bulk.schema.field_types import Json
+from invoca_bulk.schema.field_types import Json
 
 FAULT_NAMES = tuple(FAULT_TYPES)
 VERBS = ("GET", "POST", "PUT", "DELETE")

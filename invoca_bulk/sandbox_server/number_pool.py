@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator, Mapping
 from itertools import chain, repeat
-from typing import TYPE_CHECKING
 
 from invoca_bulk.sandbox_server import area_codes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from invoca_bulk.schema.field_types import Json
+from invoca_bulk.schema.field_types import Json
 
 #: Without 800, of which hardly any numbers are free.
 TOLL_FREE_CODES = ("833", "844", "855", "866", "877", "888")

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from invoca_bulk.schema import PROMO_NUMBERS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from invoca_bulk.schema.field_types import Json
+from invoca_bulk.schema.field_types import Json
 
 #: The base of `object_url`; `.invalid` never resolves.
 _PAGES_URL = "https://sandbox.invalid"

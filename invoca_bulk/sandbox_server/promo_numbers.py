@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from invoca_bulk.sandbox_server import request_validation
 from invoca_bulk.sandbox_server.advertisers import merge_custom_data
-from invoca_bulk.sandbox_server.platform_model import CampaignKey, LedgerEntry, PromoNumber
-from invoca_bulk.sandbox_server.requests import BLANK_MESSAGE, TAKEN_MESSAGE, invalid_arguments, not_found
+from invoca_bulk.sandbox_server.platform_model import Campaign, CampaignKey, LedgerEntry, PromoNumber
+from invoca_bulk.sandbox_server.requests import (
+    BLANK_MESSAGE,
+    TAKEN_MESSAGE,
+    ApiRequest,
+    FieldErrors,
+    invalid_arguments,
+    not_found,
+)
 from invoca_bulk.schema import PROMO_NUMBERS, Action
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from invoca_bulk.sandbox_server.platform_model import Campaign
-    from invoca_bulk.sandbox_server.requests import ApiRequest, FieldErrors
-    from invoca_bulk.schema.field_types import Json
+from invoca_bulk.schema.field_types import Json
 
 #: Fields that are stored and returned, in addition to `custom_data`; the others only affect which number is issued.
 _ECHOED_FIELDS = ("description", "media_type", "promo_type", "adwords_account_id", "hours_of_operation")

@@ -7,18 +7,12 @@ that sends cells as typed.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
 from invoca_bulk.sandbox_server.platform_model import PERFORMANCE_FLAGS
-from invoca_bulk.sandbox_server.requests import BLANK_MESSAGE
-from invoca_bulk.schema import Action, Role, field_types, paths
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from invoca_bulk.sandbox_server.requests import FieldErrors
-    from invoca_bulk.schema import Field, Resource
-    from invoca_bulk.schema.field_types import Json
+from invoca_bulk.sandbox_server.requests import BLANK_MESSAGE, FieldErrors
+from invoca_bulk.schema import Action, Field, Resource, Role, field_types, paths
+from invoca_bulk.schema.field_types import Json
 
 _MALFORMED = "is not understood"
 _READ_ONLY = "is read-only"

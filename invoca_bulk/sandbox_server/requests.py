@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
+from invoca_bulk.sandbox_server.platform_model import SandboxNetwork
+from invoca_bulk.sandbox_server.store import Store
 from invoca_bulk.schema import paths
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from invoca_bulk.sandbox_server.platform_model import SandboxNetwork
-    from invoca_bulk.sandbox_server.store import Store
-    from invoca_bulk.schema.field_types import Json
+from invoca_bulk.schema.field_types import Json
 
 #: Dotted path of a field to error texts.
 FieldErrors = dict[str, list[str]]

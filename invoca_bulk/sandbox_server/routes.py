@@ -19,14 +19,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from invoca_bulk.sandbox_server import advertisers, promo_numbers
+from invoca_bulk.sandbox_server.platform_model import SandboxNetwork
 from invoca_bulk.sandbox_server.requests import ApiError, ApiRequest, bad_request, not_found, server_error, unauthorized
+from invoca_bulk.sandbox_server.store import Store
 from invoca_bulk.schema.field_types import Json
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
-
-    from invoca_bulk.sandbox_server.platform_model import SandboxNetwork
-    from invoca_bulk.sandbox_server.store import Store
 
 VERSIONS = ("2017-09-01", "2018-05-01", "2018-11-01", "2019-05-01", "2022-08-01", "2026-02-01")
 _SUFFIX = ".json"

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.sandbox_server.fault_middleware import TRANSPORT_KEY, FaultMiddleware, TimedLedger
-from invoca_bulk.sandbox_server.faults import to_faults
+from invoca_bulk.sandbox_server.faults import Faults, to_faults
 from invoca_bulk.sandbox_server.store import DEFAULT_NETWORK_ID, Store
 from invoca_bulk.sandbox_server.validated_fields import ValidatedField
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Sequence
-    from typing import Self
-
     import uvicorn
-
-    from invoca_bulk.sandbox_server.faults import Faults
 
 #: An ASGI application.
 AsgiApp = Callable[..., Any]

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, InitVar, dataclass, field, replace
 from itertools import count
-from typing import TYPE_CHECKING
 
 from invoca_bulk.sandbox_server.number_pool import NumberPool
-from invoca_bulk.sandbox_server.platform_model import Advertiser, Campaign, CampaignKey, SandboxNetwork
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from invoca_bulk.sandbox_server.platform_model import LedgerEntry
+from invoca_bulk.sandbox_server.platform_model import Advertiser, Campaign, CampaignKey, LedgerEntry, SandboxNetwork
 
 DEFAULT_NETWORK_ID = "1234"
 #: The initial data of a network: advertiser id to (name, campaign id to affiliate ids).

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
 
 from invoca_bulk.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from invoca_bulk.schema.field_types import Json
+from invoca_bulk.schema.field_types import Json
 
 T = TypeVar("T")
 

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
 from invoca_bulk.schema import field_types
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.schema.model import REMOVE_ACTION, Action, Collection, Field, Resource, Role, Rule
 from invoca_bulk.schema.result_columns import OUTPUT_FIELDS
 from invoca_bulk.schema.subresources import make_subresource
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from invoca_bulk.schema.field_types import Json
 
 APPROVAL_STATUSES = ("Applied", "Approved", "Declined", "Suspended", "Archived")
 USER_ROLES = ("Super", "Manager", "Member", "Observer")

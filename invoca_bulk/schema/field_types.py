@@ -12,14 +12,12 @@ import functools
 import json
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from invoca_bulk.schema import regions
 from invoca_bulk.schema.issue_catalog import ParseError, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 #: Any JSON value. Not a recursive type, which would need a cast at every access to a response.
 Json: TypeAlias = Any

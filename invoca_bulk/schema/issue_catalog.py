@@ -7,14 +7,12 @@ an issue, so the same problem reads the same everywhere.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, TypeGuard
+from typing import Literal, TypeGuard
 
 from invoca_bulk.wording import option, remedy
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Level = Literal["error", "warning"]
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from enum import StrEnum
 from functools import cached_property
 from itertools import count, product
 from string import Formatter
-from typing import TYPE_CHECKING
 
 from invoca_bulk.schema import paths
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    from invoca_bulk.schema.field_types import FieldType, Json
-    from invoca_bulk.schema.issue_catalog import Problem
+from invoca_bulk.schema.field_types import FieldType, Json
+from invoca_bulk.schema.issue_catalog import Problem
 
 #: The versions in which the Network Integration API changed, oldest first (../README.md, "API versions").
 API_VERSIONS = ("2017-09-01", "2018-05-01", "2018-11-01", "2019-05-01", "2022-08-01", "2026-02-01")

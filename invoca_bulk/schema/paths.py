@@ -7,12 +7,9 @@ a number and `*` for a key that the network chose.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from invoca_bulk.schema.field_types import Json
+from invoca_bulk.schema.field_types import Json
 
 #: The object whose keys the network chooses; a dot in such a key is part of it.
 CUSTOM_DATA = "custom_data"

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from invoca_bulk.schema import Role, field_types, paths
+from invoca_bulk.schema import Field, Resource, Role, field_types, paths
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import MAX_CELL_CHARACTERS, ParseError, parse_marker
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from invoca_bulk.schema import Field, Resource
-    from invoca_bulk.schema.field_types import Json
 
 #: What spreadsheet programs show in a cell whose formula failed; such a text is an error, never a value.
 SPREADSHEET_ERRORS = frozenset(

@@ -7,18 +7,14 @@ later versions' pages where `since` names one.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 from invoca_bulk.schema import field_types
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.schema.model import Action, Collection, Field, Resource, Role, Rule
 from invoca_bulk.schema.result_columns import OUTPUT_FIELDS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from invoca_bulk.schema.field_types import Json
 
 GOOGLE_CALL_EXTENSION = "Google Call Extension"
 

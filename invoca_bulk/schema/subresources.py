@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from invoca_bulk.schema.model import Resource, Role
+from invoca_bulk.schema.model import Field, Resource, Role
 from invoca_bulk.schema.result_columns import OUTPUT_FIELDS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from invoca_bulk.schema.model import Field
 
 
 def make_subresource(

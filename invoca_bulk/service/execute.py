@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 from invoca_bulk import execution, journal, transport
 from invoca_bulk.config.environment import is_in_kernel
+from invoca_bulk.config.network import Network
+from invoca_bulk.config.options import Options
 from invoca_bulk.errors import RunAborted
-from invoca_bulk.journal import RunState
+from invoca_bulk.execution import RunOutcome, Workload
+from invoca_bulk.execution.outcomes import StepResult
+from invoca_bulk.journal import Journal, RowRecord, RunState
 from invoca_bulk.reports.progress import ProgressBar
 from invoca_bulk.reports.results import Results
 from invoca_bulk.service.run_result import RunResult, save_results
 from invoca_bulk.transport import run_sync
 from invoca_bulk.transport.client import Client
 from invoca_bulk.transport.rate_limiter import INITIAL_RATE, SANDBOX_INITIAL_RATE
+from invoca_bulk.transport.run_sync import Interrupts
 from invoca_bulk.wording import word
 from invoca_bulk.workers import tasks
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-    from typing import Any
-
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.config.options import Options
-    from invoca_bulk.execution import RunOutcome, Workload
-    from invoca_bulk.execution.outcomes import StepResult
-    from invoca_bulk.journal import Journal, RowRecord
-    from invoca_bulk.transport.run_sync import Interrupts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
 from invoca_bulk import journal
+from invoca_bulk.config.network import Network
+from invoca_bulk.config.options import Options
 from invoca_bulk.errors import RunAborted
 from invoca_bulk.journal import RunState
 from invoca_bulk.reports.results import Results
-from invoca_bulk.service.execute import notify
+from invoca_bulk.service.execute import ReadyRun, notify
 from invoca_bulk.service.run_result import RunResult, save_results
 from invoca_bulk.workers import client
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.config.options import Options
-    from invoca_bulk.service.execute import ReadyRun
-    from invoca_bulk.workers.tasks import QueuedRun
+from invoca_bulk.workers.tasks import QueuedRun
 
 
 def enqueue_and_follow(queued_run: QueuedRun, ready_run: ReadyRun, options: Options) -> RunResult:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Iterator
+from typing import TypeAlias
 
 from invoca_bulk import journal, planning, sheets, validation
 from invoca_bulk.config.journal_location import resolve_journal_location
-from invoca_bulk.planning import SavedPlan
+from invoca_bulk.config.network import Network
+from invoca_bulk.config.options import Options
+from invoca_bulk.journal import Journal
+from invoca_bulk.planning import PlanData, SavedPlan
 from invoca_bulk.reports.plan_report import Plan
 from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.service import preconditions, snapshot
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.config.options import Options
-    from invoca_bulk.journal import Journal
-    from invoca_bulk.planning import PlanData
-    from invoca_bulk.validation import ValidatedBook
+from invoca_bulk.validation import ValidatedBook
 
 #: What can be validated and run: a file, a file object, a frame, or a dict of frames.
 Source: TypeAlias = "sheets.Source"

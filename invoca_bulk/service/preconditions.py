@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
+from invoca_bulk.config.network import Network
+from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError, ConfirmationRequiredError, InvalidSheetError, PlanError
-from invoca_bulk.journal import SANDBOX_RUN_PREFIX
-from invoca_bulk.planning import plan_diff
+from invoca_bulk.journal import SANDBOX_RUN_PREFIX, RowRecord, RunRecord
+from invoca_bulk.planning import PlanData, PlannedRow, PlannedSheet, SavedPlan, plan_diff
 from invoca_bulk.reports import save
-from invoca_bulk.reports.validation_report import RowsInvalid
+from invoca_bulk.reports.validation_report import Report, RowsInvalid
 from invoca_bulk.schema import SHEET_RESOURCES, Action
 from invoca_bulk.schema.outcomes import Outcome
 from invoca_bulk.wording import count_of, join_limited, limit_lines, option, plural_of, remedy
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.config.options import Options
-    from invoca_bulk.journal import RowRecord, RunRecord
-    from invoca_bulk.planning import PlanData, PlannedRow, PlannedSheet, SavedPlan
-    from invoca_bulk.reports.validation_report import Report
 
 _MAX_ERRORS_SHOWN = 5
 _MAX_REMOVALS_SHOWN = 200

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from invoca_bulk import execution, journal
+from invoca_bulk.config.journal_location import JournalLocation
+from invoca_bulk.config.network import Network
+from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError
-from invoca_bulk.journal import RunState, State
+from invoca_bulk.execution import Workload
+from invoca_bulk.journal import Journal, RunRecord, RunState, State
 from invoca_bulk.reports.results import format_time
 from invoca_bulk.service import follow, preconditions
 from invoca_bulk.service.execute import ReadyRun, execute_here, notify, record_for_workers
+from invoca_bulk.service.run_result import RunResult
 from invoca_bulk.wording import option, plural_of, remedy
 from invoca_bulk.workers import client, tasks
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
-    from invoca_bulk.config.journal_location import JournalLocation
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.config.options import Options
-    from invoca_bulk.execution import Workload
-    from invoca_bulk.journal import Journal, RunRecord
-    from invoca_bulk.service.run_result import RunResult
 
 
 def resume_run(

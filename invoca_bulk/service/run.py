@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 from invoca_bulk import execution, journal, planning
+from invoca_bulk.config.network import Network
+from invoca_bulk.config.options import Options
+from invoca_bulk.execution import Workload
+from invoca_bulk.journal import Journal
 from invoca_bulk.planning import SavedPlan
 from invoca_bulk.reports.plan_report import Plan
 from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.service import follow, preconditions
 from invoca_bulk.service.execute import ReadyRun, execute_here, notify, record_for_workers
-from invoca_bulk.service.plan import fetch_and_build_plan, validate_sheet
+from invoca_bulk.service.plan import Source, fetch_and_build_plan, validate_sheet
 from invoca_bulk.service.resume import prepare_to_continue
+from invoca_bulk.service.run_result import RunResult
 from invoca_bulk.workers import client
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-    from typing import Any
-
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.config.options import Options
-    from invoca_bulk.execution import Workload
-    from invoca_bulk.journal import Journal
-    from invoca_bulk.service.plan import Source
-    from invoca_bulk.service.run_result import RunResult
 
 
 def run_sheet(

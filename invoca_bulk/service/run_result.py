@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from invoca_bulk import journal
-from invoca_bulk.config.journal_location import resolve_journal_location
-from invoca_bulk.errors import OutputError
+from invoca_bulk.config.journal_location import JournalLocation, resolve_journal_location
+from invoca_bulk.errors import InvocaBulkError, OutputError
 from invoca_bulk.exit_codes import ABORTED, ALL_DONE, INTERRUPTED, ROWS_NOT_DONE
 from invoca_bulk.journal import RunState
 from invoca_bulk.reports.results import Results
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from invoca_bulk.config.journal_location import JournalLocation
-    from invoca_bulk.errors import InvocaBulkError
 
 #: What a process exits with when its run did not finish.
 _EXIT_CODE_BY_STATE = {

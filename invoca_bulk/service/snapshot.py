@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from invoca_bulk import planning
+from invoca_bulk.config.network import Network
+from invoca_bulk.config.options import Options
 from invoca_bulk.errors import InvocaBulkError, PlatformUnavailableError
 from invoca_bulk.execution import outcomes
-from invoca_bulk.planning import PlatformState
+from invoca_bulk.planning import PlatformState, Scope
 from invoca_bulk.schema import ADVERTISERS, OPERATIONS, SUBRESOURCE_KEY
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.transport import run_sync
-from invoca_bulk.transport.client import Client
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
-
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.config.options import Options
-    from invoca_bulk.planning import Scope
-    from invoca_bulk.schema.field_types import Json
-    from invoca_bulk.transport.client import Response
+from invoca_bulk.transport.client import Client, Response
 
 _T = TypeVar("_T")
 

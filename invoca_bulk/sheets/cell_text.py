@@ -5,13 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
 
 #: A spreadsheet keeps 15 digits of a number; from here on it may have replaced the last ones by zeros.
 FIRST_LOSSY_NUMBER = 10**15

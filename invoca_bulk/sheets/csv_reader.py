@@ -7,19 +7,15 @@ import csv
 import io
 import re
 import threading
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from invoca_bulk.errors import UnreadableSheetError
+from invoca_bulk.schema import Resource
 from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.sheets import header_detection
 from invoca_bulk.sheets.csv_safety import unescape_formula
 from invoca_bulk.sheets.model import Grid
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from invoca_bulk.schema import Resource
 
 DELIMITERS = (",", ";", "\t", "|")
 #: How much of the file is searched for the header.

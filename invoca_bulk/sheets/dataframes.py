@@ -8,22 +8,18 @@ Problems of a cell are not in the attrs but in the cell's text, so that they sur
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from invoca_bulk.errors import UnreadableSheetError
+from invoca_bulk.schema import Resource
 from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.sheets import header_detection, sheet_builder, sources
 from invoca_bulk.sheets.model import ReadIssue, Sheet, WorksheetScan
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from invoca_bulk.schema import Resource
 
 ATTRS_KEY = "invoca_bulk"
 _FIRST_ROW_NUMBER = 2  # below the header, as in pandas' to_excel

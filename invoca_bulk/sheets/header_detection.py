@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from invoca_bulk.errors import ConfigError, UnreadableSheetError
-from invoca_bulk.schema import RESOURCES, Action
+from invoca_bulk.schema import RESOURCES, Action, Resource
 from invoca_bulk.schema.model import fold_header
 from invoca_bulk.sheets import cell_text
+from invoca_bulk.sheets.model import Grid
 from invoca_bulk.wording import option
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from invoca_bulk.schema import Resource
-    from invoca_bulk.sheets.model import Grid
 
 #: The header may have titles and notes above it, but must be among this many rows that are not blank.
 HEADER_SEARCH_ROWS = 20

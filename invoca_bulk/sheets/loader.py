@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import pandas as pd
 
 from invoca_bulk.errors import UnreadableSheetError
+from invoca_bulk.schema import Resource
 from invoca_bulk.sheets import (
     csv_reader,
     dataframes,
@@ -20,14 +21,8 @@ from invoca_bulk.sheets import (
     workbook_formats,
     workbook_reader,
 )
+from invoca_bulk.sheets.model import Grid, Sheet
 from invoca_bulk.wording import option
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from invoca_bulk.schema import Resource
-    from invoca_bulk.sheets.model import Grid, Sheet
-
 
 #: What a sheet is read from.
 Source: TypeAlias = sources.FileSource | pd.DataFrame | Mapping[str, pd.DataFrame]

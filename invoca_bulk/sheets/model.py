@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+from invoca_bulk.schema import Resource
+from invoca_bulk.schema.issue_catalog import Problem
 
+if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-    from invoca_bulk.schema import Resource
-    from invoca_bulk.schema.issue_catalog import Problem
 
 
 @dataclass(frozen=True, kw_only=True)

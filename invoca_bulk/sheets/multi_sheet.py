@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from invoca_bulk.errors import UnreadableSheetError
-from invoca_bulk.schema import RESOURCES, SHEET_RESOURCES
+from invoca_bulk.schema import RESOURCES, SHEET_RESOURCES, Resource
 from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.sheets import dataframes, header_detection, sheet_builder
-from invoca_bulk.sheets.model import ReadIssue, Sheet
+from invoca_bulk.sheets.header_detection import WorksheetMatch
+from invoca_bulk.sheets.model import Grid, ReadIssue, Sheet
 from invoca_bulk.wording import option
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from invoca_bulk.schema import Resource
-    from invoca_bulk.sheets.header_detection import WorksheetMatch
-    from invoca_bulk.sheets.model import Grid
-
 
 # Worksheets
 

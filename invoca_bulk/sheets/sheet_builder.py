@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from invoca_bulk.errors import UnreadableSheetError
-from invoca_bulk.schema import SHEET_RESOURCES, Role
+from invoca_bulk.schema import SHEET_RESOURCES, Resource, Role
 from invoca_bulk.schema.issue_catalog import MAX_CELL_CHARACTERS, Problem, add_marker
 from invoca_bulk.schema.model import fold_header
 from invoca_bulk.sheets import cell_text
-from invoca_bulk.sheets.model import ReadIssue, column_letters
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from invoca_bulk.schema import Resource
-    from invoca_bulk.sheets.header_detection import HeaderRow
-    from invoca_bulk.sheets.model import Grid, Sheet, WorksheetScan
+from invoca_bulk.sheets.header_detection import HeaderRow
+from invoca_bulk.sheets.model import Grid, ReadIssue, Sheet, WorksheetScan, column_letters
 
 ROW_INDEX_NAME = "row"
 _SECRET_NAMES = {

@@ -7,12 +7,9 @@ import re
 import struct
 import zipfile
 import zlib
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from invoca_bulk.errors import UnreadableSheetError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 #: The results of a million rows, 20 columns at about 65 bytes a cell, unpack to 1.3 GB.
 MAX_UNPACKED_BYTES = 2 << 30

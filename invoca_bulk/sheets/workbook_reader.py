@@ -11,6 +11,7 @@ import contextlib
 import io
 import zipfile
 import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import python_calamine
@@ -21,8 +22,6 @@ from invoca_bulk.sheets import subprocess_reader, workbook_formats, xlsx_scanner
 from invoca_bulk.sheets.model import Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
     from python_calamine import CalamineWorkbook
 
 #: Sheets that this package writes into workbooks; they are never read.

@@ -10,14 +10,12 @@ from __future__ import annotations
 import html
 import posixpath
 import re
-from typing import TYPE_CHECKING, TypeVar
+import zipfile
+from collections.abc import Iterable
+from typing import TypeVar
 
 from invoca_bulk.sheets import workbook_formats
 from invoca_bulk.sheets.model import WorksheetScan, column_index, column_letters
-
-if TYPE_CHECKING:
-    import zipfile
-    from collections.abc import Iterable
 
 _Key = TypeVar("_Key", str, bytes)
 

@@ -15,17 +15,17 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 import httpx
 import tenacity
 
 from invoca_bulk import transport
-from invoca_bulk.config.network import is_loopback
+from invoca_bulk.config.network import Network, is_loopback
 from invoca_bulk.config.settings import (
     CONNECT_TIMEOUT_SECONDS,
     IDLE_CONNECTION_SECONDS,
@@ -36,14 +36,8 @@ from invoca_bulk.config.settings import (
 )
 from invoca_bulk.errors import AuthenticationError, ConfigError, InDoubtError, NotSentError, PlatformUnavailableError
 from invoca_bulk.schema import RESOURCES
-from invoca_bulk.schema.field_types import id_problem
+from invoca_bulk.schema.field_types import Json, id_problem
 from invoca_bulk.schema.issue_catalog import truncate
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.schema.field_types import Json
 
 
 class _ResponseTooLargeError(Exception):

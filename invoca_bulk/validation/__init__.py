@@ -7,16 +7,19 @@ object needs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from invoca_bulk.schema import RESOURCES
+from invoca_bulk.sheets import Sheet
 from invoca_bulk.validation import issue_frame
 from invoca_bulk.validation.completeness import check_whole_object, find_missing_fields, to_sheet_terms
+from invoca_bulk.validation.issue_frame import Issue
 from invoca_bulk.validation.model import (
+    Mask,
     Record,
     RowRef,
     Subrecord,
@@ -27,13 +30,6 @@ from invoca_bulk.validation.model import (
 )
 from invoca_bulk.validation.record_builder import RecordBuilder, describe_row, locate_cell
 from invoca_bulk.validation.sheet_validator import SheetValidator
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from invoca_bulk.sheets import Sheet
-    from invoca_bulk.validation.issue_frame import Issue
-    from invoca_bulk.validation.model import Mask
 
 __all__ = [
     "Record",

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
-from invoca_bulk.schema.issue_catalog import ISSUE_COLUMNS, truncate
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from invoca_bulk.schema.issue_catalog import Problem
-    from invoca_bulk.sheets import Sheet
-
+from invoca_bulk.schema.issue_catalog import ISSUE_COLUMNS, Problem, truncate
+from invoca_bulk.sheets import Sheet
 
 #: How many rows a message names at most.
 MAX_ROWS_NAMED = 8

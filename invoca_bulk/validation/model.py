@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from invoca_bulk.schema import paths
-from invoca_bulk.schema.field_types import PHONE, ParsedValue, normalize_text
+from invoca_bulk.schema import Action, Column, Resource, paths
+from invoca_bulk.schema.field_types import PHONE, Json, ParsedValue, normalize_text
+from invoca_bulk.sheets import Sheet
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    import numpy.typing as npt
-
-    from invoca_bulk.schema import Action, Column, Resource
-    from invoca_bulk.schema.field_types import Json
-    from invoca_bulk.sheets import Sheet
-
-    Codes = npt.NDArray[np.int64]
-    Mask = npt.NDArray[np.bool_]
+Codes: TypeAlias = npt.NDArray[np.int64]
+Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
 class RowRef(NamedTuple):

@@ -11,23 +11,17 @@ again would undo later changes.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from invoca_bulk.schema import REMOVE_ACTION, SUBRESOURCE_KEY, Action, Role, paths
+from invoca_bulk.schema import REMOVE_ACTION, SUBRESOURCE_KEY, Action, Field, Resource, Role, paths
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.validation.completeness import check_whole_object, find_missing_fields, to_sheet_terms
-from invoca_bulk.validation.issue_frame import MAX_ROWS_NAMED, make_issue
-from invoca_bulk.validation.model import Record, RowRef, Subrecord
+from invoca_bulk.validation.issue_frame import MAX_ROWS_NAMED, Issue, make_issue
+from invoca_bulk.validation.model import Record, RowRef, Subrecord, ValidatedSheet
 from invoca_bulk.wording import join_limited
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-
-    from invoca_bulk.schema import Field, Resource
-    from invoca_bulk.schema.field_types import Json
-    from invoca_bulk.validation.issue_frame import Issue
-    from invoca_bulk.validation.model import ValidatedSheet
 
 #: The field by which rows name their object, and its value: `id_from_network`, or `name` if the network assigns ids; a
 #: row with neither is its own object, with its RowRef.

@@ -8,32 +8,23 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from invoca_bulk.schema import SUBRESOURCE_KEY, Action, Role, paths
+from invoca_bulk.schema import SUBRESOURCE_KEY, Action, Column, Field, Resource, Role, Rule, paths
 from invoca_bulk.schema.field_types import ParsedValue, find_control_character, normalize_text
 from invoca_bulk.schema.issue_catalog import ParseError, Problem, Unshortened, parse_marker
 from invoca_bulk.schema.model import fold_header
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome, parse_outcome
 from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
-from invoca_bulk.validation.issue_frame import MAX_ROWS_NAMED, make_issue
-from invoca_bulk.validation.model import ValidatedColumn, ValidatedSheet
+from invoca_bulk.sheets import Sheet
+from invoca_bulk.validation.issue_frame import MAX_ROWS_NAMED, Issue, make_issue
+from invoca_bulk.validation.model import Codes, Mask, ValidatedColumn, ValidatedSheet
 from invoca_bulk.wording import join_limited, option, remedy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    import numpy.typing as npt
-
-    from invoca_bulk.schema import Column, Field, Resource, Rule
-    from invoca_bulk.sheets import Sheet
-    from invoca_bulk.validation.issue_frame import Issue
-    from invoca_bulk.validation.model import Codes, Mask
-
 
 #: Similarity (difflib) from which an unknown header counts as a misspelt known one.
 _MISSPELT_SIMILARITY = 0.85

@@ -10,13 +10,12 @@ page for `invoca-bulk app`.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoca_bulk.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from invoca_bulk.web.upload_page import UploadPage
 
 __all__ = ["page"]

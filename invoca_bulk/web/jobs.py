@@ -14,22 +14,18 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from invoca_bulk.config.journal_location import state_dir, to_env_value
+from invoca_bulk.config.journal_location import JournalLocation, state_dir, to_env_value
+from invoca_bulk.config.network import Network
 from invoca_bulk.config.secrets import TOKEN_ENV_VARIABLE
 from invoca_bulk.config.settings import SETTINGS
+from invoca_bulk.journal import RunSummary
 from invoca_bulk.web.wording import JOB_VARIABLE
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from invoca_bulk.config.journal_location import JournalLocation
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.journal import RunSummary
 
 #: The folder of all jobs, inside the folder of the journals or the user's state directory.
 JOBS_FOLDER_NAME = "page"

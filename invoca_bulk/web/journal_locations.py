@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from invoca_bulk.config.journal_location import JournalLocation
+from invoca_bulk.config.network import Network
 from invoca_bulk.errors import ConfigError
+from invoca_bulk.journal import RunRecord
 from invoca_bulk.web import sandbox
-
-if TYPE_CHECKING:
-    from invoca_bulk.config.journal_location import JournalLocation
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.journal import RunRecord
 
 _SANDBOX_DISPLAY_NAME = "the sandbox (made-up numbers)"
 

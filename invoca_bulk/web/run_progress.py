@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: Seconds over which the rate is measured.
 _RATE_WINDOW_SECONDS = 15.0

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from invoca_bulk import journal
+from invoca_bulk.config.journal_location import JournalLocation
+from invoca_bulk.config.network import Network
 from invoca_bulk.config.settings import SANDBOX_SETTLE_SECONDS
 from invoca_bulk.errors import ConfigError, ConfirmationRequiredError
-from invoca_bulk.journal import RunState
+from invoca_bulk.journal import RunRecord, RunState, RunSummary
+from invoca_bulk.reports.results import Results
 from invoca_bulk.service.run_result import load_results
 from invoca_bulk.web import jobs, screens
+from invoca_bulk.web.journal_locations import JournalLocations
 from invoca_bulk.web.run_progress import ProgressMeter
+from invoca_bulk.web.screens import RegionRenderer
 from invoca_bulk.web.wording import page_words
 from invoca_bulk.wording import word
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-
-    from invoca_bulk.config.journal_location import JournalLocation
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.journal import RunRecord, RunSummary
-    from invoca_bulk.reports.results import Results
-    from invoca_bulk.web.journal_locations import JournalLocations
-    from invoca_bulk.web.screens import RegionRenderer
 
 #: On opening, the page shows a run that ended at most this many seconds ago: after a reload the user waits for it.
 _RECENT_SECONDS = 600

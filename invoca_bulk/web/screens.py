@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from html import escape
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from invoca_bulk.config.options import NESTED_MODES
 from invoca_bulk.config.secrets import TOKEN_ENV_VARIABLE
 from invoca_bulk.config.settings import setting_from_environment
-from invoca_bulk.journal import RunState
+from invoca_bulk.journal import RunState, RunSummary
 from invoca_bulk.reports import html as displays
-from invoca_bulk.reports.results import format_time
+from invoca_bulk.reports.plan_report import Plan
+from invoca_bulk.reports.results import Results, format_time
+from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, RESOURCES
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
+from invoca_bulk.web.run_progress import Progress
 from invoca_bulk.web.wording import page_words
 from invoca_bulk.wording import count_of, plural_of, word
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from invoca_bulk.journal import RunSummary
-    from invoca_bulk.reports.plan_report import Plan
-    from invoca_bulk.reports.results import Results
-    from invoca_bulk.reports.validation_report import Report
-    from invoca_bulk.web.run_progress import Progress
 
 #: The regions from top to bottom; empty ones are hidden.
 REGIONS = ("connect", "sheet", "issues", "plan", "run", "results", "runs")

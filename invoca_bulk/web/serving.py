@@ -9,6 +9,7 @@ import secrets
 import socket
 import tempfile
 import webbrowser
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,6 @@ from invoca_bulk.errors import ConfigError
 from invoca_bulk.web import kernels, sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jupyter_server.auth.identity import User
 
 _HERE = Path(__file__).parent

@@ -12,16 +12,19 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from invoca_bulk.config.journal_location import resolve_journal_location
+from invoca_bulk.config.journal_location import JournalLocation, resolve_journal_location
 from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import Options
 from invoca_bulk.config.secrets import TOKEN_ENV_VARIABLE
 from invoca_bulk.errors import ConfirmationRequiredError, InvocaBulkError
 from invoca_bulk.reports import html, plan_file, templates
+from invoca_bulk.reports.plan_report import Plan
+from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.schema import DEFAULT_API_VERSION, RESOURCES
 from invoca_bulk.service import preconditions, snapshot, undo
 from invoca_bulk.service.plan import plan_sheet, validate_sheet
@@ -34,12 +37,6 @@ from invoca_bulk.web.wording import page_words
 from invoca_bulk.wording import use_wording_in_thread, word
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from invoca_bulk.config.journal_location import JournalLocation
-    from invoca_bulk.reports.plan_report import Plan
-    from invoca_bulk.reports.validation_report import Report
-
     Message = Mapping[str, Any]
 
 #: Seconds between two polls of the journals.

@@ -7,6 +7,7 @@ as custom messages, which are not saved.
 from __future__ import annotations
 
 import mimetypes
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,6 @@ import anywidget
 from invoca_bulk.reports.html import follow_system_theme
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     MessageHandler = Callable[[Mapping[str, Any], list[Any]], None]
 
 _HERE = Path(__file__).parent

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from invoca_bulk.wording import Remedy
+from invoca_bulk.wording import Remedy
 
 #: Set in the processes that the page starts, so that they word remedies as the page does.
 JOB_VARIABLE = "INVOCA_PAGE_JOB"

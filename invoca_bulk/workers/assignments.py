@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
+from invoca_bulk.config.journal_location import Database
 from invoca_bulk.config.network import Network
 from invoca_bulk.config.secrets import TOKEN_ENV_VARIABLE
 from invoca_bulk.config.settings import SETTINGS, setting_from_environment
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.workers.tasks import Assignment
-
-if TYPE_CHECKING:
-    from invoca_bulk.config.journal_location import Database
 
 _TOKEN_PREFIX = f"{TOKEN_ENV_VARIABLE}_"
 _BASE_URL_PREFIX = f"{SETTINGS['base_url'].env_variable}_"

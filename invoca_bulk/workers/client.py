@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from types import ModuleType
 
 import sqlalchemy as sa
 
 from invoca_bulk import journal
-from invoca_bulk.config.journal_location import Database
+from invoca_bulk.config.journal_location import Database, JournalLocation
+from invoca_bulk.config.network import Network
+from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError, RunAborted
 from invoca_bulk.execution import RunCounters
 from invoca_bulk.journal import RunState
@@ -17,16 +21,7 @@ from invoca_bulk.journal.db_retry import retry_on_disconnect
 from invoca_bulk.reports.progress import ProgressBar
 from invoca_bulk.schema.outcomes import Outcome
 from invoca_bulk.wording import remedy
-
-if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Sequence
-    from types import ModuleType
-
-    from invoca_bulk.config.journal_location import JournalLocation
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.config.options import Options
-    from invoca_bulk.workers.tasks import Assignment, QueuedRun
+from invoca_bulk.workers.tasks import Assignment, QueuedRun
 
 #: Minimum number of seconds between two queries of the journal.
 _POLL_SECONDS = 0.5

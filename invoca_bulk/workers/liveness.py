@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, Self
+from collections.abc import Iterator
+from typing import Self
 
 import sqlalchemy as sa
 
+from invoca_bulk.config.journal_location import Database
 from invoca_bulk.config.settings import lease_seconds
 from invoca_bulk.journal.postgres import make_engine
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from invoca_bulk.config.journal_location import Database
 
 #: Seconds for which a worker's lock must be free: after a restart of the database, no lock is held for a moment.
 _GRACE_SECONDS = 5.0

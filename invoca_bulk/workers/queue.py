@@ -12,27 +12,24 @@ import logging
 import os
 import secrets
 import socket
+import threading
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient
 
+from invoca_bulk.config.journal_location import Database
 from invoca_bulk.journal.db_retry import RETRY_SECONDS
 from invoca_bulk.journal.postgres import translate_errors
 from invoca_bulk.workers import tasks
 from invoca_bulk.workers.liveness import Liveness
-from invoca_bulk.workers.tasks import FinishStatus, QueuedRun
+from invoca_bulk.workers.tasks import Assignment, FinishStatus, QueuedRun
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
     from dbos import EnqueueOptions, WorkflowStatus
-
-    from invoca_bulk.config.journal_location import Database
-    from invoca_bulk.workers.tasks import Assignment
 
 _T = TypeVar("_T")
 

@@ -7,25 +7,20 @@ import contextlib
 import logging
 import os
 import socket
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from invoca_bulk import execution, journal, transport
-from invoca_bulk.config.options import Options
+from invoca_bulk.config.journal_location import Database
+from invoca_bulk.config.network import Network
+from invoca_bulk.config.options import ExecutionPolicy, Options
 from invoca_bulk.errors import AuthenticationError, JournalLockedError, LeaseLostError, TooManyFailuresError
-from invoca_bulk.journal import RunState, State
+from invoca_bulk.execution import RunOutcome, Workload
+from invoca_bulk.journal import Journal, RunRecord, RunState, State
 from invoca_bulk.transport.client import Client
 from invoca_bulk.transport.rate_limiter import INITIAL_RATE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Sequence
-
-    from invoca_bulk.config.journal_location import Database
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.config.options import ExecutionPolicy
-    from invoca_bulk.execution import RunOutcome, Workload
-    from invoca_bulk.journal import Journal, RunRecord
 
 _Operation: TypeAlias = "Callable[[execution.Executor, Client], Coroutine[None, None, RunOutcome]]"
 

@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from invoca_bulk.schema import PROMO_NUMBERS, field_types, paths, payloads
+from invoca_bulk.execution.matching.model import PendingRequest
+from invoca_bulk.schema import PROMO_NUMBERS, Field, field_types, paths, payloads
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.validation import strip_country_code
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-
-    from invoca_bulk.execution.matching.model import PendingRequest
-    from invoca_bulk.schema import Field
-    from invoca_bulk.schema.field_types import Json
 
 #: A requested or listed value: its path and its canonical JSON.
 Fact: TypeAlias = tuple[str, str]

@@ -9,26 +9,29 @@ possible assignment is decided; everything else stays ambiguous.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from invoca_bulk.execution.matching.candidates import (
+    KeyedRequest,
+    ListedNumber,
+    NumberGroup,
+    RequestGroup,
     collect_paths,
     find_unattributed,
     group_numbers,
     group_requests,
     parse_listed_number,
 )
-from invoca_bulk.execution.matching.max_flow import assign_numbers, connected_components, feasible_request_groups
-from invoca_bulk.execution.matching.model import Ambiguity, MatchResult
+from invoca_bulk.execution.matching.max_flow import (
+    Component,
+    Flow,
+    assign_numbers,
+    connected_components,
+    feasible_request_groups,
+)
+from invoca_bulk.execution.matching.model import Ambiguity, MatchResult, PendingRequest
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.wording import count_of, remedy
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-
-    from invoca_bulk.execution.matching.candidates import KeyedRequest, ListedNumber, NumberGroup, RequestGroup
-    from invoca_bulk.execution.matching.max_flow import Component, Flow
-    from invoca_bulk.execution.matching.model import PendingRequest
-    from invoca_bulk.schema.field_types import Json
 
 #: Maximum number of names in a sentence before the rest is counted.
 _MAX_NAMED = 6

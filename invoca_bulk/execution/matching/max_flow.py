@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from invoca_bulk.execution.matching.candidates import NumberGroup, RequestGroup
+from invoca_bulk.execution.matching.candidates import NumberGroup, RequestGroup
 
 #: Request group to how many numbers of each number group it has.
 Flow: TypeAlias = "Mapping[RequestGroup, Counter[NumberGroup]]"

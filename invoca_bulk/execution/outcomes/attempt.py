@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
-from invoca_bulk.errors import InDoubtError, NotSentError
+from invoca_bulk.errors import InDoubtError, NotSentError, RequestFailedError
 from invoca_bulk.execution.outcomes import response_policy
 from invoca_bulk.execution.outcomes.error_text import describe_error_response
 from invoca_bulk.journal import OUTCOME_IF_DONE, State
+from invoca_bulk.planning import Step
 from invoca_bulk.schema import RESOURCES, Action
+from invoca_bulk.schema.field_types import Json
+from invoca_bulk.transport.client import Response
 from invoca_bulk.wording import plural_of, remedy
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
-    from invoca_bulk.errors import RequestFailedError
-    from invoca_bulk.planning import Step
-    from invoca_bulk.schema.field_types import Json
-    from invoca_bulk.transport.client import Response
-
 
 _NOT_RECORDED_REASON = "the program ended before the response was recorded"
 _INITIAL_ERROR_SEPARATOR = "; at first: "

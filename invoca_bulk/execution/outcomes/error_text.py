@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from invoca_bulk.schema import SUBRESOURCE_KEY, paths, payloads
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import truncate
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from invoca_bulk.schema.field_types import Json
-    from invoca_bulk.transport.client import Response
+from invoca_bulk.transport.client import Response
 
 
 def describe_error_response(response: Response, column_titles: Mapping[str, str], sent_body: Json = None) -> str:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from invoca_bulk.journal import State
-from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, SUBRESOURCE_KEY, Action
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from invoca_bulk.planning import Step
-    from invoca_bulk.schema import Resource
-    from invoca_bulk.schema.field_types import Json
+from invoca_bulk.planning import Step
+from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, SUBRESOURCE_KEY, Action, Resource
+from invoca_bulk.schema.field_types import Json
 
 #: Refused for now, without being processed.
 THROTTLED_STATUSES = frozenset({HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from invoca_bulk.config.settings import MAX_ATTEMPTS, MAX_THROTTLED_ATTEMPTS
 from invoca_bulk.execution.outcomes import response_policy
 from invoca_bulk.execution.outcomes.attempt import StepResult, still_in_doubt
 from invoca_bulk.journal import AMBIGUOUS_STATES, OUTCOME_IF_DONE, State
+from invoca_bulk.planning import Step
 from invoca_bulk.schema import RESOURCES
-
-if TYPE_CHECKING:
-    from invoca_bulk.planning import Step
 
 
 def apply_retry_policy(result: StepResult, step: Step, attempts: int, earlier_result: StepResult) -> StepResult:

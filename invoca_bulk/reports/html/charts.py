@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from invoca_bulk.reports.html.markup import CSS_CLASSES, Html, element, escape_text, render_backticks
 from invoca_bulk.reports.html.style import LIGHT_COLORS
 from invoca_bulk.reports.xlsx import Style
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
 
 #: Style to the name of the bar's colour, which is also its class.
 _BAR_COLORS: Mapping[Style, str] = {Style.OK: "ok-bar", Style.WARNING: "warning-bar", Style.ERROR: "error-bar"}

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
-from typing import TYPE_CHECKING, NewType
+from typing import NewType
 
 from invoca_bulk.reports.html.style import STYLE_SHEET
 from invoca_bulk.reports.xlsx import BLANK, Cell, Style, cell_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
 
 Html = NewType("Html", str)
 

@@ -8,10 +8,7 @@ least 4.5 to 1 for text, which `test_html` calculates from this text.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
 
 #: Name to colour; as CSS, the variables are `--ib-…`.
 LIGHT_COLORS: Mapping[str, str] = {

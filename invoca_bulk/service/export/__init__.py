@@ -7,29 +7,25 @@ through `service.snapshot`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from invoca_bulk.config.network import Network
+from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError
+from invoca_bulk.planning import Scope
 from invoca_bulk.reports import save
+from invoca_bulk.schema import Resource
 from invoca_bulk.service import snapshot
 from invoca_bulk.service.export import export_tables, omissions
-from invoca_bulk.service.export.campaigns import read_scopes
-from invoca_bulk.service.export.object_rows import to_rows
+from invoca_bulk.service.export.campaigns import CampaignSource, read_scopes
+from invoca_bulk.service.export.object_rows import OmittedValue, Row, to_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     import pandas as pd
-
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.config.options import Options
-    from invoca_bulk.planning import Scope
-    from invoca_bulk.schema import Resource
-    from invoca_bulk.service.export.campaigns import CampaignSource
-    from invoca_bulk.service.export.object_rows import OmittedValue, Row
 
 __all__ = ["ExportResult", "export", "to_rows"]
 

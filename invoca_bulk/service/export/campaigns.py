@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import pandas as pd
 
 from invoca_bulk import sheets, validation
 from invoca_bulk.errors import ConfigError, InvalidSheetError
+from invoca_bulk.planning import Scope
 from invoca_bulk.schema import DEFAULT_API_VERSION, PROMO_NUMBERS, Role
+from invoca_bulk.sheets import Sheet
 from invoca_bulk.wording import limit_lines, option
-
-if TYPE_CHECKING:
-    from invoca_bulk.planning import Scope
-    from invoca_bulk.sheets import Sheet
 
 #: A sheet that names campaigns, or a list of dicts, one for each campaign.
 CampaignSource: TypeAlias = "sheets.Source | list[Mapping[str, str]]"

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
 from invoca_bulk.reports import templates
 from invoca_bulk.reports.xlsx import WorksheetSpec
-from invoca_bulk.schema import SHEET_RESOURCES, Role, paths
-from invoca_bulk.service.export.object_rows import split_part_path
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from invoca_bulk.schema import Field, Resource
-    from invoca_bulk.service.export.object_rows import Row
+from invoca_bulk.schema import SHEET_RESOURCES, Field, Resource, Role, paths
+from invoca_bulk.service.export.object_rows import Row, split_part_path
 
 _FIRST_DATA_ROW = 2
 _SOURCE = "source_promo_number"

@@ -7,20 +7,15 @@ values of blank cells unchanged.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from invoca_bulk.planning import merge
 from invoca_bulk.reports import xlsx
-from invoca_bulk.schema import PROMO_NUMBERS, SUBRESOURCE_KEY, Action, Role, paths, payloads
-from invoca_bulk.schema.issue_catalog import ParseError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from invoca_bulk.schema import Resource
-    from invoca_bulk.schema.field_types import Json
-    from invoca_bulk.schema.issue_catalog import Problem
+from invoca_bulk.schema import PROMO_NUMBERS, SUBRESOURCE_KEY, Action, Resource, Role, paths, payloads
+from invoca_bulk.schema.field_types import Json
+from invoca_bulk.schema.issue_catalog import ParseError, Problem
 
 #: Path (users and sites numbered from 1) to text; without blank cells.
 Row: TypeAlias = dict[str, str]

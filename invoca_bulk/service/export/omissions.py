@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
 
 from invoca_bulk.schema import SHEET_RESOURCES, paths
 from invoca_bulk.schema.issue_catalog import truncate
-from invoca_bulk.service.export.object_rows import DUPLICATE, NO_AREA_CODE, UNIDENTIFIED, UNREPRESENTABLE
+from invoca_bulk.service.export.object_rows import DUPLICATE, NO_AREA_CODE, UNIDENTIFIED, UNREPRESENTABLE, OmittedValue
 from invoca_bulk.wording import count_of, join_limited, plural_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from invoca_bulk.service.export.object_rows import OmittedValue
 
 _MAX_NAMED = 5
 _MAX_TEXT_LENGTH = 40

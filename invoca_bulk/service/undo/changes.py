@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from invoca_bulk.execution import outcomes
-from invoca_bulk.journal import State
-from invoca_bulk.planning import merge, plan_diff
+from invoca_bulk.journal import State, StepRecord
+from invoca_bulk.planning import PlatformState, Scope, Step, merge, plan_diff
 from invoca_bulk.planning.display_values import number_key
-from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, SUBRESOURCE_KEY, Action
+from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, SUBRESOURCE_KEY, Action, Resource
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import Problem, Unshortened
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from invoca_bulk.journal import StepRecord
-    from invoca_bulk.planning import PlatformState, Scope, Step
-    from invoca_bulk.schema import Resource
-    from invoca_bulk.schema.field_types import Json
 
 _UNKNOWN_STATES = frozenset({State.SENT, State.IN_DOUBT, State.ABSENT})
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from invoca_bulk.planning import merge
 from invoca_bulk.planning.display_values import id_text
-from invoca_bulk.schema import REMOVE_ACTION, SUBRESOURCE_KEY, field_types, paths, payloads
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from invoca_bulk.schema import Field, Resource
-    from invoca_bulk.schema.field_types import Json
-    from invoca_bulk.service.export.object_rows import Row
+from invoca_bulk.schema import REMOVE_ACTION, SUBRESOURCE_KEY, Field, Resource, field_types, paths, payloads
+from invoca_bulk.schema.field_types import Json
+from invoca_bulk.service.export.object_rows import Row
 
 
 class _Value(NamedTuple):

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
-from invoca_bulk.journal import RunState, State
+from invoca_bulk.journal import RunRecord, RunState, State, StepRecord
 from invoca_bulk.schema import PROMO_NUMBERS, Action
+from invoca_bulk.service.undo.undo_rows import Reversal
 from invoca_bulk.wording import count_of, remedy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from invoca_bulk.journal import RunRecord, StepRecord
-    from invoca_bulk.service.undo.undo_rows import Reversal
 
 
 def irreversible_notes(reversals: Sequence[Reversal]) -> Iterator[str]:

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from invoca_bulk import journal, planning, validation
+from invoca_bulk.config.network import Network
+from invoca_bulk.config.options import Options, PlanOptions
 from invoca_bulk.execution import outcomes
-from invoca_bulk.planning import merge
+from invoca_bulk.journal import RowRecord, RunRecord, StepRecord
+from invoca_bulk.planning import PlanData, Scope, Step, merge
 from invoca_bulk.planning.display_values import object_label
 from invoca_bulk.schema import ADVERTISERS, Action
 from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.service import preconditions, snapshot
 from invoca_bulk.service.undo import changes, undo_notes, undo_rows, undo_sheets
+from invoca_bulk.service.undo.changes import AppliedChange, CurrentState
 from invoca_bulk.service.undo.undo_report import NotUndone, Undo, undo_source_name
+from invoca_bulk.service.undo.undo_rows import Reversal
+from invoca_bulk.validation import ValidatedBook
 from invoca_bulk.wording import word
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from invoca_bulk.config.network import Network
-    from invoca_bulk.config.options import Options, PlanOptions
-    from invoca_bulk.journal import RowRecord, RunRecord, StepRecord
-    from invoca_bulk.planning import PlanData, Scope, Step
-    from invoca_bulk.service.undo.changes import AppliedChange, CurrentState
-    from invoca_bulk.service.undo.undo_rows import Reversal
-    from invoca_bulk.validation import ValidatedBook
 
 
 def undo(run: str, network: Network, options: Options) -> Undo:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from invoca_bulk.reports import html, plan_report
+from invoca_bulk.reports.html import Html
 from invoca_bulk.reports.plan_report import Plan
 from invoca_bulk.reports.xlsx import Cell, Style, WorksheetSpec
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.wording import limit_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     import pandas as pd
-
-    from invoca_bulk.reports.html import Html
-    from invoca_bulk.schema.field_types import Json
 
 #: The name of an undo's sheet, before the run's id.
 _SOURCE_PREFIX = "undo of "

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from string import Formatter
-from typing import TYPE_CHECKING
 
-from invoca_bulk.planning import merge
+from invoca_bulk.planning import Scope, merge
 from invoca_bulk.planning.display_values import object_label
 from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, SUBRESOURCE_KEY, Action, payloads
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import Problem
+from invoca_bulk.service.export.object_rows import Row
 from invoca_bulk.service.undo import restore_cells
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from invoca_bulk.planning import Scope
-    from invoca_bulk.schema.field_types import Json
-    from invoca_bulk.service.export.object_rows import Row
-    from invoca_bulk.service.undo.changes import AppliedChange
-    from invoca_bulk.service.undo.restore_cells import PartSetRestore
+from invoca_bulk.service.undo.changes import AppliedChange
+from invoca_bulk.service.undo.restore_cells import PartSetRestore
 
 _NUMBER = "promo_number"
 #: The action of the run to the action that undoes it.

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from invoca_bulk import sheets
 from invoca_bulk.config.options import PlanOptions
-from invoca_bulk.schema import PROMO_NUMBERS, RESOURCES
+from invoca_bulk.schema import PROMO_NUMBERS, RESOURCES, Resource
 from invoca_bulk.service.export import export_tables
+from invoca_bulk.service.undo.undo_rows import Reversal
+from invoca_bulk.sheets import Sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
-
-    from invoca_bulk.schema import Resource
-    from invoca_bulk.service.undo.undo_rows import Reversal
-    from invoca_bulk.sheets import Sheet
 
 _MERGE, _REPLACE = "merge", "replace"
 _FIRST_DATA_ROW = 2
