@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -35,7 +36,12 @@ def join_limited(texts: Sequence[str], limit: int) -> str:
 #: Around and between the parts of a remedy in a text: characters of private use, which people do not type.
 _START, _END, _SEPARATOR = "\uf7e6", "\uf7e7", "\uf7e8"
 #: The actions of remedies; any other text between the marks is left as it is.
-_ACTIONS = frozenset({"option", "plan", "results", "resume", "run", "runs", "sandbox", "stop", "validate", "worker"})
+_ACTIONS = frozenset(
+    {"option", "plan", "results", "resume", "run", "runs", "sandbox", "setting", "stop", "validate", "worker"}
+)
+#: Stands for a run that a text does not know; without it, a person would resume the latest run.
+UNKNOWN_RUN = "RUN"
+_RUN_ACTIONS = frozenset({"results", "resume", "stop"})
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,8 @@ class Remedy:
     remedy is a mark, and `word` replaces the mark with the words of a door. The journal stores texts with marks.
 
     Attributes:
-        action: what to do, such as `resume`; `option`: the same again with other options.
+        action: what to do, such as `resume`; `option`: the same again with other options; `setting`: none, a text only
+            names the options.
         subject: the run, or the file, that it is about; empty: none is known.
         options: names of options, or `name=value`; `name=…` if the person chooses the value.
     """
@@ -59,14 +66,19 @@ class Remedy:
         return _START + _SEPARATOR.join([self.action, self.subject, *self.options]) + _END
 
 
-def remedy(action: str, *options: str, run: str = "") -> Remedy:
+def remedy(action: str, *options: str, subject: str = "") -> Remedy:
     """A remedy that is an action of the product, such as `resume`."""
-    return Remedy(action, run, options)
+    return Remedy(action, subject, options)
 
 
 def option(*names: str) -> Remedy:
     """A remedy that is an option (`skip_invalid`, `nested=merge`, `sheet=…`) of what the person is doing."""
     return Remedy("option", "", names)
+
+
+def setting(name: str) -> Remedy:
+    """The name of an option in a sentence about its value."""
+    return Remedy("setting", "", (name,))
 
 
 _MARK = re.compile(f"{_START}([^{_END}]*){_END}")
@@ -75,7 +87,7 @@ _MARK = re.compile(f"{_START}([^{_END}]*){_END}")
 def _plain_words(remedy: Remedy) -> str:
     """For texts that are read outside of any door."""
     options = " and ".join(remedy.options)
-    if remedy.action == "option":
+    if remedy.action in {"option", "setting"}:
         return options
     return " ".join(filter(None, [remedy.action, remedy.subject, options and f"with {options}"]))
 
@@ -97,9 +109,14 @@ def use_wording(wording: Callable[[Remedy], str], *, unless_set: bool = False) -
         _process_wordings[:] = [wording]
 
 
-def use_wording_in_thread(wording: Callable[[Remedy], str]) -> None:
-    """Set how this thread words remedies, whatever the process does."""
-    _thread_wording.set(wording)
+@contextmanager
+def wording_in_thread(wording: Callable[[Remedy], str]) -> Iterator[None]:
+    """Set how this thread words remedies meanwhile, whatever the process does."""
+    token = _thread_wording.set(wording)
+    try:
+        yield
+    finally:
+        _thread_wording.reset(token)
 
 
 def has_remedy(text: str) -> bool:
@@ -123,6 +140,7 @@ def word(text: str, run: str = "", wording: Callable[[Remedy], str] | None = Non
         action, *rest = mark[1].split(_SEPARATOR)
         if action not in _ACTIONS or not rest:
             return mark[0]
-        return to_words(Remedy(action, rest[0] or run, tuple(rest[1:])))
+        subject = rest[0] or run or (UNKNOWN_RUN if action in _RUN_ACTIONS else "")
+        return to_words(Remedy(action, subject, tuple(rest[1:])))
 
     return _MARK.sub(replace, text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Messages are read as the command line words them; errors of the library are worded by its functions.
 use_wording(command_words)
+#: A shell starts background commands with Ctrl-C ignored, and so would be all processes that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 TOKEN = "the-secret-token"

@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 from invoca_bulk.config.network import Network, SandboxLike, resolve_network
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError, InvocaBulkError
-from invoca_bulk.wording import Remedy, word
+from invoca_bulk.wording import Remedy, word, wording_in_thread
 
 _Parameters = ParamSpec("_Parameters")
 _Return = TypeVar("_Return")
@@ -40,6 +40,8 @@ def python_words(remedy: Remedy, journal: object = None) -> str:
         remedy: the remedy.
         journal: the `journal` argument of the call that the remedy belongs to; a database URL is not repeated.
     """
+    if remedy.action == "setting":
+        return ", ".join(remedy.options)
     keywords = [_to_keyword(name) for name in remedy.options]
     if remedy.action == "option":
         return ", ".join(keywords)
@@ -86,12 +88,13 @@ def public_function(function: Callable[_Parameters, _Return]) -> Callable[_Param
                 msg = f"{function.__name__}() got an unexpected keyword argument {name!r}.{hint}"
                 raise TypeError(msg)
         _passed_names.set(frozenset(kwargs))
-        try:
-            return function(*args, **kwargs)
-        except InvocaBulkError as error:
-            words = functools.partial(python_words, journal=kwargs.get("journal"))
-            error.args = (word(error.text, wording=words), *error.args[1:])
-            raise
+        words = functools.partial(python_words, journal=kwargs.get("journal"))
+        with wording_in_thread(words):
+            try:
+                return function(*args, **kwargs)
+            except InvocaBulkError as error:
+                error.args = (word(error.text), *error.args[1:])
+                raise
 
     return checked
 

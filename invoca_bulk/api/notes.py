@@ -58,10 +58,10 @@ def _next_step(run_result: RunResult, options: Options) -> list[str]:
     done = sum(count for outcome, count in totals.items() if outcome in SUCCESS_OUTCOMES)
     total = sum(totals.values())
     if run_result.is_running:
-        follow = python_words(remedy("resume", "cluster", run=record.run), options.journal)
+        follow = python_words(remedy("resume", "cluster", subject=record.run), options.journal)
         return [f"Workers execute run {record.run}: {done:,} of {total:,} rows are done. To follow it: {follow}"]
     summary = f"Run {record.run} was {record.state}: {done:,} rows are done, {total - done:,} are left."
     if not run_result.is_resumable:
         return [summary]
     condition = " (while its sandbox is running)" if run_result.is_rehearsal else ""
-    return [f"{summary} To resume it{condition}: {python_words(remedy('resume', run=record.run), options.journal)}"]
+    return [f"{summary} To resume it{condition}: {python_words(remedy('resume', subject=record.run), options.journal)}"]

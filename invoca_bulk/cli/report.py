@@ -100,7 +100,8 @@ def _advise_on_unknown(run_result: RunResult) -> str:
     if not runs or click.get_current_context().params.get("sandbox"):
         return f"{advice}."
     flags = common.passed_flags("resend_absent", only=_RESUME_PARAMETERS)
-    resend = "--resend-unknown" if any("resend_unknown" in row.fix for row in rows) else "--resend-absent"
+    fixes = " ".join(row.fix for row in rows).replace("-", "_")  # journals of version 0.1 hold the flag itself
+    resend = "--resend-unknown" if "resend_unknown" in fixes else "--resend-absent"
     commands = [common.format_command(["resume", run, resend, *flags]) for run in runs]
     return "\n  ".join([f"{advice} automatically. If you are sure that they are not there:", *commands])
 

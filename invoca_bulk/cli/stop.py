@@ -8,6 +8,7 @@ import click
 
 from invoca_bulk.cli import common
 from invoca_bulk.exit_codes import ALL_DONE, ROWS_NOT_DONE
+from invoca_bulk.wording import remedy, word
 
 
 @click.command()
@@ -22,7 +23,6 @@ def command(run: str, journal: str | None) -> None:
     from invoca_bulk.journal import request_stop
 
     failure_reason = request_stop(resolve_journal_location(journal), run)
-    click.echo(
-        failure_reason or f"Run {run} was asked to stop. To see its state: invoca-bulk runs", err=bool(failure_reason)
-    )
+    stopping = word(f"Run {run} was asked to stop. To see its state: {remedy('runs')}")
+    click.echo(failure_reason or stopping, err=bool(failure_reason))
     sys.exit(ROWS_NOT_DONE if failure_reason else ALL_DONE)

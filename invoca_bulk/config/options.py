@@ -18,7 +18,7 @@ from invoca_bulk.config.settings import (
     validate_number,
 )
 from invoca_bulk.errors import ConfigError
-from invoca_bulk.wording import option
+from invoca_bulk.wording import option, setting
 
 #: Options that an environment variable sets where the caller does not, and their types.
 _ENVIRONMENT_OPTION_TYPES: Mapping[str, type[int | float]] = {"max_new_numbers": int, "settle": float}
@@ -167,6 +167,6 @@ class Options:
         match = re.fullmatch(r"\s*([0-9]+)\s*(%?)\s*", str(self.max_failures))
         number = int(match[1]) if match else 0
         if not match or number < 1:
-            msg = f"{option('max_failures=…')} is {self.max_failures!r}. Give a number of rows or a share: 20 or 5%."
+            msg = f"{setting('max_failures')} is {self.max_failures!r}. Give a number of rows or a share: 20 or 5%."
             raise ConfigError(msg)
         return max(1, math.ceil(step_count * number / 100)) if match[2] else number

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from invoca_bulk import wording
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.schema import API_VERSIONS, DEFAULT_API_VERSION
-from invoca_bulk.wording import option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +169,7 @@ def validate_number(name: str, value: float | None) -> float | None:
     """
     setting = SETTINGS[name]
     if value is not None and setting.minimum is not None and not value >= setting.minimum:
-        label = option(f"{name}=…") if setting.has_flag else setting.env_variable
+        label = wording.setting(name) if setting.has_flag else setting.env_variable
         msg = f"{label} is {value:g}, but the minimum is {setting.minimum:g} {setting.unit}."
         raise ConfigError(msg)
     return value

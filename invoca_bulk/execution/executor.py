@@ -35,7 +35,7 @@ from invoca_bulk.journal import AMBIGUOUS_STATES, Journal, RunState, State, Step
 from invoca_bulk.planning import Step
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
 from invoca_bulk.transport.client import Client, unauthorized_message
-from invoca_bulk.wording import option
+from invoca_bulk.wording import setting
 
 #: States of a step between two attempts: not applied, and possibly applied.
 _RETRYABLE_STATES = frozenset({State.PENDING, State.SENT})
@@ -399,7 +399,7 @@ class Executor:
         self._failure_count += self._counted_outcomes[step.number] not in SUCCESS_OUTCOMES
         limit = self._policy.max_failures
         if limit is not None and self._failure_count >= limit:
-            msg = f"The run stopped after {self._failure_count:,} failed steps ({option('max_failures=…')})."
+            msg = f"The run stopped after {self._failure_count:,} failed steps ({setting('max_failures')})."
             self._cancel_token.abort(TooManyFailuresError(msg))
 
     def _build_change(self, step: Step, from_state: State, to_state: State, /, **values: object) -> StepTransition:

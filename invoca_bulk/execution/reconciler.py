@@ -31,7 +31,7 @@ _COLLECTION_BY_ID = next(
     collection for collection in PROMO_NUMBERS.collections if collection.identifier_field == "id_from_network"
 )
 _RESUME_OTHER_RUN_REASON = (
-    f"another run has requests in doubt in its campaign; resume that first: {remedy('resume', run='{}')}"
+    f"another run has requests in doubt in its campaign (resume that first: {remedy('resume', subject='{}')})"
 )
 #: Seconds between two reads of a list that have to be equal; less if the settle time is short.
 _LIST_INTERVAL_SECONDS = 2.0

@@ -199,8 +199,8 @@ def _reject_other_owners(db: sa.Connection, owner_id: str, *, exclusive: bool, r
     run = db.execute(WORKER_RUNS_QUERY).scalars().first() if exclusive else None
     if run and run != run_to_finish:
         msg = (
-            f"Workers execute run {run} of this network. Follow it ({remedy('resume', 'cluster', run=run)}), stop it "
-            f"({remedy('stop', run=run)}), or wait until it has ended, then try again."
+            f"Workers execute run {run} of this network. Follow it ({remedy('resume', 'cluster', subject=run)}), "
+            f"stop it ({remedy('stop', subject=run)}), or wait until it has ended, then try again."
         )
         raise JournalLockedError(msg)
     if other_owner:

@@ -109,7 +109,7 @@ def _try_write(path: Path, write: Callable[[BinaryIO], None], protected_paths: S
 def why_not_writable(path: Path, protected_paths: Sequence[Path]) -> str | None:
     """Why the file must not be written to this path, as sentences with the fix; None if it may be."""
     reasons = (
-        (path.is_symlink(), f"{path} is a symbolic link. Give the path of the file it points to."),
+        (path.is_symlink(), f"{path} is a symbolic link. Use the path of the file it points to."),
         (path.is_dir(), f"{path} is a folder. Add a file name."),
         (not path.parent.is_dir(), f"The folder {path.parent} does not exist. Create it, or choose another."),
         (path.exists() and not path.is_file(), f"{path} is a device, not a file. Choose a file name."),

@@ -24,7 +24,7 @@ from invoca_bulk.reports import files
 from invoca_bulk.schema import RESOURCES, SHEET_RESOURCES, Action
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.sheets import Sheet
-from invoca_bulk.wording import option
+from invoca_bulk.wording import plural_of, setting
 
 #: The key that identifies the file, and the version of its format; increased whenever the format changes.
 FORMAT_KEY, FORMAT_VERSION = "invoca_bulk_plan", 2
@@ -88,8 +88,9 @@ def reject_plan_options(given: Iterable[str]) -> None:
     """
     passed = set(given)
     if names := [name for name in FIXED_OPTIONS if name in passed]:
-        options = ", ".join(str(option(f"{name}=…")) for name in names)
-        raise PlanError(f"A saved plan has its own options, so it cannot take {options}. Plan again with that.")
+        options = ", ".join(str(setting(name)) for name in names)
+        again = f"Plan again with {plural_of(len(names), 'it', 'them')}."
+        raise PlanError(f"A saved plan has its own options, so it cannot take {options}. {again}")
 
 
 # Writing

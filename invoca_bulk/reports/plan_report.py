@@ -26,7 +26,7 @@ from invoca_bulk.reports.xlsx import BLANK, Cell, Style, WorksheetSpec
 from invoca_bulk.schema import PROMO_NUMBERS, REMOVE_ACTION, Action
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.validation import ValidatedBook
-from invoca_bulk.wording import count_of, limit_lines, word
+from invoca_bulk.wording import count_of, limit_lines, plural_of, word
 
 if TYPE_CHECKING:
     _RowChanges = tuple[PlannedRow, Sequence[FieldChange], Sequence[Removal]]
@@ -170,8 +170,12 @@ class Plan:
     def _from_results_lines(self) -> list[str]:
         """A note on rows that are skipped as done, since the user may have edited them since."""
         count = sum(row.from_results for row in self.data.rows)
-        text = f"  {count:,} of the unchanged rows have an outcome of an earlier run and are skipped, even if they were"
-        return [f"{text} edited since. To change more, edit an export."] if count else []
+        verb, pronoun = ("has", "it was") if count == 1 else ("have", "they were")
+        text = (
+            f"  {count:,} of the unchanged rows {verb} an outcome of an earlier run and {plural_of(count, 'is', 'are')}"
+        )
+        text += f" skipped, even if {pronoun} edited since. To change more, edit an export."
+        return [text] if count else []
 
     def _irreversible_lines(self) -> list[str]:
         """What cannot be undone: numbers to buy by campaign, deletions and removals by name."""

@@ -61,7 +61,7 @@ class ResultsView:
         return f"{done:,} of {count_of(total, 'row is', 'rows are')} done."
 
     def __repr__(self) -> str:
-        lines = (f"  {_outcome_help(outcome)[0]}: {_outcome_text(outcome)}" for outcome in self.totals)
+        lines = (f"  {_outcome_help(outcome)[0]}: {self._outcome_text(outcome)}" for outcome in self.totals)
         return "\n".join([self.summary, html.chart_text(self.bars), *lines])
 
     def _repr_html_(self) -> str:
@@ -98,7 +98,16 @@ class ResultsView:
         """The parts of the display, without the rows."""
         yield html.heading(self.summary)
         yield html.chart(self.bars)
-        yield html.legend([(bar, _outcome_text(outcome)) for bar, outcome in zip(self.bars, self.totals, strict=True)])
+        texts = map(self._outcome_text, self.totals)
+        yield html.legend(list(zip(self.bars, texts, strict=True)))
+
+    def _outcome_text(self, outcome: Outcome | None) -> str:
+        """What an outcome means and what to do, with the run of its rows if they have one in common."""
+        _, meaning, advice = _outcome_help(outcome)
+        if outcome in SUCCESS_OUTCOMES:
+            return meaning
+        runs = set().union(*(_runs_with(outcome, frame) for frame in self.frames.values()))
+        return word(f"{meaning} {advice}", run=runs.pop() if len(runs) == 1 else "")
 
     def row_tables(self) -> Iterator[Html]:
         """The rows of each DataFrame as a table."""
@@ -146,9 +155,13 @@ def _outcome_help(outcome: Outcome | None) -> tuple[str, str, str]:
     return _NO_OUTCOME if outcome is None else (outcome.value, *OUTCOME_HELP[outcome])
 
 
-def _outcome_text(outcome: Outcome | None) -> str:
-    _, meaning, advice = _outcome_help(outcome)
-    return meaning if outcome in SUCCESS_OUTCOMES else word(f"{meaning} {advice}")
+def _runs_with(outcome: Outcome | None, frame: pd.DataFrame) -> set[str]:
+    """The runs that rows with an outcome come from."""
+    paths = _column_paths(frame)
+    if "result_run" not in paths:
+        return set()
+    runs = frame.iloc[:, paths.index("result_run")]
+    return {str(run) for run, row_outcome in zip(runs, _row_outcomes(frame), strict=True) if row_outcome is outcome}
 
 
 def _outcome_style(outcome: Outcome | None) -> Style:

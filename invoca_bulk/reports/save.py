@@ -108,6 +108,6 @@ def check_output_path(path: str | Path, *, table_count: int = 1) -> Path:
         msg = f"{target.name!r} can hold only one sheet, but there are {table_count}. Use a name that ends in .xlsx."
         raise OutputError(msg)
     if target.suffix.lower() not in _WRITERS:
-        msg = f"{target.name!r} does not end in {' or '.join(_WRITERS)}. Give the file one of these endings."
+        msg = f"{target.name!r} does not end in {' or '.join(_WRITERS)}. Use one of these endings."
         raise OutputError(msg)
     return target

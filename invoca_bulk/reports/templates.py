@@ -59,7 +59,7 @@ You can also use a single sheet, in one of two forms:
     columns without numbers, one row per site or user, which repeats its advertiser: sites.name, users.first_name.""",
         before_run_help=f"""\
 Then see what would change. This reads from the platform and changes nothing:
-    {remedy("plan", run="FILE")}
+    {remedy("plan", subject="FILE")}
 """,
     ),
     "promo_numbers": TemplateText(
@@ -87,9 +87,9 @@ _INSTRUCTIONS_TEXT = f"""
 {{rows}}
 
 Save the file, then check it. This sends nothing:
-    {remedy("validate", run="FILE")}
+    {remedy("validate", subject="FILE")}
 {{before_run}}When it is correct, run it. The results contain all your rows with their outcomes:
-    {remedy("run", "output=results.xlsx", run="FILE")}
+    {remedy("run", "output=results.xlsx", subject="FILE")}
 
 The columns, for API version {{version}}:"""
 

@@ -387,7 +387,7 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     ),
     "undo_unknown": _error(
         "It is uncertain whether the run did this: {text}.",
-        f"Resume the run first ({remedy('resume', run='{run}')}), then undo it again.",
+        f"Resume the run first ({remedy('resume', subject='{run}')}), then undo it again.",
     ),
     "undo_unseen": _error(
         "The journal does not contain the whole {part} as it was before and after the run.",

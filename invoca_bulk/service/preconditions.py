@@ -106,8 +106,8 @@ def require_same_plan_options(record: RunRecord, network: Network, options: Opti
         plan_options = ", ".join(f"{name}={value}" for name, value in vars(record.choices).items())
         msg = (
             f"Nothing was sent: run {record.run} of this sheet was interrupted, and it was started with other options "
-            f"(API version {record.api_version}, {plan_options}). To continue it: {remedy('resume', run=record.run)}. "
-            f"To start over: {option('again')}."
+            f"(API version {record.api_version}, {plan_options}). "
+            f"To continue it: {remedy('resume', subject=record.run)}. To start over: {option('again')}."
         )
         raise ConfirmationRequiredError(msg)
 
@@ -130,13 +130,13 @@ def reject_already_bought(plan: PlanData) -> str:
     rows = (
         f"{plural_of(len(done_rows), 'Row')} {_format_rows(plan, done_rows)} {plural_of(len(done_rows), 'was', 'were')}"
     )
-    done_by = f"done already by {plural_of(len(runs), 'run')} {', '.join(runs)} ({totals})"
+    done_by = f"already done by {plural_of(len(runs), 'run')} {', '.join(runs)} ({totals})"
     again = f"To buy their numbers again: {option('again')}."
     if plan.steps or Outcome.UNKNOWN in counts:
         return f"{rows} {done_by}; their outcome is shown. {again}"
     lines = [
         f"Nothing was sent: {rows[0].lower()}{rows[1:]} {done_by}. The results:",
-        *(f"  {remedy('results', 'output=results.xlsx', run=run)}" for run in runs),
+        *(f"  {remedy('results', 'output=results.xlsx', subject=run)}" for run in runs),
         again,
     ]
     raise ConfirmationRequiredError("\n".join(lines))

@@ -140,7 +140,7 @@ def _load_frame(key: str, frame: object, resource: Resource) -> Sheet:
     with _prefix_errors(key):
         if not isinstance(frame, pd.DataFrame):
             raise UnreadableSheetError(
-                f"Expected a DataFrame, but the value is of the type {type(frame).__name__}. Give a DataFrame."
+                f"Expected a DataFrame, but the value is of the type {type(frame).__name__}. Pass a DataFrame."
             )
         return replace(dataframes.to_sheet(frame, (resource,)), name=key)
 

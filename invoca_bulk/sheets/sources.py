@@ -65,7 +65,7 @@ def read_content(source: object) -> bytes | str:
         return _read_file_object(source)
     raise UnreadableSheetError(
         f"A sheet cannot be read from a {type(source).__name__}. "
-        "Give the path of a file, an open file, bytes or a DataFrame."
+        "Pass the path of a file, an open file, bytes or a DataFrame."
     )
 
 
@@ -91,7 +91,7 @@ def _read_path(path: Path) -> bytes | str:
 def _require_regular_file(file_stat: os.stat_result) -> None:
     """Reading a device may never end, and a pipe may block."""
     if stat.S_ISDIR(file_stat.st_mode):
-        raise UnreadableSheetError("This is a folder, not a file. Give the path of a spreadsheet in it.")
+        raise UnreadableSheetError("This is a folder, not a file. Use the path of a spreadsheet in it.")
     if not stat.S_ISREG(file_stat.st_mode):
         raise UnreadableSheetError("This is a device or a pipe, not a file. Save its content as a file and give that.")
     if file_stat.st_size > MAX_FILE_BYTES:

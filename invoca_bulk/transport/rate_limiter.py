@@ -183,7 +183,10 @@ class RateLimiter:
     def from_json(cls, text: str) -> RateLimiter:
         """Restore the state that `to_json` returned."""
         limiter, values = cls(), json.loads(text)
-        vars(limiter._storm).update(values.pop("_storm"))
+        storm = values.pop("_storm")
+        if "usual" in storm:  # written by version 0.1
+            storm["usual_share"] = storm.pop("usual")
+        vars(limiter._storm).update(storm)
         last = values.pop("_last")
         vars(limiter).update(values | {"_starts": deque(last - offset for offset in values["_starts"])})
         return limiter

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -86,7 +87,8 @@ class BackgroundLoop(Generic[T]):
             interrupts: checked with each tick.
             tick: called about ten times a second in the caller's thread.
         """
-        threading.Thread(target=self._run, name="invoca-bulk", daemon=True).start()
+        context = contextvars.copy_context()  # the wording of the caller's messages
+        threading.Thread(target=context.run, args=(self._run,), name="invoca-bulk", daemon=True).start()
         handled = 0
         while not self._ended.wait(_POLL_SECONDS):
             self._tick(tick)

@@ -164,7 +164,7 @@ class SheetValidator:
         runs = self.sheet.frame[columns["result_run"].header] if "result_run" in columns else None
         for position in np.flatnonzero(unresolved):
             run = str(runs.iloc[position]).strip() if runs is not None else ""
-            resume = Unshortened(str(remedy("resume", "resend_absent", run=run)))
+            resume = Unshortened(str(remedy("resume", "resend_absent", subject=run)))
             details = {"run": run or "not named", "resume": resume}
             self._add_issue(position, status.header, Outcome.UNKNOWN, Problem(code="unsettled_row", details=details))
 

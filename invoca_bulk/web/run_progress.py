@@ -14,7 +14,7 @@ _RATE_WINDOW_SECONDS = 15.0
 #: Not final while a run is under way: not sent yet, and sent without a response yet.
 _PENDING_OUTCOMES = (Outcome.NOT_SENT, Outcome.UNKNOWN)
 _LOOKUP_MESSAGE = (
-    "All rows were sent. Rows without a reliable response are looked up at the end, two minutes after they were sent."
+    "All rows were sent. Rows without a reliable response are looked up at the end, once the settle time has passed."
 )
 
 

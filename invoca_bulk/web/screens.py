@@ -18,7 +18,7 @@ from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, RESOURCES
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
 from invoca_bulk.web.run_progress import Progress
-from invoca_bulk.web.wording import page_words
+from invoca_bulk.web.wording import LABELS, page_words
 from invoca_bulk.wording import count_of, plural_of, word
 
 #: The regions from top to bottom; empty ones are hidden.
@@ -162,23 +162,24 @@ def _plan_form(report: Report, form_values: Mapping[str, Any]) -> str:
         for mode in NESTED_MODES
     )
     advertiser_options = f"""
-    <label>Users and sites<select name="nested">{nested_modes}</select></label>
-    {_checkbox("allow_removals", "Let replace remove users and sites", form_values)}
-    {_checkbox("auto_ids", "The network assigns ids to new advertisers", form_values)}"""
+    <label>{LABELS["nested"]}<select name="nested">{nested_modes}</select></label>
+    {_checkbox("allow_removals", form_values)}
+    {_checkbox("auto_ids", form_values)}"""
     return f"""
 <form data-do="plan">
   <details{" open" if any(form_values.values()) else ""}><summary>More options</summary><div class="fields">
     {advertiser_options if has_advertisers else ""}
-    {_checkbox("again", "Buy again what earlier runs have bought", form_values)}
-    {_checkbox("assign_ids", "Generate an id for each new number without one, to look it up by", form_values)}
+    {_checkbox("again", form_values)}
+    {_checkbox("assign_ids", form_values)}
   </div></details>
   <p>The plan compares the sheet with the platform and shows what would be done. Nothing is sent yet.</p>
   <button class="main">Plan</button>
 </form>"""
 
 
-def _checkbox(name: str, label: str, form_values: Mapping[str, Any]) -> str:
+def _checkbox(name: str, form_values: Mapping[str, Any], details: str = "") -> str:
     checked = " checked" if form_values.get(name) else ""
+    label = f"{LABELS[name]}{details}"
     return f'<label class="choice"><input type="checkbox" name="{name}"{checked}><span>{label}</span></label>'
 
 
@@ -215,8 +216,8 @@ def _run_form(plan: Plan, network_name: str) -> str:
             "refused, and the others need no change. Correct the sheet and upload it again.</p>"
         )
     skip = (
-        '<label class="choice"><input type="checkbox" name="skip_invalid" required><span>Leave out the '
-        f"<b>{refused:,}</b> refused {plural_of(refused, 'row')} and send the others.</span></label>"
+        '<label class="choice"><input type="checkbox" name="skip_invalid" required>'
+        f"<span>{LABELS['skip_invalid']} ({refused:,})</span></label>"
         if refused
         else ""
     )
@@ -353,11 +354,7 @@ def _resume_and_undo_forms(results: Results, run_summary: RunSummary, blocked_re
         return f'<p class="hint">{escape(blocked_reason)}</p>'
     run_id = results.run.run
     resend = (
-        _checkbox(
-            "resend_absent",
-            "Buy again what was not found on the platform. Look there first: you pay twice for a number that exists.",
-            {},
-        )
+        _checkbox("resend_absent", {}, ". Look there first: you pay twice for a number that exists.")
         if Outcome.UNKNOWN in results.totals
         else ""
     )

@@ -34,7 +34,7 @@ from invoca_bulk.web.journal_locations import JournalLocations
 from invoca_bulk.web.runs import RunMonitor
 from invoca_bulk.web.widget import PageWidget
 from invoca_bulk.web.wording import page_words
-from invoca_bulk.wording import use_wording_in_thread, word
+from invoca_bulk.wording import word, wording_in_thread
 
 if TYPE_CHECKING:
     Message = Mapping[str, Any]
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.5
 #: Renders a region that has only an error to show.
 _PLAN_ERROR_SCREEN, _RUN_ERROR_SCREEN, _RESULTS_ERROR_SCREEN, _RUN_LIST_ERROR_SCREEN = (
-    partial(screens.render_failure, title) for title in ("4. Plan", "5. Run", "6. Results", "Runs so far")
+    partial(screens.render_failure, title) for title in ("4. Plan", "5. Run", "6. Results", "Runs")
 )
 #: Fields of the plan form that the plan depends on; the others are options of the run.
 _PLAN_OPTION_NAMES = ("nested", "allow_removals", "auto_ids", "again")
@@ -97,9 +97,9 @@ class UploadPage:
             self._task_queue.put(lambda: handler(self, message))
 
     def _process_tasks(self) -> None:
-        use_wording_in_thread(page_words)
-        while True:
-            self._try_or_show_error("run", _RUN_ERROR_SCREEN, self._task_queue.get())
+        with wording_in_thread(page_words):
+            while True:
+                self._try_or_show_error("run", _RUN_ERROR_SCREEN, self._task_queue.get())
 
     def _restore_runs(self) -> None:
         """Show earlier runs, then the connect form with the network of the latest run.
@@ -115,15 +115,15 @@ class UploadPage:
             self._show_region("connect", screens.render_connect_form(form_values=form_values))
 
     def _poll_runs(self) -> None:
-        use_wording_in_thread(page_words)
         operation: Callable[[], object] = self._run_monitor.poll
-        while True:
-            started_at = time.monotonic()
-            is_ok = self._try_or_show_error("runs", _RUN_LIST_ERROR_SCREEN, operation)
-            # An error replaces the list of runs, so the list is shown again first.
-            operation = self._run_monitor.poll if is_ok else self._run_monitor.show_run_list
-            # A journal that is slow to read is read less often.
-            time.sleep(max(_POLL_SECONDS, 4 * (time.monotonic() - started_at)))
+        with wording_in_thread(page_words):
+            while True:
+                started_at = time.monotonic()
+                is_ok = self._try_or_show_error("runs", _RUN_LIST_ERROR_SCREEN, operation)
+                # An error replaces the list of runs, so the list is shown again first.
+                operation = self._run_monitor.poll if is_ok else self._run_monitor.show_run_list
+                # A journal that is slow to read is read less often.
+                time.sleep(max(_POLL_SECONDS, 4 * (time.monotonic() - started_at)))
 
     def _try_or_show_error(
         self, region: str, render_error: Callable[[str], str], operation: Callable[[], object]

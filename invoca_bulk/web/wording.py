@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from invoca_bulk.wording import Remedy
+from invoca_bulk.wording import UNKNOWN_RUN, Remedy
 
 #: Set in the processes that the page starts, so that they word remedies as the page does.
 JOB_VARIABLE = "INVOCA_PAGE_JOB"
@@ -18,35 +18,39 @@ _ACTIONS = {
 }
 #: The actions for which a person first shows a run.
 _RUN_ACTIONS = frozenset({"results", "resume", "stop"})
-#: Option to its field on the page; the others can be set by the person who started the page.
-_FIELDS = {
-    "again": "“Buy again what earlier runs have bought”",
-    "allow_removals": "“Let replace remove users and sites”",
-    "api_version": "“API version”",
-    "assign_ids": "“Generate an id for each new number without one”",
-    "auto_ids": "“The network assigns ids to new advertisers”",
-    "nested": "“Users and sites”",
-    "resend_unknown": "the option resend_unknown, which only the command line has",
-    "resend_absent": "“Buy again what was not found on the platform”",
-    "skip_invalid": "“Leave out the refused rows”",
-    "yes": "the confirmation",
+#: Option to the label of its field; the page has no others.
+LABELS = {
+    "again": "Buy again what earlier runs have bought",
+    "allow_removals": "Let replace remove users and sites",
+    "api_version": "API version",
+    "assign_ids": "Generate an id for each new number without one",
+    "auto_ids": "The network assigns ids to new advertisers",
+    "nested": "Users and sites",
+    "resend_absent": "Buy again what was not found on the platform",
+    "skip_invalid": "Leave out the refused rows",
 }
+#: Option without a field to what a person does instead.
+_INSTEAD = {"sheet": "a file with only that sheet", "yes": "the confirmation"}
 
 
 def page_words(remedy: Remedy) -> str:
     """A remedy as what to press or fill in."""
     options = [option for option in remedy.options if not option.startswith(("output=", "cluster"))]
     fields = " and ".join(map(_to_field, options))
-    if remedy.action == "option":
+    if remedy.action in {"option", "setting"}:
         return fields
-    text = _ACTIONS.get(remedy.action) or f"ask the person who started the page to run “{remedy.action}”"
+    is_on_page = remedy.action in _ACTIONS and all(option.partition("=")[0] in LABELS for option in options)
+    if not is_on_page:
+        command = " ".join(filter(None, [remedy.action, remedy.subject, *options]))
+        return f"ask the person who started the page to run “{command}”"
+    text = _ACTIONS[remedy.action]
     if remedy.action in _RUN_ACTIONS:
-        text = f"show {f'run {remedy.subject}' if remedy.subject else 'the run'} and {text}"
+        text = f"show {'the run' if remedy.subject == UNKNOWN_RUN else f'run {remedy.subject}'} and {text}"
     return f"{text}, with {fields}" if fields else text
 
 
 def _to_field(option: str) -> str:
-    """`skip_invalid` -> its label; `nested=merge` -> its label and the value."""
+    """`skip_invalid` -> its label; `nested=merge` -> its label and the value; without a field: what to do instead."""
     name, _, value = option.partition("=")
-    label = _FIELDS.get(name, name.replace("_", " "))
+    label = f"“{LABELS[name]}”" if name in LABELS else _INSTEAD.get(name, f"the option {name}")
     return label if value in {"", "…"} else f"{label}: {value}"

@@ -76,7 +76,7 @@ def enqueue_run(network: Network, options: Options, queued_run: QueuedRun) -> No
     try:
         _import_queue().enqueue_run(shared_journal_for(network, options), _network_key(network), queued_run)
     except ConfigError as error:
-        resume = remedy("resume", "cluster", run=queued_run.run)
+        resume = remedy("resume", "cluster", subject=queued_run.run)
         msg = f"{error.text} The run {queued_run.run} is recorded. To give it to the workers: {resume}"
         raise RunAborted(msg) from None
 
@@ -142,7 +142,7 @@ def follow_run(network: Network, options: Options, run: str, notify: Callable[[s
             return
         except sa.exc.SQLAlchemyError:
             msg = f"The journal on {database} no longer responds; run {run} continues on the workers. Follow it later:"
-            raise RunAborted(f"{msg} {remedy('resume', 'cluster', run=run)}") from None
+            raise RunAborted(f"{msg} {remedy('resume', 'cluster', subject=run)}") from None
 
 
 def _refresh_counters(database: Database, network: Network, run: str, counters: RunCounters) -> bool:

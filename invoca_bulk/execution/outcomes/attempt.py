@@ -137,7 +137,7 @@ def still_in_doubt(result: StepResult, step: Step, earlier_result: StepResult) -
 def _in_doubt_fix(step: Step) -> str:
     noun = RESOURCES[step.resource].singular
     if step.non_idempotent:
-        return f"{_LOOK_AGAIN_FIX} or look the {noun} up there; it is never sent again automatically."
+        return f"{_LOOK_AGAIN_FIX} or look the {noun} up on the platform; it is never sent again automatically."
     return f"Run the results file: it checks the {noun} and repeats the change if needed, which is harmless."
 
 
@@ -159,7 +159,7 @@ def not_found(step: Step, settle_seconds: float, earlier_error: str) -> StepResu
     """A purchase in doubt that the platform does not show after the settle time."""
     initial_error = earlier_error.rpartition(_INITIAL_ERROR_SEPARATOR)[2]
     reason = f"{_INITIAL_ERROR_SEPARATOR}{initial_error}" if initial_error else "."
-    error = f"It was not found there after {settle_seconds:g} s{reason}"
+    error = f"It was not found on the platform after {settle_seconds:g} s{reason}"
     fix = (
         f"Look the {RESOURCES[step.resource].singular} up on the platform. If it is not there, send it again: "
         f"{remedy('resume', 'resend_absent')}"
@@ -176,7 +176,7 @@ def unresolved(step: Step, reason: str, earlier_error: str) -> StepResult:
         earlier_error: the error that the run recorded; empty: it was killed.
     """
     initial_error = (earlier_error or in_doubt(step, _NOT_RECORDED_REASON).error).split(_LOOKUP_SEPARATOR)[0]
-    fix = f"{_LOOK_AGAIN_FIX} or look the {RESOURCES[step.resource].singular} up there."
+    fix = f"{_LOOK_AGAIN_FIX} or look the {RESOURCES[step.resource].singular} up on the platform."
     return StepResult(state=State.IN_DOUBT, error=f"{initial_error}{_LOOKUP_SEPARATOR}{reason}.", fix=fix)
 
 

@@ -117,7 +117,7 @@ def bullet_list(title: str, lines: Sequence[str], style: Style = Style.PLAIN, *,
 
 def notices(notes: Sequence[str]) -> Html:
     """A list of sentences that need attention; empty without any."""
-    return bullet_list("Look at this", notes, Style.WARNING)
+    return bullet_list("Needs attention", notes, Style.WARNING)
 
 
 def table(  # noqa: PLR0913  the content, and the texts around it

@@ -50,5 +50,5 @@ def no_op_notes(
     if reasons := ", ".join(f"{count_of(count, noun)} {reason}" for count, noun, reason in counts if count):
         yield f"Nothing to undo: {reasons}."
     if unsent and record.state is not RunState.FINISHED:
-        resume = remedy("resume", run=record.run)
+        resume = remedy("resume", subject=record.run)
         yield f"The run has not finished: {count_of(unsent, 'request')} not sent yet. To send them: {resume}"
