@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Mapping
 from itertools import chain, repeat
 
-from invoca_bulk.sandbox_server import area_codes
+from invoca_bulk.sandbox_server import local_centers
 from invoca_bulk.schema.field_types import Json
 
 #: Without 800, of which hardly any numbers are free.
@@ -39,7 +39,7 @@ class NumberPool:
         center = {name: value for name, value in (body.get("local_center") or {}).items() if value}
         if not center:
             return self._next_number(next(self._toll_free_codes))
-        codes = area_codes.area_codes_for(center)
+        codes = local_centers.area_codes_for(center)
         if whitelist := body.get("tn_prefix_whitelist"):
             codes &= frozenset(whitelist)
         numbers = (self._next_number(code) for code in sorted(codes))

@@ -3,7 +3,7 @@
 The page has no logic of its own: it shows what `service` returns. A run is an `invoca-bulk run` in a separate process,
 so closing the tab or the notebook does not end it, and any page finds it again in the journal.
 
-`upload_page` is the page itself, `screens` renders what it shows, `widget` and `live.js` display it, `jobs` starts the
+`upload_page` is the page itself, `screens` renders what it shows, `widget` and `page.js` display it, `jobs` starts the
 processes that run, `runs` and `run_progress` follow them, `sandbox` is the page's sandbox, and `serving` serves the
 page for `invoca-bulk app`.
 """

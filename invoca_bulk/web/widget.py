@@ -34,8 +34,8 @@ class PageWidget(anywidget.AnyWidget):
         regions: name of a region to the HTML that it shows.
     """
 
-    _esm = (_HERE / "live.js").read_text(encoding="utf-8")
-    _css = follow_system_theme((_HERE / "live.css").read_text(encoding="utf-8"))
+    _esm = (_HERE / "page.js").read_text(encoding="utf-8")
+    _css = follow_system_theme((_HERE / "page.css").read_text(encoding="utf-8"))
 
     def __init__(self, page_html: str, message_handler: MessageHandler) -> None:
         super().__init__()

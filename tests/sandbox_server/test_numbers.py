@@ -8,7 +8,7 @@ import phonenumbers
 import pytest
 from phonenumbers import PhoneNumberType
 
-from invoca_bulk.sandbox_server.area_codes import area_codes_for, state_of_zip_code
+from invoca_bulk.sandbox_server.local_centers import area_codes_for, state_of_zip_code
 from invoca_bulk.sandbox_server.number_pool import TOLL_FREE_CODES, NumberPool
 from invoca_bulk.schema.regions import STATES
 
