@@ -60,46 +60,14 @@ if TYPE_CHECKING:
     from invoca_bulk.service.undo import Undo
     from invoca_bulk.web import page
 
-#: Public name to the module that has it.
-_PUBLIC = {
-    "AuthenticationError": "errors",
-    "ConfigError": "errors",
-    "ConfirmationRequiredError": "errors",
-    "InDoubtError": "errors",
-    "InvalidSheetError": "errors",
-    "InvocaBulkError": "errors",
-    "JournalLockedError": "errors",
-    "LeaseLostError": "errors",
-    "Network": "api",
-    "NotSentError": "errors",
-    "Options": "api",
-    "OutputError": "errors",
+#: Public name to the module that has it; all others are exceptions or in `api`.
+_MODULES = {
     "Plan": "reports.plan_report",
-    "PlanError": "errors",
-    "PlatformUnavailableError": "errors",
     "Report": "reports.validation_report",
-    "RequestFailedError": "errors",
     "ResultsView": "reports.results_view",
     "RowsInvalid": "reports.validation_report",
-    "RunAborted": "errors",
-    "StepConflictError": "errors",
-    "TooManyFailuresError": "errors",
     "Undo": "service.undo",
-    "UnreadableSheetError": "errors",
-    "UserError": "errors",
-    "export": "api",
     "page": "web",
-    "plan": "api",
-    "read": "api",
-    "results": "api",
-    "resume": "api",
-    "run": "api",
-    "runs": "api",
-    "sandbox": "api",
-    "template": "api",
-    "undo": "api",
-    "validate": "api",
-    "view": "api",
 }
 
 __all__ = [
@@ -145,11 +113,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  whatever the name stands for
-    if name not in _PUBLIC:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    if name in __all__:
+        for module_name in ("errors", _MODULES.get(name, "api")):
+            module = importlib.import_module(f"{__name__}.{module_name}")
+            if hasattr(module, name):
+                return getattr(module, name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
 
 
 def __dir__() -> list[str]:
-    return sorted(_PUBLIC)
+    return list(__all__)
