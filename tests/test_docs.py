@@ -11,7 +11,6 @@ import pytest
 
 import invoca_bulk as ib
 from invoca_bulk.cli import COMMANDS, main
-from tests import readme_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,13 +24,6 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def _blocks(language: str) -> list[str]:
     return re.findall(rf"^ *```{language}\n(.*?)^ *```", README, flags=re.DOTALL | re.MULTILINE)
-
-
-def test_tables_are_up_to_date() -> None:
-    """`python -m tests.readme_tables README.md` would change nothing, and every table has its marker."""
-    assert readme_tables.render_readme(README) == README
-    for name in readme_tables.TABLE_BUILDERS:
-        assert f"<!-- table: {name} -->" in README
 
 
 def _without_progress(text: str) -> list[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 from invoca_bulk.exit_codes import ALL_DONE, EXIT_CODES
 
 TYPE_CHECKING = False  # importing `typing` takes half as long as Python's own start
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: Command to what it does, in the order of the help; `--help` shows this without importing the commands.
 COMMANDS = {

@@ -1,12 +1,11 @@
-"""The README's tables, generated from the tables in the code.
+"""The tables of the README and the manual, generated from the tables in the code.
 
-`python -m tests.readme_tables README.md` updates them.
+`python -m tests.manual_tables` updates them.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,14 +86,15 @@ def settings_table() -> str:
     )
 
 
+def _in_commands(text: str) -> str:
+    return word(text, wording=command_words)
+
+
 def outcomes_table() -> str:
     """The outcomes of a row."""
     return _markdown_table(
         ("`result_status`", "what it means", "what to do"),
-        (
-            (f"`{outcome}`", meaning, word(advice, wording=command_words))
-            for outcome, (meaning, advice) in OUTCOME_HELP.items()
-        ),
+        ((f"`{outcome}`", meaning, _in_commands(advice)) for outcome, (meaning, advice) in OUTCOME_HELP.items()),
     )
 
 
@@ -110,7 +110,11 @@ def issues_table() -> str:
     return _markdown_table(
         ("code", "level", "message", "fix"),
         (
-            (f"`{code}`", issue_type.level, issue_type.message, issue_type.fix)
+            (
+                f"`{code}`",
+                issue_type.level,
+                *(word(text, wording=command_words) for text in (issue_type.message, issue_type.fix)),
+            )
             for code, issue_type in ISSUE_TYPES.items()
         ),
     )
@@ -121,7 +125,7 @@ def verbs_table() -> str:
     return _markdown_table(("verb", "what it does"), ((f"`{verb}`", text) for verb, text in COMMANDS.items()))
 
 
-#: Name of a marker in the README to the function that builds its table.
+#: Name of a marker to the function that builds its table.
 TABLE_BUILDERS: Mapping[str, Callable[[], str]] = {
     "columns of promo numbers": lambda: resource_columns_table(PROMO_NUMBERS),
     "columns of advertisers": lambda: resource_columns_table(ADVERTISERS),
@@ -134,8 +138,13 @@ TABLE_BUILDERS: Mapping[str, Callable[[], str]] = {
 }
 
 
-def render_readme(text: str) -> str:
-    """Return the README text with its tables rebuilt."""
+ROOT = Path(__file__).parent.parent
+#: The files that have tables.
+FILES = [ROOT / "README.md", *sorted((ROOT / "invoca_bulk" / "manual").glob("*.md"))]
+
+
+def render(text: str) -> str:
+    """A text with its tables rebuilt."""
     for name, build in TABLE_BUILDERS.items():
         begin, end = f"<!-- table: {name} -->\n", "\n<!-- end of table -->"
         text = re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: begin + build() + end, text, flags=re.DOTALL)  # noqa: B023  called immediately
@@ -143,5 +152,5 @@ def render_readme(text: str) -> str:
 
 
 if __name__ == "__main__":
-    readme = Path(sys.argv[1])
-    readme.write_text(render_readme(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in FILES:
+        path.write_text(render(path.read_text(encoding="utf-8")), encoding="utf-8")
