@@ -53,12 +53,7 @@ SETTINGS: Mapping[str, Setting] = {
             env_variable="INVOCA_BASE_URL",
             help="The platform's address; some networks have their own: https://NAME.invoca.net.",
         ),
-        Setting(
-            name="network_id",
-            default=None,
-            env_variable="INVOCA_NETWORK_ID",
-            help="The id of your network.",
-        ),
+        Setting(name="network_id", default=None, env_variable="INVOCA_NETWORK_ID", help="The id of your network."),
         Setting(
             name="api_version",
             default=DEFAULT_API_VERSION,
@@ -79,13 +74,7 @@ SETTINGS: Mapping[str, Setting] = {
             unit="requests a second",
             help="Maximum requests per second (default: no client-side limit).",
         ),
-        Setting(
-            name="timeout",
-            default=60.0,
-            minimum=0.1,
-            unit="seconds",
-            help="How long to wait for a response.",
-        ),
+        Setting(name="timeout", default=60.0, minimum=0.1, unit="seconds", help="How long to wait for a response."),
         Setting(
             name="max_new_numbers",
             default=None,

@@ -98,11 +98,7 @@ FIELDS = (
         aliases=("sites.#.site_id_from_network", "sites.#.site_id", "sites.#.pid"),
         clearable=False,
     ),
-    Field(
-        path="sites.#.name",
-        field_type=field_types.TEXT,
-        help="The site's name.",
-    ),
+    Field(path="sites.#.name", field_type=field_types.TEXT, help="The site's name."),
     _subresource_action("users", "user"),
     Field(
         path="users.#.id_from_network",
@@ -173,10 +169,7 @@ FIELDS = (
         help="Whether the user can log in to the platform.",
     ),
     Field(
-        path="users.#.oauth_refresh_token",
-        field_type=field_types.TEXT,
-        secret=True,
-        help="Reserved by the platform.",
+        path="users.#.oauth_refresh_token", field_type=field_types.TEXT, secret=True, help="Reserved by the platform."
     ),
     Field(
         path="custom_data.*",
@@ -189,12 +182,7 @@ FIELDS = (
         secret=True,
         help="For the platform's internal use only.",
     ),
-    Field(
-        path="id",
-        field_type=field_types.NUMERIC_ID,
-        read_only=True,
-        help="The platform's id for the advertiser.",
-    ),
+    Field(path="id", field_type=field_types.NUMERIC_ID, read_only=True, help="The platform's id for the advertiser."),
     Field(
         path="object_url",
         field_type=field_types.TEXT,

@@ -291,12 +291,7 @@ FIELDS = (
 
 # Rules over several columns
 
-_LOCAL_CENTER_FIELDS = (
-    "local_center.tn_prefix",
-    "local_center.zipcode",
-    "local_center.city",
-    "local_center.state",
-)
+_LOCAL_CENTER_FIELDS = ("local_center.tn_prefix", "local_center.zipcode", "local_center.city", "local_center.state")
 
 
 def _check_single_local_center(values: Mapping[str, Json]) -> Iterator[Problem]:
