@@ -12,14 +12,7 @@ from invoca_bulk.errors import ConfigError
 
 
 class Database:
-    """A PostgreSQL database that holds the journals of several machines. It never shows its password.
-
-    Args:
-        url: `postgresql://…`, as libpq takes it.
-
-    Raises:
-        ConfigError: the URL is not of that form.
-    """
+    """A PostgreSQL database that holds the journals of several machines. It never shows its password."""
 
     def __init__(self, url: str) -> None:
         # No variable of this frame keeps the URL: a traceback may show it.

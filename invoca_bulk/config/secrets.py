@@ -75,11 +75,7 @@ def wrap_token(token: Token | str) -> Token | ConfigError:
 
 
 def obtain_token() -> Token:
-    """The token from the environment, or else from a prompt that does not show what is typed.
-
-    Raises:
-        ConfigError: there is no token, or it is invalid.
-    """
+    """The token from the environment, or else from a prompt that does not show what is typed."""
     if os.environ.get(TOKEN_ENV_VARIABLE, "").strip():
         return Token(os.environ[TOKEN_ENV_VARIABLE])
     if can_prompt():

@@ -27,31 +27,19 @@ class Processing(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class FaultType:
-    """One type of fault.
-
-    Attributes:
-        processing: how the platform processes the request.
-        reply: sends what the client sees.
-        help: describes both.
-    """
+    """One type of fault."""
 
     processing: Processing
-    reply: Callable[[Exchange], Awaitable[None]]
-    help: str
+    reply: Callable[[Exchange], Awaitable[None]]  # sends what the client sees
+    help: str  # describes both
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawResponse:
-    """An HTTP response.
-
-    Attributes:
-        status: the HTTP status.
-        headers: (name in lower case, value) pairs.
-        body: the whole body.
-    """
+    """An HTTP response."""
 
     status: int
-    headers: tuple[tuple[bytes, bytes], ...]
+    headers: tuple[tuple[bytes, bytes], ...]  # names in lower case
     body: bytes
 
 

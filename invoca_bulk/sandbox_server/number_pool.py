@@ -20,11 +20,7 @@ _LINE_STRIDE = 7919
 
 
 class NumberPool:
-    """Issues numbers, never the same one twice. Not thread-safe.
-
-    Args:
-        seed: the same seed gives the same numbers in the same order.
-    """
+    """Issues each number once; the same seed gives the same numbers in the same order. Not thread-safe."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed

@@ -33,18 +33,10 @@ def validate(
     action: Action,
     rule_context: Mapping[str, Json] | None,
 ) -> FieldErrors:
-    """Validate a body.
+    """Validate a body: path to error texts, empty if it is valid; only the errors in its shape if there are any.
 
-    Args:
-        resource: the resource of the object.
-        body: the JSON object of the request.
-        version: the API version in the address.
-        action: create or update.
-        rule_context: what the rules over several fields see in addition to the body: the fields of the object and the
-            ids in the address. None: skip these rules.
-
-    Returns:
-        Path to error texts; empty if the body is valid. Only the errors in the shape of the body if there are any.
+    `rule_context` is what the rules over several fields see in addition to the body: the fields of the object and the
+    ids in the address. None: skip these rules.
     """
     errors: FieldErrors = dict(_shape_errors(body))
     if errors:

@@ -37,19 +37,12 @@ Handlers = Mapping[str, tuple[HTTPStatus, Callable[[ApiRequest], Json]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """One path below the network.
+    """One path below the network."""
 
-    Attributes:
-        segments: its parts; those that start with `:` are ids.
-        handlers: HTTP method to (status of success, operation).
-        since: first API version that has it.
-        uses_own_ids: whether its numbers are addressed by the client's own ids.
-    """
-
-    segments: tuple[str, ...]
+    segments: tuple[str, ...]  # its parts; those that start with `:` are ids
     handlers: Handlers
-    since: str = VERSIONS[0]
-    uses_own_ids: bool = False
+    since: str = VERSIONS[0]  # the first API version that has it
+    uses_own_ids: bool = False  # whether numbers are addressed by the client's own ids
 
     def match(self, parts: list[str]) -> dict[str, str] | None:
         """The ids in a path, or None if the path does not match."""
@@ -107,13 +100,7 @@ ROUTES = (
 
 
 class Platform:
-    """The platform as an ASGI application.
-
-    Args:
-        store: the state of the platform.
-        token: the token that it accepts.
-        latency: the seconds that each response takes.
-    """
+    """The platform as an ASGI application; each response takes `latency` seconds."""
 
     def __init__(self, store: Store, *, token: str, latency: float = 0.0) -> None:
         self._store = store

@@ -120,15 +120,7 @@ class Sandbox:
 
 
 def serve_forever(sandbox: Sandbox, *, on_ready: Callable[[Sandbox], None] = lambda _: None) -> None:
-    """Serve in the foreground until Ctrl-C.
-
-    Args:
-        sandbox: a sandbox that is not running.
-        on_ready: called once when the server answers requests, for example to print `base_url`.
-
-    Raises:
-        ConfigError: the port is not available.
-    """
+    """Serve in the foreground until Ctrl-C; `on_ready` is called once when the server answers requests."""
     with sandbox, contextlib.suppress(KeyboardInterrupt):
         on_ready(sandbox)
         # Short sleeps, because on Windows Ctrl-C does not interrupt an unlimited wait.

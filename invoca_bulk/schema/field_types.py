@@ -37,48 +37,29 @@ _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), 
 
 @dataclass(frozen=True, kw_only=True)
 class ParsedValue:
-    """The value of a cell.
-
-    Attributes:
-        value: the JSON value to send.
-        warning: what was cleaned, or what the platform will ignore; None if the text is used unchanged.
-    """
+    """The value of a cell."""
 
     value: Json
-    warning: Problem | None = None
+    warning: Problem | None = None  # what was cleaned, or what the platform will ignore; None: used unchanged
 
 
 @dataclass(frozen=True, kw_only=True)
 class FieldType:
-    """One type of value.
+    """One type of value."""
 
-    Attributes:
-        name: what it is called in the field tables.
-        parse: text to `ParsedValue`; raises `ParseError`. Called once for each distinct text.
-        to_text: JSON value to the text of a cell; `parse(to_text(value)).value == value`.
-        choices: the closed set of values; empty: no such set.
-        limits: the smallest and the largest whole number; None: not a number.
-        cleared_value: the JSON value that `[]` means: null for a single value, an empty list for a list.
-        also_accepts: JSON types that the platform accepts in addition to the one that `parse` returns.
-        passthrough_pattern: texts that `parse` returns unchanged and without a warning, so that it need not be called:
-            a sheet may have a different own id in every row. None: every text has to be parsed.
-    """
-
-    name: str
-    parse: Callable[[str], ParsedValue]
-    to_text: Callable[[Json], str] = str
-    choices: tuple[str, ...] = ()
-    limits: tuple[int, int] | None = None
-    cleared_value: Json = None
-    also_accepts: tuple[type, ...] = ()
+    name: str  # as the field tables show it
+    parse: Callable[[str], ParsedValue]  # raises `ParseError`; called once for each distinct text
+    to_text: Callable[[Json], str] = str  # `parse(to_text(value)).value == value`
+    choices: tuple[str, ...] = ()  # the closed set of values; empty: no such set
+    limits: tuple[int, int] | None = None  # the smallest and the largest whole number
+    cleared_value: Json = None  # what `[]` means: null for a single value, an empty list for a list
+    also_accepts: tuple[type, ...] = ()  # types that the platform accepts in addition to what `parse` returns
+    #: Texts that `parse` returns unchanged and without a warning, so that it need not be called: a sheet may have a
+    #: different own id in every row. None: every text has to be parsed.
     passthrough_pattern: re.Pattern[str] | None = None
 
     def parse_cell(self, text: str) -> ParsedValue:
-        """Parse the text of a cell that is not blank; `[]` clears.
-
-        Raises:
-            ParseError: the text is not a valid value of this type.
-        """
+        """Parse the text of a cell that is not blank; `[]` clears. Raises `ParseError`."""
         if text.strip() == CLEAR:
             return ParsedValue(value=self.cleared_value)
         return self.parse(text)

@@ -39,17 +39,11 @@ _MARKER_PATTERN = re.compile(rf"({'|'.join(ISSUE_CODE_BY_MARKER)})\s*(.*)", re.I
 
 @dataclass(frozen=True, kw_only=True)
 class IssueType:
-    """One type of issue.
+    """One type of issue."""
 
-    Attributes:
-        level: rows with an `error` are never sent, rows with a `warning` are.
-        message: a sentence; its `{…}` placeholders are filled with the details of a `Problem`.
-        fix: what to do; empty if nothing needs to be done.
-    """
-
-    level: Level
-    message: str
-    fix: str
+    level: Level  # rows with an `error` are never sent, rows with a `warning` are
+    message: str  # its `{…}` placeholders are filled with the details of a `Problem`
+    fix: str  # empty if nothing needs to be done
 
 
 def _error(message: str, fix: str) -> IssueType:
@@ -360,17 +354,11 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing that is wrong, not yet assigned to a row.
+    """One thing that is wrong, not yet assigned to a row."""
 
-    Attributes:
-        code: a key of `ISSUE_TYPES`.
-        column: the column's path; None means the column that is being read.
-        details: placeholder name to value, for the message and the fix.
-    """
-
-    code: str
-    column: str | None = None
-    details: Mapping[str, object] = field(default_factory=dict)
+    code: str  # a key of `ISSUE_TYPES`
+    column: str | None = None  # its path; None: the column that is being read
+    details: Mapping[str, object] = field(default_factory=dict)  # placeholder name to value
 
     @property
     def level(self) -> Level:

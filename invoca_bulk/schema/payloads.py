@@ -39,28 +39,16 @@ _PARSE_FAILURES = (ParseError, TypeError, ValueError, AttributeError)
 
 @dataclass(frozen=True, kw_only=True)
 class CellTexts:
-    """An object of the platform as a row of cells.
+    """An object of the platform as a row of cells."""
 
-    Attributes:
-        texts: path to text; fields without a value are left out.
-        unrepresentable: path and JSON value of each value that no cell can hold, because its text would be read as
-            something else or as an error.
-    """
-
-    texts: Mapping[str, str]
+    texts: Mapping[str, str]  # path to text; fields without a value are left out
+    #: Path and JSON value of each value that no cell can hold, because its text would be read as something else or as
+    #: an error.
     unrepresentable: tuple[tuple[str, Json], ...]
 
 
 def request_body(resource: Resource, values: Mapping[str, Json]) -> dict[str, Json]:
-    """The JSON object of a row.
-
-    Args:
-        resource: what the row describes.
-        values: path to JSON value of the cells that are not blank.
-
-    Returns:
-        The object to send, without this package's columns, the ids of the URL and read-only fields.
-    """
+    """The JSON object of a row, without this package's columns, the ids of the URL and read-only fields."""
     return paths.nest(
         {path: value for path, value in values.items() if resource.by_path[paths.to_pattern(path)].is_sent}
     )
@@ -69,9 +57,8 @@ def request_body(resource: Resource, values: Mapping[str, Json]) -> dict[str, Js
 def normalize_value(field: Field, value: Json) -> Json:
     """Convert a JSON value of the platform to the form that a sheet would send, so that the two can be compared.
 
-    Returns:
-        Phone numbers without punctuation, numeric ids as text, choices without soft hyphens, no spaces at the ends;
-        None for null, an empty text, an empty list and an empty object. A value that no cell could hold is unchanged.
+    Phone numbers without punctuation, numeric ids as text, choices without soft hyphens, no spaces at the ends; None
+    for null, an empty text, an empty list and an empty object. A value that no cell could hold is unchanged.
     """
     normalized = value if _has_wrong_shape(field, value) else _reparse(field, value)
     return None if normalized in ("", [], {}) else normalized
@@ -119,13 +106,7 @@ def flatten_known(
 
 
 def to_cell_texts(resource: Resource, api_object: Mapping[str, Json], version: str) -> CellTexts:
-    """Convert the platform's object to cells, read-only fields included; parsing them gives the same values.
-
-    Args:
-        resource: the object's resource; the subresource for a user or a site with its own sheet.
-        api_object: the object as the platform returned it.
-        version: the API version that it was read with; fields unknown to it are skipped.
-    """
+    """Convert the platform's object to cells, read-only fields included; parsing them gives the same values."""
     texts: dict[str, str] = {}
     unrepresentable: list[tuple[str, Json]] = []
     for path, field, value in flatten_known(resource, api_object, version):

@@ -12,15 +12,7 @@ from invoca_bulk.schema.result_columns import OUTPUT_FIELDS
 def make_subresource(
     name: str, *, singular: str, object_fields: Sequence[Field], parent: Field, examples: tuple[Mapping[str, str], ...]
 ) -> Resource:
-    """Make the resource of a sheet of nested records.
-
-    Args:
-        name: the name of the list in the object and of the sheet: `users` has the fields `users.#.…`.
-        singular: the noun for one record.
-        object_fields: the fields of the whole object.
-        parent: the field that names the object that a row belongs to.
-        examples: rows for the template.
-    """
+    """Make the resource of a sheet of nested records: `users` has the object's fields `users.#.…`."""
     prefix = f"{name}.#."
     fields = [_without_prefix(prefix, field) for field in object_fields if field.path.startswith(prefix)]
     return Resource(

@@ -26,10 +26,7 @@ class NoTextFormError(TypeError):
 def convert_to_texts(values: Sequence[object]) -> tuple[list[str], dict[int, str]]:
     """The text of each cell of a column, and position to issue code of the cells that the spreadsheet program damaged.
 
-    Formatters are looked up once per type. A list that holds only texts is returned itself.
-
-    Raises:
-        NoTextFormError: a value's type is not in the table, or the value cannot be written as text.
+    Formatters are looked up once per type. A list that holds only texts is returned itself. Raises `NoTextFormError`.
     """
     types = set(map(type, values))
     if types <= {str}:

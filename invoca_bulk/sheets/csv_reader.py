@@ -37,11 +37,7 @@ _field_size_lock = threading.Lock()
 
 
 def read_grid(content: bytes | str, candidates: Sequence[Resource]) -> Grid:
-    """The records of a CSV or TSV file, numbered as a spreadsheet program shows them.
-
-    Raises:
-        UnreadableSheetError: the content is not text, or not a table.
-    """
+    """The records of a CSV or TSV file, numbered as a spreadsheet program shows them."""
     text = content.removeprefix("\ufeff") if isinstance(content, str) else decode(content)
     if "\0" in text:
         raise _not_a_spreadsheet_error()
@@ -59,11 +55,7 @@ def read_grid(content: bytes | str, candidates: Sequence[Resource]) -> Grid:
 
 
 def decode(data: bytes) -> str:
-    """The text of a file: by its byte order mark, else UTF-16 by its zero bytes, else UTF-8, else Windows-1252.
-
-    Raises:
-        UnreadableSheetError: the encoding is none of these.
-    """
+    """The text of a file: by its byte order mark, else UTF-16 by its zero bytes, else UTF-8, else Windows-1252."""
     if data.startswith(_BINARY_SIGNATURES):
         raise _not_a_spreadsheet_error()
     for encoding in _candidate_encodings(data):

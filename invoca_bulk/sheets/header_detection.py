@@ -22,32 +22,20 @@ _MIN_KNOWN_TITLES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class HeaderRow:
-    """A header row.
+    """A header row."""
 
-    Attributes:
-        index: its position among the rows, from 0.
-        titles: its cells as text.
-        known_count: the most columns of it that a single resource knows.
-    """
-
-    index: int
+    index: int  # its position among the rows, from 0
     titles: tuple[str, ...]
-    known_count: int
+    known_count: int  # the most columns of it that a single resource knows
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorksheetMatch:
-    """A worksheet with a header row.
-
-    Attributes:
-        grid: the worksheet.
-        header: its header row.
-        candidates: the resources that it can be about.
-    """
+    """A worksheet with a header row."""
 
     grid: Grid
     header: HeaderRow
-    candidates: Sequence[Resource]
+    candidates: Sequence[Resource]  # the resources that it can be about
 
     @property
     def has_rows(self) -> bool:
@@ -56,11 +44,7 @@ class WorksheetMatch:
 
 
 def candidate_resources(name: str | None) -> tuple[Resource, ...]:
-    """The resource with this name; all resources if it is None.
-
-    Raises:
-        ConfigError: the name is unknown.
-    """
+    """The resource with this name; all resources if it is None."""
     if name is None:
         return tuple(RESOURCES.values())
     if name not in RESOURCES:
@@ -102,11 +86,7 @@ def _iter_nonblank_rows(rows: Iterable[Sequence[object]]) -> Iterator[tuple[int,
 
 
 def detect_resource(titles: Sequence[str], candidates: Sequence[Resource]) -> Resource:
-    """The resource that knows the most titles; of several, the one whose required columns are there.
-
-    Raises:
-        UnreadableSheetError: no resource knows any title, or several fit equally well.
-    """
+    """The resource that knows the most titles; of several, the one whose required columns are there."""
     counts = {resource.name: count_known_columns(titles, resource) for resource in candidates}
     best_count = max(counts.values())
     if not best_count:
@@ -157,11 +137,7 @@ def _has_required_columns(titles: Sequence[str], resource: Resource) -> bool:
 
 
 def choose_worksheet(grids: Sequence[Grid], candidates: Sequence[Resource]) -> WorksheetMatch:
-    """The worksheet whose headers fit best; worksheets with rows below the header are preferred.
-
-    Raises:
-        UnreadableSheetError: all worksheets are empty, none has a header row, or two fit equally well.
-    """
+    """The worksheet whose headers fit best; worksheets with rows below the header are preferred."""
     matches = [match for grid in grids if (match := _match_worksheet(grid, candidates))]
     if not matches:
         if any(has_text(grid) for grid in grids):

@@ -59,15 +59,7 @@ def read(
 
 
 def load(source: Source, *, sheet: str | None = None, resource: str | None = None) -> tuple[Sheet, ...]:
-    """Read a spreadsheet, as `read` does, into records for the next stages.
-
-    Returns:
-        One sheet or more, in the order of `schema.SHEET_RESOURCES`, at most one per resource.
-
-    Raises:
-        UnreadableSheetError: the source cannot be read; the message starts with the file's name.
-        ConfigError: the resource is unknown.
-    """
+    """Read a spreadsheet, as `read` does, into sheets in the order of `schema.SHEET_RESOURCES`, one per resource."""
     candidates = header_detection.candidate_resources(resource)
     if isinstance(source, pd.DataFrame):
         return (dataframes.to_sheet(source, candidates),)

@@ -21,15 +21,7 @@ from invoca_bulk.wording import option
 
 
 def sheets_from_grids(grids: Sequence[Grid], candidates: Sequence[Resource]) -> list[Sheet]:
-    """The tables of a file: two or more worksheets named after resources, else the one whose headers fit best.
-
-    Args:
-        grids: the candidate worksheets, or the single grid of a CSV file.
-        candidates: the resources to look for; their subresources are included.
-
-    Raises:
-        UnreadableSheetError: none can be read, two have the same name, or two fit equally well.
-    """
+    """The tables of a file: two or more worksheets named after resources, else the one whose headers fit best."""
     matches = header_detection.match_named_worksheets(grids, candidates)
     if len(matches) > 1:
         names = {match.grid.name for match in matches}
@@ -87,17 +79,7 @@ def _report_ignored_worksheets(sheets: Sequence[Sheet], read: Sequence[str], ign
 def sheets_from_frames(
     frames_by_key: Mapping[Any, object], sheet: str | None, candidates: Sequence[Resource]
 ) -> list[Sheet]:
-    """A dict of DataFrames, as `sheets.read` returns it, as sheets; frames of other resources are left out.
-
-    Args:
-        frames_by_key: resource name, in any spelling, to DataFrame.
-        sheet: the key of the only frame to load; None: all.
-        candidates: the resources to load; their subresources are included.
-
-    Raises:
-        UnreadableSheetError: a key is unknown, two keys name the same resource, a value is not a DataFrame or cannot be
-            used, or no frame is left.
-    """
+    """The sheets of a dict of DataFrames, as `sheets.read` returns it: the one with the key `sheet`, or all."""
     if sheet is not None and sheet not in frames_by_key:
         raise UnreadableSheetError(
             f"There is no sheet {sheet!r}. The keys of the dict are: {', '.join(map(repr, frames_by_key))}."

@@ -28,27 +28,16 @@ _ROW_BATCH_SIZE = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class RawTable:
-    """The rows below a header.
-
-    Attributes:
-        titles: the header's cells as text.
-        columns: the cells of each column.
-        row_numbers: the row numbers in the spreadsheet.
-        row_problems: row number to the problem of the whole row.
-    """
+    """The rows below a header."""
 
     titles: Sequence[str]
-    columns: Sequence[Sequence[object]]
-    row_numbers: Sequence[int]
-    row_problems: Mapping[int, Problem]
+    columns: Sequence[Sequence[object]]  # the cells of each column
+    row_numbers: Sequence[int]  # as in the spreadsheet
+    row_problems: Mapping[int, Problem]  # row number to the problem of the whole row
 
 
 def extract_table(grid: Grid, header: HeaderRow) -> RawTable:
-    """The rows below a header, padded or cut to its width; a longer row is a problem.
-
-    Raises:
-        UnreadableSheetError: the header row or a row above it has a problem.
-    """
+    """The rows below a header, padded or cut to its width; a longer row is a problem."""
     width, header_row = len(header.titles), header.index + 1
     for row, problem in grid.row_problems.items():
         if row <= header_row:
@@ -89,14 +78,7 @@ def _find_too_long_rows(body: Sequence[Sequence[object]], width: int, first_numb
 def build_frame(table: RawTable, scan: WorksheetScan, resource: Resource) -> tuple[pd.DataFrame, list[ReadIssue]]:
     """The frame without blank rows, and the read issues of its rows and of the whole.
 
-    Args:
-        table: header and cells.
-        scan: error cells, formulas and hidden rows.
-        resource: tells which columns can be sent; only in these, cells get markers.
-
-    Raises:
-        UnreadableSheetError: two columns have the same title, a column with values has none, or a value has no text
-            form.
+    The resource tells which columns can be sent; only in these, cells get markers.
     """
     titles = [title.strip() for title in table.titles]
     _require_unique_titles(titles)

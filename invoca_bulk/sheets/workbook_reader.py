@@ -37,11 +37,7 @@ _ERROR_BY_EXCEPTION_NAME: Mapping[str, Callable[[], UnreadableSheetError]] = {
 
 
 def read_grids(data: bytes, file_format: str, sheet_name: str | None) -> list[Grid]:
-    """The worksheet with this name; None: all but those that this package writes.
-
-    Raises:
-        UnreadableSheetError: the file is protected or damaged, or has no worksheet with this name.
-    """
+    """The worksheet with this name; None: all but those that this package writes."""
     with _translate_parser_errors():
         return _read_xlsx(data, sheet_name) if file_format == "xlsx" else _read_in_subprocess(data, sheet_name)
 

@@ -55,12 +55,7 @@ _HIDDEN_ROW = re.compile(rb"""<row r="([0-9]+)"[^<>]*\shidden=["'](?:1|true)["']
 
 
 def find_worksheet_members(archive: zipfile.ZipFile) -> dict[str, str]:
-    """Worksheet name to the archive member that holds the worksheet.
-
-    Raises:
-        KeyError: a required part is missing.
-        ValueError: the XML is ambiguous, so calamine might read another part.
-    """
+    """Worksheet name to archive member; ValueError if the XML is ambiguous, so calamine might read another part."""
     members = {workbook_formats.normalize_member_name(name): name for name in archive.namelist()}
     targets = _to_unique_dict(
         (tag[b"Id"], workbook_formats.normalize_member_name(posixpath.join("xl", tag[b"Target"].decode())))
@@ -101,9 +96,7 @@ def _parse_attributes(tag: bytes) -> dict[bytes, bytes]:
 def scan_worksheet(xml: bytes) -> WorksheetScan:
     """Error cells, formulas without a result and hidden rows of one worksheet.
 
-    Raises:
-        UnreadableSheetError: its cells span more than `MAX_CELLS`.
-        ValueError: the XML is ambiguous, so the span of the cells is not known.
+    ValueError if the XML is ambiguous, so that the span of the cells is not known.
     """
     xml = _normalize_xml(_strip_prefixes(xml))
     is_unusual = _UNUSUAL_CELL.search(xml)

@@ -49,16 +49,7 @@ __all__ = [
 
 
 def validate(sheets: Sequence[Sheet], *, version: str, auto_ids: bool = False) -> ValidatedBook:
-    """Check every row of every sheet.
-
-    Args:
-        sheets: the sheets that `sheets.load` returned.
-        version: the API version that the rows are meant for.
-        auto_ids: whether the network assigns ids to advertisers without one.
-
-    Returns:
-        The validated sheets; problems in the data are values in `issues`, never exceptions.
-    """
+    """Check every row of every sheet. Problems in the data are values in `issues`, never exceptions."""
     validators = [SheetValidator(sheet, index, version, auto_ids=auto_ids) for index, sheet in enumerate(sheets)]
     for validator in validators:
         validator.run()

@@ -11,13 +11,7 @@ from invoca_bulk.schema.issue_catalog import Problem
 
 
 def find_missing_fields(resource: Resource, flat: Mapping[str, Json], *, auto_ids: bool) -> Iterator[Problem]:
-    """A problem for each required field that an object lacks.
-
-    Args:
-        resource: the object's resource.
-        flat: path to JSON value of all that is not blank, with numbered subresources.
-        auto_ids: whether the network assigns ids to objects without one.
-    """
+    """A problem for each required field that an object, given as path to value, lacks."""
     tree = paths.nest(flat)
     for field in resource.fields:
         is_assigned = auto_ids and field.path == resource.identifier_field
@@ -30,13 +24,9 @@ def find_missing_fields(resource: Resource, flat: Mapping[str, Json], *, auto_id
 
 
 def to_sheet_terms(resource: Resource, problem: Problem, title: str, verb: str = "add") -> Problem:
-    """A problem that names a missing field as the sheet does.
+    """A problem that names a missing field by the sheet's title of it, and what needs it.
 
-    Args:
-        resource: the object's resource.
-        problem: the problem; its column is a path within the object.
-        title: the sheet's title of that field.
-        verb: the action on a user or site that needs the field.
+    `verb` is the action on a user or site that needs the field.
     """
     column = problem.column or ""
     if problem.code != "required" or problem.details.get("known") != column:

@@ -37,16 +37,12 @@ class _CellRef(NamedTuple):
 
 @dataclass
 class _GatheredFields:
-    """Values and their cells.
-
-    Attributes:
-        error_patterns: patterns of the fields whose cells have errors.
-    """
+    """Values and their cells."""
 
     values: dict[str, Json] = field(default_factory=dict)
     cell_refs: dict[str, _CellRef] = field(default_factory=dict)
     actions: dict[_CellRef, Json] = field(default_factory=dict)
-    error_patterns: set[str] = field(default_factory=set)
+    error_patterns: set[str] = field(default_factory=set)  # of the fields whose cells have errors
 
 
 @dataclass(kw_only=True)
@@ -70,16 +66,7 @@ class _RecordDraft(_GatheredFields):
 
 
 class RecordBuilder:
-    """Combines the rows of one resource to records, and finds problems between rows.
-
-    Args:
-        resource: a resource with subresources.
-        sheets: all sheets of the source.
-        auto_ids: whether the network assigns ids to objects without one.
-
-    Attributes:
-        issues: the issues found.
-    """
+    """Combines the rows of one resource with subresources to records, and finds problems between rows (`issues`)."""
 
     def __init__(self, resource: Resource, sheets: Sequence[ValidatedSheet], *, auto_ids: bool) -> None:
         self.resource = resource
@@ -354,15 +341,9 @@ def describe_row(sheets: Sequence[ValidatedSheet], row_ref: RowRef) -> str:
 
 
 def locate_cell(record: Record, column: str | None) -> tuple[RowRef, str]:
-    """The location of a field of a record; where it would belong if no sheet has it.
+    """The row of a field of a record, and the path on that row's sheet; `column` is a path of `Record.flat_values`.
 
-    Args:
-        record: the object.
-        column: the path, with subrecords numbered as in `Record.flat_values`.
-
-    Returns:
-        The row, and the path on the row's sheet. If no sheet has the field: the row of its subrecord, else the object's
-        first row.
+    If no sheet has the field: the row of its subrecord, else the object's first row.
     """
     path = column or ""
     if path in record.cell_refs:

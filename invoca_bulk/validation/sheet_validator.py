@@ -33,20 +33,7 @@ _TEXT_BATCH_SIZE = 1_000
 
 
 class SheetValidator:
-    """The validation of one sheet; `run` fills the attributes.
-
-    Args:
-        sheet: the sheet as read.
-        sheet_index: the index of the sheet among those read together, from 0.
-        version: the API version that the rows are meant for.
-        auto_ids: whether the network assigns ids to objects without one.
-
-    Attributes:
-        all_issues: the issues found; `reported_issues` selects from them.
-        columns: the known columns, in the sheet's order.
-        pending: row position to whether there is anything to do.
-        was_unknown: row position to whether the row's outcome of an earlier run is `unknown`.
-    """
+    """The validation of one sheet; `run` fills the attributes."""
 
     def __init__(self, sheet: Sheet, sheet_index: int, version: str, *, auto_ids: bool) -> None:
         self.sheet = sheet
@@ -416,10 +403,7 @@ def _texts_to_parse(field: Field, texts: Sequence[str]) -> Iterable[int]:
 def _parse_text(field: Field, text: str, *, identifier_field: str) -> tuple[ParsedValue | None, Problem | None]:
     """Parse one distinct text: its value, or the error if it is invalid. Blank: neither.
 
-    Args:
-        field: the field of the column.
-        text: the text of the cell.
-        identifier_field: the field by which rows name their object; it is parsed although only the platform sets it.
+    The field by which rows name their object is parsed although only the platform sets it.
     """
     normalized = normalize_text(text)
     damage = None if field.role is Role.RESULT else _find_cell_damage(normalized)
