@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from invoca_bulk.sandbox_server.platform_model import PERFORMANCE_FLAGS
 from invoca_bulk.sandbox_server.requests import BLANK_MESSAGE, FieldErrors
@@ -43,7 +44,8 @@ def validate(
         return errors
     for path, text in _field_problems(resource, body, version, action):
         errors.setdefault(path, []).append(text)
-    for path in _missing_required(resource, body, action):
+    required = [field for field in resource.fields if action in field.required_on and field.role is Role.BODY]
+    for path in chain.from_iterable(paths.missing_paths(field.path, body) for field in required):
         errors.setdefault(path, [BLANK_MESSAGE])
     return errors if errors or rule_context is None else _rule_errors(resource, {**rule_context, **body}, action)
 
@@ -126,25 +128,6 @@ def _value_problem(field: Field, value: Json) -> str | None:
     if problem is None or (field.field_type in _UNTRIMMED_TYPES and problem.level == "warning"):
         return None
     return problem.message
-
-
-def _missing_required(resource: Resource, body: Mapping[str, Json], action: Action) -> Iterator[str]:
-    for field in resource.fields:
-        if action in field.required_on and field.role is Role.BODY:
-            yield from _missing_paths(field.path, body)
-
-
-def _missing_paths(pattern: str, tree: Mapping[str, Json]) -> Iterator[str]:
-    """The paths of missing required leaves. Empty lists lack none; items other than records are reported elsewhere."""
-    parent, separator, subpattern = pattern.partition(".#.")
-    if not separator:
-        if tree.get(pattern) in (None, ""):
-            yield pattern
-        return
-    records = tree.get(parent)
-    for number, record in enumerate(records if isinstance(records, list) else (), 1):
-        if isinstance(record, dict):
-            yield from (f"{parent}.{number}.{path}" for path in _missing_paths(subpattern, record))
 
 
 def _rule_errors(resource: Resource, state: Mapping[str, Json], action: Action) -> FieldErrors:

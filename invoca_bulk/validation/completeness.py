@@ -18,7 +18,7 @@ def find_missing_fields(resource: Resource, flat: Mapping[str, Json], *, auto_id
         if Action.CREATE not in field.required_on or not field.is_sent or is_assigned:
             continue
         example = f", e.g. {field.example}" if field.example else ""
-        for path in _find_missing_paths(field.path, tree):
+        for path in paths.missing_paths(field.path, tree):
             details = {"known": path, "action": Action.CREATE, "example": example}
             yield Problem(code="required", column=path, details=details)
 
@@ -34,17 +34,6 @@ def to_sheet_terms(resource: Resource, problem: Problem, title: str, verb: str =
     noun = next((part.singular for part in resource.subresources if column.startswith(f"{part.name}.")), "")
     action = f"{verb} the {noun}" if noun else problem.details["action"]
     return replace(problem, details={**problem.details, "known": title, "action": action})
-
-
-def _find_missing_paths(pattern: str, tree: Mapping[str, Json]) -> Iterator[str]:
-    """The paths of a pattern's leaves that are missing; an empty list lacks none."""
-    parent, separator, subpattern = pattern.partition(".#.")
-    if not separator:
-        if tree.get(pattern) in (None, ""):
-            yield pattern
-        return
-    for number, record in enumerate(tree.get(parent) or (), 1):
-        yield from (f"{parent}.{number}.{path}" for path in _find_missing_paths(subpattern, record))
 
 
 def check_whole_object(resource: Resource, flat: Mapping[str, Json]) -> Iterator[tuple[Collection[str], Problem]]:
