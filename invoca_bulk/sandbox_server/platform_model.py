@@ -139,8 +139,9 @@ class SandboxNetwork:
         if old := self.advertisers.pop(advertiser_id, None):
             self.advertiser_ids_by_name.pop(old.name, None)
 
-    def add_campaign(self, campaign: Campaign) -> None:
-        """Add a campaign, unless it exists."""
+    def add_campaign(self, campaign: Campaign) -> Campaign:
+        """Add a campaign, unless it exists; returns the one with its key."""
         if campaign.key not in self.campaigns:
             self.campaigns[campaign.key] = campaign
             self.campaign_counts[campaign.key.advertiser_id] += 1
+        return self.campaigns[campaign.key]
