@@ -134,7 +134,11 @@ def _build_advertiser(call: ApiRequest, body: Mapping[str, Json], old: Advertise
             "name": body["name"],
             "approval_status": optional["approval_status"] or _OPTIONAL_DEFAULTS["approval_status"],
             "default_creative_id_from_network": None if creative is None else str(creative),
-            "sites": [_stored_site(site) for site in body["sites"]],
+            # The id as text: an integer in the documentation's text, a string in its examples.
+            "sites": [
+                {"id_from_network": str(site["id_from_network"]), "name": site.get("name") or ""}
+                for site in body["sites"]
+            ],
             "oauth_refresh_token": old_values["oauth_refresh_token"],
             "custom_data": merge_custom_data(old_values["custom_data"], body.get("custom_data")),
         },
@@ -143,11 +147,6 @@ def _build_advertiser(call: ApiRequest, body: Mapping[str, Json], old: Advertise
             for user in body.get("users") or ()
         ),
     )
-
-
-def _stored_site(site: Mapping[str, Json]) -> dict[str, Json]:
-    """The id as text: an integer in the documentation's text, a string in its examples."""
-    return {"id_from_network": str(site["id_from_network"]), "name": site.get("name") or ""}
 
 
 def _stored_user(user: Mapping[str, Json], token: str) -> dict[str, Json]:

@@ -79,19 +79,14 @@ def _area_descriptions() -> Iterator[tuple[str, str]]:
             yield digits.removeprefix(_COUNTRY_CODE), names["en"]
 
 
-def _parse_states(description: str) -> tuple[str, ...]:
-    """The state codes of a description such as `New Jersey` or `San Antonio, TX`."""
-    state = description.rpartition(", ")[2]
-    return (state,) if state in STATES else _STATES_BY_DESCRIPTION.get(description, ())
-
-
 @functools.cache
 def _area_codes_by_state() -> dict[str, frozenset[str]]:
     codes_by_state = defaultdict(set, {state: set(codes) for state, codes in _TERRITORY_AREA_CODES.items()})
     for digits, description in _area_descriptions():
         if len(digits) == _AREA_CODE_DIGITS:
-            for state in _parse_states(description):
-                codes_by_state[state].add(digits)
+            state = description.rpartition(", ")[2]  # of `New Jersey` or `San Antonio, TX`
+            for code in (state,) if state in STATES else _STATES_BY_DESCRIPTION.get(description, ()):
+                codes_by_state[code].add(digits)
     return {state: frozenset(codes) for state, codes in codes_by_state.items()}
 
 

@@ -132,7 +132,9 @@ class FaultMiddleware:
         if len(visible_objects) == len(objects):
             return response
         faults.record_fault("list_lag")
-        return _replace_body(response, json.dumps(visible_objects, separators=(",", ":")).encode())
+        body = json.dumps(visible_objects, separators=(",", ":")).encode()
+        headers = dict(response.headers) | {b"content-length": str(len(body)).encode()}
+        return replace(response, headers=tuple(headers.items()), body=body)
 
 
 async def _read_body(receive: Receive) -> bytes | None:
@@ -145,8 +147,3 @@ async def _read_body(receive: Receive) -> bytes | None:
         parts.append(message.get("body", b""))
         if not message.get("more_body", False):
             return b"".join(parts)
-
-
-def _replace_body(response: RawResponse, body: bytes) -> RawResponse:
-    headers = dict(response.headers) | {b"content-length": str(len(body)).encode()}
-    return replace(response, headers=tuple(headers.items()), body=body)

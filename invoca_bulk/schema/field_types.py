@@ -202,27 +202,23 @@ def choice(*choices: str, name: str = "choice") -> FieldType:
         if text in choices:
             return ParsedValue(value=text)
         if match := choice_by_folded.get(_fold(text)):
-            return ParsedValue(
-                value=match, warning=Problem(code="choice_cleaned", details={"value": text, "clean": match})
-            )
+            warning = Problem(code="choice_cleaned", details={"value": text, "clean": match})
+            return ParsedValue(value=match, warning=warning)
         raise ParseError("not_a_choice", value=text, known=name, suggestion=suggest_choice(text, choices))
 
     return FieldType(name=name, parse=parse, choices=choices)
 
 
-def state_or_province() -> FieldType:
+_STATE_BY_FOLDED_NAME = {_fold(name): code for code, name in regions.STATES.items()}
+
+
+def _parse_state(text: str) -> ParsedValue:
     """The two-letter code of a US state or territory or a Canadian province. For a full name, the fix is its code."""
-    codes = tuple(regions.STATES)
-    by_name = {_fold(name): code for code, name in regions.STATES.items()}
-
-    def parse(text: str) -> ParsedValue:
-        clean = normalize_text(text).upper()
-        if clean in regions.STATES:
-            return _parsed_value(text, clean)
-        code = by_name.get(_fold(text))
-        raise ParseError("not_a_state", value=text, suggestion=code or "Type a code such as CA or ON.")
-
-    return FieldType(name="state", parse=parse, choices=codes)
+    clean = normalize_text(text).upper()
+    if clean in regions.STATES:
+        return _parsed_value(text, clean)
+    suggestion = _STATE_BY_FOLDED_NAME.get(_fold(text), "Type a code such as CA or ON.")
+    raise ParseError("not_a_state", value=text, suggestion=suggestion)
 
 
 # Numbers and booleans
@@ -232,7 +228,10 @@ def whole_number(*, minimum: int, maximum: int) -> FieldType:
     """A whole number within limits, both included."""
 
     def parse(text: str) -> ParsedValue:
-        clean = _without_point_zero(_without_commas(normalize_text(text)))
+        clean = normalize_text(text)
+        if re.fullmatch(r"[0-9]{1,3}(,[0-9]{3})+", clean):  # not a decimal comma, as in `1,5`: 15 would be wrong
+            clean = clean.replace(",", "")
+        clean = _without_point_zero(clean)
         if not re.fullmatch(r"-?[0-9]{1,15}", clean):
             raise ParseError("not_a_number", value=text, minimum=minimum, maximum=f"{maximum:,}")
         value = int(clean)
@@ -241,11 +240,6 @@ def whole_number(*, minimum: int, maximum: int) -> FieldType:
         return ParsedValue(value=value, warning=cleaning_warning(text, str(value)))
 
     return FieldType(name=f"whole number, {minimum} to {maximum:,}", parse=parse, limits=(minimum, maximum))
-
-
-def _without_commas(text: str) -> str:
-    """`1,000` is 1000; the comma of `1,5` is a decimal comma and stays, since 15 would be wrong."""
-    return text.replace(",", "") if re.fullmatch(r"[0-9]{1,3}(,[0-9]{3})+", text) else text
 
 
 def _parse_boolean(text: str) -> ParsedValue:
@@ -338,7 +332,7 @@ def _parse_time(text: str) -> ParsedValue:
 AREA_CODE = FieldType(name="area code", parse=_parse_area_code)
 AREA_CODES = FieldType(name="area codes", parse=_parse_area_codes, to_text=", ".join, cleared_value=[])
 ZIP_CODE = FieldType(name="zip code", parse=_parse_zip_code)
-STATE = state_or_province()
+STATE = FieldType(name="state", parse=_parse_state, choices=tuple(regions.STATES))
 TIME = FieldType(name="time, HH:MM", parse=_parse_time)
 TIME_ZONE = choice(*regions.TIME_ZONES, name="time zone")
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, TypeGuard
+from typing import Literal
 
 from invoca_bulk.wording import option, remedy
 
@@ -378,7 +378,8 @@ class Problem:
     @property
     def _display_details(self) -> dict[str, object]:
         return {
-            name: truncate(detail) if _may_be_truncated(detail) else detail for name, detail in self.details.items()
+            name: truncate(detail) if isinstance(detail, str) and not isinstance(detail, Unshortened) else detail
+            for name, detail in self.details.items()
         }
 
 
@@ -386,10 +387,6 @@ class Unshortened(str):
     """A detail that is never truncated, such as a list of everything that would be lost."""
 
     __slots__ = ()
-
-
-def _may_be_truncated(detail: object) -> TypeGuard[str]:
-    return isinstance(detail, str) and not isinstance(detail, Unshortened)
 
 
 def add_marker(code: str, text: str) -> str:

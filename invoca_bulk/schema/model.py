@@ -184,6 +184,11 @@ class Resource:
         titled_fields += [(field.path, field) for field in self.fields]  # last, since paths win over aliases
         return {folded: (field, indexes) for title, field in titled_fields for folded, indexes in _folded_titles(title)}
 
+    @cached_property
+    def parent_field(self) -> Field:
+        """On a sheet of users or sites: the field that names the object that a row belongs to."""
+        return next(field for field in self.fields if field.role is Role.PARENT)
+
     def column_for(self, header: str) -> Column | None:
         """The column that a header names, or None if it is unknown."""
         text = header.strip()
@@ -193,11 +198,8 @@ class Resource:
             path = f"{paths.CUSTOM_DATA}.{key.strip()}"
             return Column(path=path, header=header, field=custom_field) if custom_field else None
         # A number may also be part of a name (`open_24_7`), so the unchanged header takes precedence.
-        exact_match, numbered_match = (
-            self._fields_by_folded_header.get(fold_header(text)),
-            self._fields_by_folded_header.get(fold_header(_RECORD_NUMBER.sub("#", text))),
-        )
-        match = exact_match or numbered_match
+        numbered_match = self._fields_by_folded_header.get(fold_header(_RECORD_NUMBER.sub("#", text)))
+        match = self._fields_by_folded_header.get(fold_header(text), numbered_match)
         if match is None or match[0].path.endswith("*") or "#" in text:
             return None
         field, indexes = match
@@ -209,7 +211,8 @@ class Resource:
     def scope_for(self, values: Mapping[str, str]) -> tuple[str, ...]:
         """The path parts above the collection, filled from a row's values; validated rows always fill a template."""
         for parts in self.path_templates:
-            if all(values.get(name) for name in _placeholders(parts)):
+            names = [name for part in parts for _, name, _, _ in Formatter().parse(part) if name]
+            if all(map(values.get, names)):
                 return tuple(part.format_map(values) for part in parts)
         raise KeyError(self.path_templates[-1])
 
@@ -228,7 +231,3 @@ def _folded_titles(title: str) -> Iterator[tuple[str, tuple[int, ...]]]:
             f"#.{part}" if has_number else part for has_number, part in zip(has_numbers, numbered_parts, strict=True)
         ]
         yield fold_header(first + "".join(parts)), tuple(index for index, is_in in enumerate(has_numbers) if is_in)
-
-
-def _placeholders(parts: Iterable[str]) -> list[str]:
-    return [name for part in parts for _, name, _, _ in Formatter().parse(part) if name]
