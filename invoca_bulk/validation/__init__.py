@@ -24,7 +24,6 @@ from invoca_bulk.validation.model import (
     RowRef,
     Subrecord,
     ValidatedBook,
-    ValidatedColumn,
     ValidatedSheet,
     strip_country_code,
 )
@@ -36,7 +35,6 @@ __all__ = [
     "RowRef",
     "Subrecord",
     "ValidatedBook",
-    "ValidatedColumn",
     "ValidatedSheet",
     "check_whole_object",
     "describe_row",
