@@ -112,8 +112,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.nested not in NESTED_MODES:
-            msg = f"Invalid value for nested: {self.nested!r}. Use {' or '.join(NESTED_MODES)}."
-            raise ConfigError(msg)
+            raise ConfigError(f"Invalid value for nested: {self.nested!r}. Use {' or '.join(NESTED_MODES)}.")
         if isinstance(self.journal, str):
             location = resolve_journal_location(self.journal)
             if isinstance(location, Database):
@@ -154,6 +153,6 @@ class Options:
         match = re.fullmatch(r"\s*([0-9]+)\s*(%?)\s*", str(self.max_failures))
         number = int(match[1]) if match else 0
         if not match or number < 1:
-            msg = f"{option('max_failures=…')} is {self.max_failures!r}. Give a number of rows or a share: 20 or 5%."
-            raise ConfigError(msg)
+            label = option("max_failures=…")
+            raise ConfigError(f"{label} is {self.max_failures!r}. Give a number of rows or a share: 20 or 5%.")
         return max(1, math.ceil(step_count * number / 100)) if match[2] else number

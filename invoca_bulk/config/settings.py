@@ -131,9 +131,9 @@ def parse_number(name: str, text: str, number_type: type[int | float]) -> float:
     try:
         return number_type(text)
     except ValueError:
+        variable = SETTINGS[name].env_variable
         expected = "a whole number" if number_type is int else "a number"
-        msg = f"{SETTINGS[name].env_variable} is {text!r}, which is not {expected}. Correct it, or unset it."
-        raise ConfigError(msg) from None
+        raise ConfigError(f"{variable} is {text!r}, which is not {expected}. Correct it, or unset it.") from None
 
 
 def validate_number(name: str, value: float | None) -> float | None:
@@ -141,8 +141,7 @@ def validate_number(name: str, value: float | None) -> float | None:
     setting = SETTINGS[name]
     if value is not None and setting.minimum is not None and not value >= setting.minimum:
         label = option(f"{name}=…") if setting.has_flag else setting.env_variable
-        msg = f"{label} is {value:g}, but the minimum is {setting.minimum:g} {setting.unit}."
-        raise ConfigError(msg)
+        raise ConfigError(f"{label} is {value:g}, but the minimum is {setting.minimum:g} {setting.unit}.")
     return value
 
 

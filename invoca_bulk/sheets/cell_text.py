@@ -77,15 +77,12 @@ def _format_decimal(value: decimal.Decimal) -> str:
 
 
 def _format_datetime(value: dt.datetime) -> str:
-    if value.time() == dt.time():
-        return value.date().isoformat()
-    return value.isoformat(sep=" ", timespec="seconds")
+    return value.isoformat(sep=" ", timespec="seconds") if value.time() != dt.time() else value.date().isoformat()
 
 
 def _format_time(value: dt.time) -> str:
     """Rounded to seconds: a spreadsheet stores a time as a fraction of a day, so 17:45 may read as 17:44:59.999999."""
-    seconds = (value.hour * 60 + value.minute) * 60 + value.second + round(value.microsecond / 1e6)
-    return _format_clock(seconds)
+    return _format_clock((value.hour * 60 + value.minute) * 60 + value.second + round(value.microsecond / 1e6))
 
 
 def _format_duration(value: dt.timedelta) -> str:
@@ -114,9 +111,7 @@ def _format_list(value: Sequence[object]) -> str:
 
 def _numpy_to_plain(value: object) -> object:
     """A numpy value inside a list."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    return _raise_no_text_form(value)
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else _raise_no_text_form(value)
 
 
 _FORMATTERS: Mapping[type, Callable[[Any], str]] = {

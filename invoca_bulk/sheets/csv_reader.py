@@ -48,7 +48,8 @@ def read_grid(content: bytes | str, candidates: Sequence[Resource]) -> Grid:
         )
     if sep := _SEP_LINE.match(text):
         return _parse_records(text[sep.end() :], sep[1])
-    return _parse_records(text, _detect_delimiter(text[:_HEADER_SAMPLE_CHARACTERS], candidates))
+    sample = text[:_HEADER_SAMPLE_CHARACTERS]
+    return _parse_records(text, max(DELIMITERS, key=lambda char: _score_delimiter(sample, char, candidates)))
 
 
 # Encoding
@@ -90,16 +91,11 @@ def _not_a_spreadsheet_error() -> UnreadableSheetError:
 # Records
 
 
-def _detect_delimiter(sample: str, candidates: Sequence[Resource]) -> str:
-    """The delimiter with which the header has the most known columns, then the most cells."""
-    return max(DELIMITERS, key=lambda delimiter: _score_delimiter(sample, delimiter, candidates))
-
-
 def _score_delimiter(sample: str, delimiter: str, candidates: Sequence[Resource]) -> tuple[int, int]:
+    """With the right delimiter, the header has the most known columns, then the most cells."""
     with _unlimited_field_size():
-        header = header_detection.find_header_row(
-            csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter), candidates
-        )
+        rows = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
+        header = header_detection.find_header_row(rows, candidates)
     return (header.known_count, len(header.titles)) if header else (0, 0)
 
 

@@ -177,11 +177,8 @@ def _match_quality(match: WorksheetMatch) -> tuple[bool, bool, int]:
 
 def find_readable_worksheets(grids: Sequence[Grid], candidates: Sequence[Resource]) -> list[Grid]:
     """The worksheets that have a header and rows."""
-    return [grid for grid in grids if (match := _match_worksheet(grid, candidates)) and _has_table(match)]
-
-
-def _has_table(match: WorksheetMatch) -> bool:
-    return match.has_rows and match.header.known_count >= _MIN_KNOWN_TITLES
+    matches = [match for grid in grids if (match := _match_worksheet(grid, candidates))]
+    return [match.grid for match in matches if match.has_rows and match.header.known_count >= _MIN_KNOWN_TITLES]
 
 
 def find_ignored_worksheets(grids: Sequence[Grid], candidates: Sequence[Resource]) -> list[str]:
@@ -201,13 +198,11 @@ def has_text(grid: Grid) -> bool:
 
 def no_header_error(candidates: Sequence[Resource]) -> UnreadableSheetError:
     """The error for a sheet without known titles; it names some expected ones."""
-    names = [name for resource in candidates for name in _expected_titles(resource)]
+    names: list[str] = []
+    for resource in candidates:
+        required = (field.path for field in resource.fields if Action.CREATE in field.required_on)
+        names += islice((path for path in required if "#" not in path), _EXAMPLE_TITLE_COUNT)
     return UnreadableSheetError(
         "No header row was found: no column has a known title. "
         f"Put titles such as {', '.join(dict.fromkeys(names))} above the rows, or start from the template."
     )
-
-
-def _expected_titles(resource: Resource) -> list[str]:
-    required = (field.path for field in resource.fields if Action.CREATE in field.required_on and "#" not in field.path)
-    return list(islice(required, _EXAMPLE_TITLE_COUNT))

@@ -89,8 +89,9 @@ def build_frame(table: RawTable, scan: WorksheetScan, resource: Resource) -> tup
     texts = _convert_columns(titles, table, known)
     _write_cell_markers(texts, table.row_numbers, scan, result_columns)
     _require_titles(titles, texts)
-    if known:
-        _mark_problem_rows(texts[known[0]], table)
+    for row in table.row_problems if known else ():  # one marker a row: its other cells may be in wrong columns
+        position = row - table.row_numbers[0]  # only files have such rows, and their numbers have no gaps
+        texts[known[0]][position] = add_marker("row_marked", texts[known[0]][position])
     _truncate_long_texts([texts[index] for index in known])
     secrets = [index for index, title in enumerate(titles) if any(texts[index]) and _is_secret(title)]
     for index in secrets:
@@ -189,13 +190,6 @@ def _truncate_long_texts(texts: Iterable[list[str]]) -> None:
             column[:] = [
                 add_marker("cell_too_long", text) if len(text) > MAX_CELL_CHARACTERS else text for text in column
             ]
-
-
-def _mark_problem_rows(column: list[str], table: RawTable) -> None:
-    """Mark the rows with problems in one column: their other cells may be in wrong columns."""
-    for row in table.row_problems:
-        position = row - table.row_numbers[0]  # only files have such rows, and their numbers have no gaps
-        column[position] = add_marker("row_marked", column[position])
 
 
 def _nonblank_positions(texts: Sequence[Sequence[str]], row_numbers: Sequence[int]) -> Sequence[int]:

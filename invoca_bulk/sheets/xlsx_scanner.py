@@ -61,10 +61,11 @@ def find_worksheet_members(archive: zipfile.ZipFile) -> dict[str, str]:
         (tag[b"Id"], workbook_formats.normalize_member_name(posixpath.join("xl", tag[b"Target"].decode())))
         for tag in _find_tags(archive.read(members["xl/_rels/workbook.xml.rels"]), b"Relationship")
     )
-    sheets = _find_tags(archive.read(members["xl/workbook.xml"]), b"sheet")
-    return _to_unique_dict(
-        (html.unescape(sheet[b"name"].decode()), members.get(targets[_relationship_id(sheet)], "")) for sheet in sheets
-    )
+    names_and_members = []
+    for sheet in _find_tags(archive.read(members["xl/workbook.xml"]), b"sheet"):
+        (relationship_id,) = (value for name, value in sheet.items() if name.endswith(b":id"))
+        names_and_members.append((html.unescape(sheet[b"name"].decode()), members.get(targets[relationship_id], "")))
+    return _to_unique_dict(names_and_members)
 
 
 def _to_unique_dict(pairs: Iterable[tuple[_Key, str]]) -> dict[_Key, str]:
@@ -73,11 +74,6 @@ def _to_unique_dict(pairs: Iterable[tuple[_Key, str]]) -> dict[_Key, str]:
     if len(dict(items)) < len(items):
         raise ValueError
     return dict(items)
-
-
-def _relationship_id(attributes: dict[bytes, bytes]) -> bytes:
-    (relationship_id,) = (value for name, value in attributes.items() if name.endswith(b":id"))
-    return relationship_id
 
 
 def _find_tags(xml: bytes, name: bytes) -> list[dict[bytes, bytes]]:

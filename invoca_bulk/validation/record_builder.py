@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
-from invoca_bulk.schema import REMOVE_ACTION, SUBRESOURCE_KEY, Action, Field, Resource, Role, paths
+from invoca_bulk.schema import REMOVE_ACTION, SUBRESOURCE_KEY, Action, Resource, Role, paths
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.validation.completeness import check_whole_object, find_missing_fields, to_sheet_terms
@@ -135,7 +135,7 @@ class RecordBuilder:
 
     def _gather_subrecord_rows(self, sheet_index: int, sheet: ValidatedSheet) -> None:
         resource = sheet.sheet.resource
-        parent = _parent_path(resource)
+        parent = resource.parent_field.path
         for position in range(len(sheet.pending)):
             values, row_ref = _relevant_values(sheet, position), RowRef(sheet_index, position)
             parent_id = values.pop(parent, None)
@@ -260,7 +260,7 @@ class RecordBuilder:
         for draft in drafts:
             for row_ref in () if draft.own_row_refs else draft.subrecord_row_refs:
                 sheet = self.sheets[row_ref.sheet_index]
-                parent = _parent_path(sheet.sheet.resource)
+                parent = sheet.sheet.resource.parent_field.path
                 details = {"value": sheet.values(row_ref.position)[parent]}
                 self._add_issue(_CellRef(row_ref, parent), Problem(code="parent_missing", details=details))
 
@@ -357,20 +357,14 @@ def _format_value(value: Json) -> str:
     return "[]" if value in (None, []) else str(value)
 
 
-def _parent_path(resource: Resource) -> str:
-    (path,) = (field.path for field in resource.fields if field.role is Role.PARENT)
-    return path
-
-
 def _relevant_values(sheet: ValidatedSheet, position: int) -> dict[str, Json]:
     """Path to JSON value of a row's cells about the object, without columns that an earlier run wrote."""
-    return {
-        path: value for path, value in sheet.changes(position).items() if _is_relevant(sheet.by_path[path].column.field)
-    }
-
-
-def _is_relevant(field: Field) -> bool:
-    return field.is_sent or field.role in {Role.LOCAL, Role.PARENT}
+    values = sheet.changes(position)
+    for path in tuple(values):
+        field = sheet.by_path[path].column.field
+        if not field.is_sent and field.role not in {Role.LOCAL, Role.PARENT}:
+            del values[path]
+    return values
 
 
 def _build_subrecords(draft: _RecordDraft) -> Iterator[Subrecord]:

@@ -158,7 +158,10 @@ class SheetValidator:
     def _identifies_object(self, columns: Mapping[str, Column]) -> Mask:
         """Row position to whether the row identifies an existing object, so that sending it again is harmless."""
         identified = self._text_mask(columns.get(self.resource.identifier_field), normalize_text)
-        is_change = self._text_mask(columns.get("action"), _is_change_action)
+        change_actions = {Action.UPDATE, Action.MOVE, Action.DELETE}
+        is_change = self._text_mask(
+            columns.get("action"), lambda text: normalize_text(text).casefold() in change_actions
+        )
         for collection in self.resource.collections:  # without an action, a client id may ask for a new object
             has_client_id = self._text_mask(columns.get(collection.identifier_field), normalize_text)
             identified |= has_client_id & is_change
@@ -227,14 +230,11 @@ class SheetValidator:
             Role.BODY: f"tell which {noun} it is" if is_identifier else Action.CREATE,
         }
         fix_suffix = f", e.g. {field.example}" if field.example else ""
-        if not fix_suffix and self._can_be_assigned(field):
+        is_assignable = self.resource.subresources and field.path == self.resource.identifier_field
+        if not fix_suffix and is_assignable and not self.auto_ids:
             fix_suffix = f", or use {option('auto_ids')} if the network assigns the ids"
         details = {"known": field.path, "action": purposes.get(field.role, Action.CREATE), "example": fix_suffix}
         return Problem(code="required", details=details)
-
-    def _can_be_assigned(self, field: Field) -> bool:
-        """Whether `auto_ids` would let the network assign the field."""
-        return bool(self.resource.subresources) and field.path == self.resource.identifier_field and not self.auto_ids
 
     def _required_mask(self, field: Field) -> Mask:
         """Row position to whether the row needs a field, as far as known without the platform's state."""
@@ -287,8 +287,10 @@ class SheetValidator:
         problems = [list(_check_rule(rule, columns, position)) for position in _first_positions(groups)]
         has_problem = np.array(list(map(bool, problems)), dtype=bool)
         for position in np.flatnonzero(has_problem[groups] & checked_rows):
-            for problem in problems[groups[position]]:
-                self._add_rule_problem(position, problem, columns)
+            for problem in problems[groups[position]]:  # at the column that it names, else at the first filled cell
+                named = self.by_path.get(problem.column or "")
+                column = named or next(column for column in columns if column.filled[position])
+                self._add_issue(position, column.column.header, column.cell_text(position), problem)
 
     # Rows against rows
 
@@ -364,21 +366,9 @@ class SheetValidator:
             index = int(column.codes[position])
             self._add_issue(position, column.column.header, column.texts[index], problems[index])
 
-    def _add_rule_problem(
-        self, position: int | np.integer, problem: Problem, columns: Sequence[ValidatedColumn]
-    ) -> None:
-        """Add the problem at the column that it names, else at the first filled cell among the rule's columns."""
-        column = self.by_path.get(problem.column or "") or next(column for column in columns if column.filled[position])
-        self._add_issue(position, column.column.header, column.cell_text(position), problem)
-
     def reported_issues(self) -> list[Issue]:
         """All issues; of a row with a problem as a whole, only that one."""
         return [issue for issue in self.all_issues if self.row_problem_issues.get(issue.position, issue) is issue]
-
-
-def _is_change_action(text: str) -> bool:
-    """Whether a text of `action` asks for a change of an existing object."""
-    return normalize_text(text).casefold() in {Action.UPDATE, Action.MOVE, Action.DELETE}
 
 
 def _texts_to_parse(field: Field, texts: Sequence[str]) -> Iterable[int]:
