@@ -45,7 +45,10 @@ def read_all(call: ApiRequest) -> Json:
 
 def read(call: ApiRequest) -> Json:
     """GET one advertiser."""
-    return _get_advertiser(call).to_json(call.version)
+    advertiser = call.network.advertisers.get(call.ids["advertiser"])
+    if advertiser is None:
+        raise not_found(f"advertiser {call.ids['advertiser']}")
+    return advertiser.to_json(call.version)
 
 
 def create(call: ApiRequest) -> Json:
@@ -68,13 +71,6 @@ def delete(call: ApiRequest) -> Json:
         raise invalid_arguments({"base": ["an advertiser with campaigns cannot be deleted"]})
     call.network.remove_advertiser(advertiser_id)
     return {}
-
-
-def _get_advertiser(call: ApiRequest) -> Advertiser:
-    try:
-        return call.network.advertisers[call.ids["advertiser"]]
-    except KeyError:
-        raise not_found(f"advertiser {call.ids['advertiser']}") from None
 
 
 def _upsert(call: ApiRequest, advertiser_id: Json) -> Json:

@@ -193,9 +193,6 @@ FIELDS = (
 )
 
 
-# Rules over several columns
-
-
 def _email_settings_by_user(values: Mapping[str, Json], name: str) -> dict[str, dict[str, Json]]:
     """The values of one field of the email settings, by user (`users.2`) and path."""
     users: dict[str, dict[str, Json]] = {}

@@ -52,9 +52,6 @@ def _raise_no_text_form(value: object) -> str:
     raise NoTextFormError(f"a value of the type {type(value).__name__}")
 
 
-# Types to text
-
-
 def _format_int(value: int) -> str:
     if abs(value) >= _INTEGER_LIMIT:
         raise NoTextFormError(f"a number of more than {_MAX_DIGITS:,} digits")
@@ -135,9 +132,6 @@ _FORMATTERS: Mapping[type, Callable[[Any], str]] = {
     type(pd.NaT): _format_blank,
     type(pd.NA): _format_blank,
 }
-
-
-# Values that the spreadsheet program damaged
 
 
 def _check_float_digits(value: float) -> str | None:

@@ -52,9 +52,6 @@ def read_grid(content: bytes | str, candidates: Sequence[Resource]) -> Grid:
     return _parse_records(text, max(DELIMITERS, key=lambda char: _score_delimiter(sample, char, candidates)))
 
 
-# Encoding
-
-
 def decode(data: bytes) -> str:
     """The text of a file: by its byte order mark, else UTF-16 by its zero bytes, else UTF-8, else Windows-1252."""
     if data.startswith(_BINARY_SIGNATURES):
@@ -88,9 +85,6 @@ def _not_a_spreadsheet_error() -> UnreadableSheetError:
     )
 
 
-# Records
-
-
 def _score_delimiter(sample: str, delimiter: str, candidates: Sequence[Resource]) -> tuple[int, int]:
     """With the right delimiter, the header has the most known columns, then the most cells."""
     with _unlimited_field_size():
@@ -100,8 +94,10 @@ def _score_delimiter(sample: str, delimiter: str, candidates: Sequence[Resource]
 
 
 def _parse_records(text: str, delimiter: str) -> Grid:
+    data = io.BytesIO(text.encode("utf-8", "surrogatepass"))  # a StringIO would need four bytes a character
+    lines = io.TextIOWrapper(data, "utf-8", "surrogatepass", newline="")  # the original line ends
     with _unlimited_field_size():
-        rows = list(_intern_texts(csv.reader(chain(_iter_lines(text), [_END_SENTINEL]), delimiter=delimiter)))
+        rows = list(_intern_texts(csv.reader(chain(lines, [_END_SENTINEL]), delimiter=delimiter)))
     problems = {}
     if rows[-1] == [_END_SENTINEL]:
         rows.pop()
@@ -111,12 +107,6 @@ def _parse_records(text: str, delimiter: str) -> Grid:
     if _ESCAPED_FORMULA.search(text):
         rows = [[unescape_formula(cell) for cell in row] for row in rows]
     return Grid(name="", rows=rows, row_problems=problems)
-
-
-def _iter_lines(text: str) -> Iterable[str]:
-    """The lines of a text with their original ends; a StringIO would need four bytes a character."""
-    data = io.BytesIO(text.encode("utf-8", "surrogatepass"))
-    return io.TextIOWrapper(data, "utf-8", "surrogatepass", newline="")
 
 
 def _intern_texts(rows: Iterable[list[str]]) -> Iterator[list[str]]:

@@ -106,9 +106,6 @@ def _row_numbers(index: pd.Index) -> list[int] | None:
     return index.tolist() if index.is_unique else None
 
 
-# Attrs
-
-
 def _parse_metadata(attrs: object) -> _FrameMetadata:
     """The metadata in attrs; anything that has another form is ignored."""
     if not isinstance(attrs, dict):

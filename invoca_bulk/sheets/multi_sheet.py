@@ -17,8 +17,6 @@ from invoca_bulk.sheets.header_detection import WorksheetMatch
 from invoca_bulk.sheets.model import Grid, ReadIssue, Sheet
 from invoca_bulk.wording import option
 
-# Worksheets
-
 
 def sheets_from_grids(grids: Sequence[Grid], candidates: Sequence[Resource]) -> list[Sheet]:
     """The tables of a file: two or more worksheets named after resources, else the one whose headers fit best."""
@@ -73,9 +71,6 @@ def _report_ignored_worksheets(sheets: Sequence[Sheet], read: Sequence[str], ign
     return [replace(first, read_issues=(*first.read_issues, *read_issues)), *others]
 
 
-# DataFrames
-
-
 def sheets_from_frames(
     frames_by_key: Mapping[Any, object], sheet: str | None, candidates: Sequence[Resource]
 ) -> list[Sheet]:
@@ -125,9 +120,6 @@ def _load_frame(key: str, frame: object, resource: Resource) -> Sheet:
                 f"Expected a DataFrame, but the value is of the type {type(frame).__name__}. Give a DataFrame."
             )
         return replace(dataframes.to_sheet(frame, (resource,)), name=key)
-
-
-# Worksheets and DataFrames
 
 
 def _without_empty_sheets(sheets: Sequence[Sheet]) -> list[Sheet]:

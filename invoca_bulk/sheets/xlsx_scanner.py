@@ -51,9 +51,6 @@ _FORMULA_WITHOUT_RESULT = re.compile(rb"<f(?:\s[^<>]*)?(?:/>|>([^<]*)</f>)\s*(<v
 _HIDDEN_ROW = re.compile(rb"""<row r="([0-9]+)"[^<>]*\shidden=["'](?:1|true)["']""")
 
 
-# The workbook
-
-
 def find_worksheet_members(archive: zipfile.ZipFile) -> dict[str, str]:
     """Worksheet name to archive member; ValueError if the XML is ambiguous, so calamine might read another part."""
     members = {workbook_formats.normalize_member_name(name): name for name in archive.namelist()}
@@ -84,9 +81,6 @@ def _find_tags(xml: bytes, name: bytes) -> list[dict[bytes, bytes]]:
 
 def _parse_attributes(tag: bytes) -> dict[bytes, bytes]:
     return {name: double or single for name, double, single in _ATTRIBUTE.findall(tag)}
-
-
-# One worksheet
 
 
 def scan_worksheet(xml: bytes) -> WorksheetScan:
@@ -144,9 +138,6 @@ def _parse_reference(reference: bytes) -> tuple[int, int]:
     """Row from 1 and column from 0 of a reference such as B7."""
     letters = reference.rstrip(b"0123456789")
     return int(reference[len(letters) :]), column_index(letters.decode())
-
-
-# Other forms of the same XML
 
 
 def _strip_prefixes(xml: bytes) -> bytes:

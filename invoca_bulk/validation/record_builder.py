@@ -74,7 +74,8 @@ class RecordBuilder:
         self.auto_ids = auto_ids
         self.issues: list[Issue] = []
         self._drafts: dict[_RecordKey, _RecordDraft] = {}
-        self._collections = [subresource.name for subresource in resource.subresources]
+        self._nouns = {subresource.name: subresource.singular for subresource in resource.subresources}
+        self._collections = list(self._nouns)
 
     def build_records(self) -> tuple[Record, ...]:
         """The records that have a pending row."""
@@ -90,7 +91,7 @@ class RecordBuilder:
         for record, draft in zip(records, drafts.values(), strict=True):
             self._check_partial_deletes(draft, Action.DELETE, self.resource.singular)
             for (collection, _), subrecord in draft.subrecords.items():
-                self._check_partial_deletes(subrecord, REMOVE_ACTION, self._singular(collection))
+                self._check_partial_deletes(subrecord, REMOVE_ACTION, self._nouns[collection])
             self._check_record(record, draft)
         return records
 
@@ -211,7 +212,7 @@ class RecordBuilder:
         if subrecord_id is None:
             id_path = f"{prefix}{SUBRESOURCE_KEY}"
             if id_path not in self.sheets[row_ref.sheet_index].error_paths(row_ref.position):
-                details = {"part": self._singular(collection), "known": self._title(_CellRef(row_ref, id_path))}
+                details = {"part": self._nouns[collection], "known": self._title(_CellRef(row_ref, id_path))}
                 problem = Problem(code="part_without_id", details=details)
                 self._add_issue(_CellRef(row_ref, f"{prefix}{next(iter(values))}"), problem)
             return None
@@ -220,7 +221,7 @@ class RecordBuilder:
             draft.subrecords[key] = _SubrecordDraft(row_ref=row_ref, path_prefix=prefix, is_done=False)
         subrecord = draft.subrecords[key]
         subrecord.actions[_CellRef(row_ref, f"{prefix}action")] = values.get("action")
-        noun = self._singular(collection)
+        noun = self._nouns[collection]
         for path, value in values.items():
             self._set_value(subrecord, path, value, _CellRef(row_ref, f"{prefix}{path}"), noun=noun)
         return subrecord
@@ -310,11 +311,6 @@ class RecordBuilder:
             yield from check_whole_object(self.resource, flat)
 
     # Reporting
-
-    def _singular(self, collection: str) -> str:
-        return next(
-            subresource.singular for subresource in self.resource.subresources if subresource.name == collection
-        )
 
     def _title(self, cell: _CellRef) -> str:
         return self.sheets[cell.row_ref.sheet_index].title(cell.path)

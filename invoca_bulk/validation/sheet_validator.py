@@ -284,7 +284,9 @@ class SheetValidator:
             [column.value_states if _is_presence_only(rule, column) else column.codes for column in columns]
         )
         checked_rows = self.pending & self._is_create if rule.needs_whole_object else self.pending
-        problems = [list(_check_rule(rule, columns, position)) for position in _first_positions(groups)]
+        first_positions = np.zeros(int(groups.max(initial=-1)) + 1, dtype="int64")
+        first_positions[groups[::-1]] = np.arange(len(groups))[::-1]  # reversed: the last write is a group's first row
+        problems = [list(_check_rule(rule, columns, position)) for position in first_positions]
         has_problem = np.array(list(map(bool, problems)), dtype=bool)
         for position in np.flatnonzero(has_problem[groups] & checked_rows):
             for problem in problems[groups[position]]:  # at the column that it names, else at the first filled cell
@@ -423,13 +425,6 @@ def _combine_codes(codes: Sequence[Codes]) -> Codes:
     for column_codes in codes[1:]:
         groups, _ = pd.factorize(groups * (int(column_codes.max(initial=0)) + 1) + column_codes)
     return groups
-
-
-def _first_positions(groups: Codes) -> Codes:
-    """Code to the position of the first row that has it."""
-    positions = np.zeros(int(groups.max(initial=-1)) + 1, dtype="int64")
-    positions[groups[::-1]] = np.arange(len(groups))[::-1]  # reversed: for each code, the last write is its first row
-    return positions
 
 
 def _is_presence_only(rule: Rule, column: ValidatedColumn) -> bool:
