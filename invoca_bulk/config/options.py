@@ -40,13 +40,11 @@ class PlanOptions:
 class ExecutionPolicy:
     """How the executor and the reconciler treat a run's requests."""
 
-    #: After this time a request in doubt has been applied, or never will be.
-    settle_seconds: float = SETTINGS["settle"].default
+    settle_seconds: float = SETTINGS["settle"].default  # after it, a request in doubt was applied or never will be
     resend_absent: bool = False  # send a create again that was not found after that time
     resend_unknown: bool = False  # send a create again whose outcome could not be determined
     max_failures: int | None = None  # stop after this many failed steps; None: never
-    #: Longest wait after a step's first rejection by the rate limit; doubles each time.
-    first_backoff_seconds: float = INITIAL_BACKOFF_SECONDS
+    first_backoff_seconds: float = INITIAL_BACKOFF_SECONDS  # longest wait after a step's first 429; doubles each time
     treat_429_as_ambiguous: bool = False  # after a 429, check whether the number was created before retrying
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from invoca_bulk.sandbox_server import request_validation
-from invoca_bulk.sandbox_server.platform_model import Advertiser
+from invoca_bulk.sandbox_server.platform_model import PERFORMANCE_FLAGS, Advertiser
 from invoca_bulk.sandbox_server.requests import (
     BLANK_MESSAGE,
     TAKEN_MESSAGE,
@@ -31,9 +31,7 @@ _USER_FLAGS = (
     "notify_on_campaign_expirations",
     "notify_on_creative_duplication_requests",
     "notify_on_network_announcements",
-    "notify_on_performance_notifications",
-    "notify_on_monthly_campaign_performance_reports",
-    "notify_on_weekly_campaign_performance_reports",
+    *PERFORMANCE_FLAGS,
     "notify_on_call_activities",
 )
 

@@ -78,8 +78,7 @@ class PromoNumber:
     id: int
     id_from_network: str  # the client's own id, or one that the platform assigned
     promo_number: str  # 10 digits; it never changes
-    #: The fields that GET returns; fields that only choose the number, such as `local_center`, are not stored.
-    values: dict[str, Json]
+    values: dict[str, Json]  # as GET returns them; what only chooses the number, such as `local_center`, is not stored
 
     def to_json(self, version: str) -> dict[str, Json]:
         """The number as one version of the API shows it."""
@@ -122,11 +121,9 @@ class SandboxNetwork:
 
     id: str
     advertisers: dict[str, Advertiser] = field(default_factory=dict)  # `id_from_network` to advertiser
-    #: An advertiser's name to its `id_from_network`.
     advertiser_ids_by_name: dict[str, str] = field(default_factory=dict)
-    campaigns: dict[CampaignKey, Campaign] = field(default_factory=dict)  # key to campaign
-    #: An advertiser's `id_from_network` to its number of campaigns.
-    campaign_counts: Counter[str] = field(default_factory=Counter)
+    campaigns: dict[CampaignKey, Campaign] = field(default_factory=dict)
+    campaign_counts: Counter[str] = field(default_factory=Counter)  # by the advertiser's `id_from_network`
 
     def put_advertiser(self, advertiser_id: str, advertiser: Advertiser) -> None:
         """Add or replace an advertiser."""

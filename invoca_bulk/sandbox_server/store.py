@@ -35,8 +35,7 @@ class Store:
     seed: InitVar[int] = 0  # the same seed gives the same numbers and tokens
     open_campaigns: bool = False  # create any campaign or affiliate on first use instead of answering 404
     auto_ids: bool = False  # assign an id to an advertiser that is created without `id_from_network`
-    #: Whether a POST with an own id that is taken updates that number or is rejected. The documentation says both.
-    repeat_updates: bool = False
+    repeat_updates: bool = False  # a POST with a taken own id updates that number; the documentation says both ways
     networks: dict[str, SandboxNetwork] = field(default_factory=dict, init=False)
     ledger: list[LedgerEntry] = field(default_factory=list, init=False)  # one entry for each issued number, in order
     request_count: int = field(default=0, init=False)  # handled requests, rejected ones included

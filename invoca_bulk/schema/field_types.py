@@ -109,10 +109,8 @@ def find_control_character(text: str) -> str | None:
     """The name of the first control or surrogate character, such as `U+0000`, or None."""
     if text.isprintable():
         return None
-    for char in text:
-        if unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\r\t":
-            return f"U+{ord(char):04X}"
-    return None
+    characters = (char for char in text if unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\r\t")
+    return next((f"U+{ord(char):04X}" for char in characters), None)
 
 
 def _parse_text(text: str) -> ParsedValue:

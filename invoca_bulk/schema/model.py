@@ -117,8 +117,7 @@ class Rule:
     """A rule over several columns of one row."""
 
     fields: tuple[str, ...]  # paths; it runs once for each distinct combination of their values
-    #: Takes path to JSON value of the cells that are not blank, yields the problems.
-    check: Callable[[Mapping[str, Json]], Iterable[Problem]]
+    check: Callable[[Mapping[str, Json]], Iterable[Problem]]  # takes path to JSON value of the cells that are not blank
     needs_whole_object: bool = False  # for an object being created or the result of an update, not a part
     #: Those of the fields of which only the presence matters: `check` may get True instead of the value, so that rows
     #: that differ only in these fields, such as in their own ids, are checked once.
@@ -156,13 +155,11 @@ class Resource:
     singular: str  # the noun for one object
     fields: tuple[Field, ...]  # every field once, in the order of the template's columns
     rules: tuple[Rule, ...] = ()
-    #: Path parts above the collection; the first one that can be filled is used.
-    path_templates: tuple[tuple[str, ...], ...]
+    path_templates: tuple[tuple[str, ...], ...]  # path parts above the collection; the first that can be filled is used
     collections: tuple[Collection, ...]  # ways to address its objects; empty for a subresource
     identifier_field: str  # the field by which a row names an existing object; repeating such a row is harmless
     subresources: tuple[Resource, ...] = ()  # nested records that can have their own sheet: sites, users
-    #: Rows for the template, path to text.
-    examples: tuple[Mapping[str, str], ...] = dataclass_field(default=(), repr=False)
+    examples: tuple[Mapping[str, str], ...] = dataclass_field(default=(), repr=False)  # template rows, path to text
 
     @cached_property
     def by_path(self) -> dict[str, Field]:
@@ -218,9 +215,7 @@ class Resource:
 
     def known_headers(self) -> Iterator[str]:
         """Every known header, titles and aliases, to compare misspelt headers with."""
-        for field in self.fields:
-            yield field.path
-            yield from field.aliases
+        return (title for field in self.fields for title in (field.path, *field.aliases))
 
 
 def _folded_titles(title: str) -> Iterator[tuple[str, tuple[int, ...]]]:

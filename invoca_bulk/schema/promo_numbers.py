@@ -406,8 +406,10 @@ def _check_action(values: Mapping[str, Json]) -> Iterator[Problem]:
 _HOURS_FIELDS = tuple(field.path for field in FIELDS if field.path.startswith("hours_of_operation."))
 _SCHEDULE_FIELDS = tuple(path for path in _HOURS_FIELDS if path.startswith("hours_of_operation.schedules."))
 _CAMPAIGN_PATH = (
-    *("advertisers", "{advertiser_id_from_network}"),
-    *("advertiser_campaigns", "{advertiser_campaign_id_from_network}"),
+    "advertisers",
+    "{advertiser_id_from_network}",
+    "advertiser_campaigns",
+    "{advertiser_campaign_id_from_network}",
 )
 
 PROMO_NUMBERS = Resource(

@@ -38,11 +38,9 @@ class Sheet:
     #: starts with a marker (`issue_catalog.ISSUE_CODE_BY_MARKER`). The index `row` (int64) holds the row numbers of the
     #: spreadsheet; blank rows are left out. The columns are the headers, without spaces around.
     frame: pd.DataFrame
-    #: What the rows are about; a subresource (`users`, `sites`) where the workbook has a sheet for it.
-    resource: Resource
+    resource: Resource  # what the rows are about; a subresource (`users`, `sites`) where there is a sheet for it
     source: str  # the file's name without its folder; empty for a DataFrame or a file object without a name
-    #: The file, absolute; None for an analyst's own DataFrame, bytes or a file object without a name.
-    path: Path | None = None
+    path: Path | None = None  # absolute; None for an analyst's own DataFrame, bytes or a file object without a name
     read_issues: tuple[ReadIssue, ...]  # problems of the sheet and of whole rows
     #: The worksheet's name or the dict's key, if several are read together or a subresource alone; else empty.
     name: str = ""
@@ -62,8 +60,7 @@ class Sheet:
 class WorksheetScan:
     """What calamine does not report about a worksheet. Rows count from 1, columns from 0."""
 
-    #: The text of each error cell, such as `#N/A`.
-    error_cells: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    error_cells: Mapping[tuple[int, int], str] = field(default_factory=dict)  # the text of each, such as `#N/A`
     #: The formula, such as `=A1`, of each cell whose result is not stored; empty if the formula is not stored either.
     uncached_formulas: Mapping[tuple[int, int], str] = field(default_factory=dict)
     hidden_rows: frozenset[int] = frozenset()  # the numbers of the hidden rows

@@ -97,7 +97,7 @@ def build_frame(table: RawTable, scan: WorksheetScan, resource: Resource) -> tup
     for index in secrets:
         texts[index][:] = [""] * len(texts[index])
     nonblank = _nonblank_positions(texts, table.row_numbers)
-    dropped = [Problem(code="secret_dropped", details={"known": titles[index]}) for index in secrets]
+    dropped = (Problem(code="secret_dropped", details={"known": titles[index]}) for index in secrets)
     read_issues = [
         *(ReadIssue(row=row, problem=problem) for row, problem in table.row_problems.items()),
         *(ReadIssue(row=None, problem=problem) for problem in dropped),
@@ -220,9 +220,8 @@ def _make_frame(
 def _report_row_counts(row_numbers: Sequence[int], nonblank: Sequence[int], scan: WorksheetScan) -> Iterable[ReadIssue]:
     """Blank rows between others, and hidden rows that were read."""
     blank_count = nonblank[-1] + 1 - len(nonblank) if nonblank else 0
-    hidden_count = (
-        len(scan.hidden_rows.intersection(row_numbers[position] for position in nonblank)) if scan.hidden_rows else 0
-    )
+    rows = (row_numbers[position] for position in nonblank) if scan.hidden_rows else ()
+    hidden_count = len(scan.hidden_rows.intersection(rows))
     for code, count in (("blank_rows", blank_count), ("hidden_rows", hidden_count)):
         if count:
             yield ReadIssue(row=None, problem=Problem(code=code, details={"count": count}))

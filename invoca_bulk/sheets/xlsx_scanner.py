@@ -94,14 +94,12 @@ def scan_worksheet(xml: bytes) -> WorksheetScan:
         raise ValueError
     if is_unusual and _count_spanned_cells(xml) > MAX_CELLS:
         raise workbook_formats.too_many_cells_error(MAX_CELLS)
+    errors = (_parse_error_cell(xml, match) for match in _ERROR_TYPE_ATTRIBUTE.finditer(xml))
+    formulas = (_parse_formula_cell(xml, match) for match in _FORMULA_WITHOUT_RESULT.finditer(xml))
     return WorksheetScan(
-        error_cells=dict(
-            cell for match in _ERROR_TYPE_ATTRIBUTE.finditer(xml) if (cell := _parse_error_cell(xml, match))
-        ),
-        uncached_formulas=dict(
-            cell for match in _FORMULA_WITHOUT_RESULT.finditer(xml) if (cell := _parse_formula_cell(xml, match))
-        ),
-        hidden_rows=frozenset(int(row) for row in _HIDDEN_ROW.findall(xml)),
+        error_cells=dict(filter(None, errors)),
+        uncached_formulas=dict(filter(None, formulas)),
+        hidden_rows=frozenset(map(int, _HIDDEN_ROW.findall(xml))),
     )
 
 

@@ -38,8 +38,7 @@ class ValidatedColumn:
     column: Column
     codes: Codes  # row position to the index of its text in `texts`
     texts: Sequence[str]  # the distinct texts
-    #: Index of a text to its value; None: blank or invalid. A text that is missing here is its own value.
-    parsed: Mapping[int, ParsedValue | None]
+    parsed: Mapping[int, ParsedValue | None]  # by index of a text; None: blank or invalid; missing: the text itself
     has_error: Mask  # index of a text to whether it has an error
 
     @cached_property
