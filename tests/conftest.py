@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from invoca_bulk.sandbox_server import Store
+    from invoca_bulk.sandbox_server.store import Store
 
 #: Messages are read as the command line words them; errors of the library are worded by its functions.
 use_wording(command_words)

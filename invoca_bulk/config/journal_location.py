@@ -12,14 +12,7 @@ from invoca_bulk.errors import ConfigError
 
 
 class Database:
-    """A PostgreSQL database that holds the journals of several machines. It never shows its password.
-
-    Args:
-        url: `postgresql://…`, as libpq takes it.
-
-    Raises:
-        ConfigError: the URL is not of that form.
-    """
+    """A PostgreSQL database that holds the journals of several machines. It never shows its password."""
 
     def __init__(self, url: str) -> None:
         # No variable of this frame keeps the URL: a traceback may show it.
@@ -31,11 +24,10 @@ class Database:
         except ValueError:
             is_plain = False
         if not is_plain:
-            msg = (
+            raise ConfigError(
                 "The journal's URL must have the form postgresql://user:password@host:port/database. "
                 "In the password, write each of @ / ? # : [ ] % as %40 %2F %3F %23 %3A %5B %5D %25."
             )
-            raise ConfigError(msg)
         passwords = [parts.password or "", *re.findall(r"password=([^&]*)", parts.query)]
         self._passwords = {spelling for text in passwords for spelling in (text, unquote(text)) if spelling}
         user = f"{parts.username}@" if parts.username else ""
@@ -69,8 +61,7 @@ class Database:
         return f"Database({self._display_url!r})"
 
     def __reduce__(self) -> str:
-        msg = "The URL of a database is not pickled."
-        raise TypeError(msg)
+        raise TypeError("The URL of a database is not pickled.")
 
 
 #: Where journals are: a folder of this machine, or a database.
@@ -87,8 +78,7 @@ def resolve_journal_location(given: str | JournalLocation | None) -> JournalLoca
     if re.match(r"postgres(ql)?:/", str(location), re.IGNORECASE):
         return Database(str(location))
     if "://" in str(location or ""):
-        msg = "The journal must be a folder, or a URL that begins with postgresql://."
-        raise ConfigError(msg)
+        raise ConfigError("The journal must be a folder, or a URL that begins with postgresql://.")
     return Path(location) if location else platformdirs.user_state_path("invoca-bulk", appauthor=False) / "journal"
 
 

@@ -110,15 +110,16 @@ def _given_or_set(name: str, value: str | None) -> str:
 
 def _validate_version(text: str) -> str:
     if text not in API_VERSIONS:
-        msg = f"Unknown API version {text!r}. Choose one of {', '.join(API_VERSIONS)}."
-        raise ConfigError(msg)
+        raise ConfigError(f"Unknown API version {text!r}. Choose one of {', '.join(API_VERSIONS)}.")
     return text
 
 
 def _validate_network_id(text: str) -> str:
     if not (text.isascii() and text.strip().isalnum()):
-        msg = f"The network id {text!r} must consist of letters and digits. Invoca's support or your administrator "
-        raise ConfigError(msg + "knows it.")
+        raise ConfigError(
+            f"The network id {text!r} must consist of letters and digits. "
+            "Invoca's support or your administrator knows it."
+        )
     return text.strip()
 
 
@@ -134,11 +135,11 @@ def _validate_base_url(text: str) -> str:
     except ValueError:
         is_plain = False
     if not is_plain:
-        msg = "The base URL must have the form https://host or https://host:port, with nothing after it."
-        raise ConfigError(msg)
+        raise ConfigError("The base URL must have the form https://host or https://host:port, with nothing after it.")
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
-        msg = f"The base URL must start with https:// (http:// would show the token on the way to {parts.hostname})."
-        raise ConfigError(msg)
+        raise ConfigError(
+            f"The base URL must start with https:// (http:// would show the token on the way to {parts.hostname})."
+        )
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     default_port = {"https": 443, "http": 80}[parts.scheme]
     # One spelling for each platform: journals and their locks are named after it.
@@ -147,9 +148,7 @@ def _validate_base_url(text: str) -> str:
 
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine."""
-    if host == "localhost":
-        return True
     try:
-        return ip_address(host).is_loopback
+        return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False

@@ -29,38 +29,23 @@ NESTED_MODES = ("merge", "replace")
 
 @dataclass(frozen=True, kw_only=True)
 class PlanOptions:
-    """The options that a plan depends on; a run that is resumed keeps those it began with.
+    """The options that a plan depends on; a run that is resumed keeps those it began with."""
 
-    Attributes:
-        nested: `merge`: users and sites that the sheet does not mention stay; `replace`: they are removed.
-        allow_removals: whether `replace` may remove users and sites.
-        auto_ids: whether the network assigns ids to advertisers that come without one.
-    """
-
-    nested: str = "merge"
-    allow_removals: bool = False
-    auto_ids: bool = False
+    nested: str = "merge"  # `merge`: users and sites that the sheet does not mention stay; `replace`: they are removed
+    allow_removals: bool = False  # whether `replace` may remove users and sites
+    auto_ids: bool = False  # whether the network assigns ids to advertisers that come without one
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutionPolicy:
-    """How the executor and the reconciler treat a run's requests.
+    """How the executor and the reconciler treat a run's requests."""
 
-    Attributes:
-        settle_seconds: after this time a request in doubt has been applied, or never will be.
-        resend_absent: send a create again that was not found after that time.
-        resend_unknown: send a create again whose outcome could not be determined.
-        max_failures: stop after this many failed steps; None: never.
-        first_backoff_seconds: longest wait after a step's first rejection by the rate limit; doubles each time.
-        treat_429_as_ambiguous: after a 429, check whether the number was created before retrying.
-    """
-
-    settle_seconds: float = SETTINGS["settle"].default
-    resend_absent: bool = False
-    resend_unknown: bool = False
-    max_failures: int | None = None
-    first_backoff_seconds: float = INITIAL_BACKOFF_SECONDS
-    treat_429_as_ambiguous: bool = False
+    settle_seconds: float = SETTINGS["settle"].default  # after it, a request in doubt was applied or never will be
+    resend_absent: bool = False  # send a create again that was not found after that time
+    resend_unknown: bool = False  # send a create again whose outcome could not be determined
+    max_failures: int | None = None  # stop after this many failed steps; None: never
+    first_backoff_seconds: float = INITIAL_BACKOFF_SECONDS  # longest wait after a step's first 429; doubles each time
+    treat_429_as_ambiguous: bool = False  # after a 429, check whether the number was created before retrying
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +110,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.nested not in NESTED_MODES:
-            msg = f"Invalid value for nested: {self.nested!r}. Use {' or '.join(NESTED_MODES)}."
-            raise ConfigError(msg)
+            raise ConfigError(f"Invalid value for nested: {self.nested!r}. Use {' or '.join(NESTED_MODES)}.")
         if isinstance(self.journal, str):
             location = resolve_journal_location(self.journal)
             if isinstance(location, Database):

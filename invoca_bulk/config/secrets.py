@@ -29,12 +29,8 @@ class Token:
     def __init__(self, text: str) -> None:
         # A traceback may show every variable of its frames (IPython's %xmode Verbose): none may hold the text.
         self._text, text = text.strip(), ""
-        if (
-            not self._text.isascii()
-            or not self._text.isprintable()
-            or {*self._text} & _FORBIDDEN_TOKEN_CHARACTERS
-            or not self._text
-        ):
+        is_plain = bool(self._text) and self._text.isascii() and self._text.isprintable()
+        if not is_plain or {*self._text} & _FORBIDDEN_TOKEN_CHARACTERS:
             raise ConfigError(_INVALID_TOKEN_MESSAGE)
 
     def reveal(self) -> str:
@@ -53,8 +49,7 @@ class Token:
         return "Token(…)"
 
     def __reduce__(self) -> str:
-        msg = "A token is not pickled."
-        raise TypeError(msg)
+        raise TypeError("A token is not pickled.")
 
 
 _ESCAPE = re.compile(rb"\\u00|\\/|%[2-7]")
@@ -75,11 +70,7 @@ def wrap_token(token: Token | str) -> Token | ConfigError:
 
 
 def obtain_token() -> Token:
-    """The token from the environment, or else from a prompt that does not show what is typed.
-
-    Raises:
-        ConfigError: there is no token, or it is invalid.
-    """
+    """The token from the environment, or else from a prompt that does not show what is typed."""
     if os.environ.get(TOKEN_ENV_VARIABLE, "").strip():
         return Token(os.environ[TOKEN_ENV_VARIABLE])
     if can_prompt():

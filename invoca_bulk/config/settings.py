@@ -18,25 +18,15 @@ from invoca_bulk.schema import API_VERSIONS, DEFAULT_API_VERSION
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One setting.
+    """One setting."""
 
-    Attributes:
-        name: the argument's name; the flag is the same with dashes.
-        default: None: required, or the feature is off.
-        unit: the unit of a number; empty: it has none.
-        env_variable: the environment variable; empty: there is none.
-        help: one sentence.
-        minimum: the smallest valid number; None for texts.
-        has_flag: whether the command line has a flag for it.
-    """
-
-    name: str
-    default: Any
-    help: str
-    unit: str = ""
-    env_variable: str = ""
-    minimum: float | None = None
-    has_flag: bool = True
+    name: str  # the argument's name; the flag is the same with dashes
+    default: Any  # None: required, or the feature is off
+    help: str  # one sentence
+    unit: str = ""  # of a number
+    env_variable: str = ""  # empty: there is none
+    minimum: float | None = None  # the smallest valid number; None for texts
+    has_flag: bool = True  # whether the command line has a flag for it
 
     @property
     def flag(self) -> str:
@@ -53,12 +43,7 @@ SETTINGS: Mapping[str, Setting] = {
             env_variable="INVOCA_BASE_URL",
             help="The platform's address; some networks have their own: https://NAME.invoca.net.",
         ),
-        Setting(
-            name="network_id",
-            default=None,
-            env_variable="INVOCA_NETWORK_ID",
-            help="The id of your network.",
-        ),
+        Setting(name="network_id", default=None, env_variable="INVOCA_NETWORK_ID", help="The id of your network."),
         Setting(
             name="api_version",
             default=DEFAULT_API_VERSION,
@@ -79,13 +64,7 @@ SETTINGS: Mapping[str, Setting] = {
             unit="requests a second",
             help="Maximum requests per second (default: no client-side limit).",
         ),
-        Setting(
-            name="timeout",
-            default=60.0,
-            minimum=0.1,
-            unit="seconds",
-            help="How long to wait for a response.",
-        ),
+        Setting(name="timeout", default=60.0, minimum=0.1, unit="seconds", help="How long to wait for a response."),
         Setting(
             name="max_new_numbers",
             default=None,
@@ -148,25 +127,17 @@ def setting_from_environment(name: str) -> Any:  # noqa: ANN401  a setting's val
 
 
 def parse_number(name: str, text: str, number_type: type[int | float]) -> float:
-    """The number in an environment variable.
-
-    Raises:
-        ConfigError: it is not a number.
-    """
+    """The number in an environment variable; a ConfigError names the variable."""
     try:
         return number_type(text)
     except ValueError:
+        variable = SETTINGS[name].env_variable
         expected = "a whole number" if number_type is int else "a number"
-        msg = f"{SETTINGS[name].env_variable} is {text!r}, which is not {expected}. Correct it, or unset it."
-        raise ConfigError(msg) from None
+        raise ConfigError(f"{variable} is {text!r}, which is not {expected}. Correct it, or unset it.") from None
 
 
 def validate_number(name: str, value: float | None) -> float | None:
-    """The value, which may be None.
-
-    Raises:
-        ConfigError: the value is below its setting's minimum.
-    """
+    """The value, which may be None; a ConfigError if it is below its setting's minimum."""
     setting = SETTINGS[name]
     if value is not None and setting.minimum is not None and not value >= setting.minimum:
         label = wording.setting(name) if setting.has_flag else setting.env_variable
@@ -176,11 +147,7 @@ def validate_number(name: str, value: float | None) -> float | None:
 
 
 def lease_seconds() -> float:
-    """Seconds without a sign of life after which a process of a shared journal counts as dead.
-
-    Raises:
-        ConfigError: the environment variable is not such a number.
-    """
+    """Seconds without a sign of life after which a process of a shared journal counts as dead."""
     value = setting_from_environment("lease")
     seconds = parse_number("lease", value, float) if isinstance(value, str) else value
     return float(validate_number("lease", seconds) or 0)

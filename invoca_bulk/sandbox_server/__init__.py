@@ -13,20 +13,7 @@ time in `routes`, so that tests reveal a mistake on either side.
 
 from __future__ import annotations
 
-from invoca_bulk.sandbox_server.fault_types import FAULT_TYPES
-from invoca_bulk.sandbox_server.faults import FAULT_NAMES, Faults, parse_faults
-from invoca_bulk.sandbox_server.platform_model import CampaignKey, LedgerEntry
-from invoca_bulk.sandbox_server.serve import Sandbox, serve_forever
-from invoca_bulk.sandbox_server.store import Store
+from invoca_bulk.sandbox_server.faults import Faults
+from invoca_bulk.sandbox_server.serve import Sandbox
 
-__all__ = [
-    "FAULT_NAMES",
-    "FAULT_TYPES",
-    "CampaignKey",
-    "Faults",
-    "LedgerEntry",
-    "Sandbox",
-    "Store",
-    "parse_faults",
-    "serve_forever",
-]
+__all__ = ["Faults", "Sandbox"]

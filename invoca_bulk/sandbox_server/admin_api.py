@@ -80,12 +80,7 @@ _ROUTES: Mapping[tuple[str, str], Callable[[Sandbox, bytes], Json]] = {
 
 
 class AdminApi:
-    """ASGI middleware for the admin endpoints. Their requests meet no faults and are not counted.
-
-    Args:
-        app: handles all other requests.
-        sandbox: the sandbox to inspect; requests need its token.
-    """
+    """ASGI middleware for the admin endpoints. Their requests meet no faults and are not counted."""
 
     def __init__(self, app: ASGIApp, sandbox: Sandbox) -> None:
         self._app = app

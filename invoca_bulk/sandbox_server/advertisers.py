@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from invoca_bulk.sandbox_server import request_validation
-from invoca_bulk.sandbox_server.platform_model import Advertiser
+from invoca_bulk.sandbox_server.platform_model import PERFORMANCE_FLAGS, Advertiser
 from invoca_bulk.sandbox_server.requests import (
     BLANK_MESSAGE,
     TAKEN_MESSAGE,
@@ -31,9 +31,7 @@ _USER_FLAGS = (
     "notify_on_campaign_expirations",
     "notify_on_creative_duplication_requests",
     "notify_on_network_announcements",
-    "notify_on_performance_notifications",
-    "notify_on_monthly_campaign_performance_reports",
-    "notify_on_weekly_campaign_performance_reports",
+    *PERFORMANCE_FLAGS,
     "notify_on_call_activities",
 )
 
@@ -45,7 +43,10 @@ def read_all(call: ApiRequest) -> Json:
 
 def read(call: ApiRequest) -> Json:
     """GET one advertiser."""
-    return _get_advertiser(call).to_json(call.version)
+    advertiser = call.network.advertisers.get(call.ids["advertiser"])
+    if advertiser is None:
+        raise not_found(f"advertiser {call.ids['advertiser']}")
+    return advertiser.to_json(call.version)
 
 
 def create(call: ApiRequest) -> Json:
@@ -68,13 +69,6 @@ def delete(call: ApiRequest) -> Json:
         raise invalid_arguments({"base": ["an advertiser with campaigns cannot be deleted"]})
     call.network.remove_advertiser(advertiser_id)
     return {}
-
-
-def _get_advertiser(call: ApiRequest) -> Advertiser:
-    try:
-        return call.network.advertisers[call.ids["advertiser"]]
-    except KeyError:
-        raise not_found(f"advertiser {call.ids['advertiser']}") from None
 
 
 def _upsert(call: ApiRequest, advertiser_id: Json) -> Json:
@@ -134,7 +128,11 @@ def _build_advertiser(call: ApiRequest, body: Mapping[str, Json], old: Advertise
             "name": body["name"],
             "approval_status": optional["approval_status"] or _OPTIONAL_DEFAULTS["approval_status"],
             "default_creative_id_from_network": None if creative is None else str(creative),
-            "sites": [_stored_site(site) for site in body["sites"]],
+            # The id as text: an integer in the documentation's text, a string in its examples.
+            "sites": [
+                {"id_from_network": str(site["id_from_network"]), "name": site.get("name") or ""}
+                for site in body["sites"]
+            ],
             "oauth_refresh_token": old_values["oauth_refresh_token"],
             "custom_data": merge_custom_data(old_values["custom_data"], body.get("custom_data")),
         },
@@ -143,11 +141,6 @@ def _build_advertiser(call: ApiRequest, body: Mapping[str, Json], old: Advertise
             for user in body.get("users") or ()
         ),
     )
-
-
-def _stored_site(site: Mapping[str, Json]) -> dict[str, Json]:
-    """The id as text: an integer in the documentation's text, a string in its examples."""
-    return {"id_from_network": str(site["id_from_network"]), "name": site.get("name") or ""}
 
 
 def _stored_user(user: Mapping[str, Json], token: str) -> dict[str, Json]:

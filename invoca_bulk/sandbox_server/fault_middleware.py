@@ -42,31 +42,17 @@ class TimedLedger(list[LedgerEntry]):
 
 @dataclass(kw_only=True)
 class Exchange:
-    """One request that was read to its end, and the means to answer it.
-
-    Attributes:
-        scope: the request's ASGI scope.
-        receive: receives ASGI messages, after the body only `http.disconnect`.
-        send: sends ASGI messages.
-        body: the whole body of the request.
-        faults: the settings.
-        response: the platform's response; only set for `Processing.BEFORE_REPLY`.
-    """
+    """One request that was read to its end, and the means to answer it."""
 
     scope: Scope
-    receive: Receive
+    receive: Receive  # after the body only `http.disconnect`
     send: Send
     body: bytes
     faults: Faults
-    response: RawResponse = field(init=False)
+    response: RawResponse = field(init=False)  # the platform's; only set for `Processing.BEFORE_REPLY`
 
     async def send_response(self, response: RawResponse, *, max_bytes: int | None = None) -> None:
-        """Send a response; has no effect if the client has disconnected.
-
-        Args:
-            response: the response.
-            max_bytes: the bytes of the body to send; None: all.
-        """
+        """Send a response, or only the first bytes of its body; has no effect if the client has disconnected."""
         await self.send({"type": "http.response.start", "status": response.status, "headers": list(response.headers)})
         await self.send(
             {"type": "http.response.body", "body": response.body[:max_bytes], "more_body": max_bytes is not None}
@@ -88,12 +74,7 @@ class Exchange:
 
 
 class FaultMiddleware:
-    """The middleware. While no fault is active it passes requests on unchanged.
-
-    Args:
-        app: the platform.
-        sandbox: provides `faults` and the ledger.
-    """
+    """The middleware. While no fault is active it passes requests on unchanged."""
 
     def __init__(self, app: ASGIApp, sandbox: Sandbox) -> None:
         self._app = app
@@ -151,7 +132,9 @@ class FaultMiddleware:
         if len(visible_objects) == len(objects):
             return response
         faults.record_fault("list_lag")
-        return _replace_body(response, json.dumps(visible_objects, separators=(",", ":")).encode())
+        body = json.dumps(visible_objects, separators=(",", ":")).encode()
+        headers = dict(response.headers) | {b"content-length": str(len(body)).encode()}
+        return replace(response, headers=tuple(headers.items()), body=body)
 
 
 async def _read_body(receive: Receive) -> bytes | None:
@@ -164,8 +147,3 @@ async def _read_body(receive: Receive) -> bytes | None:
         parts.append(message.get("body", b""))
         if not message.get("more_body", False):
             return b"".join(parts)
-
-
-def _replace_body(response: RawResponse, body: bytes) -> RawResponse:
-    headers = dict(response.headers) | {b"content-length": str(len(body)).encode()}
-    return replace(response, headers=tuple(headers.items()), body=body)

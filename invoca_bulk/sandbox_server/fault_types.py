@@ -25,33 +25,21 @@ class Processing(Enum):
     BEFORE_REPLY = "processed, and the client sees some of the response"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class FaultType:
-    """One type of fault.
-
-    Attributes:
-        processing: how the platform processes the request.
-        reply: sends what the client sees.
-        help: describes both.
-    """
+    """One type of fault."""
 
     processing: Processing
-    reply: Callable[[Exchange], Awaitable[None]]
-    help: str
+    reply: Callable[[Exchange], Awaitable[None]]  # sends what the client sees
+    help: str  # describes both
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawResponse:
-    """An HTTP response.
-
-    Attributes:
-        status: the HTTP status.
-        headers: (name in lower case, value) pairs.
-        body: the whole body.
-    """
+    """An HTTP response."""
 
     status: int
-    headers: tuple[tuple[bytes, bytes], ...]
+    headers: tuple[tuple[bytes, bytes], ...]  # names in lower case
     body: bytes
 
 
@@ -124,38 +112,34 @@ def _build_response(
     return RawResponse(status=status, headers=pairs, body=body)
 
 
-def _fault_type(processing: Processing, reply: Callable[[Exchange], Awaitable[None]], help_text: str) -> FaultType:
-    return FaultType(processing=processing, reply=reply, help=help_text)
-
-
 _BAD_GATEWAY = _html_error_reply(HTTPStatus.BAD_GATEWAY)
 _UNAVAILABLE = _html_error_reply(HTTPStatus.SERVICE_UNAVAILABLE)
 
 FAULT_TYPES: Mapping[str, FaultType] = {
-    "drop_before": _fault_type(
+    "drop_before": FaultType(
         Processing.SKIPPED, _close_connection, "not processed; the connection closes without a response"
     ),
-    "drop_after": _fault_type(
+    "drop_after": FaultType(
         Processing.UNSEEN, _close_connection, "processed; the connection closes without a response"
     ),
-    "500_before": _fault_type(Processing.SKIPPED, _reply_500, "not processed; 500 with an error handle"),
-    "500_after": _fault_type(Processing.UNSEEN, _reply_500, "processed; 500 with an error handle"),
-    "502_html_before": _fault_type(Processing.SKIPPED, _BAD_GATEWAY, "not processed; 502 with an HTML page"),
-    "502_html_after": _fault_type(Processing.UNSEEN, _BAD_GATEWAY, "processed; 502 with an HTML page"),
-    "503_before": _fault_type(Processing.SKIPPED, _UNAVAILABLE, "not processed; 503"),
-    "503_after": _fault_type(Processing.UNSEEN, _UNAVAILABLE, "processed; 503"),
-    "429": _fault_type(Processing.SKIPPED, _reply_429, "not processed; 429 without Retry-After"),
-    "429_retry_after": _fault_type(Processing.SKIPPED, _reply_429_retry_after, "not processed; 429 with Retry-After"),
-    "stall_before": _fault_type(Processing.SKIPPED, _stall, "not processed; silence, then the connection closes"),
-    "stall_after": _fault_type(Processing.UNSEEN, _stall, "processed; silence, then the connection closes"),
-    "cut": _fault_type(
+    "500_before": FaultType(Processing.SKIPPED, _reply_500, "not processed; 500 with an error handle"),
+    "500_after": FaultType(Processing.UNSEEN, _reply_500, "processed; 500 with an error handle"),
+    "502_html_before": FaultType(Processing.SKIPPED, _BAD_GATEWAY, "not processed; 502 with an HTML page"),
+    "502_html_after": FaultType(Processing.UNSEEN, _BAD_GATEWAY, "processed; 502 with an HTML page"),
+    "503_before": FaultType(Processing.SKIPPED, _UNAVAILABLE, "not processed; 503"),
+    "503_after": FaultType(Processing.UNSEEN, _UNAVAILABLE, "processed; 503"),
+    "429": FaultType(Processing.SKIPPED, _reply_429, "not processed; 429 without Retry-After"),
+    "429_retry_after": FaultType(Processing.SKIPPED, _reply_429_retry_after, "not processed; 429 with Retry-After"),
+    "stall_before": FaultType(Processing.SKIPPED, _stall, "not processed; silence, then the connection closes"),
+    "stall_after": FaultType(Processing.UNSEEN, _stall, "processed; silence, then the connection closes"),
+    "cut": FaultType(
         Processing.BEFORE_REPLY, _reply_half, "processed; the connection closes after half of the response body"
     ),
-    "garbled": _fault_type(
+    "garbled": FaultType(
         Processing.BEFORE_REPLY, _reply_garbled, "processed; the correct status with a body that is not JSON"
     ),
-    "slow": _fault_type(Processing.BEFORE_REPLY, _reply_late, "processed; the correct response, late"),
+    "slow": FaultType(Processing.BEFORE_REPLY, _reply_late, "processed; the correct response, late"),
 }
 #: A request that meets no fault.
-NO_FAULT = _fault_type(Processing.BEFORE_REPLY, _reply_normally, "processed; the correct response")
-OVER_LIMIT = _fault_type(Processing.SKIPPED, _reply_over_limit, "not processed; 429")
+NO_FAULT = FaultType(Processing.BEFORE_REPLY, _reply_normally, "processed; the correct response")
+OVER_LIMIT = FaultType(Processing.SKIPPED, _reply_over_limit, "not processed; 429")

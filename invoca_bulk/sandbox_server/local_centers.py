@@ -7,7 +7,6 @@ first letter of a Canadian postal code gives its province.
 from __future__ import annotations
 
 import functools
-import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -30,16 +29,13 @@ _STATES_BY_DESCRIPTION = {
 _TERRITORY_AREA_CODES = {"AS": {"684"}, "GU": {"671"}, "MP": {"670"}, "PR": {"787", "939"}, "VI": {"340"}}
 
 #: The first three digits of US zip codes at which another state begins; `-`: not in use, or military.
-_ZIP_RANGES: list[str] = re.findall(
-    r"\S+",
-    """
+_ZIP_RANGES_TEXT = """\
 000- 005NY 006PR 008VI 009PR 010MA 028RI 030NH 039ME 050VT 055MA 056VT 060CT 070NJ 090- 100NY 150PA 197DE 200DC
 201VA 202DC 206MD 220VA 247WV 269- 270NC 290SC 300GA 320FL 340- 341FL 350AL 370TN 386MS 398GA 400KY 428- 430OH 460IN
 480MI 500IA 529- 530WI 550MN 568- 569DC 570SD 578- 580ND 589- 590MT 600IL 630MO 659- 660KS 680NE 694- 700LA 715-
 716AR 730OK 733TX 734OK 750TX 800CO 817- 820WY 832ID 839- 840UT 848- 850AZ 866- 870NM 885TX 886- 889NV 899- 900CA
-962- 967HI 969GU 970OR 980WA 995AK
-""",
-)
+962- 967HI 969GU 970OR 980WA 995AK"""
+_ZIP_RANGES = _ZIP_RANGES_TEXT.split()
 _ZIP_RANGE_STARTS = [start[:3] for start in _ZIP_RANGES]
 _PROVINCE_BY_LETTER = {
     **dict(zip("ABCETVRSY", ("NL", "NS", "PE", "NB", "AB", "BC", "MB", "SK", "YT"), strict=True)),
@@ -79,19 +75,14 @@ def _area_descriptions() -> Iterator[tuple[str, str]]:
             yield digits.removeprefix(_COUNTRY_CODE), names["en"]
 
 
-def _parse_states(description: str) -> tuple[str, ...]:
-    """The state codes of a description such as `New Jersey` or `San Antonio, TX`."""
-    state = description.rpartition(", ")[2]
-    return (state,) if state in STATES else _STATES_BY_DESCRIPTION.get(description, ())
-
-
 @functools.cache
 def _area_codes_by_state() -> dict[str, frozenset[str]]:
     codes_by_state = defaultdict(set, {state: set(codes) for state, codes in _TERRITORY_AREA_CODES.items()})
     for digits, description in _area_descriptions():
         if len(digits) == _AREA_CODE_DIGITS:
-            for state in _parse_states(description):
-                codes_by_state[state].add(digits)
+            state = description.rpartition(", ")[2]  # of `New Jersey` or `San Antonio, TX`
+            for code in (state,) if state in STATES else _STATES_BY_DESCRIPTION.get(description, ()):
+                codes_by_state[code].add(digits)
     return {state: frozenset(codes) for state, codes in codes_by_state.items()}
 
 

@@ -20,11 +20,7 @@ _LINE_STRIDE = 7919
 
 
 class NumberPool:
-    """Issues numbers, never the same one twice. Not thread-safe.
-
-    Args:
-        seed: the same seed gives the same numbers in the same order.
-    """
+    """Issues each number once; the same seed gives the same numbers in the same order. Not thread-safe."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -47,8 +43,8 @@ class NumberPool:
 
     def _next_number(self, code: str) -> str | None:
         if code not in self._unissued:
-            shuffled = random.Random(f"{self._seed}/{code}")  # noqa: S311  not a secret
-            self._unissued[code] = _generate_numbers(code, shuffled.sample(_EXCHANGES, len(_EXCHANGES)))
+            rng = random.Random(f"{self._seed}/{code}")  # noqa: S311  not a secret
+            self._unissued[code] = _generate_numbers(code, rng.sample(_EXCHANGES, len(_EXCHANGES)))
         return next(self._unissued[code], None)
 
 

@@ -23,53 +23,32 @@ _LOGIN_SINCE = "2018-11-01"
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignKey:
-    """Identifies one campaign.
-
-    Attributes:
-        network_id: the network's id.
-        advertiser_id: the advertiser's `id_from_network`.
-        campaign_id: the advertiser campaign's `id_from_network`.
-        affiliate_id: the affiliate's `id_from_network`; None: the advertiser campaign itself.
-    """
+    """Identifies one campaign by its network's id and each object's `id_from_network`."""
 
     network_id: str
     advertiser_id: str
     campaign_id: str
-    affiliate_id: str | None = None
+    affiliate_id: str | None = None  # None: the advertiser campaign itself
 
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerEntry:
-    """One number that was issued, and therefore billed.
+    """One number that was issued, and therefore billed."""
 
-    Attributes:
-        campaign: where it was issued; a later move does not change this.
-        number: the promo number, 10 digits.
-        own_id: the client's own id for it; None: the platform assigned one.
-        body: the JSON object of the request, without a token.
-        request_number: the sequence number of the request, from 1.
-    """
-
-    campaign: CampaignKey
-    number: str
-    own_id: str | None
-    body: Mapping[str, Json]
-    request_number: int
+    campaign: CampaignKey  # where it was issued; a later move does not change this
+    number: str  # 10 digits
+    own_id: str | None  # the client's own id for it; None: the platform assigned one
+    body: Mapping[str, Json]  # of the request, without a token
+    request_number: int  # from 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Advertiser:
-    """One advertiser.
-
-    Attributes:
-        id: the platform's id.
-        values: its fields as GET returns them, without users.
-        users: its users as GET returns them, with the fields of all versions.
-    """
+    """One advertiser."""
 
     id: int
-    values: Mapping[str, Json]
-    users: tuple[Mapping[str, Json], ...] = ()
+    values: Mapping[str, Json]  # its fields as GET returns them, without users
+    users: tuple[Mapping[str, Json], ...] = ()  # its users as GET returns them, with the fields of all versions
 
     @property
     def name(self) -> str:
@@ -94,19 +73,12 @@ def _user_to_json(user: Mapping[str, Json], version: str) -> dict[str, Json]:
 
 @dataclass(kw_only=True)
 class PromoNumber:
-    """One promo number.
-
-    Attributes:
-        id: the platform's id.
-        id_from_network: the client's own id, or one that the platform assigned.
-        promo_number: 10 digits; it never changes.
-        values: the fields that GET returns; fields that only choose the number, such as `local_center`, are not stored.
-    """
+    """One promo number."""
 
     id: int
-    id_from_network: str
-    promo_number: str
-    values: dict[str, Json]
+    id_from_network: str  # the client's own id, or one that the platform assigned
+    promo_number: str  # 10 digits; it never changes
+    values: dict[str, Json]  # as GET returns them; what only chooses the number, such as `local_center`, is not stored
 
     def to_json(self, version: str) -> dict[str, Json]:
         """The number as one version of the API shows it."""
@@ -125,19 +97,12 @@ _SHOWN_SINCE = {promo_field.path.split(".")[0]: promo_field.since for promo_fiel
 
 @dataclass(kw_only=True)
 class Campaign:
-    """One campaign and its numbers, by number and by id.
-
-    Attributes:
-        key: identifies the campaign.
-        custom_data: the default custom data of its numbers.
-        numbers: promo number to number, in the order of issue.
-        by_id: `id_from_network` to number.
-    """
+    """One campaign and its numbers, by number and by id."""
 
     key: CampaignKey
-    custom_data: dict[str, str] = field(default_factory=dict)
-    numbers: dict[str, PromoNumber] = field(default_factory=dict)
-    by_id: dict[str, PromoNumber] = field(default_factory=dict)
+    custom_data: dict[str, str] = field(default_factory=dict)  # the default custom data of its numbers
+    numbers: dict[str, PromoNumber] = field(default_factory=dict)  # promo number to number, in the order of issue
+    by_id: dict[str, PromoNumber] = field(default_factory=dict)  # `id_from_network` to number
 
     def add(self, number: PromoNumber) -> None:
         """Add a number."""
@@ -152,21 +117,13 @@ class Campaign:
 
 @dataclass(kw_only=True)
 class SandboxNetwork:
-    """One network, isolated from all others.
-
-    Attributes:
-        id: the network's id.
-        advertisers: `id_from_network` to advertiser.
-        advertiser_ids_by_name: an advertiser's name to its `id_from_network`.
-        campaigns: key to campaign.
-        campaign_counts: an advertiser's `id_from_network` to its number of campaigns.
-    """
+    """One network, isolated from all others."""
 
     id: str
-    advertisers: dict[str, Advertiser] = field(default_factory=dict)
+    advertisers: dict[str, Advertiser] = field(default_factory=dict)  # `id_from_network` to advertiser
     advertiser_ids_by_name: dict[str, str] = field(default_factory=dict)
     campaigns: dict[CampaignKey, Campaign] = field(default_factory=dict)
-    campaign_counts: Counter[str] = field(default_factory=Counter)
+    campaign_counts: Counter[str] = field(default_factory=Counter)  # by the advertiser's `id_from_network`
 
     def put_advertiser(self, advertiser_id: str, advertiser: Advertiser) -> None:
         """Add or replace an advertiser."""
@@ -179,8 +136,9 @@ class SandboxNetwork:
         if old := self.advertisers.pop(advertiser_id, None):
             self.advertiser_ids_by_name.pop(old.name, None)
 
-    def add_campaign(self, campaign: Campaign) -> None:
-        """Add a campaign, unless it exists."""
+    def add_campaign(self, campaign: Campaign) -> Campaign:
+        """Add a campaign, unless it exists; returns the one with its key."""
         if campaign.key not in self.campaigns:
             self.campaigns[campaign.key] = campaign
             self.campaign_counts[campaign.key.advertiser_id] += 1
+        return self.campaigns[campaign.key]

@@ -167,7 +167,9 @@ def _update_number(call: ApiRequest, campaign: Campaign, number: PromoNumber) ->
         raise invalid_arguments(errors, extra_body=number.to_json(call.version))
     number.values = _merge_values(number.values, call.body)
     if target:
-        _move_number(call, number, campaign, target)
+        campaign.remove(number)
+        number.id_from_network = _next_free_id(call, target)[1]
+        target.add(number)
     return number.to_json(call.version)
 
 
@@ -182,9 +184,3 @@ def _destination_campaign(call: ApiRequest) -> Campaign | None:
         affiliate_id=call.body.get("destination_affiliate_id_from_network"),
     )
     return _find_campaign(call, key)
-
-
-def _move_number(call: ApiRequest, number: PromoNumber, campaign: Campaign, target: Campaign) -> None:
-    campaign.remove(number)
-    number.id_from_network = _next_free_id(call, target)[1]
-    target.add(number)

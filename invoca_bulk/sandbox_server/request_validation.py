@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from invoca_bulk.sandbox_server.platform_model import PERFORMANCE_FLAGS
 from invoca_bulk.sandbox_server.requests import BLANK_MESSAGE, FieldErrors
@@ -33,25 +34,18 @@ def validate(
     action: Action,
     rule_context: Mapping[str, Json] | None,
 ) -> FieldErrors:
-    """Validate a body.
+    """Validate a body: path to error texts, empty if it is valid; only the errors in its shape if there are any.
 
-    Args:
-        resource: the resource of the object.
-        body: the JSON object of the request.
-        version: the API version in the address.
-        action: create or update.
-        rule_context: what the rules over several fields see in addition to the body: the fields of the object and the
-            ids in the address. None: skip these rules.
-
-    Returns:
-        Path to error texts; empty if the body is valid. Only the errors in the shape of the body if there are any.
+    `rule_context` is what the rules over several fields see in addition to the body: the fields of the object and the
+    ids in the address. None: skip these rules.
     """
     errors: FieldErrors = dict(_shape_errors(body))
     if errors:
         return errors
     for path, text in _field_problems(resource, body, version, action):
         errors.setdefault(path, []).append(text)
-    for path in _missing_required(resource, body, action):
+    required = [field for field in resource.fields if action in field.required_on and field.role is Role.BODY]
+    for path in chain.from_iterable(paths.missing_paths(field.path, body) for field in required):
         errors.setdefault(path, [BLANK_MESSAGE])
     return errors if errors or rule_context is None else _rule_errors(resource, {**rule_context, **body}, action)
 
@@ -134,25 +128,6 @@ def _value_problem(field: Field, value: Json) -> str | None:
     if problem is None or (field.field_type in _UNTRIMMED_TYPES and problem.level == "warning"):
         return None
     return problem.message
-
-
-def _missing_required(resource: Resource, body: Mapping[str, Json], action: Action) -> Iterator[str]:
-    for field in resource.fields:
-        if action in field.required_on and field.role is Role.BODY:
-            yield from _missing_paths(field.path, body)
-
-
-def _missing_paths(pattern: str, tree: Mapping[str, Json]) -> Iterator[str]:
-    """The paths of missing required leaves. Empty lists lack none; items other than records are reported elsewhere."""
-    parent, separator, subpattern = pattern.partition(".#.")
-    if not separator:
-        if tree.get(pattern) in (None, ""):
-            yield pattern
-        return
-    records = tree.get(parent)
-    for number, record in enumerate(records if isinstance(records, list) else (), 1):
-        if isinstance(record, dict):
-            yield from (f"{parent}.{number}.{path}" for path in _missing_paths(subpattern, record))
 
 
 def _rule_errors(resource: Resource, state: Mapping[str, Json], action: Action) -> FieldErrors:

@@ -19,13 +19,7 @@ TAKEN_MESSAGE = "has already been taken"
 
 
 class ApiError(Exception):
-    """A response other than success. It never leaves the sandbox.
-
-    Attributes:
-        status: the HTTP status.
-        body: the JSON object of the response.
-        headers: additional response headers.
-    """
+    """A response other than success. It never leaves the sandbox."""
 
     def __init__(self, status: HTTPStatus, body: Mapping[str, Json], headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status)
@@ -77,22 +71,12 @@ def _nest_errors(errors: FieldErrors) -> dict[str, Json]:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiRequest:
-    """One request whose token and address are accepted.
+    """One request whose token and address are accepted."""
 
-    Attributes:
-        store: the platform's state; its lock is held.
-        network: the network in the address.
-        version: the API version in the address.
-        ids: the ids in the address: `advertiser`, `campaign`, `affiliate`, `promo_number`, `id_from_network`.
-        uses_own_ids: whether the collection is addressed by the client's own ids (`promo_numbers_by_id`).
-        body: the JSON object of the request, without a token; empty for GET and DELETE.
-        request_number: the sequence number of the request, from 1.
-    """
-
-    store: Store
+    store: Store  # its lock is held
     network: SandboxNetwork
     version: str
-    ids: Mapping[str, str]
-    uses_own_ids: bool
-    body: Mapping[str, Json]
-    request_number: int
+    ids: Mapping[str, str]  # in the address: `advertiser`, `campaign`, `affiliate`, `promo_number`, `id_from_network`
+    uses_own_ids: bool  # whether the collection is addressed by the client's own ids (`promo_numbers_by_id`)
+    body: Mapping[str, Json]  # the JSON object of the request, without a token; empty for GET and DELETE
+    request_number: int  # from 1

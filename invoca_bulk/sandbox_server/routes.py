@@ -19,7 +19,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from invoca_bulk.sandbox_server import advertisers, promo_numbers
-from invoca_bulk.sandbox_server.platform_model import SandboxNetwork
 from invoca_bulk.sandbox_server.requests import ApiError, ApiRequest, bad_request, not_found, server_error, unauthorized
 from invoca_bulk.sandbox_server.store import Store
 from invoca_bulk.schema.field_types import Json
@@ -37,19 +36,12 @@ Handlers = Mapping[str, tuple[HTTPStatus, Callable[[ApiRequest], Json]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """One path below the network.
+    """One path below the network."""
 
-    Attributes:
-        segments: its parts; those that start with `:` are ids.
-        handlers: HTTP method to (status of success, operation).
-        since: first API version that has it.
-        uses_own_ids: whether its numbers are addressed by the client's own ids.
-    """
-
-    segments: tuple[str, ...]
+    segments: tuple[str, ...]  # its parts; those that start with `:` are ids
     handlers: Handlers
-    since: str = VERSIONS[0]
-    uses_own_ids: bool = False
+    since: str = VERSIONS[0]  # the first API version that has it
+    uses_own_ids: bool = False  # whether numbers are addressed by the client's own ids
 
     def match(self, parts: list[str]) -> dict[str, str] | None:
         """The ids in a path, or None if the path does not match."""
@@ -107,13 +99,7 @@ ROUTES = (
 
 
 class Platform:
-    """The platform as an ASGI application.
-
-    Args:
-        store: the state of the platform.
-        token: the token that it accepts.
-        latency: the seconds that each response takes.
-    """
+    """The platform as an ASGI application; each response takes `latency` seconds."""
 
     def __init__(self, store: Store, *, token: str, latency: float = 0.0) -> None:
         self._store = store
@@ -140,19 +126,23 @@ class Platform:
             except ApiError as error:
                 return _json_response(error.status, error.body, error.headers)
             except Exception:  # noqa: BLE001  the platform answers 500 to any internal error
-                return _server_error_response()
+                handle = random.randrange(10**9, 10**10)  # noqa: S311  not a secret
+                _LOG.exception("The sandbox failed; error handle %s.", handle)
+                internal_error = server_error(handle)
+                return _json_response(internal_error.status, internal_error.body)
             return _json_response(status, result)
 
     def _handle(self, request: Request, content: bytes) -> tuple[HTTPStatus, Json]:
         version, network_id, parts = _parse_address(request.scope["raw_path"])
         body = _parse_body(request.method, content, authorized="authorization" in request.headers)
         self._authorize(request, body.pop("oauth_token", None))
-        network = self._network(network_id)
+        if network_id not in self._store.networks:
+            raise not_found(f"network {network_id}")
         route, ids = _match_route(parts, version)
         status, operation = _find_handler(route, request.method)
         api_request = ApiRequest(
             store=self._store,
-            network=network,
+            network=self._store.networks[network_id],
             version=version,
             ids=ids,
             uses_own_ids=route.uses_own_ids,
@@ -170,12 +160,6 @@ class Platform:
             token = body_token
         if token != self._token:
             raise unauthorized()
-
-    def _network(self, network_id: str) -> SandboxNetwork:
-        try:
-            return self._store.networks[network_id]
-        except KeyError:
-            raise not_found(f"network {network_id}") from None
 
 
 def _parse_address(raw_path: bytes) -> tuple[str, str, list[str]]:
@@ -218,13 +202,6 @@ def _find_handler(route: Route, method: str) -> tuple[HTTPStatus, Callable[[ApiR
         message = f"{method} is not allowed here."
         headers = {"Allow": ", ".join(route.handlers)}
         raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, {"message": message}, headers) from None
-
-
-def _server_error_response() -> Response:
-    handle = random.randrange(10**9, 10**10)  # noqa: S311  not a secret
-    _LOG.exception("The sandbox failed; error handle %s.", handle)
-    error = server_error(handle)
-    return _json_response(error.status, error.body)
 
 
 def _json_response(status: HTTPStatus, body: Json, headers: Mapping[str, str] | None = None) -> Response:

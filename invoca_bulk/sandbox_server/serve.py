@@ -98,7 +98,11 @@ class Sandbox:
             target=self._server.run, kwargs={"sockets": [listener]}, name="sandbox", daemon=True
         )
         self._thread.start()
-        _wait_until(lambda: bool(self._server and self._server.started))
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
+        while not self._server.started:
+            if time.monotonic() > deadline:
+                raise ConfigError("The sandbox did not start within 10 seconds. Try again, or try another port.")
+            time.sleep(_POLL_SECONDS)
         self.base_url = f"http://{_HOST}:{listener.getsockname()[1]}"
 
     def stop(self) -> None:
@@ -120,15 +124,7 @@ class Sandbox:
 
 
 def serve_forever(sandbox: Sandbox, *, on_ready: Callable[[Sandbox], None] = lambda _: None) -> None:
-    """Serve in the foreground until Ctrl-C.
-
-    Args:
-        sandbox: a sandbox that is not running.
-        on_ready: called once when the server answers requests, for example to print `base_url`.
-
-    Raises:
-        ConfigError: the port is not available.
-    """
+    """Serve in the foreground until Ctrl-C; `on_ready` is called once when the server answers requests."""
     with sandbox, contextlib.suppress(KeyboardInterrupt):
         on_ready(sandbox)
         # Short sleeps, because on Windows Ctrl-C does not interrupt an unlimited wait.
@@ -178,11 +174,3 @@ def _closable_protocol() -> type[asyncio.Protocol]:
             self.app_state = {**self.app_state, TRANSPORT_KEY: transport}
 
     return Closable
-
-
-def _wait_until(is_ready: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _TIMEOUT_SECONDS
-    while not is_ready():
-        if time.monotonic() > deadline:
-            raise ConfigError("The sandbox did not start within 10 seconds. Try again, or try another port.")
-        time.sleep(_POLL_SECONDS)

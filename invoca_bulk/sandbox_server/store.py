@@ -27,31 +27,18 @@ class Store:
     """Networks with their data, and every issued number.
 
     Thread-safe: all methods may be called while the server runs. Hold `lock` to read or write several related things.
-
-    Args:
-        network_ids: the initial networks, each with the same few advertisers, campaigns and affiliates.
-        seed: the same seed gives the same numbers and tokens.
-
-    Attributes:
-        open_campaigns: create any campaign or affiliate on first use instead of answering 404.
-        auto_ids: assign an id to an advertiser that is created without `id_from_network`.
-        repeat_updates: whether a POST with an own id that is taken updates that number instead of being rejected. The
-            documentation says both.
-        networks: network id to network.
-        ledger: one entry for each issued number, in order.
-        request_count: the number of handled requests, rejected ones included.
-        number_pool: chooses the numbers to issue.
+    The methods' `network_id` may be None: the first network.
     """
 
     _: KW_ONLY
-    network_ids: InitVar[Iterable[str]] = (DEFAULT_NETWORK_ID,)
-    seed: InitVar[int] = 0
-    open_campaigns: bool = False
-    auto_ids: bool = False
-    repeat_updates: bool = False
+    network_ids: InitVar[Iterable[str]] = (DEFAULT_NETWORK_ID,)  # each with the same few advertisers and campaigns
+    seed: InitVar[int] = 0  # the same seed gives the same numbers and tokens
+    open_campaigns: bool = False  # create any campaign or affiliate on first use instead of answering 404
+    auto_ids: bool = False  # assign an id to an advertiser that is created without `id_from_network`
+    repeat_updates: bool = False  # a POST with a taken own id updates that number; the documentation says both ways
     networks: dict[str, SandboxNetwork] = field(default_factory=dict, init=False)
-    ledger: list[LedgerEntry] = field(default_factory=list, init=False)
-    request_count: int = field(default=0, init=False)
+    ledger: list[LedgerEntry] = field(default_factory=list, init=False)  # one entry for each issued number, in order
+    request_count: int = field(default=0, init=False)  # handled requests, rejected ones included
     lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
     number_pool: NumberPool = field(init=False, repr=False)
     _id_counter: Iterator[int] = field(default_factory=lambda: count(_FIRST_ID), init=False, repr=False)
@@ -98,40 +85,21 @@ class Store:
         network_id: str | None = None,
         custom_data: Mapping[str, str] | None = None,
     ) -> Campaign:
-        """Add a campaign, and its advertiser if it does not exist.
-
-        Args:
-            advertiser_id: the advertiser's `id_from_network`.
-            campaign_id: the campaign's `id_from_network`.
-            network_id: the network; None: the first one.
-            custom_data: the default custom data of its numbers.
-        """
-        return self._add_campaign(advertiser_id, campaign_id, None, network_id, custom_data)
+        """Add a campaign, with the default custom data of its numbers, and its advertiser if it does not exist."""
+        with self.lock:
+            network = self._network(network_id)
+            self.add_advertiser(advertiser_id, network_id=network.id)
+            key = CampaignKey(network_id=network.id, advertiser_id=advertiser_id, campaign_id=campaign_id)
+            return network.add_campaign(Campaign(key=key, custom_data=dict(custom_data or {})))
 
     def add_affiliate(
         self, advertiser_id: str, campaign_id: str, affiliate_id: str, *, network_id: str | None = None
     ) -> Campaign:
         """Add an affiliate to a campaign, and the campaign and advertiser if they do not exist."""
-        return self._add_campaign(advertiser_id, campaign_id, affiliate_id, network_id, None)
-
-    def _add_campaign(
-        self,
-        advertiser_id: str,
-        campaign_id: str,
-        affiliate_id: str | None,
-        network_id: str | None,
-        custom_data: Mapping[str, str] | None,
-    ) -> Campaign:
         with self.lock:
-            network = self._network(network_id)
-            self.add_advertiser(advertiser_id, network_id=network.id)
-            key = CampaignKey(network_id=network.id, advertiser_id=advertiser_id, campaign_id=campaign_id)
-            network.add_campaign(Campaign(key=key, custom_data=dict(custom_data or {})))
-            if affiliate_id is None:
-                return network.campaigns[key]
-            affiliate_key = replace(key, affiliate_id=affiliate_id)
-            network.add_campaign(Campaign(key=affiliate_key, custom_data=network.campaigns[key].custom_data))
-            return network.campaigns[affiliate_key]
+            campaign = self.add_campaign(advertiser_id, campaign_id, network_id=network_id)
+            key = replace(campaign.key, affiliate_id=affiliate_id)
+            return self._network(network_id).add_campaign(Campaign(key=key, custom_data=campaign.custom_data))
 
     def _network(self, network_id: str | None) -> SandboxNetwork:
         return self.networks[next(iter(self.networks)) if network_id is None else network_id]

@@ -16,10 +16,7 @@ T = TypeVar("T")
 class ValidatedField(Generic[T]):
     """A dataclass field that is validated whenever it is set, also from text.
 
-    Args:
-        default: the default, before validation.
-        check: converts a value to the valid value; raises TypeError or ValueError if it is invalid.
-        expected: describes valid values, for the error.
+    `check` converts a value to the valid value, or raises TypeError or ValueError; `expected` describes valid values.
     """
 
     def __init__(self, default: Json, check: Callable[[Json], T], expected: str) -> None:
@@ -38,15 +35,7 @@ class ValidatedField(Generic[T]):
         vars(holder)[self._name] = self.validate(value)
 
     def validate(self, value: Json, label: str = "") -> T:
-        """Convert a value to the valid value.
-
-        Args:
-            value: the value to set, or text.
-            label: the name of the field in the error; empty: its attribute name.
-
-        Raises:
-            ConfigError: the value is invalid.
-        """
+        """Convert a value to the valid value; `label` names it in the error if the attribute does not."""
         try:
             return self._check(value)
         except (TypeError, ValueError):

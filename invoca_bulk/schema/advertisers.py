@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from invoca_bulk.schema import field_types
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import Problem
-from invoca_bulk.schema.model import REMOVE_ACTION, Action, Collection, Field, Resource, Role, Rule
+from invoca_bulk.schema.model import REMOVE_ACTION, SUBRESOURCE_KEY, Action, Collection, Field, Resource, Role, Rule
 from invoca_bulk.schema.result_columns import OUTPUT_FIELDS
-from invoca_bulk.schema.subresources import make_subresource
 
 APPROVAL_STATUSES = ("Applied", "Approved", "Declined", "Suspended", "Archived")
 USER_ROLES = ("Super", "Manager", "Member", "Observer")
@@ -98,11 +98,7 @@ FIELDS = (
         aliases=("sites.#.site_id_from_network", "sites.#.site_id", "sites.#.pid"),
         clearable=False,
     ),
-    Field(
-        path="sites.#.name",
-        field_type=field_types.TEXT,
-        help="The site's name.",
-    ),
+    Field(path="sites.#.name", field_type=field_types.TEXT, help="The site's name."),
     _subresource_action("users", "user"),
     Field(
         path="users.#.id_from_network",
@@ -173,10 +169,7 @@ FIELDS = (
         help="Whether the user can log in to the platform.",
     ),
     Field(
-        path="users.#.oauth_refresh_token",
-        field_type=field_types.TEXT,
-        secret=True,
-        help="Reserved by the platform.",
+        path="users.#.oauth_refresh_token", field_type=field_types.TEXT, secret=True, help="Reserved by the platform."
     ),
     Field(
         path="custom_data.*",
@@ -189,12 +182,7 @@ FIELDS = (
         secret=True,
         help="For the platform's internal use only.",
     ),
-    Field(
-        path="id",
-        field_type=field_types.NUMERIC_ID,
-        read_only=True,
-        help="The platform's id for the advertiser.",
-    ),
+    Field(path="id", field_type=field_types.NUMERIC_ID, read_only=True, help="The platform's id for the advertiser."),
     Field(
         path="object_url",
         field_type=field_types.TEXT,
@@ -203,9 +191,6 @@ FIELDS = (
     ),
     *OUTPUT_FIELDS,
 )
-
-
-# Rules over several columns
 
 
 def _email_settings_by_user(values: Mapping[str, Json], name: str) -> dict[str, dict[str, Json]]:
@@ -254,60 +239,77 @@ _USE_FOR_NOTIFICATIONS = "users.#.email_settings.#.use_for_notifications"
 _PARENT_FIELD = Field(
     path="advertiser_id_from_network",
     field_type=field_types.ID,
+    role=Role.PARENT,
     required_on=frozenset(Action),
     help="Your network's id for the advertiser that the row belongs to, as on the sheet advertisers.",
     aliases=("advertiser_id",),
     clearable=False,
 )
 
-SITES = make_subresource(
+
+def _make_subresource(name: str, singular: str, *examples: Mapping[str, str]) -> Resource:
+    """The resource of a sheet of nested records: `users` has the fields `users.#.…`."""
+    prefix = f"{name}.#."
+    fields = (
+        replace(
+            field,
+            path=field.path.removeprefix(prefix),
+            aliases=tuple(alias.removeprefix(prefix) for alias in field.aliases),
+        )
+        for field in FIELDS
+        if field.path.startswith(prefix)
+    )
+    return Resource(
+        name=name,
+        singular=singular,
+        fields=(_PARENT_FIELD, *fields, *OUTPUT_FIELDS),
+        path_templates=(),
+        collections=(),
+        identifier_field=SUBRESOURCE_KEY,
+        examples=examples,
+    )
+
+
+SITES = _make_subresource(
     "sites",
-    singular="site",
-    object_fields=FIELDS,
-    parent=_PARENT_FIELD,
-    examples=(
-        {"advertiser_id_from_network": "A-500", "id_from_network": "5001", "name": "Downtown"},
-        {"advertiser_id_from_network": "A-500", "id_from_network": "5002", "name": "Harbor"},
-        {"advertiser_id_from_network": "A-501", "id_from_network": "5011", "name": "Main street"},
-    ),
+    "site",
+    {"advertiser_id_from_network": "A-500", "id_from_network": "5001", "name": "Downtown"},
+    {"advertiser_id_from_network": "A-500", "id_from_network": "5002", "name": "Harbor"},
+    {"advertiser_id_from_network": "A-501", "id_from_network": "5011", "name": "Main street"},
 )
-USERS = make_subresource(
+USERS = _make_subresource(
     "users",
-    singular="user",
-    object_fields=FIELDS,
-    parent=_PARENT_FIELD,
-    examples=(
-        {
-            "advertiser_id_from_network": "A-500",
-            "id_from_network": "U-5001",
-            "email_settings.1.email_address": "chris@example.com",
-            "email_settings.1.use_for_notifications": "TRUE",
-            "first_name": "Chris",
-            "last_name": "Dean",
-            "contact_phone_number": "8055550100",
-            "role": "Manager",
-            "notify_on_budgets": "TRUE",
-        },
-        {
-            "advertiser_id_from_network": "A-500",
-            "id_from_network": "U-5002",
-            "email_settings.1.email_address": "jim@example.com",
-            "email_settings.1.use_for_notifications": "TRUE",
-            "first_name": "Jim",
-            "last_name": "Williams",
-            "contact_phone_number": "2135550100",
-            "role": "Observer",
-        },
-        {
-            "advertiser_id_from_network": "A-501",
-            "id_from_network": "U-5011",
-            "email_settings.1.email_address": "ana@example.com",
-            "email_settings.1.use_for_notifications": "TRUE",
-            "first_name": "Ana",
-            "last_name": "López",
-            "contact_phone_number": "+442079460000",
-        },
-    ),
+    "user",
+    {
+        "advertiser_id_from_network": "A-500",
+        "id_from_network": "U-5001",
+        "email_settings.1.email_address": "chris@example.com",
+        "email_settings.1.use_for_notifications": "TRUE",
+        "first_name": "Chris",
+        "last_name": "Dean",
+        "contact_phone_number": "8055550100",
+        "role": "Manager",
+        "notify_on_budgets": "TRUE",
+    },
+    {
+        "advertiser_id_from_network": "A-500",
+        "id_from_network": "U-5002",
+        "email_settings.1.email_address": "jim@example.com",
+        "email_settings.1.use_for_notifications": "TRUE",
+        "first_name": "Jim",
+        "last_name": "Williams",
+        "contact_phone_number": "2135550100",
+        "role": "Observer",
+    },
+    {
+        "advertiser_id_from_network": "A-501",
+        "id_from_network": "U-5011",
+        "email_settings.1.email_address": "ana@example.com",
+        "email_settings.1.use_for_notifications": "TRUE",
+        "first_name": "Ana",
+        "last_name": "López",
+        "contact_phone_number": "+442079460000",
+    },
 )
 
 ADVERTISERS = Resource(

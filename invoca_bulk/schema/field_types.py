@@ -37,48 +37,29 @@ _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), 
 
 @dataclass(frozen=True, kw_only=True)
 class ParsedValue:
-    """The value of a cell.
-
-    Attributes:
-        value: the JSON value to send.
-        warning: what was cleaned, or what the platform will ignore; None if the text is used unchanged.
-    """
+    """The value of a cell."""
 
     value: Json
-    warning: Problem | None = None
+    warning: Problem | None = None  # what was cleaned, or what the platform will ignore; None: used unchanged
 
 
 @dataclass(frozen=True, kw_only=True)
 class FieldType:
-    """One type of value.
+    """One type of value."""
 
-    Attributes:
-        name: what it is called in the field tables.
-        parse: text to `ParsedValue`; raises `ParseError`. Called once for each distinct text.
-        to_text: JSON value to the text of a cell; `parse(to_text(value)).value == value`.
-        choices: the closed set of values; empty: no such set.
-        limits: the smallest and the largest whole number; None: not a number.
-        cleared_value: the JSON value that `[]` means: null for a single value, an empty list for a list.
-        also_accepts: JSON types that the platform accepts in addition to the one that `parse` returns.
-        passthrough_pattern: texts that `parse` returns unchanged and without a warning, so that it need not be called:
-            a sheet may have a different own id in every row. None: every text has to be parsed.
-    """
-
-    name: str
-    parse: Callable[[str], ParsedValue]
-    to_text: Callable[[Json], str] = str
-    choices: tuple[str, ...] = ()
-    limits: tuple[int, int] | None = None
-    cleared_value: Json = None
-    also_accepts: tuple[type, ...] = ()
+    name: str  # as the field tables show it
+    parse: Callable[[str], ParsedValue]  # raises `ParseError`; called once for each distinct text
+    to_text: Callable[[Json], str] = str  # `parse(to_text(value)).value == value`
+    choices: tuple[str, ...] = ()  # the closed set of values; empty: no such set
+    limits: tuple[int, int] | None = None  # the smallest and the largest whole number
+    cleared_value: Json = None  # what `[]` means: null for a single value, an empty list for a list
+    also_accepts: tuple[type, ...] = ()  # types that the platform accepts in addition to what `parse` returns
+    #: Texts that `parse` returns unchanged and without a warning, so that it need not be called: a sheet may have a
+    #: different own id in every row. None: every text has to be parsed.
     passthrough_pattern: re.Pattern[str] | None = None
 
     def parse_cell(self, text: str) -> ParsedValue:
-        """Parse the text of a cell that is not blank; `[]` clears.
-
-        Raises:
-            ParseError: the text is not a valid value of this type.
-        """
+        """Parse the text of a cell that is not blank; `[]` clears. Raises `ParseError`."""
         if text.strip() == CLEAR:
             return ParsedValue(value=self.cleared_value)
         return self.parse(text)
@@ -128,10 +109,8 @@ def find_control_character(text: str) -> str | None:
     """The name of the first control or surrogate character, such as `U+0000`, or None."""
     if text.isprintable():
         return None
-    for char in text:
-        if unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\r\t":
-            return f"U+{ord(char):04X}"
-    return None
+    characters = (char for char in text if unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\r\t")
+    return next((f"U+{ord(char):04X}" for char in characters), None)
 
 
 def _parse_text(text: str) -> ParsedValue:
@@ -221,27 +200,23 @@ def choice(*choices: str, name: str = "choice") -> FieldType:
         if text in choices:
             return ParsedValue(value=text)
         if match := choice_by_folded.get(_fold(text)):
-            return ParsedValue(
-                value=match, warning=Problem(code="choice_cleaned", details={"value": text, "clean": match})
-            )
+            warning = Problem(code="choice_cleaned", details={"value": text, "clean": match})
+            return ParsedValue(value=match, warning=warning)
         raise ParseError("not_a_choice", value=text, known=name, suggestion=suggest_choice(text, choices))
 
     return FieldType(name=name, parse=parse, choices=choices)
 
 
-def state_or_province() -> FieldType:
+_STATE_BY_FOLDED_NAME = {_fold(name): code for code, name in regions.STATES.items()}
+
+
+def _parse_state(text: str) -> ParsedValue:
     """The two-letter code of a US state or territory or a Canadian province. For a full name, the fix is its code."""
-    codes = tuple(regions.STATES)
-    by_name = {_fold(name): code for code, name in regions.STATES.items()}
-
-    def parse(text: str) -> ParsedValue:
-        clean = normalize_text(text).upper()
-        if clean in regions.STATES:
-            return _parsed_value(text, clean)
-        code = by_name.get(_fold(text))
-        raise ParseError("not_a_state", value=text, suggestion=code or "Type a code such as CA or ON.")
-
-    return FieldType(name="state", parse=parse, choices=codes)
+    clean = normalize_text(text).upper()
+    if clean in regions.STATES:
+        return _parsed_value(text, clean)
+    suggestion = _STATE_BY_FOLDED_NAME.get(_fold(text), "Type a code such as CA or ON.")
+    raise ParseError("not_a_state", value=text, suggestion=suggestion)
 
 
 # Numbers and booleans
@@ -251,7 +226,10 @@ def whole_number(*, minimum: int, maximum: int) -> FieldType:
     """A whole number within limits, both included."""
 
     def parse(text: str) -> ParsedValue:
-        clean = _without_point_zero(_without_commas(normalize_text(text)))
+        clean = normalize_text(text)
+        if re.fullmatch(r"[0-9]{1,3}(,[0-9]{3})+", clean):  # not a decimal comma, as in `1,5`: 15 would be wrong
+            clean = clean.replace(",", "")
+        clean = _without_point_zero(clean)
         if not re.fullmatch(r"-?[0-9]{1,15}", clean):
             raise ParseError("not_a_number", value=text, minimum=minimum, maximum=f"{maximum:,}")
         value = int(clean)
@@ -260,11 +238,6 @@ def whole_number(*, minimum: int, maximum: int) -> FieldType:
         return ParsedValue(value=value, warning=cleaning_warning(text, str(value)))
 
     return FieldType(name=f"whole number, {minimum} to {maximum:,}", parse=parse, limits=(minimum, maximum))
-
-
-def _without_commas(text: str) -> str:
-    """`1,000` is 1000; the comma of `1,5` is a decimal comma and stays, since 15 would be wrong."""
-    return text.replace(",", "") if re.fullmatch(r"[0-9]{1,3}(,[0-9]{3})+", text) else text
 
 
 def _parse_boolean(text: str) -> ParsedValue:
@@ -357,7 +330,7 @@ def _parse_time(text: str) -> ParsedValue:
 AREA_CODE = FieldType(name="area code", parse=_parse_area_code)
 AREA_CODES = FieldType(name="area codes", parse=_parse_area_codes, to_text=", ".join, cleared_value=[])
 ZIP_CODE = FieldType(name="zip code", parse=_parse_zip_code)
-STATE = state_or_province()
+STATE = FieldType(name="state", parse=_parse_state, choices=tuple(regions.STATES))
 TIME = FieldType(name="time, HH:MM", parse=_parse_time)
 TIME_ZONE = choice(*regions.TIME_ZONES, name="time zone")
 

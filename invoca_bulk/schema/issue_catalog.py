@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, TypeGuard
+from typing import Literal
 
 from invoca_bulk.wording import option, remedy
 
@@ -39,17 +39,11 @@ _MARKER_PATTERN = re.compile(rf"({'|'.join(ISSUE_CODE_BY_MARKER)})\s*(.*)", re.I
 
 @dataclass(frozen=True, kw_only=True)
 class IssueType:
-    """One type of issue.
+    """One type of issue."""
 
-    Attributes:
-        level: rows with an `error` are never sent, rows with a `warning` are.
-        message: a sentence; its `{…}` placeholders are filled with the details of a `Problem`.
-        fix: what to do; empty if nothing needs to be done.
-    """
-
-    level: Level
-    message: str
-    fix: str
+    level: Level  # rows with an `error` are never sent, rows with a `warning` are
+    message: str  # its `{…}` placeholders are filled with the details of a `Problem`
+    fix: str  # empty if nothing needs to be done
 
 
 def _error(message: str, fix: str) -> IssueType:
@@ -66,16 +60,12 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Unknown column {value!r}; it looks like a misspelling of {known!r}.",
         "Rename the column to {known!r}. To keep it as a column of your own, give it a clearly different name.",
     ),
-    "column_unknown": _warning(
-        "Unknown column {value!r}; it is copied to the results and not sent.",
-    ),
+    "column_unknown": _warning("Unknown column {value!r}; it is copied to the results and not sent."),
     "column_missing": _error(
-        "The required column {known!r} is missing.",
-        "Add the column {known!r} and fill it in for every row.",
+        "The required column {known!r} is missing.", "Add the column {known!r} and fill it in for every row."
     ),
     "column_repeated": _error(
-        "The columns {first!r} and {value!r} both mean {known!r}.",
-        "Remove one of the two columns.",
+        "The columns {first!r} and {value!r} both mean {known!r}.", "Remove one of the two columns."
     ),
     "column_unsupported": _error(
         "API version {version} does not support {known!r}; {which}.",
@@ -87,8 +77,7 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     ),
     # What the spreadsheet program did to a cell
     "cell_error": _error(
-        "The cell contains the spreadsheet error {value}.",
-        "Correct the formula in the spreadsheet, or type the value.",
+        "The cell contains the spreadsheet error {value}.", "Correct the formula in the spreadsheet, or type the value."
     ),
     "cell_formula": _error(
         "The cell contains a formula whose result is not stored in the file.",
@@ -107,8 +96,7 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Type a shorter text. In a CSV file, also look for a quote that is never closed.",
     ),
     "cell_control": _error(
-        "The text contains an invisible control character ({name}).",
-        "Type the text again without it.",
+        "The text contains an invisible control character ({name}).", "Type the text again without it."
     ),
     "row_too_long": _error(
         "The row has {count} cells, but the header has {expected}.",
@@ -122,33 +110,16 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "The row could not be read from its original file (too many cells, or a quote that is never closed).",
         "Type the row again.",
     ),
-    "cell_cleaned": _warning(
-        "{value!r} is read as {clean!r}.",
-    ),
+    "cell_cleaned": _warning("{value!r} is read as {clean!r}."),
     # Values
-    "required": _error(
-        "{known!r} is required to {action}.",
-        "Fill in the cell{example}.",
-    ),
-    "not_a_choice": _error(
-        "{value!r} is not a valid value for {known!r}.",
-        "{suggestion}",
-    ),
-    "choice_cleaned": _warning(
-        "{value!r} is read as {clean!r}.",
-    ),
-    "not_a_number": _error(
-        "{value!r} is not a whole number.",
-        "Type a whole number from {minimum} to {maximum}.",
-    ),
+    "required": _error("{known!r} is required to {action}.", "Fill in the cell{example}."),
+    "not_a_choice": _error("{value!r} is not a valid value for {known!r}.", "{suggestion}"),
+    "choice_cleaned": _warning("{value!r} is read as {clean!r}."),
+    "not_a_number": _error("{value!r} is not a whole number.", "Type a whole number from {minimum} to {maximum}."),
     "out_of_range": _error(
-        "{value} is not between {minimum} and {maximum}.",
-        "Type a whole number from {minimum} to {maximum}.",
+        "{value} is not between {minimum} and {maximum}.", "Type a whole number from {minimum} to {maximum}."
     ),
-    "not_a_boolean": _error(
-        "{value!r} is neither yes nor no.",
-        "Type TRUE or FALSE.",
-    ),
+    "not_a_boolean": _error("{value!r} is neither yes nor no.", "Type TRUE or FALSE."),
     "not_an_area_code": _error(
         "{value!r} is not an area code in use in the USA or Canada.",
         "Type the three digits of an area code in use, such as 805.",
@@ -165,29 +136,14 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "{value!r} is not a zip code.",
         "Type the five digits of a US zip code, such as 93101, or a Canadian postal code, such as K1A 0B1.",
     ),
-    "zip_code_zero_lost": _error(
-        "{value!r} has too few digits for a zip code; Excel drops leading zeros.",
-        "{fixed}",
-    ),
-    "zip_code_too_precise": _error(
-        "{value!r} is a nine-digit zip code; only five digits are accepted.",
-        "{fixed}",
-    ),
-    "not_a_state": _error(
-        "{value!r} is not the two-letter code of a US state or a Canadian province.",
-        "{suggestion}",
-    ),
+    "zip_code_zero_lost": _error("{value!r} has too few digits for a zip code; Excel drops leading zeros.", "{fixed}"),
+    "zip_code_too_precise": _error("{value!r} is a nine-digit zip code; only five digits are accepted.", "{fixed}"),
+    "not_a_state": _error("{value!r} is not the two-letter code of a US state or a Canadian province.", "{suggestion}"),
     "not_an_ads_account": _error(
-        "{value!r} is not a Google Ads account id.",
-        "Type it as 627-345-9815, or type only the digits.",
+        "{value!r} is not a Google Ads account id.", "Type it as 627-345-9815, or type only the digits."
     ),
-    "not_digits": _error(
-        "{value!r} contains characters other than digits.",
-        "Type digits only, such as 80561.",
-    ),
-    "digits_ignored": _warning(
-        "The platform uses only the first five digits of {value!r}.",
-    ),
+    "not_digits": _error("{value!r} contains characters other than digits.", "Type digits only, such as 80561."),
+    "digits_ignored": _warning("The platform uses only the first five digits of {value!r}."),
     "not_a_time": _error(
         "{value!r} is not a time of day on a quarter of an hour.",
         "Type the time as HH:MM, on a quarter of an hour, such as 08:00 or 17:45.",
@@ -197,28 +153,21 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Type 10 digits, such as 8055550100, or the international form, such as +448081570192.",
     ),
     "not_an_email": _error(
-        "{value!r} is not a valid email address: {reason}",
-        "Type an address such as name@example.com.",
+        "{value!r} is not a valid email address: {reason}", "Type an address such as name@example.com."
     ),
     "not_an_id": _error(
         "{value!r} cannot be used as an id: {reason}.",
         "Use an id that is not '.' or '..', has no control characters and is not too long.",
     ),
-    "read_only": _warning(
-        "{known!r} is set by the platform; its values are not sent.",
-    ),
-    "cannot_clear": _error(
-        "{known!r} cannot be cleared with [].",
-        "Type a value, or leave the cell blank.",
-    ),
+    "read_only": _warning("{known!r} is set by the platform; its values are not sent."),
+    "cannot_clear": _error("{known!r} cannot be cleared with [].", "Type a value, or leave the cell blank."),
     # Several columns of a row
     "local_center_conflict": _error(
         "The local center is given in more than one way ({given}); the platform does not document which one it uses.",
         "Keep one: tn_prefix, or zipcode, or city with state.",
     ),
     "city_without_state": _error(
-        "A local center needs city and state together; {missing} is blank.",
-        "Fill in {missing}, or clear {given}.",
+        "A local center needs city and state together; {missing} is blank.", "Fill in {missing}, or clear {given}."
     ),
     "no_local_center": _warning(
         "{known!r} has no effect without a local center: this row requests a toll-free number.",
@@ -233,16 +182,13 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Clear the hours_of_operation columns, or affiliate_id_from_network.",
     ),
     "schedule_incomplete": _error(
-        "A schedule needs day_of_week, open_time and close_time together; {missing} is blank.",
-        "Fill in {missing}.",
+        "A schedule needs day_of_week, open_time and close_time together; {missing} is blank.", "Fill in {missing}."
     ),
     "schedule_backwards": _error(
-        "The schedule opens at {open} but closes at {close}.",
-        "Type a close_time that is later than the open_time.",
+        "The schedule opens at {open} but closes at {close}.", "Type a close_time that is later than the open_time."
     ),
     "schedules_overlap": _error(
-        "Two schedules of {day} overlap: {first} and {second}.",
-        "Change the times so that they do not overlap.",
+        "Two schedules of {day} overlap: {first} and {second}.", "Change the times so that they do not overlap."
     ),
     "destination_incomplete": _error(
         "A move needs the destination's advertiser and campaign; {missing} is blank.",
@@ -252,13 +198,9 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "A number can move to an affiliate campaign only from another affiliate campaign.",
         "Fill in affiliate_id_from_network, or clear destination_affiliate_id_from_network.",
     ),
-    "not_on_create": _error(
-        "{known!r} applies only when an existing number is changed or moved.",
-        "Clear the cell.",
-    ),
+    "not_on_create": _error("{known!r} applies only when an existing number is changed or moved.", "Clear the cell."),
     "own_id_quantity": _error(
-        "{known!r} identifies one number, but quantity is {value}.",
-        "Set quantity to 1, or clear {known!r}.",
+        "{known!r} identifies one number, but quantity is {value}.", "Set quantity to 1, or clear {known!r}."
     ),
     "names_existing": _error(
         "The row names an existing promo number ({value}), so it cannot create a new one.",
@@ -273,12 +215,11 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Fill in destination_advertiser_id_from_network and destination_advertiser_campaign_id_from_network.",
     ),
     "not_on_update": _warning(
-        "{known!r} affects only the choice of a new number; this number already exists, so it is not sent.",
+        "{known!r} affects only the choice of a new number; this number already exists, so it is not sent."
     ),
     # An advertiser's users and sites
     "email_repeated": _error(
-        "The user has the email address {value!r} more than once.",
-        "Remove the repeated address.",
+        "The user has the email address {value!r} more than once.", "Remove the repeated address."
     ),
     "nobody_notified": _error(
         "None of the user's email addresses is used for notifications; at least one must be.",
@@ -310,12 +251,9 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Give each promo number a different id.",
     ),
     "duplicate_number": _error(
-        "The promo number {value!r} has more than one row: {rows}.",
-        "Keep one row for each number.",
+        "The promo number {value!r} has more than one row: {rows}.", "Keep one row for each number."
     ),
-    "identical_rows": _warning(
-        "Rows {rows} are identical; each of them buys a number.",
-    ),
+    "identical_rows": _warning("Rows {rows} are identical; each of them buys a number."),
     # Rows compared with earlier runs
     "status_unknown": _error(
         "{value!r} is not a valid result_status, so it is unclear whether the row was processed.",
@@ -360,17 +298,13 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "The default site changes from {value!r} to {other!r}, because the first site is the default.",
         "To keep {value!r} as the default, list it first.",
     ),
-    "parent_deleted": _error(
-        "The same workbook deletes the advertiser {value!r}.",
-        "Remove one of the two rows.",
-    ),
+    "parent_deleted": _error("The same workbook deletes the advertiser {value!r}.", "Remove one of the two rows."),
     "would_be_removed": _error(
         f"With {option('nested=replace')}, the advertiser would lose {{what}}.",
         f"Add them to the sheet, use {option('nested=merge')}, or allow it with {option('allow_removals')}.",
     ),
     "row_beside_invalid": _error(
-        "Another row of the same {part} has errors ({place}), so none of its rows is sent.",
-        "Correct that row.",
+        "Another row of the same {part} has errors ({place}), so none of its rows is sent.", "Correct that row."
     ),
     "own_id_exists": _error(
         "The campaign already has a promo number with the id_from_network {value!r}: {number}.",
@@ -402,20 +336,15 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Check the {part}, and restore the values that you want with a sheet.",
     ),
     "undo_unheld": _error(
-        "These values of the {part} cannot be restored with a sheet: {what}.",
-        "Change the {part} on the platform.",
+        "These values of the {part} cannot be restored with a sheet: {what}.", "Change the {part} on the platform."
     ),
     "undo_needed": _error(
         "The advertiser still has a promo number that the run created, so it cannot be deleted.",
         "Delete the number first, then undo the run again.",
     ),
     # The whole sheet
-    "blank_rows": _warning(
-        "Skipped blank rows: {count}.",
-    ),
-    "hidden_rows": _warning(
-        "Hidden rows in the spreadsheet: {count}; they are read like any other.",
-    ),
+    "blank_rows": _warning("Skipped blank rows: {count}."),
+    "hidden_rows": _warning("Hidden rows in the spreadsheet: {count}; they are read like any other."),
     "sheet_ignored": _warning(
         "The sheet {value!r} is not read; the sheets read from this workbook are: {read}.",
         f"To have its rows read as well, move them to one of these; to read it alone: {option('sheet=…')}.",
@@ -425,17 +354,11 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing that is wrong, not yet assigned to a row.
+    """One thing that is wrong, not yet assigned to a row."""
 
-    Attributes:
-        code: a key of `ISSUE_TYPES`.
-        column: the column's path; None means the column that is being read.
-        details: placeholder name to value, for the message and the fix.
-    """
-
-    code: str
-    column: str | None = None
-    details: Mapping[str, object] = field(default_factory=dict)
+    code: str  # a key of `ISSUE_TYPES`
+    column: str | None = None  # its path; None: the column that is being read
+    details: Mapping[str, object] = field(default_factory=dict)  # placeholder name to value
 
     @property
     def level(self) -> Level:
@@ -455,7 +378,8 @@ class Problem:
     @property
     def _display_details(self) -> dict[str, object]:
         return {
-            name: truncate(detail) if _may_be_truncated(detail) else detail for name, detail in self.details.items()
+            name: truncate(detail) if isinstance(detail, str) and not isinstance(detail, Unshortened) else detail
+            for name, detail in self.details.items()
         }
 
 
@@ -463,10 +387,6 @@ class Unshortened(str):
     """A detail that is never truncated, such as a list of everything that would be lost."""
 
     __slots__ = ()
-
-
-def _may_be_truncated(detail: object) -> TypeGuard[str]:
-    return isinstance(detail, str) and not isinstance(detail, Unshortened)
 
 
 def add_marker(code: str, text: str) -> str:

@@ -41,16 +41,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One operation of the platform.
+    """One operation of the platform."""
 
-    Attributes:
-        verb: the HTTP method.
-        on_single_object: whether the URL names one object rather than the collection.
-        success_status: the HTTP status of success.
-    """
-
-    verb: str
-    on_single_object: bool
+    verb: str  # the HTTP method
+    on_single_object: bool  # whether the URL names one object rather than the collection
     success_status: int
 
 
@@ -67,45 +61,25 @@ OPERATIONS: Mapping[str, Operation] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """One column of a sheet and one leaf of the JSON object.
+    """One column of a sheet and one leaf of the JSON object."""
 
-    Attributes:
-        path: column title and JSON path; `#` stands for the number of a record, `*` for a key that the network chose.
-        field_type: how its text is parsed.
-        help: one or two sentences for the template's note and the README.
-        role: where the value goes.
-        required_on: the actions that need it.
-        applies_on_create: whether it can be set when an object is created.
-        applies_on_update: whether it applies to an existing object; False if it only affects which number is assigned.
-        read_only: set by the platform and never sent.
-        secret: never shown, exported, journaled or logged.
-        since: first API version that has it.
-        until: last API version that documents it; None: still documented.
-        example: a value for the template.
-        aliases: other accepted headers.
-        response_name: its name in the platform's responses if it differs, else empty.
-        clearable: whether `[]` clears it.
-        default: the platform's documented default; None: none.
-        template_columns: how many (numbered) columns the template has for it; 0: none.
-    """
-
-    path: str
+    path: str  # column title and JSON path; `#`: the number of a record, `*`: a key that the network chose
     field_type: FieldType
-    help: str
+    help: str  # one or two sentences for the template's note and the README
     role: Role = Role.BODY
     required_on: frozenset[Action] = frozenset()
     applies_on_create: bool = True
-    applies_on_update: bool = True
-    read_only: bool = False
-    secret: bool = False
-    since: str = API_VERSIONS[0]
-    until: str | None = None
+    applies_on_update: bool = True  # False: it only affects which number is assigned
+    read_only: bool = False  # set by the platform and never sent
+    secret: bool = False  # never shown, exported, journaled or logged
+    since: str = API_VERSIONS[0]  # first API version that has it
+    until: str | None = None  # last API version that documents it; None: still documented
     example: str = ""
-    aliases: tuple[str, ...] = ()
-    response_name: str = ""
-    clearable: bool = True
-    default: Json = None
-    template_columns: int = 1
+    aliases: tuple[str, ...] = ()  # other accepted headers
+    response_name: str = ""  # its name in the platform's responses if it differs
+    clearable: bool = True  # whether `[]` clears it
+    default: Json = None  # the platform's documented default; None: none
+    template_columns: int = 1  # how many (numbered) columns the template has for it; 0: none
 
     def is_known_in(self, version: str) -> bool:
         """Whether an API version documents this field."""
@@ -131,51 +105,32 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column of a sheet, matched to its field.
+    """A column of a sheet, matched to its field."""
 
-    Attributes:
-        path: the field's path with its numbers and key filled in.
-        header: the title as the analyst wrote it.
-        field: the field that it matches.
-    """
-
-    path: str
-    header: str
+    path: str  # the field's path with its numbers and key filled in
+    header: str  # the title as the analyst wrote it
     field: Field
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """A rule over several columns of one row.
+    """A rule over several columns of one row."""
 
-    Attributes:
-        fields: paths of the fields that it reads; it runs once for each distinct combination of their values.
-        check: takes path to JSON value of the cells that are not blank, yields the problems.
-        needs_whole_object: whether it applies only to a whole object (one being created, or the result of an update),
-            not to the few fields that a row changes.
-        presence_only: those of the fields of which only the presence matters: `check` may get True instead of the
-            value, so that rows that differ only in these fields, such as in their own ids, are checked once.
-    """
-
-    fields: tuple[str, ...]
-    check: Callable[[Mapping[str, Json]], Iterable[Problem]]
-    needs_whole_object: bool = False
+    fields: tuple[str, ...]  # paths; it runs once for each distinct combination of their values
+    check: Callable[[Mapping[str, Json]], Iterable[Problem]]  # takes path to JSON value of the cells that are not blank
+    needs_whole_object: bool = False  # for an object being created or the result of an update, not a part
+    #: Those of the fields of which only the presence matters: `check` may get True instead of the value, so that rows
+    #: that differ only in these fields, such as in their own ids, are checked once.
     presence_only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Collection:
-    """One way to address the objects of a resource.
+    """One way to address the objects of a resource."""
 
-    Attributes:
-        name: the last part of the collection's path.
-        identifier_field: the field that identifies one object in it.
-        since: first API version that has it.
-    """
-
-    name: str
-    identifier_field: str
-    since: str = API_VERSIONS[0]
+    name: str  # the last part of the collection's path
+    identifier_field: str  # the field that identifies one object in it
+    since: str = API_VERSIONS[0]  # first API version that has it
 
 
 #: The field that identifies a user or a site within its advertiser.
@@ -194,29 +149,17 @@ def fold_header(header: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """One type of object that the platform manages, and everything known about it.
+    """One type of object that the platform manages, and everything known about it."""
 
-    Attributes:
-        name: `advertisers` or `promo_numbers`.
-        singular: the noun for one object.
-        fields: every field once, in the order of the template's columns.
-        rules: the rules over several columns.
-        path_templates: path parts above the collection; the first one whose placeholders can all be filled is used.
-        collections: ways to address its objects; empty for a subresource.
-        identifier_field: the field by which a row names an existing object; repeating such a row is harmless.
-        subresources: nested records that can have their own sheet: sites, users.
-        examples: rows for the template, path to text.
-    """
-
-    name: str
-    singular: str
-    fields: tuple[Field, ...]
+    name: str  # `advertisers` or `promo_numbers`
+    singular: str  # the noun for one object
+    fields: tuple[Field, ...]  # every field once, in the order of the template's columns
     rules: tuple[Rule, ...] = ()
-    path_templates: tuple[tuple[str, ...], ...]
-    collections: tuple[Collection, ...]
-    identifier_field: str
-    subresources: tuple[Resource, ...] = ()
-    examples: tuple[Mapping[str, str], ...] = dataclass_field(default=(), repr=False)
+    path_templates: tuple[tuple[str, ...], ...]  # path parts above the collection; the first that can be filled is used
+    collections: tuple[Collection, ...]  # ways to address its objects; empty for a subresource
+    identifier_field: str  # the field by which a row names an existing object; repeating such a row is harmless
+    subresources: tuple[Resource, ...] = ()  # nested records that can have their own sheet: sites, users
+    examples: tuple[Mapping[str, str], ...] = dataclass_field(default=(), repr=False)  # template rows, path to text
 
     @cached_property
     def by_path(self) -> dict[str, Field]:
@@ -238,6 +181,11 @@ class Resource:
         titled_fields += [(field.path, field) for field in self.fields]  # last, since paths win over aliases
         return {folded: (field, indexes) for title, field in titled_fields for folded, indexes in _folded_titles(title)}
 
+    @cached_property
+    def parent_field(self) -> Field:
+        """On a sheet of users or sites: the field that names the object that a row belongs to."""
+        return next(field for field in self.fields if field.role is Role.PARENT)
+
     def column_for(self, header: str) -> Column | None:
         """The column that a header names, or None if it is unknown."""
         text = header.strip()
@@ -247,11 +195,8 @@ class Resource:
             path = f"{paths.CUSTOM_DATA}.{key.strip()}"
             return Column(path=path, header=header, field=custom_field) if custom_field else None
         # A number may also be part of a name (`open_24_7`), so the unchanged header takes precedence.
-        exact_match, numbered_match = (
-            self._fields_by_folded_header.get(fold_header(text)),
-            self._fields_by_folded_header.get(fold_header(_RECORD_NUMBER.sub("#", text))),
-        )
-        match = exact_match or numbered_match
+        numbered_match = self._fields_by_folded_header.get(fold_header(_RECORD_NUMBER.sub("#", text)))
+        match = self._fields_by_folded_header.get(fold_header(text), numbered_match)
         if match is None or match[0].path.endswith("*") or "#" in text:
             return None
         field, indexes = match
@@ -261,21 +206,16 @@ class Resource:
         return Column(path=path, header=header, field=field)
 
     def scope_for(self, values: Mapping[str, str]) -> tuple[str, ...]:
-        """The path parts above the collection, filled from a row's values.
-
-        Raises:
-            KeyError: no template can be filled; validated rows always fill one.
-        """
+        """The path parts above the collection, filled from a row's values; validated rows always fill a template."""
         for parts in self.path_templates:
-            if all(values.get(name) for name in _placeholders(parts)):
+            names = [name for part in parts for _, name, _, _ in Formatter().parse(part) if name]
+            if all(map(values.get, names)):
                 return tuple(part.format_map(values) for part in parts)
         raise KeyError(self.path_templates[-1])
 
     def known_headers(self) -> Iterator[str]:
         """Every known header, titles and aliases, to compare misspelt headers with."""
-        for field in self.fields:
-            yield field.path
-            yield from field.aliases
+        return (title for field in self.fields for title in (field.path, *field.aliases))
 
 
 def _folded_titles(title: str) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -286,7 +226,3 @@ def _folded_titles(title: str) -> Iterator[tuple[str, tuple[int, ...]]]:
             f"#.{part}" if has_number else part for has_number, part in zip(has_numbers, numbered_parts, strict=True)
         ]
         yield fold_header(first + "".join(parts)), tuple(index for index, is_in in enumerate(has_numbers) if is_in)
-
-
-def _placeholders(parts: Iterable[str]) -> list[str]:
-    return [name for part in parts for _, name, _, _ in Formatter().parse(part) if name]

@@ -54,6 +54,19 @@ def _to_lists(node: Json) -> Json:
     return children
 
 
+def missing_paths(pattern: str, tree: Mapping[str, Json]) -> Iterator[str]:
+    """The paths of a pattern's leaves that an object lacks; what is no record, or an empty list, lacks none."""
+    parent, separator, subpattern = pattern.partition(".#.")
+    if not separator:
+        if tree.get(pattern) in (None, ""):
+            yield pattern
+        return
+    records = tree.get(parent)
+    for number, record in enumerate(records if isinstance(records, list) else (), 1):
+        if isinstance(record, dict):
+            yield from (f"{parent}.{number}.{path}" for path in missing_paths(subpattern, record))
+
+
 def flatten(tree: Mapping[str, Json], parent: str = "") -> Iterator[tuple[str, Json]]:
     """Yield the leaves of a JSON object as (path, value), the inverse of `nest`. Lists of plain values are leaves."""
     for key, value in tree.items():

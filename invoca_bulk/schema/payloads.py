@@ -10,27 +10,11 @@ from invoca_bulk.schema import Field, Resource, Role, field_types, paths
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import MAX_CELL_CHARACTERS, ParseError, parse_marker
 
+_ERRORS_TEXT = """\
+#BLOCKED! #BUSY! #CALC! #CONNECT! #DIV/0! #ERROR! #FIELD! #GETTING_DATA #N/A #NAME? #NULL! #NUM! #REF! #SPILL! #UNKNOWN!
+#VALUE!"""
 #: What spreadsheet programs show in a cell whose formula failed; such a text is an error, never a value.
-SPREADSHEET_ERRORS = frozenset(
-    {
-        "#BLOCKED!",
-        "#BUSY!",
-        "#CALC!",
-        "#CONNECT!",
-        "#DIV/0!",
-        "#ERROR!",
-        "#FIELD!",
-        "#GETTING_DATA",
-        "#N/A",
-        "#NAME?",
-        "#NULL!",
-        "#NUM!",
-        "#REF!",
-        "#SPILL!",
-        "#UNKNOWN!",
-        "#VALUE!",
-    }
-)
+SPREADSHEET_ERRORS = frozenset(_ERRORS_TEXT.split())
 #: Fields that the platform sets and the results show.
 ASSIGNED_FIELDS = ("promo_number", "id", "id_from_network", "object_url")
 #: What a field type raises for a JSON value of another type, such as an object instead of a text.
@@ -39,28 +23,16 @@ _PARSE_FAILURES = (ParseError, TypeError, ValueError, AttributeError)
 
 @dataclass(frozen=True, kw_only=True)
 class CellTexts:
-    """An object of the platform as a row of cells.
+    """An object of the platform as a row of cells."""
 
-    Attributes:
-        texts: path to text; fields without a value are left out.
-        unrepresentable: path and JSON value of each value that no cell can hold, because its text would be read as
-            something else or as an error.
-    """
-
-    texts: Mapping[str, str]
+    texts: Mapping[str, str]  # path to text; fields without a value are left out
+    #: Path and JSON value of each value that no cell can hold, because its text would be read as something else or as
+    #: an error.
     unrepresentable: tuple[tuple[str, Json], ...]
 
 
 def request_body(resource: Resource, values: Mapping[str, Json]) -> dict[str, Json]:
-    """The JSON object of a row.
-
-    Args:
-        resource: what the row describes.
-        values: path to JSON value of the cells that are not blank.
-
-    Returns:
-        The object to send, without this package's columns, the ids of the URL and read-only fields.
-    """
+    """The JSON object of a row, without this package's columns, the ids of the URL and read-only fields."""
     return paths.nest(
         {path: value for path, value in values.items() if resource.by_path[paths.to_pattern(path)].is_sent}
     )
@@ -69,17 +41,13 @@ def request_body(resource: Resource, values: Mapping[str, Json]) -> dict[str, Js
 def normalize_value(field: Field, value: Json) -> Json:
     """Convert a JSON value of the platform to the form that a sheet would send, so that the two can be compared.
 
-    Returns:
-        Phone numbers without punctuation, numeric ids as text, choices without soft hyphens, no spaces at the ends;
-        None for null, an empty text, an empty list and an empty object. A value that no cell could hold is unchanged.
+    Phone numbers without punctuation, numeric ids as text, choices without soft hyphens, no spaces at the ends; None
+    for null, an empty text, an empty list and an empty object. A value that no cell could hold is unchanged.
     """
-    normalized = value if _has_wrong_shape(field, value) else _reparse(field, value)
+    # `str` of an object would pass for a text.
+    has_wrong_shape = isinstance(value, dict | list) and type(value) is not type(field.field_type.cleared_value)
+    normalized = value if value is None or has_wrong_shape else _reparse(field, value)
     return None if normalized in ("", [], {}) else normalized
-
-
-def _has_wrong_shape(field: Field, value: Json) -> bool:
-    """Whether a value has another JSON type than the field; `str` of an object would pass for a text."""
-    return value is None or (isinstance(value, dict | list) and type(value) is not type(field.field_type.cleared_value))
 
 
 def _reparse(field: Field, value: Json) -> Json:
@@ -119,13 +87,7 @@ def flatten_known(
 
 
 def to_cell_texts(resource: Resource, api_object: Mapping[str, Json], version: str) -> CellTexts:
-    """Convert the platform's object to cells, read-only fields included; parsing them gives the same values.
-
-    Args:
-        resource: the object's resource; the subresource for a user or a site with its own sheet.
-        api_object: the object as the platform returned it.
-        version: the API version that it was read with; fields unknown to it are skipped.
-    """
+    """Convert the platform's object to cells, read-only fields included; parsing them gives the same values."""
     texts: dict[str, str] = {}
     unrepresentable: list[tuple[str, Json]] = []
     for path, field, value in flatten_known(resource, api_object, version):
@@ -141,19 +103,15 @@ def to_cell_texts(resource: Resource, api_object: Mapping[str, Json], version: s
 
 
 def _to_cell_text(field: Field, value: Json) -> str | None:
-    """The text of a value, or None if a cell with that text would have another meaning, such as `[]`."""
+    """The text of a value, or None if a cell with that text would have another meaning or be an error."""
     try:
         text = field.field_type.to_text(value)
         is_restored = text.strip() != field_types.CLEAR and _parse_cached(field.field_type.parse, text) == value
     except _PARSE_FAILURES:
         return None
-    return text if is_restored and not _is_unreadable_text(text) else None
-
-
-def _is_unreadable_text(text: str) -> bool:
-    """Whether a cell with this text would be read as blank or as an error."""
     clean = field_types.normalize_text(text)
-    return not clean or clean in SPREADSHEET_ERRORS or bool(parse_marker(clean)) or len(text) > MAX_CELL_CHARACTERS
+    is_error = clean in SPREADSHEET_ERRORS or parse_marker(clean) or len(text) > MAX_CELL_CHARACTERS
+    return text if is_restored and clean and not is_error else None
 
 
 def _is_valid_header(path: str) -> bool:

@@ -289,14 +289,7 @@ FIELDS = (
 )
 
 
-# Rules over several columns
-
-_LOCAL_CENTER_FIELDS = (
-    "local_center.tn_prefix",
-    "local_center.zipcode",
-    "local_center.city",
-    "local_center.state",
-)
+_LOCAL_CENTER_FIELDS = ("local_center.tn_prefix", "local_center.zipcode", "local_center.city", "local_center.state")
 
 
 def _check_single_local_center(values: Mapping[str, Json]) -> Iterator[Problem]:
@@ -412,6 +405,12 @@ def _check_action(values: Mapping[str, Json]) -> Iterator[Problem]:
 
 _HOURS_FIELDS = tuple(field.path for field in FIELDS if field.path.startswith("hours_of_operation."))
 _SCHEDULE_FIELDS = tuple(path for path in _HOURS_FIELDS if path.startswith("hours_of_operation.schedules."))
+_CAMPAIGN_PATH = (
+    "advertisers",
+    "{advertiser_id_from_network}",
+    "advertiser_campaigns",
+    "{advertiser_campaign_id_from_network}",
+)
 
 PROMO_NUMBERS = Resource(
     name="promo_numbers",
@@ -457,21 +456,8 @@ PROMO_NUMBERS = Resource(
         ),
     ),
     path_templates=(
-        (
-            "advertisers",
-            "{advertiser_id_from_network}",
-            "advertiser_campaigns",
-            "{advertiser_campaign_id_from_network}",
-            "affiliates",
-            "{affiliate_id_from_network}",
-            "affiliate_campaigns",
-        ),
-        (
-            "advertisers",
-            "{advertiser_id_from_network}",
-            "advertiser_campaigns",
-            "{advertiser_campaign_id_from_network}",
-        ),
+        (*_CAMPAIGN_PATH, "affiliates", "{affiliate_id_from_network}", "affiliate_campaigns"),
+        _CAMPAIGN_PATH,
     ),
     collections=(
         Collection(name="promo_numbers_by_id", identifier_field="id_from_network", since="2018-05-01"),

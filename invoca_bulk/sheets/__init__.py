@@ -9,7 +9,7 @@ cells into text; `dataframes` converts DataFrames to sheets and back, and passes
 from __future__ import annotations
 
 from invoca_bulk.sheets.loader import Source, gc_paused, load, read
-from invoca_bulk.sheets.model import ReadIssue, Sheet
+from invoca_bulk.sheets.model import Sheet
 from invoca_bulk.sheets.sources import MAX_FILE_BYTES
 
-__all__ = ["MAX_FILE_BYTES", "ReadIssue", "Sheet", "Source", "gc_paused", "load", "read"]
+__all__ = ["MAX_FILE_BYTES", "Sheet", "Source", "gc_paused", "load", "read"]

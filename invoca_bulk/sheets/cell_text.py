@@ -26,10 +26,7 @@ class NoTextFormError(TypeError):
 def convert_to_texts(values: Sequence[object]) -> tuple[list[str], dict[int, str]]:
     """The text of each cell of a column, and position to issue code of the cells that the spreadsheet program damaged.
 
-    Formatters are looked up once per type. A list that holds only texts is returned itself.
-
-    Raises:
-        NoTextFormError: a value's type is not in the table, or the value cannot be written as text.
+    Formatters are looked up once per type. A list that holds only texts is returned itself. Raises `NoTextFormError`.
     """
     types = set(map(type, values))
     if types <= {str}:
@@ -55,9 +52,6 @@ def _raise_no_text_form(value: object) -> str:
     raise NoTextFormError(f"a value of the type {type(value).__name__}")
 
 
-# Types to text
-
-
 def _format_int(value: int) -> str:
     if abs(value) >= _INTEGER_LIMIT:
         raise NoTextFormError(f"a number of more than {_MAX_DIGITS:,} digits")
@@ -80,15 +74,12 @@ def _format_decimal(value: decimal.Decimal) -> str:
 
 
 def _format_datetime(value: dt.datetime) -> str:
-    if value.time() == dt.time():
-        return value.date().isoformat()
-    return value.isoformat(sep=" ", timespec="seconds")
+    return value.isoformat(sep=" ", timespec="seconds") if value.time() != dt.time() else value.date().isoformat()
 
 
 def _format_time(value: dt.time) -> str:
     """Rounded to seconds: a spreadsheet stores a time as a fraction of a day, so 17:45 may read as 17:44:59.999999."""
-    seconds = (value.hour * 60 + value.minute) * 60 + value.second + round(value.microsecond / 1e6)
-    return _format_clock(seconds)
+    return _format_clock((value.hour * 60 + value.minute) * 60 + value.second + round(value.microsecond / 1e6))
 
 
 def _format_duration(value: dt.timedelta) -> str:
@@ -117,9 +108,7 @@ def _format_list(value: Sequence[object]) -> str:
 
 def _numpy_to_plain(value: object) -> object:
     """A numpy value inside a list."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    return _raise_no_text_form(value)
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else _raise_no_text_form(value)
 
 
 _FORMATTERS: Mapping[type, Callable[[Any], str]] = {
@@ -143,9 +132,6 @@ _FORMATTERS: Mapping[type, Callable[[Any], str]] = {
     type(pd.NaT): _format_blank,
     type(pd.NA): _format_blank,
 }
-
-
-# Values that the spreadsheet program damaged
 
 
 def _check_float_digits(value: float) -> str | None:

@@ -37,11 +37,7 @@ _field_size_lock = threading.Lock()
 
 
 def read_grid(content: bytes | str, candidates: Sequence[Resource]) -> Grid:
-    """The records of a CSV or TSV file, numbered as a spreadsheet program shows them.
-
-    Raises:
-        UnreadableSheetError: the content is not text, or not a table.
-    """
+    """The records of a CSV or TSV file, numbered as a spreadsheet program shows them."""
     text = content.removeprefix("\ufeff") if isinstance(content, str) else decode(content)
     if "\0" in text:
         raise _not_a_spreadsheet_error()
@@ -52,18 +48,12 @@ def read_grid(content: bytes | str, candidates: Sequence[Resource]) -> Grid:
         )
     if sep := _SEP_LINE.match(text):
         return _parse_records(text[sep.end() :], sep[1])
-    return _parse_records(text, _detect_delimiter(text[:_HEADER_SAMPLE_CHARACTERS], candidates))
-
-
-# Encoding
+    sample = text[:_HEADER_SAMPLE_CHARACTERS]
+    return _parse_records(text, max(DELIMITERS, key=lambda char: _score_delimiter(sample, char, candidates)))
 
 
 def decode(data: bytes) -> str:
-    """The text of a file: by its byte order mark, else UTF-16 by its zero bytes, else UTF-8, else Windows-1252.
-
-    Raises:
-        UnreadableSheetError: the encoding is none of these.
-    """
+    """The text of a file: by its byte order mark, else UTF-16 by its zero bytes, else UTF-8, else Windows-1252."""
     if data.startswith(_BINARY_SIGNATURES):
         raise _not_a_spreadsheet_error()
     for encoding in _candidate_encodings(data):
@@ -95,25 +85,19 @@ def _not_a_spreadsheet_error() -> UnreadableSheetError:
     )
 
 
-# Records
-
-
-def _detect_delimiter(sample: str, candidates: Sequence[Resource]) -> str:
-    """The delimiter with which the header has the most known columns, then the most cells."""
-    return max(DELIMITERS, key=lambda delimiter: _score_delimiter(sample, delimiter, candidates))
-
-
 def _score_delimiter(sample: str, delimiter: str, candidates: Sequence[Resource]) -> tuple[int, int]:
+    """With the right delimiter, the header has the most known columns, then the most cells."""
     with _unlimited_field_size():
-        header = header_detection.find_header_row(
-            csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter), candidates
-        )
+        rows = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
+        header = header_detection.find_header_row(rows, candidates)
     return (header.known_count, len(header.titles)) if header else (0, 0)
 
 
 def _parse_records(text: str, delimiter: str) -> Grid:
+    data = io.BytesIO(text.encode("utf-8", "surrogatepass"))  # a StringIO would need four bytes a character
+    lines = io.TextIOWrapper(data, "utf-8", "surrogatepass", newline="")  # the original line ends
     with _unlimited_field_size():
-        rows = list(_intern_texts(csv.reader(chain(_iter_lines(text), [_END_SENTINEL]), delimiter=delimiter)))
+        rows = list(_intern_texts(csv.reader(chain(lines, [_END_SENTINEL]), delimiter=delimiter)))
     problems = {}
     if rows[-1] == [_END_SENTINEL]:
         rows.pop()
@@ -123,12 +107,6 @@ def _parse_records(text: str, delimiter: str) -> Grid:
     if _ESCAPED_FORMULA.search(text):
         rows = [[unescape_formula(cell) for cell in row] for row in rows]
     return Grid(name="", rows=rows, row_problems=problems)
-
-
-def _iter_lines(text: str) -> Iterable[str]:
-    """The lines of a text with their original ends; a StringIO would need four bytes a character."""
-    data = io.BytesIO(text.encode("utf-8", "surrogatepass"))
-    return io.TextIOWrapper(data, "utf-8", "surrogatepass", newline="")
 
 
 def _intern_texts(rows: Iterable[list[str]]) -> Iterator[list[str]]:

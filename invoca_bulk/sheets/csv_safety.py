@@ -23,9 +23,7 @@ _PHONE_NUMBER = re.compile(r"\+[0-9]+")
 
 def escape_formula(text: str) -> str:
     """The text, escaped so that no spreadsheet program runs it as a formula."""
-    if _FORMULA_START.match(text) and not _PHONE_NUMBER.fullmatch(text):
-        return f"'{text}"
-    return text
+    return f"'{text}" if _FORMULA_START.match(text) and not _PHONE_NUMBER.fullmatch(text) else text
 
 
 def unescape_formula(text: str) -> str:

@@ -52,13 +52,7 @@ def to_frame(sheet: Sheet) -> pd.DataFrame:
 def to_sheet(frame: pd.DataFrame, candidates: Sequence[Resource]) -> Sheet:
     """A DataFrame as a sheet, with source, resource and read issues from its attrs.
 
-    Args:
-        frame: the rows.
-        candidates: the resources that they can be about; the attrs decide if they name one of these or a subresource of
-            one.
-
-    Raises:
-        UnreadableSheetError: row numbers or titles cannot be used, or a value cannot be turned into text.
+    The attrs decide the resource if they name one of the candidates, or a subresource of one.
     """
     metadata = _parse_metadata(frame.attrs.get(ATTRS_KEY))
     titles = _column_titles(frame)
@@ -110,9 +104,6 @@ def _row_numbers(index: pd.Index) -> list[int] | None:
             "The DataFrame's index 'row' holds values that are not row numbers. Give it whole numbers."
         )
     return index.tolist() if index.is_unique else None
-
-
-# Attrs
 
 
 def _parse_metadata(attrs: object) -> _FrameMetadata:

@@ -22,32 +22,20 @@ _MIN_KNOWN_TITLES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class HeaderRow:
-    """A header row.
+    """A header row."""
 
-    Attributes:
-        index: its position among the rows, from 0.
-        titles: its cells as text.
-        known_count: the most columns of it that a single resource knows.
-    """
-
-    index: int
+    index: int  # its position among the rows, from 0
     titles: tuple[str, ...]
-    known_count: int
+    known_count: int  # the most columns of it that a single resource knows
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorksheetMatch:
-    """A worksheet with a header row.
-
-    Attributes:
-        grid: the worksheet.
-        header: its header row.
-        candidates: the resources that it can be about.
-    """
+    """A worksheet with a header row."""
 
     grid: Grid
     header: HeaderRow
-    candidates: Sequence[Resource]
+    candidates: Sequence[Resource]  # the resources that it can be about
 
     @property
     def has_rows(self) -> bool:
@@ -56,11 +44,7 @@ class WorksheetMatch:
 
 
 def candidate_resources(name: str | None) -> tuple[Resource, ...]:
-    """The resource with this name; all resources if it is None.
-
-    Raises:
-        ConfigError: the name is unknown.
-    """
+    """The resource with this name; all resources if it is None."""
     if name is None:
         return tuple(RESOURCES.values())
     if name not in RESOURCES:
@@ -102,11 +86,7 @@ def _iter_nonblank_rows(rows: Iterable[Sequence[object]]) -> Iterator[tuple[int,
 
 
 def detect_resource(titles: Sequence[str], candidates: Sequence[Resource]) -> Resource:
-    """The resource that knows the most titles; of several, the one whose required columns are there.
-
-    Raises:
-        UnreadableSheetError: no resource knows any title, or several fit equally well.
-    """
+    """The resource that knows the most titles; of several, the one whose required columns are there."""
     counts = {resource.name: count_known_columns(titles, resource) for resource in candidates}
     best_count = max(counts.values())
     if not best_count:
@@ -157,11 +137,7 @@ def _has_required_columns(titles: Sequence[str], resource: Resource) -> bool:
 
 
 def choose_worksheet(grids: Sequence[Grid], candidates: Sequence[Resource]) -> WorksheetMatch:
-    """The worksheet whose headers fit best; worksheets with rows below the header are preferred.
-
-    Raises:
-        UnreadableSheetError: all worksheets are empty, none has a header row, or two fit equally well.
-    """
+    """The worksheet whose headers fit best; worksheets with rows below the header are preferred."""
     matches = [match for grid in grids if (match := _match_worksheet(grid, candidates))]
     if not matches:
         if any(has_text(grid) for grid in grids):
@@ -201,11 +177,8 @@ def _match_quality(match: WorksheetMatch) -> tuple[bool, bool, int]:
 
 def find_readable_worksheets(grids: Sequence[Grid], candidates: Sequence[Resource]) -> list[Grid]:
     """The worksheets that have a header and rows."""
-    return [grid for grid in grids if (match := _match_worksheet(grid, candidates)) and _has_table(match)]
-
-
-def _has_table(match: WorksheetMatch) -> bool:
-    return match.has_rows and match.header.known_count >= _MIN_KNOWN_TITLES
+    matches = [match for grid in grids if (match := _match_worksheet(grid, candidates))]
+    return [match.grid for match in matches if match.has_rows and match.header.known_count >= _MIN_KNOWN_TITLES]
 
 
 def find_ignored_worksheets(grids: Sequence[Grid], candidates: Sequence[Resource]) -> list[str]:
@@ -225,13 +198,11 @@ def has_text(grid: Grid) -> bool:
 
 def no_header_error(candidates: Sequence[Resource]) -> UnreadableSheetError:
     """The error for a sheet without known titles; it names some expected ones."""
-    names = [name for resource in candidates for name in _expected_titles(resource)]
+    names: list[str] = []
+    for resource in candidates:
+        required = (field.path for field in resource.fields if Action.CREATE in field.required_on)
+        names += islice((path for path in required if "#" not in path), _EXAMPLE_TITLE_COUNT)
     return UnreadableSheetError(
         "No header row was found: no column has a known title. "
         f"Put titles such as {', '.join(dict.fromkeys(names))} above the rows, or start from the template."
     )
-
-
-def _expected_titles(resource: Resource) -> list[str]:
-    required = (field.path for field in resource.fields if Action.CREATE in field.required_on and "#" not in field.path)
-    return list(islice(required, _EXAMPLE_TITLE_COUNT))

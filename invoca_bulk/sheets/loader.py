@@ -31,27 +31,7 @@ Source: TypeAlias = sources.FileSource | pd.DataFrame | Mapping[str, pd.DataFram
 def read(
     source: Source, *, sheet: str | None = None, resource: str | None = None
 ) -> pd.DataFrame | dict[str, pd.DataFrame]:
-    """Read a spreadsheet as text, to inspect it or edit it in pandas before validation.
-
-    Args:
-        source: a path, an open file, the bytes of a file (xlsx, xlsm, xlsb, xls, ods, CSV or TSV; the content decides,
-            not the extension), a DataFrame, or a dict of DataFrames with the keys below.
-        sheet: the worksheet's name; None: all that are named as below, or else the one whose headers fit best.
-        resource: `advertisers` or `promo_numbers`; None: the one with more known headers.
-
-    Returns:
-        One row for each row that is not blank. The index `row` (int64) holds the row numbers of the spreadsheet, the
-        columns are the headers as written, every cell is text (blank: ""). A cell that cannot be trusted, such as a
-        date that Excel made of a text, starts with a marker, such as `#DATE! 2026-05-01`, and is an error until you
-        replace the text. `frame.attrs["invoca_bulk"]` holds the file's name, and the counts of blank and hidden rows.
-        In xls, xlsb and ods, error cells such as #N/A are read as blank, and hidden rows are not counted.
-        For a workbook with two or more worksheets named `advertisers`, `sites`, `users` or `promo_numbers` (in any
-        spelling): a dict of such frames with these keys.
-
-    Raises:
-        UnreadableSheetError: the source cannot be read; the message says why and what to do.
-        ConfigError: the resource is unknown.
-    """
+    """Read a spreadsheet as text, as `invoca_bulk.read` documents it; several resources: a dict by their names."""
     first, *others = load(source, sheet=sheet, resource=resource)
     if not others:
         return dataframes.to_frame(first)
@@ -59,15 +39,7 @@ def read(
 
 
 def load(source: Source, *, sheet: str | None = None, resource: str | None = None) -> tuple[Sheet, ...]:
-    """Read a spreadsheet, as `read` does, into records for the next stages.
-
-    Returns:
-        One sheet or more, in the order of `schema.SHEET_RESOURCES`, at most one per resource.
-
-    Raises:
-        UnreadableSheetError: the source cannot be read; the message starts with the file's name.
-        ConfigError: the resource is unknown.
-    """
+    """Read a spreadsheet, as `read` does, into sheets in the order of `schema.SHEET_RESOURCES`, one per resource."""
     candidates = header_detection.candidate_resources(resource)
     if isinstance(source, pd.DataFrame):
         return (dataframes.to_sheet(source, candidates),)

@@ -22,37 +22,27 @@ class ReadIssue:
     """A problem with the sheet or with a whole row; validation turns it into an issue.
 
     Problems of a cell are not read issues but markers in the cell's text (`issue_catalog.ISSUE_CODE_BY_MARKER`).
-
-    Attributes:
-        row: the number of the row in the spreadsheet, one cell of which has the marker `#ROW!`; without that marker the
-            issue no longer applies. None: it is about the whole sheet.
-        problem: the problem; its code is in `issue_catalog.ISSUE_TYPES`.
     """
 
+    #: The number of the row in the spreadsheet, one cell of which has the marker `#ROW!`; without that marker the issue
+    #: no longer applies. None: it is about the whole sheet.
     row: int | None
     problem: Problem
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """One table of rows, as read.
+    """One table of rows, as read."""
 
-    Attributes:
-        frame: text cells; a blank cell is "" and never missing. In a column that can be sent, a cell that cannot be
-            trusted starts with a marker (`issue_catalog.ISSUE_CODE_BY_MARKER`). The index `row` (int64) holds the row
-            numbers of the spreadsheet; blank rows are left out. The columns are the headers, without spaces around.
-        resource: what the rows are about; a subresource (`users`, `sites`) where the workbook has a sheet for it.
-        name: the worksheet's name or the dict's key, if several are read together or a subresource alone; else empty.
-        source: the file's name without its folder; empty for a DataFrame or a file object without a name.
-        path: the file, absolute; None for an analyst's own DataFrame, bytes or a file object without a name.
-        read_issues: problems of the sheet and of whole rows.
-    """
-
+    #: Text cells; a blank cell is "" and never missing. In a column that can be sent, a cell that cannot be trusted
+    #: starts with a marker (`issue_catalog.ISSUE_CODE_BY_MARKER`). The index `row` (int64) holds the row numbers of the
+    #: spreadsheet; blank rows are left out. The columns are the headers, without spaces around.
     frame: pd.DataFrame
-    resource: Resource
-    source: str
-    path: Path | None = None
-    read_issues: tuple[ReadIssue, ...]
+    resource: Resource  # what the rows are about; a subresource (`users`, `sites`) where there is a sheet for it
+    source: str  # the file's name without its folder; empty for a DataFrame or a file object without a name
+    path: Path | None = None  # absolute; None for an analyst's own DataFrame, bytes or a file object without a name
+    read_issues: tuple[ReadIssue, ...]  # problems of the sheet and of whole rows
+    #: The worksheet's name or the dict's key, if several are read together or a subresource alone; else empty.
     name: str = ""
     _encoded_columns: dict[str, tuple[npt.NDArray[np.int64], list[str]]] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -68,36 +58,24 @@ class Sheet:
 
 @dataclass(frozen=True, kw_only=True)
 class WorksheetScan:
-    """What calamine does not report about a worksheet. Rows count from 1, columns from 0.
+    """What calamine does not report about a worksheet. Rows count from 1, columns from 0."""
 
-    Attributes:
-        error_cells: the text of each error cell, such as `#N/A`.
-        uncached_formulas: the formula, such as `=A1`, of each cell whose result is not stored; empty if the formula is
-            not stored either.
-        hidden_rows: the numbers of the hidden rows.
-    """
-
-    error_cells: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    error_cells: Mapping[tuple[int, int], str] = field(default_factory=dict)  # the text of each, such as `#N/A`
+    #: The formula, such as `=A1`, of each cell whose result is not stored; empty if the formula is not stored either.
     uncached_formulas: Mapping[tuple[int, int], str] = field(default_factory=dict)
-    hidden_rows: frozenset[int] = frozenset()
+    hidden_rows: frozenset[int] = frozenset()  # the numbers of the hidden rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """The cells of one worksheet or CSV file, as stored.
+    """The cells of one worksheet or CSV file, as stored."""
 
-    Attributes:
-        name: the worksheet's name; empty for CSV.
-        rows: the cells; the first item is row 1 of the spreadsheet. A blank cell is "". The rows of a worksheet have
-            equal lengths, those of a CSV file need not.
-        scan: error cells, formulas and hidden rows.
-        row_problems: row number to the problem of the whole row.
-    """
-
-    name: str
+    name: str  # the worksheet's name; empty for CSV
+    #: The cells; the first item is row 1 of the spreadsheet. A blank cell is "". The rows of a worksheet have equal
+    #: lengths, those of a CSV file need not.
     rows: Sequence[Sequence[object]]
     scan: WorksheetScan = field(default_factory=WorksheetScan)
-    row_problems: Mapping[int, Problem] = field(default_factory=dict)
+    row_problems: Mapping[int, Problem] = field(default_factory=dict)  # row number to the problem of the whole row
 
 
 def column_letters(index: int) -> str:

@@ -17,19 +17,9 @@ from invoca_bulk.sheets.header_detection import WorksheetMatch
 from invoca_bulk.sheets.model import Grid, ReadIssue, Sheet
 from invoca_bulk.wording import option
 
-# Worksheets
-
 
 def sheets_from_grids(grids: Sequence[Grid], candidates: Sequence[Resource]) -> list[Sheet]:
-    """The tables of a file: two or more worksheets named after resources, else the one whose headers fit best.
-
-    Args:
-        grids: the candidate worksheets, or the single grid of a CSV file.
-        candidates: the resources to look for; their subresources are included.
-
-    Raises:
-        UnreadableSheetError: none can be read, two have the same name, or two fit equally well.
-    """
+    """The tables of a file: two or more worksheets named after resources, else the one whose headers fit best."""
     matches = header_detection.match_named_worksheets(grids, candidates)
     if len(matches) > 1:
         names = {match.grid.name for match in matches}
@@ -81,23 +71,10 @@ def _report_ignored_worksheets(sheets: Sequence[Sheet], read: Sequence[str], ign
     return [replace(first, read_issues=(*first.read_issues, *read_issues)), *others]
 
 
-# DataFrames
-
-
 def sheets_from_frames(
     frames_by_key: Mapping[Any, object], sheet: str | None, candidates: Sequence[Resource]
 ) -> list[Sheet]:
-    """A dict of DataFrames, as `sheets.read` returns it, as sheets; frames of other resources are left out.
-
-    Args:
-        frames_by_key: resource name, in any spelling, to DataFrame.
-        sheet: the key of the only frame to load; None: all.
-        candidates: the resources to load; their subresources are included.
-
-    Raises:
-        UnreadableSheetError: a key is unknown, two keys name the same resource, a value is not a DataFrame or cannot be
-            used, or no frame is left.
-    """
+    """The sheets of a dict of DataFrames, as `sheets.read` returns it: the one with the key `sheet`, or all."""
     if sheet is not None and sheet not in frames_by_key:
         raise UnreadableSheetError(
             f"There is no sheet {sheet!r}. The keys of the dict are: {', '.join(map(repr, frames_by_key))}."
@@ -143,9 +120,6 @@ def _load_frame(key: str, frame: object, resource: Resource) -> Sheet:
                 f"Expected a DataFrame, but the value is of the type {type(frame).__name__}. Pass a DataFrame."
             )
         return replace(dataframes.to_sheet(frame, (resource,)), name=key)
-
-
-# Worksheets and DataFrames
 
 
 def _without_empty_sheets(sheets: Sequence[Sheet]) -> list[Sheet]:

@@ -28,27 +28,16 @@ _ROW_BATCH_SIZE = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class RawTable:
-    """The rows below a header.
-
-    Attributes:
-        titles: the header's cells as text.
-        columns: the cells of each column.
-        row_numbers: the row numbers in the spreadsheet.
-        row_problems: row number to the problem of the whole row.
-    """
+    """The rows below a header."""
 
     titles: Sequence[str]
-    columns: Sequence[Sequence[object]]
-    row_numbers: Sequence[int]
-    row_problems: Mapping[int, Problem]
+    columns: Sequence[Sequence[object]]  # the cells of each column
+    row_numbers: Sequence[int]  # as in the spreadsheet
+    row_problems: Mapping[int, Problem]  # row number to the problem of the whole row
 
 
 def extract_table(grid: Grid, header: HeaderRow) -> RawTable:
-    """The rows below a header, padded or cut to its width; a longer row is a problem.
-
-    Raises:
-        UnreadableSheetError: the header row or a row above it has a problem.
-    """
+    """The rows below a header, padded or cut to its width; a longer row is a problem."""
     width, header_row = len(header.titles), header.index + 1
     for row, problem in grid.row_problems.items():
         if row <= header_row:
@@ -89,14 +78,7 @@ def _find_too_long_rows(body: Sequence[Sequence[object]], width: int, first_numb
 def build_frame(table: RawTable, scan: WorksheetScan, resource: Resource) -> tuple[pd.DataFrame, list[ReadIssue]]:
     """The frame without blank rows, and the read issues of its rows and of the whole.
 
-    Args:
-        table: header and cells.
-        scan: error cells, formulas and hidden rows.
-        resource: tells which columns can be sent; only in these, cells get markers.
-
-    Raises:
-        UnreadableSheetError: two columns have the same title, a column with values has none, or a value has no text
-            form.
+    The resource tells which columns can be sent; only in these, cells get markers.
     """
     titles = [title.strip() for title in table.titles]
     _require_unique_titles(titles)
@@ -107,14 +89,15 @@ def build_frame(table: RawTable, scan: WorksheetScan, resource: Resource) -> tup
     texts = _convert_columns(titles, table, known)
     _write_cell_markers(texts, table.row_numbers, scan, result_columns)
     _require_titles(titles, texts)
-    if known:
-        _mark_problem_rows(texts[known[0]], table)
+    for row in table.row_problems if known else ():  # one marker a row: its other cells may be in wrong columns
+        position = row - table.row_numbers[0]  # only files have such rows, and their numbers have no gaps
+        texts[known[0]][position] = add_marker("row_marked", texts[known[0]][position])
     _truncate_long_texts([texts[index] for index in known])
     secrets = [index for index, title in enumerate(titles) if any(texts[index]) and _is_secret(title)]
     for index in secrets:
         texts[index][:] = [""] * len(texts[index])
     nonblank = _nonblank_positions(texts, table.row_numbers)
-    dropped = [Problem(code="secret_dropped", details={"known": titles[index]}) for index in secrets]
+    dropped = (Problem(code="secret_dropped", details={"known": titles[index]}) for index in secrets)
     read_issues = [
         *(ReadIssue(row=row, problem=problem) for row, problem in table.row_problems.items()),
         *(ReadIssue(row=None, problem=problem) for problem in dropped),
@@ -209,13 +192,6 @@ def _truncate_long_texts(texts: Iterable[list[str]]) -> None:
             ]
 
 
-def _mark_problem_rows(column: list[str], table: RawTable) -> None:
-    """Mark the rows with problems in one column: their other cells may be in wrong columns."""
-    for row in table.row_problems:
-        position = row - table.row_numbers[0]  # only files have such rows, and their numbers have no gaps
-        column[position] = add_marker("row_marked", column[position])
-
-
 def _nonblank_positions(texts: Sequence[Sequence[str]], row_numbers: Sequence[int]) -> Sequence[int]:
     """The positions of the rows that are not blank."""
     blank: Sequence[int] = range(len(row_numbers))
@@ -244,9 +220,8 @@ def _make_frame(
 def _report_row_counts(row_numbers: Sequence[int], nonblank: Sequence[int], scan: WorksheetScan) -> Iterable[ReadIssue]:
     """Blank rows between others, and hidden rows that were read."""
     blank_count = nonblank[-1] + 1 - len(nonblank) if nonblank else 0
-    hidden_count = (
-        len(scan.hidden_rows.intersection(row_numbers[position] for position in nonblank)) if scan.hidden_rows else 0
-    )
+    rows = (row_numbers[position] for position in nonblank) if scan.hidden_rows else ()
+    hidden_count = len(scan.hidden_rows.intersection(rows))
     for code, count in (("blank_rows", blank_count), ("hidden_rows", hidden_count)):
         if count:
             yield ReadIssue(row=None, problem=Problem(code=code, details={"count": count}))

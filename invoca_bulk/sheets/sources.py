@@ -51,12 +51,7 @@ def _raw_name(source: object) -> str:
 
 
 def read_content(source: object) -> bytes | str:
-    """The whole content: bytes, or the text of a text file object.
-
-    Raises:
-        UnreadableSheetError: the file does not exist, is not a regular file, is too large or cannot be read, or the
-            source has a wrong type.
-    """
+    """The whole content: bytes, or the text of a text file object."""
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
     if isinstance(source, str | os.PathLike):
@@ -109,12 +104,7 @@ def _read_file_object(file: Readable) -> bytes | str:
 
 
 def _read_limited(file: Readable) -> bytes | str:
-    """The content, read in chunks; at most one byte or character more than the limit is read.
-
-    Raises:
-        TypeError: the file object returns neither bytes nor text.
-        UnreadableSheetError: the content exceeds the limit.
-    """
+    """The content, read in chunks, at most one byte or character more than the limit; TypeError if it is neither."""
     chunks: list[bytes | str] = []
     remaining = MAX_FILE_BYTES + 1
     while chunk := file.read(min(remaining, _CHUNK_BYTES)):

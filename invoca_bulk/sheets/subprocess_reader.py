@@ -24,9 +24,7 @@ TIME_LIMIT_SECONDS = 300
 def read_worksheets(data: bytes) -> list[tuple[str, list[list[object]]]]:
     """Name and rows of each worksheet.
 
-    Raises:
-        ChildProcessError: the file cannot be read; the message is the name of calamine's exception, or empty if the
-            process crashed or timed out.
+    Raises ChildProcessError with the name of calamine's exception, or with nothing if the process crashed or timed out.
     """
     command = [sys.executable, "-P", str(Path(__file__))]
     try:

@@ -31,11 +31,7 @@ _XLS_MAX_RECORDS_SEARCHED = 8
 
 
 def detect_format(data: bytes) -> str | None:
-    """`xlsx` (also for xlsm), `xlsb`, `ods` or `xls`; None if the file is not a container, so it may be text.
-
-    Raises:
-        UnreadableSheetError: the container is protected, corrupt, not a spreadsheet, or too large when unpacked.
-    """
+    """`xlsx` (also for xlsm), `xlsb`, `ods` or `xls`; None if the file is not a container, so it may be text."""
     if data.startswith(_ZIP_SIGNATURES):
         return _detect_zip_format(data)
     if data.startswith(_OLE_SIGNATURE):

@@ -37,13 +37,12 @@ _ERROR_BY_EXCEPTION_NAME: Mapping[str, Callable[[], UnreadableSheetError]] = {
 
 
 def read_grids(data: bytes, file_format: str, sheet_name: str | None) -> list[Grid]:
-    """The worksheet with this name; None: all but those that this package writes.
-
-    Raises:
-        UnreadableSheetError: the file is protected or damaged, or has no worksheet with this name.
-    """
+    """The worksheet with this name; None: all but those that this package writes."""
     with _translate_parser_errors():
-        return _read_xlsx(data, sheet_name) if file_format == "xlsx" else _read_in_subprocess(data, sheet_name)
+        if file_format == "xlsx":
+            return _read_xlsx(data, sheet_name)
+        rows = dict(subprocess_reader.read_worksheets(data))
+        return [Grid(name=name, rows=rows[name]) for name in _select_worksheets(list(rows), sheet_name)]
 
 
 def _read_xlsx(data: bytes, sheet_name: str | None) -> list[Grid]:
@@ -73,11 +72,6 @@ def _read_xlsx_grid(archive: zipfile.ZipFile, member: str, workbook: CalamineWor
             f"The sheet {name!r} holds the error {unknown[0]}, which cannot be read. Correct it, or clear the cell."
         )
     return Grid(name=name, rows=workbook.get_sheet_by_name(name).to_python(skip_empty_area=False), scan=scan)
-
-
-def _read_in_subprocess(data: bytes, sheet_name: str | None) -> list[Grid]:
-    rows = dict(subprocess_reader.read_worksheets(data))
-    return [Grid(name=name, rows=rows[name]) for name in _select_worksheets(list(rows), sheet_name)]
 
 
 def _select_worksheets(names: Sequence[str], sheet_name: str | None) -> list[str]:

@@ -51,25 +51,18 @@ _FORMULA_WITHOUT_RESULT = re.compile(rb"<f(?:\s[^<>]*)?(?:/>|>([^<]*)</f>)\s*(<v
 _HIDDEN_ROW = re.compile(rb"""<row r="([0-9]+)"[^<>]*\shidden=["'](?:1|true)["']""")
 
 
-# The workbook
-
-
 def find_worksheet_members(archive: zipfile.ZipFile) -> dict[str, str]:
-    """Worksheet name to the archive member that holds the worksheet.
-
-    Raises:
-        KeyError: a required part is missing.
-        ValueError: the XML is ambiguous, so calamine might read another part.
-    """
+    """Worksheet name to archive member; ValueError if the XML is ambiguous, so calamine might read another part."""
     members = {workbook_formats.normalize_member_name(name): name for name in archive.namelist()}
     targets = _to_unique_dict(
         (tag[b"Id"], workbook_formats.normalize_member_name(posixpath.join("xl", tag[b"Target"].decode())))
         for tag in _find_tags(archive.read(members["xl/_rels/workbook.xml.rels"]), b"Relationship")
     )
-    sheets = _find_tags(archive.read(members["xl/workbook.xml"]), b"sheet")
-    return _to_unique_dict(
-        (html.unescape(sheet[b"name"].decode()), members.get(targets[_relationship_id(sheet)], "")) for sheet in sheets
-    )
+    names_and_members = []
+    for sheet in _find_tags(archive.read(members["xl/workbook.xml"]), b"sheet"):
+        (relationship_id,) = (value for name, value in sheet.items() if name.endswith(b":id"))
+        names_and_members.append((html.unescape(sheet[b"name"].decode()), members.get(targets[relationship_id], "")))
+    return _to_unique_dict(names_and_members)
 
 
 def _to_unique_dict(pairs: Iterable[tuple[_Key, str]]) -> dict[_Key, str]:
@@ -78,11 +71,6 @@ def _to_unique_dict(pairs: Iterable[tuple[_Key, str]]) -> dict[_Key, str]:
     if len(dict(items)) < len(items):
         raise ValueError
     return dict(items)
-
-
-def _relationship_id(attributes: dict[bytes, bytes]) -> bytes:
-    (relationship_id,) = (value for name, value in attributes.items() if name.endswith(b":id"))
-    return relationship_id
 
 
 def _find_tags(xml: bytes, name: bytes) -> list[dict[bytes, bytes]]:
@@ -95,15 +83,10 @@ def _parse_attributes(tag: bytes) -> dict[bytes, bytes]:
     return {name: double or single for name, double, single in _ATTRIBUTE.findall(tag)}
 
 
-# One worksheet
-
-
 def scan_worksheet(xml: bytes) -> WorksheetScan:
     """Error cells, formulas without a result and hidden rows of one worksheet.
 
-    Raises:
-        UnreadableSheetError: its cells span more than `MAX_CELLS`.
-        ValueError: the XML is ambiguous, so the span of the cells is not known.
+    ValueError if the XML is ambiguous, so that the span of the cells is not known.
     """
     xml = _normalize_xml(_strip_prefixes(xml))
     is_unusual = _UNUSUAL_CELL.search(xml)
@@ -111,14 +94,12 @@ def scan_worksheet(xml: bytes) -> WorksheetScan:
         raise ValueError
     if is_unusual and _count_spanned_cells(xml) > MAX_CELLS:
         raise workbook_formats.too_many_cells_error(MAX_CELLS)
+    errors = (_parse_error_cell(xml, match) for match in _ERROR_TYPE_ATTRIBUTE.finditer(xml))
+    formulas = (_parse_formula_cell(xml, match) for match in _FORMULA_WITHOUT_RESULT.finditer(xml))
     return WorksheetScan(
-        error_cells=dict(
-            cell for match in _ERROR_TYPE_ATTRIBUTE.finditer(xml) if (cell := _parse_error_cell(xml, match))
-        ),
-        uncached_formulas=dict(
-            cell for match in _FORMULA_WITHOUT_RESULT.finditer(xml) if (cell := _parse_formula_cell(xml, match))
-        ),
-        hidden_rows=frozenset(int(row) for row in _HIDDEN_ROW.findall(xml)),
+        error_cells=dict(filter(None, errors)),
+        uncached_formulas=dict(filter(None, formulas)),
+        hidden_rows=frozenset(map(int, _HIDDEN_ROW.findall(xml))),
     )
 
 
@@ -155,9 +136,6 @@ def _parse_reference(reference: bytes) -> tuple[int, int]:
     """Row from 1 and column from 0 of a reference such as B7."""
     letters = reference.rstrip(b"0123456789")
     return int(reference[len(letters) :]), column_index(letters.decode())
-
-
-# Other forms of the same XML
 
 
 def _strip_prefixes(xml: bytes) -> bytes:

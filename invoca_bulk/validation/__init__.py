@@ -24,7 +24,6 @@ from invoca_bulk.validation.model import (
     RowRef,
     Subrecord,
     ValidatedBook,
-    ValidatedColumn,
     ValidatedSheet,
     strip_country_code,
 )
@@ -36,7 +35,6 @@ __all__ = [
     "RowRef",
     "Subrecord",
     "ValidatedBook",
-    "ValidatedColumn",
     "ValidatedSheet",
     "check_whole_object",
     "describe_row",
@@ -49,16 +47,7 @@ __all__ = [
 
 
 def validate(sheets: Sequence[Sheet], *, version: str, auto_ids: bool = False) -> ValidatedBook:
-    """Check every row of every sheet.
-
-    Args:
-        sheets: the sheets that `sheets.load` returned.
-        version: the API version that the rows are meant for.
-        auto_ids: whether the network assigns ids to advertisers without one.
-
-    Returns:
-        The validated sheets; problems in the data are values in `issues`, never exceptions.
-    """
+    """Check every row of every sheet. Problems in the data are values in `issues`, never exceptions."""
     validators = [SheetValidator(sheet, index, version, auto_ids=auto_ids) for index, sheet in enumerate(sheets)]
     for validator in validators:
         validator.run()

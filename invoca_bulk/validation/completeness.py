@@ -11,32 +11,22 @@ from invoca_bulk.schema.issue_catalog import Problem
 
 
 def find_missing_fields(resource: Resource, flat: Mapping[str, Json], *, auto_ids: bool) -> Iterator[Problem]:
-    """A problem for each required field that an object lacks.
-
-    Args:
-        resource: the object's resource.
-        flat: path to JSON value of all that is not blank, with numbered subresources.
-        auto_ids: whether the network assigns ids to objects without one.
-    """
+    """A problem for each required field that an object, given as path to value, lacks."""
     tree = paths.nest(flat)
     for field in resource.fields:
         is_assigned = auto_ids and field.path == resource.identifier_field
         if Action.CREATE not in field.required_on or not field.is_sent or is_assigned:
             continue
         example = f", e.g. {field.example}" if field.example else ""
-        for path in _find_missing_paths(field.path, tree):
+        for path in paths.missing_paths(field.path, tree):
             details = {"known": path, "action": Action.CREATE, "example": example}
             yield Problem(code="required", column=path, details=details)
 
 
 def to_sheet_terms(resource: Resource, problem: Problem, title: str, verb: str = "add") -> Problem:
-    """A problem that names a missing field as the sheet does.
+    """A problem that names a missing field by the sheet's title of it, and what needs it.
 
-    Args:
-        resource: the object's resource.
-        problem: the problem; its column is a path within the object.
-        title: the sheet's title of that field.
-        verb: the action on a user or site that needs the field.
+    `verb` is the action on a user or site that needs the field.
     """
     column = problem.column or ""
     if problem.code != "required" or problem.details.get("known") != column:
@@ -44,17 +34,6 @@ def to_sheet_terms(resource: Resource, problem: Problem, title: str, verb: str =
     noun = next((part.singular for part in resource.subresources if column.startswith(f"{part.name}.")), "")
     action = f"{verb} the {noun}" if noun else problem.details["action"]
     return replace(problem, details={**problem.details, "known": title, "action": action})
-
-
-def _find_missing_paths(pattern: str, tree: Mapping[str, Json]) -> Iterator[str]:
-    """The paths of a pattern's leaves that are missing; an empty list lacks none."""
-    parent, separator, subpattern = pattern.partition(".#.")
-    if not separator:
-        if tree.get(pattern) in (None, ""):
-            yield pattern
-        return
-    for number, record in enumerate(tree.get(parent) or (), 1):
-        yield from (f"{parent}.{number}.{path}" for path in _find_missing_paths(subpattern, record))
 
 
 def check_whole_object(resource: Resource, flat: Mapping[str, Json]) -> Iterator[tuple[Collection[str], Problem]]:

@@ -16,17 +16,11 @@ MAX_ROWS_NAMED = 8
 
 
 class Issue(NamedTuple):
-    """One issue; rows that share it can share its texts.
+    """One issue; rows that share it can share its texts."""
 
-    Attributes:
-        sheet_index: the index of the sheet, from 0.
-        position: the position of the row in the sheet, from 0; -1: no row.
-        column_position: the position of the column, from 0; -1: no column.
-    """
-
-    sheet_index: int
-    position: int
-    column_position: int
+    sheet_index: int  # from 0
+    position: int  # of the row in the sheet, from 0; -1: no row
+    column_position: int  # from 0; -1: no column
     column: str
     level: str
     code: str

@@ -20,15 +20,10 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
 class RowRef(NamedTuple):
-    """The location of a row.
+    """The location of a row."""
 
-    Attributes:
-        sheet_index: the index of its sheet, from 0.
-        position: its position in the sheet, from 0.
-    """
-
-    sheet_index: int
-    position: int
+    sheet_index: int  # from 0
+    position: int  # of the row in the sheet, from 0
 
 
 def strip_country_code(number: str) -> str:
@@ -38,21 +33,13 @@ def strip_country_code(number: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ValidatedColumn:
-    """One known column; each distinct text is parsed once.
-
-    Attributes:
-        column: the column.
-        codes: row position to the index of its text in `texts`.
-        texts: the distinct texts.
-        parsed: index of a text to its value; None: blank or invalid. A text that is missing here is its own value.
-        has_error: index of a text to whether it has an error.
-    """
+    """One known column; each distinct text is parsed once."""
 
     column: Column
-    codes: Codes
-    texts: Sequence[str]
-    parsed: Mapping[int, ParsedValue | None]
-    has_error: Mask
+    codes: Codes  # row position to the index of its text in `texts`
+    texts: Sequence[str]  # the distinct texts
+    parsed: Mapping[int, ParsedValue | None]  # by index of a text; None: blank or invalid; missing: the text itself
+    has_error: Mask  # index of a text to whether it has an error
 
     @cached_property
     def filled(self) -> Mask:
@@ -103,23 +90,15 @@ class ValidatedColumn:
 
 @dataclass(frozen=True, kw_only=True)
 class ValidatedSheet:
-    """One validated sheet.
-
-    Attributes:
-        sheet: the sheet as read.
-        columns: the known columns, in the sheet's order.
-        pending: row position to whether there is anything to do; False if an earlier run's outcome is kept.
-        was_unknown: row position to whether the row's outcome of an earlier run is `unknown`.
-        is_create: row position to whether the row certainly asks for a new object.
-        invalid: row position to whether the row or another row of its object has errors, or the headers have errors.
-            Only pending rows are invalid.
-    """
+    """One validated sheet."""
 
     sheet: Sheet
-    columns: tuple[ValidatedColumn, ...]
-    pending: Mask
-    was_unknown: Mask
-    is_create: Mask
+    columns: tuple[ValidatedColumn, ...]  # the known columns, in the sheet's order
+    pending: Mask  # row position to whether there is anything to do; False if an earlier run's outcome is kept
+    was_unknown: Mask  # row position to whether the row's outcome of an earlier run is `unknown`
+    is_create: Mask  # row position to whether the row certainly asks for a new object
+    #: Row position to whether the row or another row of its object has errors, or the headers have errors. Only pending
+    #: rows are invalid.
     invalid: Mask = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     @property
@@ -162,46 +141,28 @@ class ValidatedSheet:
 
 @dataclass(frozen=True, kw_only=True)
 class Subrecord:
-    """A user or site of an object, from all rows about it.
+    """A user or site of an object, from all rows about it."""
 
-    Attributes:
-        collection: `users` or `sites`.
-        id: its id.
-        is_removal: whether it is to be removed.
-        is_done: whether an earlier run did all of its rows; they then only show that the object has it.
-        fields: path within the subrecord to JSON value; None: to be cleared. Includes the id.
-        row_ref: its first pending row; its first row if none is pending.
-        path_prefix: the prefix of its paths on the sheet of that row: `users.2.`; empty on the sheet `users`.
-    """
-
-    collection: str
+    collection: str  # `users` or `sites`
     id: str
     is_removal: bool
-    is_done: bool
-    fields: Mapping[str, Json]
-    row_ref: RowRef
-    path_prefix: str
+    is_done: bool  # whether an earlier run did all of its rows; they then only show that the object has it
+    fields: Mapping[str, Json]  # path within the subrecord to JSON value; None: to be cleared. Includes the id
+    row_ref: RowRef  # its first pending row; its first row if none is pending
+    path_prefix: str  # the prefix of its paths on the sheet of that row: `users.2.`; empty on the sheet `users`
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One object with subrecords, from all rows about it.
+    """One object with subrecords, from all rows about it."""
 
-    Attributes:
-        id: its id; empty if the network assigns it.
-        action: the action that its rows ask for; None: to be decided from the platform's state.
-        fields: path to JSON value of its own fields, including the id; None: to be cleared.
-        subrecords: its users and sites, in the order of the rows.
-        row_refs: its rows, pending rows first, and among these the rows of the object itself first.
-        cell_refs: path (with subrecords numbered as in `numbered_subrecords`) to the row with the value, and to the
-            path of the value on that row's sheet.
-    """
-
-    id: str
-    action: Action | None
-    fields: Mapping[str, Json]
-    subrecords: tuple[Subrecord, ...]
-    row_refs: tuple[RowRef, ...]
+    id: str  # empty if the network assigns it
+    action: Action | None  # the action that its rows ask for; None: to be decided from the platform's state
+    fields: Mapping[str, Json]  # path to JSON value of its own fields, including the id; None: to be cleared
+    subrecords: tuple[Subrecord, ...]  # its users and sites, in the order of the rows
+    row_refs: tuple[RowRef, ...]  # its rows, pending rows first, and among these the rows of the object itself first
+    #: Path (with subrecords numbered as in `numbered_subrecords`) to the row with the value, and to the path of the
+    #: value on that row's sheet.
     cell_refs: Mapping[str, tuple[RowRef, str]] = field(repr=False)
 
     def flat_values(self) -> dict[str, Json]:
@@ -233,21 +194,13 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class ValidatedBook:
-    """The validated sheets of one source.
+    """The validated sheets of one source."""
 
-    Attributes:
-        sheets: the sheets, in the order of processing.
-        version: the API version that the rows were checked for.
-        auto_ids: whether advertisers without an id are allowed.
-        records: the objects with subrecords that have a pending row, in the order of their first rows.
-        issues: one row per issue, by sheet, row and column; columns: `issue_catalog.ISSUE_COLUMNS`.
-    """
-
-    sheets: tuple[ValidatedSheet, ...]
-    version: str
-    auto_ids: bool
-    records: tuple[Record, ...]
-    issues: pd.DataFrame
+    sheets: tuple[ValidatedSheet, ...]  # in the order of processing
+    version: str  # the API version that the rows were checked for
+    auto_ids: bool  # whether advertisers without an id are allowed
+    records: tuple[Record, ...]  # the objects with subrecords that have a pending row, in the order of their first rows
+    issues: pd.DataFrame  # one row per issue, by sheet, row and column; columns: `issue_catalog.ISSUE_COLUMNS`
 
     @property
     def source(self) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
-from invoca_bulk.schema import REMOVE_ACTION, SUBRESOURCE_KEY, Action, Field, Resource, Role, paths
+from invoca_bulk.schema import REMOVE_ACTION, SUBRESOURCE_KEY, Action, Resource, Role, paths
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.validation.completeness import check_whole_object, find_missing_fields, to_sheet_terms
@@ -37,16 +37,12 @@ class _CellRef(NamedTuple):
 
 @dataclass
 class _GatheredFields:
-    """Values and their cells.
-
-    Attributes:
-        error_patterns: patterns of the fields whose cells have errors.
-    """
+    """Values and their cells."""
 
     values: dict[str, Json] = field(default_factory=dict)
     cell_refs: dict[str, _CellRef] = field(default_factory=dict)
     actions: dict[_CellRef, Json] = field(default_factory=dict)
-    error_patterns: set[str] = field(default_factory=set)
+    error_patterns: set[str] = field(default_factory=set)  # of the fields whose cells have errors
 
 
 @dataclass(kw_only=True)
@@ -70,16 +66,7 @@ class _RecordDraft(_GatheredFields):
 
 
 class RecordBuilder:
-    """Combines the rows of one resource to records, and finds problems between rows.
-
-    Args:
-        resource: a resource with subresources.
-        sheets: all sheets of the source.
-        auto_ids: whether the network assigns ids to objects without one.
-
-    Attributes:
-        issues: the issues found.
-    """
+    """Combines the rows of one resource with subresources to records, and finds problems between rows (`issues`)."""
 
     def __init__(self, resource: Resource, sheets: Sequence[ValidatedSheet], *, auto_ids: bool) -> None:
         self.resource = resource
@@ -87,7 +74,8 @@ class RecordBuilder:
         self.auto_ids = auto_ids
         self.issues: list[Issue] = []
         self._drafts: dict[_RecordKey, _RecordDraft] = {}
-        self._collections = [subresource.name for subresource in resource.subresources]
+        self._nouns = {subresource.name: subresource.singular for subresource in resource.subresources}
+        self._collections = list(self._nouns)
 
     def build_records(self) -> tuple[Record, ...]:
         """The records that have a pending row."""
@@ -103,7 +91,7 @@ class RecordBuilder:
         for record, draft in zip(records, drafts.values(), strict=True):
             self._check_partial_deletes(draft, Action.DELETE, self.resource.singular)
             for (collection, _), subrecord in draft.subrecords.items():
-                self._check_partial_deletes(subrecord, REMOVE_ACTION, self._singular(collection))
+                self._check_partial_deletes(subrecord, REMOVE_ACTION, self._nouns[collection])
             self._check_record(record, draft)
         return records
 
@@ -148,7 +136,7 @@ class RecordBuilder:
 
     def _gather_subrecord_rows(self, sheet_index: int, sheet: ValidatedSheet) -> None:
         resource = sheet.sheet.resource
-        parent = _parent_path(resource)
+        parent = resource.parent_field.path
         for position in range(len(sheet.pending)):
             values, row_ref = _relevant_values(sheet, position), RowRef(sheet_index, position)
             parent_id = values.pop(parent, None)
@@ -224,7 +212,7 @@ class RecordBuilder:
         if subrecord_id is None:
             id_path = f"{prefix}{SUBRESOURCE_KEY}"
             if id_path not in self.sheets[row_ref.sheet_index].error_paths(row_ref.position):
-                details = {"part": self._singular(collection), "known": self._title(_CellRef(row_ref, id_path))}
+                details = {"part": self._nouns[collection], "known": self._title(_CellRef(row_ref, id_path))}
                 problem = Problem(code="part_without_id", details=details)
                 self._add_issue(_CellRef(row_ref, f"{prefix}{next(iter(values))}"), problem)
             return None
@@ -233,7 +221,7 @@ class RecordBuilder:
             draft.subrecords[key] = _SubrecordDraft(row_ref=row_ref, path_prefix=prefix, is_done=False)
         subrecord = draft.subrecords[key]
         subrecord.actions[_CellRef(row_ref, f"{prefix}action")] = values.get("action")
-        noun = self._singular(collection)
+        noun = self._nouns[collection]
         for path, value in values.items():
             self._set_value(subrecord, path, value, _CellRef(row_ref, f"{prefix}{path}"), noun=noun)
         return subrecord
@@ -273,7 +261,7 @@ class RecordBuilder:
         for draft in drafts:
             for row_ref in () if draft.own_row_refs else draft.subrecord_row_refs:
                 sheet = self.sheets[row_ref.sheet_index]
-                parent = _parent_path(sheet.sheet.resource)
+                parent = sheet.sheet.resource.parent_field.path
                 details = {"value": sheet.values(row_ref.position)[parent]}
                 self._add_issue(_CellRef(row_ref, parent), Problem(code="parent_missing", details=details))
 
@@ -324,11 +312,6 @@ class RecordBuilder:
 
     # Reporting
 
-    def _singular(self, collection: str) -> str:
-        return next(
-            subresource.singular for subresource in self.resource.subresources if subresource.name == collection
-        )
-
     def _title(self, cell: _CellRef) -> str:
         return self.sheets[cell.row_ref.sheet_index].title(cell.path)
 
@@ -354,15 +337,9 @@ def describe_row(sheets: Sequence[ValidatedSheet], row_ref: RowRef) -> str:
 
 
 def locate_cell(record: Record, column: str | None) -> tuple[RowRef, str]:
-    """The location of a field of a record; where it would belong if no sheet has it.
+    """The row of a field of a record, and the path on that row's sheet; `column` is a path of `Record.flat_values`.
 
-    Args:
-        record: the object.
-        column: the path, with subrecords numbered as in `Record.flat_values`.
-
-    Returns:
-        The row, and the path on the row's sheet. If no sheet has the field: the row of its subrecord, else the object's
-        first row.
+    If no sheet has the field: the row of its subrecord, else the object's first row.
     """
     path = column or ""
     if path in record.cell_refs:
@@ -376,20 +353,14 @@ def _format_value(value: Json) -> str:
     return "[]" if value in (None, []) else str(value)
 
 
-def _parent_path(resource: Resource) -> str:
-    (path,) = (field.path for field in resource.fields if field.role is Role.PARENT)
-    return path
-
-
 def _relevant_values(sheet: ValidatedSheet, position: int) -> dict[str, Json]:
     """Path to JSON value of a row's cells about the object, without columns that an earlier run wrote."""
-    return {
-        path: value for path, value in sheet.changes(position).items() if _is_relevant(sheet.by_path[path].column.field)
-    }
-
-
-def _is_relevant(field: Field) -> bool:
-    return field.is_sent or field.role in {Role.LOCAL, Role.PARENT}
+    values = sheet.changes(position)
+    for path in tuple(values):
+        field = sheet.by_path[path].column.field
+        if not field.is_sent and field.role not in {Role.LOCAL, Role.PARENT}:
+            del values[path]
+    return values
 
 
 def _build_subrecords(draft: _RecordDraft) -> Iterator[Subrecord]:

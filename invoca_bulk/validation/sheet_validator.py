@@ -33,20 +33,7 @@ _TEXT_BATCH_SIZE = 1_000
 
 
 class SheetValidator:
-    """The validation of one sheet; `run` fills the attributes.
-
-    Args:
-        sheet: the sheet as read.
-        sheet_index: the index of the sheet among those read together, from 0.
-        version: the API version that the rows are meant for.
-        auto_ids: whether the network assigns ids to objects without one.
-
-    Attributes:
-        all_issues: the issues found; `reported_issues` selects from them.
-        columns: the known columns, in the sheet's order.
-        pending: row position to whether there is anything to do.
-        was_unknown: row position to whether the row's outcome of an earlier run is `unknown`.
-    """
+    """The validation of one sheet; `run` fills the attributes."""
 
     def __init__(self, sheet: Sheet, sheet_index: int, version: str, *, auto_ids: bool) -> None:
         self.sheet = sheet
@@ -171,7 +158,10 @@ class SheetValidator:
     def _identifies_object(self, columns: Mapping[str, Column]) -> Mask:
         """Row position to whether the row identifies an existing object, so that sending it again is harmless."""
         identified = self._text_mask(columns.get(self.resource.identifier_field), normalize_text)
-        is_change = self._text_mask(columns.get("action"), _is_change_action)
+        change_actions = {Action.UPDATE, Action.MOVE, Action.DELETE}
+        is_change = self._text_mask(
+            columns.get("action"), lambda text: normalize_text(text).casefold() in change_actions
+        )
         for collection in self.resource.collections:  # without an action, a client id may ask for a new object
             has_client_id = self._text_mask(columns.get(collection.identifier_field), normalize_text)
             identified |= has_client_id & is_change
@@ -240,14 +230,11 @@ class SheetValidator:
             Role.BODY: f"tell which {noun} it is" if is_identifier else Action.CREATE,
         }
         fix_suffix = f", e.g. {field.example}" if field.example else ""
-        if not fix_suffix and self._can_be_assigned(field):
+        is_assignable = self.resource.subresources and field.path == self.resource.identifier_field
+        if not fix_suffix and is_assignable and not self.auto_ids:
             fix_suffix = f", or use {option('auto_ids')} if the network assigns the ids"
         details = {"known": field.path, "action": purposes.get(field.role, Action.CREATE), "example": fix_suffix}
         return Problem(code="required", details=details)
-
-    def _can_be_assigned(self, field: Field) -> bool:
-        """Whether `auto_ids` would let the network assign the field."""
-        return bool(self.resource.subresources) and field.path == self.resource.identifier_field and not self.auto_ids
 
     def _required_mask(self, field: Field) -> Mask:
         """Row position to whether the row needs a field, as far as known without the platform's state."""
@@ -297,11 +284,15 @@ class SheetValidator:
             [column.value_states if _is_presence_only(rule, column) else column.codes for column in columns]
         )
         checked_rows = self.pending & self._is_create if rule.needs_whole_object else self.pending
-        problems = [list(_check_rule(rule, columns, position)) for position in _first_positions(groups)]
+        first_positions = np.zeros(int(groups.max(initial=-1)) + 1, dtype="int64")
+        first_positions[groups[::-1]] = np.arange(len(groups))[::-1]  # reversed: the last write is a group's first row
+        problems = [list(_check_rule(rule, columns, position)) for position in first_positions]
         has_problem = np.array(list(map(bool, problems)), dtype=bool)
         for position in np.flatnonzero(has_problem[groups] & checked_rows):
-            for problem in problems[groups[position]]:
-                self._add_rule_problem(position, problem, columns)
+            for problem in problems[groups[position]]:  # at the column that it names, else at the first filled cell
+                named = self.by_path.get(problem.column or "")
+                column = named or next(column for column in columns if column.filled[position])
+                self._add_issue(position, column.column.header, column.cell_text(position), problem)
 
     # Rows against rows
 
@@ -377,21 +368,9 @@ class SheetValidator:
             index = int(column.codes[position])
             self._add_issue(position, column.column.header, column.texts[index], problems[index])
 
-    def _add_rule_problem(
-        self, position: int | np.integer, problem: Problem, columns: Sequence[ValidatedColumn]
-    ) -> None:
-        """Add the problem at the column that it names, else at the first filled cell among the rule's columns."""
-        column = self.by_path.get(problem.column or "") or next(column for column in columns if column.filled[position])
-        self._add_issue(position, column.column.header, column.cell_text(position), problem)
-
     def reported_issues(self) -> list[Issue]:
         """All issues; of a row with a problem as a whole, only that one."""
         return [issue for issue in self.all_issues if self.row_problem_issues.get(issue.position, issue) is issue]
-
-
-def _is_change_action(text: str) -> bool:
-    """Whether a text of `action` asks for a change of an existing object."""
-    return normalize_text(text).casefold() in {Action.UPDATE, Action.MOVE, Action.DELETE}
 
 
 def _texts_to_parse(field: Field, texts: Sequence[str]) -> Iterable[int]:
@@ -416,10 +395,7 @@ def _texts_to_parse(field: Field, texts: Sequence[str]) -> Iterable[int]:
 def _parse_text(field: Field, text: str, *, identifier_field: str) -> tuple[ParsedValue | None, Problem | None]:
     """Parse one distinct text: its value, or the error if it is invalid. Blank: neither.
 
-    Args:
-        field: the field of the column.
-        text: the text of the cell.
-        identifier_field: the field by which rows name their object; it is parsed although only the platform sets it.
+    The field by which rows name their object is parsed although only the platform sets it.
     """
     normalized = normalize_text(text)
     damage = None if field.role is Role.RESULT else _find_cell_damage(normalized)
@@ -449,13 +425,6 @@ def _combine_codes(codes: Sequence[Codes]) -> Codes:
     for column_codes in codes[1:]:
         groups, _ = pd.factorize(groups * (int(column_codes.max(initial=0)) + 1) + column_codes)
     return groups
-
-
-def _first_positions(groups: Codes) -> Codes:
-    """Code to the position of the first row that has it."""
-    positions = np.zeros(int(groups.max(initial=-1)) + 1, dtype="int64")
-    positions[groups[::-1]] = np.arange(len(groups))[::-1]  # reversed: for each code, the last write is its first row
-    return positions
 
 
 def _is_presence_only(rule: Rule, column: ValidatedColumn) -> bool:

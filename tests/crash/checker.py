@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from invoca_bulk.sandbox_server import LedgerEntry
+    from invoca_bulk.sandbox_server.platform_model import LedgerEntry
     from tests.crash.ways import Row
 
 _OUTCOMES = {"created", "unchanged", "rejected", "failed", "unknown", "not_sent"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from invoca_bulk.sandbox_server import CampaignKey, LedgerEntry
+from invoca_bulk.sandbox_server.platform_model import CampaignKey, LedgerEntry
 from tests.crash import checker
 from tests.crash.checker import Asked
 

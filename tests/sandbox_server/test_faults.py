@@ -14,7 +14,9 @@ import httpx
 import pytest
 
 from invoca_bulk.errors import ConfigError
-from invoca_bulk.sandbox_server import FAULT_NAMES, FAULT_TYPES, Faults, Sandbox, parse_faults
+from invoca_bulk.sandbox_server import Faults, Sandbox
+from invoca_bulk.sandbox_server.fault_types import FAULT_TYPES
+from invoca_bulk.sandbox_server.faults import FAULT_NAMES, parse_faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

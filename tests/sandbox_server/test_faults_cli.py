@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from invoca_bulk.sandbox_server import FAULT_TYPES
+from invoca_bulk.sandbox_server.fault_types import FAULT_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

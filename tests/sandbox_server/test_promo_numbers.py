@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from invoca_bulk.sandbox_server import CampaignKey
+from invoca_bulk.sandbox_server.platform_model import CampaignKey
 
 CAMPAIGN = "advertisers/A-100/advertiser_campaigns/C-100"
 AFFILIATE = f"{CAMPAIGN}/affiliates/F-1/affiliate_campaigns"

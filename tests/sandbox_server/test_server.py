@@ -19,7 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invoca_bulk.errors import ConfigError
-from invoca_bulk.sandbox_server import CampaignKey, Sandbox, serve_forever
+from invoca_bulk.sandbox_server import Sandbox
+from invoca_bulk.sandbox_server.platform_model import CampaignKey
+from invoca_bulk.sandbox_server.serve import serve_forever
 from invoca_bulk.schema import RESOURCES
 
 BODY = {"description": "d", "media_type": "Online: Display"}

@@ -55,6 +55,27 @@ def test_parts(path: str, parts: list[str], pattern: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("pattern", "tree", "missing"),
+    [
+        pytest.param("name", {"name": "A"}, [], id="there"),
+        pytest.param("name", {"name": False}, [], id="false"),
+        pytest.param("name", {}, ["name"], id="absent"),
+        pytest.param("name", {"name": None}, ["name"], id="null"),
+        pytest.param("name", {"name": ""}, ["name"], id="empty"),
+        pytest.param("users.#.role", {"users": [{"role": "Super"}, {}]}, ["users.2.role"], id="record"),
+        pytest.param("a.#.b.#.c", {"a": [{"b": [{"c": 1}, {"c": ""}]}, {}]}, ["a.1.b.2.c"], id="record-in-record"),
+        pytest.param("users.#.role", {"users": []}, [], id="empty-list"),
+        pytest.param("users.#.role", {}, [], id="no-list"),
+        pytest.param("users.#.role", {"users": "x"}, [], id="text-for-a-list"),
+        pytest.param("users.#.role", {"users": ["x", {}]}, ["users.2.role"], id="text-for-a-record"),
+    ],
+)
+def test_missing_paths(pattern: str, tree: dict[str, Any], missing: list[str]) -> None:
+    """Each record lacks its own leaves; what is no list of records lacks none."""
+    assert list(paths.missing_paths(pattern, tree)) == missing
+
+
+@pytest.mark.parametrize(
     ("leaves", "tree"),
     [
         pytest.param({}, {}, id="nothing"),

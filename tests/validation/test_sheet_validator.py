@@ -24,7 +24,6 @@ from invoca_bulk.schema import (
     DEFAULT_API_VERSION,
     PROMO_NUMBERS,
     RESOURCES,
-    Collection,
     Field,
     Resource,
     Rule,
@@ -38,6 +37,7 @@ from invoca_bulk.schema.issue_catalog import (
     ParseError,
     Problem,
 )
+from invoca_bulk.schema.model import Collection
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
 from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
 from invoca_bulk.wording import option

@@ -19,7 +19,8 @@ from machines import NETWORK_ID, TOKEN
 from postgres import Postgres, engine
 
 from invoca_bulk.journal.postgres import schema_name
-from invoca_bulk.sandbox_server import FAULT_TYPES, Sandbox
+from invoca_bulk.sandbox_server import Sandbox
+from invoca_bulk.sandbox_server.fault_types import FAULT_TYPES
 from tests.crash import checker, ways
 from tests.crash.checker import Asked
 
