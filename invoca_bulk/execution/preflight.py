@@ -21,15 +21,10 @@ _READ = OPERATIONS["read"]
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedRequest:
-    """What a step is about to send.
-
-    Attributes:
-        body: the JSON object; None: no body.
-        snapshot: the object as it was just read; None: it was not read.
-    """
+    """What a step is about to send."""
 
     body: Mapping[str, Json] | None
-    snapshot: Mapping[str, Json] | None = None
+    snapshot: Mapping[str, Json] | None = None  # the object as it was just read; None: it was not read
 
 
 def needs_preflight(step: Step, *, resumed: bool = False) -> bool:

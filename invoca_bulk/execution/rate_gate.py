@@ -22,12 +22,7 @@ _MAX_LATENESS_SECONDS = 0.1
 
 
 class RateGate(Protocol):
-    """Decides when requests may start, and adapts to their results.
-
-    Attributes:
-        rate: current rate, in requests per second.
-        learned_rate: the rate to save for the next run; None: the platform never throttled.
-    """
+    """Decides when requests may start, and adapts to their results; rates are in requests per second."""
 
     @property
     def rate(self) -> float: ...  # noqa: D102

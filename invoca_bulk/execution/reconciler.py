@@ -44,23 +44,7 @@ _CONNECTION = 0
 
 
 class Reconciler:
-    """Reconciles the purchases in doubt of one execution.
-
-    Args:
-        client: an open client.
-        journal_writer: writes to the journal, and queries it.
-        journal: the network's journal.
-        work: the steps of the execution.
-        policy: the settle time, and what to resend.
-        cancel_token: stops the run.
-        throttle: decides when requests may start.
-        counters: updated with messages.
-        api_version: the API version that the run uses.
-        clock: returns the time in seconds since the epoch.
-
-    Attributes:
-        has_unresolved: whether purchases of this run stayed in doubt because the run stopped.
-    """
+    """Reconciles the purchases in doubt of one execution."""
 
     def __init__(  # noqa: PLR0913  separate collaborators; keyword-only
         self,
@@ -91,7 +75,7 @@ class Reconciler:
         self._resent_steps: set[int] = set()
         #: Campaign with purchases that this API version cannot look up, to the run of one of them.
         self._unsupported_scopes: dict[Scope, str] = {}
-        self.has_unresolved = False
+        self.has_unresolved = False  # purchases of this run stayed in doubt because the run stopped
 
     async def reopen_absent(self) -> None:
         """Put purchases that an earlier lookup did not find back in doubt: they may have appeared since."""

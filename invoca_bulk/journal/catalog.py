@@ -25,21 +25,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """A run in one of the journals at a location.
-
-    Attributes:
-        record: the run.
-        totals: outcome to number of rows.
-        is_in_use: whether a process is working on the run's network.
-        is_resumable: whether resuming it would do anything.
-        owner: the process working on the run's network; None: there is none, or it is unknown.
-    """
+    """A run in one of the journals at a location."""
 
     record: RunRecord
-    totals: Mapping[Outcome, int]
-    is_in_use: bool
-    is_resumable: bool
-    owner: Owner | None = None
+    totals: Mapping[Outcome, int]  # number of rows
+    is_in_use: bool  # whether a process is working on the run's network
+    is_resumable: bool  # whether resuming it would do anything
+    owner: Owner | None = None  # the process working on the run's network; None: there is none, or it is unknown
 
     @property
     def state(self) -> str:

@@ -36,21 +36,13 @@ _SERVER_STARTED_AT = sa.extract("epoch", sa.func.pg_postmaster_start_time())
 
 
 class Lease:
-    """The registration of a process as an owner of a journal.
-
-    Args:
-        engine: connections to the journal.
-
-    Attributes:
-        owner_id: unique for each lease.
-        is_stop_requested: whether another process asked the run to stop.
-    """
+    """The registration of a process as an owner of a journal."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._lease_seconds = lease_seconds()
-        self.owner_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        self.is_stop_requested = False
+        self.owner_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"  # unique for each lease
+        self.is_stop_requested = False  # by another process
         self._is_lost = False
         self._renewed_at = (0.0, 0.0)  # seconds, by `stopwatch` and by `time.time`
         self._released = threading.Event()

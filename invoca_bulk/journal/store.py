@@ -89,17 +89,9 @@ def _insert(db: sa.Connection, table: sa.Table, values: Sequence[Mapping[str, An
 
 
 class Journal:
-    """A network's journal. Not thread-safe.
+    """A network's journal. Not thread-safe."""
 
-    Args:
-        connection: to the journal's database, in which all tables exist.
-
-    Attributes:
-        owner_id: the id of this writer, recorded on each step it sends; empty for a file, which has one writer at a
-            time.
-    """
-
-    owner_id = ""
+    owner_id = ""  # of this writer, recorded on each step it sends; empty for a file, which has one writer at a time
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection

@@ -36,22 +36,14 @@ _CREATE_PURPOSE = "create an advertiser; the platform has none with this id, so 
 
 
 class AdvertiserPlanner:
-    """Plans the records.
-
-    Args:
-        builder: collects the plan.
-
-    Attributes:
-        create_step_by_id: an advertiser's id to the number of the step that creates it.
-        deleted_ids: the ids of the advertisers that are deleted.
-        sibling_problems: an advertiser's id to the problem for its rows without errors, where other rows have some.
-    """
+    """Plans the records."""
 
     def __init__(self, builder: PlanBuilder) -> None:
         self._builder = builder
         self._version = builder.validated_book.version
-        self.create_step_by_id: dict[str, int] = {}
-        self.deleted_ids: set[str] = set()
+        self.create_step_by_id: dict[str, int] = {}  # advertiser id to the step that creates it
+        self.deleted_ids: set[str] = set()  # of advertisers
+        #: Advertiser id to the problem of its rows without errors, where other rows have some.
         self.sibling_problems: dict[str, Problem] = {}
 
     def plan_record(self, record: Record) -> None:

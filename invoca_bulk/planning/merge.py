@@ -37,50 +37,31 @@ _VERBATIM_TYPES = (field_types.TEXT, field_types.ID)
 
 @dataclass(frozen=True, kw_only=True)
 class ValueChange:
-    """One value that a write changes.
+    """One value that a write changes."""
 
-    Attributes:
-        part: the collection and the id of the user or site that has the value; None: the object itself. Which site is
-            the default is a value of the object: `sites.1.id_from_network`.
-        path: within the part; an email address has the number that the sheet gives it.
-        old: the JSON value on the platform; None: no value.
-        new: the JSON value to send; None: no value. The path of an email address then stands for its whole entry.
-    """
-
+    #: The collection and the id of the user or site that has the value; None: the object itself. Which site is the
+    #: default is a value of the object: `sites.1.id_from_network`.
     part: PartId | None
-    path: str
-    old: Json
-    new: Json
+    path: str  # within the part; an email address has the number that the sheet gives it
+    old: Json  # the JSON value on the platform; None: no value
+    new: Json  # the JSON value to send; None: no value. The path of an email address then stands for its whole entry
 
 
 @dataclass(frozen=True, kw_only=True)
 class RemovedPart:
-    """A user or site that a write removes.
-
-    Attributes:
-        collection: `users` or `sites`.
-        id: its `id_from_network`; empty when it has none.
-        name: first and last name of a user, name of a site; the id if there is no name.
-    """
+    """A user or site that a write removes."""
 
     collection: str
-    id: str
-    name: str
+    id: str  # its `id_from_network`; empty when it has none
+    name: str  # first and last name of a user, name of a site; the id if there is no name
 
 
 @dataclass(frozen=True, kw_only=True)
 class MergeResult:
-    """The object to send, and what it changes.
+    """The object to send, and what it changes."""
 
-    Attributes:
-        body: the JSON object, with the full sets of parts; without the object's own id where that is in the path.
-        changes: the values that differ, including those of added parts, excluding those of removed ones.
-        removed: the parts that are removed.
-        added: the parts that are new.
-    """
-
-    body: Mapping[str, Json]
-    changes: tuple[ValueChange, ...]
+    body: Mapping[str, Json]  # with the full sets of parts; without the object's own id where that is in the path
+    changes: tuple[ValueChange, ...]  # including those of added parts, excluding those of removed ones
     removed: tuple[RemovedPart, ...] = ()
     added: tuple[PartId, ...] = ()
 

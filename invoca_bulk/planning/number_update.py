@@ -27,19 +27,12 @@ def find_missing_fields(values: Mapping[str, Json], purpose: str) -> Iterator[Pr
 
 
 class NumberUpdate:
-    """The difference between a number on the platform and the row that changes it.
-
-    Args:
-        changes: path to JSON value of the row's cells; None clears.
-        current: the number on the platform.
-
-    Attributes:
-        changed_values: path to the values before and after, where the two differ.
-    """
+    """The difference between a number on the platform and the row that changes it; None in `changes` clears a value."""
 
     def __init__(self, changes: Mapping[str, Json], current: Mapping[str, Json]) -> None:
         self._current = {path: value for path, value in payloads.flatten_object(current) if value not in (None, "", [])}
         self._requested = {path: value for path, value in changes.items() if _is_comparable(path)}
+        #: Path to the values before and after, where the two differ.
         self.changed_values = {path: pair for path, pair in self._compare_values() if pair[0] != pair[1]}
 
     def _compare_values(self) -> Iterator[tuple[str, tuple[Json, Json]]]:

@@ -82,19 +82,12 @@ class _Campaign:
 
 @dataclass(frozen=True, kw_only=True)
 class _NumberRow:
-    """One row to plan.
-
-    Attributes:
-        row_ref: the row's position.
-        values: path to JSON value of its cells, without blank and cleared ones.
-        changes: the same, with cleared cells.
-        action: the requested action; None: the plan decides.
-    """
+    """One row to plan."""
 
     row_ref: RowRef
-    values: Mapping[str, Json]
-    changes: Mapping[str, Json]
-    action: Action | None
+    values: Mapping[str, Json]  # path to JSON value of its cells, without blank and cleared ones
+    changes: Mapping[str, Json]  # the same, with cleared cells
+    action: Action | None  # the requested action; None: the plan decides
 
     @property
     def identifier(self) -> str:

@@ -93,19 +93,12 @@ _MAX_TEXT_BYTES = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """A response of the platform.
-
-    Attributes:
-        status: the HTTP status.
-        body: the JSON value, without secrets; None: the response is not JSON.
-        text: the beginning of a plain-text response; otherwise empty.
-        retry_after: seconds that the platform asks to wait; None: it does not say.
-    """
+    """A response of the platform."""
 
     status: int
-    body: Json
-    text: str = ""
-    retry_after: float | None = None
+    body: Json  # without secrets; None: the response is not JSON
+    text: str = ""  # the beginning of a plain-text response; otherwise empty
+    retry_after: float | None = None  # seconds that the platform asks to wait; None: it does not say
 
 
 class Client:

@@ -24,11 +24,7 @@ STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 
 class Interrupts:
-    """Ctrl-C, the notebook's stop button and SIGTERM, counted instead of raised.
-
-    Attributes:
-        count: number of interrupts so far.
-    """
+    """Ctrl-C, the notebook's stop button and SIGTERM, counted instead of raised."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -30,12 +30,7 @@ CHUNK_SIZE = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """A network that a worker works for.
-
-    Attributes:
-        database: the database of the journals.
-        network: the network, with its token.
-    """
+    """A network that a worker works for, with its token."""
 
     database: Database
     network: Network
@@ -43,15 +38,10 @@ class Assignment:
 
 @dataclass(frozen=True, kw_only=True)
 class QueuedRun:
-    """A run that was enqueued for workers.
-
-    Attributes:
-        run: its id.
-        generation: how often it was enqueued; tasks of earlier generations do nothing.
-    """
+    """A run that was enqueued for workers."""
 
     run: str
-    generation: int
+    generation: int  # how often it was enqueued; tasks of earlier generations do nothing
 
     def is_active(self, record: RunRecord) -> bool:
         """Whether the recorded run is running, not asked to stop, and of this generation."""
@@ -221,12 +211,7 @@ class Shutdown:
 
 
 class _WorkerExecution:
-    """One execution of some steps of a run.
-
-    Attributes:
-        slots: maximum number of concurrent requests.
-        learned_rate: as in `Executor`, after the execution has ended.
-    """
+    """One execution of some steps of a run."""
 
     def __init__(  # noqa: PLR0913  an execution needs all of them
         self,
@@ -241,7 +226,7 @@ class _WorkerExecution:
         self._network = replace(assignment.network, api_version=record.api_version)
         self._options = options = options_from_record(record)
         self._shutdown = shutdown
-        self.slots = max(1, -(-options.concurrency // concurrent_chunks))
+        self.slots = max(1, -(-options.concurrency // concurrent_chunks))  # maximum number of concurrent requests
         self._executor = execution.Executor(
             work=work,
             network=self._network,
@@ -253,7 +238,7 @@ class _WorkerExecution:
             counters=execution.RunCounters(),
             clock=open_journal.now,
         )
-        self.learned_rate: float | None = None
+        self.learned_rate: float | None = None  # as in `Executor`, after the execution has ended
 
     def run(self, operation: _Operation) -> RunOutcome:
         outcome = asyncio.run(self._run_async(operation))

@@ -24,28 +24,18 @@ _LOOK_AGAIN_FIX = f"Look again: {remedy('resume')},"
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """The result of sending a step.
+    """The result of sending a step."""
 
-    Attributes:
-        state: the step's next state; `pending`: it was not applied and may be sent again; `sent`: it may have been
-            applied and is sent again anyway, because repeating it is safe.
-        http_status: status of the response; None: no response.
-        answer: the response's JSON; None: there was none.
-        error: why the step is not done.
-        fix: what to do about it.
-        retry_after: seconds that the platform asks to wait; None: it does not say.
-        aborts_run: whether the whole run has to stop.
-        doubt_reason: why an attempt may have been applied; empty: none may have been.
-    """
-
+    #: The step's next state; `pending`: it was not applied and may be sent again; `sent`: it may have been applied and
+    #: is sent again anyway, because repeating it is safe.
     state: State
-    http_status: int | None = None
-    answer: Json = None
-    error: str = ""
+    http_status: int | None = None  # None: no response
+    answer: Json = None  # the response's JSON
+    error: str = ""  # why the step is not done
     fix: str = ""
-    retry_after: float | None = None
-    aborts_run: bool = False
-    doubt_reason: str = ""
+    retry_after: float | None = None  # seconds that the platform asks to wait
+    aborts_run: bool = False  # whether the whole run has to stop
+    doubt_reason: str = ""  # why an attempt may have been applied; empty: none may have been
 
 
 def classify_response(

@@ -18,17 +18,12 @@ THROTTLED_STATUSES = frozenset({HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUES
 
 @dataclass(frozen=True, kw_only=True)
 class ResponsePolicy:
-    """How the responses to a kind of step are interpreted.
+    """How the responses to a kind of step are interpreted."""
 
-    Attributes:
-        states_by_status: response status to the step's next state; any other status puts the step in doubt.
-        states_after_doubt: exceptions that hold once an earlier attempt may have been applied.
-        retryable: whether a step in doubt may be sent again.
-    """
-
+    #: Response status to the step's next state; any other status puts the step in doubt.
     states_by_status: Mapping[int, State]
-    states_after_doubt: Mapping[int, State] = field(default_factory=dict)
-    retryable: bool = True
+    states_after_doubt: Mapping[int, State] = field(default_factory=dict)  # once an attempt may have been applied
+    retryable: bool = True  # whether a step in doubt may be sent again
 
 
 _STATES_BY_STATUS: Mapping[int, State] = {
