@@ -47,17 +47,7 @@ _STALLED_MESSAGE = "this process was suspended for so long that other processes 
 
 
 class Executor:
-    """One execution of a run.
-
-    Args:
-        work: the steps to run, and what the journal knows of them.
-        network: the network to send requests to.
-        journal: an open journal that contains the run.
-        rate_limiter: decides when requests may start.
-        policy: limits, waits and what to resend.
-        counters: updated with progress and messages.
-        clock: returns the time in seconds since the epoch.
-    """
+    """One execution of a run, which the journal contains; `counters` is updated with progress and messages."""
 
     def __init__(  # noqa: PLR0913  separate collaborators; keyword-only
         self,
@@ -116,14 +106,9 @@ class Executor:
         self._cancel_token.interrupt()
 
     async def execute(self, client: Client, connections: int) -> RunOutcome:
-        """Run all steps phase by phase, then reconcile the steps in doubt.
+        """Run all steps phase by phase, then reconcile the steps in doubt; the journal has the result of each step.
 
-        Args:
-            client: an open client with at least that many connections.
-            connections: the maximum number of requests in flight.
-
-        Returns:
-            How the execution ended. The result of each step is in the journal.
+        `connections`: the maximum number of requests in flight; the client has at least as many connections.
         """
         self._bind_client(client)
         reconciler = Reconciler(
@@ -155,12 +140,7 @@ class Executor:
         return self.run_outcome
 
     async def send_steps(self, client: Client, connections: int) -> RunOutcome:
-        """Run all steps, and leave those in doubt to the process that reconciles the run.
-
-        Args:
-            client: as for `execute`.
-            connections: as for `execute`.
-        """
+        """Run all steps as `execute` does, and leave those in doubt to the process that reconciles the run."""
         self._bind_client(client)
         async with self._ensure_recorded():
             await self._run_phases(connections)
@@ -303,11 +283,8 @@ class Executor:
     async def _run_attempt(self, step: Step, connection: int, attempt: int, earlier_result: StepResult) -> StepResult:
         """Send a step once and classify the result; platform errors are never raised.
 
-        Args:
-            step: the step.
-            connection: index of the connection to use.
-            attempt: counts from 1.
-            earlier_result: the result of the previous attempts: `sent` if one of them may have been applied.
+        `attempt` counts from 1. `earlier_result`, of the previous attempts, is `sent` if one of them may have been
+        applied.
         """
         was_in_doubt = earlier_result.state in AMBIGUOUS_STATES
         request = await preflight.prepare_request(

@@ -30,9 +30,7 @@ class PreparedRequest:
 def needs_preflight(step: Step, *, resumed: bool = False) -> bool:
     """Whether the object has to be read just before it is written, because the write replaces all its users and sites.
 
-    Args:
-        step: the step.
-        resumed: whether an earlier execution began the step; others may have changed the object since it was planned.
+    `resumed`: an earlier execution began the step; others may have changed the object since it was planned.
     """
     creates = step.action is Action.CREATE and bool(step.own_id) and bool(RESOURCES[step.resource].subresources)
     return creates or step.patch is not None or (resumed and step.snapshot is not None)
@@ -55,19 +53,9 @@ async def prepare_request(  # noqa: PLR0913  the parts of one request; keyword-o
 ) -> PreparedRequest | StepResult:
     """Build the request: the planned body, or the step's patch applied to the object's current state. Never raises.
 
-    A create of an object with users and sites first checks that it was not created since the plan was made.
-
-    Args:
-        client: an open client.
-        connection: index of the connection to use.
-        step: the step.
-        column_titles: path to the sheet's column title.
-        version: the API version.
-        was_in_doubt: whether an earlier attempt may have been applied.
-        resumed: as for `needs_preflight`.
-
-    Returns:
-        The request; or the result of a step that is not sent, because its object could not be read or has changed.
+    A create of an object with users and sites first checks that it was not created since the plan was made. The result
+    of a step means that it is not sent, because its object could not be read or has changed. `was_in_doubt`: an earlier
+    attempt may have been applied.
     """
     is_read = needs_preflight(step, resumed=resumed)
     if not is_read or (was_in_doubt and step.action is Action.CREATE):

@@ -41,11 +41,7 @@ class RateGate(Protocol):
 
 
 class LocalRateGate:
-    """The rate gate of a single execution.
-
-    Args:
-        rate_limiter: its rate limiter.
-    """
+    """The rate gate of a single execution."""
 
     def __init__(self, rate_limiter: RateLimiter) -> None:
         self._rate_limiter = rate_limiter
@@ -74,11 +70,7 @@ class LocalRateGate:
 
 
 class SharedRateGate:
-    """The rate gate of all processes of a run: one rate limiter in the journal; throttling of one slows all.
-
-    Args:
-        shared_limiter: the rate limiter in the journal's database.
-    """
+    """The rate gate of all processes of a run: one rate limiter in the journal; throttling of one slows all."""
 
     def __init__(self, shared_limiter: SharedRateLimiter) -> None:
         self._shared_limiter = shared_limiter

@@ -85,11 +85,7 @@ class Reconciler:
         )
 
     async def reconcile(self) -> Mapping[int, State]:
-        """Resolve the purchases in doubt as far as the platform's state allows.
-
-        Returns:
-            The steps of this run whose state has changed, with the new state.
-        """
+        """Resolve the purchases in doubt as far as possible; returns the new states of this run's changed steps."""
         self._changed_states, self._ambiguous_steps = {}, set()
         in_doubt = await self._load_in_doubt()
         identifiable = [record for record in in_doubt if lookup.is_identifiable(record.step)]
@@ -272,11 +268,7 @@ class Reconciler:
 
 
 def _parse_number_list(response: Response) -> Sequence[Mapping[str, Json]]:
-    """The numbers of a list.
-
-    Raises:
-        RequestFailedError: the response is not a list of objects.
-    """
+    """The numbers of a list; a `RequestFailedError` if the response is not a list of objects."""
     items = response.body
     is_list = isinstance(items, list) and all(isinstance(item, dict) for item in items)
     if response.status == _LIST.success_status and is_list:

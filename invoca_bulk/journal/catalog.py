@@ -41,11 +41,7 @@ class RunSummary:
 
 
 def find_results(location: JournalLocation, run: str) -> tuple[RunRecord, list[RowRecord]]:
-    """A run and the current state of its rows, from whichever journal has it; works while another process runs it.
-
-    Raises:
-        ConfigError: no journal there has the run.
-    """
+    """A run and the current state of its rows, from whichever journal has it; works while another process runs it."""
     return _query_journal_of_run(
         location,
         run,
@@ -57,11 +53,7 @@ def find_results(location: JournalLocation, run: str) -> tuple[RunRecord, list[R
 
 
 def find_run(location: JournalLocation, run: str) -> RunRecord:
-    """A run, from whichever journal at the location has it.
-
-    Raises:
-        ConfigError: no journal there has the run.
-    """
+    """A run, from whichever journal at the location has it."""
     return _query_journal_of_run(
         location, run, lambda handle, journal: _with_actual_state(journal.run(run), is_in_use=handle.is_in_use())
     )
@@ -119,11 +111,7 @@ def list_incompatible_journals(location: JournalLocation) -> list[JournalHandle]
 def request_stop(location: JournalLocation, run: str) -> str:
     """Ask the process working on a run to stop gracefully; a second request stops it at once.
 
-    Returns:
-        A sentence that says why the request could not be made; empty: it was made.
-
-    Raises:
-        ConfigError: no journal at the location has the run.
+    Returns why the request could not be made; empty: it was made.
     """
     record, handle = _query_journal_of_run(location, run, lambda handle, journal: (journal.run(run), handle))
     return handle.request_stop(run) if record.state is RunState.RUNNING else NOT_RUNNING

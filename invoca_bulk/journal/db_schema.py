@@ -169,12 +169,9 @@ class IncompatibleVersion(ConfigError):
 
 
 def create_or_migrate(connection: sa.Connection) -> None:
-    """Create the tables of a new journal, or migrate an older one.
+    """Create the tables of a new journal, or migrate an older one; `IncompatibleVersion` if that is impossible.
 
     The version is committed first, so that no reader ever sees tables without a version.
-
-    Raises:
-        IncompatibleVersion: it is a journal of a version that cannot be migrated.
     """
     with connection.begin():
         if not sa.inspect(connection).get_table_names():
@@ -219,11 +216,7 @@ def is_being_created(connection: sa.Connection) -> bool:
 
 
 def require_current_version(connection: sa.Connection) -> None:
-    """Check that it is a journal of the current version.
-
-    Raises:
-        IncompatibleVersion: it is not.
-    """
+    """Check that it is a journal of the current version; otherwise raise `IncompatibleVersion`."""
     _reject_other_version(connection, _read_version(connection))
 
 

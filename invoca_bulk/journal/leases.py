@@ -48,11 +48,7 @@ class Lease:
         self._released = threading.Event()
 
     def acquire(self, *, exclusive: bool, run_to_finish: str) -> None:
-        """Register as an owner; the arguments are those of `postgres.open_for_writing`.
-
-        Raises:
-            JournalLockedError: another process uses the network.
-        """
+        """Register as an owner unless another process uses the network; arguments as of `postgres.open_for_writing`."""
         with self.record_renewal():
             retry_on_disconnect(
                 partial(self._insert_owner, exclusive=exclusive or bool(run_to_finish), run_to_finish=run_to_finish)
@@ -117,12 +113,7 @@ class Lease:
             self.is_stop_requested = db.execute(stopping_runs.limit(1)).first() is not None
 
     def renew_statement(self, *conditions: sa.ColumnElement[bool], **values: object) -> sa.Update:
-        """The statement that renews the lease; it updates no row if the lease is lost.
-
-        Args:
-            conditions: further conditions on the owner's row.
-            values: further columns of the owner's row to set.
-        """
+        """The statement that renews the lease and sets other values; it updates no row if the lease is lost."""
         update = sa.update(OWNERS).where(OWNERS.c.owner == self.owner_id, *conditions)
         return update.values(until=DATABASE_NOW + self._lease_seconds, **values)
 
@@ -140,11 +131,7 @@ class Lease:
         return not self._is_lost and elapsed < self._lease_seconds * _VALID_FRACTION
 
     def raise_lost(self) -> None:
-        """Report that the lease is lost.
-
-        Raises:
-            LeaseLostError: always.
-        """
+        """Report that the lease is lost."""
         self._is_lost = True
         msg = (
             f"This process was silent for more than {self._lease_seconds:g} s, so others have taken over what it was "
@@ -164,11 +151,9 @@ def lock_network(db: sa.Connection) -> None:
 
 
 def reap_expired_owners(db: sa.Connection, seconds: float) -> None:
-    """Delete owners whose lease has expired, and mark the steps they had sent as in doubt.
+    """Delete owners whose lease (of some seconds) has expired, and mark the steps they had sent as in doubt.
 
-    Args:
-        db: connection in a transaction that holds `lock_network`.
-        seconds: of a lease. No owner is deleted in the first `seconds` after a restart of the database.
+    The caller holds `lock_network`. No owner is deleted within the time of a lease after a restart of the database.
     """
     expired = sa.select(OWNERS.c.owner).where(
         OWNERS.c.until < DATABASE_NOW, _SERVER_STARTED_AT + seconds < DATABASE_NOW

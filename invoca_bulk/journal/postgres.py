@@ -75,15 +75,9 @@ def schema_name(*, base_url: str, network_id: str) -> str:
 
 
 def make_engine(database: Database, schema: str = "", *, pool_size: int = 0) -> sa.Engine:
-    """Connections to a database.
+    """Connections to a database; without a schema, to PostgreSQL's default one.
 
-    Args:
-        database: its address.
-        schema: the default schema for table names; empty: PostgreSQL's default.
-        pool_size: how many connections stay open for reuse; 0: each is closed after use.
-
-    Raises:
-        ConfigError: the driver is not installed, or the address is invalid.
+    `pool_size`: how many connections stay open for reuse; 0: each is closed after use.
     """
     pool = {"pool_size": pool_size, "max_overflow": -1} if pool_size else {"poolclass": sa.NullPool}
     settings = _SESSION_SETTINGS | ({"search_path": schema} if schema else {})
@@ -126,16 +120,8 @@ def open_for_writing(
 ) -> Iterator[PostgresJournal]:
     """Open a network's journal for writing; this process is one of its owners until the end of the block.
 
-    Args:
-        database: where the journal is.
-        network: the journal's network.
-        exclusive: whether this process must be the only owner; otherwise other owners that are not exclusive may
-            write too.
-        run_to_finish: a run of workers that this process finishes, as the only owner; empty: none.
-
-    Raises:
-        JournalLockedError: another process uses it; the message says which, and since when.
-        ConfigError: the database cannot be used.
+    The arguments are those of `locations.open_for_writing`. Without `exclusive`, other owners that are not exclusive
+    may write too; a `run_to_finish` makes this process the only owner.
     """
     schema = schema_name(base_url=network.base_url, network_id=network.network_id)
     is_client = exclusive and not run_to_finish
@@ -185,12 +171,7 @@ def _has_all_tables(connection: sa.Connection) -> bool:
 
 
 class PostgresJournal(Journal):
-    """A journal that several processes write to.
-
-    Args:
-        connection: to the journal's database.
-        lease: this process's lease on the journal.
-    """
+    """A journal that several processes write to."""
 
     def __init__(self, connection: sa.Connection, lease: Lease) -> None:
         super().__init__(connection)
@@ -303,11 +284,7 @@ class PostgresHandle:
 
 
 def list_handles(database: Database) -> list[PostgresHandle]:
-    """The handles of all journals in a database, sorted by name.
-
-    Raises:
-        ConfigError: the database cannot be used.
-    """
+    """The handles of all journals in a database, sorted by name."""
     engine = make_engine(database)
     query = sa.text("SELECT nspname FROM pg_namespace WHERE starts_with(nspname, :prefix) ORDER BY nspname")
     try:

@@ -17,13 +17,7 @@ _T = TypeVar("_T")
 
 
 class SharedRateLimiter:
-    """One run's rate limiter. Not thread-safe.
-
-    Args:
-        engine: connections to the journal.
-        run: the run's id.
-        initial: its first state, unless another process has already stored one.
-    """
+    """One run's rate limiter; `initial` is stored unless another process has already stored one. Not thread-safe."""
 
     def __init__(self, engine: sa.Engine, run: str, initial: RateLimiter) -> None:
         self._engine = engine
@@ -32,14 +26,10 @@ class SharedRateLimiter:
         self._connection: sa.Connection | None = None
 
     def update(self, operation: Callable[[RateLimiter, float], _T]) -> _T:
-        """Run an operation on the rate limiter while no other process can, and store its new state.
+        """Run an operation on the rate limiter while no other process can, store its new state and return the result.
 
-        Args:
-            operation: gets the rate limiter and the time, in seconds by the database's clock; called again if the
-                connection is lost, so it must have no other side effects.
-
-        Returns:
-            The operation's result.
+        The operation gets the time in seconds by the database's clock. It is called again if the connection is lost, so
+        it must have no other side effects.
         """
         return retry_on_disconnect(partial(self._update_in_transaction, operation))
 

@@ -56,12 +56,7 @@ def journal_file(folder: Path, *, base_url: str, network_id: str) -> Path:
 
 @contextmanager
 def open_for_writing(folder: Path, network: Network) -> Iterator[Journal]:
-    """Open a network's journal for writing; no other process can write to it until the end of the block.
-
-    Raises:
-        JournalLockedError: another process uses it; the message says which, and since when.
-        ConfigError: the folder cannot be used, or another version of this program wrote the file.
-    """
+    """Open a network's journal for writing; no other process can write to it until the end of the block."""
     path = journal_file(folder, base_url=network.base_url, network_id=network.network_id)
     _create_private_file(folder, path)
     with _hold_lock(path):
@@ -165,9 +160,7 @@ class SqliteHandle:
     def open_readonly(self) -> Iterator[Journal | None]:
         """The journal; None: there is none yet. An older journal is migrated unless another process uses it.
 
-        Raises:
-            IncompatibleVersion: another version of this program wrote it.
-            sqlalchemy.exc.DatabaseError: it cannot be read.
+        Raises `IncompatibleVersion`, or SQLAlchemy's `DatabaseError` if it cannot be read.
         """
         if not self.path.exists():
             yield None

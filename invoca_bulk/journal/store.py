@@ -44,11 +44,7 @@ def batched(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
 
 
 def new_run_id(now: float) -> str:
-    """An id that sorts by time and is easy to type, such as `20261122-164501-k3f9xy`.
-
-    Args:
-        now: seconds since the epoch.
-    """
+    """An id that sorts by time (seconds since the epoch) and is easy to type, such as `20261122-164501-k3f9xy`."""
     letters = "abcdefghjkmnpqrstuvwxyz23456789"
     return f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-" + "".join(secrets.choice(letters) for _ in range(6))
 
@@ -133,19 +129,9 @@ class Journal:
         metadata: RunMetadata | None = None,
         run: str | None = None,
     ) -> str:
-        """Record a run with all its rows and steps, in one transaction, before anything is sent.
+        """Record a run with all its rows and steps, in one transaction, before anything is sent; returns its id.
 
-        Steps of earlier runs that it repeats are superseded (see `takeover`).
-
-        Args:
-            plan: the plan to run.
-            network: the network to run it on.
-            now: seconds since the epoch.
-            metadata: what else to record; None: defaults.
-            run: the run's id; None: a new one.
-
-        Returns:
-            The run's id.
+        Steps of earlier runs that it repeats are superseded (see `takeover`). `now`: seconds since the epoch.
         """
         run = run or self.generate_run_id(network, now)
 
@@ -175,12 +161,7 @@ class Journal:
         self._write(recover)
 
     def resume_run(self, run: str, worker_options: Mapping[str, Any] | None = None) -> None:
-        """Record that an interrupted run is running again.
-
-        Args:
-            run: the run's id.
-            worker_options: the run's options for workers; None: this process runs it.
-        """
+        """Record that an interrupted run is running again; without worker options, this process runs it."""
         values = {"state": RunState.RUNNING, "ended_at": None, "note": "", "stopping": False, "workers": worker_options}
 
         def restart(db: sa.Connection) -> None:
@@ -192,8 +173,7 @@ class Journal:
     def apply_transitions(self, transitions: Iterable[StepTransition]) -> None:
         """Make transitions durable, all in one commit.
 
-        Raises:
-            StepConflictError: a step is not in its `from_state`, so another process changed the journal.
+        A `StepConflictError` means that a step is not in its `from_state`: another process changed the journal.
         """
         groups = list(_group_by_statement(transitions))
 
@@ -240,11 +220,7 @@ class Journal:
         return self._read(lambda db: db.execute(query).first() is not None)
 
     def purchases(self, collection_paths: Iterable[Sequence[str]]) -> list[Purchase]:
-        """Purchases that were made, or may have been, oldest first; without numbers deleted since.
-
-        Args:
-            collection_paths: path parts of the collections to look in.
-        """
+        """Purchases in collections that were or may have been made, oldest first; without numbers deleted since."""
         deleted_at = self._deletion_times()
         columns = [STEPS.c[name] for name in ("run", "step", "identity", "state", "action", "answer", "ended_at")]
         query = sa.select(*columns, RUNS.c.started_at).join(RUNS, STEPS.c.run == RUNS.c.run)
@@ -354,9 +330,8 @@ class Journal:
     def known_numbers(self, since: float, runs: Iterable[str]) -> set[str]:
         """Promo numbers in responses to this journal's runs: created, updated or moved.
 
-        Args:
-            since: seconds since the epoch; older responses count only for `runs`.
-            runs: runs whose responses all count, because the clock may have been set back while they ran.
+        Responses from before `since` (seconds since the epoch) count only for `runs`: the clock may have been set back
+        while they ran.
         """
         is_included = (STEPS.c.ended_at >= since) | STEPS.c.run.in_(list(runs))
         conditions = (STEPS.c.resource == PROMO_NUMBERS.name, STEPS.c.state == State.DONE, is_included)
@@ -398,11 +373,7 @@ class Journal:
         return [records.to_run_record(dict(row)) for row in rows]
 
     def run(self, run: str) -> RunRecord:
-        """A run by its id.
-
-        Raises:
-            sqlalchemy.exc.NoResultFound: the journal does not have it.
-        """
+        """A run by its id; SQLAlchemy's `NoResultFound` if the journal does not have it."""
         query = sa.select(RUNS).where(RUNS.c.run == run)
         return records.to_run_record(dict(self._read(lambda db: db.execute(query).mappings().one())))
 

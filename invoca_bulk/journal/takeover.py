@@ -101,11 +101,6 @@ def resolve_purchases(connection: sa.Connection, plan: PlanData, now: float) -> 
 
     Either the user looked the numbers up, or the journal could not record the response and only the results file has
     it. Numbers that the campaign had before the run, or that belong to another step, are ignored.
-
-    Args:
-        connection: to the journal's database.
-        plan: the plan of the new run.
-        now: seconds since the epoch.
     """
     for purchase in plan.resolved_purchases:
         if purchase.promo_number in _numbers_known_elsewhere(connection, purchase.run):

@@ -108,14 +108,8 @@ def build_plan(
 ) -> PlanData:
     """Decide what to do for each row.
 
-    Args:
-        validated_book: the validated sheets.
-        platform_state: the platform's state of each scope of `required_scopes`.
-        plan_options: what the user has chosen; None: the defaults.
-        prior_purchases: what earlier runs have bought; rows that ask for the same count as done. None: nothing.
-
-    Returns:
-        The plan. Rows that conflict with the platform's state are `invalid` in it, with the reason.
+    `platform_state` has each scope of `required_scopes`. Rows that ask for one of the prior purchases count as done;
+    rows that conflict with the platform's state are `invalid` in the plan, with the reason.
     """
     builder = PlanBuilder(
         validated_book, platform_state, plan_options or PlanOptions(), prior_purchases or PriorPurchases()

@@ -31,14 +31,7 @@ from invoca_bulk.validation import Record, RowRef, ValidatedBook
 
 
 class PlanBuilder:
-    """Collects a plan row by row.
-
-    Args:
-        validated_book: the validated sheets.
-        platform_state: the platform's state.
-        plan_options: what the user has chosen.
-        prior_purchases: what earlier runs have bought.
-    """
+    """Collects a plan row by row."""
 
     def __init__(
         self,
@@ -96,13 +89,7 @@ class PlanBuilder:
         self._add_row(row_ref, action=UNCHANGED, outcome=parse_outcome(text), from_results=True)
 
     def use_purchase(self, row_ref: RowRef, purchase: Purchase, *, from_results: bool = False) -> None:
-        """Give a row the outcome of an earlier run's purchase.
-
-        Args:
-            row_ref: the row.
-            purchase: the purchase that the row claims.
-            from_results: whether the row comes from that run's results.
-        """
+        """Give a row the outcome of an earlier run's purchase; `from_results`: the row is from that run's results."""
         self._add_row(
             row_ref,
             action=UNCHANGED,
@@ -124,13 +111,7 @@ class PlanBuilder:
         self._add_row(row_ref, action=REFUSED, object_label=object_label, outcome=Outcome.INVALID, error=error, fix=fix)
 
     def mark_refused(self, row_ref: RowRef, problems: Sequence[tuple[str, Problem]], *, object_label: str = "") -> None:
-        """Mark a row invalid because it conflicts with the platform's state.
-
-        Args:
-            row_ref: the row.
-            problems: each with the path of its cell on the row's own sheet; empty: the whole row.
-            object_label: the object.
-        """
+        """Refuse a row because of the platform's state; each problem has its cell's path, or none for the whole row."""
         self._problems += [(row_ref, path, problem) for path, problem in problems]
         titled = [
             (self._title_or_blank(row_ref, path) if len(problems) > 1 else "", problem) for path, problem in problems

@@ -18,16 +18,7 @@ _OWN_ID_COLLECTION = next(
 
 
 def assign_generated_ids(plan: PlanData, run_id: str, version: str) -> PlanData:
-    """The plan with an id for each new number, derived from the run, the row and the request; never random.
-
-    Args:
-        plan: the plan.
-        run_id: the run that executes it.
-        version: the API version.
-
-    Raises:
-        ConfigError: this version does not support own ids.
-    """
+    """The plan with an id for each new number, derived from the run, the row and the request; never random."""
     since = _OWN_ID_COLLECTION.since
     if version < since:
         msg = f"{option('assign_ids')} needs API version {since} or later; this run uses {version}."

@@ -104,15 +104,10 @@ def to_writable(resource: Resource, current: Mapping[str, Json], version: str) -
 def merge_patch(
     resource: Resource, patch: Mapping[str, Json], current: Mapping[str, Json] | None, version: str
 ) -> MergeResult:
-    """Change what the patch names, and keep everything else.
+    """Change what the patch names, and keep everything else; without a current object, it is to be created.
 
     Applied to its own result, a patch changes nothing (one with numbered entries only if bound by `bind_entries`).
-
-    Args:
-        resource: the object's resource.
-        patch: see the module.
-        current: the object on the platform; None: it is to be created.
-        version: the API version of the request; fields that it does not know are not sent.
+    Fields that the API version does not know are not sent.
     """
     old = None if current is None else to_writable(resource, current, version)
     not_fields = {SUBRESOURCE_KEY, *(part.name for part in resource.subresources)}
@@ -148,10 +143,6 @@ def minimal_patch(patch: Mapping[str, Json], merged: MergeResult) -> dict[str, J
     """A bound patch with nothing but its changes: what a sheet only repeats must not undo others' changes.
 
     New parts and new email addresses stay whole; under `replace` each part stays in the set, if only with its id.
-
-    Args:
-        patch: a bound patch.
-        merged: the result of the patch.
     """
     changes: dict[PartId | None, list[ValueChange]] = defaultdict(list)
     for change in merged.changes:

@@ -14,12 +14,7 @@ _WHOLE_OBJECT_PATHS = (paths.CUSTOM_DATA, "hours_of_operation")
 
 
 def find_missing_fields(values: Mapping[str, Json], purpose: str) -> Iterator[Problem]:
-    """The missing required fields; validation does not know that they are needed.
-
-    Args:
-        values: path to JSON value.
-        purpose: what they are needed for, as the end of a sentence.
-    """
+    """The missing required fields; validation does not know that they are needed. `purpose`: the end of a sentence."""
     for field in PROMO_NUMBERS.fields:
         if Action.CREATE in field.required_on and values.get(field.path) in (None, ""):
             details = {"known": field.path, "action": purpose, "example": ""}

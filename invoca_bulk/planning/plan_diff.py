@@ -28,10 +28,7 @@ class _PlannedAction(NamedTuple):
 def diff_plans(saved_plan: SavedPlan, plan: PlanData) -> list[str]:
     """The differences, each without a full stop; none: the plans have the same steps.
 
-    Args:
-        saved_plan: the saved plan.
-        plan: the plan made from the same sheets now. Platform state that no step is about is ignored, such as other
-            numbers of a campaign.
+    Platform state that no step is about is ignored, such as other numbers of a campaign.
     """
     if list(map(_to_comparable, saved_plan.steps)) == list(map(_to_comparable, plan.steps)):
         return []

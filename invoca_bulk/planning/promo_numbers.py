@@ -96,12 +96,7 @@ class _NumberRow:
 
 
 class NumberPlanner:
-    """Plans the rows of the sheets of promo numbers.
-
-    Args:
-        builder: collects the plan.
-        advertisers: the planner of the advertisers, which has planned all records.
-    """
+    """Plans the rows of the sheets of promo numbers, after `advertisers` has planned all records."""
 
     def __init__(self, builder: PlanBuilder, advertisers: AdvertiserPlanner) -> None:
         self._builder = builder

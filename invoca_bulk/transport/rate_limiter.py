@@ -138,14 +138,13 @@ class RateLimiter:
     If several cuts in a row did not help, they are undone and that share of throttled responses is accepted: see
     `ErrorStorm`.
 
-    All times are seconds of a monotonic clock. A reserved start time does not change, so let only one worker at a time
-    reserve and wait; otherwise one reservation per worker is left at the old rate when the rate changes.
+    All times are seconds of a monotonic clock, all rates requests per second. A reserved start time does not change, so
+    let only one worker at a time reserve and wait; otherwise one reservation per worker is left at the old rate when
+    the rate changes.
 
-    Args:
-        max_rate: maximum requests per second, evenly spaced; None: unlimited.
-        first_rate: initial requests per second.
-        learned_rate: the rate that an earlier run learned; used instead of `first_rate`, with careful growth.
-        cautious: grow a fifth as fast from the start: with many requests in flight the first throttling shows late.
+    `max_rate` spaces requests evenly. The rate that an earlier run learned is used instead of `first_rate`, with
+    careful growth. `cautious` grows a fifth as fast from the start: with many requests in flight the first throttling
+    shows late.
     """
 
     def __init__(

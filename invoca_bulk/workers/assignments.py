@@ -25,9 +25,6 @@ def assignments_from_env(database: Database) -> list[Assignment]:
     `INVOCA_API_TOKEN_1234` is the token of network 1234, and `INVOCA_BASE_URL_1234` its base URL (default:
     `INVOCA_BASE_URL`). `INVOCA_NETWORK_ID` with `INVOCA_API_TOKEN` adds a network. A token is sent only to the base URL
     configured here, whatever the journal says.
-
-    Raises:
-        ConfigError: there is no token, or one is invalid.
     """
     tokens = {
         name.removeprefix(_TOKEN_PREFIX): token for name, token in os.environ.items() if name.startswith(_TOKEN_PREFIX)

@@ -30,11 +30,7 @@ _NO_WORKER_SECONDS = 10.0
 
 
 def shared_journal_for(network: Network, options: Options) -> Database:
-    """The database whose journal a network's workers and clients share.
-
-    Raises:
-        ConfigError: there is none.
-    """
+    """The database whose journal a network's workers and clients share."""
     if network.rehearsal:
         msg = f"Workers cannot reach a sandbox of this process. Start a separate one: {remedy('sandbox')}"
         raise ConfigError(msg)
@@ -42,11 +38,7 @@ def shared_journal_for(network: Network, options: Options) -> Database:
 
 
 def require_shared_journal(location: JournalLocation) -> Database:
-    """Check that several machines can reach a journal location.
-
-    Raises:
-        ConfigError: it is a folder.
-    """
+    """Check that several machines can reach a journal location; a folder they cannot."""
     if not isinstance(location, Database):
         msg = "Workers share a journal on PostgreSQL. Set INVOCA_JOURNAL=postgresql://… on each of their machines."
         raise ConfigError(msg)
@@ -54,25 +46,12 @@ def require_shared_journal(location: JournalLocation) -> Database:
 
 
 def create_queues(network: Network, options: Options) -> None:
-    """Create the queues of a network; call it before a run for workers is recorded.
-
-    Raises:
-        ConfigError: the queue is not installed, or cannot be used.
-    """
+    """Create the queues of a network; call it before a run for workers is recorded."""
     _import_queue().create_queues(shared_journal_for(network, options), _network_key(network))
 
 
 def enqueue_run(network: Network, options: Options, queued_run: QueuedRun) -> None:
-    """Enqueue a run that is recorded as one for workers. Has no effect if it is already enqueued.
-
-    Args:
-        network: the run's network.
-        options: the options that locate the journal.
-        queued_run: the run.
-
-    Raises:
-        RunAborted: the queue cannot be used.
-    """
+    """Enqueue a run that is recorded as one for workers. Has no effect if it is already enqueued."""
     try:
         _import_queue().enqueue_run(shared_journal_for(network, options), _network_key(network), queued_run)
     except ConfigError as error:
@@ -82,11 +61,7 @@ def enqueue_run(network: Network, options: Options, queued_run: QueuedRun) -> No
 
 
 def _import_queue() -> ModuleType:
-    """Import the queue's module, whose package is optional.
-
-    Raises:
-        ConfigError: the package is not installed.
-    """
+    """Import the queue's module, whose package is optional."""
     try:
         return importlib.import_module("invoca_bulk.workers.queue")
     except ModuleNotFoundError as error:
@@ -95,11 +70,7 @@ def _import_queue() -> ModuleType:
 
 
 def run_worker(assignments: Sequence[Assignment], stop_event: threading.Event) -> None:
-    """Run a worker until the event is set.
-
-    Raises:
-        ConfigError: the queue is not installed, or cannot be used.
-    """
+    """Run a worker until the event is set."""
     _import_queue().Worker(assignments).run(stop_event)
 
 
@@ -110,17 +81,7 @@ def _network_key(network: Network) -> str:
 
 
 def follow_run(network: Network, options: Options, run: str, notify: Callable[[str], None]) -> None:
-    """Show the progress of a run until it ends or the user presses Ctrl-C, which does not stop the run.
-
-    Args:
-        network: the run's network.
-        options: the options that locate the journal, and `progress`: whether to show a progress bar.
-        run: the run's id.
-        notify: shows the user a sentence.
-
-    Raises:
-        RunAborted: the journal no longer responds; the run continues.
-    """
+    """Show the progress of a run until it ends or the user presses Ctrl-C, which does not stop the run."""
     database, started_at = shared_journal_for(network, options), time.monotonic()
     find_owner = journal.handle_for(database, network).find_owner
     counters = RunCounters()

@@ -78,12 +78,7 @@ def process_chunk(
 ) -> None:
     """Send some steps of a run; steps in doubt, or that cannot be sent now, are left.
 
-    Args:
-        assignment: the run's network.
-        queued_run: the run.
-        numbers: the numbers of the steps.
-        concurrent_chunks: how many chunks a worker processes at once; they share the run's concurrent requests.
-        shutdown: stops the execution when the worker leaves.
+    `concurrent_chunks`: how many chunks a worker processes at once; they share the run's concurrent requests.
     """
     try:
         with journal.open_for_writing(assignment.database, assignment.network, exclusive=False) as open_journal:
@@ -276,12 +271,7 @@ _WORKER_OPTION_NAMES = (
 
 
 def worker_options(options: Options, generation: int) -> dict[str, object]:
-    """The options of a run that the journal stores for its workers.
-
-    Args:
-        options: the run's options.
-        generation: how often the run was enqueued.
-    """
+    """The options of a run that the journal stores for its workers, and how often the run was enqueued."""
     return {name: getattr(options, name) for name in _WORKER_OPTION_NAMES} | {"turn": generation}
 
 

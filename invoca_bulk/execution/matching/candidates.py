@@ -125,9 +125,7 @@ class NumberGroup:
 def group_requests(pending: Iterable[PendingRequest], shown_paths: Collection[str]) -> list[RequestGroup]:
     """Group indistinguishable requests, in the order of the first request of each group.
 
-    Args:
-        pending: the requests.
-        shown_paths: the paths that the platform shows for at least one number; other values are not compared.
+    Only the values are compared that the platform shows for at least one number.
     """
     baselines: dict[frozenset[str], frozenset[str]] = {}
     facts_by_body: dict[str, Facts] = {}

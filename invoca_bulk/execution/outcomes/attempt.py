@@ -48,12 +48,8 @@ def classify_response(
 ) -> StepResult:
     """What a response means for a step.
 
-    Args:
-        response: the platform's response.
-        step: the step that was sent.
-        column_titles: path to the sheet's column title, for the fields that a 403 names.
-        was_in_doubt: whether an earlier attempt of the step may have been applied.
-        treat_429_as_ambiguous: whether a create may have been applied in spite of a 429.
+    `was_in_doubt`: an earlier attempt of the step may have been applied. `treat_429_as_ambiguous`: a create may have
+    been applied in spite of a 429.
     """
     policy = response_policy.response_policy_for(step, treat_429_as_ambiguous=treat_429_as_ambiguous)
     if was_in_doubt and response.status in policy.states_after_doubt:
@@ -135,12 +131,7 @@ def _in_doubt_fix(step: Step) -> str:
 
 
 def interrupted(step: Step, error: str) -> StepResult:
-    """A step of an earlier execution that ended before the result was known.
-
-    Args:
-        step: the step, which is safe to repeat.
-        error: the error that the execution recorded; empty: it was killed.
-    """
+    """A repeatable step of an earlier execution that ended before the result was known; no error: it was killed."""
     doubt = in_doubt(step, _NOT_RECORDED_REASON)
     return replace(doubt, error=error or doubt.error)
 
@@ -158,13 +149,7 @@ def not_found(step: Step, settle_seconds: float, earlier_error: str) -> StepResu
 
 
 def unresolved(step: Step, reason: str, earlier_error: str) -> StepResult:
-    """A purchase that stays in doubt; `invoca-bulk resume` looks again.
-
-    Args:
-        step: the step.
-        reason: why the lookup did not resolve it.
-        earlier_error: the error that the run recorded; empty: it was killed.
-    """
+    """A purchase that stays in doubt; resuming looks again. No earlier error: the run was killed."""
     initial_error = (earlier_error or in_doubt(step, _NOT_RECORDED_REASON).error).split(_LOOKUP_SEPARATOR)[0]
     fix = f"{_LOOK_AGAIN_FIX} or look the {RESOURCES[step.resource].singular} up there."
     return StepResult(state=State.IN_DOUBT, error=f"{initial_error}{_LOOKUP_SEPARATOR}{reason}.", fix=fix)
@@ -215,11 +200,8 @@ def changed_since_plan(
 ) -> StepResult:
     """A step that is not sent because it would revert what others have changed since the plan was made.
 
-    Args:
-        step: the step.
-        added: users and sites that it would remove, such as `user Jim Williams (U-2)`.
-        removed: users and sites that it would restore, or that it needs.
-        changed_defaults: the kinds of part whose default it would change back, such as `site`.
+    It would remove the `added` users and sites, restore or need the `removed` ones, and change back the default of the
+    kinds of part in `changed_defaults`, such as `site`.
     """
     noun = RESOURCES[step.resource].singular
     clauses = [

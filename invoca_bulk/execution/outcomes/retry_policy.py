@@ -13,16 +13,10 @@ from invoca_bulk.schema import RESOURCES
 
 
 def apply_retry_policy(result: StepResult, step: Step, attempts: int, earlier_result: StepResult) -> StepResult:
-    """The result of a step after one more attempt.
+    """The result of a step after one more attempt: `pending` or `sent` if it is to be sent again.
 
-    Args:
-        result: the result of that attempt.
-        step: the step.
-        attempts: number of attempts, including that one.
-        earlier_result: the result of the previous attempts: `sent` if one of them may have been applied.
-
-    Returns:
-        The result with the step's next state: `pending` or `sent` if it is to be sent again.
+    `attempts` includes that one. `earlier_result`, of the previous ones, is `sent` if one of them may have been
+    applied.
     """
     # `absent` counts as in doubt: a lookup that found nothing proves less than a response.
     was_in_doubt = earlier_result.state in AMBIGUOUS_STATES or earlier_result.state is State.ABSENT
@@ -51,12 +45,7 @@ def _retries_exhausted(result: StepResult, attempts: int) -> StepResult:
 
 
 def blocked(needed_step: Step, needed_state: State | None) -> StepResult:
-    """A step that was not sent because the step it depends on was not done.
-
-    Args:
-        needed_step: the step it depends on.
-        needed_state: that step's state; None: it was not sent either.
-    """
+    """A step that was not sent because the step it depends on was not done; state None: that was not sent either."""
     noun, done = RESOURCES[needed_step.resource].singular, OUTCOME_IF_DONE[needed_step.action]
     if needed_state is State.IN_DOUBT:
         error = f"It is not certain that its {noun} was {done}, so it was not sent."
