@@ -30,7 +30,7 @@ from invoca_bulk.planning.model import (
     Step,
     step_to_dict,
 )
-from invoca_bulk.planning.prior_purchases import PriorPurchases, request_identity
+from invoca_bulk.planning.prior_purchases import PriorPurchases
 from invoca_bulk.planning.promo_numbers import NumberPlanner
 from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, Resource, paths
 from invoca_bulk.sheets import Sheet
@@ -55,7 +55,6 @@ __all__ = [
     "collection_paths",
     "fingerprint_sheets",
     "list_path",
-    "request_identity",
     "required_scopes",
     "step_to_dict",
 ]

@@ -10,7 +10,7 @@ from functools import cached_property
 from invoca_bulk.planning import merge
 from invoca_bulk.planning.builder import PlanBuilder
 from invoca_bulk.planning.display_values import display_text, id_text, index_by_id, object_label
-from invoca_bulk.planning.merge import MergeResult, PartId, RemovedPart, ValueChange
+from invoca_bulk.planning.merge import MergeResult, PartId, RemovedPart
 from invoca_bulk.planning.prior_purchases import request_identity
 from invoca_bulk.schema import ADVERTISERS, REMOVE_ACTION, SHEET_RESOURCES, SUBRESOURCE_KEY, Action, paths, payloads
 from invoca_bulk.schema.field_types import Json
@@ -18,7 +18,6 @@ from invoca_bulk.schema.issue_catalog import Problem, Unshortened
 from invoca_bulk.validation import (
     Record,
     RowRef,
-    Subrecord,
     check_whole_object,
     describe_row,
     find_missing_fields,
@@ -41,6 +40,7 @@ class AdvertiserPlanner:
     def __init__(self, builder: PlanBuilder) -> None:
         self._builder = builder
         self._version = builder.validated_book.version
+        self._nested = builder.plan_options.nested
         self.create_step_by_id: dict[str, int] = {}  # advertiser id to the step that creates it
         self.deleted_ids: set[str] = set()  # of advertisers
         #: Advertiser id to the problem of its rows without errors, where other rows have some.
@@ -49,7 +49,10 @@ class AdvertiserPlanner:
     def plan_record(self, record: Record) -> None:
         """Plan one record, with all of its rows."""
         current = self._by_id.get(record.id)
-        record = self._drop_done_parts(record, current)
+        # What an earlier run did is dropped; but `replace` needs the parts that exist, or it would remove them.
+        needed = merge.parts_by_id(ADVERTISERS, current or {}) if self._nested == "replace" else {}
+        parts = tuple(part for part in record.subrecords if not part.is_done or (part.collection, part.id) in needed)
+        record = replace(record, subrecords=parts)
         problem = self._find_conflict(record, current)
         if problem:
             self._refuse(record, [problem], current)
@@ -66,12 +69,6 @@ class AdvertiserPlanner:
         sibling_problem = Problem(code="row_beside_invalid", details={"part": ADVERTISERS.singular, "place": row_label})
         self.sibling_problems[record.id] = sibling_problem
         return sibling_problem
-
-    def _drop_done_parts(self, record: Record, current: Mapping[str, Json] | None) -> Record:
-        """Without the parts that an earlier run did; `replace` needs those that exist, or it would remove them."""
-        needed = set(_parts_by_id(current or {})) if self._builder.plan_options.nested == "replace" else set()
-        parts = tuple(part for part in record.subrecords if not part.is_done or (part.collection, part.id) in needed)
-        return replace(record, subrecords=parts)
 
     def is_missing(self, own_id: str) -> bool:
         """Whether the platform is known to have no advertiser with an id."""
@@ -184,9 +181,7 @@ class AdvertiserPlanner:
             self._builder.add_change(row_ref, cell_path, "", display_text(ADVERTISERS, path, value), part=part_label)
 
     def _plan_update(self, record: Record, current: Mapping[str, Json]) -> None:
-        patch = merge.bind_entries(
-            ADVERTISERS, _build_patch(record, self._builder.plan_options.nested), current, self._version
-        )
+        patch = merge.bind_entries(ADVERTISERS, _build_patch(record, self._nested), current, self._version)
         merged = merge.merge_patch(ADVERTISERS, patch, current, self._version)
         if not merged.has_changes:
             self._mark_unchanged(record, current)
@@ -203,8 +198,7 @@ class AdvertiserPlanner:
         """The removal of users and sites that no row asks to remove."""
         requested = {(part.collection, part.id) for part in record.subrecords if part.is_removal}
         unrequested = [removed for removed in merged.removed if (removed.collection, removed.id) not in requested]
-        options = self._builder.plan_options
-        if not unrequested or options.nested == "merge" or options.allow_removals:
+        if not unrequested or self._nested == "merge" or self._builder.plan_options.allow_removals:
             return None
         labels = ", ".join(map(_removed_label, unrequested))
         return Problem(code="would_be_removed", details={"what": Unshortened(labels)})
@@ -216,16 +210,19 @@ class AdvertiserPlanner:
             for problem in _validate_object(merge.to_writable(ADVERTISERS, current, self._version))
         }
         changed = {change.part for change in merged.changes} | {*merged.added}
-        numbers = _part_numbers(record)
+        numbers, parts = _part_numbers(record), merge.parts_by_id(ADVERTISERS, merged.body)
         for problem in _validate_object({SUBRESOURCE_KEY: record.id, **merged.body}):
             located = _split_part_path(problem.column or "", merged.body)
             if located is None:
                 if (problem.code, problem.column) not in old_problems:
                     yield problem
                 continue
-            part_id, path = located
+            part_id, part_path = located
             if part_id in changed and part_id in numbers:
-                column = f"{part_id[0]}.{numbers[part_id]}.{_requested_path(record, part_id, path, merged.body)}"
+                # The entry numbers of the part's own row, which may differ from those of the body.
+                values = next(part.fields for part in record.subrecords if (part.collection, part.id) == part_id)
+                path = merge.requested_entry_path(part_path, parts[part_id], values)
+                column = f"{part_id[0]}.{numbers[part_id]}.{path}"
                 verb = "add" if part_id in merged.added else "change"
                 details = {"known": column, "example": ""} if problem.code == "required" else {}
                 part_problem = Problem(code=problem.code, column=column, details={**problem.details, **details})
@@ -250,7 +247,10 @@ class AdvertiserPlanner:
             snapshot=current,
         )
         label = _record_label(record, current)
-        actions = self._row_actions(record, merged)
+        own_rows = {row_ref: Action.UPDATE.value for row_ref in record.row_refs if not self._is_part_row(row_ref)}
+        actions = _part_actions(record, merged) | own_rows
+        if not actions:  # one row has to report the step's outcome
+            actions = {record.row_refs[0]: Action.UPDATE.value}
         for row_ref in record.row_refs:
             if row_ref in actions:
                 self._builder.assign_step(row_ref, step, action=actions[row_ref], object_label=label)
@@ -258,11 +258,6 @@ class AdvertiserPlanner:
                 self._builder.mark_unchanged(row_ref, label)
         self._add_changes(record, merged, label)
         self._warn_default_site_change(record, current, merged)
-
-    def _row_actions(self, record: Record, merged: MergeResult) -> dict[RowRef, str]:
-        """Row to action of an update; at least one row, so that the step's outcome is reported."""
-        own_rows = {row_ref: Action.UPDATE.value for row_ref in record.row_refs if not self._is_part_row(row_ref)}
-        return (_part_actions(record, merged) | own_rows) or {record.row_refs[0]: Action.UPDATE.value}
 
     def _warn_default_site_change(self, record: Record, current: Mapping[str, Json], merged: MergeResult) -> None:
         """Warn if another site becomes the first, which is the default."""
@@ -282,8 +277,11 @@ class AdvertiserPlanner:
         numbers = _part_numbers(record)
         part_labels = _part_labels(merged.body)
         for change in merged.changes:
-            row_ref, path = locate_cell(record, _change_column(change, numbers))
-            pattern = f"{change.part[0]}.1.{change.path}" if change.part else change.path
+            column, pattern = change.path, change.path
+            if change.part:
+                column = f"{change.part[0]}.{numbers.get(change.part, 0)}.{change.path}"
+                pattern = f"{change.part[0]}.1.{change.path}"
+            row_ref, path = locate_cell(record, column)
             old, new = (display_text(ADVERTISERS, pattern, value) for value in (change.old, change.new))
             part_label = part_labels.get(change.part, "") if change.part else ""
             self._builder.add_change(row_ref, path, old, new, part=part_label)
@@ -300,15 +298,6 @@ def _object_path(current: Mapping[str, Json]) -> tuple[str, str]:
 
 def _part_id_text(collection: str, record: Mapping[str, Json]) -> str:
     return id_text(SHEET_RESOURCES[collection], record)
-
-
-def _parts_by_id(advertiser: Mapping[str, Json]) -> dict[PartId, Mapping[str, Json]]:
-    """The users and sites of an advertiser."""
-    return {
-        (part.name, id_text(part, record)): record
-        for part in ADVERTISERS.subresources
-        for record in advertiser.get(part.name) or ()
-    }
 
 
 def _part_numbers(record: Record) -> dict[PartId, int]:
@@ -331,21 +320,15 @@ def _record_label(record: Record, current: Mapping[str, Json] | None = None) -> 
 def _build_patch(record: Record, nested: str) -> dict[str, Json]:
     """What a record changes, as a patch for `merge`."""
     sendable = {path: value for path, value in record.fields.items() if _is_sent(path)}
-    parts = [
-        {"collection": part.collection, "id": part.id, "remove": part.is_removal, "values": dict(_sent_fields(part))}
-        for part in record.subrecords
-    ]
+    parts = []
+    for part in record.subrecords:
+        values = {path: value for path, value in part.fields.items() if _is_sent(f"{part.collection}.1.{path}")}
+        parts.append({"collection": part.collection, "id": part.id, "remove": part.is_removal, "values": values})
     return {"nested": nested, "values": sendable, "parts": parts}
 
 
 def _is_sent(path: str) -> bool:
     return ADVERTISERS.by_path[paths.to_pattern(path)].is_sent
-
-
-def _sent_fields(part: Subrecord) -> Iterator[tuple[str, Json]]:
-    for path, value in part.fields.items():
-        if _is_sent(f"{part.collection}.1.{path}"):
-            yield path, value
 
 
 def _explain_create(problem: Problem) -> Problem:
@@ -381,23 +364,11 @@ def _part_actions(record: Record, merged: MergeResult) -> dict[RowRef, str]:
     return actions
 
 
-def _requested_path(record: Record, part_id: PartId, path: str, body: Mapping[str, Json]) -> str:
-    """A path within a part of the body, with the entry numbers of the part's own row."""
-    values = next(part.fields for part in record.subrecords if (part.collection, part.id) == part_id)
-    return merge.requested_entry_path(path, _parts_by_id(body)[part_id], values)
-
-
-def _change_column(change: ValueChange, numbers: Mapping[PartId, int]) -> str:
-    if change.part is None:
-        return change.path
-    return f"{change.part[0]}.{numbers.get(change.part, 0)}.{change.path}"
-
-
 def _part_labels(advertiser: Mapping[str, Json]) -> dict[PartId, str]:
     """The labels of an advertiser's users and sites: `user Jim Williams (U-2)`."""
     return {
         part_id: merge.describe_part(*part_id, merge.display_name(record))
-        for part_id, record in _parts_by_id(advertiser).items()
+        for part_id, record in merge.parts_by_id(ADVERTISERS, advertiser).items()
     }
 
 

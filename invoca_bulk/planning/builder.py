@@ -55,8 +55,6 @@ class PlanBuilder:
         self._cells = [list(zip(*(sheet.frame[header] for header in sheet.frame), strict=True)) for sheet in sheets]
         self._row_numbers = [sheet.frame.index for sheet in sheets]
 
-    # Rows and steps
-
     def add_step(self, **attributes: Any) -> int:  # noqa: ANN401  the attributes of `Step`
         """Add a step, by default with the verb of its action; returns its number."""
         verb = OPERATIONS[attributes["action"]].verb
@@ -71,15 +69,9 @@ class PlanBuilder:
         self, row_ref: RowRef, object_label: str = "", current: Mapping[str, Json] | None = None
     ) -> None:
         """Mark a row that asks for what the platform already has; `current` is the object on the platform."""
-        assigned_values = (
-            {name: current[name] for name in payloads.ASSIGNED_FIELDS if name in current} if current else None
-        )
+        assigned = {name: current[name] for name in payloads.ASSIGNED_FIELDS if name in current} if current else None
         self._add_row(
-            row_ref,
-            action=UNCHANGED,
-            object_label=object_label,
-            outcome=Outcome.UNCHANGED,
-            assigned_values=assigned_values,
+            row_ref, action=UNCHANGED, object_label=object_label, outcome=Outcome.UNCHANGED, assigned_values=assigned
         )
 
     def keep_result(self, row_ref: RowRef) -> None:
@@ -107,7 +99,8 @@ class PlanBuilder:
             or (sibling_problem and (sibling_problem.message, sibling_problem.fix))
             or errors.get(None)
         )
-        error, fix = texts or self._header_error_texts()
+        # An error in a header of any sheet invalidates all rows.
+        error, fix = texts or next(errors[None] for errors in self._error_texts if None in errors)
         self._add_row(row_ref, action=REFUSED, object_label=object_label, outcome=Outcome.INVALID, error=error, fix=fix)
 
     def mark_refused(self, row_ref: RowRef, problems: Sequence[tuple[str, Problem]], *, object_label: str = "") -> None:
@@ -188,12 +181,6 @@ class PlanBuilder:
             sheet=row_ref.sheet_index, row=self.row_number(row_ref), cells=self.cells(row_ref), **attributes
         )
         self._rows[row_ref].append(row)
-
-    def _header_error_texts(self) -> tuple[str, str]:
-        """The texts of the first header with errors; a header error on any sheet invalidates all rows."""
-        return next(errors[None] for errors in self._error_texts if None in errors)
-
-    # The finished plan
 
     def rows(self) -> tuple[PlannedRow, ...]:
         """The planned rows in the order of the sheets."""

@@ -21,16 +21,13 @@ def assign_generated_ids(plan: PlanData, run_id: str, version: str) -> PlanData:
     """The plan with an id for each new number, derived from the run, the row and the request; never random."""
     since = _OWN_ID_COLLECTION.since
     if version < since:
-        msg = f"{option('assign_ids')} needs API version {since} or later; this run uses {version}."
-        raise ConfigError(msg)
-    return replace(plan, steps=tuple(_assign_id(step, run_id) if _needs_id(step) else step for step in plan.steps))
-
-
-def _needs_id(step: Step) -> bool:
-    return step.resource == PROMO_NUMBERS.name and step.action is Action.CREATE and not step.own_id
+        raise ConfigError(f"{option('assign_ids')} needs API version {since} or later; this run uses {version}.")
+    return replace(plan, steps=tuple(_assign_id(step, run_id) for step in plan.steps))
 
 
 def _assign_id(step: Step, run_id: str) -> Step:
+    if step.resource != PROMO_NUMBERS.name or step.action is not Action.CREATE or step.own_id:
+        return step
     content = json.dumps([run_id, step.number, step.identity])
     own_id = f"ib-{hashlib.sha256(content.encode()).hexdigest()[:20]}"
     body = {**(step.body or {}), _OWN_ID: own_id}

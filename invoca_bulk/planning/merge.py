@@ -134,7 +134,7 @@ def bind_entries(
     Removing the first email address renumbers the second; a bound patch, applied again or after somebody else's change,
     still means the address that the plan has shown.
     """
-    records = _parts_by_id(resource, to_writable(resource, current or {}, version))
+    records = parts_by_id(resource, to_writable(resource, current or {}, version))
     parts = [_bind_part(part, records.get(_patch_part_id(part), {})) for part in patch["parts"]]
     return {**patch, "parts": parts}
 
@@ -163,10 +163,12 @@ def _patch_part_id(part: Mapping[str, Json]) -> PartId:
     return part["collection"], str(part["id"])
 
 
-def _parts_by_id(resource: Resource, writable: Mapping[str, Json]) -> dict[PartId, Mapping[str, Json]]:
-    """The parts of an object in its writable form."""
+def parts_by_id(resource: Resource, tree: Mapping[str, Json]) -> dict[PartId, Mapping[str, Json]]:
+    """The users and sites of an object."""
     return {
-        (part.name, id_text(part, record)): record for part in resource.subresources for record in writable[part.name]
+        (part.name, id_text(part, record)): record
+        for part in resource.subresources
+        for record in tree.get(part.name) or ()
     }
 
 
@@ -188,7 +190,7 @@ def missing_entries(
     """The email addresses that a bound patch changes and that the current object does not have."""
     current_keys = {
         part_id: set(_entry_keys(dict(payloads.flatten_object(record))).values())
-        for part_id, record in _parts_by_id(resource, to_writable(resource, current, version)).items()
+        for part_id, record in parts_by_id(resource, to_writable(resource, current, version)).items()
     }
     parts = {_patch_part_id(part): part for part in patch["parts"] if not part["remove"]}
     return [
@@ -228,14 +230,16 @@ def _edit_object(
     for path, object_path, value in _locate_values(leaves, requested):
         field = resource.by_path[paths.to_pattern(path)]
         before = leaves.get(object_path)
-        if not _is_writable(field, version, is_new=old is None) or _clears_nothing(field, before, value):
+        clears_nothing = before is None and payloads.normalize_value(field, value) is None
+        if clears_nothing or not _is_writable(field, version, is_new=old is None):
             continue
-        if old is not None and _is_equal(field, before, value):
+        if old is not None and _comparison_form(field, before) == _comparison_form(field, value):
             leaves.setdefault(object_path, value)
         else:
             leaves[object_path] = value
             changes.append(ValueChange(part=part_id, path=path, old=before, new=value))
-    return _EditResult(paths.nest(_without_removed_entries(leaves)), changes)
+    kept = {path: value for path, value in leaves.items() if not _removes_entry(_entry_path(path), leaves)}
+    return _EditResult(paths.nest(kept), changes)
 
 
 def _is_writable(field: Field, version: str, *, is_new: bool) -> bool:
@@ -249,14 +253,6 @@ def _is_writable(field: Field, version: str, *, is_new: bool) -> bool:
 def _writable_value(field: Field, value: Json) -> Json:
     form = payloads.normalize_value(field, value)
     return value if form is not None and field.field_type in _VERBATIM_TYPES else form
-
-
-def _clears_nothing(field: Field, before: Json, value: Json) -> bool:
-    return before is None and payloads.normalize_value(field, value) is None
-
-
-def _is_equal(field: Field, before: Json, value: Json) -> bool:
-    return bool(_comparison_form(field, before) == _comparison_form(field, value))
 
 
 def _comparison_form(field: Field, value: Json) -> Json:
@@ -426,7 +422,3 @@ def _removes_entry(entry: str, values: Mapping[str, Json]) -> bool:
     """Whether the values clear the entry's key, and so remove the entry."""
     key_path = _entry_key_path(entry)
     return key_path in values and values[key_path] is None
-
-
-def _without_removed_entries(leaves: Mapping[str, Json]) -> dict[str, Json]:
-    return {path: value for path, value in leaves.items() if not _removes_entry(_entry_path(path), leaves)}

@@ -44,16 +44,9 @@ class NumberUpdate:
         values |= {path: new for path, (_, new) in self.changed_values.items()}
         for parent in _WHOLE_OBJECT_PATHS:
             if any(path.startswith(f"{parent}.") for path in values):
-                values = self._values_below(parent) | values
+                leaves = (path for path in (*self._current, *self._requested) if path.startswith(f"{parent}."))
+                values = {path: self._value_after_update(path) for path in leaves} | values
         return update_body(values)
-
-    def _values_below(self, parent: str) -> dict[str, Json]:
-        """All leaves below a parent."""
-        return {
-            path: self._value_after_update(path)
-            for path in (*self._current, *self._requested)
-            if path.startswith(f"{parent}.")
-        }
 
     def _value_after_update(self, path: str) -> Json:
         """The value after the update; verbatim as on the platform where the row does not set it."""

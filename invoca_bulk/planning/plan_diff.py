@@ -72,9 +72,6 @@ def _describe_difference(row_label: str, old: _PlannedAction, new: _PlannedActio
         yield f"{row_and_object}: the request would be different"
 
 
-# One object of the platform, before and now
-
-
 def _diff_step_objects(old: Step, new: Step) -> list[str]:
     """The differences of a step's object; none: it is unchanged, or there was none."""
     if not old.snapshot or not new.snapshot or old.snapshot == new.snapshot:

@@ -188,7 +188,8 @@ class NumberPlanner:
         if has_bad_advertiser or (campaign.refusal_reason and create_step is None):
             self._refuse_campaign(row, campaign)
             return
-        destination = self._destination_campaign(row, campaign)
+        scope = _destination_scope(row.values)
+        destination = self._campaign_for(scope) if scope and scope != campaign.scope else None
         current = campaign.find(row.values) if row.identifier else None
         # A move keeps the phone number and changes the id.
         moved_number = destination.find(row.values) if destination and _NUMBER in row.values else None
@@ -205,12 +206,6 @@ class NumberPlanner:
             self._builder.mark_refused(row.row_ref, [("", sibling_problem)], object_label=row.identifier)
         else:
             self._refuse(row, "campaign_not_found", path, text=campaign.refusal_reason.rstrip("."))
-
-    def _destination_campaign(self, row: _NumberRow, campaign: _Campaign) -> _Campaign | None:
-        scope = _destination_scope(row.values)
-        return self._campaign_for(scope) if scope and scope != campaign.scope else None
-
-    # Numbers that exist
 
     def _plan_existing_number(
         self, row: _NumberRow, campaign: _Campaign, current: Mapping[str, Json], destination: _Campaign | None
@@ -229,7 +224,8 @@ class NumberPlanner:
         elif row.values.get(_OWN_ID, own_id).strip() != own_id.strip() and not is_moved:
             self._refuse(row, "own_id_differs", _OWN_ID, value=row.values[_OWN_ID], other=own_id)
         elif row.action is Action.DELETE:
-            self._plan_delete(row, campaign, current)
+            step = self._add_step(row, campaign, current, action=Action.DELETE, body=None)
+            self._builder.assign_step(row.row_ref, step, object_label=_number_label(current))
         elif destination and destination.scope[1] in self._advertisers.deleted_ids:
             path = f"{_DESTINATION_PREFIX}advertiser_id_from_network"
             self._refuse(row, "parent_deleted", path, value=destination.scope[1])
@@ -240,10 +236,6 @@ class NumberPlanner:
             if purchase := self._purchase_by_position.get(row.row_ref.position):
                 self._builder.resolved_purchases.append(replace(purchase, promo_number=str(current.get(_NUMBER))))
             self._plan_update_or_move(row, campaign, current, destination)
-
-    def _plan_delete(self, row: _NumberRow, campaign: _Campaign, current: Mapping[str, Json]) -> None:
-        step = self._add_step(row, campaign, current, action=Action.DELETE, body=None)
-        self._builder.assign_step(row.row_ref, step, object_label=_number_label(current))
 
     def _plan_update_or_move(
         self, row: _NumberRow, campaign: _Campaign, current: Mapping[str, Json], destination: _Campaign | None
@@ -299,8 +291,6 @@ class NumberPlanner:
             snapshot=current,
             **attributes,
         )
-
-    # Numbers that do not exist
 
     def _plan_missing_number(self, row: _NumberRow, campaign: _Campaign, depends_on: int | None) -> None:
         if _NUMBER in row.values:
