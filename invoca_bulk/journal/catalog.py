@@ -43,20 +43,13 @@ class RunSummary:
 def find_results(location: JournalLocation, run: str) -> tuple[RunRecord, list[RowRecord]]:
     """A run and the current state of its rows, from whichever journal has it; works while another process runs it."""
     return _query_journal_of_run(
-        location,
-        run,
-        lambda handle, journal: (
-            _with_actual_state(journal.run(run), is_in_use=handle.is_in_use()),
-            journal.rows(run),
-        ),
+        location, run, lambda handle, journal: (_read_run(handle, journal, run), journal.rows(run))
     )
 
 
 def find_run(location: JournalLocation, run: str) -> RunRecord:
     """A run, from whichever journal at the location has it."""
-    return _query_journal_of_run(
-        location, run, lambda handle, journal: _with_actual_state(journal.run(run), is_in_use=handle.is_in_use())
-    )
+    return _query_journal_of_run(location, run, lambda handle, journal: _read_run(handle, journal, run))
 
 
 def find_run_summary(location: JournalLocation, run: str) -> RunSummary | None:
@@ -134,6 +127,10 @@ def _summarize_run(
     )
 
 
+def _read_run(handle: JournalHandle, journal: Journal, run: str) -> RunRecord:
+    return _with_actual_state(journal.run(run), is_in_use=handle.is_in_use())
+
+
 def _with_actual_state(record: RunRecord, *, is_in_use: bool) -> RunRecord:
     """A killed process cannot record that its run was interrupted."""
     is_dead = record.state is RunState.RUNNING and not is_in_use
@@ -152,11 +149,10 @@ def _query_journal_of_run(location: JournalLocation, run: str, query: Callable[[
     for result in _query_journals(handles_in(location), query_if_found, others):
         return result
     unread = " Journals of another version of this program are there too, and cannot be read." if others else ""
-    msg = (
+    raise ConfigError(
         f"No journal in {location} knows the run {run!r}.{unread} "
         f"The column result_run of its results has the id of a run; to list all runs: {remedy('runs')}"
     )
-    raise ConfigError(msg)
 
 
 def _query_journals(

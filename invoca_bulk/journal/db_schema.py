@@ -231,9 +231,8 @@ def _read_version(connection: sa.Connection) -> int | None:
 def _reject_other_version(connection: sa.Connection, version: int | None) -> None:
     if version != SCHEMA_VERSION:
         others = "folder" if connection.dialect.name == "sqlite" else "database"
-        msg = (
+        raise IncompatibleVersion(
             f"The journal {connection.engine.url.database} was written by another version of this program and is left "
             f"unchanged. Use another {others} ({option('journal=…')}). It does not know sheets that were run before: "
             "run their results files, not the sheets."
         )
-        raise IncompatibleVersion(msg)

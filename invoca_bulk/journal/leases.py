@@ -133,11 +133,10 @@ class Lease:
     def raise_lost(self) -> None:
         """Report that the lease is lost."""
         self._is_lost = True
-        msg = (
+        raise LeaseLostError(
             f"This process was silent for more than {self._lease_seconds:g} s, so others have taken over what it was "
             f"doing; nothing more is sent from here. To see how it continues: {remedy('runs')}"
         )
-        raise LeaseLostError(msg)
 
 
 def stopwatch() -> float:
@@ -175,11 +174,10 @@ def _reject_other_owners(db: sa.Connection, owner_id: str, *, exclusive: bool, r
     other_owner = db.execute(sa.select(OWNERS).where(*conditions).order_by(OWNERS.c.since)).first()
     run = db.execute(WORKER_RUNS_QUERY).scalars().first() if exclusive else None
     if run and run != run_to_finish:
-        msg = (
+        raise JournalLockedError(
             f"Workers execute run {run} of this network. Follow it ({remedy('resume', 'cluster', run=run)}), stop it "
             f"({remedy('stop', run=run)}), or wait until it has ended, then try again."
         )
-        raise JournalLockedError(msg)
     if other_owner:
         raise JournalLockedError(locked_message(to_owner(other_owner)))
 

@@ -24,7 +24,7 @@ from invoca_bulk.config.network import Network
 from invoca_bulk.config.settings import lease_seconds
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.journal import db_schema
-from invoca_bulk.journal.db_retry import DATABASE_NOW, retry_on_disconnect
+from invoca_bulk.journal.db_retry import DATABASE_NOW, connect_once, retry_on_disconnect
 from invoca_bulk.journal.db_schema import OWNERS, RUNS
 from invoca_bulk.journal.leases import WORKER_RUNS_QUERY, Lease, lock_network, reap_expired_owners, stopwatch, to_owner
 from invoca_bulk.journal.owner import Owner
@@ -111,9 +111,6 @@ def translate_errors(database: Database) -> Iterator[None]:
         raise ConfigError(msg) from None
 
 
-# Opening
-
-
 @contextmanager
 def open_for_writing(
     database: Database, network: Network, *, exclusive: bool, run_to_finish: str = ""
@@ -140,15 +137,13 @@ def open_for_writing(
 
 def _prepare_schema(connection: sa.Connection, schema: str) -> None:
     """Check that the server makes commits durable, and create or migrate the tables."""
-    unsafe = {"fsync": "off", "synchronous_commit": "off"}
     with connection.begin():
-        for name, value in unsafe.items():
-            if connection.exec_driver_sql(f"SHOW {name}").scalar() == value:
-                msg = (
-                    f"PostgreSQL has {name} = {value}, so it could lose the record of a purchase and a number would be "
+        for name in ("fsync", "synchronous_commit"):
+            if connection.exec_driver_sql(f"SHOW {name}").scalar() == "off":
+                raise ConfigError(
+                    f"PostgreSQL has {name} = off, so it could lose the record of a purchase and a number would be "
                     f"bought twice. Set {name} = on for this role or database, then try again."
                 )
-                raise ConfigError(msg)
     if _has_all_tables(connection) and not db_schema.needs_migration(connection):
         db_schema.require_current_version(connection)
         return
@@ -224,9 +219,6 @@ class PostgresJournal(Journal):
                 self._lease.raise_lost()
 
 
-# Reading without a lease
-
-
 @dataclass(frozen=True, kw_only=True)
 class PostgresHandle:
     """A network's journal in a database, opened or not."""
@@ -237,16 +229,12 @@ class PostgresHandle:
     @contextmanager
     def open_readonly(self) -> Iterator[Journal | None]:
         """The journal; None: it does not exist yet."""
-        engine = make_engine(self.database, self.schema)
-        try:
-            with engine.connect() as connection:
-                if not _has_all_tables(connection):
-                    yield None
-                else:
-                    db_schema.require_current_version(connection)
-                    yield Journal(connection)
-        finally:
-            engine.dispose()
+        with connect_once(make_engine(self.database, self.schema)) as connection:
+            if not _has_all_tables(connection):
+                yield None
+            else:
+                db_schema.require_current_version(connection)
+                yield Journal(connection)
 
     def find_owner(self) -> Owner | None:
         """The process that has worked on the network for longest; None: there is none."""
@@ -275,21 +263,13 @@ class PostgresHandle:
 
     @contextmanager
     def _begin_transaction(self) -> Iterator[sa.Connection]:
-        engine = make_engine(self.database, self.schema)
-        try:
-            with engine.begin() as connection:
-                yield connection
-        finally:
-            engine.dispose()
+        with connect_once(make_engine(self.database, self.schema)) as connection, connection.begin():
+            yield connection
 
 
 def list_handles(database: Database) -> list[PostgresHandle]:
     """The handles of all journals in a database, sorted by name."""
-    engine = make_engine(database)
     query = sa.text("SELECT nspname FROM pg_namespace WHERE starts_with(nspname, :prefix) ORDER BY nspname")
-    try:
-        with translate_errors(database), engine.connect() as connection:
-            names = connection.execute(query, {"prefix": _SCHEMA_PREFIX}).scalars().all()
-    finally:
-        engine.dispose()
+    with translate_errors(database), connect_once(make_engine(database)) as connection:
+        names = connection.execute(query, {"prefix": _SCHEMA_PREFIX}).scalars().all()
     return [PostgresHandle(database=database, schema=name) for name in names]

@@ -32,8 +32,7 @@ class StepTransition:
 
     def __post_init__(self) -> None:
         if self.to_state not in TRANSITIONS[self.from_state] | {self.from_state}:
-            msg = f"A step cannot go from {self.from_state} to {self.to_state}."
-            raise ValueError(msg)
+            raise ValueError(f"A step cannot go from {self.from_state} to {self.to_state}.")
 
     @property
     def statement_key(self) -> StatementKey:
@@ -161,21 +160,7 @@ def run_values(run: str, plan: PlanData, network: Network, metadata: RunMetadata
 
 
 #: Attributes of a step that come from the plan.
-_PLANNED_ATTRIBUTES = (
-    "resource",
-    "action",
-    "verb",
-    "path",
-    "body",
-    "own_id",
-    "non_idempotent",
-    "phase",
-    "depends_on",
-    "patch",
-    "snapshot",
-    "destination",
-    "identity",
-)
+_PLANNED_ATTRIBUTES = tuple(field.name for field in fields(Step) if field.name != "number")
 
 
 def step_values(run: str, plan: PlanData) -> list[dict[str, Any]]:
@@ -238,12 +223,8 @@ def to_run_record(values: Mapping[str, Any]) -> RunRecord:
 def to_step_record(values: Mapping[Any, Any]) -> StepRecord:
     """A step from the values of its columns."""
     attributes = from_stored(values)
-    planned = {name: attributes[name] for name in _PLANNED_ATTRIBUTES}
-    planned |= {
-        "path": tuple(values["path"]),
-        "destination": tuple(values["destination"]),
-        "action": Action(values["action"]),
-    }
+    planned = {name: attributes[name] for name in _PLANNED_ATTRIBUTES} | {"action": Action(values["action"])}
+    planned |= {name: tuple(values[name]) for name in ("path", "destination")}
     other_names = (field.name for field in fields(StepRecord) if field.name not in {"step", "state"})
     return StepRecord(
         step=Step(number=values["step"], **planned),
@@ -255,13 +236,12 @@ def to_step_record(values: Mapping[Any, Any]) -> StepRecord:
 def to_purchase(values: Mapping[Any, Any], identical_count: int) -> Purchase:
     """A step that bought something, or may have; `identical_count`: as in `Purchase`."""
     answer = values["answer"] if isinstance(values["answer"], dict) else {}
-    number = str(answer.get("promo_number") or "") if values["state"] == State.DONE else ""
     return Purchase(
         identity=values["identity"],
         run=values["run"],
         step=values["step"],
         outcome=derive_outcome(values["state"], values["action"]),
-        promo_number=number,
+        promo_number=str(answer.get("promo_number") or "") if values["state"] == State.DONE else "",
         identical_count=identical_count,
     )
 

@@ -36,7 +36,9 @@ class SharedRateLimiter:
     def _update_in_transaction(self, operation: Callable[[RateLimiter, float], _T]) -> _T:
         if self._connection is None:
             self._connection = self._engine.connect()
-            self._insert_if_missing(self._connection)
+            insert = postgresql.insert(RATE_LIMITERS).values(run=self._run, state=self._initial.to_json())
+            with self._connection.begin():
+                self._connection.execute(insert.on_conflict_do_nothing())
         with self._connection.begin():
             # Losing the last reservation in a crash of the database does no harm.
             self._connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
@@ -48,11 +50,6 @@ class SharedRateLimiter:
             result = operation(limiter, now)
             self._connection.execute(sa.update(RATE_LIMITERS).where(is_run).values(state=limiter.to_json()))
             return result
-
-    def _insert_if_missing(self, connection: sa.Connection) -> None:
-        insert = postgresql.insert(RATE_LIMITERS).values(run=self._run, state=self._initial.to_json())
-        with connection.begin():
-            connection.execute(insert.on_conflict_do_nothing())
 
     def close(self) -> None:
         """Close the connection."""

@@ -30,6 +30,7 @@ import sqlalchemy as sa
 from invoca_bulk.config.network import Network
 from invoca_bulk.errors import ConfigError, JournalLockedError
 from invoca_bulk.journal import db_schema
+from invoca_bulk.journal.db_retry import connect_once
 from invoca_bulk.journal.owner import Owner, locked_message
 from invoca_bulk.journal.states import NOT_RUNNING
 from invoca_bulk.journal.store import Journal
@@ -165,27 +166,19 @@ class SqliteHandle:
         if not self.path.exists():
             yield None
             return
-        engine = sa.create_engine(f"sqlite:///file:{quote(str(self.path))}?mode=ro&uri=true")
-        try:
-            with engine.connect() as connection:
-                if db_schema.is_being_created(connection):
-                    yield None
-                    return
-                if db_schema.needs_migration(connection):
-                    self._migrate_if_unlocked()
-                db_schema.require_current_version(connection)
-                yield Journal(connection)
-        finally:
-            engine.dispose()
+        with connect_once(sa.create_engine(f"sqlite:///file:{quote(str(self.path))}?mode=ro&uri=true")) as connection:
+            if db_schema.is_being_created(connection):
+                yield None
+                return
+            if db_schema.needs_migration(connection):
+                self._migrate_if_unlocked()
+            db_schema.require_current_version(connection)
+            yield Journal(connection)
 
     def _migrate_if_unlocked(self) -> None:
-        with contextlib.suppress(JournalLockedError, OSError, sa.exc.DatabaseError), _hold_lock(self.path):
-            engine = durable_engine(self.path)
-            try:
-                with engine.connect() as connection:
-                    db_schema.create_or_migrate(connection)
-            finally:
-                engine.dispose()
+        ignored = contextlib.suppress(JournalLockedError, OSError, sa.exc.DatabaseError)
+        with ignored, _hold_lock(self.path), connect_once(durable_engine(self.path)) as connection:
+            db_schema.create_or_migrate(connection)
 
     def find_owner(self) -> Owner | None:
         """The process that writes to it; None: there is none, or its `.owner` file cannot be read."""

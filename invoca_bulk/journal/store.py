@@ -121,13 +121,7 @@ class Journal:
             operation(self._connection)
 
     def start_run(
-        self,
-        plan: PlanData,
-        network: Network,
-        *,
-        now: float,
-        metadata: RunMetadata | None = None,
-        run: str | None = None,
+        self, plan: PlanData, network: Network, *, now: float, metadata: RunMetadata | None = None, run: str = ""
     ) -> str:
         """Record a run with all its rows and steps, in one transaction, before anything is sent; returns its id.
 
@@ -181,8 +175,8 @@ class Journal:
             for statement, group in groups:
                 parameters = [transition.bind_parameters for transition in group]
                 if db.execute(statement, parameters).rowcount != len(group):
-                    msg = f"Another process changed the journal of run {group[0].run}; nothing more is sent."
-                    raise StepConflictError(msg)
+                    run = group[0].run
+                    raise StepConflictError(f"Another process changed the journal of run {run}; nothing more is sent.")
 
         self._write(update)
 
@@ -256,17 +250,14 @@ class Journal:
 
     def _deletion_times(self) -> dict[str, float]:
         """Promo number to when a run of this journal last deleted it, in seconds since the epoch."""
-        is_deletion = (
-            STEPS.c.resource == PROMO_NUMBERS.name,
-            STEPS.c.action == Action.DELETE,
-            STEPS.c.state == State.DONE,
-        )
-        query = sa.select(STEPS.c.before, STEPS.c.ended_at).where(*is_deletion).order_by(STEPS.c.ended_at)
+        is_deletion = (STEPS.c.resource == PROMO_NUMBERS.name) & (STEPS.c.action == Action.DELETE)
+        query = sa.select(STEPS.c.before, STEPS.c.ended_at).where(is_deletion, STEPS.c.state == State.DONE)
+        query = query.order_by(STEPS.c.ended_at)
         return {str(row["before"]["promo_number"]): row["ended_at"] for row in self._fetch_all(query) if row["before"]}
 
-    def steps(self, run: str, state: State | None = None) -> list[StepRecord]:
-        """The steps of a run; all, or those in one state."""
-        return self._select_steps(STEPS.c.run == run, *([STEPS.c.state == state] if state else []))
+    def steps(self, run: str) -> list[StepRecord]:
+        """All steps of a run."""
+        return self._select_steps(STEPS.c.run == run)
 
     def steps_by_number(self, run: str, numbers: Iterable[int]) -> list[StepRecord]:
         """The steps of a run with these numbers, in order."""
@@ -369,8 +360,8 @@ class Journal:
 
     def runs(self) -> list[RunRecord]:
         """All runs, oldest first."""
-        rows = self._fetch_all(sa.select(RUNS).order_by(RUNS.c.started_at))
-        return [records.to_run_record(dict(row)) for row in rows]
+        query = sa.select(RUNS).order_by(RUNS.c.started_at)
+        return [records.to_run_record(dict(row)) for row in self._fetch_all(query)]
 
     def run(self, run: str) -> RunRecord:
         """A run by its id; SQLAlchemy's `NoResultFound` if the journal does not have it."""
