@@ -27,7 +27,7 @@ from invoca_bulk.execution.cancellation import CancelToken
 from invoca_bulk.execution.journal_writer import JournalWriter
 from invoca_bulk.execution.outcomes import StepResult
 from invoca_bulk.execution.preflight import PreparedRequest
-from invoca_bulk.execution.rate_gate import LocalRateGate, RateGate, SharedRateGate
+from invoca_bulk.execution.rate_gate import RateGate, SharedRateGate
 from invoca_bulk.execution.reconciler import Reconciler
 from invoca_bulk.execution.throttle import Throttle
 from invoca_bulk.execution.workload import RunCounters, RunOutcome, Workload
@@ -65,7 +65,7 @@ class Executor:
         self._journal = journal
         self._journal_writer = JournalWriter(journal)
         shared = journal.shared_rate_limiter(work.run, rate_limiter)
-        self._rate_gate: RateGate = SharedRateGate(shared) if shared else LocalRateGate(rate_limiter)
+        self._rate_gate = SharedRateGate(shared) if shared else RateGate(rate_limiter)
         self._policy = policy or ExecutionPolicy()
         self._counters = counters
         self._clock = clock
@@ -187,10 +187,9 @@ class Executor:
     async def _drain_queue(self, queue: deque[Step], connection: int) -> None:
         while queue and not self._cancel_token:
             step = queue.popleft()
+            is_blocked = step.depends_on is not None and self._states.get(step.depends_on) is not State.DONE
             try:
-                done = (
-                    await self._block_step(step) if self._is_blocked(step) else await self._run_step(step, connection)
-                )
+                done = await (self._block_step(step) if is_blocked else self._run_step(step, connection))
             except Exception as error:  # noqa: BLE001  the other workers still wait for their requests in flight
                 self._cancel_token.abort(error)
                 return
@@ -210,14 +209,9 @@ class Executor:
         self._counted_outcomes[step.number] = derive_outcome(self._states.get(step.number, State.PENDING), step.action)
         self._counters.outcomes[self._counted_outcomes[step.number]] += 1
 
-    # One step
-
-    def _is_blocked(self, step: Step) -> bool:
-        return step.depends_on is not None and self._states.get(step.depends_on) is not State.DONE
-
     async def _block_step(self, step: Step) -> bool:
         """Leave a step unsent because the step it depends on was not done."""
-        assert step.depends_on is not None  # noqa: S101  for mypy: `_is_blocked` has checked it
+        assert step.depends_on is not None  # noqa: S101  for mypy: `_drain_queue` has checked it
         result = outcomes.blocked(self._work.steps[step.depends_on], self._states.get(step.depends_on))
         await self._journal_writer.write(
             self._build_change(step, State.PENDING, State.PENDING, error=result.error, fix=result.fix)
@@ -262,8 +256,6 @@ class Executor:
         is_read = preflight.needs_preflight(step, resumed=step.number in self._work.step_records)
         requests = 2 if is_read else 1  # the write has to follow the read without a wait
         return await self._throttle.acquire(connection, preflight.object_path(step), requests)
-
-    # One attempt
 
     async def _record_intent(self, step: Step, earlier_result: StepResult) -> bool:
         """Record that the step is being sent; False: another process of the run has already done so."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import chain
@@ -104,19 +104,17 @@ def _has_changed(step: Step, current: Mapping[str, Json]) -> bool:
 
 
 def _reapply_patch(step: Step, current: Mapping[str, Json], version: str) -> PreparedRequest | StepResult:
-    planned, merged = (_merge_patch(step, tree, version) for tree in (step.snapshot, current))
+    resource = RESOURCES[step.resource]
+    # Entry numbers refer to the plan's snapshot, even if an earlier attempt has changed the order.
+    patch = merge.bind_entries(resource, step.patch or {}, step.snapshot, version)
+    planned, merged = (merge.merge_patch(resource, patch, tree, version) for tree in (step.snapshot, current))
+    missing_entries = merge.missing_entries(resource, patch, current, version)
     added = list(_unplanned_removals(planned, merged))
-    removed = list(_removed_since_plan(step, current, planned, merged, version))
+    removed = list(_removed_since_plan(step, current, planned, merged, missing_entries))
     changed_defaults = _changed_defaults(merged) - _changed_defaults(planned)
     if added or removed or changed_defaults:
         return outcomes.changed_since_plan(step, added=added, removed=removed, changed_defaults=changed_defaults)
     return PreparedRequest(body=merged.body, snapshot=current)
-
-
-def _merge_patch(step: Step, current: Mapping[str, Json] | None, version: str) -> MergeResult:
-    resource, patch = RESOURCES[step.resource], step.patch or {}
-    # Entry numbers refer to the plan's snapshot, even if an earlier attempt has changed the order.
-    return merge.merge_patch(resource, merge.bind_entries(resource, patch, step.snapshot, version), current, version)
 
 
 def _unplanned_removals(planned: MergeResult, merged: MergeResult) -> Iterator[str]:
@@ -143,19 +141,21 @@ def _changed_defaults(merged: MergeResult) -> set[str]:
 
 
 def _removed_since_plan(
-    step: Step, current: Mapping[str, Json], planned: MergeResult, merged: MergeResult, version: str
+    step: Step,
+    current: Mapping[str, Json],
+    planned: MergeResult,
+    merged: MergeResult,
+    missing_entries: Iterable[tuple[PartId, str]],
 ) -> Iterator[str]:
     """What the plan changes or keeps but others have removed: the update would bring half of it back.
 
     A collection that is now empty was probably read incompletely, so its parts are reported too.
     """
-    resource = RESOURCES[step.resource]
     names = _part_names(step.snapshot or {}, step)
     for part_id in dict.fromkeys(chain(_parts_of_emptied_collections(step, current, planned), merged.added)):
         if part_id not in planned.added:
             yield merge.describe_part(*part_id, names.get(part_id, ""))
-    patch = merge.bind_entries(resource, step.patch or {}, step.snapshot, version)
-    for part_id, address in merge.missing_entries(resource, patch, current, version):
+    for part_id, address in missing_entries:
         yield f"email address {address} of {merge.describe_part(*part_id, names.get(part_id, ''))}"
 
 

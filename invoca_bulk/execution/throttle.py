@@ -45,13 +45,12 @@ class Throttle:
 
     def record_result(self, result: StepResult) -> None:
         """Adapt the rate and the circuit breaker to the result of a request."""
-        now = time.monotonic()
         if (wait := result.retry_after) is not None:
             self._rate_gate.report(lambda limiter, now: limiter.pause(wait, now), urgent=True)
         if result.http_status in _SLOW_DOWN_STATUSES:
             self._rate_gate.report(RateLimiter.record_rejection, urgent=True)
         if _is_failure(result):
-            self._breaker.record_failure(now)
+            self._breaker.record_failure(time.monotonic())
         else:
             self._breaker.record_success()
             if result.http_status not in _SLOW_DOWN_STATUSES:

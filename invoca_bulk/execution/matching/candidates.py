@@ -90,9 +90,6 @@ def _canonical_json(value: Json) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-# Groups
-
-
 class KeyedRequest(NamedTuple):
     """A request and its body as canonical JSON."""
 

@@ -81,8 +81,6 @@ def _combine_results(pending: Sequence[PendingRequest], results: Sequence[MatchR
     )
 
 
-# Reasons
-
 _NEW_NUMBERS_PREFIX = "It may have been created: since the run began, its campaign got {numbers}, "
 _UNREQUESTED_ERROR = (
     _NEW_NUMBERS_PREFIX + "which no row in doubt asked for, so somebody else creates or changes numbers there."
@@ -114,9 +112,6 @@ def _join_names(names: Sequence[str]) -> str:
     if len(first) > _MAX_NAMED:
         first, last = first[:_MAX_NAMED], f"{len(first) - _MAX_NAMED + 1} more"
     return f"{', '.join(first)} and {last}" if first else last
-
-
-# Matching one component
 
 
 def _match_component(

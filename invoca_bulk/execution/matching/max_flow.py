@@ -49,9 +49,6 @@ def _collect_component(start: RequestGroup, fitting: Mapping[RequestGroup, Seque
     return Component(list(request_groups), list(number_groups))
 
 
-# Assignments within a component
-
-
 def assign_numbers(number_groups: Iterable[NumberGroup]) -> Flow | None:
     """One assignment of every number to a different request, earlier request groups first; None: there is none."""
     flow: Flow = {group: Counter() for number_group in number_groups for group in number_group.request_groups}
