@@ -213,9 +213,8 @@ class Executor:
         """Leave a step unsent because the step it depends on was not done."""
         assert step.depends_on is not None  # noqa: S101  for mypy: `_drain_queue` has checked it
         result = outcomes.blocked(self._work.steps[step.depends_on], self._states.get(step.depends_on))
-        await self._journal_writer.write(
-            self._build_change(step, State.PENDING, State.PENDING, error=result.error, fix=result.fix)
-        )
+        change = self._build_change(step, State.PENDING, State.PENDING, error=result.error, fix=result.fix)
+        await self._journal_writer.write(change)
         self._count_outcome(step)
         return True
 
@@ -345,18 +344,9 @@ class Executor:
 
     async def _record_result(self, step: Step, result: StepResult) -> None:
         self._unrecorded_results[step.number] = result
-        await self._journal_writer.write(
-            self._build_change(
-                step,
-                State.SENT,
-                result.state,
-                ended_at=self._clock(),
-                http_status=result.http_status,
-                answer=result.answer,
-                error=result.error,
-                fix=result.fix,
-            )
-        )
+        values = {"http_status": result.http_status, "answer": result.answer, "error": result.error, "fix": result.fix}
+        change = self._build_change(step, State.SENT, result.state, ended_at=self._clock(), **values)
+        await self._journal_writer.write(change)
         del self._unrecorded_results[step.number]
         self._states[step.number] = result.state
         if result.state not in _RETRYABLE_STATES:

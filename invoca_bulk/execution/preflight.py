@@ -133,11 +133,8 @@ def _changed_defaults(merged: MergeResult) -> set[str]:
         for resource in RESOURCES.values()
         for subresource in resource.subresources
     }
-    return {
-        singular_by_path[change.path]
-        for change in merged.changes
-        if change.part is None and change.path in singular_by_path
-    }
+    changed_paths = {change.path for change in merged.changes if change.part is None}
+    return {singular for path, singular in singular_by_path.items() if path in changed_paths}
 
 
 def _removed_since_plan(

@@ -34,26 +34,17 @@ class Workload:
     @property
     def unsent_steps(self) -> list[Step]:
         """The steps that were never sent and that no later run has taken over."""
-        records = self.step_records
-        return [
-            step
-            for step in self.steps.values()
-            if step.number not in records
-            or (records[step.number].state is State.PENDING and not records[step.number].superseded_by)
-        ]
+        records = self.step_records.values()
+        begun = {record.step.number for record in records if record.state is not State.PENDING or record.superseded_by}
+        return [step for step in self.steps.values() if step.number not in begun]
 
     @property
     def purchase_count(self) -> int:
         """How many numbers are still to be bought, including those in doubt that may be sent again."""
-        resendable = [
-            record.step
-            for record in self.step_records.values()
-            if record.state in _RESENDABLE_STATES and not record.superseded_by
-        ]
-        return sum(
-            step.resource == PROMO_NUMBERS.name and step.action is Action.CREATE
-            for step in [*self.unsent_steps, *resendable]
-        )
+        records = (record for record in self.step_records.values() if not record.superseded_by)
+        resendable = [record.step for record in records if record.state in _RESENDABLE_STATES]
+        creates = (step for step in [*self.unsent_steps, *resendable] if step.action is Action.CREATE)
+        return sum(step.resource == PROMO_NUMBERS.name for step in creates)
 
     @property
     def step_states(self) -> dict[int, State]:

@@ -225,12 +225,9 @@ def to_step_record(values: Mapping[Any, Any]) -> StepRecord:
     attributes = from_stored(values)
     planned = {name: attributes[name] for name in _PLANNED_ATTRIBUTES} | {"action": Action(values["action"])}
     planned |= {name: tuple(values[name]) for name in ("path", "destination")}
-    other_names = (field.name for field in fields(StepRecord) if field.name not in {"step", "state"})
-    return StepRecord(
-        step=Step(number=values["step"], **planned),
-        state=State(values["state"]),
-        **{name: attributes[name] for name in other_names},
-    )
+    other_names = {field.name for field in fields(StepRecord)} - {"step", "state"}
+    others = {name: attributes[name] for name in other_names}
+    return StepRecord(step=Step(number=values["step"], **planned), state=State(values["state"]), **others)
 
 
 def to_purchase(values: Mapping[Any, Any], identical_count: int) -> Purchase:

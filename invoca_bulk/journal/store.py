@@ -225,15 +225,12 @@ class Journal:
             steps += self._fetch_all(query.where(is_in_paths))
         steps.sort(key=lambda step: (step["started_at"], step["run"], step["step"]))
         identical_counts = self._count_identical({step["run"] for step in steps})
-        purchases = (
-            (records.to_purchase(step, identical_counts[step["run"], step["identity"]]), step["ended_at"] or 0.0)
-            for step in steps
-        )
-        return [
-            purchase
-            for purchase, ended_at in purchases
-            if not purchase.promo_number or deleted_at.get(purchase.promo_number, -1.0) < ended_at
-        ]
+        purchases = []
+        for step in steps:
+            purchase = records.to_purchase(step, identical_counts[step["run"], step["identity"]])
+            if not purchase.promo_number or deleted_at.get(purchase.promo_number, -1.0) < (step["ended_at"] or 0.0):
+                purchases.append(purchase)
+        return purchases
 
     def _count_identical(self, runs: Iterable[str]) -> dict[tuple[str, str], int]:
         """Run and identity to the number of equal purchases, whatever their states."""

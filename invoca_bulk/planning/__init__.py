@@ -76,9 +76,8 @@ def required_scopes(validated_book: ValidatedBook) -> list[Scope]:
     The empty scope stands for all advertisers: one list of all instead of a request for each.
     """
     needs_advertisers = any(not validated_book.is_invalid(record) for record in validated_book.records)
-    campaigns = (
-        scope for _, sheet in validated_book.sheets_of(PROMO_NUMBERS) for scope in promo_numbers.campaign_scopes(sheet)
-    )
+    number_sheets = validated_book.sheets_of(PROMO_NUMBERS)
+    campaigns = (scope for _, sheet in number_sheets for scope in promo_numbers.campaign_scopes(sheet))
     return [*([()] if needs_advertisers else []), *dict.fromkeys(campaigns)]
 
 
@@ -89,11 +88,8 @@ def list_path(scope: Scope) -> tuple[str, ...]:
 
 def collection_paths(validated_book: ValidatedBook) -> Iterator[tuple[str, ...]]:
     """The path parts of the collections in which the rows create objects, or in which earlier runs may have."""
-    unresolved = (
-        scope
-        for _, sheet in validated_book.sheets_of(PROMO_NUMBERS)
-        for scope in promo_numbers.unresolved_scopes(sheet)
-    )
+    number_sheets = validated_book.sheets_of(PROMO_NUMBERS)
+    unresolved = (scope for _, sheet in number_sheets for scope in promo_numbers.unresolved_scopes(sheet))
     for scope in dict.fromkeys([*required_scopes(validated_book), *unresolved]):
         resource = PROMO_NUMBERS if scope else ADVERTISERS
         yield from ((*scope, collection.name) for collection in resource.collections)

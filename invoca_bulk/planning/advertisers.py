@@ -80,11 +80,8 @@ class AdvertiserPlanner:
 
     @cached_property
     def _id_by_name(self) -> dict[str, str]:
-        return {
-            str(advertiser["name"]).strip(): id_text(ADVERTISERS, advertiser)
-            for advertiser in self._builder.platform_state[()].objects
-            if advertiser.get("name")
-        }
+        named = (advertiser for advertiser in self._builder.platform_state[()].objects if advertiser.get("name"))
+        return {str(advertiser["name"]).strip(): id_text(ADVERTISERS, advertiser) for advertiser in named}
 
     def _find_conflict(self, record: Record, current: Mapping[str, Json] | None) -> Problem | None:
         """How a record conflicts with the platform's state."""
@@ -128,17 +125,17 @@ class AdvertiserPlanner:
             self._builder.add_warning(*locate_cell(record, SUBRESOURCE_KEY), warning)
             return
         self.deleted_ids.add(record.id)
-        step = self._builder.add_step(
-            resource=ADVERTISERS.name,
-            action=Action.DELETE,
-            path=_object_path(current),
-            body=None,
-            own_id=record.id,
-            phase=ADVERTISER_DELETE_PHASE,
-            snapshot=current,
-        )
+        step = self._add_step(record, current, action=Action.DELETE, body=None, phase=ADVERTISER_DELETE_PHASE)
         for row_ref in record.row_refs:
             self._builder.assign_step(row_ref, step, object_label=_record_label(record, current))
+
+    def _add_step(self, record: Record, current: Mapping[str, Json], **attributes: object) -> int:
+        """Add a step on an existing advertiser."""
+        # The id verbatim: a PUT to another spelling would create another advertiser.
+        path = (ADVERTISERS.name, str(current[SUBRESOURCE_KEY]))
+        return self._builder.add_step(
+            resource=ADVERTISERS.name, path=path, own_id=record.id, snapshot=current, **attributes
+        )
 
     def _plan_create(self, record: Record) -> None:
         values = record.flat_values()
@@ -205,10 +202,8 @@ class AdvertiserPlanner:
 
     def _find_new_problems(self, record: Record, current: Mapping[str, Json], merged: MergeResult) -> Iterator[Problem]:
         """What is wrong with the updated object; problems that it had before, or in unchanged parts, are ignored."""
-        old_problems = {
-            (problem.code, problem.column)
-            for problem in _validate_object(merge.to_writable(ADVERTISERS, current, self._version))
-        }
+        before = merge.to_writable(ADVERTISERS, current, self._version)
+        old_problems = {(problem.code, problem.column) for problem in _validate_object(before)}
         changed = {change.part for change in merged.changes} | {*merged.added}
         numbers, parts = _part_numbers(record), merge.parts_by_id(ADVERTISERS, merged.body)
         for problem in _validate_object({SUBRESOURCE_KEY: record.id, **merged.body}):
@@ -236,15 +231,8 @@ class AdvertiserPlanner:
     def _add_update_step(
         self, record: Record, current: Mapping[str, Json], patch: Mapping[str, Json], merged: MergeResult
     ) -> None:
-        step = self._builder.add_step(
-            resource=ADVERTISERS.name,
-            action=Action.UPDATE,
-            path=_object_path(current),
-            body=merged.body,
-            own_id=record.id,
-            phase=ADVERTISER_PHASE,
-            patch=patch,
-            snapshot=current,
+        step = self._add_step(
+            record, current, action=Action.UPDATE, body=merged.body, phase=ADVERTISER_PHASE, patch=patch
         )
         label = _record_label(record, current)
         own_rows = {row_ref: Action.UPDATE.value for row_ref in record.row_refs if not self._is_part_row(row_ref)}
@@ -289,11 +277,6 @@ class AdvertiserPlanner:
         for removed in merged.removed:
             row_ref = rows.get((removed.collection, removed.id), record.row_refs[0])
             self._builder.add_removal(row_ref, _removed_label(removed), label)
-
-
-def _object_path(current: Mapping[str, Json]) -> tuple[str, str]:
-    """The path of an advertiser, with its id verbatim: a PUT to another spelling would create another advertiser."""
-    return ADVERTISERS.name, str(current[SUBRESOURCE_KEY])
 
 
 def _part_id_text(collection: str, record: Mapping[str, Json]) -> str:

@@ -94,11 +94,8 @@ class PlanBuilder:
     def mark_invalid(self, row_ref: RowRef, sibling_problem: Problem | None = None, *, object_label: str = "") -> None:
         """Mark a row invalid: it has errors, or shares its object with a row that has (`sibling_problem`)."""
         errors = self._error_texts[row_ref.sheet_index]
-        texts = (
-            errors.get(self.row_number(row_ref))
-            or (sibling_problem and (sibling_problem.message, sibling_problem.fix))
-            or errors.get(None)
-        )
+        sibling_texts = (sibling_problem.message, sibling_problem.fix) if sibling_problem else None
+        texts = errors.get(self.row_number(row_ref)) or sibling_texts or errors.get(None)
         # An error in a header of any sheet invalidates all rows.
         error, fix = texts or next(errors[None] for errors in self._error_texts if None in errors)
         self._add_row(row_ref, action=REFUSED, object_label=object_label, outcome=Outcome.INVALID, error=error, fix=fix)
@@ -135,11 +132,8 @@ class PlanBuilder:
 
     def with_pending_rows(self, record: Record) -> Record:
         """The record with its pending rows only; the others keep the outcome of an earlier run."""
-        pending = [
-            row_ref
-            for row_ref in record.row_refs
-            if self.validated_book.sheets[row_ref.sheet_index].pending[row_ref.position]
-        ]
+        sheets = self.validated_book.sheets
+        pending = [row_ref for row_ref in record.row_refs if sheets[row_ref.sheet_index].pending[row_ref.position]]
         for row_ref in record.row_refs:
             if row_ref not in pending:
                 self.keep_result(row_ref)

@@ -186,27 +186,21 @@ def _changed_values(values: Mapping[str, Json], changes: Sequence[ValueChange]) 
 
 def missing_entries(
     resource: Resource, patch: Mapping[str, Json], current: Mapping[str, Json], version: str
-) -> list[tuple[PartId, str]]:
+) -> Iterator[tuple[PartId, str]]:
     """The email addresses that a bound patch changes and that the current object does not have."""
     current_keys = {
         part_id: set(_entry_keys(dict(payloads.flatten_object(record))).values())
         for part_id, record in parts_by_id(resource, to_writable(resource, current, version)).items()
     }
-    parts = {_patch_part_id(part): part for part in patch["parts"] if not part["remove"]}
-    return [
-        (part_id, key)
-        for part_id, part in parts.items()
-        if part_id in current_keys
-        for key in _missing_entry_keys(part, current_keys[part_id])
-    ]
-
-
-def _missing_entry_keys(part: Mapping[str, Json], current_keys: set[str]) -> Iterator[str]:
-    """The keys of the entries that a patch's part is bound to and that the current part does not have."""
-    for entry, requested_key in _entry_keys(part["values"]).items():
-        bound_key = part.get("entries", {}).get(entry)
-        if bound_key and not _removes_entry(entry, part["values"]) and not {bound_key, requested_key} & current_keys:
-            yield bound_key
+    for part in patch["parts"]:
+        part_id = _patch_part_id(part)
+        if part["remove"] or part_id not in current_keys:
+            continue
+        for entry, requested_key in _entry_keys(part["values"]).items():
+            bound_key = part.get("entries", {}).get(entry)
+            exists = bool({bound_key, requested_key} & current_keys[part_id])
+            if bound_key and not exists and not _removes_entry(entry, part["values"]):
+                yield part_id, bound_key
 
 
 # One object or part
@@ -243,11 +237,8 @@ def _edit_object(
 
 
 def _is_writable(field: Field, version: str, *, is_new: bool) -> bool:
-    return (
-        field.is_sent
-        and field.is_known_in(version)
-        and (field.applies_on_create if is_new else field.applies_on_update)
-    )
+    applies = field.applies_on_create if is_new else field.applies_on_update
+    return field.is_sent and field.is_known_in(version) and applies
 
 
 def _writable_value(field: Field, value: Json) -> Json:

@@ -49,11 +49,8 @@ def unresolved_scopes(sheet: ValidatedSheet) -> Iterator[Scope]:
 
 def _destination_scope(values: Mapping[str, Json]) -> Scope | None:
     """The campaign that a row moves its number to; None: no move."""
-    destination = {
-        path.removeprefix(_DESTINATION_PREFIX): value
-        for path, value in values.items()
-        if path.startswith(_DESTINATION_PREFIX)
-    }
+    destination_paths = (path for path in values if path.startswith(_DESTINATION_PREFIX))
+    destination = {path.removeprefix(_DESTINATION_PREFIX): values[path] for path in destination_paths}
     return PROMO_NUMBERS.scope_for(destination) if destination else None
 
 
@@ -118,14 +115,9 @@ class NumberPlanner:
                 self._builder.mark_invalid(row_ref)
             else:
                 changes = sheet.changes(position)
-                self._decide_row(
-                    _NumberRow(
-                        row_ref=row_ref,
-                        values={path: value for path, value in changes.items() if value not in (None, [])},
-                        changes=changes,
-                        action=Action(changes["action"]) if "action" in changes else None,
-                    )
-                )
+                values = {path: value for path, value in changes.items() if value not in (None, [])}
+                action = Action(changes["action"]) if "action" in changes else None
+                self._decide_row(_NumberRow(row_ref=row_ref, values=values, changes=changes, action=action))
 
     def _keep_earlier_results(self, sheet_index: int, sheet: ValidatedSheet) -> None:
         """Plan the rows with results of an earlier run; for `unknown` ones, the journal may have the outcome by now."""
@@ -182,10 +174,8 @@ class NumberPlanner:
         campaign = self._campaign_for(PROMO_NUMBERS.scope_for(row.values))
         advertiser_id = campaign.scope[1]
         create_step = self._advertisers.create_step_by_id.get(advertiser_id)
-        has_bad_advertiser = advertiser_id in self._advertisers.sibling_problems and self._advertisers.is_missing(
-            advertiser_id
-        )
-        if has_bad_advertiser or (campaign.refusal_reason and create_step is None):
+        is_refused = advertiser_id in self._advertisers.sibling_problems and self._advertisers.is_missing(advertiser_id)
+        if is_refused or (campaign.refusal_reason and create_step is None):
             self._refuse_campaign(row, campaign)
             return
         scope = _destination_scope(row.values)
@@ -251,14 +241,9 @@ class NumberPlanner:
             if destination:
                 move_values = {path: row.values[path] for path in row.values if path.startswith(_DESTINATION_PREFIX)}
                 destination_path = (*destination.scope, _COLLECTION_BY_KEY[_NUMBER])
-            step = self._add_step(
-                row,
-                campaign,
-                current,
-                action=Action.MOVE if destination else Action.UPDATE,
-                body=update.build_body() | move_values,
-                destination=destination_path,
-            )
+            action = Action.MOVE if destination else Action.UPDATE
+            body = update.build_body() | move_values
+            step = self._add_step(row, campaign, current, action=action, body=body, destination=destination_path)
             self._builder.assign_step(row.row_ref, step, object_label=label)
             self._add_changes(row, update, move_values)
         self._warn_unsent_values(row)

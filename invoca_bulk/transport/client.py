@@ -149,12 +149,10 @@ class Client:
         """
         for part in path:
             if not part or id_problem(part):
-                msg = f"The id {part!r} cannot be used in a URL."
-                raise ConfigError(msg)
+                raise ConfigError(f"The id {part!r} cannot be used in a URL.")
         url = self._base_url + "/".join(quote(part, safe="") for part in path) + ".json"
         if not _is_sent_unchanged(url):
-            msg = f"The ids {truncate(repr(path))} would be altered in the URL."
-            raise ConfigError(msg)
+            raise ConfigError(f"The ids {truncate(repr(path))} would be altered in the URL.")
         return url
 
     async def send(  # noqa: PLR0913  one request and its callbacks; keyword-only

@@ -75,9 +75,8 @@ class ErrorStorm:
             self._refusals += refused
         if self.is_on_trial and self._answers >= TRIAL_ANSWERS:
             self.is_on_trial = False
-            self.usual_share = (
-                self._current_share if self._current_share < HELPED_FACTOR * self.usual_share else self.usual_share
-            )
+            if self._current_share < HELPED_FACTOR * self.usual_share:
+                self.usual_share = self._current_share
 
     @property
     def is_above_usual(self) -> bool:
@@ -92,24 +91,18 @@ class ErrorStorm:
     @property
     def has_too_few_answers(self) -> bool:
         """Whether there are too few responses at this rate to judge it."""
-        return self._answers < MIN_ANSWERS and (
-            self._current_share < TOO_MANY_REFUSED_SHARE or self._refusals < MIN_REFUSALS_IF_MOST
-        )
+        is_clear = self._current_share >= TOO_MANY_REFUSED_SHARE and self._refusals >= MIN_REFUSALS_IF_MOST
+        return self._answers < MIN_ANSWERS and not is_clear
 
     def end_step(self) -> bool:
         """Whether the cuts helped or it is still unknown; if not, the current share becomes the usual one."""
         if self._steps and self._current_share > WORSE_FACTOR * _refused_share(self._steps[-1:]):
             self._steps = []
         self._steps = [*self._steps[1 - CUTS_PER_SERIES :], (self._refusals, self._answers)]
-        is_known = (
-            len(self._steps) == CUTS_PER_SERIES
-            and sum(refusals for refusals, _ in self._steps) >= MIN_REFUSALS_PER_SERIES
-        )
-        if (
-            not is_known
-            or self._current_share >= TOO_MANY_REFUSED_SHARE
-            or self._current_share < HELPED_FACTOR * _refused_share(self._steps[:-1])
-        ):
+        refusals = sum(refusals for refusals, _ in self._steps)
+        is_known = len(self._steps) == CUTS_PER_SERIES and refusals >= MIN_REFUSALS_PER_SERIES
+        has_helped = self._current_share < HELPED_FACTOR * _refused_share(self._steps[:-1])
+        if not is_known or has_helped or self._current_share >= TOO_MANY_REFUSED_SHARE:
             return True
         self.usual_share = _refused_share(self._steps)
         self.begin_step()
@@ -241,18 +234,15 @@ class RateLimiter:
             self._storm.begin_series()
             self._uncut = (self._rate, self._limit, self._learned)
         elif not self._storm.end_step():
-            self._undo_cuts(now)
+            self._rate, self._limit, self._learned = self._uncut
+            self._refused_at = self._cut_at = -math.inf
+            self._restart_counting(now)
             return
         self._cut_rate(now)
 
     def _is_slower(self, now: float) -> bool:
         """Whether the rate has been below the last throttled rate for a while."""
         return self._limit is not None and self._rate < self._limit and now - self._cut_at >= CUT_EFFECT_SECONDS
-
-    def _undo_cuts(self, now: float) -> None:
-        self._rate, self._limit, self._learned = self._uncut
-        self._refused_at = self._cut_at = -math.inf
-        self._restart_counting(now)
 
     def _cut_rate(self, now: float) -> None:
         used, before = self._used_rate(now), self._rate

@@ -34,13 +34,10 @@ def assignments_from_env(database: Database) -> list[Assignment]:
         tokens.setdefault(str(network_id), os.environ[TOKEN_ENV_VARIABLE])
     if not tokens:
         raise ConfigError(_NO_TOKEN_MESSAGE)
-    return [
-        Assignment(
-            database=database, network=Network(network_id=network_id, token=token, base_url=_base_url(network_id))
-        )
-        for network_id, token in sorted(tokens.items())
-    ]
-
-
-def _base_url(network_id: str) -> str:
-    return os.environ.get(f"{_BASE_URL_PREFIX}{network_id}", "").strip() or str(setting_from_environment("base_url"))
+    assignments = []
+    for network_id, token in sorted(tokens.items()):
+        own_base_url = os.environ.get(f"{_BASE_URL_PREFIX}{network_id}", "").strip()
+        base_url = own_base_url or str(setting_from_environment("base_url"))
+        network = Network(network_id=network_id, token=token, base_url=base_url)
+        assignments.append(Assignment(database=database, network=network))
+    return assignments

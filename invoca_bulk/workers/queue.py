@@ -177,7 +177,7 @@ class Worker:
 
     def __init__(self, assignments: Sequence[Assignment]) -> None:
         self._database = assignments[0].database
-        self._assignments = tasks.assignments_by_key(assignments)
+        self._assignments = {tasks.network_key(assignment.network): assignment for assignment in assignments}
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
     def run(self, stop_event: threading.Event) -> None:

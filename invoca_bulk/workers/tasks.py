@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
@@ -84,13 +84,9 @@ def process_chunk(
         with journal.open_for_writing(assignment.database, assignment.network, exclusive=False) as open_journal:
             record = open_journal.run(queued_run.run)
             if queued_run.is_active(record):
+                work = execution.workload_from_steps(open_journal, record, numbers)
                 worker_execution = _WorkerExecution(
-                    assignment,
-                    open_journal,
-                    record,
-                    execution.workload_from_steps(open_journal, record, numbers),
-                    shutdown,
-                    concurrent_chunks=concurrent_chunks,
+                    assignment, open_journal, record, work, shutdown, concurrent_chunks=concurrent_chunks
                 )
                 outcome = worker_execution.run(
                     lambda executor, client: executor.send_steps(client, worker_execution.slots)
@@ -286,11 +282,8 @@ def generation_of(record: RunRecord) -> int:
     return int((record.worker_options or {}).get("turn", 0))
 
 
-def assignments_by_key(assignments: Sequence[Assignment]) -> dict[str, Assignment]:
-    """The assignments of a worker by the schema names of their journals."""
+def network_key(network: Network) -> str:
+    """The schema name of a network's journal, which also names its queues."""
     from invoca_bulk.journal.postgres import schema_name  # noqa: PLC0415  it needs a driver
 
-    return {
-        schema_name(base_url=assignment.network.base_url, network_id=assignment.network.network_id): assignment
-        for assignment in assignments
-    }
+    return schema_name(base_url=network.base_url, network_id=network.network_id)

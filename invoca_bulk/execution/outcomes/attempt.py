@@ -64,14 +64,9 @@ def classify_response(
     reason = describe_error_response(response, column_titles, step.body)
     if state is State.IN_DOUBT:
         return in_doubt(step, reason, retry_after=response.retry_after, **values)
-    return StepResult(
-        state=state,
-        error=reason,
-        fix=response_policy.rejection_fix(step, response.status) if state is State.REJECTED else "",
-        retry_after=response.retry_after,
-        aborts_run=response.status == HTTPStatus.UNAUTHORIZED,
-        **values,
-    )
+    fix = response_policy.rejection_fix(step, response.status) if state is State.REJECTED else ""
+    values |= {"retry_after": response.retry_after, "aborts_run": response.status == HTTPStatus.UNAUTHORIZED}
+    return StepResult(state=state, error=reason, fix=fix, **values)
 
 
 def classify_failure(error: RequestFailedError, step: Step) -> StepResult:
@@ -181,12 +176,8 @@ def classify_preflight(response: Response, step: Step, column_titles: Mapping[st
     if response_policy.IDEMPOTENT_POLICY.states_by_status.get(status) is State.REJECTED:
         error = f"The {noun} could not be read before the change: {reason}."
         return StepResult(state=State.REJECTED, http_status=status, error=error, fix=response_policy.CORRECT_ROW_FIX)
-    return replace(
-        preflight_failed(step, reason),
-        http_status=status,
-        retry_after=response.retry_after,
-        aborts_run=status == HTTPStatus.UNAUTHORIZED,
-    )
+    result, aborts_run = preflight_failed(step, reason), status == HTTPStatus.UNAUTHORIZED
+    return replace(result, http_status=status, retry_after=response.retry_after, aborts_run=aborts_run)
 
 
 def preflight_failed(step: Step, reason: str) -> StepResult:
