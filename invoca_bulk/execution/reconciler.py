@@ -22,15 +22,13 @@ from invoca_bulk.execution.throttle import Throttle
 from invoca_bulk.execution.workload import RunCounters, Workload
 from invoca_bulk.journal import Journal, State, StepRecord, StepTransition
 from invoca_bulk.planning import Scope
+from invoca_bulk.planning.generated_ids import OWN_ID_COLLECTION
 from invoca_bulk.schema import OPERATIONS, PROMO_NUMBERS
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.transport.client import Client, Response
 from invoca_bulk.wording import count_of, remedy
 
 _LIST = OPERATIONS["list"]
-_COLLECTION_BY_ID = next(
-    collection for collection in PROMO_NUMBERS.collections if collection.identifier_field == "id_from_network"
-)
 _RESUME_OTHER_RUN_REASON = (
     f"another run has requests in doubt in its campaign; resume that first: {remedy('resume', run='{}')}"
 )
@@ -82,7 +80,10 @@ class Reconciler:
         if (too_early or anonymous) and await self._wait_until_due([*too_early, *anonymous]):
             await self._resolve_by_identity(too_early)
             own_ids = {record.step.own_id for record in identifiable if record.step.own_id}
-            for scope, records in _group_by_scope(anonymous).items():
+            anonymous_by_scope: dict[Scope, list[StepRecord]] = defaultdict(list)
+            for record in anonymous:
+                anonymous_by_scope[_scope_of(record)].append(record)
+            for scope, records in anonymous_by_scope.items():
                 if scope in self._unsupported_scopes:
                     reason = _RESUME_OTHER_RUN_REASON.format(self._unsupported_scopes[scope])
                     await self._record_all_unresolved(records, reason)
@@ -124,7 +125,7 @@ class Reconciler:
 
     def _can_look_up(self, record: StepRecord) -> bool:
         """Whether this API version can look up the purchase: older versions do not know own ids."""
-        return self._is_relevant(record) or not record.step.own_id or self.api_version >= _COLLECTION_BY_ID.since
+        return self._is_relevant(record) or not record.step.own_id or self.api_version >= OWN_ID_COLLECTION.since
 
     def _is_relevant(self, record: StepRecord) -> bool:
         return record.run == self.work.run or (record.run, record.step.number) in self.work.borrowed_steps
@@ -185,7 +186,7 @@ class Reconciler:
             for index, record in enumerate(records)
         ]
         # Numbers with an own id were looked up by it.
-        anonymous = [item for item in listed if item.get(_COLLECTION_BY_ID.identifier_field) not in own_ids]
+        anonymous = [item for item in listed if item.get(OWN_ID_COLLECTION.identifier_field) not in own_ids]
         match = matching.match_requests(pending, anonymous, attributed_numbers)
         for index, platform_object in match.matched.items():
             await self._record_result(records[index], State.DONE, outcomes.confirmed(platform_object))
@@ -259,13 +260,6 @@ def _parse_number_list(response: Response) -> Sequence[Mapping[str, Json]]:
 
 def _scope_of(record: StepRecord) -> Scope:
     return record.step.path[:-1]
-
-
-def _group_by_scope(records: Iterable[StepRecord]) -> dict[Scope, list[StepRecord]]:
-    groups: dict[Scope, list[StepRecord]] = defaultdict(list)
-    for record in records:
-        groups[_scope_of(record)].append(record)
-    return groups
 
 
 def _build_change(record: StepRecord, from_state: State, to_state: State, /, **values: object) -> StepTransition:

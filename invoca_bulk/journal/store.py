@@ -43,12 +43,6 @@ def batched(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
         yield batch
 
 
-def new_run_id(now: float) -> str:
-    """An id that sorts by time (seconds since the epoch) and is easy to type, such as `20261122-164501-k3f9xy`."""
-    letters = "abcdefghjkmnpqrstuvwxyz23456789"
-    return f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-" + "".join(secrets.choice(letters) for _ in range(6))
-
-
 def _group_by_statement(transitions: Iterable[StepTransition]) -> Iterator[tuple[sa.Update, list[StepTransition]]]:
     """Group transitions by the statement that makes them, keeping the order of each step's transitions.
 
@@ -142,8 +136,10 @@ class Journal:
 
     @staticmethod
     def generate_run_id(network: Network, now: float) -> str:
-        """A new run id; on a test network it starts with `SANDBOX_RUN_PREFIX`."""
-        return (SANDBOX_RUN_PREFIX if network.is_test_network else "") + new_run_id(now)
+        """An id that sorts by time (seconds since the epoch) and is easy to type: `20261122-164501-k3f9xy`."""
+        prefix = SANDBOX_RUN_PREFIX if network.is_test_network else ""
+        suffix = "".join(secrets.choice("abcdefghjkmnpqrstuvwxyz23456789") for _ in range(6))
+        return f"{prefix}{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{suffix}"
 
     def recover_from_crash(self) -> None:
         """Mark sent steps of a dead process as in doubt, and its run as interrupted; for an exclusive owner only."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -30,28 +30,24 @@ from invoca_bulk.schema.outcomes import Outcome, parse_outcome
 from invoca_bulk.validation import Record, RowRef, ValidatedBook
 
 
+@dataclass(eq=False)
 class PlanBuilder:
     """Collects a plan row by row."""
 
-    def __init__(
-        self,
-        validated_book: ValidatedBook,
-        platform_state: Mapping[Scope, PlatformState],
-        plan_options: PlanOptions,
-        prior_purchases: PriorPurchases,
-    ) -> None:
-        self.validated_book = validated_book
-        self.platform_state = platform_state
-        self.plan_options = plan_options
-        self.prior_purchases = prior_purchases
-        self.steps: list[Step] = []
-        self.changes: list[FieldChange] = []
-        self.removals: list[Removal] = []
-        self.resolved_purchases: list[Purchase] = []
+    validated_book: ValidatedBook
+    platform_state: Mapping[Scope, PlatformState]
+    plan_options: PlanOptions
+    prior_purchases: PriorPurchases
+    steps: list[Step] = field(default_factory=list, init=False)
+    changes: list[FieldChange] = field(default_factory=list, init=False)
+    removals: list[Removal] = field(default_factory=list, init=False)
+    resolved_purchases: list[Purchase] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
         self._rows: dict[RowRef, list[PlannedRow]] = defaultdict(list)
         self._problems: list[tuple[RowRef, str, Problem]] = []
-        sheets = [validated_sheet.sheet for validated_sheet in validated_book.sheets]
-        self._error_texts = [_error_texts_by_row(validated_book.issues, sheet.name) for sheet in sheets]
+        sheets = [validated_sheet.sheet for validated_sheet in self.validated_book.sheets]
+        self._error_texts = [_error_texts_by_row(self.validated_book.issues, sheet.name) for sheet in sheets]
         self._cells = [list(zip(*(sheet.frame[header] for header in sheet.frame), strict=True)) for sheet in sheets]
         self._row_numbers = [sheet.frame.index for sheet in sheets]
 
@@ -106,14 +102,9 @@ class PlanBuilder:
         titled = [
             (self._title_or_blank(row_ref, path) if len(problems) > 1 else "", problem) for path, problem in problems
         ]
-        self._add_row(
-            row_ref,
-            action=REFUSED,
-            object_label=object_label,
-            outcome=Outcome.INVALID,
-            error=_join_texts((title, problem.message) for title, problem in titled),
-            fix=_join_texts((title, problem.fix) for title, problem in titled),
-        )
+        error = _join_texts((title, problem.message) for title, problem in titled)
+        fix = _join_texts((title, problem.fix) for title, problem in titled)
+        self._add_row(row_ref, action=REFUSED, object_label=object_label, outcome=Outcome.INVALID, error=error, fix=fix)
 
     def add_warning(self, row_ref: RowRef, path: str, problem: Problem) -> None:
         """Add a warning about a row; it does not change the row's plan."""

@@ -62,21 +62,16 @@ def _describe_difference(row_label: str, old: _PlannedAction, new: _PlannedActio
         return
     label = old.object_label or new.object_label
     row_and_object = f"{row_label} ({label})" if label else row_label
-    if old.step and new.step and (changes := _diff_step_objects(old.step, new.step)):
-        name = f"{RESOURCES[new.step.resource].singular} {label}".strip()
-        yield from (f"{name}: {change}" for change in changes)
+    before, now = (action.step.snapshot if action.step else None for action in (old, new))
+    if new.step and before and now and before != now:
+        resource = RESOURCES[new.step.resource]
+        name = f"{resource.singular} {label}".strip()
+        yield from (f"{name}: {change}" for change in diff_objects(resource, before, now))
     elif old.action != new.action:
         error = f" ({new.error})" if new.error else ""
         yield f"{row_and_object}: {old.action} in the plan, {new.action} now{error}"
     else:
         yield f"{row_and_object}: the request would be different"
-
-
-def _diff_step_objects(old: Step, new: Step) -> list[str]:
-    """The differences of a step's object; none: it is unchanged, or there was none."""
-    if not old.snapshot or not new.snapshot or old.snapshot == new.snapshot:
-        return []
-    return diff_objects(RESOURCES[new.resource], old.snapshot, new.snapshot)
 
 
 def diff_objects(resource: Resource, before: Mapping[str, Json], now: Mapping[str, Json]) -> list[str]:

@@ -54,21 +54,20 @@ def _destination_scope(values: Mapping[str, Json]) -> Scope | None:
     return PROMO_NUMBERS.scope_for(destination) if destination else None
 
 
+@dataclass(eq=False)
 class _Campaign:
     """The numbers of one campaign, by phone number and by id."""
 
-    def __init__(self, scope: Scope, state: PlatformState) -> None:
-        self.scope = scope
-        self.refusal_reason = state.refusal_reason
-        self._objects = state.objects
+    scope: Scope
+    state: PlatformState
 
     @cached_property
     def _by_number(self) -> dict[str, Mapping[str, Json]]:
-        return {number_key(record): record for record in self._objects}
+        return {number_key(record): record for record in self.state.objects}
 
     @cached_property
     def _by_id(self) -> dict[str, Mapping[str, Json]]:
-        return index_by_id(self._objects)
+        return index_by_id(self.state.objects)
 
     def find(self, values: Mapping[str, Json]) -> Mapping[str, Json] | None:
         """The number that a row names; None: the campaign does not have it."""
@@ -175,7 +174,7 @@ class NumberPlanner:
         advertiser_id = campaign.scope[1]
         create_step = self._advertisers.create_step_by_id.get(advertiser_id)
         is_refused = advertiser_id in self._advertisers.sibling_problems and self._advertisers.is_missing(advertiser_id)
-        if is_refused or (campaign.refusal_reason and create_step is None):
+        if is_refused or (campaign.state.refusal_reason and create_step is None):
             self._refuse_campaign(row, campaign)
             return
         scope = _destination_scope(row.values)
@@ -195,7 +194,7 @@ class NumberPlanner:
         if sibling_problem and not path:
             self._builder.mark_refused(row.row_ref, [("", sibling_problem)], object_label=row.identifier)
         else:
-            self._refuse(row, "campaign_not_found", path, text=campaign.refusal_reason.rstrip("."))
+            self._refuse(row, "campaign_not_found", path, text=campaign.state.refusal_reason.rstrip("."))
 
     def _plan_existing_number(
         self, row: _NumberRow, campaign: _Campaign, current: Mapping[str, Json], destination: _Campaign | None
@@ -219,7 +218,7 @@ class NumberPlanner:
         elif destination and destination.scope[1] in self._advertisers.deleted_ids:
             path = f"{_DESTINATION_PREFIX}advertiser_id_from_network"
             self._refuse(row, "parent_deleted", path, value=destination.scope[1])
-        elif destination and destination.refusal_reason:
+        elif destination and destination.state.refusal_reason:
             self._refuse_campaign(row, destination, f"{_DESTINATION_PREFIX}advertiser_campaign_id_from_network")
         else:
             # The number exists, so the one that the user entered is right.

@@ -202,7 +202,9 @@ class Client:
                 finally:
                     await response.aclose()
         except Exception as error:  # noqa: BLE001  what matters is whether anything was sent
-            failure = _build_call_error(error, started=started, status=status)
+            is_unsent = status is None and (not started or isinstance(error, NOT_SENT_ERRORS))
+            text = describe_error(error)
+            failure = NotSentError(text) if is_unsent else InDoubtError(text, status=status)
             content = b""
         if failure:  # not raised above: its context would expose the request, with the token in its headers
             raise failure from None
@@ -325,12 +327,6 @@ def describe_error(error: Exception) -> str:
             return "the platform's certificate cannot be verified"
         cause = cause.__cause__ or cause.__context__
     return next(text for kind, text in ERROR_TEXTS.items() if isinstance(error, kind))
-
-
-def _build_call_error(error: Exception, *, started: bool, status: int | None) -> NotSentError | InDoubtError:
-    if status is None and (not started or isinstance(error, NOT_SENT_ERRORS)):
-        return NotSentError(describe_error(error))
-    return InDoubtError(describe_error(error), status=status)
 
 
 def _parse_json(content: bytes) -> Json:

@@ -251,7 +251,9 @@ class RateLimiter:
             self._limit = before
             self._learned = self._rate
         else:
-            self._limit = max(self._rate, (used + min(used, self._success_rate(now))) / 2)
+            # Successes per second since counting began, corrected for the usual throttled share.
+            good = self._good / (1 - self._storm.usual_share) / max(MIN_MEASURE_SECONDS, now - self._counted_since)
+            self._limit = max(self._rate, (used + min(used, good)) / 2)
             self._learned = (self._learned + NEAR_LIMIT_FACTOR * self._limit) / 2
         self._cut_at = now
         self._storm.begin_step()
@@ -277,10 +279,6 @@ class RateLimiter:
         seconds = min(MEASURE_SECONDS, now - self._busy_since)
         starts = len(self._starts) / seconds if seconds >= MIN_MEASURE_SECONDS else self._rate
         return min(self._rate, max(starts, self._rate / 2))
-
-    def _success_rate(self, now: float) -> float:
-        """Successes per second since counting began, corrected for the usual throttled share."""
-        return self._good / (1 - self._storm.usual_share) / max(MIN_MEASURE_SECONDS, now - self._counted_since)
 
     def _restart_counting(self, moment: float) -> None:
         self._counted_since, self._good = moment, 0

@@ -37,11 +37,8 @@ class ListedNumber(NamedTuple):
 
 def parse_listed_number(platform_object: Mapping[str, Json]) -> ListedNumber:
     """Extract the number and the values of one of the platform's objects."""
-    return ListedNumber(
-        number=_normalize_number(platform_object.get("promo_number") or ""),
-        facts=_extract_facts(platform_object),
-        platform_object=platform_object,
-    )
+    number = _normalize_number(platform_object.get("promo_number") or "")
+    return ListedNumber(number, _extract_facts(platform_object), platform_object)
 
 
 def collect_paths(compared: Iterable[ListedNumber | RequestGroup]) -> frozenset[str]:

@@ -155,8 +155,6 @@ def ambiguous(error: str, fix: str) -> StepResult:
     return StepResult(state=State.IN_DOUBT, error=error, fix=fix)
 
 
-# Reads before and after a step
-
 _ADD_OR_REPLAN_FIX = "Add it to the sheet, or plan again and confirm its removal; then run the results file."
 
 

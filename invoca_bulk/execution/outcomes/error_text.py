@@ -28,10 +28,8 @@ def _reason(response: Response, column_titles: Mapping[str, str], sent_body: Jso
     if isinstance(errors, dict) and "class" in errors:
         return f"{errors.get('invalid_data', '')} ({errors['class']}, {response.status})".strip()
     if isinstance(errors, dict) and errors:
-        texts = [
-            f"{_field_label(path, column_titles, sent_body)}: {text}"
-            for path, text in payloads.flatten_errors(errors).items()
-        ]
+        field_errors = payloads.flatten_errors(errors).items()
+        texts = [f"{_field_label(path, column_titles, sent_body)}: {text}" for path, text in field_errors]
         return truncate("; ".join(texts), 1000)
     if message := body.get("message"):
         return f"{truncate(str(message), 500)} ({response.status})"

@@ -74,9 +74,6 @@ def response_policy_for(step: Step, *, treat_429_as_ambiguous: bool = False) -> 
     return _POLICIES_BY_ACTION[step.action]
 
 
-# What a success response has to name
-
-
 def number_of(body: Json) -> str:
     """The promo number that a response body names; empty: none that can be dialled."""
     number = body.get("promo_number") if isinstance(body, dict) else None
@@ -166,8 +163,6 @@ def missing_collections(resource: Resource, body: Mapping[str, Json]) -> list[st
         if not (isinstance(parts, list) and all(isinstance(part, dict) for part in parts))
     ]
 
-
-# How to fix a rejection
 
 CORRECT_ROW_FIX = "Correct what the platform objects to, then run the results file."
 _CHECK_IDS_FIX = "It may have been deleted or moved. Check the row's ids, then run the results file."
