@@ -57,9 +57,8 @@ async def _find_created(client: Client, connection: int, step: Step, _: StepResu
 
 def is_identifiable(step: Step) -> bool:
     """Whether a non-idempotent create can be looked up by its own id or, for an advertiser, by its name."""
-    return step.non_idempotent and bool(
-        step.own_id or (step.resource == ADVERTISERS.name and (step.body or {}).get("name"))
-    )
+    name = (step.body or {}).get("name") if step.resource == ADVERTISERS.name else ""
+    return step.non_idempotent and bool(step.own_id or name)
 
 
 async def find_by_identity(client: Client, connection: int, step: Step) -> Mapping[str, Json] | None:

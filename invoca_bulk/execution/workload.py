@@ -102,10 +102,8 @@ def _records_by_number(journal: Journal, run: str, numbers: Collection[int]) -> 
 
 def workload_from_unfinished(journal: Journal, record: RunRecord) -> Workload:
     """The workload of the steps of a run that have no final state yet."""
-    return replace(
-        workload_from_steps(journal, record, journal.open_steps(record.run)),
-        borrowed_steps=journal.borrowed_steps(record.run),
-    )
+    work = workload_from_steps(journal, record, journal.open_steps(record.run))
+    return replace(work, borrowed_steps=journal.borrowed_steps(record.run))
 
 
 @dataclass

@@ -154,10 +154,8 @@ SAVED_RATES = sa.Table(
     sa.Column("at", sa.Float, nullable=False),
 )
 
-
 #: An older version to the columns that the next version adds; missing tables are always created.
 _ADDED_COLUMNS: Mapping[int, tuple[sa.Column[Any], ...]] = {3: (RUNS.c.workers, RUNS.c.stopping, STEPS.c.owner)}
-
 
 #: Speeds up finding the sent steps of an owner. Only PostgreSQL needs it: a SQLite journal has one writer.
 _SENT_STEPS_INDEX = sa.DDL("CREATE INDEX steps_under_way ON steps (owner) WHERE state = 'sent'")  # type: ignore[no-untyped-call]

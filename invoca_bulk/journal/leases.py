@@ -78,17 +78,9 @@ class Lease:
                 db.execute(orphaned.values(state=RunState.INTERRUPTED))
             # A retry after a lost response may find it registered already.
             if not db.execute(sa.select(OWNERS.c.owner).where(OWNERS.c.owner == self.owner_id)).first():
-                db.execute(
-                    sa.insert(OWNERS).values(
-                        owner=self.owner_id,
-                        host=socket.gethostname(),
-                        process=os.getpid(),
-                        alone=exclusive,
-                        since=DATABASE_NOW,
-                        until=DATABASE_NOW + self._lease_seconds,
-                        mark="",
-                    )
-                )
+                owner = {"owner": self.owner_id, "host": socket.gethostname(), "process": os.getpid(), "mark": ""}
+                lease = {"since": DATABASE_NOW, "until": DATABASE_NOW + self._lease_seconds, "alone": exclusive}
+                db.execute(sa.insert(OWNERS).values(**owner, **lease))
 
     def _release(self) -> None:
         with self._engine.begin() as db:

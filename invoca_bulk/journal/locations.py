@@ -52,9 +52,8 @@ def open_for_writing(
     else:
         from invoca_bulk.journal import postgres  # noqa: PLC0415  it needs a driver
 
-        with postgres.open_for_writing(
-            location, network, exclusive=exclusive, run_to_finish=run_to_finish
-        ) as shared_journal:
+        writing = postgres.open_for_writing(location, network, exclusive=exclusive, run_to_finish=run_to_finish)
+        with writing as shared_journal:
             yield shared_journal
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from invoca_bulk.journal.db_schema import BASELINES, STEPS
 from invoca_bulk.journal.states import State
-from invoca_bulk.planning import PlanData, Step
+from invoca_bulk.planning import PlanData
 from invoca_bulk.schema import SHEET_RESOURCES, Action
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, parse_outcome
 
@@ -34,7 +34,7 @@ def take_over_steps(connection: sa.Connection, run: str, plan: PlanData) -> None
     steps_by_run: dict[str, list[sa.Row[Any]]] = defaultdict(list)
     for step in connection.execute(_select_unsent_steps(run)).all():
         steps_by_run[step.run].append(step)
-    remaining = Counter(map(_step_key, plan.steps))
+    remaining = Counter(step.identity or _object_key(list(step.path), step.action, step.own_id) for step in plan.steps)
     rerun_rows = _count_rerun_rows(plan)
     for other_run in sorted(steps_by_run, key=lambda other_run: other_run not in rerun_rows):
         superseded = _match_equal_steps(steps_by_run[other_run], remaining)
@@ -62,10 +62,6 @@ def _match_equal_steps(unsent_steps: Sequence[sa.Row[Any]], remaining: Counter[_
             remaining[key] -= bool(step.once)
             matches.append(step)
     return matches
-
-
-def _step_key(step: Step) -> _StepKey:
-    return step.identity or _object_key(list(step.path), step.action, step.own_id)
 
 
 def _object_key(path: list[str], action: str, own_id: str) -> _StepKey:

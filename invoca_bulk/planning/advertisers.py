@@ -114,9 +114,8 @@ class AdvertiserPlanner:
 
     def _mark_unchanged(self, record: Record, current: Mapping[str, Json] | None = None) -> None:
         for row_ref in record.row_refs:
-            self._builder.mark_unchanged(
-                row_ref, _record_label(record, current), None if self._is_part_row(row_ref) else current
-            )
+            own_object = None if self._is_part_row(row_ref) else current
+            self._builder.mark_unchanged(row_ref, _record_label(record, current), own_object)
 
     def _plan_delete(self, record: Record, current: Mapping[str, Json] | None) -> None:
         if current is None:
@@ -224,9 +223,8 @@ class AdvertiserPlanner:
                 yield self._in_sheet_terms(record, part_problem, verb)
 
     def _in_sheet_terms(self, record: Record, problem: Problem, verb: str = "add") -> Problem:
-        return to_sheet_terms(
-            ADVERTISERS, problem, self._builder.column_title(*locate_cell(record, problem.column)), verb
-        )
+        title = self._builder.column_title(*locate_cell(record, problem.column))
+        return to_sheet_terms(ADVERTISERS, problem, title, verb)
 
     def _add_update_step(
         self, record: Record, current: Mapping[str, Json], patch: Mapping[str, Json], merged: MergeResult

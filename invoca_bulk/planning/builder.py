@@ -117,9 +117,8 @@ class PlanBuilder:
 
     def add_removal(self, row_ref: RowRef, part: str, advertiser: str) -> None:
         """Add a user or site that a step removes."""
-        self.removals.append(
-            Removal(sheet=row_ref.sheet_index, row=self.row_number(row_ref), part=part, advertiser=advertiser)
-        )
+        sheet, row = row_ref.sheet_index, self.row_number(row_ref)
+        self.removals.append(Removal(sheet=sheet, row=row, part=part, advertiser=advertiser))
 
     def with_pending_rows(self, record: Record) -> Record:
         """The record with its pending rows only; the others keep the outcome of an earlier run."""
@@ -162,10 +161,8 @@ class PlanBuilder:
         self._rows[row_ref][-1] = replace(self._rows[row_ref][-1], cells=cells)
 
     def _add_row(self, row_ref: RowRef, **attributes: Any) -> None:  # noqa: ANN401  the attributes of `PlannedRow`
-        row = PlannedRow(
-            sheet=row_ref.sheet_index, row=self.row_number(row_ref), cells=self.cells(row_ref), **attributes
-        )
-        self._rows[row_ref].append(row)
+        sheet, row = row_ref.sheet_index, self.row_number(row_ref)
+        self._rows[row_ref].append(PlannedRow(sheet=sheet, row=row, cells=self.cells(row_ref), **attributes))
 
     def rows(self) -> tuple[PlannedRow, ...]:
         """The planned rows in the order of the sheets."""

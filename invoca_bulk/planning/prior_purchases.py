@@ -38,11 +38,8 @@ class PriorPurchases:
         """Remove the purchases whose numbers are in the sheet; returns the numbers that belong to no purchase."""
         unmatched = {strip_country_code(number): number for number in numbers}
         for identity, purchases in self._unclaimed.items():
-            shown = [
-                purchase
-                for purchase in purchases
-                if purchase.promo_number and strip_country_code(purchase.promo_number) in unmatched
-            ]
+            created = (purchase for purchase in purchases if purchase.promo_number)
+            shown = [purchase for purchase in created if strip_country_code(purchase.promo_number) in unmatched]
             self._unclaimed[identity] = [purchase for purchase in purchases if purchase not in shown]
             for purchase in shown:
                 unmatched.pop(strip_country_code(purchase.promo_number), None)

@@ -158,9 +158,8 @@ class NumberPlanner:
                 path, body, _ = _build_create_request(request_values)
             except KeyError:  # the campaign's cells have been cleared since
                 return None
-            if purchase := self._builder.prior_purchases.claim_from_run(
-                request_identity(path, body), values.get("result_run", "")
-            ):
+            identity, run = request_identity(path, body), values.get("result_run", "")
+            if purchase := self._builder.prior_purchases.claim_from_run(identity, run):
                 return purchase
         return None
 
@@ -255,10 +254,9 @@ class NumberPlanner:
                 self._builder.add_warning(row.row_ref, path, Problem(code="not_on_update", details=details))
 
     def _add_changes(self, row: _NumberRow, update: NumberUpdate, move_values: Mapping[str, Json]) -> None:
-        for path, (old, new) in update.changed_values.items():
-            self._builder.add_change(
-                row.row_ref, path, display_text(PROMO_NUMBERS, path, old), display_text(PROMO_NUMBERS, path, new)
-            )
+        for path, values in update.changed_values.items():
+            old, new = (display_text(PROMO_NUMBERS, path, value) for value in values)
+            self._builder.add_change(row.row_ref, path, old, new)
         for path, value in move_values.items():
             old = row.values.get(path.removeprefix(_DESTINATION_PREFIX), "")
             if old != value:
@@ -331,9 +329,8 @@ class NumberPlanner:
         return cells if index < 0 or not cells[index].strip() else (*cells[:index], "1", *cells[index + 1 :])
 
     def _refuse(self, row: _NumberRow, code: str, path: str, **details: Json) -> None:
-        self._builder.mark_refused(
-            row.row_ref, [(path, Problem(code=code, details=details))], object_label=row.identifier
-        )
+        problem = Problem(code=code, details=details)
+        self._builder.mark_refused(row.row_ref, [(path, problem)], object_label=row.identifier)
 
     def _refuse_values(self, row: _NumberRow, problems: Sequence[Problem], label: str) -> None:
         located = []

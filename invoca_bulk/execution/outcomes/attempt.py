@@ -200,9 +200,8 @@ def changed_since_plan(
     ]
     text = " and ".join(filter(None, clauses))
     error = f"{text[:1].upper()}{text[1:]} since the plan was made; nothing was sent."
-    return StepResult(
-        state=State.REJECTED, error=error, fix=_ADD_OR_REPLAN_FIX if added else response_policy.REPLAN_FIX
-    )
+    fix = _ADD_OR_REPLAN_FIX if added else response_policy.REPLAN_FIX
+    return StepResult(state=State.REJECTED, error=error, fix=fix)
 
 
 def deleted() -> StepResult:

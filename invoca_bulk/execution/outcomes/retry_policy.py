@@ -28,7 +28,11 @@ def apply_retry_policy(result: StepResult, step: Step, attempts: int, earlier_re
         return result
     if result.state is State.PENDING:
         limit = MAX_THROTTLED_ATTEMPTS if result.http_status in response_policy.THROTTLED_STATUSES else MAX_ATTEMPTS
-        return result if attempts < limit else _retries_exhausted(result, attempts)
+        if attempts < limit:
+            return result
+        error = _with_attempt_count(result, attempts).error
+        fix = response_policy.RETRY_FIX
+        return StepResult(state=State.FAILED, http_status=result.http_status, error=error, fix=fix)
     if result.state is State.IN_DOUBT and response_policy.response_policy_for(step).retryable:
         return replace(result, state=State.SENT) if attempts < MAX_ATTEMPTS else _with_attempt_count(result, attempts)
     return result
@@ -36,12 +40,6 @@ def apply_retry_policy(result: StepResult, step: Step, attempts: int, earlier_re
 
 def _with_attempt_count(result: StepResult, attempts: int) -> StepResult:
     return replace(result, error=f"{result.error.rstrip('.')}. Tried {attempts} times.")
-
-
-def _retries_exhausted(result: StepResult, attempts: int) -> StepResult:
-    """A step that was not applied in any of its attempts."""
-    error = _with_attempt_count(result, attempts).error
-    return StepResult(state=State.FAILED, http_status=result.http_status, error=error, fix=response_policy.RETRY_FIX)
 
 
 def blocked(needed_step: Step, needed_state: State | None) -> StepResult:
