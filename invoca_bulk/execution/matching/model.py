@@ -29,7 +29,7 @@ class Ambiguity:
 class MatchResult:
     """The result of matching the requests of one campaign, by key; each is in exactly one of the attributes."""
 
-    #: The platform's object that the request created.
+    #: The platform's object that the request created; each object occurs once.
     matched: Mapping[int, Mapping[str, Json]] = field(default_factory=dict)
     not_found: tuple[int, ...] = ()  # the requests that created nothing
     ambiguous: Mapping[int, Ambiguity] = field(default_factory=dict)
