@@ -7,7 +7,6 @@ non-idempotent step is sent once and, if in doubt, reconciled at the end; an ide
 from __future__ import annotations
 
 from invoca_bulk.execution.executor import Executor
-from invoca_bulk.execution.journal_writer import JournalWriter
 from invoca_bulk.execution.workload import (
     RunCounters,
     RunOutcome,
@@ -20,7 +19,6 @@ from invoca_bulk.execution.workload import (
 
 __all__ = [
     "Executor",
-    "JournalWriter",
     "RunCounters",
     "RunOutcome",
     "Workload",

@@ -11,17 +11,12 @@ from invoca_bulk.journal import RunState
 
 
 class CancelToken:
-    """True once nothing more may be sent; may be set before the event loop runs.
-
-    Attributes:
-        state: how the run ended; `finished` unless something stopped it.
-        error: why the run was aborted; None: it was not.
-    """
+    """True once nothing more may be sent; may be set before the event loop runs."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
-        self.state = RunState.FINISHED
-        self.error: InvocaBulkError | None = None
+        self.state = RunState.FINISHED  # how the run ended; `finished` unless something stopped it
+        self.error: InvocaBulkError | None = None  # why the run was aborted; None: it was not
 
     def __bool__(self) -> bool:
         return self._event.is_set()

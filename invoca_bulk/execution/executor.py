@@ -27,7 +27,7 @@ from invoca_bulk.execution.cancellation import CancelToken
 from invoca_bulk.execution.journal_writer import JournalWriter
 from invoca_bulk.execution.outcomes import StepResult
 from invoca_bulk.execution.preflight import PreparedRequest
-from invoca_bulk.execution.rate_gate import LocalRateGate, RateGate, SharedRateGate
+from invoca_bulk.execution.rate_gate import RateGate, SharedRateGate
 from invoca_bulk.execution.reconciler import Reconciler
 from invoca_bulk.execution.throttle import Throttle
 from invoca_bulk.execution.workload import RunCounters, RunOutcome, Workload
@@ -47,17 +47,7 @@ _STALLED_MESSAGE = "this process was suspended for so long that other processes 
 
 
 class Executor:
-    """One execution of a run.
-
-    Args:
-        work: the steps to run, and what the journal knows of them.
-        network: the network to send requests to.
-        journal: an open journal that contains the run.
-        rate_limiter: decides when requests may start.
-        policy: limits, waits and what to resend.
-        counters: updated with progress and messages.
-        clock: returns the time in seconds since the epoch.
-    """
+    """One execution of a run, which the journal contains; `counters` is updated with progress and messages."""
 
     def __init__(  # noqa: PLR0913  separate collaborators; keyword-only
         self,
@@ -75,7 +65,7 @@ class Executor:
         self._journal = journal
         self._journal_writer = JournalWriter(journal)
         shared = journal.shared_rate_limiter(work.run, rate_limiter)
-        self._rate_gate: RateGate = SharedRateGate(shared) if shared else LocalRateGate(rate_limiter)
+        self._rate_gate = SharedRateGate(shared) if shared else RateGate(rate_limiter)
         self._policy = policy or ExecutionPolicy()
         self._counters = counters
         self._clock = clock
@@ -116,14 +106,9 @@ class Executor:
         self._cancel_token.interrupt()
 
     async def execute(self, client: Client, connections: int) -> RunOutcome:
-        """Run all steps phase by phase, then reconcile the steps in doubt.
+        """Run all steps phase by phase, then reconcile the steps in doubt; the journal has the result of each step.
 
-        Args:
-            client: an open client with at least that many connections.
-            connections: the maximum number of requests in flight.
-
-        Returns:
-            How the execution ended. The result of each step is in the journal.
+        `connections`: the maximum number of requests in flight; the client has at least as many connections.
         """
         self._bind_client(client)
         reconciler = Reconciler(
@@ -155,12 +140,7 @@ class Executor:
         return self.run_outcome
 
     async def send_steps(self, client: Client, connections: int) -> RunOutcome:
-        """Run all steps, and leave those in doubt to the process that reconciles the run.
-
-        Args:
-            client: as for `execute`.
-            connections: as for `execute`.
-        """
+        """Run all steps as `execute` does, and leave those in doubt to the process that reconciles the run."""
         self._bind_client(client)
         async with self._ensure_recorded():
             await self._run_phases(connections)
@@ -207,10 +187,9 @@ class Executor:
     async def _drain_queue(self, queue: deque[Step], connection: int) -> None:
         while queue and not self._cancel_token:
             step = queue.popleft()
+            is_blocked = step.depends_on is not None and self._states.get(step.depends_on) is not State.DONE
             try:
-                done = (
-                    await self._block_step(step) if self._is_blocked(step) else await self._run_step(step, connection)
-                )
+                done = await (self._block_step(step) if is_blocked else self._run_step(step, connection))
             except Exception as error:  # noqa: BLE001  the other workers still wait for their requests in flight
                 self._cancel_token.abort(error)
                 return
@@ -230,18 +209,12 @@ class Executor:
         self._counted_outcomes[step.number] = derive_outcome(self._states.get(step.number, State.PENDING), step.action)
         self._counters.outcomes[self._counted_outcomes[step.number]] += 1
 
-    # One step
-
-    def _is_blocked(self, step: Step) -> bool:
-        return step.depends_on is not None and self._states.get(step.depends_on) is not State.DONE
-
     async def _block_step(self, step: Step) -> bool:
         """Leave a step unsent because the step it depends on was not done."""
-        assert step.depends_on is not None  # noqa: S101  for mypy: `_is_blocked` has checked it
+        assert step.depends_on is not None  # noqa: S101  for mypy: `_drain_queue` has checked it
         result = outcomes.blocked(self._work.steps[step.depends_on], self._states.get(step.depends_on))
-        await self._journal_writer.write(
-            self._build_change(step, State.PENDING, State.PENDING, error=result.error, fix=result.fix)
-        )
+        change = self._build_change(step, State.PENDING, State.PENDING, error=result.error, fix=result.fix)
+        await self._journal_writer.write(change)
         self._count_outcome(step)
         return True
 
@@ -283,8 +256,6 @@ class Executor:
         requests = 2 if is_read else 1  # the write has to follow the read without a wait
         return await self._throttle.acquire(connection, preflight.object_path(step), requests)
 
-    # One attempt
-
     async def _record_intent(self, step: Step, earlier_result: StepResult) -> bool:
         """Record that the step is being sent; False: another process of the run has already done so."""
         attempts = self._attempt_counts.get(step.number, 0) + 1
@@ -303,11 +274,8 @@ class Executor:
     async def _run_attempt(self, step: Step, connection: int, attempt: int, earlier_result: StepResult) -> StepResult:
         """Send a step once and classify the result; platform errors are never raised.
 
-        Args:
-            step: the step.
-            connection: index of the connection to use.
-            attempt: counts from 1.
-            earlier_result: the result of the previous attempts: `sent` if one of them may have been applied.
+        `attempt` counts from 1. `earlier_result`, of the previous attempts, is `sent` if one of them may have been
+        applied.
         """
         was_in_doubt = earlier_result.state in AMBIGUOUS_STATES
         request = await preflight.prepare_request(
@@ -376,18 +344,9 @@ class Executor:
 
     async def _record_result(self, step: Step, result: StepResult) -> None:
         self._unrecorded_results[step.number] = result
-        await self._journal_writer.write(
-            self._build_change(
-                step,
-                State.SENT,
-                result.state,
-                ended_at=self._clock(),
-                http_status=result.http_status,
-                answer=result.answer,
-                error=result.error,
-                fix=result.fix,
-            )
-        )
+        values = {"http_status": result.http_status, "answer": result.answer, "error": result.error, "fix": result.fix}
+        change = self._build_change(step, State.SENT, result.state, ended_at=self._clock(), **values)
+        await self._journal_writer.write(change)
         del self._unrecorded_results[step.number]
         self._states[step.number] = result.state
         if result.state not in _RETRYABLE_STATES:

@@ -36,9 +36,7 @@ class JournalWriter:
     async def write(self, *changes: StepTransition) -> None:
         """Write changes; return when they are durable.
 
-        Raises:
-            RunAborted: another process has changed the journal.
-            sqlalchemy.exc.SQLAlchemyError: the disk is full, or the file was removed.
+        Raises a `RunAborted` if another process has changed the journal, SQLAlchemy's error if the disk is full.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((changes, done))

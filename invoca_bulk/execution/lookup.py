@@ -25,12 +25,7 @@ async def confirm_after_doubt(
 ) -> StepResult:
     """Look up a step in doubt, and return it as done if the platform shows its object. Never raises.
 
-    Args:
-        client: an open client.
-        connection: index of the connection to use.
-        step: the step that was sent.
-        result: the result of the last attempt.
-        was_in_doubt: whether an earlier attempt may have been applied; a rejection is then in doubt as well.
+    `was_in_doubt`: an earlier attempt may have been applied; a rejection is then in doubt as well.
     """
     find = _LOOKUPS.get((step.resource, step.action))
     is_open = result.state is State.IN_DOUBT or (was_in_doubt and result.state is State.REJECTED)
@@ -62,18 +57,15 @@ async def _find_created(client: Client, connection: int, step: Step, _: StepResu
 
 def is_identifiable(step: Step) -> bool:
     """Whether a non-idempotent create can be looked up by its own id or, for an advertiser, by its name."""
-    return step.non_idempotent and bool(
-        step.own_id or (step.resource == ADVERTISERS.name and (step.body or {}).get("name"))
-    )
+    name = (step.body or {}).get("name") if step.resource == ADVERTISERS.name else ""
+    return step.non_idempotent and bool(step.own_id or name)
 
 
 async def find_by_identity(client: Client, connection: int, step: Step) -> Mapping[str, Json] | None:
     """The object that a create in doubt was to make, found by own id or name; None: the platform does not have it.
 
-    The plan made sure that the identity was free: ids are unique in a campaign, names of advertisers in a network.
-
-    Raises:
-        InvocaBulkError: the platform could not be read.
+    The plan made sure that the identity was free: ids are unique in a campaign, names of advertisers in a network. An
+    `InvocaBulkError` means that the platform could not be read.
     """
     response = await client.get(connection, object_path(step))
     if step.own_id:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import chain
@@ -21,23 +21,16 @@ _READ = OPERATIONS["read"]
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedRequest:
-    """What a step is about to send.
-
-    Attributes:
-        body: the JSON object; None: no body.
-        snapshot: the object as it was just read; None: it was not read.
-    """
+    """What a step is about to send."""
 
     body: Mapping[str, Json] | None
-    snapshot: Mapping[str, Json] | None = None
+    snapshot: Mapping[str, Json] | None = None  # the object as it was just read; None: it was not read
 
 
 def needs_preflight(step: Step, *, resumed: bool = False) -> bool:
     """Whether the object has to be read just before it is written, because the write replaces all its users and sites.
 
-    Args:
-        step: the step.
-        resumed: whether an earlier execution began the step; others may have changed the object since it was planned.
+    `resumed`: an earlier execution began the step; others may have changed the object since it was planned.
     """
     creates = step.action is Action.CREATE and bool(step.own_id) and bool(RESOURCES[step.resource].subresources)
     return creates or step.patch is not None or (resumed and step.snapshot is not None)
@@ -60,19 +53,9 @@ async def prepare_request(  # noqa: PLR0913  the parts of one request; keyword-o
 ) -> PreparedRequest | StepResult:
     """Build the request: the planned body, or the step's patch applied to the object's current state. Never raises.
 
-    A create of an object with users and sites first checks that it was not created since the plan was made.
-
-    Args:
-        client: an open client.
-        connection: index of the connection to use.
-        step: the step.
-        column_titles: path to the sheet's column title.
-        version: the API version.
-        was_in_doubt: whether an earlier attempt may have been applied.
-        resumed: as for `needs_preflight`.
-
-    Returns:
-        The request; or the result of a step that is not sent, because its object could not be read or has changed.
+    A create of an object with users and sites first checks that it was not created since the plan was made. The result
+    of a step means that it is not sent, because its object could not be read or has changed. `was_in_doubt`: an earlier
+    attempt may have been applied.
     """
     is_read = needs_preflight(step, resumed=resumed)
     if not is_read or (was_in_doubt and step.action is Action.CREATE):
@@ -121,19 +104,17 @@ def _has_changed(step: Step, current: Mapping[str, Json]) -> bool:
 
 
 def _reapply_patch(step: Step, current: Mapping[str, Json], version: str) -> PreparedRequest | StepResult:
-    planned, merged = (_merge_patch(step, tree, version) for tree in (step.snapshot, current))
+    resource = RESOURCES[step.resource]
+    # Entry numbers refer to the plan's snapshot, even if an earlier attempt has changed the order.
+    patch = merge.bind_entries(resource, step.patch or {}, step.snapshot, version)
+    planned, merged = (merge.merge_patch(resource, patch, tree, version) for tree in (step.snapshot, current))
+    missing_entries = merge.missing_entries(resource, patch, current, version)
     added = list(_unplanned_removals(planned, merged))
-    removed = list(_removed_since_plan(step, current, planned, merged, version))
+    removed = list(_removed_since_plan(step, current, planned, merged, missing_entries))
     changed_defaults = _changed_defaults(merged) - _changed_defaults(planned)
     if added or removed or changed_defaults:
         return outcomes.changed_since_plan(step, added=added, removed=removed, changed_defaults=changed_defaults)
     return PreparedRequest(body=merged.body, snapshot=current)
-
-
-def _merge_patch(step: Step, current: Mapping[str, Json] | None, version: str) -> MergeResult:
-    resource, patch = RESOURCES[step.resource], step.patch or {}
-    # Entry numbers refer to the plan's snapshot, even if an earlier attempt has changed the order.
-    return merge.merge_patch(resource, merge.bind_entries(resource, patch, step.snapshot, version), current, version)
 
 
 def _unplanned_removals(planned: MergeResult, merged: MergeResult) -> Iterator[str]:
@@ -152,27 +133,26 @@ def _changed_defaults(merged: MergeResult) -> set[str]:
         for resource in RESOURCES.values()
         for subresource in resource.subresources
     }
-    return {
-        singular_by_path[change.path]
-        for change in merged.changes
-        if change.part is None and change.path in singular_by_path
-    }
+    changed_paths = {change.path for change in merged.changes if change.part is None}
+    return {singular for path, singular in singular_by_path.items() if path in changed_paths}
 
 
 def _removed_since_plan(
-    step: Step, current: Mapping[str, Json], planned: MergeResult, merged: MergeResult, version: str
+    step: Step,
+    current: Mapping[str, Json],
+    planned: MergeResult,
+    merged: MergeResult,
+    missing_entries: Iterable[tuple[PartId, str]],
 ) -> Iterator[str]:
     """What the plan changes or keeps but others have removed: the update would bring half of it back.
 
     A collection that is now empty was probably read incompletely, so its parts are reported too.
     """
-    resource = RESOURCES[step.resource]
     names = _part_names(step.snapshot or {}, step)
     for part_id in dict.fromkeys(chain(_parts_of_emptied_collections(step, current, planned), merged.added)):
         if part_id not in planned.added:
             yield merge.describe_part(*part_id, names.get(part_id, ""))
-    patch = merge.bind_entries(resource, step.patch or {}, step.snapshot, version)
-    for part_id, address in merge.missing_entries(resource, patch, current, version):
+    for part_id, address in missing_entries:
         yield f"email address {address} of {merge.describe_part(*part_id, names.get(part_id, ''))}"
 
 

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from invoca_bulk.journal.shared_rate_limiter import SharedRateLimiter
 from invoca_bulk.transport import RateLimiter
@@ -21,69 +21,40 @@ _PREFETCH_SECONDS = 0.01
 _MAX_LATENESS_SECONDS = 0.1
 
 
-class RateGate(Protocol):
-    """Decides when requests may start, and adapts to their results.
-
-    Attributes:
-        rate: current rate, in requests per second.
-        learned_rate: the rate to save for the next run; None: the platform never throttled.
-    """
-
-    @property
-    def rate(self) -> float: ...  # noqa: D102
-
-    @property
-    def learned_rate(self) -> float | None: ...  # noqa: D102
-
-    async def reserve(self, requests: int) -> float:
-        """Reserve start times for requests; returns the seconds until the last of them."""
-
-    def report(self, event: RateEvent, *, urgent: bool = False) -> None:
-        """Record the result of a request; an urgent one affects the requests that are waiting."""
-
-    async def close(self) -> None:
-        """End the reservations."""
-
-
-class LocalRateGate:
-    """The rate gate of a single execution.
-
-    Args:
-        rate_limiter: its rate limiter.
-    """
+class RateGate:
+    """Decides when requests may start, and adapts to their results; this one for a single execution."""
 
     def __init__(self, rate_limiter: RateLimiter) -> None:
         self._rate_limiter = rate_limiter
 
     @property
     def rate(self) -> float:
-        """As in `RateGate`."""
+        """Current rate, in requests per second."""
         return self._rate_limiter.rate
 
     @property
     def learned_rate(self) -> float | None:
-        """As in `RateGate`."""
+        """The rate to save for the next run; None: the platform never throttled."""
         return self._rate_limiter.learned_rate
 
     async def reserve(self, requests: int) -> float:
-        """As in `RateGate`."""
+        """Reserve start times for requests; returns the seconds until the last of them."""
         return max(self._rate_limiter.reserve(time.monotonic()) for _ in range(requests))
 
     def report(self, event: RateEvent, *, urgent: bool = False) -> None:
-        """As in `RateGate`."""
+        """Record the result of a request; an urgent one affects the requests that are waiting."""
         del urgent
         event(self._rate_limiter, time.monotonic())
 
     async def close(self) -> None:
-        """Do nothing: there is no connection to close."""
+        """End the reservations."""
 
 
-class SharedRateGate:
-    """The rate gate of all processes of a run: one rate limiter in the journal; throttling of one slows all.
+class SharedRateGate(RateGate):
+    """The rate gate of all processes of a run: one rate limiter in the journal; throttling of one slows all."""
 
-    Args:
-        shared_limiter: the rate limiter in the journal's database.
-    """
+    rate = 1.0  # as of the last reservation
+    learned_rate: float | None = None
 
     def __init__(self, shared_limiter: SharedRateLimiter) -> None:
         self._shared_limiter = shared_limiter
@@ -91,8 +62,6 @@ class SharedRateGate:
         self._events: list[RateEvent] = []
         self._start_times: deque[float] = deque()  # reserved; monotonic clock of this machine, seconds
         self._sync_task: asyncio.Task[None] | None = None
-        self.rate = 1.0
-        self.learned_rate: float | None = None
 
     async def reserve(self, requests: int) -> float:
         """Use start times that were reserved ahead, or reserve new ones."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from invoca_bulk.config.options import ExecutionPolicy
@@ -21,15 +22,13 @@ from invoca_bulk.execution.throttle import Throttle
 from invoca_bulk.execution.workload import RunCounters, Workload
 from invoca_bulk.journal import Journal, State, StepRecord, StepTransition
 from invoca_bulk.planning import Scope
+from invoca_bulk.planning.generated_ids import OWN_ID_COLLECTION
 from invoca_bulk.schema import OPERATIONS, PROMO_NUMBERS
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.transport.client import Client, Response
 from invoca_bulk.wording import count_of, remedy
 
 _LIST = OPERATIONS["list"]
-_COLLECTION_BY_ID = next(
-    collection for collection in PROMO_NUMBERS.collections if collection.identifier_field == "id_from_network"
-)
 _RESUME_OTHER_RUN_REASON = (
     f"another run has requests in doubt in its campaign (resume that first: {remedy('resume', subject='{}')})"
 )
@@ -43,69 +42,36 @@ _CREATED_STATUSES = frozenset({HTTPStatus.OK, HTTPStatus.CREATED})
 _CONNECTION = 0
 
 
+@dataclass(kw_only=True, eq=False)
 class Reconciler:
-    """Reconciles the purchases in doubt of one execution.
+    """Reconciles the purchases in doubt of one execution."""
 
-    Args:
-        client: an open client.
-        journal_writer: writes to the journal, and queries it.
-        journal: the network's journal.
-        work: the steps of the execution.
-        policy: the settle time, and what to resend.
-        cancel_token: stops the run.
-        throttle: decides when requests may start.
-        counters: updated with messages.
-        api_version: the API version that the run uses.
-        clock: returns the time in seconds since the epoch.
-
-    Attributes:
-        has_unresolved: whether purchases of this run stayed in doubt because the run stopped.
-    """
-
-    def __init__(  # noqa: PLR0913  separate collaborators; keyword-only
-        self,
-        *,
-        client: Client,
-        journal_writer: JournalWriter,
-        journal: Journal,
-        work: Workload,
-        policy: ExecutionPolicy,
-        cancel_token: CancelToken,
-        throttle: Throttle,
-        counters: RunCounters,
-        api_version: str,
-        clock: Callable[[], float],
-    ) -> None:
-        self._client = client
-        self._journal_writer = journal_writer
-        self._journal = journal
-        self._work = work
-        self._policy = policy
-        self._cancel_token = cancel_token
-        self._throttle = throttle
-        self._counters = counters
-        self._api_version = api_version
-        self._clock = clock
-        self._changed_states: dict[int, State] = {}
-        self._ambiguous_steps: set[int] = set()  # of this run, undecided by the campaign's list
-        self._resent_steps: set[int] = set()
-        #: Campaign with purchases that this API version cannot look up, to the run of one of them.
-        self._unsupported_scopes: dict[Scope, str] = {}
-        self.has_unresolved = False
+    client: Client
+    journal_writer: JournalWriter
+    journal: Journal
+    work: Workload
+    policy: ExecutionPolicy
+    cancel_token: CancelToken
+    throttle: Throttle
+    counters: RunCounters
+    api_version: str
+    clock: Callable[[], float]
+    has_unresolved: bool = False  # purchases of this run stayed in doubt because the run stopped
+    _changed_states: dict[int, State] = field(default_factory=dict, init=False)
+    _ambiguous_steps: set[int] = field(default_factory=set, init=False)  # of this run, undecided by the campaign's list
+    _resent_steps: set[int] = field(default_factory=set, init=False)
+    #: Campaign with purchases that this API version cannot look up, to the run of one of them.
+    _unsupported_scopes: dict[Scope, str] = field(default_factory=dict, init=False)
 
     async def reopen_absent(self) -> None:
         """Put purchases that an earlier lookup did not find back in doubt: they may have appeared since."""
-        absent = await self._journal_writer.query(lambda: self._journal.unresolved_purchases(State.ABSENT))
-        await self._journal_writer.write(
+        absent = await self.journal_writer.query(lambda: self.journal.unresolved_purchases(State.ABSENT))
+        await self.journal_writer.write(
             *(_build_change(record, State.ABSENT, State.IN_DOUBT) for record in absent if self._is_relevant(record))
         )
 
     async def reconcile(self) -> Mapping[int, State]:
-        """Resolve the purchases in doubt as far as the platform's state allows.
-
-        Returns:
-            The steps of this run whose state has changed, with the new state.
-        """
+        """Resolve the purchases in doubt as far as possible; returns the new states of this run's changed steps."""
         self._changed_states, self._ambiguous_steps = {}, set()
         in_doubt = await self._load_in_doubt()
         identifiable = [record for record in in_doubt if lookup.is_identifiable(record.step)]
@@ -114,13 +80,16 @@ class Reconciler:
         if (too_early or anonymous) and await self._wait_until_due([*too_early, *anonymous]):
             await self._resolve_by_identity(too_early)
             own_ids = {record.step.own_id for record in identifiable if record.step.own_id}
-            for scope, records in _group_by_scope(anonymous).items():
+            anonymous_by_scope: dict[Scope, list[StepRecord]] = defaultdict(list)
+            for record in anonymous:
+                anonymous_by_scope[_scope_of(record)].append(record)
+            for scope, records in anonymous_by_scope.items():
                 if scope in self._unsupported_scopes:
                     reason = _RESUME_OTHER_RUN_REASON.format(self._unsupported_scopes[scope])
                     await self._record_all_unresolved(records, reason)
                 else:
                     await self._resolve_by_list(scope, records, own_ids)
-        self.has_unresolved = bool(self._cancel_token) and any(map(self._is_relevant, await self._load_in_doubt()))
+        self.has_unresolved = bool(self.cancel_token) and any(map(self._is_relevant, await self._load_in_doubt()))
         return self._changed_states
 
     def select_resendable(self) -> list[int]:
@@ -134,19 +103,19 @@ class Reconciler:
 
     def _is_resendable(self, number: int) -> bool:
         state = self._changed_states[number]
-        if state is State.ABSENT and self._work.steps[number].own_id:
+        if state is State.ABSENT and self.work.steps[number].own_id:
             return True
         if number in self._resent_steps:
             return False
         if state is State.ABSENT:
-            return self._policy.resend_absent or self._policy.resend_unknown
+            return self.policy.resend_absent or self.policy.resend_unknown
         # The user has only reviewed the steps that an earlier execution left unresolved.
-        was_open = number in self._work.step_records and number in self._ambiguous_steps
-        return state is State.IN_DOUBT and was_open and self._policy.resend_unknown
+        was_open = number in self.work.step_records and number in self._ambiguous_steps
+        return state is State.IN_DOUBT and was_open and self.policy.resend_unknown
 
     async def _load_in_doubt(self) -> list[StepRecord]:
         """The purchases in doubt in the campaigns of this run, those of older runs first."""
-        in_doubt = await self._journal_writer.query(self._journal.unresolved_purchases)
+        in_doubt = await self.journal_writer.query(self.journal.unresolved_purchases)
         scopes = {_scope_of(record) for record in in_doubt if self._is_relevant(record)}
         in_scope = [record for record in in_doubt if _scope_of(record) in scopes]
         self._unsupported_scopes = {
@@ -156,27 +125,23 @@ class Reconciler:
 
     def _can_look_up(self, record: StepRecord) -> bool:
         """Whether this API version can look up the purchase: older versions do not know own ids."""
-        return self._is_relevant(record) or not record.step.own_id or self._api_version >= _COLLECTION_BY_ID.since
+        return self._is_relevant(record) or not record.step.own_id or self.api_version >= OWN_ID_COLLECTION.since
 
     def _is_relevant(self, record: StepRecord) -> bool:
-        return record.run == self._work.run or (record.run, record.step.number) in self._work.borrowed_steps
-
-    # Time
+        return record.run == self.work.run or (record.run, record.step.number) in self.work.borrowed_steps
 
     def _seconds_until_due(self, record: StepRecord) -> float:
         """Seconds until a request's settle time is over; at most that time, even if the clock was set back."""
         last_activity = max(record.sent_at or 0.0, record.ended_at or 0.0)  # a request may be in flight for long
-        return min(self._policy.settle_seconds, last_activity + self._policy.settle_seconds - self._clock())
+        return min(self.policy.settle_seconds, last_activity + self.policy.settle_seconds - self.clock())
 
     async def _wait_until_due(self, records: Sequence[StepRecord]) -> bool:
         """Wait until all of them are due; False: the run stops instead."""
         wait = max(map(self._seconds_until_due, records))
-        if wait > 1 and not self._cancel_token:
+        if wait > 1 and not self.cancel_token:
             rows = count_of(len(records), "row")
-            self._counters.messages.append(f"Waiting {wait:.0f} s, then looking up {rows} in doubt.")
-        return not await self._cancel_token.wait(wait)
-
-    # By own id or name
+            self.counters.messages.append(f"Waiting {wait:.0f} s, then looking up {rows} in doubt.")
+        return not await self.cancel_token.wait(wait)
 
     async def _resolve_by_identity(self, records: Iterable[StepRecord]) -> list[StepRecord]:
         """Look each up by own id or name; returns those that were not found and are not due yet."""
@@ -187,7 +152,7 @@ class Reconciler:
         if not await self._wait_for_throttle(record):
             return False
         try:
-            platform_object = await lookup.find_by_identity(self._client, _CONNECTION, record.step)
+            platform_object = await lookup.find_by_identity(self.client, _CONNECTION, record.step)
         except AuthenticationError:
             raise
         except InvocaBulkError as error:
@@ -198,8 +163,6 @@ class Reconciler:
         elif is_due:
             await self._record_not_found(record)
         return platform_object is not None or is_due
-
-    # By list and difference
 
     async def _resolve_by_list(self, scope: Scope, records: Sequence[StepRecord], own_ids: Collection[str]) -> None:
         """Determine from a campaign's list which of its purchases in doubt were made."""
@@ -215,7 +178,7 @@ class Reconciler:
             return
         # Requests that have certainly created a number are served first.
         records = sorted(records, key=lambda record: record.http_status not in _CREATED_STATUSES)
-        baselines, attributed_numbers = await self._journal_writer.query(
+        baselines, attributed_numbers = await self.journal_writer.query(
             lambda: self._load_known_numbers(scope, records)
         )
         pending = [
@@ -223,7 +186,7 @@ class Reconciler:
             for index, record in enumerate(records)
         ]
         # Numbers with an own id were looked up by it.
-        anonymous = [item for item in listed if item.get(_COLLECTION_BY_ID.identifier_field) not in own_ids]
+        anonymous = [item for item in listed if item.get(OWN_ID_COLLECTION.identifier_field) not in own_ids]
         match = matching.match_requests(pending, anonymous, attributed_numbers)
         for index, platform_object in match.matched.items():
             await self._record_result(records[index], State.DONE, outcomes.confirmed(platform_object))
@@ -232,7 +195,7 @@ class Reconciler:
         for index, ambiguity in match.ambiguous.items():
             record = records[index]
             await self._record_result(record, State.IN_DOUBT, outcomes.ambiguous(ambiguity.error, ambiguity.fix))
-            if record.run == self._work.run and record.http_status not in _CREATED_STATUSES:
+            if record.run == self.work.run and record.http_status not in _CREATED_STATUSES:
                 self._ambiguous_steps.add(record.step.number)
 
     def _load_known_numbers(
@@ -240,9 +203,9 @@ class Reconciler:
     ) -> tuple[dict[str, frozenset[str]], set[str]]:
         """Run to the numbers that the campaign had when it began; and those that responses have named since."""
         runs = {record.run for record in records}
-        baselines = {run: frozenset(self._journal.baselines(run).get(scope, ())) for run in runs}
-        since = min(self._journal.run(run).started_at for run in runs)
-        return baselines, self._journal.known_numbers(since, runs)
+        baselines = {run: frozenset(self.journal.baselines(run).get(scope, ())) for run in runs}
+        since = min(self.journal.run(run).started_at for run in runs)
+        return baselines, self.journal.known_numbers(since, runs)
 
     async def _read_stable_list(self, scope: Scope, record: StepRecord) -> Sequence[Mapping[str, Json]] | None:
         """The campaign's numbers, once two consecutive reads are equal; None: they never are, or the run stops."""
@@ -250,29 +213,27 @@ class Reconciler:
         for _ in range(_MAX_LIST_READS):
             if not await self._wait_for_throttle(record):
                 return None
-            items = _parse_number_list(await self._client.get(_CONNECTION, (*scope, PROMO_NUMBERS.name)))
+            items = _parse_number_list(await self.client.get(_CONNECTION, (*scope, PROMO_NUMBERS.name)))
             numbers = {outcomes.number_of(item) for item in items}
             if numbers == previous:
                 return items
             previous = numbers
-            await self._cancel_token.wait(min(_LIST_INTERVAL_SECONDS, self._policy.settle_seconds / 4))
+            await self.cancel_token.wait(min(_LIST_INTERVAL_SECONDS, self.policy.settle_seconds / 4))
         return None
 
     async def _wait_for_throttle(self, record: StepRecord) -> bool:
-        return await self._throttle.acquire(_CONNECTION, object_path(record.step))
-
-    # Writing results to the journal
+        return await self.throttle.acquire(_CONNECTION, object_path(record.step))
 
     async def _record_not_found(self, record: StepRecord) -> None:
         if record.http_status in _CREATED_STATUSES:
             reason = f"the platform did not show it, although it had responded with {record.http_status}"
             await self._record_unresolved(record, reason)
         else:
-            result = outcomes.not_found(record.step, self._policy.settle_seconds, record.error)
+            result = outcomes.not_found(record.step, self.policy.settle_seconds, record.error)
             await self._record_result(record, State.ABSENT, result)
 
     async def _record_all_unresolved(self, records: Iterable[StepRecord], reason: str) -> None:
-        for record in () if self._cancel_token else records:
+        for record in () if self.cancel_token else records:
             await self._record_unresolved(record, reason)
 
     async def _record_unresolved(self, record: StepRecord, reason: str) -> None:
@@ -281,18 +242,14 @@ class Reconciler:
     async def _record_result(self, record: StepRecord, state: State, result: StepResult) -> None:
         values: dict[str, object] = {"error": result.error, "fix": result.fix}
         if state is State.DONE:
-            values |= {"ended_at": self._clock(), "http_status": result.http_status, "answer": result.answer}
-        await self._journal_writer.write(_build_change(record, State.IN_DOUBT, state, **values))
-        if record.run == self._work.run:
+            values |= {"ended_at": self.clock(), "http_status": result.http_status, "answer": result.answer}
+        await self.journal_writer.write(_build_change(record, State.IN_DOUBT, state, **values))
+        if record.run == self.work.run:
             self._changed_states[record.step.number] = state
 
 
 def _parse_number_list(response: Response) -> Sequence[Mapping[str, Json]]:
-    """The numbers of a list.
-
-    Raises:
-        RequestFailedError: the response is not a list of objects.
-    """
+    """The numbers of a list; a `RequestFailedError` if the response is not a list of objects."""
     items = response.body
     is_list = isinstance(items, list) and all(isinstance(item, dict) for item in items)
     if response.status == _LIST.success_status and is_list:
@@ -303,13 +260,6 @@ def _parse_number_list(response: Response) -> Sequence[Mapping[str, Json]]:
 
 def _scope_of(record: StepRecord) -> Scope:
     return record.step.path[:-1]
-
-
-def _group_by_scope(records: Iterable[StepRecord]) -> dict[Scope, list[StepRecord]]:
-    groups: dict[Scope, list[StepRecord]] = defaultdict(list)
-    for record in records:
-        groups[_scope_of(record)].append(record)
-    return groups
 
 
 def _build_change(record: StepRecord, from_state: State, to_state: State, /, **values: object) -> StepTransition:

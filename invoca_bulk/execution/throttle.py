@@ -20,14 +20,7 @@ _SLOW_DOWN_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVIC
 
 
 class Throttle:
-    """The rate gate and circuit breaker that all workers of an execution share.
-
-    Args:
-        client: an open client.
-        rate_gate: decides when requests may start.
-        cancel_token: stops the run.
-        counters: updated with the rate and messages.
-    """
+    """The rate gate and circuit breaker that all workers of an execution share."""
 
     def __init__(self, client: Client, rate_gate: RateGate, cancel_token: CancelToken, counters: RunCounters) -> None:
         self._client = client
@@ -39,12 +32,9 @@ class Throttle:
         self._reserve_lock = asyncio.Lock()
 
     async def acquire(self, connection: int, probe_path: tuple[str, ...], requests: int = 1) -> bool:
-        """Wait until a request may start; False: the run stops instead.
+        """Wait until some requests may start, one right after the other; False: the run stops instead.
 
-        Args:
-            connection: index of the connection to probe a failing platform with.
-            probe_path: what the probe reads, as path parts; a 404 is a healthy response too.
-            requests: how many requests follow each other without a wait.
+        A failing platform is probed by reading `probe_path`; a 404 is a healthy response too.
         """
         while self._breaker.is_open and not self._cancel_token:
             async with self._probe_lock:  # one worker probes, the others wait for the result
@@ -55,13 +45,12 @@ class Throttle:
 
     def record_result(self, result: StepResult) -> None:
         """Adapt the rate and the circuit breaker to the result of a request."""
-        now = time.monotonic()
         if (wait := result.retry_after) is not None:
             self._rate_gate.report(lambda limiter, now: limiter.pause(wait, now), urgent=True)
         if result.http_status in _SLOW_DOWN_STATUSES:
             self._rate_gate.report(RateLimiter.record_rejection, urgent=True)
         if _is_failure(result):
-            self._breaker.record_failure(now)
+            self._breaker.record_failure(time.monotonic())
         else:
             self._breaker.record_success()
             if result.http_status not in _SLOW_DOWN_STATUSES:

@@ -20,49 +20,31 @@ _RESENDABLE_STATES = frozenset({State.IN_DOUBT, State.ABSENT})
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """What one execution has to do.
-
-    Attributes:
-        run: the run's id.
-        steps: steps by number: all of the run, or the assigned ones and those that they depend on.
-        column_titles: resource to path to the sheet's column title.
-        baseline_numbers: promo numbers that the campaigns had when the run began.
-        step_records: step number to the step's journal record; steps without a record were never sent.
-        borrowed_steps: run and step of purchases of other runs that rows of this run wait for.
-        assigned_steps: the steps of this execution if other processes run the others; None: all steps of the run.
-    """
+    """What one execution has to do."""
 
     run: str
-    steps: Mapping[int, Step]
-    column_titles: Mapping[str, Mapping[str, str]]
-    baseline_numbers: frozenset[str]
-    step_records: Mapping[int, StepRecord] = field(default_factory=dict)
+    steps: Mapping[int, Step]  # by number: all of the run, or the assigned ones and those that they depend on
+    column_titles: Mapping[str, Mapping[str, str]]  # resource to path to the sheet's column title
+    baseline_numbers: frozenset[str]  # promo numbers that the campaigns had when the run began
+    step_records: Mapping[int, StepRecord] = field(default_factory=dict)  # steps without a record were never sent
+    #: Run and step of purchases of other runs that rows of this run wait for.
     borrowed_steps: frozenset[tuple[str, int]] = frozenset()
-    assigned_steps: frozenset[int] | None = None
+    assigned_steps: frozenset[int] | None = None  # None: all steps of the run; else other processes run the others
 
     @property
     def unsent_steps(self) -> list[Step]:
         """The steps that were never sent and that no later run has taken over."""
-        records = self.step_records
-        return [
-            step
-            for step in self.steps.values()
-            if step.number not in records
-            or (records[step.number].state is State.PENDING and not records[step.number].superseded_by)
-        ]
+        records = self.step_records.values()
+        begun = {record.step.number for record in records if record.state is not State.PENDING or record.superseded_by}
+        return [step for step in self.steps.values() if step.number not in begun]
 
     @property
     def purchase_count(self) -> int:
         """How many numbers are still to be bought, including those in doubt that may be sent again."""
-        resendable = [
-            record.step
-            for record in self.step_records.values()
-            if record.state in _RESENDABLE_STATES and not record.superseded_by
-        ]
-        return sum(
-            step.resource == PROMO_NUMBERS.name and step.action is Action.CREATE
-            for step in [*self.unsent_steps, *resendable]
-        )
+        records = (record for record in self.step_records.values() if not record.superseded_by)
+        resendable = [record.step for record in records if record.state in _RESENDABLE_STATES]
+        creates = (step for step in [*self.unsent_steps, *resendable] if step.action is Action.CREATE)
+        return sum(step.resource == PROMO_NUMBERS.name for step in creates)
 
     @property
     def step_states(self) -> dict[int, State]:
@@ -120,41 +102,26 @@ def _records_by_number(journal: Journal, run: str, numbers: Collection[int]) -> 
 
 def workload_from_unfinished(journal: Journal, record: RunRecord) -> Workload:
     """The workload of the steps of a run that have no final state yet."""
-    return replace(
-        workload_from_steps(journal, record, journal.open_steps(record.run)),
-        borrowed_steps=journal.borrowed_steps(record.run),
-    )
+    work = workload_from_steps(journal, record, journal.open_steps(record.run))
+    return replace(work, borrowed_steps=journal.borrowed_steps(record.run))
 
 
 @dataclass
 class RunCounters:
-    """Progress of a run, written by the run's thread and read by the progress display.
+    """Progress of a run, written by the run's thread and read by the progress display."""
 
-    Attributes:
-        total: number of steps.
-        finished_before: number of steps that had ended before this execution began.
-        outcomes: outcome to number of steps, over all executions of the run.
-        rate: current rate limit, in requests per second; None: no limit was met yet.
-        messages: sentences to show, oldest first; the display removes those that it has shown.
-    """
-
-    total: int = 0
-    finished_before: int = 0
-    outcomes: Counter[Outcome] = field(default_factory=Counter)
-    rate: float | None = None
+    total: int = 0  # number of steps
+    finished_before: int = 0  # number of steps that had ended before this execution began
+    outcomes: Counter[Outcome] = field(default_factory=Counter)  # of steps, over all executions of the run
+    rate: float | None = None  # current rate limit, in requests per second; None: no limit was met yet
+    #: Sentences to show, oldest first; the display removes those that it has shown.
     messages: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOutcome:
-    """How a run ended.
+    """How a run ended."""
 
-    Attributes:
-        state: finished, interrupted or aborted.
-        error: why it was aborted; None: it was not.
-        unrecorded_results: step number to the result that could not be written to the journal.
-    """
-
-    state: RunState
-    error: InvocaBulkError | None = None
-    unrecorded_results: Mapping[int, StepResult] = field(default_factory=dict)
+    state: RunState  # finished, interrupted or aborted
+    error: InvocaBulkError | None = None  # why it was aborted
+    unrecorded_results: Mapping[int, StepResult] = field(default_factory=dict)  # could not be written to the journal

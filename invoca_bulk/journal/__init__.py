@@ -18,29 +18,15 @@ from invoca_bulk.journal.catalog import (
     list_runs,
     request_stop,
 )
-from invoca_bulk.journal.db_schema import SCHEMA_VERSION, IncompatibleVersion
 from invoca_bulk.journal.locations import handle_for, location_for, open_for_writing, open_readonly
 from invoca_bulk.journal.records import RowRecord, RunMetadata, RunRecord, StepRecord, StepTransition
-from invoca_bulk.journal.sqlite import durable_engine, journal_file
-from invoca_bulk.journal.states import (
-    AMBIGUOUS_STATES,
-    OUTCOME_IF_DONE,
-    OUTCOME_IF_STOPPED,
-    TRANSITIONS,
-    RunState,
-    State,
-    derive_outcome,
-)
-from invoca_bulk.journal.store import SANDBOX_RUN_PREFIX, Journal, new_run_id
+from invoca_bulk.journal.states import AMBIGUOUS_STATES, OUTCOME_IF_DONE, RunState, State, derive_outcome
+from invoca_bulk.journal.store import SANDBOX_RUN_PREFIX, Journal
 
 __all__ = [
     "AMBIGUOUS_STATES",
     "OUTCOME_IF_DONE",
-    "OUTCOME_IF_STOPPED",
     "SANDBOX_RUN_PREFIX",
-    "SCHEMA_VERSION",
-    "TRANSITIONS",
-    "IncompatibleVersion",
     "Journal",
     "RowRecord",
     "RunMetadata",
@@ -51,17 +37,14 @@ __all__ = [
     "StepRecord",
     "StepTransition",
     "derive_outcome",
-    "durable_engine",
     "find_results",
     "find_run",
     "find_run_summary",
     "handle_for",
-    "journal_file",
     "list_active_runs",
     "list_incompatible_journals",
     "list_runs",
     "location_for",
-    "new_run_id",
     "open_for_writing",
     "open_readonly",
     "request_stop",

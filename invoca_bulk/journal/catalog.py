@@ -25,21 +25,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """A run in one of the journals at a location.
-
-    Attributes:
-        record: the run.
-        totals: outcome to number of rows.
-        is_in_use: whether a process is working on the run's network.
-        is_resumable: whether resuming it would do anything.
-        owner: the process working on the run's network; None: there is none, or it is unknown.
-    """
+    """A run in one of the journals at a location."""
 
     record: RunRecord
-    totals: Mapping[Outcome, int]
-    is_in_use: bool
-    is_resumable: bool
-    owner: Owner | None = None
+    totals: Mapping[Outcome, int]  # number of rows
+    is_in_use: bool  # whether a process is working on the run's network
+    is_resumable: bool  # whether resuming it would do anything
+    owner: Owner | None = None  # the process working on the run's network; None: there is none, or it is unknown
 
     @property
     def state(self) -> str:
@@ -49,30 +41,15 @@ class RunSummary:
 
 
 def find_results(location: JournalLocation, run: str) -> tuple[RunRecord, list[RowRecord]]:
-    """A run and the current state of its rows, from whichever journal has it; works while another process runs it.
-
-    Raises:
-        ConfigError: no journal there has the run.
-    """
+    """A run and the current state of its rows, from whichever journal has it; works while another process runs it."""
     return _query_journal_of_run(
-        location,
-        run,
-        lambda handle, journal: (
-            _with_actual_state(journal.run(run), is_in_use=handle.is_in_use()),
-            journal.rows(run),
-        ),
+        location, run, lambda handle, journal: (_read_run(handle, journal, run), journal.rows(run))
     )
 
 
 def find_run(location: JournalLocation, run: str) -> RunRecord:
-    """A run, from whichever journal at the location has it.
-
-    Raises:
-        ConfigError: no journal there has the run.
-    """
-    return _query_journal_of_run(
-        location, run, lambda handle, journal: _with_actual_state(journal.run(run), is_in_use=handle.is_in_use())
-    )
+    """A run, from whichever journal at the location has it."""
+    return _query_journal_of_run(location, run, lambda handle, journal: _read_run(handle, journal, run))
 
 
 def find_run_summary(location: JournalLocation, run: str) -> RunSummary | None:
@@ -127,11 +104,7 @@ def list_incompatible_journals(location: JournalLocation) -> list[JournalHandle]
 def request_stop(location: JournalLocation, run: str) -> str:
     """Ask the process working on a run to stop gracefully; a second request stops it at once.
 
-    Returns:
-        A sentence that says why the request could not be made; empty: it was made.
-
-    Raises:
-        ConfigError: no journal at the location has the run.
+    Returns why the request could not be made; empty: it was made.
     """
     record, handle = _query_journal_of_run(location, run, lambda handle, journal: (journal.run(run), handle))
     return handle.request_stop(run) if record.state is RunState.RUNNING else NOT_RUNNING
@@ -154,6 +127,10 @@ def _summarize_run(
     )
 
 
+def _read_run(handle: JournalHandle, journal: Journal, run: str) -> RunRecord:
+    return _with_actual_state(journal.run(run), is_in_use=handle.is_in_use())
+
+
 def _with_actual_state(record: RunRecord, *, is_in_use: bool) -> RunRecord:
     """A killed process cannot record that its run was interrupted."""
     is_dead = record.state is RunState.RUNNING and not is_in_use
@@ -172,11 +149,10 @@ def _query_journal_of_run(location: JournalLocation, run: str, query: Callable[[
     for result in _query_journals(handles_in(location), query_if_found, others):
         return result
     unread = " Journals of another version of this program are there too, and cannot be read." if others else ""
-    msg = (
+    raise ConfigError(
         f"No journal in {location} knows the run {run!r}.{unread} "
         f"The column result_run of its results has the id of a run; to list all runs: {remedy('runs')}"
     )
-    raise ConfigError(msg)
 
 
 def _query_journals(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -25,3 +26,13 @@ def retry_on_disconnect(operation: Callable[[], _T]) -> _T:
         reraise=True,
     )
     return retrying(operation)
+
+
+@contextmanager
+def connect_once(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection; at the end of the block, all connections of the engine are closed."""
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()

@@ -154,10 +154,8 @@ SAVED_RATES = sa.Table(
     sa.Column("at", sa.Float, nullable=False),
 )
 
-
 #: An older version to the columns that the next version adds; missing tables are always created.
 _ADDED_COLUMNS: Mapping[int, tuple[sa.Column[Any], ...]] = {3: (RUNS.c.workers, RUNS.c.stopping, STEPS.c.owner)}
-
 
 #: Speeds up finding the sent steps of an owner. Only PostgreSQL needs it: a SQLite journal has one writer.
 _SENT_STEPS_INDEX = sa.DDL("CREATE INDEX steps_under_way ON steps (owner) WHERE state = 'sent'")  # type: ignore[no-untyped-call]
@@ -169,12 +167,9 @@ class IncompatibleVersion(ConfigError):
 
 
 def create_or_migrate(connection: sa.Connection) -> None:
-    """Create the tables of a new journal, or migrate an older one.
+    """Create the tables of a new journal, or migrate an older one; `IncompatibleVersion` if that is impossible.
 
     The version is committed first, so that no reader ever sees tables without a version.
-
-    Raises:
-        IncompatibleVersion: it is a journal of a version that cannot be migrated.
     """
     with connection.begin():
         if not sa.inspect(connection).get_table_names():
@@ -219,11 +214,7 @@ def is_being_created(connection: sa.Connection) -> bool:
 
 
 def require_current_version(connection: sa.Connection) -> None:
-    """Check that it is a journal of the current version.
-
-    Raises:
-        IncompatibleVersion: it is not.
-    """
+    """Check that it is a journal of the current version; otherwise raise `IncompatibleVersion`."""
     _reject_other_version(connection, _read_version(connection))
 
 
@@ -238,9 +229,8 @@ def _read_version(connection: sa.Connection) -> int | None:
 def _reject_other_version(connection: sa.Connection, version: int | None) -> None:
     if version != SCHEMA_VERSION:
         others = "folder" if connection.dialect.name == "sqlite" else "database"
-        msg = (
+        raise IncompatibleVersion(
             f"The journal {connection.engine.url.database} was written by another version of this program and is left "
             f"unchanged. Use another {others} ({option('journal=…')}). It does not know sheets that were run before: "
             "run their results files, not the sheets."
         )
-        raise IncompatibleVersion(msg)

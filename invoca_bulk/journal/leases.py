@@ -36,31 +36,19 @@ _SERVER_STARTED_AT = sa.extract("epoch", sa.func.pg_postmaster_start_time())
 
 
 class Lease:
-    """The registration of a process as an owner of a journal.
-
-    Args:
-        engine: connections to the journal.
-
-    Attributes:
-        owner_id: unique for each lease.
-        is_stop_requested: whether another process asked the run to stop.
-    """
+    """The registration of a process as an owner of a journal."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._lease_seconds = lease_seconds()
-        self.owner_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        self.is_stop_requested = False
+        self.owner_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"  # unique for each lease
+        self.is_stop_requested = False  # by another process
         self._is_lost = False
         self._renewed_at = (0.0, 0.0)  # seconds, by `stopwatch` and by `time.time`
         self._released = threading.Event()
 
     def acquire(self, *, exclusive: bool, run_to_finish: str) -> None:
-        """Register as an owner; the arguments are those of `postgres.open_for_writing`.
-
-        Raises:
-            JournalLockedError: another process uses the network.
-        """
+        """Register as an owner unless another process uses the network; arguments as of `postgres.open_for_writing`."""
         with self.record_renewal():
             retry_on_disconnect(
                 partial(self._insert_owner, exclusive=exclusive or bool(run_to_finish), run_to_finish=run_to_finish)
@@ -90,17 +78,9 @@ class Lease:
                 db.execute(orphaned.values(state=RunState.INTERRUPTED))
             # A retry after a lost response may find it registered already.
             if not db.execute(sa.select(OWNERS.c.owner).where(OWNERS.c.owner == self.owner_id)).first():
-                db.execute(
-                    sa.insert(OWNERS).values(
-                        owner=self.owner_id,
-                        host=socket.gethostname(),
-                        process=os.getpid(),
-                        alone=exclusive,
-                        since=DATABASE_NOW,
-                        until=DATABASE_NOW + self._lease_seconds,
-                        mark="",
-                    )
-                )
+                owner = {"owner": self.owner_id, "host": socket.gethostname(), "process": os.getpid(), "mark": ""}
+                lease = {"since": DATABASE_NOW, "until": DATABASE_NOW + self._lease_seconds, "alone": exclusive}
+                db.execute(sa.insert(OWNERS).values(**owner, **lease))
 
     def _release(self) -> None:
         with self._engine.begin() as db:
@@ -125,12 +105,7 @@ class Lease:
             self.is_stop_requested = db.execute(stopping_runs.limit(1)).first() is not None
 
     def renew_statement(self, *conditions: sa.ColumnElement[bool], **values: object) -> sa.Update:
-        """The statement that renews the lease; it updates no row if the lease is lost.
-
-        Args:
-            conditions: further conditions on the owner's row.
-            values: further columns of the owner's row to set.
-        """
+        """The statement that renews the lease and sets other values; it updates no row if the lease is lost."""
         update = sa.update(OWNERS).where(OWNERS.c.owner == self.owner_id, *conditions)
         return update.values(until=DATABASE_NOW + self._lease_seconds, **values)
 
@@ -148,17 +123,12 @@ class Lease:
         return not self._is_lost and elapsed < self._lease_seconds * _VALID_FRACTION
 
     def raise_lost(self) -> None:
-        """Report that the lease is lost.
-
-        Raises:
-            LeaseLostError: always.
-        """
+        """Report that the lease is lost."""
         self._is_lost = True
-        msg = (
+        raise LeaseLostError(
             f"This process was silent for more than {self._lease_seconds:g} s, so others have taken over what it was "
             f"doing; nothing more is sent from here. To see how it continues: {remedy('runs')}"
         )
-        raise LeaseLostError(msg)
 
 
 def stopwatch() -> float:
@@ -172,11 +142,9 @@ def lock_network(db: sa.Connection) -> None:
 
 
 def reap_expired_owners(db: sa.Connection, seconds: float) -> None:
-    """Delete owners whose lease has expired, and mark the steps they had sent as in doubt.
+    """Delete owners whose lease (of some seconds) has expired, and mark the steps they had sent as in doubt.
 
-    Args:
-        db: connection in a transaction that holds `lock_network`.
-        seconds: of a lease. No owner is deleted in the first `seconds` after a restart of the database.
+    The caller holds `lock_network`. No owner is deleted within the time of a lease after a restart of the database.
     """
     expired = sa.select(OWNERS.c.owner).where(
         OWNERS.c.until < DATABASE_NOW, _SERVER_STARTED_AT + seconds < DATABASE_NOW
@@ -198,11 +166,10 @@ def _reject_other_owners(db: sa.Connection, owner_id: str, *, exclusive: bool, r
     other_owner = db.execute(sa.select(OWNERS).where(*conditions).order_by(OWNERS.c.since)).first()
     run = db.execute(WORKER_RUNS_QUERY).scalars().first() if exclusive else None
     if run and run != run_to_finish:
-        msg = (
+        raise JournalLockedError(
             f"Workers execute run {run} of this network. Follow it ({remedy('resume', 'cluster', subject=run)}), "
             f"stop it ({remedy('stop', subject=run)}), or wait until it has ended, then try again."
         )
-        raise JournalLockedError(msg)
     if other_owner:
         raise JournalLockedError(locked_message(to_owner(other_owner)))
 

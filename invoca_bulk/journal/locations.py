@@ -42,15 +42,9 @@ def open_for_writing(
 ) -> Iterator[Journal]:
     """Open a network's journal for writing, until the end of the block.
 
-    Args:
-        location: where the journals are.
-        network: the journal's network.
-        exclusive: whether this process must be the only one working on the network; in a folder it always is.
-        run_to_finish: a run of workers that this process finishes; empty: none.
-
-    Raises:
-        JournalLockedError: another process uses it; the message says which, and since when.
-        ConfigError: it cannot be used, or another version of this program wrote it.
+    `exclusive`: this process must be the only one working on the network; in a folder it always is. `run_to_finish`: a
+    run of workers that this process finishes; empty: none. Another process that uses the journal is a
+    `JournalLockedError`.
     """
     if isinstance(location, Path):
         with sqlite.open_for_writing(location, network) as journal:
@@ -58,9 +52,8 @@ def open_for_writing(
     else:
         from invoca_bulk.journal import postgres  # noqa: PLC0415  it needs a driver
 
-        with postgres.open_for_writing(
-            location, network, exclusive=exclusive, run_to_finish=run_to_finish
-        ) as shared_journal:
+        writing = postgres.open_for_writing(location, network, exclusive=exclusive, run_to_finish=run_to_finish)
+        with writing as shared_journal:
             yield shared_journal
 
 
@@ -84,9 +77,7 @@ def handle_for(location: JournalLocation, network: Network) -> JournalHandle:
 def handles_in(location: JournalLocation, *, only_with_owner: bool = False) -> Sequence[JournalHandle]:
     """The handles of all journals at a location, sorted by name.
 
-    Args:
-        location: where the journals are.
-        only_with_owner: skip journals in a folder that no process has open, or had open when it was killed.
+    `only_with_owner`: skip journals in a folder that no process has open, or had open when it was killed.
     """
     if isinstance(location, Database):
         from invoca_bulk.journal import postgres  # noqa: PLC0415  as above

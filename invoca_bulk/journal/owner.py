@@ -7,19 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
-    """A process that writes to a journal.
+    """A process that writes to a journal."""
 
-    Attributes:
-        process: its process id.
-        host: its machine.
-        since: when it opened the journal: UTC, ISO 8601 with a space.
-        can_be_signalled: whether a signal stops its run gracefully; for a run in a thread of another program, a signal
-            would end that program.
-    """
-
-    process: int
-    host: str
-    since: str
+    process: int  # its process id
+    host: str  # its machine
+    since: str  # when it opened the journal: UTC, ISO 8601 with a space
+    #: Whether a signal stops its run gracefully; for a run in a thread of another program, a signal would end that
+    #: program.
     can_be_signalled: bool = True
 
     def __str__(self) -> str:

@@ -24,7 +24,7 @@ from invoca_bulk.config.network import Network
 from invoca_bulk.config.settings import lease_seconds
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.journal import db_schema
-from invoca_bulk.journal.db_retry import DATABASE_NOW, retry_on_disconnect
+from invoca_bulk.journal.db_retry import DATABASE_NOW, connect_once, retry_on_disconnect
 from invoca_bulk.journal.db_schema import OWNERS, RUNS
 from invoca_bulk.journal.leases import WORKER_RUNS_QUERY, Lease, lock_network, reap_expired_owners, stopwatch, to_owner
 from invoca_bulk.journal.owner import Owner
@@ -75,15 +75,9 @@ def schema_name(*, base_url: str, network_id: str) -> str:
 
 
 def make_engine(database: Database, schema: str = "", *, pool_size: int = 0) -> sa.Engine:
-    """Connections to a database.
+    """Connections to a database; without a schema, to PostgreSQL's default one.
 
-    Args:
-        database: its address.
-        schema: the default schema for table names; empty: PostgreSQL's default.
-        pool_size: how many connections stay open for reuse; 0: each is closed after use.
-
-    Raises:
-        ConfigError: the driver is not installed, or the address is invalid.
+    `pool_size`: how many connections stay open for reuse; 0: each is closed after use.
     """
     pool = {"pool_size": pool_size, "max_overflow": -1} if pool_size else {"poolclass": sa.NullPool}
     settings = _SESSION_SETTINGS | ({"search_path": schema} if schema else {})
@@ -117,25 +111,14 @@ def translate_errors(database: Database) -> Iterator[None]:
         raise ConfigError(msg) from None
 
 
-# Opening
-
-
 @contextmanager
 def open_for_writing(
     database: Database, network: Network, *, exclusive: bool, run_to_finish: str = ""
 ) -> Iterator[PostgresJournal]:
     """Open a network's journal for writing; this process is one of its owners until the end of the block.
 
-    Args:
-        database: where the journal is.
-        network: the journal's network.
-        exclusive: whether this process must be the only owner; otherwise other owners that are not exclusive may
-            write too.
-        run_to_finish: a run of workers that this process finishes, as the only owner; empty: none.
-
-    Raises:
-        JournalLockedError: another process uses it; the message says which, and since when.
-        ConfigError: the database cannot be used.
+    The arguments are those of `locations.open_for_writing`. Without `exclusive`, other owners that are not exclusive
+    may write too; a `run_to_finish` makes this process the only owner.
     """
     schema = schema_name(base_url=network.base_url, network_id=network.network_id)
     is_client = exclusive and not run_to_finish
@@ -154,15 +137,13 @@ def open_for_writing(
 
 def _prepare_schema(connection: sa.Connection, schema: str) -> None:
     """Check that the server makes commits durable, and create or migrate the tables."""
-    unsafe = {"fsync": "off", "synchronous_commit": "off"}
     with connection.begin():
-        for name, value in unsafe.items():
-            if connection.exec_driver_sql(f"SHOW {name}").scalar() == value:
-                msg = (
-                    f"PostgreSQL has {name} = {value}, so it could lose the record of a purchase and a number would be "
+        for name in ("fsync", "synchronous_commit"):
+            if connection.exec_driver_sql(f"SHOW {name}").scalar() == "off":
+                raise ConfigError(
+                    f"PostgreSQL has {name} = off, so it could lose the record of a purchase and a number would be "
                     f"bought twice. Set {name} = on for this role or database, then try again."
                 )
-                raise ConfigError(msg)
     if _has_all_tables(connection) and not db_schema.needs_migration(connection):
         db_schema.require_current_version(connection)
         return
@@ -185,12 +166,7 @@ def _has_all_tables(connection: sa.Connection) -> bool:
 
 
 class PostgresJournal(Journal):
-    """A journal that several processes write to.
-
-    Args:
-        connection: to the journal's database.
-        lease: this process's lease on the journal.
-    """
+    """A journal that several processes write to."""
 
     def __init__(self, connection: sa.Connection, lease: Lease) -> None:
         super().__init__(connection)
@@ -243,9 +219,6 @@ class PostgresJournal(Journal):
                 self._lease.raise_lost()
 
 
-# Reading without a lease
-
-
 @dataclass(frozen=True, kw_only=True)
 class PostgresHandle:
     """A network's journal in a database, opened or not."""
@@ -256,16 +229,12 @@ class PostgresHandle:
     @contextmanager
     def open_readonly(self) -> Iterator[Journal | None]:
         """The journal; None: it does not exist yet."""
-        engine = make_engine(self.database, self.schema)
-        try:
-            with engine.connect() as connection:
-                if not _has_all_tables(connection):
-                    yield None
-                else:
-                    db_schema.require_current_version(connection)
-                    yield Journal(connection)
-        finally:
-            engine.dispose()
+        with connect_once(make_engine(self.database, self.schema)) as connection:
+            if not _has_all_tables(connection):
+                yield None
+            else:
+                db_schema.require_current_version(connection)
+                yield Journal(connection)
 
     def find_owner(self) -> Owner | None:
         """The process that has worked on the network for longest; None: there is none."""
@@ -294,25 +263,13 @@ class PostgresHandle:
 
     @contextmanager
     def _begin_transaction(self) -> Iterator[sa.Connection]:
-        engine = make_engine(self.database, self.schema)
-        try:
-            with engine.begin() as connection:
-                yield connection
-        finally:
-            engine.dispose()
+        with connect_once(make_engine(self.database, self.schema)) as connection, connection.begin():
+            yield connection
 
 
 def list_handles(database: Database) -> list[PostgresHandle]:
-    """The handles of all journals in a database, sorted by name.
-
-    Raises:
-        ConfigError: the database cannot be used.
-    """
-    engine = make_engine(database)
+    """The handles of all journals in a database, sorted by name."""
     query = sa.text("SELECT nspname FROM pg_namespace WHERE starts_with(nspname, :prefix) ORDER BY nspname")
-    try:
-        with translate_errors(database), engine.connect() as connection:
-            names = connection.execute(query, {"prefix": _SCHEMA_PREFIX}).scalars().all()
-    finally:
-        engine.dispose()
+    with translate_errors(database), connect_once(make_engine(database)) as connection:
+        names = connection.execute(query, {"prefix": _SCHEMA_PREFIX}).scalars().all()
     return [PostgresHandle(database=database, schema=name) for name in names]

@@ -21,26 +21,18 @@ from invoca_bulk.schema.outcomes import Outcome
 
 @dataclass(frozen=True, kw_only=True)
 class StepTransition:
-    """A change of a step's state, or only of its values if both states are equal.
-
-    Attributes:
-        run: the run's id.
-        step: the step's number.
-        from_state: the state that the step must be in.
-        to_state: the state that the step gets.
-        values: other columns to set. Unless they include `attempt`, a change from `pending` to `sent` adds one attempt.
-    """
+    """A change of a step's state, or only of its values if both states are equal."""
 
     run: str
-    step: int
-    from_state: State
+    step: int  # the step's number
+    from_state: State  # the state that the step must be in
     to_state: State
+    #: Other columns to set. Unless they include `attempt`, a change from `pending` to `sent` adds one attempt.
     values: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.to_state not in TRANSITIONS[self.from_state] | {self.from_state}:
-            msg = f"A step cannot go from {self.from_state} to {self.to_state}."
-            raise ValueError(msg)
+            raise ValueError(f"A step cannot go from {self.from_state} to {self.to_state}.")
 
     @property
     def statement_key(self) -> StatementKey:
@@ -71,19 +63,12 @@ def update_statement(key: StatementKey) -> sa.Update:
 
 @dataclass(frozen=True, kw_only=True)
 class RunMetadata:
-    """What is recorded about a run in addition to its plan.
+    """What is recorded about a run in addition to its plan."""
 
-    Attributes:
-        choices: the plan options; resuming the run uses the same.
-        output: absolute path of the results file; empty: the results are only a DataFrame.
-        source_path: absolute path of the sheet's file; empty: there is none.
-        worker_options: the run's options for workers (see `workers.tasks`); None: the client runs it itself.
-    """
-
-    choices: PlanOptions = field(default_factory=PlanOptions)
-    output: str = ""
-    source_path: str = ""
-    worker_options: Mapping[str, Any] | None = None
+    choices: PlanOptions = field(default_factory=PlanOptions)  # resuming the run uses the same
+    output: str = ""  # absolute path of the results file; empty: the results are only a DataFrame
+    source_path: str = ""  # absolute path of the sheet's file; empty: there is none
+    worker_options: Mapping[str, Any] | None = None  # see `workers.tasks`; None: the client runs it itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,33 +101,19 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class StepRecord:
-    """A step as recorded in the journal.
-
-    Attributes:
-        run: the id of its run.
-        step: the planned step; for an update, `body` and `snapshot` are those actually sent and found.
-        state: its current state.
-        attempt: how often it was sent.
-        sent_at: when it was last sent, in seconds since the epoch; None: never.
-        ended_at: when its outcome was last recorded, in seconds since the epoch; None: never.
-        http_status: of the last response; None: there is none.
-        answer: JSON of the last response.
-        error: why it is not done; empty: there is no error.
-        fix: how to fix the error.
-        superseded_by: the later run that took the step over; empty: none.
-    """
+    """A step as recorded in the journal; times are seconds since the epoch."""
 
     run: str
-    step: Step
+    step: Step  # for an update, `body` and `snapshot` are those actually sent and found
     state: State
-    attempt: int
-    sent_at: float | None
-    ended_at: float | None
-    http_status: int | None
-    answer: Any
-    error: str
+    attempt: int  # how often it was sent
+    sent_at: float | None  # the last time; None: never
+    ended_at: float | None  # when its outcome was last recorded; None: never
+    http_status: int | None  # of the last response
+    answer: Any  # JSON of the last response
+    error: str  # why it is not done
     fix: str
-    superseded_by: str
+    superseded_by: str  # the later run that took the step over; empty: none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,21 +160,7 @@ def run_values(run: str, plan: PlanData, network: Network, metadata: RunMetadata
 
 
 #: Attributes of a step that come from the plan.
-_PLANNED_ATTRIBUTES = (
-    "resource",
-    "action",
-    "verb",
-    "path",
-    "body",
-    "own_id",
-    "non_idempotent",
-    "phase",
-    "depends_on",
-    "patch",
-    "snapshot",
-    "destination",
-    "identity",
-)
+_PLANNED_ATTRIBUTES = tuple(field.name for field in fields(Step) if field.name != "number")
 
 
 def step_values(run: str, plan: PlanData) -> list[dict[str, Any]]:
@@ -266,30 +223,22 @@ def to_run_record(values: Mapping[str, Any]) -> RunRecord:
 def to_step_record(values: Mapping[Any, Any]) -> StepRecord:
     """A step from the values of its columns."""
     attributes = from_stored(values)
-    planned = {name: attributes[name] for name in _PLANNED_ATTRIBUTES}
-    planned |= {
-        "path": tuple(values["path"]),
-        "destination": tuple(values["destination"]),
-        "action": Action(values["action"]),
-    }
-    other_names = (field.name for field in fields(StepRecord) if field.name not in {"step", "state"})
-    return StepRecord(
-        step=Step(number=values["step"], **planned),
-        state=State(values["state"]),
-        **{name: attributes[name] for name in other_names},
-    )
+    planned = {name: attributes[name] for name in _PLANNED_ATTRIBUTES} | {"action": Action(values["action"])}
+    planned |= {name: tuple(values[name]) for name in ("path", "destination")}
+    other_names = {field.name for field in fields(StepRecord)} - {"step", "state"}
+    others = {name: attributes[name] for name in other_names}
+    return StepRecord(step=Step(number=values["step"], **planned), state=State(values["state"]), **others)
 
 
 def to_purchase(values: Mapping[Any, Any], identical_count: int) -> Purchase:
     """A step that bought something, or may have; `identical_count`: as in `Purchase`."""
     answer = values["answer"] if isinstance(values["answer"], dict) else {}
-    number = str(answer.get("promo_number") or "") if values["state"] == State.DONE else ""
     return Purchase(
         identity=values["identity"],
         run=values["run"],
         step=values["step"],
         outcome=derive_outcome(values["state"], values["action"]),
-        promo_number=number,
+        promo_number=str(answer.get("promo_number") or "") if values["state"] == State.DONE else "",
         identical_count=identical_count,
     )
 

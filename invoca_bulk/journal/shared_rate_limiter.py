@@ -17,13 +17,7 @@ _T = TypeVar("_T")
 
 
 class SharedRateLimiter:
-    """One run's rate limiter. Not thread-safe.
-
-    Args:
-        engine: connections to the journal.
-        run: the run's id.
-        initial: its first state, unless another process has already stored one.
-    """
+    """One run's rate limiter; `initial` is stored unless another process has already stored one. Not thread-safe."""
 
     def __init__(self, engine: sa.Engine, run: str, initial: RateLimiter) -> None:
         self._engine = engine
@@ -32,21 +26,19 @@ class SharedRateLimiter:
         self._connection: sa.Connection | None = None
 
     def update(self, operation: Callable[[RateLimiter, float], _T]) -> _T:
-        """Run an operation on the rate limiter while no other process can, and store its new state.
+        """Run an operation on the rate limiter while no other process can, store its new state and return the result.
 
-        Args:
-            operation: gets the rate limiter and the time, in seconds by the database's clock; called again if the
-                connection is lost, so it must have no other side effects.
-
-        Returns:
-            The operation's result.
+        The operation gets the time in seconds by the database's clock. It is called again if the connection is lost, so
+        it must have no other side effects.
         """
         return retry_on_disconnect(partial(self._update_in_transaction, operation))
 
     def _update_in_transaction(self, operation: Callable[[RateLimiter, float], _T]) -> _T:
         if self._connection is None:
             self._connection = self._engine.connect()
-            self._insert_if_missing(self._connection)
+            insert = postgresql.insert(RATE_LIMITERS).values(run=self._run, state=self._initial.to_json())
+            with self._connection.begin():
+                self._connection.execute(insert.on_conflict_do_nothing())
         with self._connection.begin():
             # Losing the last reservation in a crash of the database does no harm.
             self._connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
@@ -58,11 +50,6 @@ class SharedRateLimiter:
             result = operation(limiter, now)
             self._connection.execute(sa.update(RATE_LIMITERS).where(is_run).values(state=limiter.to_json()))
             return result
-
-    def _insert_if_missing(self, connection: sa.Connection) -> None:
-        insert = postgresql.insert(RATE_LIMITERS).values(run=self._run, state=self._initial.to_json())
-        with connection.begin():
-            connection.execute(insert.on_conflict_do_nothing())
 
     def close(self) -> None:
         """Close the connection."""

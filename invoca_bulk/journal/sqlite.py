@@ -30,6 +30,7 @@ import sqlalchemy as sa
 from invoca_bulk.config.network import Network
 from invoca_bulk.errors import ConfigError, JournalLockedError
 from invoca_bulk.journal import db_schema
+from invoca_bulk.journal.db_retry import connect_once
 from invoca_bulk.journal.owner import Owner, locked_message
 from invoca_bulk.journal.states import NOT_RUNNING
 from invoca_bulk.journal.store import Journal
@@ -56,12 +57,7 @@ def journal_file(folder: Path, *, base_url: str, network_id: str) -> Path:
 
 @contextmanager
 def open_for_writing(folder: Path, network: Network) -> Iterator[Journal]:
-    """Open a network's journal for writing; no other process can write to it until the end of the block.
-
-    Raises:
-        JournalLockedError: another process uses it; the message says which, and since when.
-        ConfigError: the folder cannot be used, or another version of this program wrote the file.
-    """
+    """Open a network's journal for writing; no other process can write to it until the end of the block."""
     path = journal_file(folder, base_url=network.base_url, network_id=network.network_id)
     _create_private_file(folder, path)
     with _hold_lock(path):
@@ -165,34 +161,24 @@ class SqliteHandle:
     def open_readonly(self) -> Iterator[Journal | None]:
         """The journal; None: there is none yet. An older journal is migrated unless another process uses it.
 
-        Raises:
-            IncompatibleVersion: another version of this program wrote it.
-            sqlalchemy.exc.DatabaseError: it cannot be read.
+        Raises `IncompatibleVersion`, or SQLAlchemy's `DatabaseError` if it cannot be read.
         """
         if not self.path.exists():
             yield None
             return
-        engine = sa.create_engine(f"sqlite:///file:{quote(str(self.path))}?mode=ro&uri=true")
-        try:
-            with engine.connect() as connection:
-                if db_schema.is_being_created(connection):
-                    yield None
-                    return
-                if db_schema.needs_migration(connection):
-                    self._migrate_if_unlocked()
-                db_schema.require_current_version(connection)
-                yield Journal(connection)
-        finally:
-            engine.dispose()
+        with connect_once(sa.create_engine(f"sqlite:///file:{quote(str(self.path))}?mode=ro&uri=true")) as connection:
+            if db_schema.is_being_created(connection):
+                yield None
+                return
+            if db_schema.needs_migration(connection):
+                self._migrate_if_unlocked()
+            db_schema.require_current_version(connection)
+            yield Journal(connection)
 
     def _migrate_if_unlocked(self) -> None:
-        with contextlib.suppress(JournalLockedError, OSError, sa.exc.DatabaseError), _hold_lock(self.path):
-            engine = durable_engine(self.path)
-            try:
-                with engine.connect() as connection:
-                    db_schema.create_or_migrate(connection)
-            finally:
-                engine.dispose()
+        ignored = contextlib.suppress(JournalLockedError, OSError, sa.exc.DatabaseError)
+        with ignored, _hold_lock(self.path), connect_once(durable_engine(self.path)) as connection:
+            db_schema.create_or_migrate(connection)
 
     def find_owner(self) -> Owner | None:
         """The process that writes to it; None: there is none, or its `.owner` file cannot be read."""

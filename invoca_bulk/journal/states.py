@@ -70,10 +70,5 @@ MAY_HAVE_EFFECT_STATES = frozenset({State.SENT, State.IN_DOUBT, State.ABSENT, St
 
 
 def derive_outcome(state: str, action: str) -> Outcome:
-    """The outcome of a row.
-
-    Args:
-        state: the state of the row's step.
-        action: the row's action; it decides the outcome of a done step.
-    """
+    """The outcome of a row from the state of its step; the row's action decides that of a done step."""
     return OUTCOME_IF_DONE[action] if state == State.DONE else OUTCOME_IF_STOPPED[State(state)]

@@ -43,16 +43,6 @@ def batched(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
         yield batch
 
 
-def new_run_id(now: float) -> str:
-    """An id that sorts by time and is easy to type, such as `20261122-164501-k3f9xy`.
-
-    Args:
-        now: seconds since the epoch.
-    """
-    letters = "abcdefghjkmnpqrstuvwxyz23456789"
-    return f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-" + "".join(secrets.choice(letters) for _ in range(6))
-
-
 def _group_by_statement(transitions: Iterable[StepTransition]) -> Iterator[tuple[sa.Update, list[StepTransition]]]:
     """Group transitions by the statement that makes them, keeping the order of each step's transitions.
 
@@ -89,17 +79,9 @@ def _insert(db: sa.Connection, table: sa.Table, values: Sequence[Mapping[str, An
 
 
 class Journal:
-    """A network's journal. Not thread-safe.
+    """A network's journal. Not thread-safe."""
 
-    Args:
-        connection: to the journal's database, in which all tables exist.
-
-    Attributes:
-        owner_id: the id of this writer, recorded on each step it sends; empty for a file, which has one writer at a
-            time.
-    """
-
-    owner_id = ""
+    owner_id = ""  # of this writer, recorded on each step it sends; empty for a file, which has one writer at a time
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
@@ -133,27 +115,11 @@ class Journal:
             operation(self._connection)
 
     def start_run(
-        self,
-        plan: PlanData,
-        network: Network,
-        *,
-        now: float,
-        metadata: RunMetadata | None = None,
-        run: str | None = None,
+        self, plan: PlanData, network: Network, *, now: float, metadata: RunMetadata | None = None, run: str = ""
     ) -> str:
-        """Record a run with all its rows and steps, in one transaction, before anything is sent.
+        """Record a run with all its rows and steps, in one transaction, before anything is sent; returns its id.
 
-        Steps of earlier runs that it repeats are superseded (see `takeover`).
-
-        Args:
-            plan: the plan to run.
-            network: the network to run it on.
-            now: seconds since the epoch.
-            metadata: what else to record; None: defaults.
-            run: the run's id; None: a new one.
-
-        Returns:
-            The run's id.
+        Steps of earlier runs that it repeats are superseded (see `takeover`). `now`: seconds since the epoch.
         """
         run = run or self.generate_run_id(network, now)
 
@@ -170,8 +136,10 @@ class Journal:
 
     @staticmethod
     def generate_run_id(network: Network, now: float) -> str:
-        """A new run id; on a test network it starts with `SANDBOX_RUN_PREFIX`."""
-        return (SANDBOX_RUN_PREFIX if network.is_test_network else "") + new_run_id(now)
+        """An id that sorts by time (seconds since the epoch) and is easy to type: `20261122-164501-k3f9xy`."""
+        prefix = SANDBOX_RUN_PREFIX if network.is_test_network else ""
+        suffix = "".join(secrets.choice("abcdefghjkmnpqrstuvwxyz23456789") for _ in range(6))
+        return f"{prefix}{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{suffix}"
 
     def recover_from_crash(self) -> None:
         """Mark sent steps of a dead process as in doubt, and its run as interrupted; for an exclusive owner only."""
@@ -183,12 +151,7 @@ class Journal:
         self._write(recover)
 
     def resume_run(self, run: str, worker_options: Mapping[str, Any] | None = None) -> None:
-        """Record that an interrupted run is running again.
-
-        Args:
-            run: the run's id.
-            worker_options: the run's options for workers; None: this process runs it.
-        """
+        """Record that an interrupted run is running again; without worker options, this process runs it."""
         values = {"state": RunState.RUNNING, "ended_at": None, "note": "", "stopping": False, "workers": worker_options}
 
         def restart(db: sa.Connection) -> None:
@@ -200,8 +163,7 @@ class Journal:
     def apply_transitions(self, transitions: Iterable[StepTransition]) -> None:
         """Make transitions durable, all in one commit.
 
-        Raises:
-            StepConflictError: a step is not in its `from_state`, so another process changed the journal.
+        A `StepConflictError` means that a step is not in its `from_state`: another process changed the journal.
         """
         groups = list(_group_by_statement(transitions))
 
@@ -209,8 +171,8 @@ class Journal:
             for statement, group in groups:
                 parameters = [transition.bind_parameters for transition in group]
                 if db.execute(statement, parameters).rowcount != len(group):
-                    msg = f"Another process changed the journal of run {group[0].run}; nothing more is sent."
-                    raise StepConflictError(msg)
+                    run = group[0].run
+                    raise StepConflictError(f"Another process changed the journal of run {run}; nothing more is sent.")
 
         self._write(update)
 
@@ -248,11 +210,7 @@ class Journal:
         return self._read(lambda db: db.execute(query).first() is not None)
 
     def purchases(self, collection_paths: Iterable[Sequence[str]]) -> list[Purchase]:
-        """Purchases that were made, or may have been, oldest first; without numbers deleted since.
-
-        Args:
-            collection_paths: path parts of the collections to look in.
-        """
+        """Purchases in collections that were or may have been made, oldest first; without numbers deleted since."""
         deleted_at = self._deletion_times()
         columns = [STEPS.c[name] for name in ("run", "step", "identity", "state", "action", "answer", "ended_at")]
         query = sa.select(*columns, RUNS.c.started_at).join(RUNS, STEPS.c.run == RUNS.c.run)
@@ -263,15 +221,12 @@ class Journal:
             steps += self._fetch_all(query.where(is_in_paths))
         steps.sort(key=lambda step: (step["started_at"], step["run"], step["step"]))
         identical_counts = self._count_identical({step["run"] for step in steps})
-        purchases = (
-            (records.to_purchase(step, identical_counts[step["run"], step["identity"]]), step["ended_at"] or 0.0)
-            for step in steps
-        )
-        return [
-            purchase
-            for purchase, ended_at in purchases
-            if not purchase.promo_number or deleted_at.get(purchase.promo_number, -1.0) < ended_at
-        ]
+        purchases = []
+        for step in steps:
+            purchase = records.to_purchase(step, identical_counts[step["run"], step["identity"]])
+            if not purchase.promo_number or deleted_at.get(purchase.promo_number, -1.0) < (step["ended_at"] or 0.0):
+                purchases.append(purchase)
+        return purchases
 
     def _count_identical(self, runs: Iterable[str]) -> dict[tuple[str, str], int]:
         """Run and identity to the number of equal purchases, whatever their states."""
@@ -288,17 +243,14 @@ class Journal:
 
     def _deletion_times(self) -> dict[str, float]:
         """Promo number to when a run of this journal last deleted it, in seconds since the epoch."""
-        is_deletion = (
-            STEPS.c.resource == PROMO_NUMBERS.name,
-            STEPS.c.action == Action.DELETE,
-            STEPS.c.state == State.DONE,
-        )
-        query = sa.select(STEPS.c.before, STEPS.c.ended_at).where(*is_deletion).order_by(STEPS.c.ended_at)
+        is_deletion = (STEPS.c.resource == PROMO_NUMBERS.name) & (STEPS.c.action == Action.DELETE)
+        query = sa.select(STEPS.c.before, STEPS.c.ended_at).where(is_deletion, STEPS.c.state == State.DONE)
+        query = query.order_by(STEPS.c.ended_at)
         return {str(row["before"]["promo_number"]): row["ended_at"] for row in self._fetch_all(query) if row["before"]}
 
-    def steps(self, run: str, state: State | None = None) -> list[StepRecord]:
-        """The steps of a run; all, or those in one state."""
-        return self._select_steps(STEPS.c.run == run, *([STEPS.c.state == state] if state else []))
+    def steps(self, run: str) -> list[StepRecord]:
+        """All steps of a run."""
+        return self._select_steps(STEPS.c.run == run)
 
     def steps_by_number(self, run: str, numbers: Iterable[int]) -> list[StepRecord]:
         """The steps of a run with these numbers, in order."""
@@ -362,9 +314,8 @@ class Journal:
     def known_numbers(self, since: float, runs: Iterable[str]) -> set[str]:
         """Promo numbers in responses to this journal's runs: created, updated or moved.
 
-        Args:
-            since: seconds since the epoch; older responses count only for `runs`.
-            runs: runs whose responses all count, because the clock may have been set back while they ran.
+        Responses from before `since` (seconds since the epoch) count only for `runs`: the clock may have been set back
+        while they ran.
         """
         is_included = (STEPS.c.ended_at >= since) | STEPS.c.run.in_(list(runs))
         conditions = (STEPS.c.resource == PROMO_NUMBERS.name, STEPS.c.state == State.DONE, is_included)
@@ -402,15 +353,11 @@ class Journal:
 
     def runs(self) -> list[RunRecord]:
         """All runs, oldest first."""
-        rows = self._fetch_all(sa.select(RUNS).order_by(RUNS.c.started_at))
-        return [records.to_run_record(dict(row)) for row in rows]
+        query = sa.select(RUNS).order_by(RUNS.c.started_at)
+        return [records.to_run_record(dict(row)) for row in self._fetch_all(query)]
 
     def run(self, run: str) -> RunRecord:
-        """A run by its id.
-
-        Raises:
-            sqlalchemy.exc.NoResultFound: the journal does not have it.
-        """
+        """A run by its id; SQLAlchemy's `NoResultFound` if the journal does not have it."""
         query = sa.select(RUNS).where(RUNS.c.run == run)
         return records.to_run_record(dict(self._read(lambda db: db.execute(query).mappings().one())))
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
 from invoca_bulk.journal.db_schema import BASELINES, STEPS
 from invoca_bulk.journal.states import State
-from invoca_bulk.planning import PlanData, PlannedRow, Step
+from invoca_bulk.planning import PlanData
 from invoca_bulk.schema import SHEET_RESOURCES, Action
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, parse_outcome
 
@@ -19,6 +19,7 @@ from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, parse_outcome
 _StepKey: TypeAlias = str
 
 _STEP_COLUMNS = [STEPS.c[name] for name in ("run", "step", "identity", "once", "state", "path", "action", "own_id")]
+_RESULT_COLUMNS = ("result_status", "result_run")
 _UNRESOLVED_STATES = (State.SENT, State.IN_DOUBT, State.ABSENT)
 
 
@@ -33,14 +34,13 @@ def take_over_steps(connection: sa.Connection, run: str, plan: PlanData) -> None
     steps_by_run: dict[str, list[sa.Row[Any]]] = defaultdict(list)
     for step in connection.execute(_select_unsent_steps(run)).all():
         steps_by_run[step.run].append(step)
-    remaining = Counter(map(_step_key, plan.steps))
+    remaining = Counter(step.identity or _object_key(list(step.path), step.action, step.own_id) for step in plan.steps)
     rerun_rows = _count_rerun_rows(plan)
     for other_run in sorted(steps_by_run, key=lambda other_run: other_run not in rerun_rows):
         superseded = _match_equal_steps(steps_by_run[other_run], remaining)
         if rerun_rows[other_run] > len(superseded):
-            superseded += [
-                step for step in steps_by_run[other_run] if step.state == State.PENDING and step not in superseded
-            ]
+            pending = (step for step in steps_by_run[other_run] if step.state == State.PENDING)
+            superseded += [step for step in pending if step not in superseded]
         for step in superseded:
             is_step = (STEPS.c.run == step.run, STEPS.c.step == step.step)
             connection.execute(sa.update(STEPS).where(*is_step).values(taken_by=run))
@@ -49,11 +49,8 @@ def take_over_steps(connection: sa.Connection, run: str, plan: PlanData) -> None
 def _select_unsent_steps(run: str) -> sa.Select[Any]:
     """Steps that resuming earlier runs would send; purchases in doubt are reconciled instead."""
     is_unsent = (STEPS.c.state == State.PENDING) | ((STEPS.c.state == State.IN_DOUBT) & sa.not_(STEPS.c.once))
-    return (
-        sa.select(*_STEP_COLUMNS)
-        .where(is_unsent, STEPS.c.taken_by == "", STEPS.c.run != run)
-        .order_by(STEPS.c.run, STEPS.c.step)
-    )
+    query = sa.select(*_STEP_COLUMNS).where(is_unsent, STEPS.c.taken_by == "", STEPS.c.run != run)
+    return query.order_by(STEPS.c.run, STEPS.c.step)
 
 
 def _match_equal_steps(unsent_steps: Sequence[sa.Row[Any]], remaining: Counter[_StepKey]) -> list[sa.Row[Any]]:
@@ -67,10 +64,6 @@ def _match_equal_steps(unsent_steps: Sequence[sa.Row[Any]], remaining: Counter[_
     return matches
 
 
-def _step_key(step: Step) -> _StepKey:
-    return step.identity or _object_key(list(step.path), step.action, step.own_id)
-
-
 def _object_key(path: list[str], action: str, own_id: str) -> _StepKey:
     return json.dumps([path, own_id if action == Action.CREATE else ""])
 
@@ -80,15 +73,11 @@ def _count_rerun_rows(plan: PlanData) -> Counter[str]:
     positions = {number: _column_positions(sheet.resource, sheet.headers) for number, sheet in enumerate(plan.sheets)}
     counts: Counter[str] = Counter()
     for row in plan.rows:
-        status, run = _read_result_cells(row, positions.get(row.sheet, {}))
+        columns = positions.get(row.sheet, {})
+        status, run = (row.cells[columns[name]].strip() if name in columns else "" for name in _RESULT_COLUMNS)
         if run and row.step is not None and parse_outcome(status) not in SUCCESS_OUTCOMES:
             counts[run] += 1
     return counts
-
-
-def _read_result_cells(row: PlannedRow, positions: Mapping[str, int]) -> Iterator[str]:
-    """The cells `result_status` and `result_run` of a row; empty where it has none."""
-    return (row.cells[positions[name]].strip() if name in positions else "" for name in ("result_status", "result_run"))
 
 
 def _column_positions(resource: str, headers: Sequence[str]) -> dict[str, int]:
@@ -101,28 +90,14 @@ def resolve_purchases(connection: sa.Connection, plan: PlanData, now: float) -> 
 
     Either the user looked the numbers up, or the journal could not record the response and only the results file has
     it. Numbers that the campaign had before the run, or that belong to another step, are ignored.
-
-    Args:
-        connection: to the journal's database.
-        plan: the plan of the new run.
-        now: seconds since the epoch.
     """
     for purchase in plan.resolved_purchases:
         if purchase.promo_number in _numbers_known_elsewhere(connection, purchase.run):
             continue
-        is_unresolved_step = (
-            STEPS.c.run == purchase.run,
-            STEPS.c.step == purchase.step,
-            STEPS.c.state.in_(_UNRESOLVED_STATES),
-        )
-        values = {
-            "state": State.DONE,
-            "answer": {"promo_number": purchase.promo_number},
-            "error": "",
-            "fix": "",
-            "ended_at": now,
-        }
-        connection.execute(sa.update(STEPS).where(*is_unresolved_step).values(values))
+        is_step = (STEPS.c.run == purchase.run, STEPS.c.step == purchase.step, STEPS.c.state.in_(_UNRESOLVED_STATES))
+        answer = {"promo_number": purchase.promo_number}
+        values = {"state": State.DONE, "answer": answer, "error": "", "fix": "", "ended_at": now}
+        connection.execute(sa.update(STEPS).where(*is_step).values(values))
 
 
 def _numbers_known_elsewhere(connection: sa.Connection, run: str) -> set[str]:

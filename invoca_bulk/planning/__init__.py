@@ -30,7 +30,7 @@ from invoca_bulk.planning.model import (
     Step,
     step_to_dict,
 )
-from invoca_bulk.planning.prior_purchases import PriorPurchases, request_identity
+from invoca_bulk.planning.prior_purchases import PriorPurchases
 from invoca_bulk.planning.promo_numbers import NumberPlanner
 from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, Resource, paths
 from invoca_bulk.sheets import Sheet
@@ -55,7 +55,6 @@ __all__ = [
     "collection_paths",
     "fingerprint_sheets",
     "list_path",
-    "request_identity",
     "required_scopes",
     "step_to_dict",
 ]
@@ -77,9 +76,8 @@ def required_scopes(validated_book: ValidatedBook) -> list[Scope]:
     The empty scope stands for all advertisers: one list of all instead of a request for each.
     """
     needs_advertisers = any(not validated_book.is_invalid(record) for record in validated_book.records)
-    campaigns = (
-        scope for _, sheet in validated_book.sheets_of(PROMO_NUMBERS) for scope in promo_numbers.campaign_scopes(sheet)
-    )
+    number_sheets = validated_book.sheets_of(PROMO_NUMBERS)
+    campaigns = (scope for _, sheet in number_sheets for scope in promo_numbers.campaign_scopes(sheet))
     return [*([()] if needs_advertisers else []), *dict.fromkeys(campaigns)]
 
 
@@ -90,11 +88,8 @@ def list_path(scope: Scope) -> tuple[str, ...]:
 
 def collection_paths(validated_book: ValidatedBook) -> Iterator[tuple[str, ...]]:
     """The path parts of the collections in which the rows create objects, or in which earlier runs may have."""
-    unresolved = (
-        scope
-        for _, sheet in validated_book.sheets_of(PROMO_NUMBERS)
-        for scope in promo_numbers.unresolved_scopes(sheet)
-    )
+    number_sheets = validated_book.sheets_of(PROMO_NUMBERS)
+    unresolved = (scope for _, sheet in number_sheets for scope in promo_numbers.unresolved_scopes(sheet))
     for scope in dict.fromkeys([*required_scopes(validated_book), *unresolved]):
         resource = PROMO_NUMBERS if scope else ADVERTISERS
         yield from ((*scope, collection.name) for collection in resource.collections)
@@ -108,14 +103,8 @@ def build_plan(
 ) -> PlanData:
     """Decide what to do for each row.
 
-    Args:
-        validated_book: the validated sheets.
-        platform_state: the platform's state of each scope of `required_scopes`.
-        plan_options: what the user has chosen; None: the defaults.
-        prior_purchases: what earlier runs have bought; rows that ask for the same count as done. None: nothing.
-
-    Returns:
-        The plan. Rows that conflict with the platform's state are `invalid` in it, with the reason.
+    `platform_state` has each scope of `required_scopes`. Rows that ask for one of the prior purchases count as done;
+    rows that conflict with the platform's state are `invalid` in the plan, with the reason.
     """
     builder = PlanBuilder(
         validated_book, platform_state, plan_options or PlanOptions(), prior_purchases or PriorPurchases()

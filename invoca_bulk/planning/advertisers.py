@@ -10,7 +10,7 @@ from functools import cached_property
 from invoca_bulk.planning import merge
 from invoca_bulk.planning.builder import PlanBuilder
 from invoca_bulk.planning.display_values import display_text, id_text, index_by_id, object_label
-from invoca_bulk.planning.merge import MergeResult, PartId, RemovedPart, ValueChange
+from invoca_bulk.planning.merge import MergeResult, PartId, RemovedPart
 from invoca_bulk.planning.prior_purchases import request_identity
 from invoca_bulk.schema import ADVERTISERS, REMOVE_ACTION, SHEET_RESOURCES, SUBRESOURCE_KEY, Action, paths, payloads
 from invoca_bulk.schema.field_types import Json
@@ -18,7 +18,6 @@ from invoca_bulk.schema.issue_catalog import Problem, Unshortened
 from invoca_bulk.validation import (
     Record,
     RowRef,
-    Subrecord,
     check_whole_object,
     describe_row,
     find_missing_fields,
@@ -36,28 +35,24 @@ _CREATE_PURPOSE = "create an advertiser; the platform has none with this id, so 
 
 
 class AdvertiserPlanner:
-    """Plans the records.
-
-    Args:
-        builder: collects the plan.
-
-    Attributes:
-        create_step_by_id: an advertiser's id to the number of the step that creates it.
-        deleted_ids: the ids of the advertisers that are deleted.
-        sibling_problems: an advertiser's id to the problem for its rows without errors, where other rows have some.
-    """
+    """Plans the records."""
 
     def __init__(self, builder: PlanBuilder) -> None:
         self._builder = builder
         self._version = builder.validated_book.version
-        self.create_step_by_id: dict[str, int] = {}
-        self.deleted_ids: set[str] = set()
+        self._nested = builder.plan_options.nested
+        self.create_step_by_id: dict[str, int] = {}  # advertiser id to the step that creates it
+        self.deleted_ids: set[str] = set()  # of advertisers
+        #: Advertiser id to the problem of its rows without errors, where other rows have some.
         self.sibling_problems: dict[str, Problem] = {}
 
     def plan_record(self, record: Record) -> None:
         """Plan one record, with all of its rows."""
         current = self._by_id.get(record.id)
-        record = self._drop_done_parts(record, current)
+        # What an earlier run did is dropped; but `replace` needs the parts that exist, or it would remove them.
+        needed = merge.parts_by_id(ADVERTISERS, current or {}) if self._nested == "replace" else {}
+        parts = tuple(part for part in record.subrecords if not part.is_done or (part.collection, part.id) in needed)
+        record = replace(record, subrecords=parts)
         problem = self._find_conflict(record, current)
         if problem:
             self._refuse(record, [problem], current)
@@ -75,12 +70,6 @@ class AdvertiserPlanner:
         self.sibling_problems[record.id] = sibling_problem
         return sibling_problem
 
-    def _drop_done_parts(self, record: Record, current: Mapping[str, Json] | None) -> Record:
-        """Without the parts that an earlier run did; `replace` needs those that exist, or it would remove them."""
-        needed = set(_parts_by_id(current or {})) if self._builder.plan_options.nested == "replace" else set()
-        parts = tuple(part for part in record.subrecords if not part.is_done or (part.collection, part.id) in needed)
-        return replace(record, subrecords=parts)
-
     def is_missing(self, own_id: str) -> bool:
         """Whether the platform is known to have no advertiser with an id."""
         return () in self._builder.platform_state and own_id not in self._by_id
@@ -91,11 +80,8 @@ class AdvertiserPlanner:
 
     @cached_property
     def _id_by_name(self) -> dict[str, str]:
-        return {
-            str(advertiser["name"]).strip(): id_text(ADVERTISERS, advertiser)
-            for advertiser in self._builder.platform_state[()].objects
-            if advertiser.get("name")
-        }
+        named = (advertiser for advertiser in self._builder.platform_state[()].objects if advertiser.get("name"))
+        return {str(advertiser["name"]).strip(): id_text(ADVERTISERS, advertiser) for advertiser in named}
 
     def _find_conflict(self, record: Record, current: Mapping[str, Json] | None) -> Problem | None:
         """How a record conflicts with the platform's state."""
@@ -128,9 +114,8 @@ class AdvertiserPlanner:
 
     def _mark_unchanged(self, record: Record, current: Mapping[str, Json] | None = None) -> None:
         for row_ref in record.row_refs:
-            self._builder.mark_unchanged(
-                row_ref, _record_label(record, current), None if self._is_part_row(row_ref) else current
-            )
+            own_object = None if self._is_part_row(row_ref) else current
+            self._builder.mark_unchanged(row_ref, _record_label(record, current), own_object)
 
     def _plan_delete(self, record: Record, current: Mapping[str, Json] | None) -> None:
         if current is None:
@@ -139,17 +124,17 @@ class AdvertiserPlanner:
             self._builder.add_warning(*locate_cell(record, SUBRESOURCE_KEY), warning)
             return
         self.deleted_ids.add(record.id)
-        step = self._builder.add_step(
-            resource=ADVERTISERS.name,
-            action=Action.DELETE,
-            path=_object_path(current),
-            body=None,
-            own_id=record.id,
-            phase=ADVERTISER_DELETE_PHASE,
-            snapshot=current,
-        )
+        step = self._add_step(record, current, action=Action.DELETE, body=None, phase=ADVERTISER_DELETE_PHASE)
         for row_ref in record.row_refs:
             self._builder.assign_step(row_ref, step, object_label=_record_label(record, current))
+
+    def _add_step(self, record: Record, current: Mapping[str, Json], **attributes: object) -> int:
+        """Add a step on an existing advertiser."""
+        # The id verbatim: a PUT to another spelling would create another advertiser.
+        path = (ADVERTISERS.name, str(current[SUBRESOURCE_KEY]))
+        return self._builder.add_step(
+            resource=ADVERTISERS.name, path=path, own_id=record.id, snapshot=current, **attributes
+        )
 
     def _plan_create(self, record: Record) -> None:
         values = record.flat_values()
@@ -192,9 +177,7 @@ class AdvertiserPlanner:
             self._builder.add_change(row_ref, cell_path, "", display_text(ADVERTISERS, path, value), part=part_label)
 
     def _plan_update(self, record: Record, current: Mapping[str, Json]) -> None:
-        patch = merge.bind_entries(
-            ADVERTISERS, _build_patch(record, self._builder.plan_options.nested), current, self._version
-        )
+        patch = merge.bind_entries(ADVERTISERS, _build_patch(record, self._nested), current, self._version)
         merged = merge.merge_patch(ADVERTISERS, patch, current, self._version)
         if not merged.has_changes:
             self._mark_unchanged(record, current)
@@ -211,54 +194,49 @@ class AdvertiserPlanner:
         """The removal of users and sites that no row asks to remove."""
         requested = {(part.collection, part.id) for part in record.subrecords if part.is_removal}
         unrequested = [removed for removed in merged.removed if (removed.collection, removed.id) not in requested]
-        options = self._builder.plan_options
-        if not unrequested or options.nested == "merge" or options.allow_removals:
+        if not unrequested or self._nested == "merge" or self._builder.plan_options.allow_removals:
             return None
         labels = ", ".join(map(_removed_label, unrequested))
         return Problem(code="would_be_removed", details={"what": Unshortened(labels)})
 
     def _find_new_problems(self, record: Record, current: Mapping[str, Json], merged: MergeResult) -> Iterator[Problem]:
         """What is wrong with the updated object; problems that it had before, or in unchanged parts, are ignored."""
-        old_problems = {
-            (problem.code, problem.column)
-            for problem in _validate_object(merge.to_writable(ADVERTISERS, current, self._version))
-        }
+        before = merge.to_writable(ADVERTISERS, current, self._version)
+        old_problems = {(problem.code, problem.column) for problem in _validate_object(before)}
         changed = {change.part for change in merged.changes} | {*merged.added}
-        numbers = _part_numbers(record)
+        numbers, parts = _part_numbers(record), merge.parts_by_id(ADVERTISERS, merged.body)
         for problem in _validate_object({SUBRESOURCE_KEY: record.id, **merged.body}):
             located = _split_part_path(problem.column or "", merged.body)
             if located is None:
                 if (problem.code, problem.column) not in old_problems:
                     yield problem
                 continue
-            part_id, path = located
+            part_id, part_path = located
             if part_id in changed and part_id in numbers:
-                column = f"{part_id[0]}.{numbers[part_id]}.{_requested_path(record, part_id, path, merged.body)}"
+                # The entry numbers of the part's own row, which may differ from those of the body.
+                values = next(part.fields for part in record.subrecords if (part.collection, part.id) == part_id)
+                path = merge.requested_entry_path(part_path, parts[part_id], values)
+                column = f"{part_id[0]}.{numbers[part_id]}.{path}"
                 verb = "add" if part_id in merged.added else "change"
                 details = {"known": column, "example": ""} if problem.code == "required" else {}
                 part_problem = Problem(code=problem.code, column=column, details={**problem.details, **details})
                 yield self._in_sheet_terms(record, part_problem, verb)
 
     def _in_sheet_terms(self, record: Record, problem: Problem, verb: str = "add") -> Problem:
-        return to_sheet_terms(
-            ADVERTISERS, problem, self._builder.column_title(*locate_cell(record, problem.column)), verb
-        )
+        title = self._builder.column_title(*locate_cell(record, problem.column))
+        return to_sheet_terms(ADVERTISERS, problem, title, verb)
 
     def _add_update_step(
         self, record: Record, current: Mapping[str, Json], patch: Mapping[str, Json], merged: MergeResult
     ) -> None:
-        step = self._builder.add_step(
-            resource=ADVERTISERS.name,
-            action=Action.UPDATE,
-            path=_object_path(current),
-            body=merged.body,
-            own_id=record.id,
-            phase=ADVERTISER_PHASE,
-            patch=patch,
-            snapshot=current,
+        step = self._add_step(
+            record, current, action=Action.UPDATE, body=merged.body, phase=ADVERTISER_PHASE, patch=patch
         )
         label = _record_label(record, current)
-        actions = self._row_actions(record, merged)
+        own_rows = {row_ref: Action.UPDATE.value for row_ref in record.row_refs if not self._is_part_row(row_ref)}
+        actions = _part_actions(record, merged) | own_rows
+        if not actions:  # one row has to report the step's outcome
+            actions = {record.row_refs[0]: Action.UPDATE.value}
         for row_ref in record.row_refs:
             if row_ref in actions:
                 self._builder.assign_step(row_ref, step, action=actions[row_ref], object_label=label)
@@ -266,11 +244,6 @@ class AdvertiserPlanner:
                 self._builder.mark_unchanged(row_ref, label)
         self._add_changes(record, merged, label)
         self._warn_default_site_change(record, current, merged)
-
-    def _row_actions(self, record: Record, merged: MergeResult) -> dict[RowRef, str]:
-        """Row to action of an update; at least one row, so that the step's outcome is reported."""
-        own_rows = {row_ref: Action.UPDATE.value for row_ref in record.row_refs if not self._is_part_row(row_ref)}
-        return (_part_actions(record, merged) | own_rows) or {record.row_refs[0]: Action.UPDATE.value}
 
     def _warn_default_site_change(self, record: Record, current: Mapping[str, Json], merged: MergeResult) -> None:
         """Warn if another site becomes the first, which is the default."""
@@ -290,8 +263,11 @@ class AdvertiserPlanner:
         numbers = _part_numbers(record)
         part_labels = _part_labels(merged.body)
         for change in merged.changes:
-            row_ref, path = locate_cell(record, _change_column(change, numbers))
-            pattern = f"{change.part[0]}.1.{change.path}" if change.part else change.path
+            column, pattern = change.path, change.path
+            if change.part:
+                column = f"{change.part[0]}.{numbers.get(change.part, 0)}.{change.path}"
+                pattern = f"{change.part[0]}.1.{change.path}"
+            row_ref, path = locate_cell(record, column)
             old, new = (display_text(ADVERTISERS, pattern, value) for value in (change.old, change.new))
             part_label = part_labels.get(change.part, "") if change.part else ""
             self._builder.add_change(row_ref, path, old, new, part=part_label)
@@ -301,22 +277,8 @@ class AdvertiserPlanner:
             self._builder.add_removal(row_ref, _removed_label(removed), label)
 
 
-def _object_path(current: Mapping[str, Json]) -> tuple[str, str]:
-    """The path of an advertiser, with its id verbatim: a PUT to another spelling would create another advertiser."""
-    return ADVERTISERS.name, str(current[SUBRESOURCE_KEY])
-
-
 def _part_id_text(collection: str, record: Mapping[str, Json]) -> str:
     return id_text(SHEET_RESOURCES[collection], record)
-
-
-def _parts_by_id(advertiser: Mapping[str, Json]) -> dict[PartId, Mapping[str, Json]]:
-    """The users and sites of an advertiser."""
-    return {
-        (part.name, id_text(part, record)): record
-        for part in ADVERTISERS.subresources
-        for record in advertiser.get(part.name) or ()
-    }
 
 
 def _part_numbers(record: Record) -> dict[PartId, int]:
@@ -339,21 +301,15 @@ def _record_label(record: Record, current: Mapping[str, Json] | None = None) -> 
 def _build_patch(record: Record, nested: str) -> dict[str, Json]:
     """What a record changes, as a patch for `merge`."""
     sendable = {path: value for path, value in record.fields.items() if _is_sent(path)}
-    parts = [
-        {"collection": part.collection, "id": part.id, "remove": part.is_removal, "values": dict(_sent_fields(part))}
-        for part in record.subrecords
-    ]
+    parts = []
+    for part in record.subrecords:
+        values = {path: value for path, value in part.fields.items() if _is_sent(f"{part.collection}.1.{path}")}
+        parts.append({"collection": part.collection, "id": part.id, "remove": part.is_removal, "values": values})
     return {"nested": nested, "values": sendable, "parts": parts}
 
 
 def _is_sent(path: str) -> bool:
     return ADVERTISERS.by_path[paths.to_pattern(path)].is_sent
-
-
-def _sent_fields(part: Subrecord) -> Iterator[tuple[str, Json]]:
-    for path, value in part.fields.items():
-        if _is_sent(f"{part.collection}.1.{path}"):
-            yield path, value
 
 
 def _explain_create(problem: Problem) -> Problem:
@@ -389,23 +345,11 @@ def _part_actions(record: Record, merged: MergeResult) -> dict[RowRef, str]:
     return actions
 
 
-def _requested_path(record: Record, part_id: PartId, path: str, body: Mapping[str, Json]) -> str:
-    """A path within a part of the body, with the entry numbers of the part's own row."""
-    values = next(part.fields for part in record.subrecords if (part.collection, part.id) == part_id)
-    return merge.requested_entry_path(path, _parts_by_id(body)[part_id], values)
-
-
-def _change_column(change: ValueChange, numbers: Mapping[PartId, int]) -> str:
-    if change.part is None:
-        return change.path
-    return f"{change.part[0]}.{numbers.get(change.part, 0)}.{change.path}"
-
-
 def _part_labels(advertiser: Mapping[str, Json]) -> dict[PartId, str]:
     """The labels of an advertiser's users and sites: `user Jim Williams (U-2)`."""
     return {
         part_id: merge.describe_part(*part_id, merge.display_name(record))
-        for part_id, record in _parts_by_id(advertiser).items()
+        for part_id, record in merge.parts_by_id(ADVERTISERS, advertiser).items()
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -30,39 +30,26 @@ from invoca_bulk.schema.outcomes import Outcome, parse_outcome
 from invoca_bulk.validation import Record, RowRef, ValidatedBook
 
 
+@dataclass(eq=False)
 class PlanBuilder:
-    """Collects a plan row by row.
+    """Collects a plan row by row."""
 
-    Args:
-        validated_book: the validated sheets.
-        platform_state: the platform's state.
-        plan_options: what the user has chosen.
-        prior_purchases: what earlier runs have bought.
-    """
+    validated_book: ValidatedBook
+    platform_state: Mapping[Scope, PlatformState]
+    plan_options: PlanOptions
+    prior_purchases: PriorPurchases
+    steps: list[Step] = field(default_factory=list, init=False)
+    changes: list[FieldChange] = field(default_factory=list, init=False)
+    removals: list[Removal] = field(default_factory=list, init=False)
+    resolved_purchases: list[Purchase] = field(default_factory=list, init=False)
 
-    def __init__(
-        self,
-        validated_book: ValidatedBook,
-        platform_state: Mapping[Scope, PlatformState],
-        plan_options: PlanOptions,
-        prior_purchases: PriorPurchases,
-    ) -> None:
-        self.validated_book = validated_book
-        self.platform_state = platform_state
-        self.plan_options = plan_options
-        self.prior_purchases = prior_purchases
-        self.steps: list[Step] = []
-        self.changes: list[FieldChange] = []
-        self.removals: list[Removal] = []
-        self.resolved_purchases: list[Purchase] = []
+    def __post_init__(self) -> None:
         self._rows: dict[RowRef, list[PlannedRow]] = defaultdict(list)
         self._problems: list[tuple[RowRef, str, Problem]] = []
-        sheets = [validated_sheet.sheet for validated_sheet in validated_book.sheets]
-        self._error_texts = [_error_texts_by_row(validated_book.issues, sheet.name) for sheet in sheets]
+        sheets = [validated_sheet.sheet for validated_sheet in self.validated_book.sheets]
+        self._error_texts = [_error_texts_by_row(self.validated_book.issues, sheet.name) for sheet in sheets]
         self._cells = [list(zip(*(sheet.frame[header] for header in sheet.frame), strict=True)) for sheet in sheets]
         self._row_numbers = [sheet.frame.index for sheet in sheets]
-
-    # Rows and steps
 
     def add_step(self, **attributes: Any) -> int:  # noqa: ANN401  the attributes of `Step`
         """Add a step, by default with the verb of its action; returns its number."""
@@ -78,15 +65,9 @@ class PlanBuilder:
         self, row_ref: RowRef, object_label: str = "", current: Mapping[str, Json] | None = None
     ) -> None:
         """Mark a row that asks for what the platform already has; `current` is the object on the platform."""
-        assigned_values = (
-            {name: current[name] for name in payloads.ASSIGNED_FIELDS if name in current} if current else None
-        )
+        assigned = {name: current[name] for name in payloads.ASSIGNED_FIELDS if name in current} if current else None
         self._add_row(
-            row_ref,
-            action=UNCHANGED,
-            object_label=object_label,
-            outcome=Outcome.UNCHANGED,
-            assigned_values=assigned_values,
+            row_ref, action=UNCHANGED, object_label=object_label, outcome=Outcome.UNCHANGED, assigned_values=assigned
         )
 
     def keep_result(self, row_ref: RowRef) -> None:
@@ -96,13 +77,7 @@ class PlanBuilder:
         self._add_row(row_ref, action=UNCHANGED, outcome=parse_outcome(text), from_results=True)
 
     def use_purchase(self, row_ref: RowRef, purchase: Purchase, *, from_results: bool = False) -> None:
-        """Give a row the outcome of an earlier run's purchase.
-
-        Args:
-            row_ref: the row.
-            purchase: the purchase that the row claims.
-            from_results: whether the row comes from that run's results.
-        """
+        """Give a row the outcome of an earlier run's purchase; `from_results`: the row is from that run's results."""
         self._add_row(
             row_ref,
             action=UNCHANGED,
@@ -115,34 +90,21 @@ class PlanBuilder:
     def mark_invalid(self, row_ref: RowRef, sibling_problem: Problem | None = None, *, object_label: str = "") -> None:
         """Mark a row invalid: it has errors, or shares its object with a row that has (`sibling_problem`)."""
         errors = self._error_texts[row_ref.sheet_index]
-        texts = (
-            errors.get(self.row_number(row_ref))
-            or (sibling_problem and (sibling_problem.message, sibling_problem.fix))
-            or errors.get(None)
-        )
-        error, fix = texts or self._header_error_texts()
+        sibling_texts = (sibling_problem.message, sibling_problem.fix) if sibling_problem else None
+        texts = errors.get(self.row_number(row_ref)) or sibling_texts or errors.get(None)
+        # An error in a header of any sheet invalidates all rows.
+        error, fix = texts or next(errors[None] for errors in self._error_texts if None in errors)
         self._add_row(row_ref, action=REFUSED, object_label=object_label, outcome=Outcome.INVALID, error=error, fix=fix)
 
     def mark_refused(self, row_ref: RowRef, problems: Sequence[tuple[str, Problem]], *, object_label: str = "") -> None:
-        """Mark a row invalid because it conflicts with the platform's state.
-
-        Args:
-            row_ref: the row.
-            problems: each with the path of its cell on the row's own sheet; empty: the whole row.
-            object_label: the object.
-        """
+        """Refuse a row because of the platform's state; each problem has its cell's path, or none for the whole row."""
         self._problems += [(row_ref, path, problem) for path, problem in problems]
         titled = [
             (self._title_or_blank(row_ref, path) if len(problems) > 1 else "", problem) for path, problem in problems
         ]
-        self._add_row(
-            row_ref,
-            action=REFUSED,
-            object_label=object_label,
-            outcome=Outcome.INVALID,
-            error=_join_texts((title, problem.message) for title, problem in titled),
-            fix=_join_texts((title, problem.fix) for title, problem in titled),
-        )
+        error = _join_texts((title, problem.message) for title, problem in titled)
+        fix = _join_texts((title, problem.fix) for title, problem in titled)
+        self._add_row(row_ref, action=REFUSED, object_label=object_label, outcome=Outcome.INVALID, error=error, fix=fix)
 
     def add_warning(self, row_ref: RowRef, path: str, problem: Problem) -> None:
         """Add a warning about a row; it does not change the row's plan."""
@@ -155,17 +117,13 @@ class PlanBuilder:
 
     def add_removal(self, row_ref: RowRef, part: str, advertiser: str) -> None:
         """Add a user or site that a step removes."""
-        self.removals.append(
-            Removal(sheet=row_ref.sheet_index, row=self.row_number(row_ref), part=part, advertiser=advertiser)
-        )
+        sheet, row = row_ref.sheet_index, self.row_number(row_ref)
+        self.removals.append(Removal(sheet=sheet, row=row, part=part, advertiser=advertiser))
 
     def with_pending_rows(self, record: Record) -> Record:
         """The record with its pending rows only; the others keep the outcome of an earlier run."""
-        pending = [
-            row_ref
-            for row_ref in record.row_refs
-            if self.validated_book.sheets[row_ref.sheet_index].pending[row_ref.position]
-        ]
+        sheets = self.validated_book.sheets
+        pending = [row_ref for row_ref in record.row_refs if sheets[row_ref.sheet_index].pending[row_ref.position]]
         for row_ref in record.row_refs:
             if row_ref not in pending:
                 self.keep_result(row_ref)
@@ -203,16 +161,8 @@ class PlanBuilder:
         self._rows[row_ref][-1] = replace(self._rows[row_ref][-1], cells=cells)
 
     def _add_row(self, row_ref: RowRef, **attributes: Any) -> None:  # noqa: ANN401  the attributes of `PlannedRow`
-        row = PlannedRow(
-            sheet=row_ref.sheet_index, row=self.row_number(row_ref), cells=self.cells(row_ref), **attributes
-        )
-        self._rows[row_ref].append(row)
-
-    def _header_error_texts(self) -> tuple[str, str]:
-        """The texts of the first header with errors; a header error on any sheet invalidates all rows."""
-        return next(errors[None] for errors in self._error_texts if None in errors)
-
-    # The finished plan
+        sheet, row = row_ref.sheet_index, self.row_number(row_ref)
+        self._rows[row_ref].append(PlannedRow(sheet=sheet, row=row, cells=self.cells(row_ref), **attributes))
 
     def rows(self) -> tuple[PlannedRow, ...]:
         """The planned rows in the order of the sheets."""

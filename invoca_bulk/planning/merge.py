@@ -37,50 +37,31 @@ _VERBATIM_TYPES = (field_types.TEXT, field_types.ID)
 
 @dataclass(frozen=True, kw_only=True)
 class ValueChange:
-    """One value that a write changes.
+    """One value that a write changes."""
 
-    Attributes:
-        part: the collection and the id of the user or site that has the value; None: the object itself. Which site is
-            the default is a value of the object: `sites.1.id_from_network`.
-        path: within the part; an email address has the number that the sheet gives it.
-        old: the JSON value on the platform; None: no value.
-        new: the JSON value to send; None: no value. The path of an email address then stands for its whole entry.
-    """
-
+    #: The collection and the id of the user or site that has the value; None: the object itself. Which site is the
+    #: default is a value of the object: `sites.1.id_from_network`.
     part: PartId | None
-    path: str
-    old: Json
-    new: Json
+    path: str  # within the part; an email address has the number that the sheet gives it
+    old: Json  # the JSON value on the platform; None: no value
+    new: Json  # the JSON value to send; None: no value. The path of an email address then stands for its whole entry
 
 
 @dataclass(frozen=True, kw_only=True)
 class RemovedPart:
-    """A user or site that a write removes.
-
-    Attributes:
-        collection: `users` or `sites`.
-        id: its `id_from_network`; empty when it has none.
-        name: first and last name of a user, name of a site; the id if there is no name.
-    """
+    """A user or site that a write removes."""
 
     collection: str
-    id: str
-    name: str
+    id: str  # its `id_from_network`; empty when it has none
+    name: str  # first and last name of a user, name of a site; the id if there is no name
 
 
 @dataclass(frozen=True, kw_only=True)
 class MergeResult:
-    """The object to send, and what it changes.
+    """The object to send, and what it changes."""
 
-    Attributes:
-        body: the JSON object, with the full sets of parts; without the object's own id where that is in the path.
-        changes: the values that differ, including those of added parts, excluding those of removed ones.
-        removed: the parts that are removed.
-        added: the parts that are new.
-    """
-
-    body: Mapping[str, Json]
-    changes: tuple[ValueChange, ...]
+    body: Mapping[str, Json]  # with the full sets of parts; without the object's own id where that is in the path
+    changes: tuple[ValueChange, ...]  # including those of added parts, excluding those of removed ones
     removed: tuple[RemovedPart, ...] = ()
     added: tuple[PartId, ...] = ()
 
@@ -123,15 +104,10 @@ def to_writable(resource: Resource, current: Mapping[str, Json], version: str) -
 def merge_patch(
     resource: Resource, patch: Mapping[str, Json], current: Mapping[str, Json] | None, version: str
 ) -> MergeResult:
-    """Change what the patch names, and keep everything else.
+    """Change what the patch names, and keep everything else; without a current object, it is to be created.
 
     Applied to its own result, a patch changes nothing (one with numbered entries only if bound by `bind_entries`).
-
-    Args:
-        resource: the object's resource.
-        patch: see the module.
-        current: the object on the platform; None: it is to be created.
-        version: the API version of the request; fields that it does not know are not sent.
+    Fields that the API version does not know are not sent.
     """
     old = None if current is None else to_writable(resource, current, version)
     not_fields = {SUBRESOURCE_KEY, *(part.name for part in resource.subresources)}
@@ -158,7 +134,7 @@ def bind_entries(
     Removing the first email address renumbers the second; a bound patch, applied again or after somebody else's change,
     still means the address that the plan has shown.
     """
-    records = _parts_by_id(resource, to_writable(resource, current or {}, version))
+    records = parts_by_id(resource, to_writable(resource, current or {}, version))
     parts = [_bind_part(part, records.get(_patch_part_id(part), {})) for part in patch["parts"]]
     return {**patch, "parts": parts}
 
@@ -167,10 +143,6 @@ def minimal_patch(patch: Mapping[str, Json], merged: MergeResult) -> dict[str, J
     """A bound patch with nothing but its changes: what a sheet only repeats must not undo others' changes.
 
     New parts and new email addresses stay whole; under `replace` each part stays in the set, if only with its id.
-
-    Args:
-        patch: a bound patch.
-        merged: the result of the patch.
     """
     changes: dict[PartId | None, list[ValueChange]] = defaultdict(list)
     for change in merged.changes:
@@ -191,10 +163,12 @@ def _patch_part_id(part: Mapping[str, Json]) -> PartId:
     return part["collection"], str(part["id"])
 
 
-def _parts_by_id(resource: Resource, writable: Mapping[str, Json]) -> dict[PartId, Mapping[str, Json]]:
-    """The parts of an object in its writable form."""
+def parts_by_id(resource: Resource, tree: Mapping[str, Json]) -> dict[PartId, Mapping[str, Json]]:
+    """The users and sites of an object."""
     return {
-        (part.name, id_text(part, record)): record for part in resource.subresources for record in writable[part.name]
+        (part.name, id_text(part, record)): record
+        for part in resource.subresources
+        for record in tree.get(part.name) or ()
     }
 
 
@@ -212,27 +186,21 @@ def _changed_values(values: Mapping[str, Json], changes: Sequence[ValueChange]) 
 
 def missing_entries(
     resource: Resource, patch: Mapping[str, Json], current: Mapping[str, Json], version: str
-) -> list[tuple[PartId, str]]:
+) -> Iterator[tuple[PartId, str]]:
     """The email addresses that a bound patch changes and that the current object does not have."""
     current_keys = {
         part_id: set(_entry_keys(dict(payloads.flatten_object(record))).values())
-        for part_id, record in _parts_by_id(resource, to_writable(resource, current, version)).items()
+        for part_id, record in parts_by_id(resource, to_writable(resource, current, version)).items()
     }
-    parts = {_patch_part_id(part): part for part in patch["parts"] if not part["remove"]}
-    return [
-        (part_id, key)
-        for part_id, part in parts.items()
-        if part_id in current_keys
-        for key in _missing_entry_keys(part, current_keys[part_id])
-    ]
-
-
-def _missing_entry_keys(part: Mapping[str, Json], current_keys: set[str]) -> Iterator[str]:
-    """The keys of the entries that a patch's part is bound to and that the current part does not have."""
-    for entry, requested_key in _entry_keys(part["values"]).items():
-        bound_key = part.get("entries", {}).get(entry)
-        if bound_key and not _removes_entry(entry, part["values"]) and not {bound_key, requested_key} & current_keys:
-            yield bound_key
+    for part in patch["parts"]:
+        part_id = _patch_part_id(part)
+        if part["remove"] or part_id not in current_keys:
+            continue
+        for entry, requested_key in _entry_keys(part["values"]).items():
+            bound_key = part.get("entries", {}).get(entry)
+            exists = bool({bound_key, requested_key} & current_keys[part_id])
+            if bound_key and not exists and not _removes_entry(entry, part["values"]):
+                yield part_id, bound_key
 
 
 # One object or part
@@ -256,35 +224,26 @@ def _edit_object(
     for path, object_path, value in _locate_values(leaves, requested):
         field = resource.by_path[paths.to_pattern(path)]
         before = leaves.get(object_path)
-        if not _is_writable(field, version, is_new=old is None) or _clears_nothing(field, before, value):
+        clears_nothing = before is None and payloads.normalize_value(field, value) is None
+        if clears_nothing or not _is_writable(field, version, is_new=old is None):
             continue
-        if old is not None and _is_equal(field, before, value):
+        if old is not None and _comparison_form(field, before) == _comparison_form(field, value):
             leaves.setdefault(object_path, value)
         else:
             leaves[object_path] = value
             changes.append(ValueChange(part=part_id, path=path, old=before, new=value))
-    return _EditResult(paths.nest(_without_removed_entries(leaves)), changes)
+    kept = {path: value for path, value in leaves.items() if not _removes_entry(_entry_path(path), leaves)}
+    return _EditResult(paths.nest(kept), changes)
 
 
 def _is_writable(field: Field, version: str, *, is_new: bool) -> bool:
-    return (
-        field.is_sent
-        and field.is_known_in(version)
-        and (field.applies_on_create if is_new else field.applies_on_update)
-    )
+    applies = field.applies_on_create if is_new else field.applies_on_update
+    return field.is_sent and field.is_known_in(version) and applies
 
 
 def _writable_value(field: Field, value: Json) -> Json:
     form = payloads.normalize_value(field, value)
     return value if form is not None and field.field_type in _VERBATIM_TYPES else form
-
-
-def _clears_nothing(field: Field, before: Json, value: Json) -> bool:
-    return before is None and payloads.normalize_value(field, value) is None
-
-
-def _is_equal(field: Field, before: Json, value: Json) -> bool:
-    return bool(_comparison_form(field, before) == _comparison_form(field, value))
 
 
 def _comparison_form(field: Field, value: Json) -> Json:
@@ -454,7 +413,3 @@ def _removes_entry(entry: str, values: Mapping[str, Json]) -> bool:
     """Whether the values clear the entry's key, and so remove the entry."""
     key_path = _entry_key_path(entry)
     return key_path in values and values[key_path] is None
-
-
-def _without_removed_entries(leaves: Mapping[str, Json]) -> dict[str, Json]:
-    return {path: value for path, value in leaves.items() if not _removes_entry(_entry_path(path), leaves)}

@@ -14,12 +14,7 @@ _WHOLE_OBJECT_PATHS = (paths.CUSTOM_DATA, "hours_of_operation")
 
 
 def find_missing_fields(values: Mapping[str, Json], purpose: str) -> Iterator[Problem]:
-    """The missing required fields; validation does not know that they are needed.
-
-    Args:
-        values: path to JSON value.
-        purpose: what they are needed for, as the end of a sentence.
-    """
+    """The missing required fields; validation does not know that they are needed. `purpose`: the end of a sentence."""
     for field in PROMO_NUMBERS.fields:
         if Action.CREATE in field.required_on and values.get(field.path) in (None, ""):
             details = {"known": field.path, "action": purpose, "example": ""}
@@ -27,19 +22,12 @@ def find_missing_fields(values: Mapping[str, Json], purpose: str) -> Iterator[Pr
 
 
 class NumberUpdate:
-    """The difference between a number on the platform and the row that changes it.
-
-    Args:
-        changes: path to JSON value of the row's cells; None clears.
-        current: the number on the platform.
-
-    Attributes:
-        changed_values: path to the values before and after, where the two differ.
-    """
+    """The difference between a number on the platform and the row that changes it; None in `changes` clears a value."""
 
     def __init__(self, changes: Mapping[str, Json], current: Mapping[str, Json]) -> None:
         self._current = {path: value for path, value in payloads.flatten_object(current) if value not in (None, "", [])}
         self._requested = {path: value for path, value in changes.items() if _is_comparable(path)}
+        #: Path to the values before and after, where the two differ.
         self.changed_values = {path: pair for path, pair in self._compare_values() if pair[0] != pair[1]}
 
     def _compare_values(self) -> Iterator[tuple[str, tuple[Json, Json]]]:
@@ -56,16 +44,9 @@ class NumberUpdate:
         values |= {path: new for path, (_, new) in self.changed_values.items()}
         for parent in _WHOLE_OBJECT_PATHS:
             if any(path.startswith(f"{parent}.") for path in values):
-                values = self._values_below(parent) | values
+                leaves = (path for path in (*self._current, *self._requested) if path.startswith(f"{parent}."))
+                values = {path: self._value_after_update(path) for path in leaves} | values
         return update_body(values)
-
-    def _values_below(self, parent: str) -> dict[str, Json]:
-        """All leaves below a parent."""
-        return {
-            path: self._value_after_update(path)
-            for path in (*self._current, *self._requested)
-            if path.startswith(f"{parent}.")
-        }
 
     def _value_after_update(self, path: str) -> Json:
         """The value after the update; verbatim as on the platform where the row does not set it."""

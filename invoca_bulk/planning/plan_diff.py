@@ -28,10 +28,7 @@ class _PlannedAction(NamedTuple):
 def diff_plans(saved_plan: SavedPlan, plan: PlanData) -> list[str]:
     """The differences, each without a full stop; none: the plans have the same steps.
 
-    Args:
-        saved_plan: the saved plan.
-        plan: the plan made from the same sheets now. Platform state that no step is about is ignored, such as other
-            numbers of a campaign.
+    Platform state that no step is about is ignored, such as other numbers of a campaign.
     """
     if list(map(_to_comparable, saved_plan.steps)) == list(map(_to_comparable, plan.steps)):
         return []
@@ -65,24 +62,16 @@ def _describe_difference(row_label: str, old: _PlannedAction, new: _PlannedActio
         return
     label = old.object_label or new.object_label
     row_and_object = f"{row_label} ({label})" if label else row_label
-    if old.step and new.step and (changes := _diff_step_objects(old.step, new.step)):
-        name = f"{RESOURCES[new.step.resource].singular} {label}".strip()
-        yield from (f"{name}: {change}" for change in changes)
+    before, now = (action.step.snapshot if action.step else None for action in (old, new))
+    if new.step and before and now and before != now:
+        resource = RESOURCES[new.step.resource]
+        name = f"{resource.singular} {label}".strip()
+        yield from (f"{name}: {change}" for change in diff_objects(resource, before, now))
     elif old.action != new.action:
         error = f" ({new.error})" if new.error else ""
         yield f"{row_and_object}: {old.action} in the plan, {new.action} now{error}"
     else:
         yield f"{row_and_object}: the request would be different"
-
-
-# One object of the platform, before and now
-
-
-def _diff_step_objects(old: Step, new: Step) -> list[str]:
-    """The differences of a step's object; none: it is unchanged, or there was none."""
-    if not old.snapshot or not new.snapshot or old.snapshot == new.snapshot:
-        return []
-    return diff_objects(RESOURCES[new.resource], old.snapshot, new.snapshot)
 
 
 def diff_objects(resource: Resource, before: Mapping[str, Json], now: Mapping[str, Json]) -> list[str]:

@@ -17,22 +17,15 @@ from invoca_bulk.validation import strip_country_code
 
 
 def request_identity(path: Sequence[str], body: Mapping[str, Json]) -> str:
-    """A hash that is the same for equal requests, whatever the order of their columns.
-
-    Args:
-        path: path parts of the collection that the object is created in.
-        body: the JSON object, including an own id.
-    """
+    """A hash that is the same for equal requests to a collection, whatever the order of their columns."""
     content = json.dumps([list(path), body], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 class PriorPurchases:
-    """The purchases of earlier runs that no row has claimed yet.
+    """The purchases of earlier runs that no row has claimed yet, the oldest first.
 
-    Args:
-        purchases: the oldest first.
-        allow_claims: whether rows that ask for the same again count as done; if not, only results rows are matched.
+    Unless `allow_claims`, only results rows are matched: rows that ask for the same again do not count as done.
     """
 
     def __init__(self, purchases: Iterable[Purchase] = (), *, allow_claims: bool = True) -> None:
@@ -42,18 +35,11 @@ class PriorPurchases:
             self._unclaimed[purchase.identity].append(purchase)
 
     def discard_shown(self, numbers: Iterable[str]) -> set[str]:
-        """Remove the purchases whose numbers appear on rows of the sheet.
-
-        Returns:
-            The numbers that belong to no purchase, as they were passed.
-        """
+        """Remove the purchases whose numbers are in the sheet; returns the numbers that belong to no purchase."""
         unmatched = {strip_country_code(number): number for number in numbers}
         for identity, purchases in self._unclaimed.items():
-            shown = [
-                purchase
-                for purchase in purchases
-                if purchase.promo_number and strip_country_code(purchase.promo_number) in unmatched
-            ]
+            created = (purchase for purchase in purchases if purchase.promo_number)
+            shown = [purchase for purchase in created if strip_country_code(purchase.promo_number) in unmatched]
             self._unclaimed[identity] = [purchase for purchase in purchases if purchase not in shown]
             for purchase in shown:
                 unmatched.pop(strip_country_code(purchase.promo_number), None)

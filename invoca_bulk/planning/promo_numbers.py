@@ -49,29 +49,25 @@ def unresolved_scopes(sheet: ValidatedSheet) -> Iterator[Scope]:
 
 def _destination_scope(values: Mapping[str, Json]) -> Scope | None:
     """The campaign that a row moves its number to; None: no move."""
-    destination = {
-        path.removeprefix(_DESTINATION_PREFIX): value
-        for path, value in values.items()
-        if path.startswith(_DESTINATION_PREFIX)
-    }
+    destination_paths = (path for path in values if path.startswith(_DESTINATION_PREFIX))
+    destination = {path.removeprefix(_DESTINATION_PREFIX): values[path] for path in destination_paths}
     return PROMO_NUMBERS.scope_for(destination) if destination else None
 
 
+@dataclass(eq=False)
 class _Campaign:
     """The numbers of one campaign, by phone number and by id."""
 
-    def __init__(self, scope: Scope, state: PlatformState) -> None:
-        self.scope = scope
-        self.refusal_reason = state.refusal_reason
-        self._objects = state.objects
+    scope: Scope
+    state: PlatformState
 
     @cached_property
     def _by_number(self) -> dict[str, Mapping[str, Json]]:
-        return {number_key(record): record for record in self._objects}
+        return {number_key(record): record for record in self.state.objects}
 
     @cached_property
     def _by_id(self) -> dict[str, Mapping[str, Json]]:
-        return index_by_id(self._objects)
+        return index_by_id(self.state.objects)
 
     def find(self, values: Mapping[str, Json]) -> Mapping[str, Json] | None:
         """The number that a row names; None: the campaign does not have it."""
@@ -82,19 +78,12 @@ class _Campaign:
 
 @dataclass(frozen=True, kw_only=True)
 class _NumberRow:
-    """One row to plan.
-
-    Attributes:
-        row_ref: the row's position.
-        values: path to JSON value of its cells, without blank and cleared ones.
-        changes: the same, with cleared cells.
-        action: the requested action; None: the plan decides.
-    """
+    """One row to plan."""
 
     row_ref: RowRef
-    values: Mapping[str, Json]
-    changes: Mapping[str, Json]
-    action: Action | None
+    values: Mapping[str, Json]  # path to JSON value of its cells, without blank and cleared ones
+    changes: Mapping[str, Json]  # the same, with cleared cells
+    action: Action | None  # the requested action; None: the plan decides
 
     @property
     def identifier(self) -> str:
@@ -103,12 +92,7 @@ class _NumberRow:
 
 
 class NumberPlanner:
-    """Plans the rows of the sheets of promo numbers.
-
-    Args:
-        builder: collects the plan.
-        advertisers: the planner of the advertisers, which has planned all records.
-    """
+    """Plans the rows of the sheets of promo numbers, after `advertisers` has planned all records."""
 
     def __init__(self, builder: PlanBuilder, advertisers: AdvertiserPlanner) -> None:
         self._builder = builder
@@ -130,14 +114,9 @@ class NumberPlanner:
                 self._builder.mark_invalid(row_ref)
             else:
                 changes = sheet.changes(position)
-                self._decide_row(
-                    _NumberRow(
-                        row_ref=row_ref,
-                        values={path: value for path, value in changes.items() if value not in (None, [])},
-                        changes=changes,
-                        action=Action(changes["action"]) if "action" in changes else None,
-                    )
-                )
+                values = {path: value for path, value in changes.items() if value not in (None, [])}
+                action = Action(changes["action"]) if "action" in changes else None
+                self._decide_row(_NumberRow(row_ref=row_ref, values=values, changes=changes, action=action))
 
     def _keep_earlier_results(self, sheet_index: int, sheet: ValidatedSheet) -> None:
         """Plan the rows with results of an earlier run; for `unknown` ones, the journal may have the outcome by now."""
@@ -179,9 +158,8 @@ class NumberPlanner:
                 path, body, _ = _build_create_request(request_values)
             except KeyError:  # the campaign's cells have been cleared since
                 return None
-            if purchase := self._builder.prior_purchases.claim_from_run(
-                request_identity(path, body), values.get("result_run", "")
-            ):
+            identity, run = request_identity(path, body), values.get("result_run", "")
+            if purchase := self._builder.prior_purchases.claim_from_run(identity, run):
                 return purchase
         return None
 
@@ -194,13 +172,12 @@ class NumberPlanner:
         campaign = self._campaign_for(PROMO_NUMBERS.scope_for(row.values))
         advertiser_id = campaign.scope[1]
         create_step = self._advertisers.create_step_by_id.get(advertiser_id)
-        has_bad_advertiser = advertiser_id in self._advertisers.sibling_problems and self._advertisers.is_missing(
-            advertiser_id
-        )
-        if has_bad_advertiser or (campaign.refusal_reason and create_step is None):
+        is_refused = advertiser_id in self._advertisers.sibling_problems and self._advertisers.is_missing(advertiser_id)
+        if is_refused or (campaign.state.refusal_reason and create_step is None):
             self._refuse_campaign(row, campaign)
             return
-        destination = self._destination_campaign(row, campaign)
+        scope = _destination_scope(row.values)
+        destination = self._campaign_for(scope) if scope and scope != campaign.scope else None
         current = campaign.find(row.values) if row.identifier else None
         # A move keeps the phone number and changes the id.
         moved_number = destination.find(row.values) if destination and _NUMBER in row.values else None
@@ -216,13 +193,7 @@ class NumberPlanner:
         if sibling_problem and not path:
             self._builder.mark_refused(row.row_ref, [("", sibling_problem)], object_label=row.identifier)
         else:
-            self._refuse(row, "campaign_not_found", path, text=campaign.refusal_reason.rstrip("."))
-
-    def _destination_campaign(self, row: _NumberRow, campaign: _Campaign) -> _Campaign | None:
-        scope = _destination_scope(row.values)
-        return self._campaign_for(scope) if scope and scope != campaign.scope else None
-
-    # Numbers that exist
+            self._refuse(row, "campaign_not_found", path, text=campaign.state.refusal_reason.rstrip("."))
 
     def _plan_existing_number(
         self, row: _NumberRow, campaign: _Campaign, current: Mapping[str, Json], destination: _Campaign | None
@@ -241,21 +212,18 @@ class NumberPlanner:
         elif row.values.get(_OWN_ID, own_id).strip() != own_id.strip() and not is_moved:
             self._refuse(row, "own_id_differs", _OWN_ID, value=row.values[_OWN_ID], other=own_id)
         elif row.action is Action.DELETE:
-            self._plan_delete(row, campaign, current)
+            step = self._add_step(row, campaign, current, action=Action.DELETE, body=None)
+            self._builder.assign_step(row.row_ref, step, object_label=_number_label(current))
         elif destination and destination.scope[1] in self._advertisers.deleted_ids:
             path = f"{_DESTINATION_PREFIX}advertiser_id_from_network"
             self._refuse(row, "parent_deleted", path, value=destination.scope[1])
-        elif destination and destination.refusal_reason:
+        elif destination and destination.state.refusal_reason:
             self._refuse_campaign(row, destination, f"{_DESTINATION_PREFIX}advertiser_campaign_id_from_network")
         else:
             # The number exists, so the one that the user entered is right.
             if purchase := self._purchase_by_position.get(row.row_ref.position):
                 self._builder.resolved_purchases.append(replace(purchase, promo_number=str(current.get(_NUMBER))))
             self._plan_update_or_move(row, campaign, current, destination)
-
-    def _plan_delete(self, row: _NumberRow, campaign: _Campaign, current: Mapping[str, Json]) -> None:
-        step = self._add_step(row, campaign, current, action=Action.DELETE, body=None)
-        self._builder.assign_step(row.row_ref, step, object_label=_number_label(current))
 
     def _plan_update_or_move(
         self, row: _NumberRow, campaign: _Campaign, current: Mapping[str, Json], destination: _Campaign | None
@@ -271,14 +239,9 @@ class NumberPlanner:
             if destination:
                 move_values = {path: row.values[path] for path in row.values if path.startswith(_DESTINATION_PREFIX)}
                 destination_path = (*destination.scope, _COLLECTION_BY_KEY[_NUMBER])
-            step = self._add_step(
-                row,
-                campaign,
-                current,
-                action=Action.MOVE if destination else Action.UPDATE,
-                body=update.build_body() | move_values,
-                destination=destination_path,
-            )
+            action = Action.MOVE if destination else Action.UPDATE
+            body = update.build_body() | move_values
+            step = self._add_step(row, campaign, current, action=action, body=body, destination=destination_path)
             self._builder.assign_step(row.row_ref, step, object_label=label)
             self._add_changes(row, update, move_values)
         self._warn_unsent_values(row)
@@ -291,10 +254,9 @@ class NumberPlanner:
                 self._builder.add_warning(row.row_ref, path, Problem(code="not_on_update", details=details))
 
     def _add_changes(self, row: _NumberRow, update: NumberUpdate, move_values: Mapping[str, Json]) -> None:
-        for path, (old, new) in update.changed_values.items():
-            self._builder.add_change(
-                row.row_ref, path, display_text(PROMO_NUMBERS, path, old), display_text(PROMO_NUMBERS, path, new)
-            )
+        for path, values in update.changed_values.items():
+            old, new = (display_text(PROMO_NUMBERS, path, value) for value in values)
+            self._builder.add_change(row.row_ref, path, old, new)
         for path, value in move_values.items():
             old = row.values.get(path.removeprefix(_DESTINATION_PREFIX), "")
             if old != value:
@@ -311,8 +273,6 @@ class NumberPlanner:
             snapshot=current,
             **attributes,
         )
-
-    # Numbers that do not exist
 
     def _plan_missing_number(self, row: _NumberRow, campaign: _Campaign, depends_on: int | None) -> None:
         if _NUMBER in row.values:
@@ -369,9 +329,8 @@ class NumberPlanner:
         return cells if index < 0 or not cells[index].strip() else (*cells[:index], "1", *cells[index + 1 :])
 
     def _refuse(self, row: _NumberRow, code: str, path: str, **details: Json) -> None:
-        self._builder.mark_refused(
-            row.row_ref, [(path, Problem(code=code, details=details))], object_label=row.identifier
-        )
+        problem = Problem(code=code, details=details)
+        self._builder.mark_refused(row.row_ref, [(path, problem)], object_label=row.identifier)
 
     def _refuse_values(self, row: _NumberRow, problems: Sequence[Problem], label: str) -> None:
         located = []

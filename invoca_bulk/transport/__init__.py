@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from invoca_bulk.transport.backoff import MAX_RETRY_AFTER_SECONDS, backoff, retry_after
+from invoca_bulk.transport.backoff import backoff, retry_after
 from invoca_bulk.transport.circuit_breaker import GIVE_UP_SECONDS, CircuitBreaker
 from invoca_bulk.transport.rate_limiter import RateLimiter
 
-__all__ = ["GIVE_UP_SECONDS", "MAX_RETRY_AFTER_SECONDS", "CircuitBreaker", "RateLimiter", "backoff", "retry_after"]
+__all__ = ["GIVE_UP_SECONDS", "CircuitBreaker", "RateLimiter", "backoff", "retry_after"]

@@ -13,22 +13,17 @@ MAX_RETRY_AFTER_SECONDS = 600.0
 
 
 def backoff(attempt: int, jitter: float, first_seconds: float = INITIAL_BACKOFF_SECONDS) -> float:
-    """Seconds to wait after a failed attempt.
+    """Seconds to wait after a failed attempt (1, 2, …): at most `first_seconds`, doubled with each attempt.
 
-    Args:
-        attempt: counts from 1.
-        jitter: a random number in [0, 1), so that requests do not retry at the same moment.
-        first_seconds: maximum wait after the first attempt, in seconds; it doubles with each attempt.
+    `jitter`: a random number in [0, 1), so that requests do not retry at the same moment.
     """
     return float(min(MAX_BACKOFF_SECONDS, first_seconds * 2 ** (attempt - 1)) * (0.5 + jitter / 2))
 
 
 def retry_after(header: str | None, now: float) -> float | None:
-    """Seconds that a `Retry-After` header asks for; None: it is missing or invalid.
+    """Seconds that a `Retry-After` header (seconds or an HTTP date) asks for; None: it is missing or invalid.
 
-    Args:
-        header: a number of seconds or an HTTP date.
-        now: current time in seconds since the epoch, to interpret a date.
+    `now`: seconds since the epoch, to interpret a date.
     """
     seconds = _parse_seconds(header or "", now)
     return None if seconds is None or not math.isfinite(seconds) else min(max(0.0, seconds), MAX_RETRY_AFTER_SECONDS)

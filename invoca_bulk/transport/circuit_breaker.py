@@ -16,38 +16,33 @@ class CircuitBreaker:
     """
 
     def __init__(self) -> None:
-        self._open = False
+        self.is_open = False  # whether to probe instead of writing
         self._failure_count = 0  # since the last success
         self._opened_at: float | None = None  # first opening since the last success
         self._probe_wait = FIRST_PROBE_SECONDS
         self._next_probe_at = 0.0
 
-    @property
-    def is_open(self) -> bool:
-        """Whether to probe instead of writing."""
-        return self._open
-
     def record_failure(self, now: float) -> None:
         """Record a request in doubt or with a server error (5xx)."""
         self._failure_count += 1
-        if self._failure_count >= FAILURE_LIMIT and not self._open:
-            self._open = True
+        if self._failure_count >= FAILURE_LIMIT and not self.is_open:
+            self.is_open = True
             self._opened_at = now if self._opened_at is None else self._opened_at
             self._schedule_probe(now)
 
     def record_success(self) -> None:
         """Record a request with a known result; ignored while open, because the request was sent before."""
-        if not self._open:
+        if not self.is_open:
             self._failure_count, self._opened_at, self._probe_wait = 0, None, FIRST_PROBE_SECONDS
 
     def seconds_until_probe(self, now: float) -> float:
         """Seconds until the next probe; 0: it is due, or the breaker is closed."""
-        return max(0.0, self._next_probe_at - now) if self._open else 0.0
+        return max(0.0, self._next_probe_at - now) if self.is_open else 0.0
 
     def record_probe(self, *, ok: bool, now: float) -> None:
         """Close the breaker after a successful probe; otherwise schedule the next one."""
         if ok:
-            self._open = False
+            self.is_open = False
         else:
             self._schedule_probe(now)
 

@@ -93,29 +93,19 @@ _MAX_TEXT_BYTES = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """A response of the platform.
-
-    Attributes:
-        status: the HTTP status.
-        body: the JSON value, without secrets; None: the response is not JSON.
-        text: the beginning of a plain-text response; otherwise empty.
-        retry_after: seconds that the platform asks to wait; None: it does not say.
-    """
+    """A response of the platform."""
 
     status: int
-    body: Json
-    text: str = ""
-    retry_after: float | None = None
+    body: Json  # without secrets; None: the response is not JSON
+    text: str = ""  # the beginning of a plain-text response; otherwise empty
+    retry_after: float | None = None  # seconds that the platform asks to wait; None: it does not say
 
 
 class Client:
     """The API of one network; an async context manager.
 
-    Args:
-        network: base URL, network id, API version and token.
-        connections: maximum number of requests in flight.
-        timeout: seconds to wait for a response.
-        sleep: waits between the attempts of a read.
+    `connections`: maximum number of requests in flight. `timeout`: seconds to wait for a response. `sleep`: waits
+    between the attempts of a read.
     """
 
     def __init__(
@@ -153,22 +143,16 @@ class Client:
         return True
 
     def url(self, path: tuple[str, ...]) -> str:
-        """The URL of an object or a collection.
+        """The URL of an object or a collection, from its path below the network, not yet percent-encoded.
 
-        Args:
-            path: the path below the network, not yet percent-encoded; ids may contain any character.
-
-        Raises:
-            ConfigError: an id would change the path.
+        Ids may contain any character; a `ConfigError` if one would change the path.
         """
         for part in path:
             if not part or id_problem(part):
-                msg = f"The id {part!r} cannot be used in a URL."
-                raise ConfigError(msg)
+                raise ConfigError(f"The id {part!r} cannot be used in a URL.")
         url = self._base_url + "/".join(quote(part, safe="") for part in path) + ".json"
         if not _is_sent_unchanged(url):
-            msg = f"The ids {truncate(repr(path))} would be altered in the URL."
-            raise ConfigError(msg)
+            raise ConfigError(f"The ids {truncate(repr(path))} would be altered in the URL.")
         return url
 
     async def send(  # noqa: PLR0913  one request and its callbacks; keyword-only
@@ -181,19 +165,11 @@ class Client:
         on_start: Callable[[], None] = lambda: None,
         on_status: Callable[[int], None] = lambda _: None,
     ) -> Response:
-        """Send a request once.
+        """Send a request once, on a connection that carries one request at a time.
 
-        Args:
-            connection: index of the connection to use; it carries one request at a time.
-            verb: the HTTP method.
-            path: the path below the network.
-            body: the JSON object.
-            on_start: called just before the first byte is sent; if it raises, nothing is sent.
-            on_status: called with the status before the body is read.
-
-        Raises:
-            NotSentError: nothing of the request reached the platform.
-            InDoubtError: the request may have been applied.
+        `on_start`: called just before the first byte is sent; if it raises, nothing is sent. `on_status`: called with
+        the status before the body is read. A `NotSentError` means that nothing of the request reached the platform, an
+        `InDoubtError` that it may have been applied.
         """
         started = False
 
@@ -226,7 +202,9 @@ class Client:
                 finally:
                     await response.aclose()
         except Exception as error:  # noqa: BLE001  what matters is whether anything was sent
-            failure = _build_call_error(error, started=started, status=status)
+            is_unsent = status is None and (not started or isinstance(error, NOT_SENT_ERRORS))
+            text = describe_error(error)
+            failure = NotSentError(text) if is_unsent else InDoubtError(text, status=status)
             content = b""
         if failure:  # not raised above: its context would expose the request, with the token in its headers
             raise failure from None
@@ -237,14 +215,10 @@ class Client:
         return Response(status=response.status_code, body=_parse_json(content), text=text, retry_after=wait)
 
     async def get(self, connection: int, path: tuple[str, ...]) -> Response:
-        """Read an object or a collection, with retries.
+        """Read an object or a collection, with retries; the response may have any status but those of the errors.
 
-        Returns:
-            The platform's response, whatever its status, except for those below.
-
-        Raises:
-            AuthenticationError: the platform does not accept the token.
-            PlatformUnavailableError: no reliable response after several attempts.
+        An `AuthenticationError` means that the platform does not accept the token, a `PlatformUnavailableError` that
+        there was no reliable response in several attempts.
         """
         try:
             async for attempt in tenacity.AsyncRetrying(
@@ -269,9 +243,8 @@ class Client:
 def _open_connections(network: Network, count: int, timeout: float) -> list[httpx.AsyncClient]:
     """One httpx client per connection.
 
-    Raises:
-        ConfigError: the environment sets certificates or a proxy that cannot be used. It has no cause or context,
-            because the original error shows the proxy's password and references the token.
+    The error for certificates or a proxy that cannot be used has no cause or context, because the original error shows
+    the proxy's password and references the token.
     """
     loopback = is_loopback(urlsplit(network.base_url).hostname or "")
     msg = "The certificates set in the environment cannot be read. Correct SSL_CERT_FILE or unset it."
@@ -354,12 +327,6 @@ def describe_error(error: Exception) -> str:
             return "the platform's certificate cannot be verified"
         cause = cause.__cause__ or cause.__context__
     return next(text for kind, text in ERROR_TEXTS.items() if isinstance(error, kind))
-
-
-def _build_call_error(error: Exception, *, started: bool, status: int | None) -> NotSentError | InDoubtError:
-    if status is None and (not started or isinstance(error, NOT_SENT_ERRORS)):
-        return NotSentError(describe_error(error))
-    return InDoubtError(describe_error(error), status=status)
 
 
 def _parse_json(content: bytes) -> Json:

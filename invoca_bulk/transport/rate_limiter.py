@@ -75,9 +75,8 @@ class ErrorStorm:
             self._refusals += refused
         if self.is_on_trial and self._answers >= TRIAL_ANSWERS:
             self.is_on_trial = False
-            self.usual_share = (
-                self._current_share if self._current_share < HELPED_FACTOR * self.usual_share else self.usual_share
-            )
+            if self._current_share < HELPED_FACTOR * self.usual_share:
+                self.usual_share = self._current_share
 
     @property
     def is_above_usual(self) -> bool:
@@ -92,24 +91,18 @@ class ErrorStorm:
     @property
     def has_too_few_answers(self) -> bool:
         """Whether there are too few responses at this rate to judge it."""
-        return self._answers < MIN_ANSWERS and (
-            self._current_share < TOO_MANY_REFUSED_SHARE or self._refusals < MIN_REFUSALS_IF_MOST
-        )
+        is_clear = self._current_share >= TOO_MANY_REFUSED_SHARE and self._refusals >= MIN_REFUSALS_IF_MOST
+        return self._answers < MIN_ANSWERS and not is_clear
 
     def end_step(self) -> bool:
         """Whether the cuts helped or it is still unknown; if not, the current share becomes the usual one."""
         if self._steps and self._current_share > WORSE_FACTOR * _refused_share(self._steps[-1:]):
             self._steps = []
         self._steps = [*self._steps[1 - CUTS_PER_SERIES :], (self._refusals, self._answers)]
-        is_known = (
-            len(self._steps) == CUTS_PER_SERIES
-            and sum(refusals for refusals, _ in self._steps) >= MIN_REFUSALS_PER_SERIES
-        )
-        if (
-            not is_known
-            or self._current_share >= TOO_MANY_REFUSED_SHARE
-            or self._current_share < HELPED_FACTOR * _refused_share(self._steps[:-1])
-        ):
+        refusals = sum(refusals for refusals, _ in self._steps)
+        is_known = len(self._steps) == CUTS_PER_SERIES and refusals >= MIN_REFUSALS_PER_SERIES
+        has_helped = self._current_share < HELPED_FACTOR * _refused_share(self._steps[:-1])
+        if not is_known or has_helped or self._current_share >= TOO_MANY_REFUSED_SHARE:
             return True
         self.usual_share = _refused_share(self._steps)
         self.begin_step()
@@ -138,14 +131,13 @@ class RateLimiter:
     If several cuts in a row did not help, they are undone and that share of throttled responses is accepted: see
     `ErrorStorm`.
 
-    All times are seconds of a monotonic clock. A reserved start time does not change, so let only one worker at a time
-    reserve and wait; otherwise one reservation per worker is left at the old rate when the rate changes.
+    All times are seconds of a monotonic clock, all rates requests per second. A reserved start time does not change, so
+    let only one worker at a time reserve and wait; otherwise one reservation per worker is left at the old rate when
+    the rate changes.
 
-    Args:
-        max_rate: maximum requests per second, evenly spaced; None: unlimited.
-        first_rate: initial requests per second.
-        learned_rate: the rate that an earlier run learned; used instead of `first_rate`, with careful growth.
-        cautious: grow a fifth as fast from the start: with many requests in flight the first throttling shows late.
+    `max_rate` spaces requests evenly. The rate that an earlier run learned is used instead of `first_rate`, with
+    careful growth. `cautious` grows a fifth as fast from the start: with many requests in flight the first throttling
+    shows late.
     """
 
     def __init__(
@@ -245,18 +237,15 @@ class RateLimiter:
             self._storm.begin_series()
             self._uncut = (self._rate, self._limit, self._learned)
         elif not self._storm.end_step():
-            self._undo_cuts(now)
+            self._rate, self._limit, self._learned = self._uncut
+            self._refused_at = self._cut_at = -math.inf
+            self._restart_counting(now)
             return
         self._cut_rate(now)
 
     def _is_slower(self, now: float) -> bool:
         """Whether the rate has been below the last throttled rate for a while."""
         return self._limit is not None and self._rate < self._limit and now - self._cut_at >= CUT_EFFECT_SECONDS
-
-    def _undo_cuts(self, now: float) -> None:
-        self._rate, self._limit, self._learned = self._uncut
-        self._refused_at = self._cut_at = -math.inf
-        self._restart_counting(now)
 
     def _cut_rate(self, now: float) -> None:
         used, before = self._used_rate(now), self._rate
@@ -265,7 +254,9 @@ class RateLimiter:
             self._limit = before
             self._learned = self._rate
         else:
-            self._limit = max(self._rate, (used + min(used, self._success_rate(now))) / 2)
+            # Successes per second since counting began, corrected for the usual throttled share.
+            good = self._good / (1 - self._storm.usual_share) / max(MIN_MEASURE_SECONDS, now - self._counted_since)
+            self._limit = max(self._rate, (used + min(used, good)) / 2)
             self._learned = (self._learned + NEAR_LIMIT_FACTOR * self._limit) / 2
         self._cut_at = now
         self._storm.begin_step()
@@ -291,10 +282,6 @@ class RateLimiter:
         seconds = min(MEASURE_SECONDS, now - self._busy_since)
         starts = len(self._starts) / seconds if seconds >= MIN_MEASURE_SECONDS else self._rate
         return min(self._rate, max(starts, self._rate / 2))
-
-    def _success_rate(self, now: float) -> float:
-        """Successes per second since counting began, corrected for the usual throttled share."""
-        return self._good / (1 - self._storm.usual_share) / max(MIN_MEASURE_SECONDS, now - self._counted_since)
 
     def _restart_counting(self, moment: float) -> None:
         self._counted_since, self._good = moment, 0

@@ -25,11 +25,7 @@ STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 
 class Interrupts:
-    """Ctrl-C, the notebook's stop button and SIGTERM, counted instead of raised.
-
-    Attributes:
-        count: number of interrupts so far.
-    """
+    """Ctrl-C, the notebook's stop button and SIGTERM, counted instead of raised."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -43,10 +39,8 @@ class Interrupts:
 def defer_interrupts(*, keep_ignoring: bool = False) -> Iterator[Interrupts]:
     """Count interrupts until the end of the block, so that none can fall between a purchase and its record.
 
-    Does nothing outside the main thread, which receives all signals.
-
-    Args:
-        keep_ignoring: ignore interrupts after the block, for a program that then only prints its results.
+    Does nothing outside the main thread, which receives all signals. `keep_ignoring`: also ignore interrupts after the
+    block, for a program that then only prints its results.
     """
     interrupts = Interrupts()
     previous_handlers = {}
@@ -62,12 +56,7 @@ def defer_interrupts(*, keep_ignoring: bool = False) -> Iterator[Interrupts]:
 
 
 class BackgroundLoop(Generic[T]):
-    """Runs a coroutine in a background thread.
-
-    Args:
-        make_coroutine: creates the coroutine; called in the background thread.
-        soft_stop: asks the coroutine to stop; called in its event loop. None: the first interrupt cancels it.
-    """
+    """Runs a coroutine in a background thread; the arguments are those of `run`."""
 
     def __init__(
         self, make_coroutine: Callable[[], Coroutine[Any, Any, T]], *, soft_stop: Callable[[], None] | None
@@ -81,12 +70,7 @@ class BackgroundLoop(Generic[T]):
         self._error: BaseException | None = None
 
     def run_until_complete(self, interrupts: Interrupts, tick: Callable[[], None]) -> T:
-        """Run the coroutine to its end, and return its result or raise its exception.
-
-        Args:
-            interrupts: checked with each tick.
-            tick: called about ten times a second in the caller's thread.
-        """
+        """Run the coroutine to its end, and return its result or raise its exception."""
         context = contextvars.copy_context()  # the wording of the caller's messages
         threading.Thread(target=context.run, args=(self._run,), name="invoca-bulk", daemon=True).start()
         handled = 0
@@ -137,16 +121,11 @@ def run(
     soft_stop: Callable[[], None] | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> T:
-    """Run a coroutine from synchronous code.
+    """Run a coroutine, made in a background thread, from synchronous code.
 
-    Args:
-        make_coroutine: creates the coroutine.
-        interrupts: those of an enclosing `defer_interrupts` block; None: defer them until the coroutine ends.
-        soft_stop: called in the coroutine's loop on the first interrupt; None: the first interrupt cancels.
-        tick: called about ten times a second in the caller's thread.
-
-    Raises:
-        KeyboardInterrupt: an interrupt cancelled the coroutine.
+    The first of the `interrupts` (None: they are deferred until the coroutine ends) calls `soft_stop` in the
+    coroutine's loop. The next one, or the first without a `soft_stop`, cancels the coroutine and raises
+    `KeyboardInterrupt`. `tick` is called about ten times a second in the caller's thread.
     """
     background = BackgroundLoop(make_coroutine, soft_stop=soft_stop)
     if interrupts is not None:

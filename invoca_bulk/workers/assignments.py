@@ -25,9 +25,6 @@ def assignments_from_env(database: Database) -> list[Assignment]:
     `INVOCA_API_TOKEN_1234` is the token of network 1234, and `INVOCA_BASE_URL_1234` its base URL (default:
     `INVOCA_BASE_URL`). `INVOCA_NETWORK_ID` with `INVOCA_API_TOKEN` adds a network. A token is sent only to the base URL
     configured here, whatever the journal says.
-
-    Raises:
-        ConfigError: there is no token, or one is invalid.
     """
     tokens = {
         name.removeprefix(_TOKEN_PREFIX): token for name, token in os.environ.items() if name.startswith(_TOKEN_PREFIX)
@@ -37,13 +34,10 @@ def assignments_from_env(database: Database) -> list[Assignment]:
         tokens.setdefault(str(network_id), os.environ[TOKEN_ENV_VARIABLE])
     if not tokens:
         raise ConfigError(_NO_TOKEN_MESSAGE)
-    return [
-        Assignment(
-            database=database, network=Network(network_id=network_id, token=token, base_url=_base_url(network_id))
-        )
-        for network_id, token in sorted(tokens.items())
-    ]
-
-
-def _base_url(network_id: str) -> str:
-    return os.environ.get(f"{_BASE_URL_PREFIX}{network_id}", "").strip() or str(setting_from_environment("base_url"))
+    assignments = []
+    for network_id, token in sorted(tokens.items()):
+        own_base_url = os.environ.get(f"{_BASE_URL_PREFIX}{network_id}", "").strip()
+        base_url = own_base_url or str(setting_from_environment("base_url"))
+        network = Network(network_id=network_id, token=token, base_url=base_url)
+        assignments.append(Assignment(database=database, network=network))
+    return assignments

@@ -21,7 +21,7 @@ from invoca_bulk.journal.db_retry import retry_on_disconnect
 from invoca_bulk.reports.progress import ProgressBar
 from invoca_bulk.schema.outcomes import Outcome
 from invoca_bulk.wording import remedy
-from invoca_bulk.workers.tasks import Assignment, QueuedRun
+from invoca_bulk.workers.tasks import Assignment, QueuedRun, network_key
 
 #: Minimum number of seconds between two queries of the journal.
 _POLL_SECONDS = 0.5
@@ -30,23 +30,14 @@ _NO_WORKER_SECONDS = 10.0
 
 
 def shared_journal_for(network: Network, options: Options) -> Database:
-    """The database whose journal a network's workers and clients share.
-
-    Raises:
-        ConfigError: there is none.
-    """
+    """The database whose journal a network's workers and clients share."""
     if network.rehearsal:
-        msg = f"Workers cannot reach a sandbox of this process. Start a separate one: {remedy('sandbox')}"
-        raise ConfigError(msg)
+        raise ConfigError(f"Workers cannot reach a sandbox of this process. Start a separate one: {remedy('sandbox')}")
     return require_shared_journal(journal.location_for(network, options.journal))
 
 
 def require_shared_journal(location: JournalLocation) -> Database:
-    """Check that several machines can reach a journal location.
-
-    Raises:
-        ConfigError: it is a folder.
-    """
+    """Check that several machines can reach a journal location; a folder they cannot."""
     if not isinstance(location, Database):
         msg = "Workers share a journal on PostgreSQL. Set INVOCA_JOURNAL=postgresql://… on each of their machines."
         raise ConfigError(msg)
@@ -54,27 +45,14 @@ def require_shared_journal(location: JournalLocation) -> Database:
 
 
 def create_queues(network: Network, options: Options) -> None:
-    """Create the queues of a network; call it before a run for workers is recorded.
-
-    Raises:
-        ConfigError: the queue is not installed, or cannot be used.
-    """
-    _import_queue().create_queues(shared_journal_for(network, options), _network_key(network))
+    """Create the queues of a network; call it before a run for workers is recorded."""
+    _import_queue().create_queues(shared_journal_for(network, options), network_key(network))
 
 
 def enqueue_run(network: Network, options: Options, queued_run: QueuedRun) -> None:
-    """Enqueue a run that is recorded as one for workers. Has no effect if it is already enqueued.
-
-    Args:
-        network: the run's network.
-        options: the options that locate the journal.
-        queued_run: the run.
-
-    Raises:
-        RunAborted: the queue cannot be used.
-    """
+    """Enqueue a run that is recorded as one for workers. Has no effect if it is already enqueued."""
     try:
-        _import_queue().enqueue_run(shared_journal_for(network, options), _network_key(network), queued_run)
+        _import_queue().enqueue_run(shared_journal_for(network, options), network_key(network), queued_run)
     except ConfigError as error:
         resume = remedy("resume", "cluster", subject=queued_run.run)
         msg = f"{error.text} The run {queued_run.run} is recorded. To give it to the workers: {resume}"
@@ -82,11 +60,7 @@ def enqueue_run(network: Network, options: Options, queued_run: QueuedRun) -> No
 
 
 def _import_queue() -> ModuleType:
-    """Import the queue's module, whose package is optional.
-
-    Raises:
-        ConfigError: the package is not installed.
-    """
+    """Import the queue's module, whose package is optional."""
     try:
         return importlib.import_module("invoca_bulk.workers.queue")
     except ModuleNotFoundError as error:
@@ -95,32 +69,12 @@ def _import_queue() -> ModuleType:
 
 
 def run_worker(assignments: Sequence[Assignment], stop_event: threading.Event) -> None:
-    """Run a worker until the event is set.
-
-    Raises:
-        ConfigError: the queue is not installed, or cannot be used.
-    """
+    """Run a worker until the event is set."""
     _import_queue().Worker(assignments).run(stop_event)
 
 
-def _network_key(network: Network) -> str:
-    from invoca_bulk.journal.postgres import schema_name  # noqa: PLC0415  it needs a driver
-
-    return schema_name(base_url=network.base_url, network_id=network.network_id)
-
-
 def follow_run(network: Network, options: Options, run: str, notify: Callable[[str], None]) -> None:
-    """Show the progress of a run until it ends or the user presses Ctrl-C, which does not stop the run.
-
-    Args:
-        network: the run's network.
-        options: the options that locate the journal, and `progress`: whether to show a progress bar.
-        run: the run's id.
-        notify: shows the user a sentence.
-
-    Raises:
-        RunAborted: the journal no longer responds; the run continues.
-    """
+    """Show the progress of a run until it ends or the user presses Ctrl-C, which does not stop the run."""
     database, started_at = shared_journal_for(network, options), time.monotonic()
     find_owner = journal.handle_for(database, network).find_owner
     counters = RunCounters()

@@ -18,12 +18,7 @@ _GRACE_SECONDS = 5.0
 
 
 class Liveness:
-    """Holds this worker's lock, and finds workers that no longer hold theirs; a context manager.
-
-    Args:
-        database: the database of the journal.
-        name: the name of this worker.
-    """
+    """Holds this worker's lock, and finds workers that no longer hold theirs; a context manager."""
 
     def __init__(self, database: Database, name: str) -> None:
         self._engine = make_engine(database)

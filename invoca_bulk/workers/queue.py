@@ -67,13 +67,7 @@ def _run_queue_name(key: str) -> str:
 
 @DBOS.workflow(name="conduct", max_recovery_attempts=None)
 def coordinate_run(key: str, run: str, generation: int) -> None:
-    """Enqueue the steps of a run in chunks until there are none, then finish the run.
-
-    Args:
-        key: the network's key.
-        run: the run's id.
-        generation: how often the run was enqueued.
-    """
+    """Enqueue the steps of a run in chunks until there are none, then finish the run."""
     idle_rounds, previous_count = 0, 0
     while idle_rounds < _MAX_IDLE_ROUNDS:
         chunks = DBOS.run_step({"name": "left"}, _runnable_chunks, key, run, generation)
@@ -126,11 +120,7 @@ def _run_task(key: str, queued_run: QueuedRun, task: Callable[[Assignment, Queue
 
 
 def create_queues(database: Database, key: str) -> None:
-    """Create the queue's tables and a network's queues, where they are missing.
-
-    Raises:
-        ConfigError: the database cannot be used.
-    """
+    """Create the queue's tables and a network's queues, where they are missing."""
     _silence_dbos_logging()
     with translate_errors(database):
         DBOS.migrate(_dbos_url(database))
@@ -140,16 +130,7 @@ def create_queues(database: Database, key: str) -> None:
 
 
 def enqueue_run(database: Database, key: str, queued_run: QueuedRun) -> None:
-    """Enqueue a run for workers. Has no effect if it is already enqueued with the same generation.
-
-    Args:
-        database: the database of the journal.
-        key: the network's key.
-        queued_run: the run, recorded as one for workers.
-
-    Raises:
-        ConfigError: the database cannot be used.
-    """
+    """Enqueue a run for workers. Has no effect if it is already enqueued with the same generation."""
     _silence_dbos_logging()
     with translate_errors(database), _open_client(database) as client:
         client.enqueue(_enqueue_options(key, queued_run), key, queued_run.run, queued_run.generation)
@@ -192,15 +173,11 @@ def _queue_limits(key: str) -> Mapping[str, _QueueLimits]:
 
 
 class Worker:
-    """A process that runs enqueued workflows of some networks.
-
-    Args:
-        assignments: the networks, all in one database.
-    """
+    """A process that runs enqueued workflows of some networks, all in one database."""
 
     def __init__(self, assignments: Sequence[Assignment]) -> None:
         self._database = assignments[0].database
-        self._assignments = tasks.assignments_by_key(assignments)
+        self._assignments = {tasks.network_key(assignment.network): assignment for assignment in assignments}
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
     def run(self, stop_event: threading.Event) -> None:

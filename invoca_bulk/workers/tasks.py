@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
@@ -30,12 +30,7 @@ CHUNK_SIZE = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """A network that a worker works for.
-
-    Attributes:
-        database: the database of the journals.
-        network: the network, with its token.
-    """
+    """A network that a worker works for, with its token."""
 
     database: Database
     network: Network
@@ -43,15 +38,10 @@ class Assignment:
 
 @dataclass(frozen=True, kw_only=True)
 class QueuedRun:
-    """A run that was enqueued for workers.
-
-    Attributes:
-        run: its id.
-        generation: how often it was enqueued; tasks of earlier generations do nothing.
-    """
+    """A run that was enqueued for workers."""
 
     run: str
-    generation: int
+    generation: int  # how often it was enqueued; tasks of earlier generations do nothing
 
     def is_active(self, record: RunRecord) -> bool:
         """Whether the recorded run is running, not asked to stop, and of this generation."""
@@ -88,24 +78,15 @@ def process_chunk(
 ) -> None:
     """Send some steps of a run; steps in doubt, or that cannot be sent now, are left.
 
-    Args:
-        assignment: the run's network.
-        queued_run: the run.
-        numbers: the numbers of the steps.
-        concurrent_chunks: how many chunks a worker processes at once; they share the run's concurrent requests.
-        shutdown: stops the execution when the worker leaves.
+    `concurrent_chunks`: how many chunks a worker processes at once; they share the run's concurrent requests.
     """
     try:
         with journal.open_for_writing(assignment.database, assignment.network, exclusive=False) as open_journal:
             record = open_journal.run(queued_run.run)
             if queued_run.is_active(record):
+                work = execution.workload_from_steps(open_journal, record, numbers)
                 worker_execution = _WorkerExecution(
-                    assignment,
-                    open_journal,
-                    record,
-                    execution.workload_from_steps(open_journal, record, numbers),
-                    shutdown,
-                    concurrent_chunks=concurrent_chunks,
+                    assignment, open_journal, record, work, shutdown, concurrent_chunks=concurrent_chunks
                 )
                 outcome = worker_execution.run(
                     lambda executor, client: executor.send_steps(client, worker_execution.slots)
@@ -221,12 +202,7 @@ class Shutdown:
 
 
 class _WorkerExecution:
-    """One execution of some steps of a run.
-
-    Attributes:
-        slots: maximum number of concurrent requests.
-        learned_rate: as in `Executor`, after the execution has ended.
-    """
+    """One execution of some steps of a run."""
 
     def __init__(  # noqa: PLR0913  an execution needs all of them
         self,
@@ -241,7 +217,7 @@ class _WorkerExecution:
         self._network = replace(assignment.network, api_version=record.api_version)
         self._options = options = options_from_record(record)
         self._shutdown = shutdown
-        self.slots = max(1, -(-options.concurrency // concurrent_chunks))
+        self.slots = max(1, -(-options.concurrency // concurrent_chunks))  # maximum number of concurrent requests
         self._executor = execution.Executor(
             work=work,
             network=self._network,
@@ -253,7 +229,7 @@ class _WorkerExecution:
             counters=execution.RunCounters(),
             clock=open_journal.now,
         )
-        self.learned_rate: float | None = None
+        self.learned_rate: float | None = None  # as in `Executor`, after the execution has ended
 
     def run(self, operation: _Operation) -> RunOutcome:
         outcome = asyncio.run(self._run_async(operation))
@@ -291,12 +267,7 @@ _WORKER_OPTION_NAMES = (
 
 
 def worker_options(options: Options, generation: int) -> dict[str, object]:
-    """The options of a run that the journal stores for its workers.
-
-    Args:
-        options: the run's options.
-        generation: how often the run was enqueued.
-    """
+    """The options of a run that the journal stores for its workers, and how often the run was enqueued."""
     return {name: getattr(options, name) for name in _WORKER_OPTION_NAMES} | {"turn": generation}
 
 
@@ -311,11 +282,8 @@ def generation_of(record: RunRecord) -> int:
     return int((record.worker_options or {}).get("turn", 0))
 
 
-def assignments_by_key(assignments: Sequence[Assignment]) -> dict[str, Assignment]:
-    """The assignments of a worker by the schema names of their journals."""
+def network_key(network: Network) -> str:
+    """The schema name of a network's journal, which also names its queues."""
     from invoca_bulk.journal.postgres import schema_name  # noqa: PLC0415  it needs a driver
 
-    return {
-        schema_name(base_url=assignment.network.base_url, network_id=assignment.network.network_id): assignment
-        for assignment in assignments
-    }
+    return schema_name(base_url=network.base_url, network_id=network.network_id)

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from invoca_bulk.journal import journal_file
+from invoca_bulk.journal.sqlite import journal_file
 from tests.crash import checker, kills, ways
 from tests.crash.checker import Asked
 

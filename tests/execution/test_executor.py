@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from invoca_bulk import journal
 from invoca_bulk.config.network import Network, resolve_network
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import (
@@ -16,6 +15,7 @@ from invoca_bulk.errors import (
     InvalidSheetError,
     PlatformUnavailableError,
 )
+from invoca_bulk.journal.sqlite import journal_file
 from invoca_bulk.sandbox_server import Sandbox
 from invoca_bulk.service.run import run_sheet
 
@@ -147,7 +147,7 @@ def test_wrong_token_stops_the_run(odd: Any, reply: Any, requests_frame: Request
 def test_intent_is_durable_before_the_request(odd: Any, requests_frame: Requests, tmp_path: Path) -> None:
     """When a request reaches the platform, another process can read in the journal that it was sent."""
     snapshots: list[list[tuple[str, int]]] = []
-    path = journal.journal_file(tmp_path / "journal", base_url=odd.base_url, network_id="1234")
+    path = journal_file(tmp_path / "journal", base_url=odd.base_url, network_id="1234")
 
     class Watching(list[Any]):
         def append(self, post: Any) -> None:
@@ -174,7 +174,7 @@ def test_requests_in_flight_are_bounded(network: Any, box: Any, requests_frame: 
 
 def test_broken_journal_stops_the_run(odd: Any, requests_frame: Requests, tmp_path: Path) -> None:
     """What cannot be recorded is not sent: after a journal error nothing more is sent."""
-    path = journal.journal_file(tmp_path / "journal", base_url=odd.base_url, network_id="1234")
+    path = journal_file(tmp_path / "journal", base_url=odd.base_url, network_id="1234")
 
     class Breaking(list[Any]):
         def append(self, post: Any) -> None:
@@ -244,7 +244,7 @@ def test_list_with_numeric_ids(odd: Any, reply: Any, requests_frame: Requests) -
 
 def test_unrecorded_result_is_on_the_row(odd: Any, requests_frame: Requests, tmp_path: Path) -> None:
     """If the journal breaks during a purchase, the number is on its row and nothing more is sent."""
-    path = journal.journal_file(tmp_path / "journal", base_url=odd.base_url, network_id="1234")
+    path = journal_file(tmp_path / "journal", base_url=odd.base_url, network_id="1234")
 
     class Breaking(list[Any]):
         def append(self, post: Any) -> None:

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invoca_bulk.execution.matching import MatchResult, PendingRequest, match_requests
+from invoca_bulk.execution.matching import PendingRequest, match_requests
+from invoca_bulk.execution.matching.model import MatchResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from invoca_bulk.execution.matching import Ambiguity
+    from invoca_bulk.execution.matching.model import Ambiguity
 
     Body = Mapping[str, Any]
 

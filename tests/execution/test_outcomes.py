@@ -10,6 +10,7 @@ from invoca_bulk.config.settings import MAX_ATTEMPTS, MAX_THROTTLED_ATTEMPTS
 from invoca_bulk.errors import InDoubtError, NotSentError
 from invoca_bulk.execution import outcomes
 from invoca_bulk.execution.outcomes import StepResult
+from invoca_bulk.execution.outcomes.response_policy import NON_IDEMPOTENT_POLICY
 from invoca_bulk.journal import State
 from invoca_bulk.planning import Step
 from invoca_bulk.schema import OPERATIONS, RESOURCES, Action
@@ -89,7 +90,7 @@ def test_unauthorized_stops_the_run() -> None:
     assert (result.state, result.aborts_run) == (State.PENDING, True)
 
 
-@pytest.mark.parametrize("status", sorted(set(range(200, 600)) - set(outcomes.NON_IDEMPOTENT_POLICY.states_by_status)))
+@pytest.mark.parametrize("status", sorted(set(range(200, 600)) - set(NON_IDEMPOTENT_POLICY.states_by_status)))
 def test_other_statuses_are_in_doubt(status: int) -> None:
     """A status that is not in the table may have been applied."""
     assert _state_of_purchase(status, NUMBER) is State.IN_DOUBT

@@ -20,6 +20,7 @@ import pytest
 from invoca_bulk import execution, journal, transport
 from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import ExecutionPolicy, Options
+from invoca_bulk.journal.sqlite import journal_file
 from invoca_bulk.planning import PlanData, PlannedRow, PlannedSheet, PlatformState, Step
 from invoca_bulk.schema import OPERATIONS, Action
 from invoca_bulk.service.execute import execute_workload
@@ -90,7 +91,7 @@ class Runner:
 
     def steps(self, network: Network) -> list[dict[str, Any]]:
         """The steps as another process reads them."""
-        path = journal.journal_file(self.folder, base_url=network.base_url, network_id=network.network_id)
+        path = journal_file(self.folder, base_url=network.base_url, network_id=network.network_id)
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reader:
             reader.row_factory = sqlite3.Row
             return [dict(row) for row in reader.execute("SELECT * FROM steps ORDER BY run, step")]

@@ -15,7 +15,9 @@ import pytest
 from invoca_bulk import journal
 from invoca_bulk.config.network import Network
 from invoca_bulk.errors import ConfigError, JournalLockedError, RunAborted
-from invoca_bulk.journal import OUTCOME_IF_STOPPED, TRANSITIONS, RunState, State, StepTransition
+from invoca_bulk.journal import RunState, State, StepTransition
+from invoca_bulk.journal.sqlite import durable_engine, journal_file
+from invoca_bulk.journal.states import OUTCOME_IF_STOPPED, TRANSITIONS
 from invoca_bulk.planning import PlannedRow
 from invoca_bulk.schema import Action
 from invoca_bulk.schema.outcomes import Outcome
@@ -148,7 +150,7 @@ def test_step_is_stored_with_all_attributes(tmp_path: Path) -> None:
     )
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
         open_journal.start_run(make_plan(step, make_step(1, body=None)), NETWORK, now=0.0)
-    reader = sqlite3.connect(journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234"))
+    reader = sqlite3.connect(journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234"))
     reader.row_factory = sqlite3.Row
     full, minimal = (dict(row) for row in reader.execute("SELECT * FROM steps ORDER BY step"))
     reader.close()
@@ -217,7 +219,7 @@ def test_journal_of_another_version_is_left_unchanged(tmp_path: Path, name: str)
     """Opening it for writing or reading fails with a message that names the fix, and does not change it."""
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
         run = open_journal.start_run(make_plan(), NETWORK, now=0.0)
-    path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
+    path = journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
     content = _execute(path, *VERSION_CHANGES[name])
     with (
         pytest.raises(ConfigError, match=r"another version of this program.*--journal"),
@@ -231,7 +233,7 @@ def test_journal_of_another_version_is_left_unchanged(tmp_path: Path, name: str)
 
 def test_partly_created_journal_is_completed(tmp_path: Path) -> None:
     """After a process is killed while it creates the tables, the next one can use the journal."""
-    path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
+    path = journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
     _execute(path, "CREATE TABLE version (version INTEGER NOT NULL)")
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
         open_journal.start_run(make_plan(), NETWORK, now=0.0)
@@ -254,7 +256,7 @@ def test_results_are_found_among_several_journals(tmp_path: Path) -> None:
 
 def test_database_is_durable(tmp_path: Path) -> None:
     """WAL and FULL: NORMAL can lose the last commits in a power cut, and a lost `sent` is a number bought twice."""
-    engine = journal.durable_engine(tmp_path / "x?y=1.sqlite")
+    engine = durable_engine(tmp_path / "x?y=1.sqlite")
     with engine.connect() as connection:
         pragmas = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
     engine.dispose()
@@ -335,7 +337,7 @@ def test_reading_while_a_run_writes(tmp_path: Path) -> None:
     """A reader sees committed changes while the owner holds the journal."""
     with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
         run = open_journal.start_run(make_plan(), NETWORK, now=0.0)
-        path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
+        path = journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
         reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         try:
             open_journal.apply_transitions(transitions(run, 0, State.PENDING, State.SENT))
@@ -360,13 +362,13 @@ def test_networks_have_separate_files(tmp_path: Path) -> None:
         ("http://a.b", "1"),
         ("https://a.b:1", "1"),
     ]
-    files = {journal.journal_file(tmp_path, base_url=url, network_id=network_id) for url, network_id in pairs}
+    files = {journal_file(tmp_path, base_url=url, network_id=network_id) for url, network_id in pairs}
     assert len(files) == len(pairs)
 
 
 def test_existing_file_is_made_private(tmp_path: Path) -> None:
     """A file that others can access is made private; a symbolic link in its place is not followed."""
-    path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
+    path = journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
     path.touch(mode=0o666)
     path.chmod(0o666)
     with journal.open_for_writing(tmp_path, NETWORK):

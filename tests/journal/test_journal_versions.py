@@ -16,6 +16,8 @@ from invoca_bulk import journal
 from invoca_bulk.config.network import Network
 from invoca_bulk.errors import ConfigError, JournalLockedError
 from invoca_bulk.journal import RunState, State, db_schema
+from invoca_bulk.journal.db_schema import SCHEMA_VERSION
+from invoca_bulk.journal.sqlite import journal_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,7 +79,7 @@ def _insert_step(db: sqlite3.Connection, number: int, state: str, **values: Any)
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
     """A journal of version 3 with a killed run: one row is done, one is sent, one is pending, one is invalid."""
-    path = journal.journal_file(tmp_path, base_url=NETWORK.base_url, network_id=NETWORK.network_id)
+    path = journal_file(tmp_path, base_url=NETWORK.base_url, network_id=NETWORK.network_id)
     with contextlib.closing(sqlite3.connect(path)) as db, db:
         db.execute("PRAGMA journal_mode=WAL")
         db.executescript(VERSION_3)
@@ -146,7 +148,7 @@ def test_opening_for_writing_migrates(old: Path) -> None:
             run=RUN, step=2, from_state=State.PENDING, to_state=State.SENT, values={"owner": ""}
         )
         open_journal.apply_transitions([sent])
-    assert _query(old, "SELECT version FROM version") == [(journal.SCHEMA_VERSION,)]
+    assert _query(old, "SELECT version FROM version") == [(SCHEMA_VERSION,)]
     assert _query(old, "SELECT workers, stopping FROM runs") == [(None, 0)]
     with journal.open_for_writing(old.parent, NETWORK) as open_journal:  # opened again, now migrated
         assert [step.state for step in open_journal.steps(RUN)] == [State.DONE, State.IN_DOUBT, State.IN_DOUBT]
@@ -189,7 +191,7 @@ def test_reading_migrates(old: Path, reader: str) -> None:
         assert open_journal is not None
         _check_content(open_journal)
         assert [step.state for step in open_journal.steps(RUN)] == [State.DONE, State.SENT, State.PENDING]
-    assert _query(old, "SELECT version FROM version") == [(journal.SCHEMA_VERSION,)]
+    assert _query(old, "SELECT version FROM version") == [(SCHEMA_VERSION,)]
     assert journal.list_incompatible_journals(old.parent) == []
 
 
@@ -293,7 +295,7 @@ def test_reading_does_not_migrate_a_locked_journal(old: Path, hold: Callable[[Pa
 # Versions that cannot be migrated
 
 
-@pytest.mark.parametrize("version", [1, 2, journal.SCHEMA_VERSION + 1, 1000])
+@pytest.mark.parametrize("version", [1, 2, SCHEMA_VERSION + 1, 1000])
 def test_unsupported_version_is_left_unchanged(old: Path, version: int) -> None:
     """The error says that another version wrote it and what to do; no byte of the file changes."""
     with contextlib.closing(sqlite3.connect(old)) as db, db:

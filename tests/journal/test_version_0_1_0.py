@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 import invoca_bulk as ib
-from invoca_bulk import journal
+from invoca_bulk.journal.sqlite import journal_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def old_journal(tmp_path: Path, platform: Sandbox) -> Path:
     script = (FILES / "journal.sql").read_text(encoding="utf-8")
     for name, value in {"base_url": platform.base_url, "radio": numbers[0], "tv": numbers[1]}.items():
         script = script.replace(f"{{{name}}}", value)
-    path = journal.journal_file(tmp_path, base_url=platform.base_url, network_id=platform.network_id)
+    path = journal_file(tmp_path, base_url=platform.base_url, network_id=platform.network_id)
     with contextlib.closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA journal_mode=WAL")
         database.executescript(script)

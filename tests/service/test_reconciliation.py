@@ -129,7 +129,7 @@ def test_unknown_rows_of_results_are_reconciled(box: Any, network: Any, requests
     assert outcome_counts(first)["unknown"] == 1
     box.faults.change(list_lag=0.0)
     with journal.open_for_writing(resolve_journal_location(None), network) as store:  # as if killed before lookup
-        (absent,) = store.steps(first.results.run.run, journal.State.ABSENT)
+        (absent,) = [step for step in store.steps(first.results.run.run) if step.state is journal.State.ABSENT]
         key = {"run": absent.run, "step": absent.step.number}
         store.apply_transitions(
             [journal.StepTransition(**key, from_state=journal.State.ABSENT, to_state=journal.State.SENT)]

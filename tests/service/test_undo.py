@@ -19,6 +19,7 @@ import invoca_bulk as ib
 from invoca_bulk import journal, planning, validation
 from invoca_bulk.config.journal_location import resolve_journal_location
 from invoca_bulk.config.network import Network
+from invoca_bulk.journal.sqlite import journal_file
 from invoca_bulk.planning import Step, merge
 from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, Action
 from invoca_bulk.service.undo import undo_sheets
@@ -761,7 +762,7 @@ def test_another_network_is_refused(stage: Stage, odd: Any) -> None:
 def test_an_unfinished_run(stage: Stage) -> None:
     """The sent part of an interrupted run can be undone; a note says that the rest would still be sent."""
     run = stage.run(pd.DataFrame([CAMPAIGN | PLAIN, OTHER | PLAIN]))
-    file = journal.journal_file(
+    file = journal_file(
         resolve_journal_location(None), base_url=stage.network.base_url, network_id=stage.network.network_id
     )
     with sqlite3.connect(file) as database:

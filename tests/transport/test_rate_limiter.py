@@ -6,6 +6,7 @@ import pytest
 
 from invoca_bulk import transport
 from invoca_bulk.config.settings import MAX_BACKOFF_SECONDS
+from invoca_bulk.transport.backoff import MAX_RETRY_AFTER_SECONDS
 
 
 def test_rate_is_a_cap() -> None:
@@ -158,7 +159,7 @@ def test_backoff_grows_and_is_capped(attempt: int) -> None:
         ("nan", None),
         ("Mon, 01 Jan 2020 00:00:00 +99999999999999999", None),
         ("inf", None),
-        ("1e12", transport.MAX_RETRY_AFTER_SECONDS),
+        ("1e12", MAX_RETRY_AFTER_SECONDS),
     ],
 )
 def test_retry_after(header: str | None, seconds: float | None) -> None:

@@ -19,6 +19,7 @@ from invoca_bulk.config.journal_location import Database
 from invoca_bulk.config.network import Network
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.journal import RunState, State, db_retry
+from invoca_bulk.journal.db_schema import SCHEMA_VERSION
 from invoca_bulk.journal.postgres import schema_name
 from invoca_bulk.planning import PlannedRow
 from invoca_bulk.schema.outcomes import Outcome
@@ -130,7 +131,7 @@ def test_concurrent_processes_create_one_journal(location: Database, database: s
         reader.result()
     assert sorted(summary.record.run for summary in journal.list_runs(location)) == sorted(runs)
     assert len(_schemas(database)) == 1
-    assert execute(database, f"SELECT version FROM {SCHEMA}.version") == [(journal.SCHEMA_VERSION,)]  # noqa: S608
+    assert execute(database, f"SELECT version FROM {SCHEMA}.version") == [(SCHEMA_VERSION,)]  # noqa: S608
 
 
 def test_partly_created_journal_is_completed(location: Database, database: str) -> None:
@@ -143,7 +144,7 @@ def test_partly_created_journal_is_completed(location: Database, database: str) 
         open_journal.start_run(make_plan(), NETWORK, now=0.0)
     execute(database, f"DROP SCHEMA {SCHEMA} CASCADE; CREATE SCHEMA {SCHEMA}", commit=True)
     execute(database, f"CREATE TABLE {SCHEMA}.version (version INTEGER NOT NULL)", commit=True)
-    execute(database, f"INSERT INTO {SCHEMA}.version VALUES ({journal.SCHEMA_VERSION})", commit=True)  # noqa: S608
+    execute(database, f"INSERT INTO {SCHEMA}.version VALUES ({SCHEMA_VERSION})", commit=True)  # noqa: S608
     assert journal.list_runs(location) == []
     with journal.open_for_writing(location, NETWORK) as open_journal:
         open_journal.start_run(make_plan(), NETWORK, now=0.0)

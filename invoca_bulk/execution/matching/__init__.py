@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from invoca_bulk.execution.matching.match import match_requests
-from invoca_bulk.execution.matching.model import Ambiguity, MatchResult, PendingRequest
+from invoca_bulk.execution.matching.model import PendingRequest
 
-__all__ = ["Ambiguity", "MatchResult", "PendingRequest", "match_requests"]
+__all__ = ["PendingRequest", "match_requests"]

@@ -37,11 +37,8 @@ class ListedNumber(NamedTuple):
 
 def parse_listed_number(platform_object: Mapping[str, Json]) -> ListedNumber:
     """Extract the number and the values of one of the platform's objects."""
-    return ListedNumber(
-        number=_normalize_number(platform_object.get("promo_number") or ""),
-        facts=_extract_facts(platform_object),
-        platform_object=platform_object,
-    )
+    number = _normalize_number(platform_object.get("promo_number") or "")
+    return ListedNumber(number, _extract_facts(platform_object), platform_object)
 
 
 def collect_paths(compared: Iterable[ListedNumber | RequestGroup]) -> frozenset[str]:
@@ -90,9 +87,6 @@ def _canonical_json(value: Json) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-# Groups
-
-
 class KeyedRequest(NamedTuple):
     """A request and its body as canonical JSON."""
 
@@ -125,9 +119,7 @@ class NumberGroup:
 def group_requests(pending: Iterable[PendingRequest], shown_paths: Collection[str]) -> list[RequestGroup]:
     """Group indistinguishable requests, in the order of the first request of each group.
 
-    Args:
-        pending: the requests.
-        shown_paths: the paths that the platform shows for at least one number; other values are not compared.
+    Only the values are compared that the platform shows for at least one number.
     """
     baselines: dict[frozenset[str], frozenset[str]] = {}
     facts_by_body: dict[str, Facts] = {}

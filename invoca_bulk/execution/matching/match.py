@@ -40,7 +40,7 @@ _MAX_NAMED = 6
 def match_requests(
     pending: Sequence[PendingRequest], listed: Sequence[Mapping[str, Json]], attributed_numbers: Collection[str]
 ) -> MatchResult:
-    """Find the numbers that requests in doubt have created in one campaign.
+    """Find the numbers that requests in doubt, those of older runs first, have created in one campaign.
 
     A field is compared if the platform shows it for at least one number of the campaign; a field that it never shows
     (such as one that only selects the number) is ignored. The platform may show more than was sent: campaigns have
@@ -53,14 +53,8 @@ def match_requests(
     have created it are then ambiguous. A number that somebody else created with exactly the values of a request cannot
     be distinguished from the request's own.
 
-    Args:
-        pending: the requests in doubt, those of older runs first.
-        listed: the campaign's numbers as the platform shows them after the settle time.
-        attributed_numbers: the numbers that a response has named as created, updated or moved here; with or without
-            country code.
-
-    Returns:
-        The result of each request.
+    `listed`: the campaign's numbers as the platform shows them after the settle time. `attributed_numbers`: those that
+    a response has named as created, updated or moved here; with or without country code.
     """
     if not pending:
         return MatchResult()
@@ -87,8 +81,6 @@ def _combine_results(pending: Sequence[PendingRequest], results: Sequence[MatchR
     )
 
 
-# Reasons
-
 _NEW_NUMBERS_PREFIX = "It may have been created: since the run began, its campaign got {numbers}, "
 _UNREQUESTED_ERROR = (
     _NEW_NUMBERS_PREFIX + "which no row in doubt asked for, so somebody else creates or changes numbers there."
@@ -107,13 +99,7 @@ _LOOK_UP_FIX = (
 def _build_ambiguities(
     requests: Sequence[KeyedRequest], template: str, numbers: Iterable[ListedNumber]
 ) -> dict[int, Ambiguity]:
-    """The same ambiguity for each of the requests.
-
-    Args:
-        requests: the requests.
-        template: the sentence, with optional placeholders `numbers` and `rows`.
-        numbers: the numbers that the sentence names.
-    """
+    """The same ambiguity for each request; the template may have the placeholders `numbers` and `rows`."""
     names = _join_names([number.display_number for number in numbers])
     error = template.format(numbers=names, rows=count_of(len(requests), "row"))
     ambiguity = Ambiguity(error=error, fix=_LOOK_UP_FIX)
@@ -126,9 +112,6 @@ def _join_names(names: Sequence[str]) -> str:
     if len(first) > _MAX_NAMED:
         first, last = first[:_MAX_NAMED], f"{len(first) - _MAX_NAMED + 1} more"
     return f"{', '.join(first)} and {last}" if first else last
-
-
-# Matching one component
 
 
 def _match_component(

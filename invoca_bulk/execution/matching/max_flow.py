@@ -49,9 +49,6 @@ def _collect_component(start: RequestGroup, fitting: Mapping[RequestGroup, Seque
     return Component(list(request_groups), list(number_groups))
 
 
-# Assignments within a component
-
-
 def assign_numbers(number_groups: Iterable[NumberGroup]) -> Flow | None:
     """One assignment of every number to a different request, earlier request groups first; None: there is none."""
     flow: Flow = {group: Counter() for number_group in number_groups for group in number_group.request_groups}
@@ -74,12 +71,9 @@ def _free_capacity(request_group: RequestGroup, flow: Flow) -> int:
 def _find_augmenting_path(
     number_group: NumberGroup, starts: Iterable[RequestGroup], flow: Flow, is_end: Callable[[RequestGroup], int]
 ) -> list[_Hop]:
-    """The shortest path that makes room for one more number of a group.
+    """The shortest path that makes room for one more number of a group, the last hop first; empty: there is none.
 
     The number enters one of `starts`; a number that was there moves to another request group, and so on until `is_end`.
-
-    Returns:
-        The hops, the last one first; empty: there is no path.
     """
     hops = {group: _Hop(number_group, None, group) for group in starts}
     queue = deque(hops)

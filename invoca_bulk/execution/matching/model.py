@@ -10,42 +10,26 @@ from invoca_bulk.schema.field_types import Json
 
 @dataclass(frozen=True, kw_only=True)
 class PendingRequest:
-    """A request for one number that may have been applied.
+    """A request for one number that may have been applied."""
 
-    Attributes:
-        key: the caller's number for it.
-        body: the JSON object that was sent.
-        baseline: the numbers that the campaign had when its run began.
-    """
-
-    key: int
-    body: Mapping[str, Json]
-    baseline: frozenset[str]
+    key: int  # the caller's number for it
+    body: Mapping[str, Json]  # as it was sent
+    baseline: frozenset[str]  # the numbers that the campaign had when its run began
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ambiguity:
-    """Why it cannot be determined whether a request was applied.
+    """Why it cannot be determined whether a request was applied."""
 
-    Attributes:
-        error: what was observed, as a sentence.
-        fix: what to do about it.
-    """
-
-    error: str
+    error: str  # what was observed, as a sentence
     fix: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class MatchResult:
-    """The result of matching the requests of one campaign; each request is in exactly one of the attributes.
+    """The result of matching the requests of one campaign, by key; each is in exactly one of the attributes."""
 
-    Attributes:
-        matched: key to the platform's object that the request created; each object occurs once.
-        not_found: keys of the requests that created nothing.
-        ambiguous: key to why it cannot be determined.
-    """
-
+    #: The platform's object that the request created; each object occurs once.
     matched: Mapping[int, Mapping[str, Json]] = field(default_factory=dict)
-    not_found: tuple[int, ...] = ()
+    not_found: tuple[int, ...] = ()  # the requests that created nothing
     ambiguous: Mapping[int, Ambiguity] = field(default_factory=dict)

@@ -25,25 +25,10 @@ from invoca_bulk.execution.outcomes.attempt import (
     unresolved,
 )
 from invoca_bulk.execution.outcomes.error_text import describe_error_response
-from invoca_bulk.execution.outcomes.response_policy import (
-    DELETE_POLICY,
-    IDEMPOTENT_POLICY,
-    MOVE_POLICY,
-    NON_IDEMPOTENT_POLICY,
-    ResponsePolicy,
-    id_of,
-    missing_collections,
-    number_of,
-    response_policy_for,
-)
+from invoca_bulk.execution.outcomes.response_policy import id_of, missing_collections, number_of, response_policy_for
 from invoca_bulk.execution.outcomes.retry_policy import apply_retry_policy, blocked
 
 __all__ = [
-    "DELETE_POLICY",
-    "IDEMPOTENT_POLICY",
-    "MOVE_POLICY",
-    "NON_IDEMPOTENT_POLICY",
-    "ResponsePolicy",
     "StepResult",
     "ambiguous",
     "apply_retry_policy",

@@ -24,28 +24,18 @@ _LOOK_AGAIN_FIX = f"Look again: {remedy('resume')},"
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """The result of sending a step.
+    """The result of sending a step."""
 
-    Attributes:
-        state: the step's next state; `pending`: it was not applied and may be sent again; `sent`: it may have been
-            applied and is sent again anyway, because repeating it is safe.
-        http_status: status of the response; None: no response.
-        answer: the response's JSON; None: there was none.
-        error: why the step is not done.
-        fix: what to do about it.
-        retry_after: seconds that the platform asks to wait; None: it does not say.
-        aborts_run: whether the whole run has to stop.
-        doubt_reason: why an attempt may have been applied; empty: none may have been.
-    """
-
+    #: The step's next state; `pending`: it was not applied and may be sent again; `sent`: it may have been applied and
+    #: is sent again anyway, because repeating it is safe.
     state: State
-    http_status: int | None = None
-    answer: Json = None
-    error: str = ""
+    http_status: int | None = None  # None: no response
+    answer: Json = None  # the response's JSON
+    error: str = ""  # why the step is not done
     fix: str = ""
-    retry_after: float | None = None
-    aborts_run: bool = False
-    doubt_reason: str = ""
+    retry_after: float | None = None  # seconds that the platform asks to wait
+    aborts_run: bool = False  # whether the whole run has to stop
+    doubt_reason: str = ""  # why an attempt may have been applied; empty: none may have been
 
 
 def classify_response(
@@ -58,12 +48,8 @@ def classify_response(
 ) -> StepResult:
     """What a response means for a step.
 
-    Args:
-        response: the platform's response.
-        step: the step that was sent.
-        column_titles: path to the sheet's column title, for the fields that a 403 names.
-        was_in_doubt: whether an earlier attempt of the step may have been applied.
-        treat_429_as_ambiguous: whether a create may have been applied in spite of a 429.
+    `was_in_doubt`: an earlier attempt of the step may have been applied. `treat_429_as_ambiguous`: a create may have
+    been applied in spite of a 429.
     """
     policy = response_policy.response_policy_for(step, treat_429_as_ambiguous=treat_429_as_ambiguous)
     if was_in_doubt and response.status in policy.states_after_doubt:
@@ -78,14 +64,9 @@ def classify_response(
     reason = describe_error_response(response, column_titles, step.body)
     if state is State.IN_DOUBT:
         return in_doubt(step, reason, retry_after=response.retry_after, **values)
-    return StepResult(
-        state=state,
-        error=reason,
-        fix=response_policy.rejection_fix(step, response.status) if state is State.REJECTED else "",
-        retry_after=response.retry_after,
-        aborts_run=response.status == HTTPStatus.UNAUTHORIZED,
-        **values,
-    )
+    fix = response_policy.rejection_fix(step, response.status) if state is State.REJECTED else ""
+    values |= {"retry_after": response.retry_after, "aborts_run": response.status == HTTPStatus.UNAUTHORIZED}
+    return StepResult(state=state, error=reason, fix=fix, **values)
 
 
 def classify_failure(error: RequestFailedError, step: Step) -> StepResult:
@@ -145,12 +126,7 @@ def _in_doubt_fix(step: Step) -> str:
 
 
 def interrupted(step: Step, error: str) -> StepResult:
-    """A step of an earlier execution that ended before the result was known.
-
-    Args:
-        step: the step, which is safe to repeat.
-        error: the error that the execution recorded; empty: it was killed.
-    """
+    """A repeatable step of an earlier execution that ended before the result was known; no error: it was killed."""
     doubt = in_doubt(step, _NOT_RECORDED_REASON)
     return replace(doubt, error=error or doubt.error)
 
@@ -168,13 +144,7 @@ def not_found(step: Step, settle_seconds: float, earlier_error: str) -> StepResu
 
 
 def unresolved(step: Step, reason: str, earlier_error: str) -> StepResult:
-    """A purchase that stays in doubt; `invoca-bulk resume` looks again.
-
-    Args:
-        step: the step.
-        reason: why the lookup did not resolve it.
-        earlier_error: the error that the run recorded; empty: it was killed.
-    """
+    """A purchase that stays in doubt; resuming looks again. No earlier error: the run was killed."""
     initial_error = (earlier_error or in_doubt(step, _NOT_RECORDED_REASON).error).split(_LOOKUP_SEPARATOR)[0]
     fix = f"{_LOOK_AGAIN_FIX} or look the {RESOURCES[step.resource].singular} up on the platform."
     return StepResult(state=State.IN_DOUBT, error=f"{initial_error}{_LOOKUP_SEPARATOR}{reason}.", fix=fix)
@@ -184,8 +154,6 @@ def ambiguous(error: str, fix: str) -> StepResult:
     """A purchase that stays in doubt because the campaign's list does not decide it."""
     return StepResult(state=State.IN_DOUBT, error=error, fix=fix)
 
-
-# Reads before and after a step
 
 _ADD_OR_REPLAN_FIX = "Add it to the sheet, or plan again and confirm its removal; then run the results file."
 
@@ -206,12 +174,8 @@ def classify_preflight(response: Response, step: Step, column_titles: Mapping[st
     if response_policy.IDEMPOTENT_POLICY.states_by_status.get(status) is State.REJECTED:
         error = f"The {noun} could not be read before the change: {reason}."
         return StepResult(state=State.REJECTED, http_status=status, error=error, fix=response_policy.CORRECT_ROW_FIX)
-    return replace(
-        preflight_failed(step, reason),
-        http_status=status,
-        retry_after=response.retry_after,
-        aborts_run=status == HTTPStatus.UNAUTHORIZED,
-    )
+    result, aborts_run = preflight_failed(step, reason), status == HTTPStatus.UNAUTHORIZED
+    return replace(result, http_status=status, retry_after=response.retry_after, aborts_run=aborts_run)
 
 
 def preflight_failed(step: Step, reason: str) -> StepResult:
@@ -225,11 +189,8 @@ def changed_since_plan(
 ) -> StepResult:
     """A step that is not sent because it would revert what others have changed since the plan was made.
 
-    Args:
-        step: the step.
-        added: users and sites that it would remove, such as `user Jim Williams (U-2)`.
-        removed: users and sites that it would restore, or that it needs.
-        changed_defaults: the kinds of part whose default it would change back, such as `site`.
+    It would remove the `added` users and sites, restore or need the `removed` ones, and change back the default of the
+    kinds of part in `changed_defaults`, such as `site`.
     """
     noun = RESOURCES[step.resource].singular
     clauses = [
@@ -239,9 +200,8 @@ def changed_since_plan(
     ]
     text = " and ".join(filter(None, clauses))
     error = f"{text[:1].upper()}{text[1:]} since the plan was made; nothing was sent."
-    return StepResult(
-        state=State.REJECTED, error=error, fix=_ADD_OR_REPLAN_FIX if added else response_policy.REPLAN_FIX
-    )
+    fix = _ADD_OR_REPLAN_FIX if added else response_policy.REPLAN_FIX
+    return StepResult(state=State.REJECTED, error=error, fix=fix)
 
 
 def deleted() -> StepResult:

@@ -15,10 +15,8 @@ from invoca_bulk.transport.client import Response
 def describe_error_response(response: Response, column_titles: Mapping[str, str], sent_body: Json = None) -> str:
     """The platform's error message as one text: field errors by column title, and the error handle for support.
 
-    Args:
-        response: the platform's response.
-        column_titles: path to the sheet's column title; `#` stands for the number of a user or a site.
-        sent_body: the body that was sent, to find the user or site that a number in a path refers to.
+    In `column_titles`, `#` stands for the number of a user or a site; a number in a path refers to the body that was
+    sent.
     """
     # The text is shown in terminals, which interpret control characters.
     return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", _reason(response, column_titles, sent_body))
@@ -30,10 +28,8 @@ def _reason(response: Response, column_titles: Mapping[str, str], sent_body: Jso
     if isinstance(errors, dict) and "class" in errors:
         return f"{errors.get('invalid_data', '')} ({errors['class']}, {response.status})".strip()
     if isinstance(errors, dict) and errors:
-        texts = [
-            f"{_field_label(path, column_titles, sent_body)}: {text}"
-            for path, text in payloads.flatten_errors(errors).items()
-        ]
+        field_errors = payloads.flatten_errors(errors).items()
+        texts = [f"{_field_label(path, column_titles, sent_body)}: {text}" for path, text in field_errors]
         return truncate("; ".join(texts), 1000)
     if message := body.get("message"):
         return f"{truncate(str(message), 500)} ({response.status})"

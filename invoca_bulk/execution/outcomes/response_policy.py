@@ -18,17 +18,12 @@ THROTTLED_STATUSES = frozenset({HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUES
 
 @dataclass(frozen=True, kw_only=True)
 class ResponsePolicy:
-    """How the responses to a kind of step are interpreted.
+    """How the responses to a kind of step are interpreted."""
 
-    Attributes:
-        states_by_status: response status to the step's next state; any other status puts the step in doubt.
-        states_after_doubt: exceptions that hold once an earlier attempt may have been applied.
-        retryable: whether a step in doubt may be sent again.
-    """
-
+    #: Response status to the step's next state; any other status puts the step in doubt.
     states_by_status: Mapping[int, State]
-    states_after_doubt: Mapping[int, State] = field(default_factory=dict)
-    retryable: bool = True
+    states_after_doubt: Mapping[int, State] = field(default_factory=dict)  # once an attempt may have been applied
+    retryable: bool = True  # whether a step in doubt may be sent again
 
 
 _STATES_BY_STATUS: Mapping[int, State] = {
@@ -77,9 +72,6 @@ def response_policy_for(step: Step, *, treat_429_as_ambiguous: bool = False) -> 
     if step.non_idempotent:
         return NON_IDEMPOTENT_POLICY_429_AMBIGUOUS if treat_429_as_ambiguous else NON_IDEMPOTENT_POLICY
     return _POLICIES_BY_ACTION[step.action]
-
-
-# What a success response has to name
 
 
 def number_of(body: Json) -> str:
@@ -171,8 +163,6 @@ def missing_collections(resource: Resource, body: Mapping[str, Json]) -> list[st
         if not (isinstance(parts, list) and all(isinstance(part, dict) for part in parts))
     ]
 
-
-# How to fix a rejection
 
 CORRECT_ROW_FIX = "Correct what the platform objects to, then run the results file."
 _CHECK_IDS_FIX = "It may have been deleted or moved. Check the row's ids, then run the results file."

@@ -13,16 +13,10 @@ from invoca_bulk.schema import RESOURCES
 
 
 def apply_retry_policy(result: StepResult, step: Step, attempts: int, earlier_result: StepResult) -> StepResult:
-    """The result of a step after one more attempt.
+    """The result of a step after one more attempt: `pending` or `sent` if it is to be sent again.
 
-    Args:
-        result: the result of that attempt.
-        step: the step.
-        attempts: number of attempts, including that one.
-        earlier_result: the result of the previous attempts: `sent` if one of them may have been applied.
-
-    Returns:
-        The result with the step's next state: `pending` or `sent` if it is to be sent again.
+    `attempts` includes that one. `earlier_result`, of the previous ones, is `sent` if one of them may have been
+    applied.
     """
     # `absent` counts as in doubt: a lookup that found nothing proves less than a response.
     was_in_doubt = earlier_result.state in AMBIGUOUS_STATES or earlier_result.state is State.ABSENT
@@ -34,7 +28,11 @@ def apply_retry_policy(result: StepResult, step: Step, attempts: int, earlier_re
         return result
     if result.state is State.PENDING:
         limit = MAX_THROTTLED_ATTEMPTS if result.http_status in response_policy.THROTTLED_STATUSES else MAX_ATTEMPTS
-        return result if attempts < limit else _retries_exhausted(result, attempts)
+        if attempts < limit:
+            return result
+        error = _with_attempt_count(result, attempts).error
+        fix = response_policy.RETRY_FIX
+        return StepResult(state=State.FAILED, http_status=result.http_status, error=error, fix=fix)
     if result.state is State.IN_DOUBT and response_policy.response_policy_for(step).retryable:
         return replace(result, state=State.SENT) if attempts < MAX_ATTEMPTS else _with_attempt_count(result, attempts)
     return result
@@ -44,19 +42,8 @@ def _with_attempt_count(result: StepResult, attempts: int) -> StepResult:
     return replace(result, error=f"{result.error.rstrip('.')}. Tried {attempts} times.")
 
 
-def _retries_exhausted(result: StepResult, attempts: int) -> StepResult:
-    """A step that was not applied in any of its attempts."""
-    error = _with_attempt_count(result, attempts).error
-    return StepResult(state=State.FAILED, http_status=result.http_status, error=error, fix=response_policy.RETRY_FIX)
-
-
 def blocked(needed_step: Step, needed_state: State | None) -> StepResult:
-    """A step that was not sent because the step it depends on was not done.
-
-    Args:
-        needed_step: the step it depends on.
-        needed_state: that step's state; None: it was not sent either.
-    """
+    """A step that was not sent because the step it depends on was not done; state None: that was not sent either."""
     noun, done = RESOURCES[needed_step.resource].singular, OUTCOME_IF_DONE[needed_step.action]
     if needed_state is State.IN_DOUBT:
         error = f"It is not certain that its {noun} was {done}, so it was not sent."
