@@ -135,11 +135,7 @@ def compose(*decorators: Decorator) -> Decorator:
 def read_token(token_file: Path | None) -> Token | None:
     """The token from a file or standard input, never from an option's value, which other users can see.
 
-    Returns:
-        The token; None: no file was named, and `Network` takes the token from the environment or prompts for it.
-
-    Raises:
-        ConfigError: the file cannot be read, or there is neither a file, a variable nor a terminal.
+    None: no file was named, and `Network` takes the token from the environment or prompts for it.
     """
     if str(token_file) == "-":
         return Token(sys.stdin.readline().removeprefix("\ufeff") if sys.stdin else "")
@@ -187,12 +183,7 @@ def format_command(arguments: Sequence[str | Path]) -> str:
 
 @contextlib.contextmanager
 def show_retry_command(*arguments: str | Path, note: str = "") -> Iterator[None]:
-    """Append the current command to the message of a `RunAborted`, so that it can be run again.
-
-    Args:
-        arguments: the command and its positional arguments; the options that were passed are added.
-        note: a sentence to show before the command.
-    """
+    """Append the current command, after a note, to the message of a `RunAborted`, so that it can be run again."""
     try:
         yield
     except RunAborted as error:
@@ -203,12 +194,7 @@ def show_retry_command(*arguments: str | Path, note: str = "") -> Iterator[None]
 
 
 def passed_flags(*excluded: str, only: Sequence[str] | None = None) -> list[str]:
-    """The options of the current command with their values, as far as they were typed.
-
-    Args:
-        excluded: names of parameters to leave out.
-        only: names of the only parameters to include; None: all.
-    """
+    """The options of the current command with their values, as far as they were typed."""
     context = click.get_current_context()
     flags = []
     for parameter in context.command.params:

@@ -109,12 +109,7 @@ def build_options(flags: dict[str, Any], *, as_json: bool) -> Options:
 def open_network(flags: dict[str, Any], *, auto_ids: bool = False) -> Iterator[Network]:
     """The network that the options name; with --sandbox, a sandbox that stops at the end of the block.
 
-    Args:
-        flags: the command's parameters; those of `network_options` are removed.
-        auto_ids: whether the sandbox assigns ids to advertisers without one.
-
-    Raises:
-        ConfigError: there is no network id, or no token.
+    The parameters of `network_options` are removed from `flags`.
     """
     from invoca_bulk.config.network import Network, resolve_network
 
@@ -135,11 +130,7 @@ def open_network(flags: dict[str, Any], *, auto_ids: bool = False) -> Iterator[N
 
 
 def network_for_run(record: RunRecord, token_file: Path | None) -> Network:
-    """The network that a run was made for.
-
-    Raises:
-        ConfigError: there is no token.
-    """
+    """The network that a run was made for."""
     from invoca_bulk.config.network import Network
 
     address = {name: getattr(record, name) for name in _ADDRESS_FIELDS}

@@ -49,9 +49,6 @@ def run_command_line(arguments: Sequence[str] | None) -> NoReturn:
     """Run a command and exit with its code.
 
     Expected errors are printed as one message on standard error, without a traceback.
-
-    Args:
-        arguments: the arguments without the program's name; None: those of this process.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

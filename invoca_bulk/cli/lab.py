@@ -69,11 +69,7 @@ def list_notebooks() -> list[Traversable]:
 
 
 def _copy_notebooks(folder: Path) -> tuple[list[str], list[str]]:
-    """Copy the notebooks.
-
-    Returns:
-        The names of the copied notebooks, and of those that exist in the folder with other content.
-    """
+    """Copy the notebooks, and return the names of the copied ones and of those that exist with other content."""
     copied, not_overwritten = [], []
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -40,16 +40,8 @@ _ERRNO_TEXTS = {
 def write_file(path: Path, write: Callable[[BinaryIO], None], *, protected_paths: Sequence[Path] = ()) -> Path:
     """Write a file atomically: under a temporary name in the same folder, then renamed.
 
-    Args:
-        path: the output file; an existing file is replaced. Only the user can read the new one (mode 0600).
-        write: writes the content into the stream, which is seekable.
-        protected_paths: files that must not be overwritten: the inputs.
-
-    Returns:
-        The path.
-
-    Raises:
-        OutputError: the file cannot be written; an existing file is unchanged.
+    An existing file is replaced, or unchanged if that fails. Only the user can read the new one (mode 0600). `write`
+    gets a seekable stream.
     """
     if error := _try_write(path, write, protected_paths):
         raise error
@@ -60,19 +52,8 @@ def write_with_fallback(path: Path, write: Callable[[BinaryIO], None], *, protec
     """Write a file that must not be lost: to the requested path, or else to the first fallback that works.
 
     The fallbacks, each with an unused name (`results-2.xlsx`), are: the same folder, the home folder, the current
-    folder, the folder for temporary files.
-
-    Args:
-        path: the output file, as in `write_file`.
-        write: as in `write_file`, but called once per attempt; it must write the complete content each time, so it
-            must not consume an iterator created outside it.
-        protected_paths: as in `write_file`.
-
-    Returns:
-        The path of the written file; if it is not the requested one, the caller tells the user.
-
-    Raises:
-        OutputError: the file cannot be written anywhere; the message is about the requested path.
+    folder, the folder for temporary files. `write` is called once per attempt, and must write the complete content each
+    time. If the returned path is not the requested one, the caller tells the user.
     """
     errors = []
     for candidate in _candidate_paths(path):

@@ -78,14 +78,7 @@ _FILE_SCHEMA = {
 
 
 def reject_plan_options(given: Iterable[str]) -> None:
-    """Reject options that a saved plan fixes.
-
-    Args:
-        given: the names of the options and arguments passed along with the plan.
-
-    Raises:
-        PlanError: the plan fixes one of them.
-    """
+    """Reject options and arguments that a saved plan fixes, and that were passed along with it."""
     passed = set(given)
     if names := [name for name in FIXED_OPTIONS if name in passed]:
         options = ", ".join(str(option(f"{name}=…")) for name in names)
@@ -96,11 +89,7 @@ def reject_plan_options(given: Iterable[str]) -> None:
 
 
 def check_plan_path(path: str | Path) -> Path:
-    """The path, if it ends in `.json`.
-
-    Raises:
-        OutputError: it does not.
-    """
+    """The path, which has to end in `.json`."""
     target = Path(path)
     if target.suffix.lower() != FILE_EXTENSION:
         raise OutputError(f"{target.name!r} does not end in {FILE_EXTENSION}. Add this ending.")
@@ -108,14 +97,7 @@ def check_plan_path(path: str | Path) -> Path:
 
 
 def write_saved_plan(saved_plan: SavedPlan, path: str | Path) -> Path:
-    """Write a plan to a new file that only the user can read.
-
-    Returns:
-        The path of the written file: if `path` exists, the first unused name (`plan-2.json`).
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
+    """Write a plan to a new file that only the user can read: the path, or the first unused name (`plan-2.json`)."""
     # ASCII, since a cell may hold a lone surrogate, which UTF-8 cannot encode.
     content = json.dumps(_to_json(saved_plan)).encode("ascii")
 
@@ -162,8 +144,7 @@ def _sheet_to_dict(sheet: Sheet) -> dict[str, Json]:
 def read_if_saved_plan(source: object) -> SavedPlan | None:
     """The saved plan at a path, recognized by its content; None if it is something else, such as a sheet.
 
-    Raises:
-        PlanError: the file starts like a JSON object but is not a valid saved plan.
+    A file that starts like a JSON object but is no valid saved plan is an error.
     """
     if isinstance(source, str | os.PathLike) and _is_json_object(path := Path(os.fsdecode(source))):
         return read_saved_plan(path)
@@ -181,11 +162,7 @@ def _is_json_object(path: Path) -> bool:
 
 
 def read_saved_plan(path: str | Path) -> SavedPlan:
-    """Read a saved plan.
-
-    Raises:
-        PlanError: the file cannot be read, is not a saved plan, is damaged, or was saved by another version.
-    """
+    """Read a saved plan."""
     name = Path(path).name
     try:
         content = json.loads(Path(path).read_bytes().decode("utf-8-sig"))
@@ -221,11 +198,7 @@ def _matches_schema(value: Json, schema: Any) -> bool:  # noqa: ANN401  see `_ST
 
 
 def _parse_saved_plan(content: Mapping[str, Any]) -> SavedPlan:
-    """The saved plan of a file that matches the schema.
-
-    Raises:
-        ValueError: its values are inconsistent.
-    """
+    """The saved plan of a file that matches the schema; a ValueError if its values are inconsistent."""
     path = content["path"] and Path(content["path"])
     resources = [sheet["resource"] for sheet in content["sheets"]]
     if not resources or len(set(resources)) < len(resources) or (path and "\0" in content["path"]):

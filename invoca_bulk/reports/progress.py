@@ -22,9 +22,7 @@ with warnings.catch_warnings():
 class ProgressBar:
     """Context manager that shows the progress of a run: rows done and not done, rate, time left.
 
-    Args:
-        counters: the counters of the run, which it updates.
-        show: whether to show anything; nothing is shown outside of terminals and notebooks.
+    Nothing is shown outside of terminals and notebooks, whatever `show` says.
     """
 
     def __init__(self, counters: RunCounters, *, show: bool) -> None:

@@ -32,24 +32,18 @@ _VALIDATION_COLUMNS = frozenset(field.path for field in VALIDATION_FIELDS)
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """The results of a run.
-
-    Attributes:
-        run: the run, from the journal.
-        rows: its rows, in the order of the sheet.
-    """
+    """The results of a run."""
 
     run: RunRecord
-    rows: Sequence[RowRecord]
+    rows: Sequence[RowRecord]  # in the order of the sheet
 
     @property
     def frame(self) -> pd.DataFrame | dict[str, pd.DataFrame]:
         """The sheet with its outcomes; for several sheets, a dict with the resource names as keys.
 
-        Returns:
-            A DataFrame of texts whose index `row` is the spreadsheet row number (shared by the rows of a `quantity`).
-            Its columns are those of the sheet with their titles, then the values that the platform assigned
-            (`promo_number`, `id`, `id_from_network`, `object_url`), then the `result_` columns.
+        A DataFrame of texts whose index `row` is the spreadsheet row number (shared by the rows of a `quantity`). Its
+        columns are those of the sheet with their titles, then the values that the platform assigned (`promo_number`,
+        `id`, `id_from_network`, `object_url`), then the `result_` columns.
         """
         frames = self._frame_by_resource
         return frames if len(frames) > 1 else next(iter(frames.values()))
@@ -136,14 +130,7 @@ class Results:
         return {campaign: dict(outcome_counts) for campaign, outcome_counts in counts.items()}
 
     def save(self, path: str | Path, *, protected_paths: Iterable[Path] = ()) -> Path:
-        """Write the results as `.xlsx` with a summary, or as `.csv`; if that fails, to another folder or name.
-
-        Returns:
-            The path of the written file.
-
-        Raises:
-            OutputError: the file cannot be written anywhere; the results remain in the journal.
-        """
+        """Write the results as `.xlsx` with a summary, or as `.csv`; if that fails, to another folder or name."""
         return save.save_worksheets(
             path,
             functools.partial(build_worksheets, self),

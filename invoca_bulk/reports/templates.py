@@ -26,17 +26,11 @@ _INSTRUCTIONS_WIDTHS: Mapping[int, float] = {0: 48, 1: 10, 2: 32, 3: 18, 4: 120}
 
 @dataclass(frozen=True, kw_only=True)
 class TemplateText:
-    """Instructions for a resource; lines must fit the width of the instructions worksheet.
+    """Instructions for a resource; lines must fit the width of the instructions worksheet."""
 
-    Attributes:
-        required_help: what an orange header means.
-        rows_help: what the rows request.
-        before_run_help: what to do between validation and the run; each line ends with a line break.
-    """
-
-    required_help: str
-    rows_help: str
-    before_run_help: str = ""
+    required_help: str  # what an orange header means
+    rows_help: str  # what the rows request
+    before_run_help: str = ""  # what to do between validation and the run; lines end with a line break
 
 
 TEMPLATE_TEXTS: Mapping[str, TemplateText] = {
@@ -97,20 +91,7 @@ The columns, for API version {{version}}:"""
 def write_template(
     resource: Resource, path: Path, *, version: str = DEFAULT_API_VERSION, examples: bool = True
 ) -> Path:
-    """Write the template of a resource in the format of the file's extension.
-
-    Args:
-        resource: the resource.
-        path: the output file, `.xlsx` or `.csv`; a `.csv` has numbered columns for users and sites.
-        version: the API version whose fields the template has.
-        examples: whether to include example rows.
-
-    Returns:
-        The path.
-
-    Raises:
-        OutputError: the extension is not supported, or the file cannot be written.
-    """
+    """Write the template of a resource; a `.csv` has numbered columns for users and sites."""
     build = _build_flat_template if path.suffix.lower() == ".csv" else build_template
     return save.save_worksheets(path, partial(build, resource, version=version, examples=examples))
 
@@ -133,13 +114,7 @@ def _build_template_worksheet(resource: Resource, version: str, *, examples: boo
 
 
 def build_worksheet(resource: Resource, columns: Mapping[str, Field], rows: Iterable[Sequence[str]]) -> WorksheetSpec:
-    """A worksheet with the header notes, dropdowns and limits of the template.
-
-    Args:
-        resource: the resource.
-        columns: column title to field.
-        rows: the texts of each row, in the order of `columns`.
-    """
+    """A worksheet with the header notes, dropdowns and limits of the template."""
     fields = list(enumerate(columns.values()))
     return WorksheetSpec(
         name=resource.name,

@@ -223,12 +223,7 @@ def _build_annotated_worksheet(report: Report, validated: ValidatedSheet, frame:
 
 
 def render_issues(report: Report, *, overflow_note: str) -> Iterator[Html]:
-    """The parts of a display of issues: their counts, those of the sheet or its header, and the rows with issues.
-
-    Args:
-        report: the validation report.
-        overflow_note: where to find the rows that are not shown, as in `html.table`.
-    """
+    """The parts of a display of issues: their counts, those of the sheet or its header, and the rows with issues."""
     issues = report.issues
     has_row = issues["row"].notna()
     counts = {level: int((issues["level"] == level).sum()) for level in _LEVEL_STYLES}
@@ -262,11 +257,7 @@ def _render_rows(validated: ValidatedSheet, issues: pd.DataFrame, overflow_note:
 
 
 class _IssuesByCell:
-    """The issues by the cell where they are shown.
-
-    Attributes:
-        rows_with_issues: the row numbers that have issues; None: the header.
-    """
+    """The issues by the cell where they are shown."""
 
     def __init__(self, issues: pd.DataFrame) -> None:
         #: Row number and column title to the level and text of each issue.

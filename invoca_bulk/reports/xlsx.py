@@ -95,30 +95,19 @@ FORMATS: Mapping[Style, Mapping[str, object]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """A cell with a style or a note; a plain cell is just a `str`, which is cheaper.
+    """A cell with a style or a note; a plain cell is just a `str`, which is cheaper."""
 
-    Attributes:
-        text: the text; it may be empty, so that a blank cell can have a colour and a note.
-        style: the style.
-        note: the text shown when the mouse is over the cell; empty: none.
-    """
-
-    text: str
+    text: str  # may be empty, so that a blank cell can have a colour and a note
     style: Style = Style.PLAIN
-    note: str = ""
+    note: str = ""  # shown when the mouse is over the cell; empty: none
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dropdown:
-    """A dropdown.
-
-    Attributes:
-        values: the values to choose from.
-        strict: True: Excel rejects any other text; False: it warns.
-    """
+    """A dropdown with the values to choose from."""
 
     values: tuple[str, ...]
-    strict: bool = True
+    strict: bool = True  # True: Excel rejects any other text; False: it warns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,27 +121,16 @@ class IntegerRange:
 
 @dataclass(frozen=True, kw_only=True)
 class WorksheetSpec:
-    """One worksheet.
+    """One worksheet. Column numbers start at 0."""
 
-    Attributes:
-        name: the name; characters that Excel does not allow are replaced.
-        header: the first row; a `str` gets the header style.
-        rows: all other rows; consumed once, one at a time. A row may be shorter or longer than the header.
-        dropdowns: column number (from 0) to dropdown.
-        integer_ranges: column number (from 0) to allowed numbers.
-        widths: column number (from 0) to width in characters; other widths are estimated from the first rows.
-        is_table: whether the header is frozen and has filters.
-        is_hidden: whether the worksheet is hidden; never the first one.
-    """
-
-    name: str
-    header: Sequence[str | Cell]
-    rows: Iterable[Sequence[str | Cell]]
+    name: str  # characters that Excel does not allow are replaced
+    header: Sequence[str | Cell]  # a `str` gets the header style
+    rows: Iterable[Sequence[str | Cell]]  # consumed once, one at a time; a row may be shorter or longer than the header
     dropdowns: Mapping[int, Dropdown] = field(default_factory=dict)
     integer_ranges: Mapping[int, IntegerRange] = field(default_factory=dict)
-    widths: Mapping[int, float] = field(default_factory=dict)
-    is_table: bool = True
-    is_hidden: bool = False
+    widths: Mapping[int, float] = field(default_factory=dict)  # in characters; others are estimated from the first rows
+    is_table: bool = True  # whether the header is frozen and has filters
+    is_hidden: bool = False  # never the first one
 
 
 def cell_text(cell: str | Cell) -> str:
@@ -161,15 +139,9 @@ def cell_text(cell: str | Cell) -> str:
 
 
 def write_workbook(target: BinaryIO, worksheets: Sequence[WorksheetSpec]) -> None:
-    """Write a workbook; the same worksheets give the same bytes.
+    """Write a workbook, once it is complete; the same worksheets give the same bytes.
 
-    Args:
-        target: the stream to write to, once the workbook is complete (see `files.write_file`).
-        worksheets: the worksheets, in order.
-
-    Raises:
-        OutputError: there are more rows or columns than a worksheet can hold.
-        OSError: the folder for temporary files is full or not writable.
+    Raises an `OutputError` for too many rows or columns, an `OSError` if the folder for temporary files is full.
     """
     *names, lists_name = sheet_names([*(spec.name for spec in worksheets), LISTS_SHEET_NAME])
     ranges = _assign_dropdown_ranges(worksheets, lists_name)
@@ -310,17 +282,11 @@ def _note_size(note: str) -> dict[str, int]:
 
 @dataclass(kw_only=True)
 class _SharedStyles:
-    """What all worksheets of a workbook share.
-
-    Attributes:
-        formats: style to XlsxWriter format.
-        style_attributes: style to the XML attribute of a cell.
-        notes_left: how many notes may still be written.
-    """
+    """What all worksheets of a workbook share."""
 
     formats: Mapping[Style, Format]
-    style_attributes: Mapping[Style, str]
-    notes_left: int = MAX_NOTES
+    style_attributes: Mapping[Style, str]  # style to the XML attribute of a cell
+    notes_left: int = MAX_NOTES  # how many notes may still be written
 
     def take_note(self, note: str) -> str:
         """The note as it is written; empty once there are too many."""

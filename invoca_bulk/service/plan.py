@@ -31,16 +31,7 @@ def validate_sheet(
 ) -> Report:
     """Read and validate.
 
-    Args:
-        source: a file, a file object or a DataFrame. A `Report` for the same API version is returned as it is; a
-            saved plan contains its sheets.
-        api_version: the API version that the rows are for.
-        sheet: the worksheet; None: the one whose headers match.
-        resource: `promo_numbers` or `advertisers`; None: decided by the headers.
-        auto_ids: whether the network assigns ids to advertisers that come without one.
-
-    Raises:
-        UnreadableSheetError: the source cannot be read.
+    A `Report` for the same API version is returned as it is; a saved plan contains its sheets.
     """
     if isinstance(source, Report):
         book = source.validated_book
@@ -56,18 +47,7 @@ def validate_sheet(
 
 
 def plan_sheet(source: Source | Report, network: Network, options: Options, **read_arguments: str | None) -> Plan:
-    """Read, validate and plan. The journal is read if there is one, and not needed.
-
-    Args:
-        source: as for `validate_sheet`. Rows with errors are refused in the plan.
-        network: the network whose state decides what each row does.
-        options: the plan options, concurrency and timeout.
-        read_arguments: `sheet` and `resource`, as for `validate_sheet`.
-
-    Raises:
-        UserError: the user can fix it.
-        RunAborted: the platform's state could not be read.
-    """
+    """Read, validate and plan; rows with errors are refused. The journal is read if there is one, and not needed."""
     report = validate_sheet(source, api_version=network.api_version, auto_ids=options.auto_ids, **read_arguments)
     preconditions.reject_sandbox_results(report, network)
     with _open_prior_journal(network, options) as prior_journal:
@@ -96,15 +76,7 @@ def fetch_and_build_plan(
 ) -> PlanData:
     """Fetch the platform's state and decide what each row does.
 
-    Args:
-        validated_book: the validated sheets.
-        network: the network to read.
-        options: the plan options, concurrency and timeout.
-        prior_journal: the network's journal, which knows what earlier runs bought; None: there is none.
-
-    Raises:
-        AuthenticationError: the platform does not accept the token.
-        PlatformUnavailableError: the platform's state could not be read.
+    `prior_journal` knows what earlier runs bought; None: there is none.
     """
     scopes = planning.required_scopes(validated_book)
     platform_state = snapshot.fetch_state(scopes, network, options)

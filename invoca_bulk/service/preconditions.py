@@ -24,11 +24,7 @@ _MAX_RANGES_SHOWN = 10
 
 
 def reject_invalid_rows(report: Report, *, skip: bool) -> None:
-    """Send nothing of a sheet with errors. If the header has errors, invalid rows cannot be skipped either.
-
-    Raises:
-        RowsInvalid: with the report.
-    """
+    """Send nothing of a sheet with errors. If the header has errors, invalid rows cannot be skipped either."""
     errors = report.errors
     would_remove = bool((errors["code"] == "would_be_removed").any())
     has_header_errors = bool(errors["row"].isna().any())
@@ -48,11 +44,7 @@ def reject_invalid_rows(report: Report, *, skip: bool) -> None:
 
 
 def reject_sandbox_results(report: Report, network: Network) -> None:
-    """The numbers of a rehearsal are made up; on a real network its rows would count as done.
-
-    Raises:
-        InvalidSheetError: the sheet contains results of a sandbox.
-    """
+    """The numbers of a rehearsal are made up; on a real network its rows would count as done."""
     runs = {run for sheet in report.validated_book.sheets for run in sheet.distinct_texts("result_run")}
     if not network.is_test_network and any(run.startswith(SANDBOX_RUN_PREFIX) for run in runs):
         msg = "Nothing was sent: these are the results of a rehearsal, with made-up numbers. Run the original sheet."
@@ -60,11 +52,7 @@ def reject_sandbox_results(report: Report, network: Network) -> None:
 
 
 def require_plan_network(saved_plan: SavedPlan, network: Network) -> None:
-    """A plan is valid for one network only.
-
-    Raises:
-        PlanError: the saved plan was made for another network or API version.
-    """
+    """A plan is valid for one network only."""
     planned = (saved_plan.network_id, saved_plan.base_url, saved_plan.api_version)
     requested = (network.network_id, network.base_url, network.api_version)
     if planned != requested:
@@ -74,22 +62,14 @@ def require_plan_network(saved_plan: SavedPlan, network: Network) -> None:
 
 
 def require_unchanged_plan(saved_plan: SavedPlan, plan: PlanData) -> None:
-    """Do what was reviewed, or nothing.
-
-    Raises:
-        PlanError: the same sheet would now be done differently.
-    """
+    """Do what was reviewed, or nothing."""
     if differences := plan_diff.diff_plans(saved_plan, plan):
         msg = f"Nothing was sent: the platform has changed since the plan was made ({saved_plan.made_at}). Plan again."
         raise PlanError("\n  ".join([msg, *limit_lines(differences, _MAX_CHANGES_SHOWN, "… and {:,} more")]))
 
 
 def require_run_network(record: RunRecord, network: Network) -> None:
-    """A run continues on the network where it started.
-
-    Raises:
-        ConfigError: another network was passed.
-    """
+    """A run continues on the network where it started."""
     started, requested = (record.network_id, record.base_url), (network.network_id, network.base_url)
     if started != requested:
         msg = "Nothing was sent: run {} belongs to network {} at {}, but the network passed is {} at {}."
@@ -97,11 +77,7 @@ def require_run_network(record: RunRecord, network: Network) -> None:
 
 
 def require_same_plan_options(record: RunRecord, network: Network, options: Options) -> None:
-    """An interrupted run continues with the options it started with, or not at all.
-
-    Raises:
-        ConfirmationRequiredError: the options differ.
-    """
+    """An interrupted run continues with the options it started with, or not at all."""
     if (record.api_version, record.choices) != (network.api_version, options.plan_options):
         plan_options = ", ".join(f"{name}={value}" for name, value in vars(record.choices).items())
         msg = (
@@ -115,11 +91,7 @@ def require_same_plan_options(record: RunRecord, network: Network, options: Opti
 def reject_already_bought(plan: PlanData) -> str:
     """The same content run again would buy the same numbers again; updates and deletes may be repeated freely.
 
-    Returns:
-        A sentence that names the rows that earlier runs have done, if other rows are left; empty: there are none.
-
-    Raises:
-        ConfirmationRequiredError: nothing is left to do, and `again` is not set.
+    Returns a sentence that names the rows that earlier runs have done, if other rows are left; empty: there are none.
     """
     done_rows = [row for row in plan.rows if row.prior_purchase and not row.from_results]
     if not done_rows:
@@ -168,11 +140,7 @@ def _format_ranges(numbers: Sequence[int]) -> str:
 def resolve_output_path(
     output: Path | None, sheets: Sequence[PlannedSheet], rows: Sequence[PlannedRow | RowRecord]
 ) -> Path | None:
-    """The path of the results file; None: no file is wanted.
-
-    Raises:
-        OutputError: the file cannot be written there.
-    """
+    """The path of the results file, where it can be written; None: no file is wanted."""
     if output is None:
         return None
     row_counts = Counter(row.sheet for row in rows)
@@ -187,11 +155,7 @@ def resolve_output_path(
 
 
 def enforce_cap(new_number_count: int, options: Options) -> None:
-    """Buy no more numbers than the user has allowed.
-
-    Raises:
-        ConfirmationRequiredError: there would be more.
-    """
+    """Buy no more numbers than the user has allowed."""
     cap = options.max_new_numbers
     if cap is not None and new_number_count > cap:
         msg = (
@@ -202,11 +166,7 @@ def enforce_cap(new_number_count: int, options: Options) -> None:
 
 
 def confirm_irreversible(plan: PlanData, network: Network, options: Options) -> None:
-    """Count what cannot be undone, enforce the cap, and ask for confirmation.
-
-    Raises:
-        ConfirmationRequiredError: over the cap, declined, or nobody can be asked.
-    """
+    """Count what cannot be undone, enforce the cap, and ask for confirmation."""
     enforce_cap(plan.new_number_count, options)
     irreversible = plan.irreversible
     if not irreversible or options.yes or network.rehearsal:

@@ -32,16 +32,8 @@ def resume_run(
 ) -> RunResult:
     """Do what is left of a run that was interrupted, and reconcile what it left in doubt.
 
-    Args:
-        run_id: the run; None: the latest one of the network that can be resumed.
-        network: the run's network.
-        options: how to execute; the options that the plan depends on stay those of the run.
-        output: the results file; None: the one the run was started with.
-        keep_ignoring_interrupts: as for `execute_here`.
-
-    Raises:
-        UserError: the run is unknown, or is another network's; nothing was sent.
-        RunAborted: another process holds the journal; nothing was sent.
+    Without `run_id`, the network's latest run that can be resumed; without `output`, its own results file. The options
+    that the plan depends on stay those of the run.
     """
     location = journal.location_for(network, options.journal)
     record = journal.find_run(location, run_id) if run_id else find_resumable_run(location, network)
@@ -68,12 +60,7 @@ def resume_run(
 def prepare_to_continue(
     record: RunRecord, network: Network, open_journal: Journal, options: Options, *, requested_output: Path | None
 ) -> ReadyRun:
-    """Check that what is left of a run may be done, and tell the user that it is resumed.
-
-    Raises:
-        ConfirmationRequiredError: it would buy more numbers than the user has allowed.
-        OutputError: the results file cannot be written.
-    """
+    """Check that what is left of a run may be done, and tell the user that it is resumed."""
     workload = execution.workload_from_run(open_journal, record)
     preconditions.enforce_cap(workload.purchase_count, options)
     notify(options, _describe_resumed_run(record, workload))
@@ -95,15 +82,7 @@ def prepare_to_continue(
 
 
 def find_resumable_run(location: JournalLocation, network: Network | None = None) -> RunRecord:
-    """The latest run that can be resumed.
-
-    Args:
-        location: where the journals are.
-        network: the network that the run must belong to; None: any.
-
-    Raises:
-        ConfigError: there is none.
-    """
+    """The latest run that can be resumed, of any network or of this one."""
     wanted_network = (network.base_url, network.network_id) if network else None
     for summary in reversed(journal.list_runs(location)):
         if summary.is_resumable and wanted_network in {None, (summary.record.base_url, summary.record.network_id)}:

@@ -34,18 +34,7 @@ def run_sheet(
 ) -> RunResult:
     """From a sheet to its results. The same sheet of an interrupted run resumes that run.
 
-    Args:
-        source: as for `validate_sheet`; or a plan, which has its own plan options and is run only if the platform has
-            not changed since.
-        network: the network to run on.
-        options: how to plan and execute.
-        output: the results file; None: only a frame is wanted. An existing file is never overwritten.
-        keep_ignoring_interrupts: as for `execute_here`.
-        read_arguments: `sheet` and `resource`, as for `validate_sheet`.
-
-    Raises:
-        UserError: the user can fix it; nothing was sent.
-        RunAborted: the platform's state could not be read, or another process holds the journal; nothing was sent.
+    A plan has its own plan options, and is run only if the platform has not changed since.
     """
     source = source.saved_plan if isinstance(source, Plan) else source
     saved_plan = source if isinstance(source, SavedPlan) else None

@@ -15,14 +15,7 @@ _SANDBOX_DISPLAY_NAME = "the sandbox (made-up numbers)"
 
 
 class JournalLocations:
-    """The journals that the page reads, and the network that it is connected to.
-
-    Args:
-        user_location: the user's journals.
-
-    Attributes:
-        network: the network that the page is connected to; None: not connected.
-    """
+    """The journals that the page reads, and the network that it is connected to."""
 
     def __init__(self, user_location: JournalLocation) -> None:
         self._user_location = user_location
@@ -54,11 +47,7 @@ class JournalLocations:
         )
 
     def network_for_run(self, record: RunRecord) -> Network:
-        """The network of a run, with its token.
-
-        Raises:
-            ConfigError: the page is not connected to that network.
-        """
+        """The network of a run, with its token; an error if the page is not connected to it."""
         session, network = sandbox.get_session(), self.network
         if session and self.is_sandbox(record):
             return session.to_network(record.api_version)

@@ -26,12 +26,7 @@ _RECENT_SECONDS = 600
 
 
 class RunMonitor:
-    """Follows one run at a time: the page's own, or else the latest one that any process executes.
-
-    Args:
-        show_region: shows HTML in a region.
-        locations: where the journals are.
-    """
+    """Follows one run at a time: the page's own, or else the latest one that any process executes."""
 
     def __init__(self, show_region: RegionRenderer, locations: JournalLocations) -> None:
         self._show_region = show_region
@@ -45,11 +40,7 @@ class RunMonitor:
     # Start and stop
 
     def ensure_idle(self) -> None:
-        """Allow one run of this page at a time.
-
-        Raises:
-            ConfirmationRequiredError: a run of this page is under way.
-        """
+        """Allow one run of this page at a time."""
         if self._job:
             raise ConfirmationRequiredError(
                 "Nothing was sent: another run of this page is under way. Wait for its end."
@@ -64,15 +55,7 @@ class RunMonitor:
         on_start_failed: Callable[[str], None],
         resumed_run_id: str = "",
     ) -> None:
-        """Start a job and follow it.
-
-        Args:
-            arguments: the arguments of the command line, as for `jobs.start_job`.
-            network: the network whose token the job gets.
-            folder: the job's folder.
-            on_start_failed: called with the reason if the job ends before its run has started.
-            resumed_run_id: the run that is resumed; empty: a new one starts.
-        """
+        """Start a job and follow it; `on_start_failed` gets the reason if the job ends before its run has started."""
         settle = ["--settle", str(SANDBOX_SETTLE_SECONDS)] if self._locations.is_sandbox(network) else []
         location = self._locations.location_for(network)
         self._on_start_failed = on_start_failed
@@ -98,11 +81,7 @@ class RunMonitor:
     # Follow
 
     def restore(self) -> RunRecord | None:
-        """Show the earlier runs, and the results of one that ended just before the page was opened.
-
-        Returns:
-            The latest run; None: there is none.
-        """
+        """Show the earlier runs, and the results of one that has just ended; return the latest run."""
         run_summaries = self.show_run_list()
         earliest_end = time.time() - _RECENT_SECONDS
         recent = [
@@ -178,11 +157,7 @@ class RunMonitor:
     # Results
 
     def show_results(self, run_id: str, problem: str = "", *, focus: bool = False) -> None:
-        """Show the current results of a run.
-
-        Raises:
-            ConfigError: no journal contains the run.
-        """
+        """Show the current results of a run."""
         location, run_summary = self._find_run(run_id)
         self._show_region(
             "results", screens.render_busy("6. Results", f"Loading the results of run {run_id}"), focus=focus
@@ -213,20 +188,12 @@ class RunMonitor:
         return ""
 
     def load_results(self, run_id: str) -> tuple[Results, RunSummary]:
-        """The current results of a run.
-
-        Raises:
-            ConfigError: no journal contains the run.
-        """
+        """The current results of a run."""
         location, run_summary = self._find_run(run_id)
         return load_results(run_id, location), run_summary
 
     def network_for_run(self, run_id: str) -> tuple[Network, RunSummary]:
-        """The network of a run, with its token.
-
-        Raises:
-            ConfigError: no journal contains the run, or the page is not connected to its network.
-        """
+        """The network of a run, with its token."""
         _, run_summary = self._find_run(run_id)
         return self._locations.network_for_run(run_summary.record), run_summary
 

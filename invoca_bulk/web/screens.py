@@ -42,11 +42,7 @@ class RegionRenderer(Protocol):
 
 
 def render_layout(style: str) -> str:
-    """The whole page with empty regions.
-
-    Args:
-        style: the CSS of the reports that the page shows.
-    """
+    """The whole page with empty regions; `style` is the CSS of the reports that it shows."""
     regions = "".join(f'<section data-region="{region}" hidden></section>' for region in REGIONS)
     return (
         f"<style>{style}</style><header><h1>invoca-bulk</h1>"
@@ -56,12 +52,7 @@ def render_layout(style: str) -> str:
 
 
 def render_connect_form(problem: str = "", form_values: Mapping[str, Any] = MappingProxyType({})) -> str:
-    """The form that connects to the sandbox or to a network.
-
-    Args:
-        problem: why the last attempt failed.
-        form_values: the form's earlier values; the token has to be typed again.
-    """
+    """The form that connects to the sandbox or to a network, with its earlier values, but never with the token."""
     values = {name: str(form_values.get(name) or setting_from_environment(name) or "") for name in _NETWORK_FIELDS}
     versions = "".join(
         f"<option{' selected' if version == values['api_version'] else ''}>{version}</option>"
@@ -293,10 +284,7 @@ def _format_duration(seconds: float) -> str:
 def render_stop_button(run_id: str, *, is_requested: bool = False, failure_reason: str = "") -> str:
     """The button that stops a run, and after that the one that stops it at once.
 
-    Args:
-        run_id: the run's id.
-        is_requested: whether the run was asked to stop.
-        failure_reason: why it could not be asked; empty: it could.
+    `failure_reason`: why the run could not be asked to stop; empty: it could.
     """
     if failure_reason or not is_requested:
         alert = f'<p role="alert">{escape(failure_reason)}</p>' if failure_reason else ""
@@ -313,12 +301,7 @@ def render_results(
 ) -> str:
     """The results of a run, their downloads, and what can be done next.
 
-    Args:
-        results: the results.
-        run_summary: the run.
-        network_name: the display name of the run's network.
-        blocked_reason: why the run cannot be resumed or undone now; empty: it can.
-        problem: why the last action on the page failed; empty: it did not.
+    `blocked_reason`: why the run cannot be resumed or undone now; empty: it can.
     """
     run = results.run
     heading = f"Run {run.run} of {run.source or 'a DataFrame'} on {network_name}: {run_summary.state}."
@@ -375,13 +358,7 @@ def _resume_and_undo_forms(results: Results, run_summary: RunSummary, blocked_re
 def render_run_list(
     run_entries: Sequence[tuple[RunSummary, str]], *, unreadable_count: int = 0, limit: int = 50
 ) -> str:
-    """The list of runs, latest first.
-
-    Args:
-        run_entries: the runs with the display names of their networks, oldest first.
-        unreadable_count: how many journals cannot be read.
-        limit: how many runs are shown.
-    """
+    """The list of runs, latest first; `run_entries` come with the display names of their networks, oldest first."""
     unreadable_note = (
         f'<p class="note">Not shown: {count_of(unreadable_count, "journal")} of another version of this program.</p>'
         if unreadable_count

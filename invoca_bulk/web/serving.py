@@ -90,16 +90,9 @@ class _PageServer(Voila):
 
 
 def serve(*, port: int, open_browser: bool, on_ready: Callable[[str], None], idle_seconds: int = 120) -> None:
-    """Serve the page until Ctrl-C.
+    """Serve the page until Ctrl-C, on any free port for 0; `on_ready` gets the page's address, which works once.
 
-    Args:
-        port: the port; 0: any free one.
-        open_browser: whether to open the page in the browser.
-        on_ready: called with the page's address, which works once.
-        idle_seconds: seconds after which a kernel without a page is ended; runs have their own processes and continue.
-
-    Raises:
-        ConfigError: the port cannot be used.
+    A kernel without a page is ended after `idle_seconds`; runs have their own processes and continue.
     """
     port = _require_free_port(port)
     token = secrets.token_urlsafe(32)
@@ -165,11 +158,7 @@ def _voila_config(port: int, token: str, idle_seconds: int) -> Config:
 
 
 def _require_free_port(port: int) -> int:
-    """The port, or a free one for 0.
-
-    Raises:
-        ConfigError: the port cannot be used.
-    """
+    """The port, or a free one for 0."""
     try:
         with socket.create_server((_HOST, port)) as listener:
             number: int = listener.getsockname()[1]

@@ -50,14 +50,7 @@ _PLAN_OPTION_NAMES = ("nested", "allow_removals", "auto_ids", "again")
 
 
 class UploadPage:
-    """The upload page, to be displayed in a notebook's cell.
-
-    Args:
-        journal: where the journals are: a folder, or `postgresql://…`; None: the default.
-
-    Attributes:
-        widget: the widget that is displayed.
-    """
+    """The upload page, to be displayed in a notebook's cell."""
 
     def __init__(self, journal: str | JournalLocation | None = None) -> None:
         self._temp_folder = tempfile.TemporaryDirectory(prefix="invoca-bulk-page-")
@@ -128,16 +121,7 @@ class UploadPage:
     def _try_or_show_error(
         self, region: str, render_error: Callable[[str], str], operation: Callable[[], object]
     ) -> bool:
-        """Call an operation; if it fails, show the error in a region and carry on.
-
-        Args:
-            region: the region that shows the error.
-            render_error: renders the region's HTML from the error message.
-            operation: what to call.
-
-        Returns:
-            Whether the operation succeeded.
-        """
+        """Call an operation, and return whether it succeeded; if not, show the error in a region and carry on."""
         try:
             operation()
         except InvocaBulkError as error:
@@ -421,11 +405,7 @@ class UploadPage:
 
 
 def _require_confirmation(plan: Plan, values: Message) -> None:
-    """Check the confirmations of the form again: a message need not come from the form.
-
-    Raises:
-        ConfirmationRequiredError: something was not confirmed, or exceeds the user's cap.
-    """
+    """Check the confirmations of the form again: a message need not come from the form."""
     new_numbers = plan.data.new_number_count
     preconditions.enforce_cap(new_numbers, plan.options)
     typed = str(values.get("confirmed", "")).replace(",", "").strip()
@@ -444,11 +424,7 @@ def _require_confirmation(plan: Plan, values: Message) -> None:
 
 
 def _write_chunk(path: Path, chunk: bytes, *, offset: int, size: int) -> str:
-    """Write a chunk into a file.
-
-    Returns:
-        Why that is not possible; empty: the chunk was written.
-    """
+    """Write a chunk into a file, and return why that is not possible; empty: it was written."""
     if max(size, offset + len(chunk)) > MAX_FILE_BYTES:
         return f"{path.name} is larger than {MAX_FILE_BYTES >> 30} GiB. Split it into smaller files."
     try:

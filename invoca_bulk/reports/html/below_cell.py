@@ -10,14 +10,9 @@ from invoca_bulk.reports.html.markup import container, notices
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class RichText:
-    """Content that a notebook shows as HTML and a terminal as text.
+    """Content that a notebook shows as HTML and a terminal as text."""
 
-    Attributes:
-        html: a complete display.
-        text: the same as plain text.
-    """
-
-    html: str
+    html: str  # a complete display
     text: str
 
     def _repr_html_(self) -> str:

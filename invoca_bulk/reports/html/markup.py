@@ -66,23 +66,13 @@ def container(*parts: Html) -> Html:
 
 
 def heading(sentence: str, detail: str = "") -> Html:
-    """The heading of a display.
-
-    Args:
-        sentence: shown in bold.
-        detail: shown after it in a muted colour.
-    """
+    """The heading of a display: a sentence in bold, and a detail in a muted colour."""
     details = [Html(" "), element("span", escape_text(detail), class_="ib-muted")] if detail else []
     return element("p", element("strong", escape_text(sentence)), *details, class_="ib-heading")
 
 
 def badges(count_by_label: Mapping[str, int], style_by_label: Mapping[str, Style]) -> Html:
-    """Counts with their labels, in a row; empty without any.
-
-    Args:
-        count_by_label: label to count.
-        style_by_label: label to style; the default is plain.
-    """
+    """Counts with their labels, in a row; empty without any. The default style is plain."""
     items = (
         element(
             "li",
@@ -96,14 +86,7 @@ def badges(count_by_label: Mapping[str, int], style_by_label: Mapping[str, Style
 
 
 def bullet_list(title: str, lines: Sequence[str], style: Style = Style.PLAIN, *, overflow_note: str = "") -> Html:
-    """A list of at most `MAX_ROWS_SHOWN` sentences under a title; empty without any.
-
-    Args:
-        title: the title; may be empty.
-        lines: the sentences.
-        style: the style of the title, with its symbol.
-        overflow_note: where to find the others, as in `table`.
-    """
+    """A list of at most `MAX_ROWS_SHOWN` sentences under a title with the symbol of its style; empty without any."""
     if not lines:
         return Html("")
     mark = f"{_STYLE_MARKS[style][0]} " if style in _STYLE_MARKS else ""
@@ -132,15 +115,8 @@ def table(  # noqa: PLR0913  the content, and the texts around it
     """A table of workbook cells; empty if no cell has a text or a note.
 
     The first column that is not blank is the header of each row. The notes of the cells are shown in a column after it.
-    Columns that are blank in all displayed rows are omitted.
-
-    Args:
-        header: the column titles.
-        rows: as in `xlsx.WorksheetSpec`; if `total` is given, only the first `MAX_ROWS_SHOWN` are consumed.
-        caption: what the table shows.
-        total: total number of rows; None: count `rows`.
-        notes_title: the title of the column with the notes.
-        overflow_note: where to find the rows that are not shown: the end of a sentence, as in `render_backticks`.
+    Columns that are blank in all displayed rows are omitted. If `total` is given, only the first `MAX_ROWS_SHOWN` rows
+    are consumed. `overflow_note` says where to find the others: the end of a sentence, as in `render_backticks`.
     """
     remaining = iter(rows)
     shown = [_pad_row(row, len(header)) for row in islice(remaining, MAX_ROWS_SHOWN)]

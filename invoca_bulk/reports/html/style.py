@@ -89,8 +89,7 @@ _CSS_RULES = """
 def follow_system_theme(css: str) -> str:
     """CSS whose rules for JupyterLab's dark theme also apply outside JupyterLab when the system theme is dark.
 
-    Args:
-        css: rules for the dark theme start with `body[data-jp-theme-light="false"]`; the braces in them are not nested.
+    These rules start with `body[data-jp-theme-light="false"]`; the braces in them are not nested.
     """
     return re.sub(
         r'body\[data-jp-theme-light="false"\]([^{}]*\{[^{}]*\})',

@@ -16,14 +16,7 @@ _SOURCE = "source_promo_number"
 
 
 class ExportTables:
-    """The rows of an export as tables.
-
-    Args:
-        resource: the resource of the rows.
-        rows: the rows, with numbered users and sites.
-        version: the API version whose columns they have.
-        for_migration: whether they are for another network.
-    """
+    """The rows of an export, with numbered users and sites, as tables."""
 
     def __init__(self, resource: Resource, rows: Sequence[Row], version: str, *, for_migration: bool) -> None:
         self._resource = resource

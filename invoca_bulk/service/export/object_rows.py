@@ -38,21 +38,13 @@ _NUMBER, _SOURCE, _AREA_CODE = "promo_number", "source_promo_number", "local_cen
 
 @dataclass(frozen=True, kw_only=True)
 class OmittedValue:
-    """A value, or a whole object, that the sheets leave out.
+    """A value, or a whole object, that the sheets leave out."""
 
-    Attributes:
-        code: why: one of the codes above, or an issue code.
-        sheet: the resource name of the sheet.
-        column: the column of the blank cell; empty: the whole row is missing.
-        object_label: the object, user or site as people refer to it.
-        text: the platform's value; the message of an issue.
-    """
-
-    code: str
-    sheet: str
-    column: str
-    object_label: str
-    text: str = ""
+    code: str  # why: one of the codes above, or an issue code
+    sheet: str  # the resource name
+    column: str  # the column of the blank cell; empty: the whole row is missing
+    object_label: str  # the object, user or site as people refer to it
+    text: str = ""  # the platform's value; the message of an issue
 
 
 def to_rows(
@@ -63,18 +55,7 @@ def to_rows(
     address_cells: Mapping[str, str] | None = None,
     for_migration: bool = False,
 ) -> tuple[list[Row], list[OmittedValue]]:
-    """The objects of one list as rows.
-
-    Args:
-        resource: the resource of the objects.
-        objects: the objects as the platform returned them.
-        version: the API version that they were read with.
-        address_cells: the campaign's cells, the same in every row.
-        for_migration: whether the rows are for creating the same objects in another network.
-
-    Returns:
-        The rows, and what they leave out.
-    """
+    """The objects of one list as rows, and what they leave out; `address_cells` are the campaign's, in every row."""
     builders = [_RowBuilder(resource, record, version, address_cells or {}) for record in objects]
     for path in _UNIQUE_COLUMNS[resource.name]:
         _blank_duplicates(builders, path)
@@ -94,12 +75,7 @@ def _blank_duplicates(builders: Iterable[_RowBuilder], path: str) -> None:
 
 
 class _RowBuilder:
-    """Builds one row.
-
-    Attributes:
-        row: its cells.
-        omitted_values: what it leaves out.
-    """
+    """Builds one row, and collects what it leaves out."""
 
     def __init__(
         self, resource: Resource, record: Mapping[str, Json], version: str, address_cells: Mapping[str, str]
@@ -217,11 +193,7 @@ class _RowBuilder:
 
 
 def _parse_area_code(number: str) -> str:
-    """The area code of a local number.
-
-    Raises:
-        ParseError: the number is toll-free, or no local center has its area code.
-    """
+    """The area code of a local number; a `ParseError` if it is toll-free, or no local center has its area code."""
     return str(PROMO_NUMBERS.by_path[_AREA_CODE].field_type.parse_cell(number.removeprefix("+1")[:3]).value)
 
 

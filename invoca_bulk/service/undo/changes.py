@@ -18,19 +18,12 @@ _UNKNOWN_STATES = frozenset({State.SENT, State.IN_DOUBT, State.ABSENT})
 
 @dataclass(frozen=True, kw_only=True)
 class AppliedChange:
-    """An object that the run created, changed or moved.
-
-    Attributes:
-        step: the step that did so.
-        resulting_object: the object in the platform's response.
-        scope: the object's scope after the run.
-        origin_scope: its scope before the run; None: it did not exist.
-    """
+    """An object that the run created, changed or moved."""
 
     step: Step
-    resulting_object: Mapping[str, Json]
-    scope: Scope
-    origin_scope: Scope | None
+    resulting_object: Mapping[str, Json]  # as in the platform's response
+    scope: Scope  # after the run
+    origin_scope: Scope | None  # before the run; None: the object did not exist
 
     @property
     def resource(self) -> Resource:
@@ -72,12 +65,7 @@ def _find_scopes(step: Step) -> tuple[Scope, Scope | None]:
 
 
 class CurrentState:
-    """The platform's current state.
-
-    Args:
-        platform_state: the state of each scope that objects of the run are or were in.
-        version: the API version that it was read with.
-    """
+    """The platform's current state, for each scope that objects of the run are or were in."""
 
     def __init__(self, platform_state: Mapping[Scope, PlatformState], version: str) -> None:
         self.platform_state = platform_state
@@ -117,13 +105,7 @@ def is_restored(change: AppliedChange, current_state: CurrentState) -> bool:
 def find_conflict(
     change: AppliedChange, current: Mapping[str, Json] | None, current_state: CurrentState
 ) -> Problem | None:
-    """Why a change is not undone: the object has changed since the run.
-
-    Args:
-        change: the object after the run.
-        current: the object now; None: not found.
-        current_state: the state of its scope.
-    """
+    """Why a change is not undone: the object has changed since the run. `current` None: it was not found."""
     if refusal := current_state.platform_state[change.scope].refusal_reason:
         return Problem(code="campaign_not_found", details={"text": refusal.rstrip(".")})
     if current is None:

@@ -29,55 +29,31 @@ _ValuesByPath: TypeAlias = "dict[str, _Value]"
 
 
 class Restore(NamedTuple):
-    """What restores an object.
+    """What restores an object."""
 
-    Attributes:
-        cells: path to text; `[]` clears.
-        unrestorable_paths: the paths that no cell can restore.
-    """
-
-    cells: Row
-    unrestorable_paths: tuple[str, ...]
+    cells: Row  # path to text; `[]` clears
+    unrestorable_paths: tuple[str, ...]  # the paths that no cell can restore
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartRestore:
-    """What restores a user or a site.
+    """What restores a user or a site."""
 
-    Attributes:
-        cells: path within the part to text; always has the id.
-        is_changed: whether it has changed.
-        is_recreated: whether it does not exist now.
-    """
-
-    cells: Row
+    cells: Row  # path within the part to text; always has the id
     is_changed: bool
-    is_recreated: bool = False
+    is_recreated: bool = False  # whether it does not exist now
 
 
 class PartSetRestore(NamedTuple):
-    """What restores the users or the sites of an object.
+    """What restores the users or the sites of an object."""
 
-    Attributes:
-        parts: all of them: first those before the run, in their order, then those that the run added.
-        keeps_order: whether naming only the changed ones restores their order.
-        unrestorable_paths: the paths that no cell can restore.
-    """
-
-    parts: tuple[PartRestore, ...]
-    keeps_order: bool
+    parts: tuple[PartRestore, ...]  # those before the run, in their order, then those that the run added
+    keeps_order: bool  # whether naming only the changed ones restores their order
     unrestorable_paths: tuple[str, ...]
 
 
 def restore_fields(resource: Resource, before: Mapping[str, Json], now: Mapping[str, Json], version: str) -> Restore:
-    """What restores an object's own fields.
-
-    Args:
-        resource: the object's resource.
-        before: the fields to restore as they were before the run, without users and sites.
-        now: the same fields now.
-        version: the API version that they were read with.
-    """
+    """What restores an object's own fields, without users and sites: the same fields before the run and now."""
     return _restore_differing(
         resource, _changeable_values(resource, before, version), _changeable_values(resource, now, version)
     )
@@ -86,7 +62,7 @@ def restore_fields(resource: Resource, before: Mapping[str, Json], now: Mapping[
 def restore_parts(
     part: Resource, before: Sequence[Mapping[str, Json]], now: Sequence[Mapping[str, Json]], version: str
 ) -> PartSetRestore:
-    """What restores the users, or the sites, of an object; arguments as for `restore_fields`."""
+    """What restores the users, or the sites, of an object."""
     old, new = (_index_by_id(part, records) for records in (before, now))
     if old is None or new is None:
         return PartSetRestore((), keeps_order=True, unrestorable_paths=(f"{part.name} {SUBRESOURCE_KEY}",))

@@ -32,14 +32,7 @@ def _count_recreated_users(reversal: Reversal) -> int:
 def no_op_notes(
     record: RunRecord, steps: Sequence[StepRecord], *, already_restored: int, unchanged: int
 ) -> Iterator[str]:
-    """What of the run needs no undo.
-
-    Args:
-        record: the run.
-        steps: its steps.
-        already_restored: number of objects that are as before the run.
-        unchanged: number of requests that changed nothing.
-    """
+    """What of the run needs no undo; counts of objects that are as before, and of requests that changed nothing."""
     refused = sum(step.state in {State.REJECTED, State.FAILED} for step in steps)
     unsent = sum(step.state is State.PENDING and not step.superseded_by for step in steps)
     counts = (

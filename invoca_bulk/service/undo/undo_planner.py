@@ -24,17 +24,7 @@ from invoca_bulk.wording import word
 
 
 def undo(run: str, network: Network, options: Options) -> Undo:
-    """Plan to undo what a run did; nothing is sent.
-
-    Args:
-        run: the run's id.
-        network: the run's network; the run's API version is used.
-        options: the journal and the connection settings; the plan options are ignored.
-
-    Raises:
-        UserError: the run is not found, or belongs to another network.
-        RunAborted: the platform's state cannot be read.
-    """
+    """Plan to undo what a run did, with the run's API version; nothing is sent. The plan options are ignored."""
     location = journal.location_for(network, options.journal)
     record = journal.find_run(location, run)
     preconditions.require_run_network(record, network)
@@ -46,13 +36,7 @@ def undo(run: str, network: Network, options: Options) -> Undo:
 
 
 class _UndoBuilder:
-    """Builds the undo of one run.
-
-    Args:
-        record: the run.
-        steps: its steps with their states.
-        rows: its rows.
-    """
+    """Builds the undo of one run."""
 
     def __init__(self, record: RunRecord, steps: Sequence[StepRecord], rows: Sequence[RowRecord]) -> None:
         self._run_record = record

@@ -34,23 +34,13 @@ def undone_run_id(source: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class NotUndone:
-    """Something that the run did, or may have done, and that is not undone.
+    """Something that the run did, or may have done, and that is not undone."""
 
-    Attributes:
-        step: the number of its step in the run.
-        sheet: the sheet of its first row in the run; empty if only one was read.
-        row: the row number in the spreadsheet.
-        action: the action of the run: `create`, `update`, `move` or `delete`.
-        object_label: the object; empty if it is not known.
-        error: why it is not undone.
-        fix: what to do about it.
-    """
-
-    step: int
-    sheet: str
+    step: int  # the number of its step in the run
+    sheet: str  # of its first row in the run; empty if only one was read
     row: int
-    action: str
-    object_label: str
+    action: str  # the action of the run
+    object_label: str  # empty if it is not known
     error: str
     fix: str
 

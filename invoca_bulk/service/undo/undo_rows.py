@@ -28,18 +28,12 @@ _REVERSE_ACTIONS: Mapping[Action, Action] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Reversal:
-    """What restores one object.
-
-    Attributes:
-        applied_change: the change to undo.
-        action: the action of its row.
-        own_cells: path to text of its row, without users and sites.
-        part_restores: `users` and `sites` to what restores them.
-    """
+    """What restores one object."""
 
     applied_change: AppliedChange
-    action: Action
-    own_cells: Row
+    action: Action  # of its row
+    own_cells: Row  # path to text, without users and sites
+    #: `users` and `sites` to what restores them
     part_restores: Mapping[str, PartSetRestore] = dataclasses.field(default_factory=dict)
 
     @property
@@ -55,11 +49,7 @@ class Reversal:
         return all(part_set.keeps_order for part_set in self.part_restores.values())
 
     def to_row(self, *, all_parts: bool) -> Row:
-        """The row, with numbered users and sites.
-
-        Args:
-            all_parts: name all users and sites of the object, in their order; otherwise only the changed ones.
-        """
+        """The row, with numbered users and sites: all in their order, or only the changed ones."""
         row = dict(self.own_cells)
         for collection, part_set in self.part_restores.items():
             parts = [part for part in part_set.parts if all_parts or part.is_changed]
@@ -77,13 +67,7 @@ def change_label(change: AppliedChange) -> str:
 
 
 def build_reversal(change: AppliedChange, now: Mapping[str, Json], version: str) -> Reversal | Problem:
-    """What restores an object, or why nothing can.
-
-    Args:
-        change: the change to undo.
-        now: the object on the platform, as the run left it.
-        version: the API version.
-    """
+    """What restores an object that the platform still has as the run left it (`now`), or why nothing can."""
     action = _REVERSE_ACTIONS[change.step.action]
     cells = _identifier_cells(change) | {"action": action.value}
     if action is Action.DELETE:
