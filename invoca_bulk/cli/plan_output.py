@@ -10,18 +10,15 @@ import click
 from invoca_bulk.cli import common
 
 if TYPE_CHECKING:
-    from invoca_bulk.cli.common import Decorator
     from invoca_bulk.reports.plan_report import Plan
 
 
-def plan_output_options() -> Decorator:
-    """`--output` and `--save`."""
-    return common.compose(
-        common.output_option("Write the plan with old and new values side by side, to an .xlsx or .csv file."),
-        click.option(
-            "--save", type=click.Path(path_type=Path), help="Save the plan to a .json file, for `invoca-bulk run`."
-        ),
-    )
+plan_output_options = common.compose(
+    common.output_option("Write the plan with old and new values side by side, to an .xlsx or .csv file."),
+    click.option(
+        "--save", type=click.Path(path_type=Path), help="Save the plan to a .json file, for `invoca-bulk run`."
+    ),
+)
 
 
 def check_output_paths(output: Path | None, save: Path | None) -> None:
@@ -57,8 +54,7 @@ def print_plan(
         summary = {"output": output, "saved": saved, "next": next_command}
         common.print_json(plan.to_json(detailed=detailed) | summary)
         return
-    for line in plan.lines():
-        click.echo(line)
+    click.echo("\n".join(plan.lines()))
     for parameter, label, path in (("output", "Plan", output), ("save", "Saved plan", saved)):
         if path:
             requested_path = str(click.get_current_context().params[parameter])

@@ -23,25 +23,25 @@ _RUN_ONLY_PARAMETERS = (
 
 
 @click.command()
-@common.file_argument()
+@common.file_argument
 @common.output_option("Results file, .xlsx or .csv. Default: FILE's name with -results.xlsx.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation before actions that cannot be undone.")
 @click.option(
     "--again", is_flag=True, help="Start over instead of resuming, and buy again what earlier runs have bought."
 )
 @click.option("--skip-invalid", is_flag=True, help="Send the valid rows even if others have errors.")
-@connection_options.plan_options()
+@connection_options.plan_options
 @connection_options.network_options()
-@connection_options.reconcile_options()
+@connection_options.reconcile_options
 @click.option("--assign-ids", is_flag=True, help="Give each new number without an id_from_network a generated one.")
 @common.setting_option("max_new_numbers", int)
 @common.setting_option("max_failures")
-@connection_options.request_options()
+@connection_options.request_options
 @common.setting_option("rate", float)
-@common.journal_option()
-@connection_options.cluster_options()
-@common.reading_options()
-@common.json_option()
+@common.journal_option
+@connection_options.cluster_options
+@common.reading_options
+@common.json_option
 def command(file: Path, output: Path | None, *, as_json: bool, **flags: Any) -> None:  # noqa: ANN401
     """Check FILE, send what it asks for, and write the same rows back with their outcomes and assigned numbers.
 

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@common.file_argument()
+@common.file_argument
 @common.output_option("Write an annotated copy of the sheet, .xlsx or .csv.")
-@common.reading_options()
-@common.api_version_option()
-@common.auto_ids_option()
-@common.json_option()
+@common.reading_options
+@common.api_version_option
+@common.auto_ids_option
+@common.json_option
 def command(file: Path, output: Path | None, *, as_json: bool, **reading: Any) -> None:  # noqa: ANN401
     """Check every row of FILE and show each problem with its row, column and fix. Nothing is sent.
 

@@ -45,7 +45,7 @@ class ReadyRun:
 def execute_here(
     ready_run: ReadyRun, open_journal: Journal, options: Options, *, keep_ignoring_interrupts: bool
 ) -> RunResult:
-    """Execute a run here, and ignore interrupts even afterwards for a program that only reports its results."""
+    """Execute a run in this process; a program that only reports its results keeps ignoring interrupts after it."""
     with run_sync.defer_interrupts(keep_ignoring=keep_ignoring_interrupts) as interrupts:
         workload = ready_run.record(None)
         run_result = execute_workload(workload, ready_run.network, open_journal, options, interrupts)

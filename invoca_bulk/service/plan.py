@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TypeAlias
 
 from invoca_bulk import journal, planning, sheets, validation
 from invoca_bulk.config.journal_location import resolve_journal_location
@@ -17,12 +16,9 @@ from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.service import preconditions, snapshot
 from invoca_bulk.validation import ValidatedBook
 
-#: What can be validated and run: a file, a file object, a frame, or a dict of frames.
-Source: TypeAlias = "sheets.Source"
-
 
 def validate_sheet(
-    source: Source | Report | SavedPlan,
+    source: sheets.Source | Report | SavedPlan,
     *,
     api_version: str,
     sheet: str | None = None,
@@ -46,7 +42,9 @@ def validate_sheet(
         return Report(validation.validate(loaded, version=api_version, auto_ids=auto_ids))
 
 
-def plan_sheet(source: Source | Report, network: Network, options: Options, **read_arguments: str | None) -> Plan:
+def plan_sheet(
+    source: sheets.Source | Report, network: Network, options: Options, **read_arguments: str | None
+) -> Plan:
     """Read, validate and plan; rows with errors are refused. The journal is read if there is one, and not needed."""
     report = validate_sheet(source, api_version=network.api_version, auto_ids=options.auto_ids, **read_arguments)
     preconditions.reject_sandbox_results(report, network)

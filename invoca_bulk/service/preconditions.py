@@ -24,7 +24,7 @@ _MAX_RANGES_SHOWN = 10
 
 
 def reject_invalid_rows(report: Report, *, skip: bool) -> None:
-    """Send nothing of a sheet with errors. If the header has errors, invalid rows cannot be skipped either."""
+    """Send nothing of a sheet with errors: `RowsInvalid`. With errors in the header no row can be skipped either."""
     errors = report.errors
     would_remove = bool((errors["code"] == "would_be_removed").any())
     has_header_errors = bool(errors["row"].isna().any())
@@ -34,10 +34,9 @@ def reject_invalid_rows(report: Report, *, skip: bool) -> None:
         summary = "Nothing was sent: the header has errors. Correct the sheet."
     else:
         rows = len(errors[["sheet", "row"]].drop_duplicates())
-        skip_option = option("skip_invalid")
         summary = (
             f"Nothing was sent: {count_of(rows, 'row')} {plural_of(rows, 'has', 'have')} errors. Correct the sheet, or "
-            f"send the other rows with {skip_option}."
+            f"send the other rows with {option('skip_invalid')}."
         )
     lines = report.issue_lines(len(errors) if would_remove else _MAX_ERRORS_SHOWN)
     raise RowsInvalid("\n".join([summary, *lines]), report)
@@ -80,12 +79,11 @@ def require_same_plan_options(record: RunRecord, network: Network, options: Opti
     """An interrupted run continues with the options it started with, or not at all."""
     if (record.api_version, record.choices) != (network.api_version, options.plan_options):
         plan_options = ", ".join(f"{name}={value}" for name, value in vars(record.choices).items())
-        msg = (
+        raise ConfirmationRequiredError(
             f"Nothing was sent: run {record.run} of this sheet was interrupted, and it was started with other options "
             f"(API version {record.api_version}, {plan_options}). To continue it: {remedy('resume', run=record.run)}. "
             f"To start over: {option('again')}."
         )
-        raise ConfirmationRequiredError(msg)
 
 
 def reject_already_bought(plan: PlanData) -> str:
@@ -99,9 +97,8 @@ def reject_already_bought(plan: PlanData) -> str:
     runs = list(dict.fromkeys(row.prior_purchase.run for row in done_rows if row.prior_purchase))
     counts = Counter(row.outcome.value for row in done_rows if row.outcome)
     totals = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
-    rows = (
-        f"{plural_of(len(done_rows), 'Row')} {_format_rows(plan, done_rows)} {plural_of(len(done_rows), 'was', 'were')}"
-    )
+    count = len(done_rows)
+    rows = f"{plural_of(count, 'Row')} {_format_rows(plan, done_rows)} {plural_of(count, 'was', 'were')}"
     done_by = f"done already by {plural_of(len(runs), 'run')} {', '.join(runs)} ({totals})"
     again = f"To buy their numbers again: {option('again')}."
     if plan.steps or Outcome.UNKNOWN in counts:
@@ -146,23 +143,18 @@ def resolve_output_path(
     row_counts = Counter(row.sheet for row in rows)
     # The most columns that the results can have: the sheet's own, and all that the platform and the run add.
     column_counts = (len(sheet.headers) + len(SHEET_RESOURCES[sheet.resource].fields) for sheet in sheets)
-    return save.resolve_output(
-        output,
-        table_count=len(sheets),
-        rows=max(row_counts.values(), default=0),
-        columns=max(column_counts),
-    )
+    row_count = max(row_counts.values(), default=0)
+    return save.resolve_output(output, table_count=len(sheets), rows=row_count, columns=max(column_counts))
 
 
 def enforce_cap(new_number_count: int, options: Options) -> None:
     """Buy no more numbers than the user has allowed."""
     cap = options.max_new_numbers
     if cap is not None and new_number_count > cap:
-        msg = (
+        raise ConfirmationRequiredError(
             f"Nothing was sent: the sheet buys {new_number_count:,} numbers, and the cap is {cap:,}. "
             f"If that is intended, raise {option('max_new_numbers=…')}."
         )
-        raise ConfirmationRequiredError(msg)
 
 
 def confirm_irreversible(plan: PlanData, network: Network, options: Options) -> None:

@@ -43,14 +43,12 @@ def resume_run(
             queued_run = tasks.QueuedRun(run=record.run, generation=tasks.generation_of(record))
             follow.enqueue_and_wait(queued_run, network, options)
         if record.state is RunState.RUNNING or not _has_work_left(record, location, network, options):
-            output_path = _resolve_output(output, record)
-            return follow.collect_result(record.run, network, options, output_path=output_path)
+            return follow.collect_result(record.run, network, options, _resolve_output(output, record))
     if options.cluster:
         client.create_queues(network, options)
     with journal.open_for_writing(location, network) as open_journal:
-        ready_run = prepare_to_continue(
-            open_journal.run(record.run), network, open_journal, options, requested_output=output
-        )
+        record = open_journal.run(record.run)
+        ready_run = prepare_to_continue(record, network, open_journal, options, requested_output=output)
         if not options.cluster:
             return execute_here(ready_run, open_journal, options, keep_ignoring_interrupts=keep_ignoring_interrupts)
         queued_run = record_for_workers(ready_run, options)

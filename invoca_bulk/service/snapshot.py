@@ -112,11 +112,10 @@ def _parse_advertiser(response: Response, listed: Mapping[str, Json], network: N
     if is_same and not outcomes.missing_collections(ADVERTISERS, advertiser):
         return advertiser
     missing = " and ".join(outcomes.missing_collections(ADVERTISERS, listed))
-    msg = (
+    raise PlatformUnavailableError(
         f"The platform at {network.base_url} does not show the {missing} of advertiser {outcomes.id_of(listed)}, so "
         "what an update would remove is unknown. Try again later, or ask Invoca's support."
     )
-    raise PlatformUnavailableError(msg)
 
 
 def _parse_list(response: Response, scope: Scope, network: Network) -> PlatformState:

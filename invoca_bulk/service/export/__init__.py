@@ -27,7 +27,7 @@ from invoca_bulk.service.export.object_rows import OmittedValue, Row, to_rows
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ExportResult", "export", "to_rows"]
+__all__ = ["ExportResult", "export"]
 
 
 @dataclass(frozen=True, kw_only=True)

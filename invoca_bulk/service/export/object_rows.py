@@ -85,9 +85,7 @@ class _RowBuilder:
         self.omitted_values: list[OmittedValue] = []
         cells = payloads.to_cell_texts(resource, record, version)
         texts = {**address_cells, **{path: text for path, text in cells.texts.items() if self._is_exported(path)}}
-        self.row: Row = {
-            path: text for path, text in texts.items() if xlsx.can_round_trip(path) and xlsx.can_round_trip(text)
-        }
+        self.row: Row = {path: text for path, text in texts.items() if all(map(xlsx.can_round_trip, (path, text)))}
         unrepresentable = [(path, str(value)) for path, value in cells.unrepresentable if self._is_exported(path)]
         unrepresentable += [(path, text) for path, text in texts.items() if path not in self.row]
         omitted = tuple(prefix for part in resource.subresources for prefix in self._omit_unidentified_parts(part))
@@ -132,8 +130,6 @@ class _RowBuilder:
         if for_migration and _NUMBER in self.row:
             self._convert_for_migration()
 
-    # Rules over several columns
-
     def _rule_violations(self) -> Iterator[tuple[Problem, list[str]]]:
         """The problems that validation would find in the platform's values, and the cells to leave blank."""
         fields = {path: self._resource.by_path[paths.to_pattern(path)] for path in self.row}
@@ -162,19 +158,16 @@ class _RowBuilder:
         field = self._resource.by_path[paths.to_pattern(path)]
         return field.role is Role.BODY and path not in _IDENTIFIER_COLUMNS[self._resource.name]
 
-    # Another network
-
     def _convert_for_migration(self) -> None:
         """Ask for a new number: the other network chooses it, only the area code can be requested."""
         number = self.row[_SOURCE] = self.row.pop(_NUMBER)
         self.row["action"] = Action.CREATE.value  # a number with the same id in the other network is another number
         try:
-            self.row[_AREA_CODE] = _parse_area_code(number)
+            area_code = PROMO_NUMBERS.by_path[_AREA_CODE].field_type.parse_cell(number.removeprefix("+1")[:3])
+            self.row[_AREA_CODE] = str(area_code.value)
         except ParseError as error:
             if error.problem.code != "toll_free_area_code":
                 self._add_omission(NO_AREA_CODE, _AREA_CODE, number)
-
-    # Omissions
 
     def _add_omission(self, code: str, path: str, text: str = "") -> None:
         sheet, number, column = split_part_path(self._resource, path)
@@ -190,11 +183,6 @@ class _RowBuilder:
             return label
         part = self._platform_object[sheet][number - 1]
         return f"{part.get(SUBRESOURCE_KEY) or merge.display_name(part) or f'number {number}'} of {label}"
-
-
-def _parse_area_code(number: str) -> str:
-    """The area code of a local number; a `ParseError` if it is toll-free, or no local center has its area code."""
-    return str(PROMO_NUMBERS.by_path[_AREA_CODE].field_type.parse_cell(number.removeprefix("+1")[:3]).value)
 
 
 def split_part_path(resource: Resource, path: str) -> tuple[str, int, str]:

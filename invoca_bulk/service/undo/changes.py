@@ -96,10 +96,8 @@ def is_restored(change: AppliedChange, current_state: CurrentState) -> bool:
     current = current_state.find(change, change.origin_scope)
     if current is None:
         return False
-    before, now = (
-        _comparable_form(change, record, current_state.version) for record in (change.step.snapshot or {}, current)
-    )
-    return before == now
+    before = _comparable_form(change, change.step.snapshot or {}, current_state.version)
+    return before == _comparable_form(change, current, current_state.version)
 
 
 def find_conflict(
@@ -110,9 +108,8 @@ def find_conflict(
         return Problem(code="campaign_not_found", details={"text": refusal.rstrip(".")})
     if current is None:
         return Problem(code="undo_gone", details={"part": change.resource.singular})
-    after_run, now = (
-        _comparable_form(change, record, current_state.version) for record in (change.resulting_object, current)
-    )
+    after_run = _comparable_form(change, change.resulting_object, current_state.version)
+    now = _comparable_form(change, current, current_state.version)
     if after_run == now:
         return None
     differences = "; ".join(plan_diff.diff_objects(change.resource, after_run, now))

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from invoca_bulk.planning import merge
 from invoca_bulk.planning.display_values import id_text
-from invoca_bulk.schema import REMOVE_ACTION, SUBRESOURCE_KEY, Field, Resource, field_types, paths, payloads
+from invoca_bulk.schema import REMOVE_ACTION, SUBRESOURCE_KEY, Resource, field_types, paths, payloads
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.service.export.object_rows import Row
 
@@ -54,9 +54,8 @@ class PartSetRestore(NamedTuple):
 
 def restore_fields(resource: Resource, before: Mapping[str, Json], now: Mapping[str, Json], version: str) -> Restore:
     """What restores an object's own fields, without users and sites: the same fields before the run and now."""
-    return _restore_differing(
-        resource, _changeable_values(resource, before, version), _changeable_values(resource, now, version)
-    )
+    old, new = (_changeable_values(resource, record, version) for record in (before, now))
+    return _restore_differing(resource, old, new)
 
 
 def restore_parts(
@@ -75,9 +74,10 @@ def restore_parts(
         )
         for own_id, restore in restores.items()
     ]
-    added = [own_id for own_id in new if own_id not in old]
     parts += [
-        PartRestore(cells={SUBRESOURCE_KEY: own_id, "action": REMOVE_ACTION}, is_changed=True) for own_id in added
+        PartRestore(cells={SUBRESOURCE_KEY: own_id, "action": REMOVE_ACTION}, is_changed=True)
+        for own_id in new
+        if own_id not in old
     ]
     merged_order = [*(own_id for own_id in new if own_id in old), *(own_id for own_id in old if own_id not in new)]
     unrestorable = tuple(
@@ -100,41 +100,32 @@ def _restore_part(part: Resource, before: Mapping[str, Json], now: Mapping[str, 
     return Restore(fields.cells | entries.cells, fields.unrestorable_paths + entries.unrestorable_paths)
 
 
-# Values
-
-
 def _changeable_values(resource: Resource, record: Mapping[str, Json], version: str) -> _ValuesByPath:
     """The values that an update can change."""
     cells = payloads.to_cell_texts(resource, record, version)
     values = {path: _Value(text, is_representable=True) for path, text in cells.texts.items()}
     values |= {path: _Value(str(value), is_representable=False) for path, value in cells.unrepresentable}
-    return {path: value for path, value in values.items() if _is_changeable(_field(resource, path))}
-
-
-def _field(resource: Resource, path: str) -> Field:
-    return resource.by_path[paths.to_pattern(path)]
-
-
-def _is_changeable(field: Field) -> bool:
-    return field.is_sent and field.applies_on_create and field.applies_on_update and field.path != SUBRESOURCE_KEY
+    fields = {path: resource.by_path[paths.to_pattern(path)] for path in values}
+    return {
+        path: values[path]
+        for path, field in fields.items()
+        if field.is_sent and field.applies_on_create and field.applies_on_update and field.path != SUBRESOURCE_KEY
+    }
 
 
 def _restore_differing(resource: Resource, old: _ValuesByPath, new: _ValuesByPath) -> Restore:
-    differing = [path for path in dict.fromkeys([*old, *new]) if old.get(path) != new.get(path)]
-    cells = {
-        path: text for path in differing if (text := _cell_text(_field(resource, path), old.get(path))) is not None
-    }
-    return Restore(cells, tuple(path for path in differing if path not in cells))
-
-
-def _cell_text(field: Field, value: _Value | None) -> str | None:
-    """The text that asks for a value; None: no text can."""
-    if value is None:
-        return field_types.CLEAR if field.clearable else None
-    return value.text if value.is_representable else None
-
-
-# The email addresses of a user
+    cells, unrestorable = {}, []
+    for path in dict.fromkeys([*old, *new]):
+        value = old.get(path)
+        if value == new.get(path):
+            continue
+        if value and value.is_representable:
+            cells[path] = value.text
+        elif not value and resource.by_path[paths.to_pattern(path)].clearable:
+            cells[path] = field_types.CLEAR
+        else:
+            unrestorable.append(path)
+    return Restore(cells, tuple(unrestorable))
 
 
 def _without_entries(values: _ValuesByPath) -> _ValuesByPath:

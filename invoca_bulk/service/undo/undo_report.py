@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -123,15 +123,10 @@ class Undo(Plan):
 
 
 def _not_undone_worksheet(undo: Undo) -> WorksheetSpec:
-    return WorksheetSpec(
-        name="not undone",
-        header=["sheet", "row", "action", "object", "reason", "fix"],
-        rows=_not_undone_rows(undo),
-        widths={4: _SENTENCE_COLUMN_WIDTH, 5: _SENTENCE_COLUMN_WIDTH},
-    )
-
-
-def _not_undone_rows(undo: Undo) -> Iterator[Sequence[str | Cell]]:
+    rows: list[list[str | Cell]] = []
     for item in undo.not_undone_items:
         action, reason = (Cell(text=text, style=Style.ERROR) for text in (item.action, item.error))
-        yield [item.sheet, str(item.row), action, item.object_label, reason, item.fix]
+        rows.append([item.sheet, str(item.row), action, item.object_label, reason, item.fix])
+    header = ["sheet", "row", "action", "object", "reason", "fix"]
+    widths = {4: _SENTENCE_COLUMN_WIDTH, 5: _SENTENCE_COLUMN_WIDTH}
+    return WorksheetSpec(name="not undone", header=header, rows=rows, widths=widths)

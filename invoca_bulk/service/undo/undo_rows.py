@@ -19,11 +19,7 @@ from invoca_bulk.service.undo.restore_cells import PartSetRestore
 
 _NUMBER = "promo_number"
 #: The action of the run to the action that undoes it.
-_REVERSE_ACTIONS: Mapping[Action, Action] = {
-    Action.CREATE: Action.DELETE,
-    Action.UPDATE: Action.UPDATE,
-    Action.MOVE: Action.MOVE,
-}
+_REVERSE_ACTIONS = {Action.CREATE: Action.DELETE, Action.UPDATE: Action.UPDATE, Action.MOVE: Action.MOVE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +69,8 @@ def build_reversal(change: AppliedChange, now: Mapping[str, Json], version: str)
     if action is Action.DELETE:
         return Reversal(applied_change=change, action=action, own_cells=cells)
     before = change.step.snapshot or {}
-    fields = restore_cells.restore_fields(
-        change.resource, _sent_fields(change, before), _sent_fields(change, now), version
-    )
+    sent_before, sent_now = (_sent_fields(change, record) for record in (before, now))
+    fields = restore_cells.restore_fields(change.resource, sent_before, sent_now, version)
     part_sets = {
         part.name: restore_cells.restore_parts(part, before.get(part.name) or (), now[part.name], version)
         for part in change.resource.subresources
