@@ -21,13 +21,12 @@ _FALLBACK_NAME = "invoca-bulk-results"
 
 #: Error number to what is wrong and what to do. For all others, the operating system's own text is shown.
 _ERRNO_TEXTS = {
-    errno.EACCES: (
-        "it is open in another program, or you have no permission to write there",
-        "Close it there, or choose another name",
-    ),
-    errno.EPERM: (
-        "it is open in another program, or you have no permission to write there",
-        "Close it there, or choose another name",
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM),
+        (
+            "it is open in another program, or you have no permission to write there",
+            "Close it there, or choose another name",
+        ),
     ),
     errno.EROFS: ("the disk is read-only", "Choose another folder"),
     errno.ENOSPC: ("the disk is full", "Make room, or choose another disk"),
@@ -83,7 +82,9 @@ def _try_write(path: Path, write: Callable[[BinaryIO], None], protected_paths: S
             return OutputError(reason)
         _write_atomically(path, write)
     except OSError as error:
-        return _to_output_error(path, error)
+        system_text = error.strerror or str(error)
+        reason, advice = _ERRNO_TEXTS.get(error.errno or 0, (system_text, "Choose another name or folder"))
+        return OutputError(f"{path} cannot be written: {reason}. {advice}.")
     return None
 
 
@@ -133,12 +134,6 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _to_output_error(path: Path, error: OSError) -> OutputError:
-    system_text = error.strerror or str(error)
-    reason, advice = _ERRNO_TEXTS.get(error.errno or 0, (system_text, "Choose another name or folder"))
-    return OutputError(f"{path} cannot be written: {reason}. {advice}.")
 
 
 def _candidate_paths(path: Path) -> Iterator[Path]:

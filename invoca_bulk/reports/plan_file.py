@@ -40,6 +40,9 @@ _PEEK_BYTES = 4096
 _STORED_NAMES = {"non_idempotent": "once", "depends_on": "needs", "snapshot": "before", "object_label": "about"}
 _ATTRIBUTES = {stored: attribute for attribute, stored in _STORED_NAMES.items()}
 
+#: Attributes of a saved plan that are stored as they are.
+_TEXT_ATTRIBUTES = ("base_url", "network_id", "api_version", "source", "made_at")
+
 _NONE_TYPE = type(None)
 #: The schema of the file: a type, `[schema]` for a list of any length, `(schema, schema)` for alternatives, a dict for
 #: an object with exactly these keys, a frozenset for one of these texts. With the schema `dict`, any object matches.
@@ -63,14 +66,10 @@ _ROW_SCHEMA = {"sheet": int, "row": int, "action": str, "about": str, "step": (i
 _SHEET_SCHEMA = {"name": str, "resource": frozenset(SHEET_RESOURCES), "headers": [str], "rows": [int], "cells": [[str]]}
 _FILE_SCHEMA = {
     FORMAT_KEY: int,
-    "base_url": str,
-    "network_id": str,
-    "api_version": str,
+    **dict.fromkeys(_TEXT_ATTRIBUTES, str),
     "choices": {"nested": frozenset(NESTED_MODES), "allow_removals": bool, "auto_ids": bool},
     "reading": {"sheet": (str, _NONE_TYPE), "resource": (str, _NONE_TYPE)},
-    "source": str,
     "path": (str, _NONE_TYPE),
-    "made_at": str,
     "sheets": [_SHEET_SCHEMA],
     "rows": [_ROW_SCHEMA],
     "steps": [_STEP_SCHEMA],
@@ -83,9 +82,6 @@ def reject_plan_options(given: Iterable[str]) -> None:
     if names := [name for name in FIXED_OPTIONS if name in passed]:
         options = ", ".join(str(option(f"{name}=…")) for name in names)
         raise PlanError(f"A saved plan has its own options, so it cannot take {options}. Plan again with that.")
-
-
-# Writing
 
 
 def check_plan_path(path: str | Path) -> Path:
@@ -110,14 +106,10 @@ def write_saved_plan(saved_plan: SavedPlan, path: str | Path) -> Path:
 def _to_json(saved_plan: SavedPlan) -> dict[str, Json]:
     return {
         FORMAT_KEY: FORMAT_VERSION,
-        "base_url": saved_plan.base_url,
-        "network_id": saved_plan.network_id,
-        "api_version": saved_plan.api_version,
+        **{name: getattr(saved_plan, name) for name in _TEXT_ATTRIBUTES},
         "choices": asdict(saved_plan.choices),
         "reading": dict(saved_plan.read_arguments),
-        "source": saved_plan.source,
         "path": str(saved_plan.path) if saved_plan.path else None,
-        "made_at": saved_plan.made_at,
         "sheets": [_sheet_to_dict(sheet) for sheet in saved_plan.sheets],
         "rows": [{name: getattr(row, _ATTRIBUTES.get(name, name)) for name in _ROW_SCHEMA} for row in saved_plan.rows],
         "steps": [
@@ -136,9 +128,6 @@ def _sheet_to_dict(sheet: Sheet) -> dict[str, Json]:
         "rows": [int(row) for row in frame.index],
         "cells": [list(cells) for cells in zip(*(frame[header] for header in frame.columns), strict=True)],
     }
-
-
-# Reading
 
 
 def read_if_saved_plan(source: object) -> SavedPlan | None:
@@ -204,14 +193,10 @@ def _parse_saved_plan(content: Mapping[str, Any]) -> SavedPlan:
     if not resources or len(set(resources)) < len(resources) or (path and "\0" in content["path"]):
         raise ValueError
     return SavedPlan(
-        base_url=content["base_url"],
-        network_id=content["network_id"],
-        api_version=content["api_version"],
+        **{name: content[name] for name in _TEXT_ATTRIBUTES},
         choices=PlanOptions(**content["choices"]),
         read_arguments=content["reading"],
-        source=content["source"],
         path=path,
-        made_at=content["made_at"],
         sheets=tuple(_parse_sheet(sheet, content["source"], path) for sheet in content["sheets"]),
         rows=tuple(_parse_row(row, len(content["sheets"]), len(content["steps"])) for row in content["rows"]),
         steps=tuple(_parse_step(step) for step in content["steps"]),

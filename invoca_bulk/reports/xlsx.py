@@ -236,11 +236,8 @@ class _RowWorksheet(Worksheet):  # type: ignore[misc]  # XlsxWriter has no types
             if type(cell) is not str:
                 parts.append(self._styled_cell_xml(f"{letters}{row}", cell, styles))
             elif cell:
-                xml = (
-                    _to_cell_xml(cell)
-                    if len(cell) > _SAFE_TEXT_LENGTH or _NEEDS_ESCAPING.search(cell)
-                    else f"<t>{cell}</t>"
-                )
+                is_safe = len(cell) <= _SAFE_TEXT_LENGTH and not _NEEDS_ESCAPING.search(cell)
+                xml = f"<t>{cell}</t>" if is_safe else _to_cell_xml(cell)
                 parts.append(f'<c r="{letters}{row}"{plain}{_INLINE_TEXT_OPEN}{xml}{_INLINE_TEXT_CLOSE}')
         self._check_dimensions(number, max(len(cells) - 1, 0))  # updates the size of the worksheet
         self.row_data_fh.write(f'<row r="{row}">{"".join(parts)}</row>')
@@ -251,11 +248,9 @@ class _RowWorksheet(Worksheet):  # type: ignore[misc]  # XlsxWriter has no types
         if cell.note and (note := styles.take_note(cell.note)):
             self.write_comment(address, note, _note_size(note))
         attributes = f' r="{address}"{styles.style_attributes[cell.style]}'
-        return (
-            f"<c{attributes}{_INLINE_TEXT_OPEN}{_to_cell_xml(cell.text)}{_INLINE_TEXT_CLOSE}"
-            if cell.text
-            else f"<c{attributes}/>"
-        )
+        if not cell.text:
+            return f"<c{attributes}/>"
+        return f"<c{attributes}{_INLINE_TEXT_OPEN}{_to_cell_xml(cell.text)}{_INLINE_TEXT_CLOSE}"
 
     def close_rows(self) -> None:
         """Close the temporary file; may be called twice."""
@@ -297,12 +292,6 @@ class _SharedStyles:
         return _truncate(_sanitize(note), MAX_CELL_UTF16_UNITS - len(suffix)) + suffix
 
 
-def _make_shared_styles(workbook: Workbook) -> _SharedStyles:
-    formats = {style: workbook.add_format({"num_format": "@", **FORMATS[style]}) for style in Style}
-    attributes = {style: f' s="{cell_format._get_xf_index()}"' for style, cell_format in formats.items()}  # noqa: SLF001  see `_RowWorksheet`
-    return _SharedStyles(formats=formats, style_attributes=attributes)
-
-
 class _WorkbookWriter:
     """A workbook that is being written."""
 
@@ -310,7 +299,9 @@ class _WorkbookWriter:
         self._workbook = workbook
         self._dropdown_ranges = ranges
         self._exit_stack = exit_stack
-        self._shared_styles = _make_shared_styles(workbook)
+        formats = {style: workbook.add_format({"num_format": "@", **FORMATS[style]}) for style in Style}
+        attributes = {style: f' s="{cell_format._get_xf_index()}"' for style, cell_format in formats.items()}  # noqa: SLF001  see `_RowWorksheet`
+        self._shared_styles = _SharedStyles(formats=formats, style_attributes=attributes)
         workbook.set_properties({"created": _CREATED_AT})
 
     def add_worksheet(self, name: str, spec: WorksheetSpec) -> None:
@@ -321,7 +312,9 @@ class _WorkbookWriter:
             sheet.hide()
         rows = iter(spec.rows)
         sample = list(islice(rows, _WIDTH_SAMPLE_ROWS))
-        self._set_column_widths(sheet, spec, sample)
+        for column, width in {**_estimate_widths(spec, sample), **spec.widths}.items():
+            # The format is that of the empty cells below, too.
+            sheet.set_column(column, column, width, self._shared_styles.formats[Style.PLAIN])
         last_row = self._write_rows(sheet, spec, chain(sample, rows))
         self._add_data_validations(sheet, spec)
         # Without this, codes such as 805 get a green corner: "number stored as text".
@@ -331,14 +324,6 @@ class _WorkbookWriter:
         if spec.is_table:
             sheet.freeze_panes(1, 0)
             sheet.autofilter(0, 0, last_row, len(spec.header) - 1)
-
-    def _set_column_widths(
-        self, sheet: _RowWorksheet, spec: WorksheetSpec, sample: Sequence[Sequence[str | Cell]]
-    ) -> None:
-        """Set the widths, and the text format, which then also applies to the empty cells below."""
-        widths = {**_estimate_widths(spec, sample), **spec.widths}
-        for column, width in widths.items():
-            sheet.set_column(column, column, width, self._shared_styles.formats[Style.PLAIN])
 
     def _write_rows(self, sheet: _RowWorksheet, spec: WorksheetSpec, rows: Iterable[Sequence[str | Cell]]) -> int:
         """Write the header and the rows; return the 0-based number of the last row."""
@@ -355,13 +340,11 @@ class _WorkbookWriter:
 
     def _add_data_validations(self, sheet: _RowWorksheet, spec: WorksheetSpec) -> None:
         for column, dropdown in spec.dropdowns.items():
-            sheet.data_validation(
-                1, column, _VALIDATED_ROWS, column, _dropdown_validation(dropdown, self._dropdown_ranges[dropdown])
-            )
+            validation = _dropdown_validation(dropdown, self._dropdown_ranges[dropdown])
+            sheet.data_validation(1, column, _VALIDATED_ROWS, column, validation)
         for column, limits in spec.integer_ranges.items():
-            sheet.data_validation(
-                1, column, _VALIDATED_ROWS, column, _integer_validation(limits, f"{_column_letters()[column]}2")
-            )
+            validation = _integer_validation(limits, f"{_column_letters()[column]}2")
+            sheet.data_validation(1, column, _VALIDATED_ROWS, column, validation)
 
     def close(self) -> None:
         """Finish the workbook."""

@@ -29,10 +29,11 @@ class ChartBar:
     style: Style = Style.PLAIN  # sets the colour
 
 
-def chart(bars: Sequence[ChartBar], title: str = "Rows by outcome") -> Html:
+def chart(bars: Sequence[ChartBar]) -> Html:
     """Horizontal bars with labels and counts, as SVG, from top to bottom; empty without bars."""
     if not bars:
         return Html("")
+    title = "Rows by outcome"
     description = "; ".join(f"{bar.label}: {_figures_text(bar, bars)}" for bar in bars)
     height = _LINE_HEIGHT_PX * len(bars)
     parts = (part for index, bar in enumerate(bars) for part in _render_bar(bar, index * _LINE_HEIGHT_PX, bars))

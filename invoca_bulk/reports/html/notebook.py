@@ -1,11 +1,32 @@
-"""Display something below a notebook cell, in addition to the cell's value."""
+"""What a notebook shows: several sheets by name, and content below a cell in addition to the cell's value."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from invoca_bulk.reports.html.markup import container, notices
+from invoca_bulk.reports.html.markup import container, heading, notices
+from invoca_bulk.wording import count_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    _Dict = dict[str, pd.DataFrame]
+else:
+    _Dict = dict
+
+
+class FrameDict(_Dict):
+    """Sheet name to DataFrame: a dict that differs only in how a notebook shows it."""
+
+    def _repr_html_(self) -> str:
+        """Each DataFrame as pandas shows it, under its name."""
+        parts = (
+            f"{container(heading(name, count_of(len(frame), 'row')))}{frame.to_html(max_rows=10, notebook=True)}"
+            for name, frame in self.items()
+        )
+        return "".join(parts)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
