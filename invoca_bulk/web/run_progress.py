@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
 
-#: Seconds over which the rate is measured.
-_RATE_WINDOW_SECONDS = 15.0
+_RATE_WINDOW_SECONDS = 15.0  # over which the rate is measured
 #: Not final while a run is under way: not sent yet, and sent without a response yet.
 _PENDING_OUTCOMES = (Outcome.NOT_SENT, Outcome.UNKNOWN)
 _LOOKUP_MESSAGE = (
@@ -67,9 +66,8 @@ class ProgressMeter:
         while self._samples[0][0] < now - _RATE_WINDOW_SECONDS:
             self._samples.popleft()
         start, start_count = self._samples[0]
-        return (
-            (completed_count - start_count) / (now - start) if now > start and completed_count > start_count else None
-        )
+        is_known = now > start and completed_count > start_count
+        return (completed_count - start_count) / (now - start) if is_known else None
 
 
 def completed_totals(totals: Mapping[Outcome, int]) -> dict[Outcome, int]:

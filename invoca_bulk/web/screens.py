@@ -23,6 +23,7 @@ from invoca_bulk.wording import count_of, plural_of, word
 
 #: The regions from top to bottom; empty ones are hidden.
 REGIONS = ("connect", "sheet", "issues", "plan", "run", "results", "runs")
+_MAX_RUNS_SHOWN = 50
 #: Settings in the connect form.
 _NETWORK_FIELDS = ("network_id", "base_url", "api_version")
 #: Regions within the region of a run, updated separately.
@@ -144,9 +145,7 @@ _ROW_ERRORS_NOTE = (
 
 def _plan_form(report: Report, form_values: Mapping[str, Any]) -> str:
     """The form that starts the plan."""
-    has_advertisers = ADVERTISERS.name in {
-        validated_sheet.sheet.resource.name for validated_sheet in report.validated_book.sheets
-    }
+    has_advertisers = any(validated.sheet.resource is ADVERTISERS for validated in report.validated_book.sheets)
     nested_modes = "".join(
         f'<option value="{mode}"{" selected" if form_values.get("nested") == mode else ""}>{_NESTED_MODE_LABELS[mode]}'
         "</option>"
@@ -221,30 +220,23 @@ def _run_form(plan: Plan, network_name: str) -> str:
 
 def _confirmation_input(new_numbers: int, irreversible: Sequence[str], network_name: str) -> str:
     """The confirmation: the count is typed when numbers are bought, else a box is ticked for what cannot be undone."""
-    cost = (
-        "The cost of numbers is not refunded, even if you delete them later."
-        if new_numbers
-        else "This cannot be undone."
-    )
-    warning = f"This {escape(' and '.join(irreversible))} on {escape(network_name)}. {cost}"
+    warning = f"This {escape(' and '.join(irreversible))} on {escape(network_name)}."
     if new_numbers:
         return f"""
-  <p class="note">{warning}</p>
+  <p class="note">{warning} The cost of numbers is not refunded, even if you delete them later.</p>
   <div class="fields"><label><span>Type <b>{new_numbers}</b> to confirm how many numbers to buy</span>
     <input name="confirmed" inputmode="numeric" autocomplete="off" required></label></div>"""
     if irreversible:
         return f"""
-  <p class="note">{warning}</p>
+  <p class="note">{warning} This cannot be undone.</p>
   <label class="choice"><input type="checkbox" name="confirmed" required><span>Yes, do it.</span></label>"""
     return ""
 
 
 def render_starting() -> str:
     """A run that is about to start; it makes the plan once more first."""
-    return (
-        render_busy("5. Run", "Starting: comparing the plan with the platform")
-        + f"<p>{_button('stop', 'Stop', run='')}</p>"
-    )
+    busy = render_busy("5. Run", "Starting: comparing the plan with the platform")
+    return f"{busy}<p>{_button('stop', 'Stop', run='')}</p>"
 
 
 def render_run(run_title: str) -> str:
@@ -262,13 +254,9 @@ def render_progress(progress: Progress) -> str:
     """The progress of a run."""
     rate = f"{progress.rate:,.1f} rows per second" if progress.rate else ""
     time_left = f"about {_format_duration(progress.eta_seconds)} left" if progress.eta_seconds is not None else ""
-    parts = [
-        f"{progress.done:,} done",
-        f"{progress.not_done:,} not done",
-        *([f"{progress.in_flight:,} waiting for a response"] if progress.in_flight else []),
-        *([rate] if rate else []),
-        *([time_left] if time_left else []),
-    ]
+    in_flight = f"{progress.in_flight:,} waiting for a response" if progress.in_flight else ""
+    counts = (f"{progress.done:,} done", f"{progress.not_done:,} not done", in_flight)
+    parts = filter(None, (*counts, rate, time_left))
     message = f'<p class="said">{escape(progress.message)}</p>' if progress.message else ""
     return f"""
 <p><b class="count">{progress.completed:,} of {progress.total:,}</b> rows</p>
@@ -335,29 +323,17 @@ def _resume_and_undo_forms(results: Results, run_summary: RunSummary, blocked_re
     if blocked_reason:
         return f'<p class="hint">{escape(blocked_reason)}</p>'
     run_id = results.run.run
-    resend = (
-        _checkbox(
-            "resend_absent",
-            "Buy again what was not found on the platform. Look there first: you pay twice for a number that exists.",
-            {},
-        )
-        if Outcome.UNKNOWN in results.totals
-        else ""
-    )
+    label = "Buy again what was not found on the platform. Look there first: you pay twice for a number that exists."
+    resend = _checkbox("resend_absent", label, {}) if Outcome.UNKNOWN in results.totals else ""
     resume = f"""
 <form data-do="resume" data-run="{escape(run_id)}">{resend}
   <button class="main">Resume this run</button></form>"""
-    undo = (
-        _button("undo", "Plan to undo this run", run=run_id)
-        if set(results.totals) & (SUCCESS_OUTCOMES - {Outcome.UNCHANGED})
-        else ""
-    )
+    has_changes = bool(set(results.totals) & (SUCCESS_OUTCOMES - {Outcome.UNCHANGED}))
+    undo = _button("undo", "Plan to undo this run", run=run_id) if has_changes else ""
     return f"{resume if run_summary.is_resumable or resend else ''}<p>{undo}</p>"
 
 
-def render_run_list(
-    run_entries: Sequence[tuple[RunSummary, str]], *, unreadable_count: int = 0, limit: int = 50
-) -> str:
+def render_run_list(run_entries: Sequence[tuple[RunSummary, str]], *, unreadable_count: int = 0) -> str:
     """The list of runs, latest first; `run_entries` come with the display names of their networks, oldest first."""
     unreadable_note = (
         f'<p class="note">Not shown: {count_of(unreadable_count, "journal")} of another version of this program.</p>'
@@ -366,8 +342,9 @@ def render_run_list(
     )
     if not run_entries:
         return f"<h2>Runs</h2>{unreadable_note}" if unreadable_note else ""
-    rows = "".join(_run_row(run_summary, network_name) for run_summary, network_name in run_entries[::-1][:limit])
-    hidden_count = len(run_entries) - limit
+    latest = run_entries[::-1][:_MAX_RUNS_SHOWN]
+    rows = "".join(_run_row(run_summary, network_name) for run_summary, network_name in latest)
+    hidden_count = len(run_entries) - _MAX_RUNS_SHOWN
     hidden_note = f"<p class='hint'>Not shown: {count_of(hidden_count, 'older run')}.</p>" if hidden_count > 0 else ""
     return f"""
 <h2>Runs</h2>

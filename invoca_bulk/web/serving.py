@@ -115,17 +115,13 @@ def serve(*, port: int, open_browser: bool, on_ready: Callable[[str], None], idl
 
 def _open_browser(address: str) -> None:
     """Open the address through a file that only the user can read; other users can see a browser's command line."""
-    descriptor, name = tempfile.mkstemp(suffix=".html", dir=_runtime_folder())
+    folder = jupyter_runtime_dir()
+    Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(suffix=".html", dir=folder)
     with os.fdopen(descriptor, "w") as page:
         page.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={escape(address)}">')
     atexit.register(lambda: Path(name).unlink(missing_ok=True))
     webbrowser.open(Path(name).as_uri())
-
-
-def _runtime_folder() -> str:
-    folder = jupyter_runtime_dir()
-    Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
 
 
 def _voila_config(port: int, token: str, idle_seconds: int) -> Config:
@@ -164,7 +160,6 @@ def _require_free_port(port: int) -> int:
             number: int = listener.getsockname()[1]
             return number
     except (OSError, OverflowError) as error:
-        msg = (
+        raise ConfigError(
             f"The page cannot be served on port {port}: {error}. Choose another one with --port, or 0 for any free one."
-        )
-        raise ConfigError(msg) from None
+        ) from None

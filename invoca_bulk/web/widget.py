@@ -41,14 +41,12 @@ class PageWidget(anywidget.AnyWidget):
 
     def _handle_message(self, _: object, content: Mapping[str, Any], buffers: list[Any]) -> None:
         if content.get("do") == "hello":
-            self._send_page(str(content.get("view", "")))
+            # Everything goes to the new view only; the others keep what is typed into them.
+            view = str(content.get("view", ""))
+            self.send({"do": "page", "view": view, "html": self._page_html})
+            for region, html in list(self.regions.items()):
+                self.send({"do": "show", "view": view, "region": region, "html": html})
         self._message_handler(content, buffers)
-
-    def _send_page(self, view: str) -> None:
-        """Send everything to a new view; the others keep what is typed into them."""
-        self.send({"do": "page", "view": view, "html": self._page_html})
-        for region, html in list(self.regions.items()):
-            self.send({"do": "show", "view": view, "region": region, "html": html})
 
     def show(self, region: str, html: str, *, focus: bool = False) -> None:
         """Show HTML in a region, which empty HTML hides; unchanged HTML is not sent again."""

@@ -58,6 +58,7 @@ def test_unreadable_object_is_not_planned(odd: Any, reply: Any, status: int, bod
     """Without knowing its users, a plan cannot tell which of them an update would remove."""
     odd.reads.extend([reply(200, [INCOMPLETE["no users"]]), reply(status, body)])
     with pytest.raises(
-        PlatformUnavailableError, match="does not show the users of advertiser A-1, so what an update would remove is unknown"
+        PlatformUnavailableError,
+        match="does not show the users of advertiser A-1, so what an update would remove is unknown",
     ):
         _fetch_advertisers(odd)
