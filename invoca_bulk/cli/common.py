@@ -23,8 +23,6 @@ from invoca_bulk.errors import ConfigError, RunAborted
 from invoca_bulk.schema import API_VERSIONS, RESOURCES
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from invoca_bulk.reports.validation_report import Report
 
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -126,13 +124,6 @@ def read_token(token_file: Path | None) -> Token | None:
 def print_json(content: dict[str, Any]) -> None:
     """Print one JSON object on standard output."""
     click.echo(json.dumps(content, ensure_ascii=False, indent=2))
-
-
-def issue_records(issues: pd.DataFrame) -> list[dict[str, Any]]:
-    """The issues as JSON objects; `row` is null where the issue concerns the header or the whole sheet."""
-    from invoca_bulk.reports.plan_report import json_records
-
-    return json_records(issues)
 
 
 def print_issues(report: Report, limit: int = 20) -> None:

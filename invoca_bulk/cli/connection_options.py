@@ -18,7 +18,6 @@ from invoca_bulk.config.settings import SETTINGS
 from invoca_bulk.errors import ConfigError
 
 if TYPE_CHECKING:
-    from invoca_bulk.cli.common import Decorator
     from invoca_bulk.journal import RunRecord
 
 #: What identifies the platform's API: parameters, settings and fields of a run's record have these names.
@@ -31,20 +30,18 @@ PLAN_PARAMETERS = ("nested", "allow_removals", "auto_ids")
 RECONCILE_PARAMETERS = ("settle", "resend_absent", "doubt_refusals", "assign_ids")
 
 
-def network_options(*, sandbox: bool = True) -> Decorator:
-    """Where the platform is and which token to use; `open_network` takes these parameters."""
-    sandbox_option = click.option(
-        "--sandbox", is_flag=True, help="Rehearse on a sandbox on this machine; nothing is bought."
-    )
-    return common.compose(
-        *([sandbox_option] if sandbox else []),
-        common.token_file_option,
-        common.setting_option("network_id"),
-        common.setting_option("base_url"),
-        common.api_version_option,
-    )
-
-
+#: Where the platform is and which token to use; `open_network` takes these parameters.
+platform_options = common.compose(
+    common.token_file_option,
+    common.setting_option("network_id"),
+    common.setting_option("base_url"),
+    common.api_version_option,
+)
+#: The same, or a sandbox.
+network_options = common.compose(
+    click.option("--sandbox", is_flag=True, help="Rehearse on a sandbox on this machine; nothing is bought."),
+    platform_options,
+)
 #: How many requests to send at once, and how long to wait for each.
 request_options = common.compose(common.setting_option("concurrency", int), common.setting_option("timeout", float))
 #: What decides what a plan does.

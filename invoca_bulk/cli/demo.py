@@ -80,8 +80,7 @@ def command(output: Path) -> None:
             f"The folder {output} cannot be created ({error.strerror}). Choose another one with -o."
         ) from None
     requests = save.save_worksheets(
-        output / "requests.xlsx",
-        lambda: [WorksheetSpec(name="promo_numbers", header=_HEADERS, rows=_request_rows())],
+        output / "requests.xlsx", lambda: [WorksheetSpec(name="promo_numbers", header=_HEADERS, rows=_request_rows())]
     )
     report = validate_sheet(requests, api_version=DEFAULT_API_VERSION)
     _print_report(report, requests, report.to_excel(output / "annotated.xlsx"))

@@ -41,7 +41,7 @@ _EXPORT_ONLY_PARAMETERS = ("resource", "output", "for_migration", "as_json", "ca
 @click.option("--advertiser", help="Advertiser's id_from_network, to export one campaign instead of --campaigns.")
 @click.option("--campaign", help="That campaign's id_from_network.")
 @click.option("--affiliate", help="Affiliate's id_from_network, to export an affiliate's numbers.")
-@connection_options.network_options(sandbox=False)
+@connection_options.platform_options
 @connection_options.request_options
 @common.json_option
 def command(resource: str, output: Path, *, for_migration: bool, as_json: bool, **flags: Any) -> None:  # noqa: ANN401

@@ -170,7 +170,6 @@ def read_saved_plan(path: str | Path) -> SavedPlan:
 
 
 def _matches_schema(value: Json, schema: Any) -> bool:  # noqa: ANN401  see `_STEP_SCHEMA`
-    """Whether a JSON value matches a schema."""
     if isinstance(schema, dict):
         return (
             isinstance(value, dict)

@@ -457,14 +457,12 @@ def _render_changes(plan: Plan, overflow_note: str) -> Html:
         header,
         _worksheet_rows(plan, collapsed, has_sheets=has_sheets),
         caption="What would be done",
-        total=sum(_count_row_lines(*row_changes) for row_changes in changed_rows),
+        total=sum(
+            1 if row.action == Action.CREATE else len(changes) + len(removals) or 1
+            for row, changes, removals in changed_rows
+        ),
         overflow_note=overflow_note,
     )
-
-
-def _count_row_lines(row: PlannedRow, changes: Sequence[FieldChange], removals: Sequence[Removal]) -> int:
-    """The number of lines that `_row_lines` yields for a row; one for a new object."""
-    return 1 if row.action == Action.CREATE else len(changes) + len(removals) or 1
 
 
 def _collapse_changes(row: PlannedRow, changes: Sequence[FieldChange], removals: Sequence[Removal]) -> _RowChanges:

@@ -49,7 +49,10 @@ class ProgressBar:
     def redraw(self) -> None:
         """Update the bar and print queued messages."""
         while self._counters.messages:
-            _print_above_bar(self._counters.messages.pop(0))
+            text = self._counters.messages.pop(0)
+            if _is_visible():
+                # A notebook shows standard error in red, as if something were wrong.
+                tqdm.write(text, file=sys.stdout if is_in_kernel() else sys.stderr)
         outcomes = dict(self._counters.outcomes)
         finished = sum(outcomes.values())
         done = sum(count for outcome, count in outcomes.items() if outcome in SUCCESS_OUTCOMES)
@@ -62,10 +65,3 @@ class ProgressBar:
 
 def _is_visible() -> bool:
     return is_in_kernel() or is_terminal(sys.stderr)
-
-
-def _print_above_bar(text: str) -> None:
-    """Print a sentence without breaking the bar."""
-    if _is_visible():
-        # A notebook shows standard error in red, as if something were wrong.
-        tqdm.write(text, file=sys.stdout if is_in_kernel() else sys.stderr)

@@ -170,7 +170,6 @@ def _flatten_example(resource: Resource, example: Mapping[str, str]) -> dict[str
 
 
 def _examples_of_parent(subresource: Resource, parent_id: str) -> list[Mapping[str, str]]:
-    """The examples of a subresource that belong to one object."""
     column = next(field.path for field in subresource.fields if field.role is Role.PARENT)
     return [example for example in subresource.examples if example[column] == parent_id]
 
@@ -220,15 +219,13 @@ def _build_instructions_worksheet(resources: Sequence[Resource], version: str) -
         if len(resources) > 1:
             rows += [[""], [Cell(text=f"The sheet {resource.name}", style=Style.BOLD)]]
         rows.append([Cell(text=title, style=Style.HEADER) for title in _FIELD_TABLE_HEADER])
-        rows += [_field_row(path, field) for path, field in template_columns(resource, version).items()]
+        for path, field in template_columns(resource, version).items():
+            required = "required" if _is_required(field) else ""
+            values, versions = _accepted_values_text(field.field_type), _version_range_text(field)
+            rows.append((path, required, values, versions, field.help))
     *names, last = (resource.name for resource in resources)
     sheets = f"sheets {', '.join(names)} and {last}" if names else f"sheet {last}"
     title = Cell(text=f"How to fill in the {sheets}", style=Style.TITLE)
     return WorksheetSpec(
         name=INSTRUCTIONS_SHEET_NAME, header=[title], rows=rows, widths=_INSTRUCTIONS_WIDTHS, is_table=False
     )
-
-
-def _field_row(path: str, field: Field) -> tuple[str, ...]:
-    required = "required" if _is_required(field) else ""
-    return path, required, _accepted_values_text(field.field_type), _version_range_text(field), field.help

@@ -246,7 +246,9 @@ class _RowWorksheet(Worksheet):  # type: ignore[misc]  # XlsxWriter has no types
     def _styled_cell_xml(self, address: str, cell: str | Cell, styles: _SharedStyles) -> str:
         cell = Cell(text=cell) if isinstance(cell, str) else cell
         if cell.note and (note := styles.take_note(cell.note)):
-            self.write_comment(address, note, _note_size(note))
+            lines = sum(1 + len(line) // 45 for line in note.splitlines())
+            # In pixels: a box that shows the whole note, up to a maximum.
+            self.write_comment(address, note, {"width": 300, "height": min(20 + 17 * lines, 400), "font_size": 9})
         attributes = f' r="{address}"{styles.style_attributes[cell.style]}'
         if not cell.text:
             return f"<c{attributes}/>"
@@ -267,12 +269,6 @@ _SAFE_TEXT_LENGTH = MAX_CELL_UTF16_UNITS // 2
 def _column_letters() -> tuple[str, ...]:
     """The letters of all columns, A to XFD."""
     return tuple(xl_col_to_name(number) for number in range(MAX_COLUMNS))
-
-
-def _note_size(note: str) -> dict[str, int]:
-    """The size in pixels of a box that shows the note, up to a maximum, and its font size."""
-    lines = sum(1 + len(line) // 45 for line in note.splitlines())
-    return {"width": 300, "height": min(20 + 17 * lines, 400), "font_size": 9}
 
 
 @dataclass(kw_only=True)

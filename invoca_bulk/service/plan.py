@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 from invoca_bulk import journal, planning, sheets, validation
 from invoca_bulk.config.journal_location import resolve_journal_location
@@ -48,25 +47,14 @@ def plan_sheet(
     """Read, validate and plan; rows with errors are refused. The journal is read if there is one, and not needed."""
     report = validate_sheet(source, api_version=network.api_version, auto_ids=options.auto_ids, **read_arguments)
     preconditions.reject_sandbox_results(report, network)
-    with _open_prior_journal(network, options) as prior_journal:
+    opened_journal: AbstractContextManager[Journal | None] = nullcontext()  # a rehearsal may be repeated freely
+    if not network.rehearsal:
+        opened_journal = journal.open_readonly(resolve_journal_location(options.journal), network)
+    with opened_journal as prior_journal:
         plan = fetch_and_build_plan(report.validated_book, network, options, prior_journal)
     return Plan(
-        data=plan,
-        validated_book=report.validated_book,
-        network=network,
-        options=options,
-        read_arguments=read_arguments,
+        data=plan, validated_book=report.validated_book, network=network, options=options, read_arguments=read_arguments
     )
-
-
-@contextlib.contextmanager
-def _open_prior_journal(network: Network, options: Options) -> Iterator[Journal | None]:
-    """The network's journal, read-only; None: there is none, or this is a rehearsal, which may be repeated freely."""
-    if network.rehearsal:
-        yield None
-    else:
-        with journal.open_readonly(resolve_journal_location(options.journal), network) as prior_journal:
-            yield prior_journal
 
 
 def fetch_and_build_plan(

@@ -110,12 +110,10 @@ def _has_work_left(record: RunRecord, location: JournalLocation, network: Networ
 
 
 def _describe_resumed_run(record: RunRecord, workload: Workload) -> str:
-    step_records = workload.step_records.values()
-    sent = sum(step_record.attempt > 0 for step_record in step_records)
-    in_doubt = sum(
-        step_record.state is State.IN_DOUBT and not step_record.superseded_by for step_record in step_records
-    )
-    superseded = sum(bool(step_record.superseded_by) for step_record in step_records)
+    steps = workload.step_records.values()
+    sent = sum(step.attempt > 0 for step in steps)
+    in_doubt = sum(step.state is State.IN_DOUBT and not step.superseded_by for step in steps)
+    superseded = sum(bool(step.superseded_by) for step in steps)
     counts = [
         f"{sent:,} of {len(workload.steps):,} requests were sent before",
         *([f"{in_doubt:,} {plural_of(in_doubt, 'is', 'are')} in doubt"] if in_doubt else []),

@@ -14,11 +14,7 @@ from invoca_bulk.journal import RunState
 from invoca_bulk.reports.results import Results
 
 #: What a process exits with when its run did not finish.
-_EXIT_CODE_BY_STATE = {
-    RunState.ABORTED: ABORTED,
-    RunState.INTERRUPTED: INTERRUPTED,
-    RunState.RUNNING: INTERRUPTED,
-}
+_EXIT_CODE_BY_STATE = {RunState.ABORTED: ABORTED, RunState.INTERRUPTED: INTERRUPTED, RunState.RUNNING: INTERRUPTED}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,15 +41,15 @@ def check_connection(network: Network, options: Options) -> None:
 
     A wrong network id shows only when the first list is read.
     """
-    response = run_sync.run(lambda: _request_nonexistent(network, options))
+
+    async def request_nonexistent() -> Response:
+        async with Client(network, connections=1, timeout=options.timeout) as client:
+            return await client.get(0, (ADVERTISERS.name, _NONEXISTENT_ID))
+
+    response = run_sync.run(request_nonexistent)
     is_platform = isinstance(response.body, dict) and "errors" in response.body
     if response.status != HTTPStatus.NOT_FOUND or not is_platform:
         raise PlatformUnavailableError(_unavailable_text(network, response))
-
-
-async def _request_nonexistent(network: Network, options: Options) -> Response:
-    async with Client(network, connections=1, timeout=options.timeout) as client:
-        return await client.get(0, (ADVERTISERS.name, _NONEXISTENT_ID))
 
 
 async def _fetch_lists(scopes: Sequence[Scope], network: Network, options: Options) -> dict[Scope, PlatformState]:
@@ -66,8 +66,15 @@ async def _fetch_lists(scopes: Sequence[Scope], network: Network, options: Optio
     connections = options.concurrency
     async with Client(network, connections=connections, timeout=options.timeout) as client:
         await _run_for_each(read_list, scopes, connections)
-        advertisers = state_by_scope.get((), PlatformState())
-        await _run_for_each(complete, _incomplete_advertisers(advertisers), connections)
+        # Those that the list shows without users or sites; not those without an id, which no sheet can name.
+        incomplete = [
+            advertiser
+            for advertiser in state_by_scope.get((), PlatformState()).objects
+            if isinstance(advertiser, dict)
+            and outcomes.id_of(advertiser)
+            and outcomes.missing_collections(ADVERTISERS, advertiser)
+        ]
+        await _run_for_each(complete, incomplete, connections)
     return state_by_scope
 
 
@@ -88,17 +95,6 @@ async def _run_for_each(operation: Callable[[int, _T], Awaitable[None]], items: 
         first_error = errors.exceptions[0]
     if first_error:
         raise first_error  # outside of `except*`: IPython displays an error with a group in its context differently
-
-
-def _incomplete_advertisers(listed: PlatformState) -> list[dict[str, Json]]:
-    """The advertisers that the list shows without users or sites; not those without an id, which no sheet can name."""
-    return [
-        advertiser
-        for advertiser in listed.objects
-        if isinstance(advertiser, dict)
-        and outcomes.id_of(advertiser)
-        and outcomes.missing_collections(ADVERTISERS, advertiser)
-    ]
 
 
 def _parse_advertiser(response: Response, listed: Mapping[str, Json], network: Network) -> Mapping[str, Json]:

@@ -144,7 +144,6 @@ _ROW_ERRORS_NOTE = (
 
 
 def _plan_form(report: Report, form_values: Mapping[str, Any]) -> str:
-    """The form that starts the plan."""
     has_advertisers = any(validated.sheet.resource is ADVERTISERS for validated in report.validated_book.sheets)
     nested_modes = "".join(
         f'<option value="{mode}"{" selected" if form_values.get("nested") == mode else ""}>{_NESTED_MODE_LABELS[mode]}'
@@ -204,12 +203,9 @@ def _run_form(plan: Plan, network_name: str) -> str:
             f'<p class="bad">There is nothing to send: {count_of(refused, "row")} {plural_of(refused, "is", "are")} '
             "refused, and the others need no change. Correct the sheet and upload it again.</p>"
         )
-    skip = (
-        '<label class="choice"><input type="checkbox" name="skip_invalid" required><span>Leave out the '
-        f"<b>{refused:,}</b> refused {plural_of(refused, 'row')} and send the others.</span></label>"
-        if refused
-        else ""
-    )
+    skip_input = '<input type="checkbox" name="skip_invalid" required>'
+    skip_label = f"Leave out the <b>{refused:,}</b> refused {plural_of(refused, 'row')} and send the others."
+    skip = f'<label class="choice">{skip_input}<span>{skip_label}</span></label>' if refused else ""
     return f"""
 <form data-do="run">
   {skip}
@@ -335,11 +331,8 @@ def _resume_and_undo_forms(results: Results, run_summary: RunSummary, blocked_re
 
 def render_run_list(run_entries: Sequence[tuple[RunSummary, str]], *, unreadable_count: int = 0) -> str:
     """The list of runs, latest first; `run_entries` come with the display names of their networks, oldest first."""
-    unreadable_note = (
-        f'<p class="note">Not shown: {count_of(unreadable_count, "journal")} of another version of this program.</p>'
-        if unreadable_count
-        else ""
-    )
+    unreadable = f"Not shown: {count_of(unreadable_count, 'journal')} of another version of this program."
+    unreadable_note = f'<p class="note">{unreadable}</p>' if unreadable_count else ""
     if not run_entries:
         return f"<h2>Runs</h2>{unreadable_note}" if unreadable_note else ""
     latest = run_entries[::-1][:_MAX_RUNS_SHOWN]

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 #: Seconds between two polls of the journals.
 _POLL_SECONDS = 0.5
 #: Renders a region that has only an error to show.
-_PLAN_ERROR_SCREEN, _RUN_ERROR_SCREEN, _RESULTS_ERROR_SCREEN, _RUN_LIST_ERROR_SCREEN = (
-    partial(screens.render_failure, title) for title in ("4. Plan", "5. Run", "6. Results", "Runs so far")
+_RUN_ERROR_SCREEN, _RESULTS_ERROR_SCREEN, _RUN_LIST_ERROR_SCREEN = (
+    partial(screens.render_failure, title) for title in ("5. Run", "6. Results", "Runs so far")
 )
 #: Fields of the plan form that the plan depends on; the others are options of the run.
 _PLAN_OPTION_NAMES = ("nested", "allow_removals", "auto_ids", "again")

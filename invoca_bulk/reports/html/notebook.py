@@ -12,12 +12,8 @@ from invoca_bulk.wording import count_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    _Dict = dict[str, pd.DataFrame]
-else:
-    _Dict = dict
 
-
-class FrameDict(_Dict):
+class FrameDict(dict[str, "pd.DataFrame"]):
     """Sheet name to DataFrame: a dict that differs only in how a notebook shows it."""
 
     def _repr_html_(self) -> str:

@@ -77,9 +77,7 @@ def _read_addresses(sheet: Sheet) -> list[dict[str, str]]:
     ]
     lines += [
         f"  {'header' if row is pd.NA else f'row {row}'}, {column}: {message} {fix}"
-        for row, column, message, fix in zip(
-            *(errors[name] for name in ("row", "column", "message", "fix")), strict=True
-        )
+        for row, column, message, fix in errors[["row", "column", "message", "fix"]].itertuples(index=False)
     ]
     if lines:
         text = "\n".join(limit_lines(lines, _MAX_ERRORS_SHOWN))

@@ -58,20 +58,16 @@ def to_rows(
     """The objects of one list as rows, and what they leave out; `address_cells` are the campaign's, in every row."""
     builders = [_RowBuilder(resource, record, version, address_cells or {}) for record in objects]
     for path in _UNIQUE_COLUMNS[resource.name]:
-        _blank_duplicates(builders, path)
+        counts = Counter(builder.row.get(path) for builder in builders)
+        for builder in builders:
+            if path in builder.row and counts[builder.row[path]] > 1:
+                builder.blank_cell(path, DUPLICATE)
     rows = []
     for builder in builders:
         if builder.check_identified():
             builder.finalize(for_migration=for_migration)
             rows.append(builder.row)
     return rows, [omitted for builder in builders for omitted in builder.omitted_values]
-
-
-def _blank_duplicates(builders: Iterable[_RowBuilder], path: str) -> None:
-    counts = Counter(builder.row.get(path) for builder in builders)
-    for builder in builders:
-        if path in builder.row and counts[builder.row[path]] > 1:
-            builder.blank_cell(path, DUPLICATE)
 
 
 class _RowBuilder:

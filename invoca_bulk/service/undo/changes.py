@@ -82,7 +82,6 @@ class CurrentState:
 
 
 def _object_key(resource: Resource, record: Mapping[str, Json]) -> str:
-    """Identifies an object within its scope."""
     return number_key(record) if resource is PROMO_NUMBERS else str(record.get(SUBRESOURCE_KEY))
 
 

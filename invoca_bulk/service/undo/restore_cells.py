@@ -101,7 +101,6 @@ def _restore_part(part: Resource, before: Mapping[str, Json], now: Mapping[str, 
 
 
 def _changeable_values(resource: Resource, record: Mapping[str, Json], version: str) -> _ValuesByPath:
-    """The values that an update can change."""
     cells = payloads.to_cell_texts(resource, record, version)
     values = {path: _Value(text, is_representable=True) for path, text in cells.texts.items()}
     values |= {path: _Value(str(value), is_representable=False) for path, value in cells.unrepresentable}

@@ -19,7 +19,6 @@ from invoca_bulk.service.undo import changes, undo_notes, undo_rows, undo_sheets
 from invoca_bulk.service.undo.changes import AppliedChange, CurrentState
 from invoca_bulk.service.undo.undo_report import NotUndone, Undo, undo_source_name
 from invoca_bulk.service.undo.undo_rows import Reversal
-from invoca_bulk.validation import ValidatedBook
 from invoca_bulk.wording import word
 
 
@@ -53,10 +52,14 @@ class _UndoBuilder:
         affected_scopes = [scope for scope in dict.fromkeys(scopes) if scope is not None]
         platform_state = snapshot.fetch_state(affected_scopes, network, options)
         reversals = self._build_reversals(applied_changes, changes.CurrentState(platform_state, network.api_version))
+        source = undo_source_name(self._run_record.run)
         while True:
             reversals = self._drop_needed_advertisers(reversals)
             plan_options = undo_sheets.choose_plan_options(reversals)
-            validated_book = self._validate_sheets(reversals, plan_options)
+            sheets = undo_sheets.to_sheets(reversals, plan_options, network.api_version)
+            validated_book = validation.validate(
+                [replace(sheet, source=source) for sheet in sheets], version=network.api_version
+            )
             plan = planning.build_plan(validated_book, platform_state, plan_options)
             refused_steps = self._collect_refused_steps(plan, reversals, plan_options)
             if not refused_steps:
@@ -117,11 +120,6 @@ class _UndoBuilder:
                 remaining.append(reversal)
         return remaining
 
-    def _validate_sheets(self, reversals: Sequence[Reversal], plan_options: PlanOptions) -> ValidatedBook:
-        source, version = undo_source_name(self._run_record.run), self._run_record.api_version
-        sheets = undo_sheets.to_sheets(reversals, plan_options, version)
-        return validation.validate([replace(sheet, source=source) for sheet in sheets], version=version)
-
     def _collect_refused_steps(
         self, plan: PlanData, reversals: Sequence[Reversal], plan_options: PlanOptions
     ) -> set[int]:
@@ -130,9 +128,7 @@ class _UndoBuilder:
         errors = plan.issues[plan.issues["level"] == "error"].dropna(subset="row")
         reversals_by_row = undo_sheets.reversal_by_row(reversals, plan_options)
         refused_steps = set()
-        for sheet, row, message, fix in zip(
-            *(errors[column] for column in ("sheet", "row", "message", "fix")), strict=True
-        ):
+        for sheet, row, message, fix in errors[["sheet", "row", "message", "fix"]].itertuples(index=False):
             change = reversals_by_row[resource_by_sheet[sheet], int(row)].applied_change
             refused_steps.add(change.step.number)
             self._add_not_undone(change.step, message, fix, undo_rows.change_label(change))
@@ -141,7 +137,6 @@ class _UndoBuilder:
     def _add_not_undone(self, step: Step, error: str, fix: str, object_label: str) -> None:
         row = self._first_row_by_step[step.number]
         self._not_undone[step.number] = NotUndone(
-            step=step.number,
             sheet=self._run_record.sheets[row.sheet].name,
             row=row.row,
             action=step.action.value,

@@ -36,7 +36,6 @@ def undone_run_id(source: str) -> str:
 class NotUndone:
     """Something that the run did, or may have done, and that is not undone."""
 
-    step: int  # the number of its step in the run
     sheet: str  # of its first row in the run; empty if only one was read
     row: int
     action: str  # the action of the run

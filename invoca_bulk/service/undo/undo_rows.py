@@ -87,7 +87,6 @@ def build_reversal(change: AppliedChange, now: Mapping[str, Json], version: str)
 
 
 def _identifier_cells(change: AppliedChange) -> Row:
-    """The cells that identify a row's object."""
     if change.resource is ADVERTISERS:
         return {SUBRESOURCE_KEY: str(change.resulting_object[SUBRESOURCE_KEY])}
     field = change.resource.by_path[_NUMBER]
