@@ -20,6 +20,7 @@ from invoca_bulk.reports import save
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, PROMO_NUMBERS, RESOURCES, SHEET_RESOURCES, field_types, paths
 from invoca_bulk.schema.promo_numbers import DAYS, GOOGLE_CALL_EXTENSION, MEDIA_TYPES
 from invoca_bulk.service import export
+from invoca_bulk.service.export import object_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,7 +169,7 @@ class RoundTrip:
         rows = []
         for scope in scopes:
             objects = self.list(scope).objects
-            rows += export.to_rows(resource, objects, self.version, address_cells=_address(scope))[0]
+            rows += object_rows.to_rows(resource, objects, self.version, address_cells=_address(scope))[0]
         return export.export_tables.ExportTables(resource, rows, self.version, for_migration=False)
 
     def plan(self, source: Any) -> PlanData:

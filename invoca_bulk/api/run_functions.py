@@ -23,9 +23,9 @@ from invoca_bulk.schema.outcomes import Outcome
 from invoca_bulk.service import resume as resumption
 from invoca_bulk.service import run as runner
 from invoca_bulk.service import undo as undo_service
-from invoca_bulk.service.plan import Source
 from invoca_bulk.service.run_result import load_results
 from invoca_bulk.service.undo import Undo
+from invoca_bulk.sheets import Source
 
 _RUN_COLUMNS = ("run", "state", "started", "ended", "file", "network_id", "base_url")
 

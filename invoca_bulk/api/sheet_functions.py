@@ -21,7 +21,7 @@ from invoca_bulk.schema import DEFAULT_API_VERSION, RESOURCES, Resource
 from invoca_bulk.service import plan as planner
 from invoca_bulk.service.export import export as export_resource
 from invoca_bulk.service.export.campaigns import CampaignSource
-from invoca_bulk.service.plan import Source
+from invoca_bulk.sheets import Source
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -51,11 +51,7 @@ Exit codes:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Args:
-        arguments: the arguments without the program's name; None: those of this process.
-    """
+    """Run the command line."""
     if list(sys.argv[1:] if arguments is None else arguments) in (["--help"], ["-h"]):
         print(HELP)
         sys.exit(ALL_DONE)

@@ -17,7 +17,7 @@ from invoca_bulk.errors import ConfigError
     "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port to serve on; 0: any free port."
 )
 @click.option("--no-browser", is_flag=True, help="Print the link without opening it.")
-@common.journal_option()
+@common.journal_option
 def command(port: int, journal: str | None, *, no_browser: bool) -> None:
     """Serve the upload page on this machine and open it in your browser.
 

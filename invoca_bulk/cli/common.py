@@ -23,8 +23,6 @@ from invoca_bulk.errors import ConfigError, RunAborted
 from invoca_bulk.schema import API_VERSIONS, RESOURCES
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from invoca_bulk.reports.validation_report import Report
 
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -58,67 +56,15 @@ def setting_option(name: str, value_type: Any = str, **click_arguments: Any) -> 
 JOURNAL_FLAGS: list[str] = []
 
 
-def journal_option() -> Decorator:
-    """`--journal`: where the journals are."""
-    return setting_option("journal", callback=_reject_password)
-
-
 def _reject_password(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
     is_flag = context.get_parameter_source("journal") is ParameterSource.COMMANDLINE
     if value and is_flag and getattr(resolve_journal_location(value), "has_password", False):
-        msg = (
+        raise ConfigError(
             "Other users of this machine can see a password in --journal. Set INVOCA_JOURNAL instead, or use ~/.pgpass."
         )
-        raise ConfigError(msg)
     if value and is_flag:
         JOURNAL_FLAGS[:] = ["--journal", value]
     return value
-
-
-def file_argument() -> Decorator:
-    """`FILE`: the sheet to read."""
-    return click.argument("file", type=click.Path(path_type=Path))
-
-
-def output_option(help_text: str, *, required: bool = False) -> Decorator:
-    """`-o`, `--output`: the file to write."""
-    return click.option("-o", "--output", type=click.Path(path_type=Path), required=required, help=help_text)
-
-
-def reading_options() -> Decorator:
-    """`--sheet` and `--resource`: how to read FILE."""
-    return compose(
-        click.option("--sheet", help="Worksheet to read. Default: the one whose headers match."),
-        click.option(
-            "--resource",
-            type=click.Choice(list(RESOURCES)),
-            help="What FILE contains. Default: detected from the headers.",
-        ),
-    )
-
-
-def api_version_option() -> Decorator:
-    """`--api-version`, from its setting."""
-    return setting_option("api_version", click.Choice(API_VERSIONS))
-
-
-def auto_ids_option() -> Decorator:
-    """`--auto-ids`: whether the network assigns ids itself."""
-    return click.option("--auto-ids", is_flag=True, help="Allow new advertisers without an id; the network assigns it.")
-
-
-def json_option() -> Decorator:
-    """`--json`: whether to print JSON."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
-
-
-def token_file_option() -> Decorator:
-    """`--token-file`: where `read_token` reads the token."""
-    return click.option(
-        "--token-file",
-        type=click.Path(path_type=Path),
-        help="File to read the API token from; - reads standard input.",
-    )
 
 
 def compose(*decorators: Decorator) -> Decorator:
@@ -132,14 +78,34 @@ def compose(*decorators: Decorator) -> Decorator:
     return decorate
 
 
+journal_option = setting_option("journal", callback=_reject_password)
+file_argument = click.argument("file", type=click.Path(path_type=Path))
+#: How to read FILE.
+reading_options = compose(
+    click.option("--sheet", help="Worksheet to read. Default: the one whose headers match."),
+    click.option(
+        "--resource", type=click.Choice(list(RESOURCES)), help="What FILE contains. Default: detected from the headers."
+    ),
+)
+api_version_option = setting_option("api_version", click.Choice(API_VERSIONS))
+auto_ids_option = click.option(
+    "--auto-ids", is_flag=True, help="Allow new advertisers without an id; the network assigns it."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+token_file_option = click.option(
+    "--token-file", type=click.Path(path_type=Path), help="File to read the API token from; - reads standard input."
+)
+
+
+def output_option(help_text: str, *, required: bool = False) -> Decorator:
+    """`-o`, `--output`: the file to write."""
+    return click.option("-o", "--output", type=click.Path(path_type=Path), required=required, help=help_text)
+
+
 def read_token(token_file: Path | None) -> Token | None:
     """The token from a file or standard input, never from an option's value, which other users can see.
 
-    Returns:
-        The token; None: no file was named, and `Network` takes the token from the environment or prompts for it.
-
-    Raises:
-        ConfigError: the file cannot be read, or there is neither a file, a variable nor a terminal.
+    None: no file was named, and `Network` takes the token from the environment or prompts for it.
     """
     if str(token_file) == "-":
         return Token(sys.stdin.readline().removeprefix("\ufeff") if sys.stdin else "")
@@ -147,24 +113,17 @@ def read_token(token_file: Path | None) -> Token | None:
         try:
             return Token(token_file.read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError):
-            msg = f"The token file {token_file} cannot be read. Check its name and its permissions."
-            raise ConfigError(msg) from None
+            raise ConfigError(
+                f"The token file {token_file} cannot be read. Check its name and its permissions."
+            ) from None
     if not (os.environ.get(TOKEN_ENV_VARIABLE, "").strip() or can_prompt()):
-        msg = f"There is no token. Set {TOKEN_ENV_VARIABLE}, or name a file with --token-file."
-        raise ConfigError(msg)
+        raise ConfigError(f"There is no token. Set {TOKEN_ENV_VARIABLE}, or name a file with --token-file.")
     return None
 
 
 def print_json(content: dict[str, Any]) -> None:
     """Print one JSON object on standard output."""
     click.echo(json.dumps(content, ensure_ascii=False, indent=2))
-
-
-def issue_records(issues: pd.DataFrame) -> list[dict[str, Any]]:
-    """The issues as JSON objects; `row` is null where the issue concerns the header or the whole sheet."""
-    from invoca_bulk.reports.plan_report import json_records
-
-    return json_records(issues)
 
 
 def print_issues(report: Report, limit: int = 20) -> None:
@@ -187,37 +146,24 @@ def format_command(arguments: Sequence[str | Path]) -> str:
 
 @contextlib.contextmanager
 def show_retry_command(*arguments: str | Path, note: str = "") -> Iterator[None]:
-    """Append the current command to the message of a `RunAborted`, so that it can be run again.
-
-    Args:
-        arguments: the command and its positional arguments; the options that were passed are added.
-        note: a sentence to show before the command.
-    """
+    """Append the current command, after a note, to the message of a `RunAborted`, so that it can be run again."""
     try:
         yield
     except RunAborted as error:
         command = format_command([*arguments, *passed_flags()])
         # The upload page cuts messages here: `web.jobs.Job.failure_reason`.
-        msg = f"{error}\n{note}Fix the problem, then run: {command}"
-        raise type(error)(msg) from None
+        raise type(error)(f"{error}\n{note}Fix the problem, then run: {command}") from None
 
 
 def passed_flags(*excluded: str, only: Sequence[str] | None = None) -> list[str]:
-    """The options of the current command with their values, as far as they were typed.
-
-    Args:
-        excluded: names of parameters to leave out.
-        only: names of the only parameters to include; None: all.
-    """
+    """The options of the current command with their values, as far as they were typed."""
     context = click.get_current_context()
     flags = []
     for parameter in context.command.params:
         name = parameter.name or ""
-        if not was_passed(name) or name in excluded or not isinstance(parameter, click.Option):
-            continue
-        if only is not None and name not in only:
-            continue
-        flags += [parameter.opts[-1]] if parameter.is_flag else [parameter.opts[-1], str(context.params[name])]
+        is_wanted = name not in excluded and (only is None or name in only)
+        if is_wanted and was_passed(name) and isinstance(parameter, click.Option):
+            flags += [parameter.opts[-1]] if parameter.is_flag else [parameter.opts[-1], str(context.params[name])]
     return flags
 
 

@@ -18,7 +18,6 @@ from invoca_bulk.config.settings import SETTINGS
 from invoca_bulk.errors import ConfigError
 
 if TYPE_CHECKING:
-    from invoca_bulk.cli.common import Decorator
     from invoca_bulk.journal import RunRecord
 
 #: What identifies the platform's API: parameters, settings and fields of a run's record have these names.
@@ -31,70 +30,58 @@ PLAN_PARAMETERS = ("nested", "allow_removals", "auto_ids")
 RECONCILE_PARAMETERS = ("settle", "resend_absent", "doubt_refusals", "assign_ids")
 
 
-def network_options(*, sandbox: bool = True) -> Decorator:
-    """Where the platform is and which token to use; `open_network` takes these parameters."""
-    sandbox_option = click.option(
-        "--sandbox", is_flag=True, help="Rehearse on a sandbox on this machine; nothing is bought."
-    )
-    return common.compose(
-        *([sandbox_option] if sandbox else []),
-        common.token_file_option(),
-        common.setting_option("network_id"),
-        common.setting_option("base_url"),
-        common.api_version_option(),
-    )
-
-
-def request_options() -> Decorator:
-    """How many requests to send at once, and how long to wait for each."""
-    return common.compose(common.setting_option("concurrency", int), common.setting_option("timeout", float))
-
-
-def plan_options() -> Decorator:
-    """What decides what a plan does."""
-    return common.compose(
-        click.option(
-            "--nested",
-            type=click.Choice(NESTED_MODES),
-            default=NESTED_MODES[0],
-            show_default=True,
-            help="What happens to an advertiser's users and sites that FILE does not mention. merge: keep them; "
-            "replace: remove them.",
-        ),
-        click.option("--allow-removals", is_flag=True, help="Let --nested replace remove users and sites."),
-        common.auto_ids_option(),
-    )
-
-
-def cluster_options() -> Decorator:
-    """Whether workers execute the run."""
-    return common.compose(
-        click.option(
-            "--cluster",
-            is_flag=True,
-            help="Leave the run to `invoca-bulk worker` processes and follow their progress. Needs a journal on "
-            "PostgreSQL.",
-        ),
-        click.option("--detach", is_flag=True, help="With --cluster: exit at once instead of following the progress."),
-    )
-
-
-def reconcile_options() -> Decorator:
-    """What to do about requests without a response."""
-    return common.compose(
-        common.setting_option("settle", float),
-        click.option(
-            "--resend-absent",
-            is_flag=True,
-            help="Send a create again if it got no response and the platform does not show the new object.",
-        ),
-        click.option(
-            "--doubt-429",
-            "doubt_refusals",
-            is_flag=True,
-            help="After a 429 (too many requests), check whether the number was created before sending it again.",
-        ),
-    )
+#: Where the platform is and which token to use; `open_network` takes these parameters.
+platform_options = common.compose(
+    common.token_file_option,
+    common.setting_option("network_id"),
+    common.setting_option("base_url"),
+    common.api_version_option,
+)
+#: The same, or a sandbox.
+network_options = common.compose(
+    click.option("--sandbox", is_flag=True, help="Rehearse on a sandbox on this machine; nothing is bought."),
+    platform_options,
+)
+#: How many requests to send at once, and how long to wait for each.
+request_options = common.compose(common.setting_option("concurrency", int), common.setting_option("timeout", float))
+#: What decides what a plan does.
+plan_options = common.compose(
+    click.option(
+        "--nested",
+        type=click.Choice(NESTED_MODES),
+        default=NESTED_MODES[0],
+        show_default=True,
+        help="What happens to an advertiser's users and sites that FILE does not mention. merge: keep them; "
+        "replace: remove them.",
+    ),
+    click.option("--allow-removals", is_flag=True, help="Let --nested replace remove users and sites."),
+    common.auto_ids_option,
+)
+#: Whether workers execute the run.
+cluster_options = common.compose(
+    click.option(
+        "--cluster",
+        is_flag=True,
+        help="Leave the run to `invoca-bulk worker` processes and follow their progress. Needs a journal on "
+        "PostgreSQL.",
+    ),
+    click.option("--detach", is_flag=True, help="With --cluster: exit at once instead of following the progress."),
+)
+#: What to do about requests without a response.
+reconcile_options = common.compose(
+    common.setting_option("settle", float),
+    click.option(
+        "--resend-absent",
+        is_flag=True,
+        help="Send a create again if it got no response and the platform does not show the new object.",
+    ),
+    click.option(
+        "--doubt-429",
+        "doubt_refusals",
+        is_flag=True,
+        help="After a 429 (too many requests), check whether the number was created before sending it again.",
+    ),
+)
 
 
 def build_options(flags: dict[str, Any], *, as_json: bool) -> Options:
@@ -109,12 +96,7 @@ def build_options(flags: dict[str, Any], *, as_json: bool) -> Options:
 def open_network(flags: dict[str, Any], *, auto_ids: bool = False) -> Iterator[Network]:
     """The network that the options name; with --sandbox, a sandbox that stops at the end of the block.
 
-    Args:
-        flags: the command's parameters; those of `network_options` are removed.
-        auto_ids: whether the sandbox assigns ids to advertisers without one.
-
-    Raises:
-        ConfigError: there is no network id, or no token.
+    The parameters of `network_options` are removed from `flags`.
     """
     from invoca_bulk.config.network import Network, resolve_network
 
@@ -127,33 +109,30 @@ def open_network(flags: dict[str, Any], *, auto_ids: bool = False) -> Iterator[N
             yield resolve_network(sandbox_server, api_version=version)
     elif not network_id:
         alternative = "" if sandbox is None else "; or rehearse with --sandbox"
-        msg = f"There is no network id. Set INVOCA_NETWORK_ID, or use --network-id{alternative}."
-        raise ConfigError(msg)
+        raise ConfigError(f"There is no network id. Set INVOCA_NETWORK_ID, or use --network-id{alternative}.")
     else:
         token = common.read_token(token_file)
         yield Network(network_id=network_id, token=token, base_url=base_url, api_version=version)
 
 
 def network_for_run(record: RunRecord, token_file: Path | None) -> Network:
-    """The network that a run was made for.
-
-    Raises:
-        ConfigError: there is no token.
-    """
+    """The network that a run was made for."""
     from invoca_bulk.config.network import Network
 
-    address = {name: getattr(record, name) for name in _ADDRESS_FIELDS}
-    return Network(**address, token=common.read_token(token_file))
+    return Network(**_address_of(record), token=common.read_token(token_file))
+
+
+def _address_of(record: RunRecord) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in _ADDRESS_FIELDS}
 
 
 def network_flags(record: RunRecord) -> list[str]:
     """The options that select a run's network, except those that the environment already gives."""
     from invoca_bulk.config.settings import setting_from_environment
 
-    address = {name: getattr(record, name) for name in _ADDRESS_FIELDS}
     return [
         word
-        for name, value in address.items()
+        for name, value in _address_of(record).items()
         if setting_from_environment(name) != value
         for word in (SETTINGS[name].flag, value)
     ]

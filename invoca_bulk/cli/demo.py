@@ -66,6 +66,8 @@ def command(output: Path) -> None:
     """Check a workbook of promo number requests, run it on a sandbox and write the results. Nothing is bought."""
     from invoca_bulk.config.network import resolve_network
     from invoca_bulk.config.options import Options
+    from invoca_bulk.reports import save
+    from invoca_bulk.reports.xlsx import WorksheetSpec
     from invoca_bulk.sandbox_server import Sandbox
     from invoca_bulk.schema import DEFAULT_API_VERSION
     from invoca_bulk.service.plan import validate_sheet
@@ -74,26 +76,19 @@ def command(output: Path) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        msg = f"The folder {output} cannot be created ({error.strerror}). Choose another one with -o."
-        raise OutputError(msg) from None
-    requests = _write_requests(output / "requests.xlsx")
+        raise OutputError(
+            f"The folder {output} cannot be created ({error.strerror}). Choose another one with -o."
+        ) from None
+    requests = save.save_worksheets(
+        output / "requests.xlsx", lambda: [WorksheetSpec(name="promo_numbers", header=_HEADERS, rows=_request_rows())]
+    )
     report = validate_sheet(requests, api_version=DEFAULT_API_VERSION)
     _print_report(report, requests, report.to_excel(output / "annotated.xlsx"))
     # Without latency the run would end before its progress bar can be seen.
     with Sandbox(latency=0.1) as sandbox:
         options = Options(skip_invalid=True)
-        network = resolve_network(sandbox)
-        run_result = run_sheet(report, network, options, output=output / "results.xlsx")
+        run_result = run_sheet(report, resolve_network(sandbox), options, output=output / "results.xlsx")
     _print_results(run_result)
-
-
-def _write_requests(path: Path) -> Path:
-    from invoca_bulk.reports import save
-    from invoca_bulk.reports.xlsx import WorksheetSpec
-
-    return save.save_worksheets(
-        path, lambda: [WorksheetSpec(name="promo_numbers", header=_HEADERS, rows=_request_rows())]
-    )
 
 
 def _request_rows() -> Iterator[tuple[str, ...]]:

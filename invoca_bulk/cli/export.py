@@ -41,9 +41,9 @@ _EXPORT_ONLY_PARAMETERS = ("resource", "output", "for_migration", "as_json", "ca
 @click.option("--advertiser", help="Advertiser's id_from_network, to export one campaign instead of --campaigns.")
 @click.option("--campaign", help="That campaign's id_from_network.")
 @click.option("--affiliate", help="Affiliate's id_from_network, to export an affiliate's numbers.")
-@connection_options.network_options(sandbox=False)
-@connection_options.request_options()
-@common.json_option()
+@connection_options.platform_options
+@connection_options.request_options
+@common.json_option
 def command(resource: str, output: Path, *, for_migration: bool, as_json: bool, **flags: Any) -> None:  # noqa: ANN401
     """Write the platform's RESOURCE to a sheet with the template's columns. Nothing is changed.
 
@@ -70,11 +70,11 @@ def _campaigns_from_flags(flags: Mapping[str, Any]) -> Path | list[Mapping[str, 
     """The campaigns that the options name: a file, one campaign, or None."""
     campaign_ids = {column: flags[name] for name, column in _CAMPAIGN_ID_COLUMNS.items() if flags[name]}
     if flags["campaigns"] and campaign_ids:
-        msg = "--campaigns cannot be combined with --advertiser, --campaign or --affiliate. Use one or the other."
-        raise ConfigError(msg)
+        raise ConfigError(
+            "--campaigns cannot be combined with --advertiser, --campaign or --affiliate. Use one or the other."
+        )
     if campaign_ids and not (flags["advertiser"] and flags["campaign"]):
-        msg = "One campaign needs both --advertiser and --campaign. Add the missing one."
-        raise ConfigError(msg)
+        raise ConfigError("One campaign needs both --advertiser and --campaign. Add the missing one.")
     return [campaign_ids] if campaign_ids else flags["campaigns"]
 
 

@@ -23,19 +23,16 @@ from invoca_bulk.wording import use_wording
 class _LazyGroup(click.Group):
     """Imports the module `invoca_bulk.cli.NAME` when the command NAME is used."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
+    def list_commands(self, _: click.Context) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
+    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"invoca_bulk.cli.{cmd_name}").command
         return command
 
-    def get_help(self, ctx: click.Context) -> str:
-        del ctx
+    def get_help(self, _: click.Context) -> str:
         return HELP
 
 
@@ -49,9 +46,6 @@ def run_command_line(arguments: Sequence[str] | None) -> NoReturn:
     """Run a command and exit with its code.
 
     Expected errors are printed as one message on standard error, without a traceback.
-
-    Args:
-        arguments: the arguments without the program's name; None: those of this process.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -47,7 +47,12 @@ def command(folder: Path, port: int | None, *, no_browser: bool) -> None:
         raise ConfigError("JupyterLab is not installed. Install it: pip install 'invoca-bulk[notebook]'")
     if port:
         _require_free_port(port)
-    _print_copied(folder, *_copy_notebooks(folder))
+    copied, not_overwritten = _copy_notebooks(folder)
+    click.echo(f"The notebooks are in {folder}.")
+    if copied:
+        click.echo(f"Copied: {', '.join(copied)}")
+    if not_overwritten:
+        click.echo(f"Not overwritten: {', '.join(not_overwritten)}. To get a fresh copy, rename yours.")
     _launch_jupyterlab(folder, port, open_browser=not no_browser)
 
 
@@ -56,8 +61,9 @@ def _require_free_port(port: int) -> None:
     try:
         socket.create_server((_HOST, port)).close()
     except OSError as error:
-        msg = f"JupyterLab cannot listen on port {port}: {error.strerror}. Choose another port, or 0 for any free one."
-        raise ConfigError(msg) from None
+        raise ConfigError(
+            f"JupyterLab cannot listen on port {port}: {error.strerror}. Choose another port, or 0 for any free one."
+        ) from None
 
 
 def list_notebooks() -> list[Traversable]:
@@ -69,11 +75,7 @@ def list_notebooks() -> list[Traversable]:
 
 
 def _copy_notebooks(folder: Path) -> tuple[list[str], list[str]]:
-    """Copy the notebooks.
-
-    Returns:
-        The names of the copied notebooks, and of those that exist in the folder with other content.
-    """
+    """Copy the notebooks, and return the names of the copied ones and of those that exist with other content."""
     copied, not_overwritten = [], []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,17 +87,10 @@ def _copy_notebooks(folder: Path) -> tuple[list[str], list[str]]:
             elif path.read_bytes() != notebook.read_bytes():
                 not_overwritten.append(notebook.name)
     except OSError as error:
-        msg = f"The notebooks cannot be copied to {folder} ({error.strerror}). Choose another folder."
-        raise OutputError(msg) from None
+        raise OutputError(
+            f"The notebooks cannot be copied to {folder} ({error.strerror}). Choose another folder."
+        ) from None
     return copied, not_overwritten
-
-
-def _print_copied(folder: Path, copied: list[str], not_overwritten: list[str]) -> None:
-    click.echo(f"The notebooks are in {folder}.")
-    if copied:
-        click.echo(f"Copied: {', '.join(copied)}")
-    if not_overwritten:
-        click.echo(f"Not overwritten: {', '.join(not_overwritten)}. To get a fresh copy, rename yours.")
 
 
 def _launch_jupyterlab(folder: Path, port: int | None, *, open_browser: bool) -> None:

@@ -19,14 +19,14 @@ _PLAN_ONLY_PARAMETERS = ("output", "save", "detailed_exitcode", "as_json")
 
 
 @click.command()
-@common.file_argument()
-@plan_output.plan_output_options()
+@common.file_argument
+@plan_output.plan_output_options
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 0 for nothing to do, 1 for an error, 2 for changes.")
-@connection_options.plan_options()
-@connection_options.network_options()
-@connection_options.request_options()
-@common.reading_options()
-@common.json_option()
+@connection_options.plan_options
+@connection_options.network_options
+@connection_options.request_options
+@common.reading_options
+@common.json_option
 def command(
     file: Path,
     output: Path | None,

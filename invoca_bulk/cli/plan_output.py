@@ -10,26 +10,19 @@ import click
 from invoca_bulk.cli import common
 
 if TYPE_CHECKING:
-    from invoca_bulk.cli.common import Decorator
     from invoca_bulk.reports.plan_report import Plan
 
 
-def plan_output_options() -> Decorator:
-    """`--output` and `--save`."""
-    return common.compose(
-        common.output_option("Write the plan with old and new values side by side, to an .xlsx or .csv file."),
-        click.option(
-            "--save", type=click.Path(path_type=Path), help="Save the plan to a .json file, for `invoca-bulk run`."
-        ),
-    )
+plan_output_options = common.compose(
+    common.output_option("Write the plan with old and new values side by side, to an .xlsx or .csv file."),
+    click.option(
+        "--save", type=click.Path(path_type=Path), help="Save the plan to a .json file, for `invoca-bulk run`."
+    ),
+)
 
 
 def check_output_paths(output: Path | None, save: Path | None) -> None:
-    """Reject paths that cannot be written; call it before anything is requested from the platform.
-
-    Raises:
-        UserError: a file's name or folder cannot be used.
-    """
+    """Reject paths that cannot be written; call it before anything is requested from the platform."""
     from invoca_bulk.reports import plan_file
     from invoca_bulk.reports.save import check_output_path
 
@@ -40,11 +33,7 @@ def check_output_paths(output: Path | None, save: Path | None) -> None:
 
 
 def write_plan(plan: Plan, output: Path | None, save: Path | None) -> tuple[Path | None, Path | None]:
-    """Write the report and the saved plan, as far as they were requested; existing files are kept.
-
-    Returns:
-        The paths that were written; they differ from the requested ones where a file existed.
-    """
+    """Write the report and the saved plan, as far as requested, to the returned paths; existing files are kept."""
     from invoca_bulk.reports import files
 
     output_path = plan.to_excel(files.unused_path(output)) if output else None
@@ -59,22 +48,13 @@ def print_plan(
     as_json: bool,
     detailed: bool = False,
 ) -> None:
-    """Print the plan, its files and the next command.
-
-    Args:
-        plan: the plan.
-        paths: what `write_plan` returned.
-        next_command: the command to run next; None: there is nothing to do.
-        as_json: whether to print one JSON object instead of lines.
-        detailed: whether the exit code in the JSON object is that of --detailed-exitcode.
-    """
+    """Print the plan, its files and the next command, or one JSON object; `detailed` as for --detailed-exitcode."""
     output, saved = (path and str(path) for path in paths)
     if as_json:
         summary = {"output": output, "saved": saved, "next": next_command}
         common.print_json(plan.to_json(detailed=detailed) | summary)
         return
-    for line in plan.lines():
-        click.echo(line)
+    click.echo("\n".join(plan.lines()))
     for parameter, label, path in (("output", "Plan", output), ("save", "Saved plan", saved)):
         if path:
             requested_path = str(click.get_current_context().params[parameter])

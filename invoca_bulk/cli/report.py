@@ -26,13 +26,7 @@ _RESUME_PARAMETERS = (*_SHARED_PARAMETERS, "resend_absent", "cluster")
 
 
 def print_result(run_result: RunResult, saved_plan: SavedPlan | None = None, *, as_json: bool) -> None:
-    """Print the totals, the path of the results and the next command.
-
-    Args:
-        run_result: the result of the run.
-        saved_plan: the saved plan that was run; None: a sheet was run.
-        as_json: whether to print one JSON object instead of lines.
-    """
+    """Print the totals, the path of the results and the next command, or one JSON object."""
     from invoca_bulk.reports.results import format_totals
 
     results = run_result.results

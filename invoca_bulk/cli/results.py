@@ -12,8 +12,8 @@ from invoca_bulk.cli import common
 @click.command()
 @click.argument("run")
 @common.output_option("Results file, .xlsx or .csv.", required=True)
-@common.journal_option()
-@common.json_option()
+@common.journal_option
+@common.json_option
 def command(run: str, output: Path, journal: str | None, *, as_json: bool) -> None:
     """Write the current results of RUN, even while it is running.
 

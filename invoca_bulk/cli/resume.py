@@ -14,20 +14,20 @@ from invoca_bulk.cli import common, connection_options, report
 @click.command()
 @click.argument("run", required=False)
 @common.output_option("Results file, .xlsx or .csv. Default: the one that RUN was started with.")
-@connection_options.reconcile_options()
+@connection_options.reconcile_options
 @click.option(
     "--resend-unknown",
     is_flag=True,
     help="Also send creates again whose outcome could not be determined. Check the platform first.",
 )
-@common.token_file_option()
+@common.token_file_option
 @common.setting_option("max_new_numbers", int)
-@connection_options.request_options()
+@connection_options.request_options
 @common.setting_option("rate", float)
 @common.setting_option("max_failures")
-@common.journal_option()
-@connection_options.cluster_options()
-@common.json_option()
+@common.journal_option
+@connection_options.cluster_options
+@common.json_option
 def command(run: str | None, output: Path | None, *, as_json: bool, token_file: Path | None, **flags: Any) -> None:  # noqa: ANN401
     """Finish RUN: look up the requests that got no reliable response, and send the rows that are left.
 

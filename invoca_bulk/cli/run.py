@@ -23,25 +23,25 @@ _RUN_ONLY_PARAMETERS = (
 
 
 @click.command()
-@common.file_argument()
+@common.file_argument
 @common.output_option("Results file, .xlsx or .csv. Default: FILE's name with -results.xlsx.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation before actions that cannot be undone.")
 @click.option(
     "--again", is_flag=True, help="Start over instead of resuming, and buy again what earlier runs have bought."
 )
 @click.option("--skip-invalid", is_flag=True, help="Send the valid rows even if others have errors.")
-@connection_options.plan_options()
-@connection_options.network_options()
-@connection_options.reconcile_options()
+@connection_options.plan_options
+@connection_options.network_options
+@connection_options.reconcile_options
 @click.option("--assign-ids", is_flag=True, help="Give each new number without an id_from_network a generated one.")
 @common.setting_option("max_new_numbers", int)
 @common.setting_option("max_failures")
-@connection_options.request_options()
+@connection_options.request_options
 @common.setting_option("rate", float)
-@common.journal_option()
-@connection_options.cluster_options()
-@common.reading_options()
-@common.json_option()
+@common.journal_option
+@connection_options.cluster_options
+@common.reading_options
+@common.json_option
 def command(file: Path, output: Path | None, *, as_json: bool, **flags: Any) -> None:  # noqa: ANN401
     """Check FILE, send what it asks for, and write the same rows back with their outcomes and assigned numbers.
 
@@ -81,7 +81,6 @@ def command(file: Path, output: Path | None, *, as_json: bool, **flags: Any) -> 
 
 
 def _replan_command(saved_plan: SavedPlan) -> str:
-    """The command that makes a saved plan again."""
     from invoca_bulk.cli import undo
     from invoca_bulk.service.undo import undone_run_id
 
@@ -101,6 +100,7 @@ def _exit_with_row_errors(
 ) -> NoReturn:
     """Nothing was sent: print the errors and write an annotated workbook that shows what to correct."""
     from invoca_bulk.reports import files
+    from invoca_bulk.reports.plan_report import json_records
 
     click.echo(str(error), err=True)
     try:
@@ -115,7 +115,7 @@ def _exit_with_row_errors(
             {
                 "error": str(error).splitlines()[0],
                 "exit_code": error.exit_code,
-                "issues": common.issue_records(error.report.issues),
+                "issues": json_records(error.report.issues),
                 "annotated": str(annotated) if annotated else None,
                 "next": next_command,
             }

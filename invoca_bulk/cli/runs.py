@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@common.journal_option()
-@common.json_option()
+@common.journal_option
+@common.json_option
 def command(journal: str | None, *, as_json: bool) -> None:
     """List all runs, oldest first: id, state, start, rows by outcome, file, network.
 
@@ -56,14 +56,15 @@ def _can_be_resumed(run_summary: RunSummary) -> bool:
 
 
 def _print_runs(run_summaries: list[RunSummary]) -> None:
+    from invoca_bulk.reports.results import format_time
+
     rows = [("run", "state", "started (UTC)", "rows", "file", "network")]
     for run_summary in run_summaries:
-        record = _to_json_record(run_summary)
+        run = run_summary.record
         totals = ", ".join(f"{count:,} {outcome.value}" for outcome, count in sorted(run_summary.totals.items()))
-        started = str(record["started"])[:16].replace("T", " ")
-        network = f"{record['network_id']} at {record['base_url']}"
-        file = run_summary.record.source or "a DataFrame"
-        rows.append((run_summary.record.run, run_summary.state, started, totals or "none", file, network))
+        started = format_time(run.started_at)[:16].replace("T", " ")
+        network = f"{run.network_id} at {run.base_url}"
+        rows.append((run.run, run_summary.state, started, totals or "none", run.source or "a DataFrame", network))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

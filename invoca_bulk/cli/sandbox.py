@@ -13,7 +13,6 @@ from invoca_bulk.sandbox_server.faults import FAULT_SETTINGS, parse_faults
 if TYPE_CHECKING:
     from invoca_bulk.sandbox_server import Sandbox
 
-
 _FAULT_TYPES_HELP = "\n".join(f"  {name:16} {fault_type.help}" for name, fault_type in FAULT_TYPES.items())
 _FAULTS_HELP = f"""\b
 Fault types:

@@ -13,7 +13,7 @@ from invoca_bulk.wording import remedy, word
 
 @click.command()
 @click.argument("run")
-@common.journal_option()
+@common.journal_option
 def command(run: str, journal: str | None) -> None:
     """Stop RUN, also on workers: nothing more is sent, and the run ends once open requests have their responses.
 

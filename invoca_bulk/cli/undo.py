@@ -20,11 +20,11 @@ RUN_PARAMETERS = ("token_file", *connection_options.REQUEST_PARAMETERS, "journal
 
 @click.command()
 @click.argument("run")
-@plan_output.plan_output_options()
-@common.token_file_option()
-@connection_options.request_options()
-@common.journal_option()
-@common.json_option()
+@plan_output.plan_output_options
+@common.token_file_option
+@connection_options.request_options
+@common.journal_option
+@common.json_option
 def command(
     run: str,
     output: Path | None,

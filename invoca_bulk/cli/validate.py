@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@common.file_argument()
+@common.file_argument
 @common.output_option("Write an annotated copy of the sheet, .xlsx or .csv.")
-@common.reading_options()
-@common.api_version_option()
-@common.auto_ids_option()
-@common.json_option()
+@common.reading_options
+@common.api_version_option
+@common.auto_ids_option
+@common.json_option
 def command(file: Path, output: Path | None, *, as_json: bool, **reading: Any) -> None:  # noqa: ANN401
     """Check every row of FILE and show each problem with its row, column and fix. Nothing is sent.
 
     Exits with 0 if every row can be sent, or with 2 if any row has errors.
     """
     from invoca_bulk.reports import files
+    from invoca_bulk.reports.plan_report import json_records
     from invoca_bulk.service.plan import validate_sheet
 
     report = validate_sheet(file, **reading)
@@ -38,7 +39,7 @@ def command(file: Path, output: Path | None, *, as_json: bool, **reading: Any) -
                 "ok": report.ok,
                 "rows": report.rows,
                 "invalid_rows": report.invalid_rows,
-                "issues": common.issue_records(report.issues),
+                "issues": json_records(report.issues),
                 "output": str(annotated_path) if annotated_path else None,
             }
         )

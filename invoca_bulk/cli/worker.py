@@ -15,7 +15,7 @@ from invoca_bulk.wording import plural_of
 
 
 @click.command()
-@common.journal_option()
+@common.journal_option
 def command(journal: str | None) -> None:
     """Work on the runs that `run --cluster` starts. Ctrl-C stops the worker after its open requests have finished.
 
@@ -32,8 +32,15 @@ def command(journal: str | None) -> None:
     location = client.require_shared_journal(resolve_journal_location(journal))
     worker_assignments = assignments.assignments_from_env(location)
     stop_requested = threading.Event()
+
+    def stop(*_: object) -> None:
+        """Let open requests finish; a second signal exits at once."""
+        if stop_requested.is_set():
+            os._exit(INTERRUPTED)
+        stop_requested.set()
+
     for stop_signal in STOP_SIGNALS:
-        signal.signal(stop_signal, lambda *_: _handle_stop_signal(stop_requested))
+        signal.signal(stop_signal, stop)
     networks = [assignment.network for assignment in worker_assignments]
     names = ", ".join(f"{network.network_id} at {network.base_url}" for network in networks)
     click.echo(
@@ -42,10 +49,3 @@ def command(journal: str | None) -> None:
     sys.stdout.flush()
     client.run_worker(worker_assignments, stop_requested)
     os._exit(ALL_DONE)  # sys.exit would wait for threads of the queue, which wait for other workers
-
-
-def _handle_stop_signal(stop_requested: threading.Event) -> None:
-    """Let open requests finish; a second signal exits at once."""
-    if stop_requested.is_set():
-        os._exit(INTERRUPTED)
-    stop_requested.set()

@@ -21,13 +21,12 @@ _FALLBACK_NAME = "invoca-bulk-results"
 
 #: Error number to what is wrong and what to do. For all others, the operating system's own text is shown.
 _ERRNO_TEXTS = {
-    errno.EACCES: (
-        "it is open in another program, or you have no permission to write there",
-        "Close it there, or choose another name",
-    ),
-    errno.EPERM: (
-        "it is open in another program, or you have no permission to write there",
-        "Close it there, or choose another name",
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM),
+        (
+            "it is open in another program, or you have no permission to write there",
+            "Close it there, or choose another name",
+        ),
     ),
     errno.EROFS: ("the disk is read-only", "Choose another folder"),
     errno.ENOSPC: ("the disk is full", "Make room, or choose another disk"),
@@ -40,16 +39,8 @@ _ERRNO_TEXTS = {
 def write_file(path: Path, write: Callable[[BinaryIO], None], *, protected_paths: Sequence[Path] = ()) -> Path:
     """Write a file atomically: under a temporary name in the same folder, then renamed.
 
-    Args:
-        path: the output file; an existing file is replaced. Only the user can read the new one (mode 0600).
-        write: writes the content into the stream, which is seekable.
-        protected_paths: files that must not be overwritten: the inputs.
-
-    Returns:
-        The path.
-
-    Raises:
-        OutputError: the file cannot be written; an existing file is unchanged.
+    An existing file is replaced, or unchanged if that fails. Only the user can read the new one (mode 0600). `write`
+    gets a seekable stream.
     """
     if error := _try_write(path, write, protected_paths):
         raise error
@@ -60,19 +51,8 @@ def write_with_fallback(path: Path, write: Callable[[BinaryIO], None], *, protec
     """Write a file that must not be lost: to the requested path, or else to the first fallback that works.
 
     The fallbacks, each with an unused name (`results-2.xlsx`), are: the same folder, the home folder, the current
-    folder, the folder for temporary files.
-
-    Args:
-        path: the output file, as in `write_file`.
-        write: as in `write_file`, but called once per attempt; it must write the complete content each time, so it
-            must not consume an iterator created outside it.
-        protected_paths: as in `write_file`.
-
-    Returns:
-        The path of the written file; if it is not the requested one, the caller tells the user.
-
-    Raises:
-        OutputError: the file cannot be written anywhere; the message is about the requested path.
+    folder, the folder for temporary files. `write` is called once per attempt, and must write the complete content each
+    time. If the returned path is not the requested one, the caller tells the user.
     """
     errors = []
     for candidate in _candidate_paths(path):
@@ -102,7 +82,9 @@ def _try_write(path: Path, write: Callable[[BinaryIO], None], protected_paths: S
             return OutputError(reason)
         _write_atomically(path, write)
     except OSError as error:
-        return _to_output_error(path, error)
+        system_text = error.strerror or str(error)
+        reason, advice = _ERRNO_TEXTS.get(error.errno or 0, (system_text, "Choose another name or folder"))
+        return OutputError(f"{path} cannot be written: {reason}. {advice}.")
     return None
 
 
@@ -152,12 +134,6 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _to_output_error(path: Path, error: OSError) -> OutputError:
-    system_text = error.strerror or str(error)
-    reason, advice = _ERRNO_TEXTS.get(error.errno or 0, (system_text, "Choose another name or folder"))
-    return OutputError(f"{path} cannot be written: {reason}. {advice}.")
 
 
 def _candidate_paths(path: Path) -> Iterator[Path]:

@@ -40,6 +40,9 @@ _PEEK_BYTES = 4096
 _STORED_NAMES = {"non_idempotent": "once", "depends_on": "needs", "snapshot": "before", "object_label": "about"}
 _ATTRIBUTES = {stored: attribute for attribute, stored in _STORED_NAMES.items()}
 
+#: Attributes of a saved plan that are stored as they are.
+_TEXT_ATTRIBUTES = ("base_url", "network_id", "api_version", "source", "made_at")
+
 _NONE_TYPE = type(None)
 #: The schema of the file: a type, `[schema]` for a list of any length, `(schema, schema)` for alternatives, a dict for
 #: an object with exactly these keys, a frozenset for one of these texts. With the schema `dict`, any object matches.
@@ -63,14 +66,10 @@ _ROW_SCHEMA = {"sheet": int, "row": int, "action": str, "about": str, "step": (i
 _SHEET_SCHEMA = {"name": str, "resource": frozenset(SHEET_RESOURCES), "headers": [str], "rows": [int], "cells": [[str]]}
 _FILE_SCHEMA = {
     FORMAT_KEY: int,
-    "base_url": str,
-    "network_id": str,
-    "api_version": str,
+    **dict.fromkeys(_TEXT_ATTRIBUTES, str),
     "choices": {"nested": frozenset(NESTED_MODES), "allow_removals": bool, "auto_ids": bool},
     "reading": {"sheet": (str, _NONE_TYPE), "resource": (str, _NONE_TYPE)},
-    "source": str,
     "path": (str, _NONE_TYPE),
-    "made_at": str,
     "sheets": [_SHEET_SCHEMA],
     "rows": [_ROW_SCHEMA],
     "steps": [_STEP_SCHEMA],
@@ -78,14 +77,7 @@ _FILE_SCHEMA = {
 
 
 def reject_plan_options(given: Iterable[str]) -> None:
-    """Reject options that a saved plan fixes.
-
-    Args:
-        given: the names of the options and arguments passed along with the plan.
-
-    Raises:
-        PlanError: the plan fixes one of them.
-    """
+    """Reject options and arguments that a saved plan fixes, and that were passed along with it."""
     passed = set(given)
     if names := [name for name in FIXED_OPTIONS if name in passed]:
         options = ", ".join(str(setting(name)) for name in names)
@@ -93,15 +85,8 @@ def reject_plan_options(given: Iterable[str]) -> None:
         raise PlanError(f"A saved plan has its own options, so it cannot take {options}. {again}")
 
 
-# Writing
-
-
 def check_plan_path(path: str | Path) -> Path:
-    """The path, if it ends in `.json`.
-
-    Raises:
-        OutputError: it does not.
-    """
+    """The path, which has to end in `.json`."""
     target = Path(path)
     if target.suffix.lower() != FILE_EXTENSION:
         raise OutputError(f"{target.name!r} does not end in {FILE_EXTENSION}. Add this ending.")
@@ -109,14 +94,7 @@ def check_plan_path(path: str | Path) -> Path:
 
 
 def write_saved_plan(saved_plan: SavedPlan, path: str | Path) -> Path:
-    """Write a plan to a new file that only the user can read.
-
-    Returns:
-        The path of the written file: if `path` exists, the first unused name (`plan-2.json`).
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
+    """Write a plan to a new file that only the user can read: the path, or the first unused name (`plan-2.json`)."""
     # ASCII, since a cell may hold a lone surrogate, which UTF-8 cannot encode.
     content = json.dumps(_to_json(saved_plan)).encode("ascii")
 
@@ -129,14 +107,10 @@ def write_saved_plan(saved_plan: SavedPlan, path: str | Path) -> Path:
 def _to_json(saved_plan: SavedPlan) -> dict[str, Json]:
     return {
         FORMAT_KEY: FORMAT_VERSION,
-        "base_url": saved_plan.base_url,
-        "network_id": saved_plan.network_id,
-        "api_version": saved_plan.api_version,
+        **{name: getattr(saved_plan, name) for name in _TEXT_ATTRIBUTES},
         "choices": asdict(saved_plan.choices),
         "reading": dict(saved_plan.read_arguments),
-        "source": saved_plan.source,
         "path": str(saved_plan.path) if saved_plan.path else None,
-        "made_at": saved_plan.made_at,
         "sheets": [_sheet_to_dict(sheet) for sheet in saved_plan.sheets],
         "rows": [{name: getattr(row, _ATTRIBUTES.get(name, name)) for name in _ROW_SCHEMA} for row in saved_plan.rows],
         "steps": [
@@ -157,14 +131,10 @@ def _sheet_to_dict(sheet: Sheet) -> dict[str, Json]:
     }
 
 
-# Reading
-
-
 def read_if_saved_plan(source: object) -> SavedPlan | None:
     """The saved plan at a path, recognized by its content; None if it is something else, such as a sheet.
 
-    Raises:
-        PlanError: the file starts like a JSON object but is not a valid saved plan.
+    A file that starts like a JSON object but is no valid saved plan is an error.
     """
     if isinstance(source, str | os.PathLike) and _is_json_object(path := Path(os.fsdecode(source))):
         return read_saved_plan(path)
@@ -182,11 +152,7 @@ def _is_json_object(path: Path) -> bool:
 
 
 def read_saved_plan(path: str | Path) -> SavedPlan:
-    """Read a saved plan.
-
-    Raises:
-        PlanError: the file cannot be read, is not a saved plan, is damaged, or was saved by another version.
-    """
+    """Read a saved plan."""
     name = Path(path).name
     try:
         content = json.loads(Path(path).read_bytes().decode("utf-8-sig"))
@@ -205,7 +171,6 @@ def read_saved_plan(path: str | Path) -> SavedPlan:
 
 
 def _matches_schema(value: Json, schema: Any) -> bool:  # noqa: ANN401  see `_STEP_SCHEMA`
-    """Whether a JSON value matches a schema."""
     if isinstance(schema, dict):
         return (
             isinstance(value, dict)
@@ -222,24 +187,16 @@ def _matches_schema(value: Json, schema: Any) -> bool:  # noqa: ANN401  see `_ST
 
 
 def _parse_saved_plan(content: Mapping[str, Any]) -> SavedPlan:
-    """The saved plan of a file that matches the schema.
-
-    Raises:
-        ValueError: its values are inconsistent.
-    """
+    """The saved plan of a file that matches the schema; a ValueError if its values are inconsistent."""
     path = content["path"] and Path(content["path"])
     resources = [sheet["resource"] for sheet in content["sheets"]]
     if not resources or len(set(resources)) < len(resources) or (path and "\0" in content["path"]):
         raise ValueError
     return SavedPlan(
-        base_url=content["base_url"],
-        network_id=content["network_id"],
-        api_version=content["api_version"],
+        **{name: content[name] for name in _TEXT_ATTRIBUTES},
         choices=PlanOptions(**content["choices"]),
         read_arguments=content["reading"],
-        source=content["source"],
         path=path,
-        made_at=content["made_at"],
         sheets=tuple(_parse_sheet(sheet, content["source"], path) for sheet in content["sheets"]),
         rows=tuple(_parse_row(row, len(content["sheets"]), len(content["steps"])) for row in content["rows"]),
         steps=tuple(_parse_step(step) for step in content["steps"]),

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -53,8 +52,7 @@ _REMOVAL_COLUMNS = ("sheet", "row", "what", "of")
 #: Maximum number of changes, warnings and refused rows shown in a terminal.
 MAX_TERMINAL_LINES = 20
 _SUMMARY_WIDTHS = {0: 34.0, 1: 70.0}
-#: In characters.
-_REASON_WIDTH = 70.0
+_REASON_WIDTH = 70.0  # in characters
 #: Number of columns of the plan's worksheet from `action` on.
 _DETAIL_COLUMN_COUNT = 8
 
@@ -158,14 +156,8 @@ class Plan:
 
     def lines(self) -> list[str]:
         """The counts, what cannot be undone, the first changes, the first warnings, and the refused rows."""
-        sections = (
-            self._from_results_lines(),
-            self._irreversible_lines(),
-            self._change_lines(),
-            self._warning_lines(),
-            self._refused_lines(),
-        )
-        return [self.summary, *chain.from_iterable(sections)]
+        found = [*self._from_results_lines(), *self._irreversible_lines(), *self._change_lines()]
+        return [self.summary, *found, *self._warning_lines(), *self._refused_lines()]
 
     def _from_results_lines(self) -> list[str]:
         """A note on rows that are skipped as done, since the user may have edited them since."""
@@ -432,12 +424,10 @@ def _summary_rows(plan: Plan) -> Iterator[Sequence[str | Cell]]:
         ([Cell(text=action, style=ACTION_STYLES[action]), f"{count:,}"] for action, count in plan.counts.items()),
     )
     yield ["requests", f"{plan.requests:,}"]
-    yield from _section_rows(
-        "cannot be undone", ([Cell(text=text, style=Style.ERROR)] for text in plan.data.irreversible)
-    )
-    yield from _section_rows(
-        "numbers to buy for", ([campaign, f"{count:,}"] for campaign, count in plan.new_numbers_by_campaign.items())
-    )
+    irreversible = ([Cell(text=text, style=Style.ERROR)] for text in plan.data.irreversible)
+    yield from _section_rows("cannot be undone", irreversible)
+    purchases = ([campaign, f"{count:,}"] for campaign, count in plan.new_numbers_by_campaign.items())
+    yield from _section_rows("numbers to buy for", purchases)
     deletions = [[name, "deleted"] for name in plan.deleted_objects()]
     removals = [[removal.part, f"removed from {removal.advertiser}"] for removal in plan.data.removals]
     yield from _section_rows("deleted or removed", [*deletions, *removals])
@@ -471,14 +461,12 @@ def _render_changes(plan: Plan, overflow_note: str) -> Html:
         header,
         _worksheet_rows(plan, collapsed, has_sheets=has_sheets),
         caption="What would be done",
-        total=sum(_count_row_lines(*row_changes) for row_changes in changed_rows),
+        total=sum(
+            1 if row.action == Action.CREATE else len(changes) + len(removals) or 1
+            for row, changes, removals in changed_rows
+        ),
         overflow_note=overflow_note,
     )
-
-
-def _count_row_lines(row: PlannedRow, changes: Sequence[FieldChange], removals: Sequence[Removal]) -> int:
-    """The number of lines that `_row_lines` yields for a row; one for a new object."""
-    return 1 if row.action == Action.CREATE else len(changes) + len(removals) or 1
 
 
 def _collapse_changes(row: PlannedRow, changes: Sequence[FieldChange], removals: Sequence[Removal]) -> _RowChanges:

@@ -22,9 +22,7 @@ with warnings.catch_warnings():
 class ProgressBar:
     """Context manager that shows the progress of a run: rows done and not done, rate, time left.
 
-    Args:
-        counters: the counters of the run, which it updates.
-        show: whether to show anything; nothing is shown outside of terminals and notebooks.
+    Nothing is shown outside of terminals and notebooks, whatever `show` says.
     """
 
     def __init__(self, counters: RunCounters, *, show: bool) -> None:
@@ -51,7 +49,10 @@ class ProgressBar:
     def redraw(self) -> None:
         """Update the bar and print queued messages."""
         while self._counters.messages:
-            _print_above_bar(self._counters.messages.pop(0))
+            text = self._counters.messages.pop(0)
+            if _is_visible():
+                # A notebook shows standard error in red, as if something were wrong.
+                tqdm.write(text, file=sys.stdout if is_in_kernel() else sys.stderr)
         outcomes = dict(self._counters.outcomes)
         finished = sum(outcomes.values())
         done = sum(count for outcome, count in outcomes.items() if outcome in SUCCESS_OUTCOMES)
@@ -64,10 +65,3 @@ class ProgressBar:
 
 def _is_visible() -> bool:
     return is_in_kernel() or is_terminal(sys.stderr)
-
-
-def _print_above_bar(text: str) -> None:
-    """Print a sentence without breaking the bar."""
-    if _is_visible():
-        # A notebook shows standard error in red, as if something were wrong.
-        tqdm.write(text, file=sys.stdout if is_in_kernel() else sys.stderr)

@@ -24,32 +24,25 @@ from invoca_bulk.wording import word
 
 _SUMMARY_WIDTHS = {0: 44, 1: 44, 2: 100}
 _SENTENCE_COLUMNS = frozenset({"result_error", "result_fix"})
-#: In characters.
-_SENTENCE_WIDTH = 70.0
+_SENTENCE_WIDTH = 70.0  # in characters
 _RESULT_COLUMNS = tuple(field.path for field in RESULT_FIELDS)
 _VALIDATION_COLUMNS = frozenset(field.path for field in VALIDATION_FIELDS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """The results of a run.
-
-    Attributes:
-        run: the run, from the journal.
-        rows: its rows, in the order of the sheet.
-    """
+    """The results of a run."""
 
     run: RunRecord
-    rows: Sequence[RowRecord]
+    rows: Sequence[RowRecord]  # in the order of the sheet
 
     @property
     def frame(self) -> pd.DataFrame | dict[str, pd.DataFrame]:
         """The sheet with its outcomes; for several sheets, a dict with the resource names as keys.
 
-        Returns:
-            A DataFrame of texts whose index `row` is the spreadsheet row number (shared by the rows of a `quantity`).
-            Its columns are those of the sheet with their titles, then the values that the platform assigned
-            (`promo_number`, `id`, `id_from_network`, `object_url`), then the `result_` columns.
+        A DataFrame of texts whose index `row` is the spreadsheet row number (shared by the rows of a `quantity`). Its
+        columns are those of the sheet with their titles, then the values that the platform assigned (`promo_number`,
+        `id`, `id_from_network`, `object_url`), then the `result_` columns.
         """
         frames = self._frame_by_resource
         return frames if len(frames) > 1 else next(iter(frames.values()))
@@ -93,10 +86,10 @@ class Results:
         texts = dict(zip(paths, row.cells, strict=True))
         if row.from_results:
             return texts
-        if row.outcome in SUCCESS_OUTCOMES and isinstance(row.answer, dict) and not resource.is_subresource:
+        is_done = row.outcome in SUCCESS_OUTCOMES
+        if is_done and isinstance(row.answer, dict) and not resource.is_subresource:
             texts |= payloads.assigned_texts(resource, row.answer)
         run_id = row.step_run or self.run.run
-        is_done = row.outcome in SUCCESS_OUTCOMES
         meaning, advice = OUTCOME_HELP[row.outcome]
         return texts | {
             "result_status": row.outcome.value,
@@ -125,31 +118,18 @@ class Results:
         for sheet, rows, _ in self.tables:
             resource = SHEET_RESOURCES[sheet.resource]
             column_by_path = {path: column for column, path in enumerate(_column_paths(resource, sheet.headers))}
-            columns = [
-                column_by_path[field.path]
-                for field in resource.fields
-                if field.role is Role.PATH and field.path in column_by_path
-            ]
+            campaign_paths = (field.path for field in resource.fields if field.role is Role.PATH)
+            columns = [column_by_path[path] for path in campaign_paths if path in column_by_path]
             for row in rows if columns else ():
                 campaign = tuple(row.cells[column].strip() for column in columns)
                 counts.setdefault(campaign, Counter())[row.outcome] += 1
         return {campaign: dict(outcome_counts) for campaign, outcome_counts in counts.items()}
 
     def save(self, path: str | Path, *, protected_paths: Iterable[Path] = ()) -> Path:
-        """Write the results as `.xlsx` with a summary, or as `.csv`; if that fails, to another folder or name.
-
-        Returns:
-            The path of the written file.
-
-        Raises:
-            OutputError: the file cannot be written anywhere; the results remain in the journal.
-        """
+        """Write the results as `.xlsx` with a summary, or as `.csv`; if that fails, to another folder or name."""
+        build, count = functools.partial(build_worksheets, self), len(self.run.sheets)
         return save.save_worksheets(
-            path,
-            functools.partial(build_worksheets, self),
-            protected_paths=protected_paths,
-            allow_fallback=True,
-            table_count=len(self.run.sheets),
+            path, build, protected_paths=protected_paths, allow_fallback=True, table_count=count
         )
 
 
@@ -185,18 +165,15 @@ def _styled_rows(resource: Resource, rows: Sequence[RowRecord], frame: pd.DataFr
 
 def _summary_rows(results: Results) -> Iterator[list[str | Cell]]:
     run = results.run
-    run_rows: list[list[str | Cell]] = [
-        ["run", run.run],
-        ["file", run.source or "a DataFrame"],
-        ["network", f"{run.network_id} at {run.base_url}"],
-        ["API version", run.api_version],
-        ["started (UTC)", format_time(run.started_at)],
-        ["ended (UTC)", format_time(run.ended_at)],
-        ["state", run.state],
-        [],
-        [Cell(text="outcome", style=Style.BOLD), Cell(text="rows", style=Style.BOLD)],
-    ]
-    yield from run_rows
+    yield ["run", run.run]
+    yield ["file", run.source or "a DataFrame"]
+    yield ["network", f"{run.network_id} at {run.base_url}"]
+    yield ["API version", run.api_version]
+    yield ["started (UTC)", format_time(run.started_at)]
+    yield ["ended (UTC)", format_time(run.ended_at)]
+    yield ["state", run.state]
+    yield []
+    yield [Cell(text="outcome", style=Style.BOLD), Cell(text="rows", style=Style.BOLD)]
     for outcome, count in results.totals.items():
         meaning, advice = OUTCOME_HELP[outcome]
         text = meaning if outcome in SUCCESS_OUTCOMES else word(f"{meaning} {advice}", run.run)
@@ -206,10 +183,8 @@ def _summary_rows(results: Results) -> Iterator[list[str | Cell]]:
         yield []
         yield [Cell(text="advertiser / campaign / affiliate", style=Style.BOLD), Cell(text="rows", style=Style.BOLD)]
     for campaign, counts in campaigns.items():
-        yield [
-            " / ".join(filter(None, campaign)),
-            ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items()),
-        ]
+        totals = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
+        yield [" / ".join(filter(None, campaign)), totals]
 
 
 def _result_headers(resource: Resource, headers: Sequence[str]) -> dict[str, str]:

@@ -120,8 +120,8 @@ def _to_worksheet(name: str, frame: pd.DataFrame) -> WorksheetSpec:
     status_column = _column_paths(frame).index("result_status")
     rows = (
         [
-            Cell(text=text, style=_outcome_style(outcome)) if at == status_column else text
-            for at, text in enumerate(texts)
+            Cell(text=text, style=_outcome_style(outcome)) if column == status_column else text
+            for column, text in enumerate(texts)
         ]
         for outcome, texts in zip(outcomes, frame.itertuples(index=False, name=None), strict=True)
     )
@@ -146,8 +146,7 @@ def view(results: object) -> ResultsView:
 def _require_results(results: object) -> pd.DataFrame:
     if isinstance(results, pd.DataFrame) and "result_status" in _column_paths(results):
         return results
-    msg = "Not a results DataFrame (no result_status column). Pass what a run returned, or a results file."
-    raise ConfigError(msg)
+    raise ConfigError("Not a results DataFrame (no result_status column). Pass what a run returned, or a results file.")
 
 
 def _outcome_help(outcome: Outcome | None) -> tuple[str, str, str]:
@@ -184,7 +183,9 @@ def _row_outcomes(frame: pd.DataFrame) -> list[Outcome | None]:
 def _render_table(name: str, frame: pd.DataFrame, overflow_note: str) -> Html:
     outcomes, paths = _row_outcomes(frame), _column_paths(frame)
     order = sorted(range(len(frame)), key=lambda index: outcomes[index] in SUCCESS_OUTCOMES)[: html.MAX_ROWS_SHOWN]
-    columns = _shown_columns(paths)
+    first = [paths.index(path) for path in _FIRST_COLUMNS if path in paths]
+    others = (column for column, path in enumerate(paths) if column not in first and path not in _HIDDEN_COLUMNS)
+    columns = [*first, *others]
     shown = frame.iloc[order, columns].fillna("").astype(str)
     rows = (
         _render_row(str(row), outcomes[index], dict(zip(columns, texts, strict=True)), paths)
@@ -198,13 +199,6 @@ def _render_table(name: str, frame: pd.DataFrame, overflow_note: str) -> Html:
         total=len(frame),
         overflow_note=overflow_note,
     )
-
-
-def _shown_columns(paths: Sequence[str]) -> list[int]:
-    """The numbers of the columns to show, in order."""
-    first = [paths.index(path) for path in _FIRST_COLUMNS if path in paths]
-    others = (column for column, path in enumerate(paths) if column not in first and path not in _HIDDEN_COLUMNS)
-    return [*first, *others]
 
 
 def _render_row(row: str, outcome: Outcome | None, texts: Mapping[int, str], paths: Sequence[str]) -> list[str | Cell]:

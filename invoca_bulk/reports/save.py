@@ -32,20 +32,9 @@ def save_worksheets(
     allow_fallback: bool = False,
     table_count: int = 1,
 ) -> Path:
-    """Write worksheets as `.xlsx`, or the first one as `.csv`.
+    """Write worksheets as `.xlsx`, or the first one as `.csv`; with a fallback, in another folder if that fails.
 
-    Args:
-        path: the output file.
-        make_worksheets: creates the worksheets; called once per attempt.
-        protected_paths: files that must not be overwritten.
-        allow_fallback: whether to write to another folder or name if `path` cannot be written.
-        table_count: number of worksheets with the user's rows; `.csv` holds one.
-
-    Returns:
-        The path of the written file.
-
-    Raises:
-        OutputError: the file cannot be written, or its extension is not supported.
+    `make_worksheets` is called once per attempt; `table_count` is the number of worksheets with the user's rows.
     """
     target = check_output_path(path, table_count=table_count)
     write = files.write_with_fallback if allow_fallback else files.write_file
@@ -54,20 +43,7 @@ def save_worksheets(
 
 
 def resolve_output(path: str | Path, *, rows: int, columns: int, table_count: int = 1) -> Path:
-    """Find the path for the results; call it before buying anything. An existing file is never overwritten.
-
-    Args:
-        path: the requested path.
-        rows: number of rows without the header.
-        columns: number of columns.
-        table_count: number of worksheets with rows.
-
-    Returns:
-        The path, or the first unused one with `-2`, `-3` and so on.
-
-    Raises:
-        OutputError: the file cannot be written, or the results are too large for an `.xlsx`.
-    """
+    """Find the path for the results, or the first unused one (`-2`, `-3`); call it before buying anything."""
     target = check_output_path(path, table_count=table_count)
     if not target.exists() and (reason := files.why_not_writable(target, ())):
         raise OutputError(reason)
@@ -76,16 +52,9 @@ def resolve_output(path: str | Path, *, rows: int, columns: int, table_count: in
 
 
 def refuse_too_large(path: str | Path, subject: str, *, rows: int, columns: int) -> None:
-    """Reject data that is too large for an `.xlsx` before any of it is written.
+    """Reject data that is too large for an `.xlsx` before any of it is written; rows do not include the header.
 
-    Args:
-        path: the output file.
-        subject: what has the rows, with its verb, for the message: `results have`.
-        rows: number of rows of the longest worksheet, without the header.
-        columns: number of columns of the widest worksheet.
-
-    Raises:
-        OutputError: `path` is an `.xlsx` and the data is too large for it.
+    `subject` is what has the rows, with its verb: `results have`.
     """
     is_workbook = Path(path).suffix.lower() == ".xlsx"
     if is_workbook and (rows >= xlsx.MAX_ROWS or columns > xlsx.MAX_COLUMNS):
@@ -94,15 +63,7 @@ def refuse_too_large(path: str | Path, subject: str, *, rows: int, columns: int)
 
 
 def check_output_path(path: str | Path, *, table_count: int = 1) -> Path:
-    """The path, if its extension is a supported format.
-
-    Args:
-        path: the output file.
-        table_count: number of worksheets with rows; `.csv` holds one.
-
-    Raises:
-        OutputError: the extension is not supported, or there are too many worksheets for it.
-    """
+    """The path, if its extension is a supported format; `.csv` holds one worksheet."""
     target = Path(path)
     if table_count > 1 and target.suffix.lower() == ".csv":
         msg = f"{target.name!r} can hold only one sheet, but there are {table_count}. Use a name that ends in .xlsx."

@@ -11,7 +11,7 @@ from invoca_bulk.reports import save
 from invoca_bulk.reports.xlsx import Cell, Dropdown, IntegerRange, Style, WorksheetSpec
 from invoca_bulk.schema import API_VERSIONS, DEFAULT_API_VERSION, REMOVE_ACTION, Action, Field, Resource, Role
 from invoca_bulk.schema.field_types import FieldType
-from invoca_bulk.wording import option, plural_of, remedy, word
+from invoca_bulk.wording import option, remedy, word
 
 #: The example key of `custom_data`, whose keys each network defines.
 _EXAMPLE_CUSTOM_FIELD = "channel"
@@ -26,17 +26,11 @@ _INSTRUCTIONS_WIDTHS: Mapping[int, float] = {0: 48, 1: 10, 2: 32, 3: 18, 4: 120}
 
 @dataclass(frozen=True, kw_only=True)
 class TemplateText:
-    """Instructions for a resource; lines must fit the width of the instructions worksheet.
+    """Instructions for a resource; lines must fit the width of the instructions worksheet."""
 
-    Attributes:
-        required_help: what an orange header means.
-        rows_help: what the rows request.
-        before_run_help: what to do between validation and the run; each line ends with a line break.
-    """
-
-    required_help: str
-    rows_help: str
-    before_run_help: str = ""
+    required_help: str  # what an orange header means
+    rows_help: str  # what the rows request
+    before_run_help: str = ""  # what to do between validation and the run; lines end with a line break
 
 
 TEMPLATE_TEXTS: Mapping[str, TemplateText] = {
@@ -94,56 +88,29 @@ Save the file, then check it. This sends nothing:
 The columns, for API version {{version}}:"""
 
 
-def write_template(
-    resource: Resource, path: Path, *, version: str = DEFAULT_API_VERSION, examples: bool = True
-) -> Path:
-    """Write the template of a resource in the format of the file's extension.
-
-    Args:
-        resource: the resource.
-        path: the output file, `.xlsx` or `.csv`; a `.csv` has numbered columns for users and sites.
-        version: the API version whose fields the template has.
-        examples: whether to include example rows.
-
-    Returns:
-        The path.
-
-    Raises:
-        OutputError: the extension is not supported, or the file cannot be written.
-    """
+def write_template(resource: Resource, path: Path, *, version: str = DEFAULT_API_VERSION) -> Path:
+    """Write the template of a resource; a `.csv` has numbered columns for users and sites."""
     build = _build_flat_template if path.suffix.lower() == ".csv" else build_template
-    return save.save_worksheets(path, partial(build, resource, version=version, examples=examples))
+    return save.save_worksheets(path, partial(build, resource, version=version))
 
 
-def build_template(
-    resource: Resource, *, version: str = DEFAULT_API_VERSION, examples: bool = True
-) -> list[WorksheetSpec]:
+def build_template(resource: Resource, *, version: str = DEFAULT_API_VERSION) -> list[WorksheetSpec]:
     """The worksheets of a template: one for the resource and each subresource, and the instructions."""
     resources = (resource, *resource.subresources)
-    return [
-        *(_build_template_worksheet(table, version, examples=examples) for table in resources),
-        _build_instructions_worksheet(resources, version),
-    ]
-
-
-def _build_template_worksheet(resource: Resource, version: str, *, examples: bool) -> WorksheetSpec:
-    columns = template_columns(resource, version)
-    rows = [[row.get(path, "") for path in columns] for row in resource.examples] if examples else []
-    return build_worksheet(resource, columns, rows)
+    specs = []
+    for table in resources:
+        columns = template_columns(table, version)
+        rows = [[row.get(path, "") for path in columns] for row in table.examples]
+        specs.append(build_worksheet(table, columns, rows))
+    return [*specs, _build_instructions_worksheet(resources, version)]
 
 
 def build_worksheet(resource: Resource, columns: Mapping[str, Field], rows: Iterable[Sequence[str]]) -> WorksheetSpec:
-    """A worksheet with the header notes, dropdowns and limits of the template.
-
-    Args:
-        resource: the resource.
-        columns: column title to field.
-        rows: the texts of each row, in the order of `columns`.
-    """
+    """A worksheet with the header notes, dropdowns and limits of the template."""
     fields = list(enumerate(columns.values()))
     return WorksheetSpec(
         name=resource.name,
-        header=[_header_cell(path, field, _find_example(resource, path, field)) for path, field in columns.items()],
+        header=[_header_cell(resource, path, field) for path, field in columns.items()],
         rows=rows,
         dropdowns={
             column: Dropdown(values=field.field_type.choices, strict=not field.clearable)
@@ -151,11 +118,9 @@ def build_worksheet(resource: Resource, columns: Mapping[str, Field], rows: Iter
             if field.field_type.choices
         },
         integer_ranges={
-            column: IntegerRange(
-                minimum=field.field_type.limits[0], maximum=field.field_type.limits[1], strict=not field.clearable
-            )
+            column: IntegerRange(minimum=limits[0], maximum=limits[1], strict=not field.clearable)
             for column, field in fields
-            if field.field_type.limits
+            if (limits := field.field_type.limits)
         },
     )
 
@@ -179,10 +144,7 @@ def _expand_numbers(pattern: str, count: int) -> list[str]:
     return [pattern.replace("#", str(number)) for number in range(1, count + 1)]
 
 
-# One sheet, for CSV
-
-
-def _build_flat_template(resource: Resource, *, version: str, examples: bool) -> list[WorksheetSpec]:
+def _build_flat_template(resource: Resource, *, version: str) -> list[WorksheetSpec]:
     """A single worksheet with numbered columns for subresources, as many as the examples need: `users.2.first_name`."""
     columns = list(template_columns(resource, version))
     for subresource in resource.subresources:
@@ -192,12 +154,9 @@ def _build_flat_template(resource: Resource, *, version: str, examples: bool) ->
         fields = template_columns(subresource, version)
         paths = [path for path, field in fields.items() if field.role is not Role.PARENT]
         columns += [f"{subresource.name}.{number}.{path}" for number in range(1, max_count + 1) for path in paths]
-    rows = [_flatten_example(resource, example) for example in resource.examples] if examples else []
-    return [
-        WorksheetSpec(
-            name=resource.name, header=columns, rows=[[row.get(path, "") for path in columns] for row in rows]
-        )
-    ]
+    examples = (_flatten_example(resource, example) for example in resource.examples)
+    rows = [[example.get(path, "") for path in columns] for example in examples]
+    return [WorksheetSpec(name=resource.name, header=columns, rows=rows)]
 
 
 def _flatten_example(resource: Resource, example: Mapping[str, str]) -> dict[str, str]:
@@ -211,15 +170,12 @@ def _flatten_example(resource: Resource, example: Mapping[str, str]) -> dict[str
 
 
 def _examples_of_parent(subresource: Resource, parent_id: str) -> list[Mapping[str, str]]:
-    """The examples of a subresource that belong to one object."""
     column = next(field.path for field in subresource.fields if field.role is Role.PARENT)
     return [example for example in subresource.examples if example[column] == parent_id]
 
 
-# Field descriptions in the header and the instructions
-
-
-def _header_cell(path: str, field: Field, example: str) -> Cell:
+def _header_cell(resource: Resource, path: str, field: Field) -> Cell:
+    example = field.example or next((row[path] for row in resource.examples if row.get(path)), "")
     lines = (
         "Required." if _is_required(field) else "Optional.",
         field.help,
@@ -232,11 +188,6 @@ def _header_cell(path: str, field: Field, example: str) -> Cell:
 
 def _is_required(field: Field) -> bool:
     return Action.CREATE in field.required_on
-
-
-def _find_example(resource: Resource, path: str, field: Field) -> str:
-    """The example of the field, or the first one in the resource's example rows."""
-    return field.example or next((row[path] for row in resource.examples if row.get(path)), "")
 
 
 def _accepted_values_text(field_type: FieldType) -> str:
@@ -268,20 +219,13 @@ def _build_instructions_worksheet(resources: Sequence[Resource], version: str) -
         if len(resources) > 1:
             rows += [[""], [Cell(text=f"The sheet {resource.name}", style=Style.BOLD)]]
         rows.append([Cell(text=title, style=Style.HEADER) for title in _FIELD_TABLE_HEADER])
-        rows += [_field_row(path, field) for path, field in template_columns(resource, version).items()]
-    sheets = f"{plural_of(len(resources), 'sheet')} {_join_names(resources)}"
+        for path, field in template_columns(resource, version).items():
+            required = "required" if _is_required(field) else ""
+            values, versions = _accepted_values_text(field.field_type), _version_range_text(field)
+            rows.append((path, required, values, versions, field.help))
+    *names, last = (resource.name for resource in resources)
+    sheets = f"sheets {', '.join(names)} and {last}" if names else f"sheet {last}"
     title = Cell(text=f"How to fill in the {sheets}", style=Style.TITLE)
     return WorksheetSpec(
         name=INSTRUCTIONS_SHEET_NAME, header=[title], rows=rows, widths=_INSTRUCTIONS_WIDTHS, is_table=False
     )
-
-
-def _join_names(resources: Sequence[Resource]) -> str:
-    """`advertisers, sites and users`."""
-    *names, last = (resource.name for resource in resources)
-    return f"{', '.join(names)} and {last}" if names else last
-
-
-def _field_row(path: str, field: Field) -> tuple[str, ...]:
-    required = "required" if _is_required(field) else ""
-    return path, required, _accepted_values_text(field.field_type), _version_range_text(field), field.help

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,7 @@ from invoca_bulk.wording import count_of, has_remedy, plural_of, word
 
 _ERRORS_COLUMN, _WARNINGS_COLUMN = (field.path for field in VALIDATION_FIELDS)
 _LEVEL_STYLES = {"error": Style.ERROR, "warning": Style.WARNING}
-#: In characters.
-_SENTENCE_WIDTH = 90.0
+_SENTENCE_WIDTH = 90.0  # in characters
 _COLUMN_STYLES = {_ERRORS_COLUMN: Style.ERROR, _WARNINGS_COLUMN: Style.WARNING}
 
 
@@ -120,9 +120,7 @@ class Report:
         shown = issues.head(limit)  # not `limit_lines`: there may be a million issues
         lines = [
             f"  {_location_text(sheet, row, column)}: {_message_with_fix(message, fix)}"
-            for sheet, row, column, message, fix in zip(
-                shown["sheet"], shown["row"], shown["column"], shown["message"], shown["fix"], strict=True
-            )
+            for sheet, row, column, message, fix in _iter_rows(shown[["sheet", "row", "column", "message", "fix"]])
         ]
         return [*lines, f"  … and {len(issues) - limit:,} more"] if len(issues) > limit else lines
 
@@ -223,12 +221,7 @@ def _build_annotated_worksheet(report: Report, validated: ValidatedSheet, frame:
 
 
 def render_issues(report: Report, *, overflow_note: str) -> Iterator[Html]:
-    """The parts of a display of issues: their counts, those of the sheet or its header, and the rows with issues.
-
-    Args:
-        report: the validation report.
-        overflow_note: where to find the rows that are not shown, as in `html.table`.
-    """
+    """The parts of a display of issues: their counts, those of the sheet or its header, and the rows with issues."""
     issues = report.issues
     has_row = issues["row"].notna()
     counts = {level: int((issues["level"] == level).sum()) for level in _LEVEL_STYLES}
@@ -262,18 +255,12 @@ def _render_rows(validated: ValidatedSheet, issues: pd.DataFrame, overflow_note:
 
 
 class _IssuesByCell:
-    """The issues by the cell where they are shown.
-
-    Attributes:
-        rows_with_issues: the row numbers that have issues; None: the header.
-    """
+    """The issues by the cell where they are shown."""
 
     def __init__(self, issues: pd.DataFrame) -> None:
         #: Row number and column title to the level and text of each issue.
         self._by_cell: dict[tuple[int | None, str], list[tuple[str, str]]] = {}
-        for row, column, level, message, fix in zip(
-            issues["row"], issues["column"], issues["level"], issues["message"], issues["fix"], strict=True
-        ):
+        for row, column, level, message, fix in _iter_rows(issues[["row", "column", "level", "message", "fix"]]):
             cell = (None if row is pd.NA else int(row), column)
             self._by_cell.setdefault(cell, []).append((level, _message_with_fix(message, fix)))
         self.rows_with_issues = {row for row, _ in self._by_cell}
@@ -304,7 +291,7 @@ def _worksheet_rows(frame: pd.DataFrame, issues: _IssuesByCell) -> Iterator[Sequ
         yield issues.styled_row(row, headers, texts) if row in issues.rows_with_issues else texts
 
 
-def _iter_rows(frame: pd.DataFrame) -> Iterator[list[str]]:
+def _iter_rows(frame: pd.DataFrame) -> Iterator[list[Any]]:
     # As objects, since pandas needs a separate call for each value of a text column.
     return map(list, zip(*(frame[column].to_numpy(dtype=object) for column in frame.columns), strict=True))
 
@@ -312,11 +299,7 @@ def _iter_rows(frame: pd.DataFrame) -> Iterator[list[str]]:
 def _issue_text_by_row(issues: pd.DataFrame) -> dict[int, str]:
     """Row number to its issues, as one text."""
     texts: dict[int, str] = {}
-    for row, column, message, fix in zip(
-        issues["row"], issues["column"], issues["message"], issues["fix"], strict=True
-    ):
-        if row is pd.NA:
-            continue
+    for row, column, message, fix in _iter_rows(issues[["row", "column", "message", "fix"]].dropna(subset="row")):
         text = f"{column}: {_message_with_fix(message, fix)}" if column else _message_with_fix(message, fix)
         texts[int(row)] = f"{texts[int(row)]} | {text}" if int(row) in texts else text
     return texts

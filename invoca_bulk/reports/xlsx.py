@@ -95,30 +95,19 @@ FORMATS: Mapping[Style, Mapping[str, object]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """A cell with a style or a note; a plain cell is just a `str`, which is cheaper.
+    """A cell with a style or a note; a plain cell is just a `str`, which is cheaper."""
 
-    Attributes:
-        text: the text; it may be empty, so that a blank cell can have a colour and a note.
-        style: the style.
-        note: the text shown when the mouse is over the cell; empty: none.
-    """
-
-    text: str
+    text: str  # may be empty, so that a blank cell can have a colour and a note
     style: Style = Style.PLAIN
-    note: str = ""
+    note: str = ""  # shown when the mouse is over the cell; empty: none
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dropdown:
-    """A dropdown.
-
-    Attributes:
-        values: the values to choose from.
-        strict: True: Excel rejects any other text; False: it warns.
-    """
+    """A dropdown with the values to choose from."""
 
     values: tuple[str, ...]
-    strict: bool = True
+    strict: bool = True  # True: Excel rejects any other text; False: it warns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,27 +121,16 @@ class IntegerRange:
 
 @dataclass(frozen=True, kw_only=True)
 class WorksheetSpec:
-    """One worksheet.
+    """One worksheet. Column numbers start at 0."""
 
-    Attributes:
-        name: the name; characters that Excel does not allow are replaced.
-        header: the first row; a `str` gets the header style.
-        rows: all other rows; consumed once, one at a time. A row may be shorter or longer than the header.
-        dropdowns: column number (from 0) to dropdown.
-        integer_ranges: column number (from 0) to allowed numbers.
-        widths: column number (from 0) to width in characters; other widths are estimated from the first rows.
-        is_table: whether the header is frozen and has filters.
-        is_hidden: whether the worksheet is hidden; never the first one.
-    """
-
-    name: str
-    header: Sequence[str | Cell]
-    rows: Iterable[Sequence[str | Cell]]
+    name: str  # characters that Excel does not allow are replaced
+    header: Sequence[str | Cell]  # a `str` gets the header style
+    rows: Iterable[Sequence[str | Cell]]  # consumed once, one at a time; a row may be shorter or longer than the header
     dropdowns: Mapping[int, Dropdown] = field(default_factory=dict)
     integer_ranges: Mapping[int, IntegerRange] = field(default_factory=dict)
-    widths: Mapping[int, float] = field(default_factory=dict)
-    is_table: bool = True
-    is_hidden: bool = False
+    widths: Mapping[int, float] = field(default_factory=dict)  # in characters; others are estimated from the first rows
+    is_table: bool = True  # whether the header is frozen and has filters
+    is_hidden: bool = False  # never the first one
 
 
 def cell_text(cell: str | Cell) -> str:
@@ -161,15 +139,9 @@ def cell_text(cell: str | Cell) -> str:
 
 
 def write_workbook(target: BinaryIO, worksheets: Sequence[WorksheetSpec]) -> None:
-    """Write a workbook; the same worksheets give the same bytes.
+    """Write a workbook, once it is complete; the same worksheets give the same bytes.
 
-    Args:
-        target: the stream to write to, once the workbook is complete (see `files.write_file`).
-        worksheets: the worksheets, in order.
-
-    Raises:
-        OutputError: there are more rows or columns than a worksheet can hold.
-        OSError: the folder for temporary files is full or not writable.
+    Raises an `OutputError` for too many rows or columns, an `OSError` if the folder for temporary files is full.
     """
     *names, lists_name = sheet_names([*(spec.name for spec in worksheets), LISTS_SHEET_NAME])
     ranges = _assign_dropdown_ranges(worksheets, lists_name)
@@ -264,11 +236,8 @@ class _RowWorksheet(Worksheet):  # type: ignore[misc]  # XlsxWriter has no types
             if type(cell) is not str:
                 parts.append(self._styled_cell_xml(f"{letters}{row}", cell, styles))
             elif cell:
-                xml = (
-                    _to_cell_xml(cell)
-                    if len(cell) > _SAFE_TEXT_LENGTH or _NEEDS_ESCAPING.search(cell)
-                    else f"<t>{cell}</t>"
-                )
+                is_safe = len(cell) <= _SAFE_TEXT_LENGTH and not _NEEDS_ESCAPING.search(cell)
+                xml = f"<t>{cell}</t>" if is_safe else _to_cell_xml(cell)
                 parts.append(f'<c r="{letters}{row}"{plain}{_INLINE_TEXT_OPEN}{xml}{_INLINE_TEXT_CLOSE}')
         self._check_dimensions(number, max(len(cells) - 1, 0))  # updates the size of the worksheet
         self.row_data_fh.write(f'<row r="{row}">{"".join(parts)}</row>')
@@ -277,13 +246,13 @@ class _RowWorksheet(Worksheet):  # type: ignore[misc]  # XlsxWriter has no types
     def _styled_cell_xml(self, address: str, cell: str | Cell, styles: _SharedStyles) -> str:
         cell = Cell(text=cell) if isinstance(cell, str) else cell
         if cell.note and (note := styles.take_note(cell.note)):
-            self.write_comment(address, note, _note_size(note))
+            lines = sum(1 + len(line) // 45 for line in note.splitlines())
+            # In pixels: a box that shows the whole note, up to a maximum.
+            self.write_comment(address, note, {"width": 300, "height": min(20 + 17 * lines, 400), "font_size": 9})
         attributes = f' r="{address}"{styles.style_attributes[cell.style]}'
-        return (
-            f"<c{attributes}{_INLINE_TEXT_OPEN}{_to_cell_xml(cell.text)}{_INLINE_TEXT_CLOSE}"
-            if cell.text
-            else f"<c{attributes}/>"
-        )
+        if not cell.text:
+            return f"<c{attributes}/>"
+        return f"<c{attributes}{_INLINE_TEXT_OPEN}{_to_cell_xml(cell.text)}{_INLINE_TEXT_CLOSE}"
 
     def close_rows(self) -> None:
         """Close the temporary file; may be called twice."""
@@ -302,25 +271,13 @@ def _column_letters() -> tuple[str, ...]:
     return tuple(xl_col_to_name(number) for number in range(MAX_COLUMNS))
 
 
-def _note_size(note: str) -> dict[str, int]:
-    """The size in pixels of a box that shows the note, up to a maximum, and its font size."""
-    lines = sum(1 + len(line) // 45 for line in note.splitlines())
-    return {"width": 300, "height": min(20 + 17 * lines, 400), "font_size": 9}
-
-
 @dataclass(kw_only=True)
 class _SharedStyles:
-    """What all worksheets of a workbook share.
-
-    Attributes:
-        formats: style to XlsxWriter format.
-        style_attributes: style to the XML attribute of a cell.
-        notes_left: how many notes may still be written.
-    """
+    """What all worksheets of a workbook share."""
 
     formats: Mapping[Style, Format]
-    style_attributes: Mapping[Style, str]
-    notes_left: int = MAX_NOTES
+    style_attributes: Mapping[Style, str]  # style to the XML attribute of a cell
+    notes_left: int = MAX_NOTES  # how many notes may still be written
 
     def take_note(self, note: str) -> str:
         """The note as it is written; empty once there are too many."""
@@ -331,12 +288,6 @@ class _SharedStyles:
         return _truncate(_sanitize(note), MAX_CELL_UTF16_UNITS - len(suffix)) + suffix
 
 
-def _make_shared_styles(workbook: Workbook) -> _SharedStyles:
-    formats = {style: workbook.add_format({"num_format": "@", **FORMATS[style]}) for style in Style}
-    attributes = {style: f' s="{cell_format._get_xf_index()}"' for style, cell_format in formats.items()}  # noqa: SLF001  see `_RowWorksheet`
-    return _SharedStyles(formats=formats, style_attributes=attributes)
-
-
 class _WorkbookWriter:
     """A workbook that is being written."""
 
@@ -344,7 +295,9 @@ class _WorkbookWriter:
         self._workbook = workbook
         self._dropdown_ranges = ranges
         self._exit_stack = exit_stack
-        self._shared_styles = _make_shared_styles(workbook)
+        formats = {style: workbook.add_format({"num_format": "@", **FORMATS[style]}) for style in Style}
+        attributes = {style: f' s="{cell_format._get_xf_index()}"' for style, cell_format in formats.items()}  # noqa: SLF001  see `_RowWorksheet`
+        self._shared_styles = _SharedStyles(formats=formats, style_attributes=attributes)
         workbook.set_properties({"created": _CREATED_AT})
 
     def add_worksheet(self, name: str, spec: WorksheetSpec) -> None:
@@ -355,7 +308,9 @@ class _WorkbookWriter:
             sheet.hide()
         rows = iter(spec.rows)
         sample = list(islice(rows, _WIDTH_SAMPLE_ROWS))
-        self._set_column_widths(sheet, spec, sample)
+        for column, width in {**_estimate_widths(spec, sample), **spec.widths}.items():
+            # The format is that of the empty cells below, too.
+            sheet.set_column(column, column, width, self._shared_styles.formats[Style.PLAIN])
         last_row = self._write_rows(sheet, spec, chain(sample, rows))
         self._add_data_validations(sheet, spec)
         # Without this, codes such as 805 get a green corner: "number stored as text".
@@ -365,14 +320,6 @@ class _WorkbookWriter:
         if spec.is_table:
             sheet.freeze_panes(1, 0)
             sheet.autofilter(0, 0, last_row, len(spec.header) - 1)
-
-    def _set_column_widths(
-        self, sheet: _RowWorksheet, spec: WorksheetSpec, sample: Sequence[Sequence[str | Cell]]
-    ) -> None:
-        """Set the widths, and the text format, which then also applies to the empty cells below."""
-        widths = {**_estimate_widths(spec, sample), **spec.widths}
-        for column, width in widths.items():
-            sheet.set_column(column, column, width, self._shared_styles.formats[Style.PLAIN])
 
     def _write_rows(self, sheet: _RowWorksheet, spec: WorksheetSpec, rows: Iterable[Sequence[str | Cell]]) -> int:
         """Write the header and the rows; return the 0-based number of the last row."""
@@ -389,13 +336,11 @@ class _WorkbookWriter:
 
     def _add_data_validations(self, sheet: _RowWorksheet, spec: WorksheetSpec) -> None:
         for column, dropdown in spec.dropdowns.items():
-            sheet.data_validation(
-                1, column, _VALIDATED_ROWS, column, _dropdown_validation(dropdown, self._dropdown_ranges[dropdown])
-            )
+            validation = _dropdown_validation(dropdown, self._dropdown_ranges[dropdown])
+            sheet.data_validation(1, column, _VALIDATED_ROWS, column, validation)
         for column, limits in spec.integer_ranges.items():
-            sheet.data_validation(
-                1, column, _VALIDATED_ROWS, column, _integer_validation(limits, f"{_column_letters()[column]}2")
-            )
+            validation = _integer_validation(limits, f"{_column_letters()[column]}2")
+            sheet.data_validation(1, column, _VALIDATED_ROWS, column, validation)
 
     def close(self) -> None:
         """Finish the workbook."""

@@ -30,37 +30,22 @@ from invoca_bulk.workers import tasks
 
 @dataclass(frozen=True, kw_only=True)
 class ReadyRun:
-    """A run that has passed all checks and confirmations.
+    """A run that has passed all checks and confirmations."""
 
-    Attributes:
-        record: records in the journal that the run begins or continues, and gives its work; takes the options for
-            workers, None: this process executes it.
-        generation: how often the run has been given to workers, this time included.
-        network: the run's network, with the API version of the run.
-        output_path: where the results go; None: only a frame is wanted.
-        input_paths: the files that the results must not overwrite.
-        ignored_input: as in `RunResult`.
-    """
-
+    #: Records in the journal that the run begins or continues, and gives its work; takes the options for workers, None:
+    #: this process executes it.
     record: Callable[[Mapping[str, Any] | None], Workload]
-    generation: int
-    network: Network
-    output_path: Path | None
-    input_paths: Sequence[Path]
-    ignored_input: tuple[str, ...] = ()
+    generation: int  # how often the run has been given to workers, this time included
+    network: Network  # with the API version of the run
+    output_path: Path | None  # None: only a frame is wanted
+    input_paths: Sequence[Path]  # files that the results must not overwrite
+    ignored_input: tuple[str, ...] = ()  # as in `RunResult`
 
 
 def execute_here(
     ready_run: ReadyRun, open_journal: Journal, options: Options, *, keep_ignoring_interrupts: bool
 ) -> RunResult:
-    """Execute a run in this process.
-
-    Args:
-        ready_run: the run.
-        open_journal: the network's journal.
-        options: concurrency, rate and the like.
-        keep_ignoring_interrupts: ignore interrupts after the run too, for a program that only reports its results.
-    """
+    """Execute a run in this process; a program that only reports its results keeps ignoring interrupts after it."""
     with run_sync.defer_interrupts(keep_ignoring=keep_ignoring_interrupts) as interrupts:
         workload = ready_run.record(None)
         run_result = execute_workload(workload, ready_run.network, open_journal, options, interrupts)
@@ -92,12 +77,7 @@ def execute_workload(
 ) -> RunResult:
     """Execute what is left of a run and give its results from the journal, however it ended.
 
-    Args:
-        workload: the steps.
-        network: the run's network.
-        open_journal: the network's journal, open for writing.
-        options: concurrency, rate, timeout, failure limit, progress.
-        interrupts: those counted since the run was recorded.
+    `interrupts` are those counted since the run was recorded.
     """
     counters = execution.RunCounters(total=len(workload.steps))
     executor = execution.Executor(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from typing import TypeAlias
+from contextlib import AbstractContextManager, nullcontext
 
 from invoca_bulk import journal, planning, sheets, validation
 from invoca_bulk.config.journal_location import resolve_journal_location
@@ -17,12 +15,9 @@ from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.service import preconditions, snapshot
 from invoca_bulk.validation import ValidatedBook
 
-#: What can be validated and run: a file, a file object, a frame, or a dict of frames.
-Source: TypeAlias = "sheets.Source"
-
 
 def validate_sheet(
-    source: Source | Report | SavedPlan,
+    source: sheets.Source | Report | SavedPlan,
     *,
     api_version: str,
     sheet: str | None = None,
@@ -31,16 +26,7 @@ def validate_sheet(
 ) -> Report:
     """Read and validate.
 
-    Args:
-        source: a file, a file object or a DataFrame. A `Report` for the same API version is returned as it is; a
-            saved plan contains its sheets.
-        api_version: the API version that the rows are for.
-        sheet: the worksheet; None: the one whose headers match.
-        resource: `promo_numbers` or `advertisers`; None: decided by the headers.
-        auto_ids: whether the network assigns ids to advertisers that come without one.
-
-    Raises:
-        UnreadableSheetError: the source cannot be read.
+    A `Report` for the same API version is returned as it is; a saved plan contains its sheets.
     """
     if isinstance(source, Report):
         book = source.validated_book
@@ -55,40 +41,20 @@ def validate_sheet(
         return Report(validation.validate(loaded, version=api_version, auto_ids=auto_ids))
 
 
-def plan_sheet(source: Source | Report, network: Network, options: Options, **read_arguments: str | None) -> Plan:
-    """Read, validate and plan. The journal is read if there is one, and not needed.
-
-    Args:
-        source: as for `validate_sheet`. Rows with errors are refused in the plan.
-        network: the network whose state decides what each row does.
-        options: the plan options, concurrency and timeout.
-        read_arguments: `sheet` and `resource`, as for `validate_sheet`.
-
-    Raises:
-        UserError: the user can fix it.
-        RunAborted: the platform's state could not be read.
-    """
+def plan_sheet(
+    source: sheets.Source | Report, network: Network, options: Options, **read_arguments: str | None
+) -> Plan:
+    """Read, validate and plan; rows with errors are refused. The journal is read if there is one, and not needed."""
     report = validate_sheet(source, api_version=network.api_version, auto_ids=options.auto_ids, **read_arguments)
     preconditions.reject_sandbox_results(report, network)
-    with _open_prior_journal(network, options) as prior_journal:
+    opened_journal: AbstractContextManager[Journal | None] = nullcontext()  # a rehearsal may be repeated freely
+    if not network.rehearsal:
+        opened_journal = journal.open_readonly(resolve_journal_location(options.journal), network)
+    with opened_journal as prior_journal:
         plan = fetch_and_build_plan(report.validated_book, network, options, prior_journal)
     return Plan(
-        data=plan,
-        validated_book=report.validated_book,
-        network=network,
-        options=options,
-        read_arguments=read_arguments,
+        data=plan, validated_book=report.validated_book, network=network, options=options, read_arguments=read_arguments
     )
-
-
-@contextlib.contextmanager
-def _open_prior_journal(network: Network, options: Options) -> Iterator[Journal | None]:
-    """The network's journal, read-only; None: there is none, or this is a rehearsal, which may be repeated freely."""
-    if network.rehearsal:
-        yield None
-    else:
-        with journal.open_readonly(resolve_journal_location(options.journal), network) as prior_journal:
-            yield prior_journal
 
 
 def fetch_and_build_plan(
@@ -96,15 +62,7 @@ def fetch_and_build_plan(
 ) -> PlanData:
     """Fetch the platform's state and decide what each row does.
 
-    Args:
-        validated_book: the validated sheets.
-        network: the network to read.
-        options: the plan options, concurrency and timeout.
-        prior_journal: the network's journal, which knows what earlier runs bought; None: there is none.
-
-    Raises:
-        AuthenticationError: the platform does not accept the token.
-        PlatformUnavailableError: the platform's state could not be read.
+    `prior_journal` knows what earlier runs bought; None: there is none.
     """
     scopes = planning.required_scopes(validated_book)
     platform_state = snapshot.fetch_state(scopes, network, options)

@@ -24,11 +24,7 @@ _MAX_RANGES_SHOWN = 10
 
 
 def reject_invalid_rows(report: Report, *, skip: bool) -> None:
-    """Send nothing of a sheet with errors. If the header has errors, invalid rows cannot be skipped either.
-
-    Raises:
-        RowsInvalid: with the report.
-    """
+    """Send nothing of a sheet with errors: `RowsInvalid`. With errors in the header no row can be skipped either."""
     errors = report.errors
     would_remove = bool((errors["code"] == "would_be_removed").any())
     has_header_errors = bool(errors["row"].isna().any())
@@ -38,21 +34,16 @@ def reject_invalid_rows(report: Report, *, skip: bool) -> None:
         summary = "Nothing was sent: the header has errors. Correct the sheet."
     else:
         rows = len(errors[["sheet", "row"]].drop_duplicates())
-        skip_option = option("skip_invalid")
         summary = (
             f"Nothing was sent: {count_of(rows, 'row')} {plural_of(rows, 'has', 'have')} errors. Correct the sheet, or "
-            f"send the other rows with {skip_option}."
+            f"send the other rows with {option('skip_invalid')}."
         )
     lines = report.issue_lines(len(errors) if would_remove else _MAX_ERRORS_SHOWN)
     raise RowsInvalid("\n".join([summary, *lines]), report)
 
 
 def reject_sandbox_results(report: Report, network: Network) -> None:
-    """The numbers of a rehearsal are made up; on a real network its rows would count as done.
-
-    Raises:
-        InvalidSheetError: the sheet contains results of a sandbox.
-    """
+    """The numbers of a rehearsal are made up; on a real network its rows would count as done."""
     runs = {run for sheet in report.validated_book.sheets for run in sheet.distinct_texts("result_run")}
     if not network.is_test_network and any(run.startswith(SANDBOX_RUN_PREFIX) for run in runs):
         msg = "Nothing was sent: these are the results of a rehearsal, with made-up numbers. Run the original sheet."
@@ -60,11 +51,7 @@ def reject_sandbox_results(report: Report, network: Network) -> None:
 
 
 def require_plan_network(saved_plan: SavedPlan, network: Network) -> None:
-    """A plan is valid for one network only.
-
-    Raises:
-        PlanError: the saved plan was made for another network or API version.
-    """
+    """A plan is valid for one network only."""
     planned = (saved_plan.network_id, saved_plan.base_url, saved_plan.api_version)
     requested = (network.network_id, network.base_url, network.api_version)
     if planned != requested:
@@ -74,22 +61,14 @@ def require_plan_network(saved_plan: SavedPlan, network: Network) -> None:
 
 
 def require_unchanged_plan(saved_plan: SavedPlan, plan: PlanData) -> None:
-    """Do what was reviewed, or nothing.
-
-    Raises:
-        PlanError: the same sheet would now be done differently.
-    """
+    """Do what was reviewed, or nothing."""
     if differences := plan_diff.diff_plans(saved_plan, plan):
         msg = f"Nothing was sent: the platform has changed since the plan was made ({saved_plan.made_at}). Plan again."
         raise PlanError("\n  ".join([msg, *limit_lines(differences, _MAX_CHANGES_SHOWN, "… and {:,} more")]))
 
 
 def require_run_network(record: RunRecord, network: Network) -> None:
-    """A run continues on the network where it started.
-
-    Raises:
-        ConfigError: another network was passed.
-    """
+    """A run continues on the network where it started."""
     started, requested = (record.network_id, record.base_url), (network.network_id, network.base_url)
     if started != requested:
         msg = "Nothing was sent: run {} belongs to network {} at {}, but the network passed is {} at {}."
@@ -97,29 +76,20 @@ def require_run_network(record: RunRecord, network: Network) -> None:
 
 
 def require_same_plan_options(record: RunRecord, network: Network, options: Options) -> None:
-    """An interrupted run continues with the options it started with, or not at all.
-
-    Raises:
-        ConfirmationRequiredError: the options differ.
-    """
+    """An interrupted run continues with the options it started with, or not at all."""
     if (record.api_version, record.choices) != (network.api_version, options.plan_options):
         plan_options = ", ".join(f"{name}={value}" for name, value in vars(record.choices).items())
-        msg = (
+        raise ConfirmationRequiredError(
             f"Nothing was sent: run {record.run} of this sheet was interrupted, and it was started with other options "
             f"(API version {record.api_version}, {plan_options}). "
             f"To continue it: {remedy('resume', subject=record.run)}. To start over: {option('again')}."
         )
-        raise ConfirmationRequiredError(msg)
 
 
 def reject_already_bought(plan: PlanData) -> str:
     """The same content run again would buy the same numbers again; updates and deletes may be repeated freely.
 
-    Returns:
-        A sentence that names the rows that earlier runs have done, if other rows are left; empty: there are none.
-
-    Raises:
-        ConfirmationRequiredError: nothing is left to do, and `again` is not set.
+    Returns a sentence that names the rows that earlier runs have done, if other rows are left; empty: there are none.
     """
     done_rows = [row for row in plan.rows if row.prior_purchase and not row.from_results]
     if not done_rows:
@@ -127,9 +97,8 @@ def reject_already_bought(plan: PlanData) -> str:
     runs = list(dict.fromkeys(row.prior_purchase.run for row in done_rows if row.prior_purchase))
     counts = Counter(row.outcome.value for row in done_rows if row.outcome)
     totals = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
-    rows = (
-        f"{plural_of(len(done_rows), 'Row')} {_format_rows(plan, done_rows)} {plural_of(len(done_rows), 'was', 'were')}"
-    )
+    count = len(done_rows)
+    rows = f"{plural_of(count, 'Row')} {_format_rows(plan, done_rows)} {plural_of(count, 'was', 'were')}"
     done_by = f"already done by {plural_of(len(runs), 'run')} {', '.join(runs)} ({totals})"
     again = f"To buy their numbers again: {option('again')}."
     if plan.steps or Outcome.UNKNOWN in counts:
@@ -168,45 +137,28 @@ def _format_ranges(numbers: Sequence[int]) -> str:
 def resolve_output_path(
     output: Path | None, sheets: Sequence[PlannedSheet], rows: Sequence[PlannedRow | RowRecord]
 ) -> Path | None:
-    """The path of the results file; None: no file is wanted.
-
-    Raises:
-        OutputError: the file cannot be written there.
-    """
+    """The path of the results file, where it can be written; None: no file is wanted."""
     if output is None:
         return None
     row_counts = Counter(row.sheet for row in rows)
     # The most columns that the results can have: the sheet's own, and all that the platform and the run add.
     column_counts = (len(sheet.headers) + len(SHEET_RESOURCES[sheet.resource].fields) for sheet in sheets)
-    return save.resolve_output(
-        output,
-        table_count=len(sheets),
-        rows=max(row_counts.values(), default=0),
-        columns=max(column_counts),
-    )
+    row_count = max(row_counts.values(), default=0)
+    return save.resolve_output(output, table_count=len(sheets), rows=row_count, columns=max(column_counts))
 
 
 def enforce_cap(new_number_count: int, options: Options) -> None:
-    """Buy no more numbers than the user has allowed.
-
-    Raises:
-        ConfirmationRequiredError: there would be more.
-    """
+    """Buy no more numbers than the user has allowed."""
     cap = options.max_new_numbers
     if cap is not None and new_number_count > cap:
-        msg = (
+        raise ConfirmationRequiredError(
             f"Nothing was sent: the sheet buys {new_number_count:,} numbers, and the cap is {cap:,}. "
             f"If that is intended, raise {option('max_new_numbers=…')}."
         )
-        raise ConfirmationRequiredError(msg)
 
 
 def confirm_irreversible(plan: PlanData, network: Network, options: Options) -> None:
-    """Count what cannot be undone, enforce the cap, and ask for confirmation.
-
-    Raises:
-        ConfirmationRequiredError: over the cap, declined, or nobody can be asked.
-    """
+    """Count what cannot be undone, enforce the cap, and ask for confirmation."""
     enforce_cap(plan.new_number_count, options)
     irreversible = plan.irreversible
     if not irreversible or options.yes or network.rehearsal:

@@ -32,16 +32,8 @@ def resume_run(
 ) -> RunResult:
     """Do what is left of a run that was interrupted, and reconcile what it left in doubt.
 
-    Args:
-        run_id: the run; None: the latest one of the network that can be resumed.
-        network: the run's network.
-        options: how to execute; the options that the plan depends on stay those of the run.
-        output: the results file; None: the one the run was started with.
-        keep_ignoring_interrupts: as for `execute_here`.
-
-    Raises:
-        UserError: the run is unknown, or is another network's; nothing was sent.
-        RunAborted: another process holds the journal; nothing was sent.
+    Without `run_id`, the network's latest run that can be resumed; without `output`, its own results file. The options
+    that the plan depends on stay those of the run.
     """
     location = journal.location_for(network, options.journal)
     record = journal.find_run(location, run_id) if run_id else find_resumable_run(location, network)
@@ -51,14 +43,12 @@ def resume_run(
             queued_run = tasks.QueuedRun(run=record.run, generation=tasks.generation_of(record))
             follow.enqueue_and_wait(queued_run, network, options)
         if record.state is RunState.RUNNING or not _has_work_left(record, location, network, options):
-            output_path = _resolve_output(output, record)
-            return follow.collect_result(record.run, network, options, output_path=output_path)
+            return follow.collect_result(record.run, network, options, _resolve_output(output, record))
     if options.cluster:
         client.create_queues(network, options)
     with journal.open_for_writing(location, network) as open_journal:
-        ready_run = prepare_to_continue(
-            open_journal.run(record.run), network, open_journal, options, requested_output=output
-        )
+        record = open_journal.run(record.run)
+        ready_run = prepare_to_continue(record, network, open_journal, options, requested_output=output)
         if not options.cluster:
             return execute_here(ready_run, open_journal, options, keep_ignoring_interrupts=keep_ignoring_interrupts)
         queued_run = record_for_workers(ready_run, options)
@@ -68,12 +58,7 @@ def resume_run(
 def prepare_to_continue(
     record: RunRecord, network: Network, open_journal: Journal, options: Options, *, requested_output: Path | None
 ) -> ReadyRun:
-    """Check that what is left of a run may be done, and tell the user that it is resumed.
-
-    Raises:
-        ConfirmationRequiredError: it would buy more numbers than the user has allowed.
-        OutputError: the results file cannot be written.
-    """
+    """Check that what is left of a run may be done, and tell the user that it is resumed."""
     workload = execution.workload_from_run(open_journal, record)
     preconditions.enforce_cap(workload.purchase_count, options)
     notify(options, _describe_resumed_run(record, workload))
@@ -95,15 +80,7 @@ def prepare_to_continue(
 
 
 def find_resumable_run(location: JournalLocation, network: Network | None = None) -> RunRecord:
-    """The latest run that can be resumed.
-
-    Args:
-        location: where the journals are.
-        network: the network that the run must belong to; None: any.
-
-    Raises:
-        ConfigError: there is none.
-    """
+    """The latest run that can be resumed, of any network or of this one."""
     wanted_network = (network.base_url, network.network_id) if network else None
     for summary in reversed(journal.list_runs(location)):
         if summary.is_resumable and wanted_network in {None, (summary.record.base_url, summary.record.network_id)}:
@@ -133,12 +110,10 @@ def _has_work_left(record: RunRecord, location: JournalLocation, network: Networ
 
 
 def _describe_resumed_run(record: RunRecord, workload: Workload) -> str:
-    step_records = workload.step_records.values()
-    sent = sum(step_record.attempt > 0 for step_record in step_records)
-    in_doubt = sum(
-        step_record.state is State.IN_DOUBT and not step_record.superseded_by for step_record in step_records
-    )
-    superseded = sum(bool(step_record.superseded_by) for step_record in step_records)
+    steps = workload.step_records.values()
+    sent = sum(step.attempt > 0 for step in steps)
+    in_doubt = sum(step.state is State.IN_DOUBT and not step.superseded_by for step in steps)
+    superseded = sum(bool(step.superseded_by) for step in steps)
     counts = [
         f"{sent:,} of {len(workload.steps):,} requests were sent before",
         *([f"{in_doubt:,} {plural_of(in_doubt, 'is', 'are')} in doubt"] if in_doubt else []),

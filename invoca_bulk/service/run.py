@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from invoca_bulk import execution, journal, planning
+from invoca_bulk import execution, journal, planning, sheets
 from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import Options
 from invoca_bulk.execution import Workload
@@ -17,14 +17,14 @@ from invoca_bulk.reports.plan_report import Plan
 from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.service import follow, preconditions
 from invoca_bulk.service.execute import ReadyRun, execute_here, notify, record_for_workers
-from invoca_bulk.service.plan import Source, fetch_and_build_plan, validate_sheet
+from invoca_bulk.service.plan import fetch_and_build_plan, validate_sheet
 from invoca_bulk.service.resume import prepare_to_continue
 from invoca_bulk.service.run_result import RunResult
 from invoca_bulk.workers import client
 
 
 def run_sheet(
-    source: Source | Report | Plan | SavedPlan,
+    source: sheets.Source | Report | Plan | SavedPlan,
     network: Network,
     options: Options,
     *,
@@ -34,18 +34,7 @@ def run_sheet(
 ) -> RunResult:
     """From a sheet to its results. The same sheet of an interrupted run resumes that run.
 
-    Args:
-        source: as for `validate_sheet`; or a plan, which has its own plan options and is run only if the platform has
-            not changed since.
-        network: the network to run on.
-        options: how to plan and execute.
-        output: the results file; None: only a frame is wanted. An existing file is never overwritten.
-        keep_ignoring_interrupts: as for `execute_here`.
-        read_arguments: `sheet` and `resource`, as for `validate_sheet`.
-
-    Raises:
-        UserError: the user can fix it; nothing was sent.
-        RunAborted: the platform's state could not be read, or another process holds the journal; nothing was sent.
+    A plan has its own plan options, and is run only if the platform has not changed since.
     """
     source = source.saved_plan if isinstance(source, Plan) else source
     saved_plan = source if isinstance(source, SavedPlan) else None
@@ -101,7 +90,11 @@ def _prepare_to_start(  # noqa: PLR0913  a sheet and how to run it
             source_path=str(input_paths[0].absolute()) if input_paths else "",
             worker_options=worker_options,
         )
-        return _start_run(plan, network, open_journal, metadata, generate_ids=options.assign_ids)
+        now = open_journal.now()
+        run_id = open_journal.generate_run_id(network, now)
+        planned = planning.assign_generated_ids(plan, run_id, network.api_version) if options.assign_ids else plan
+        open_journal.start_run(planned, network, now=now, metadata=metadata, run=run_id)
+        return execution.workload_from_plan(run_id, planned)
 
     return ReadyRun(
         record=start,
@@ -111,20 +104,3 @@ def _prepare_to_start(  # noqa: PLR0913  a sheet and how to run it
         input_paths=input_paths,
         ignored_input=tuple(report.ignored_input()),
     )
-
-
-def _start_run(
-    plan: planning.PlanData,
-    network: Network,
-    open_journal: Journal,
-    metadata: journal.RunMetadata,
-    *,
-    generate_ids: bool,
-) -> Workload:
-    """Record in the journal that a run starts."""
-    now = open_journal.now()
-    run_id = open_journal.generate_run_id(network, now)
-    if generate_ids:
-        plan = planning.assign_generated_ids(plan, run_id, network.api_version)
-    open_journal.start_run(plan, network, now=now, metadata=metadata, run=run_id)
-    return execution.workload_from_plan(run_id, plan)

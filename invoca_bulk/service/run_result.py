@@ -14,38 +14,22 @@ from invoca_bulk.journal import RunState
 from invoca_bulk.reports.results import Results
 
 #: What a process exits with when its run did not finish.
-_EXIT_CODE_BY_STATE = {
-    RunState.ABORTED: ABORTED,
-    RunState.INTERRUPTED: INTERRUPTED,
-    RunState.RUNNING: INTERRUPTED,
-}
+_EXIT_CODE_BY_STATE = {RunState.ABORTED: ABORTED, RunState.INTERRUPTED: INTERRUPTED, RunState.RUNNING: INTERRUPTED}
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """What a run came to.
-
-    Attributes:
-        results: the outcome of each row.
-        error: why the run was aborted; None: it was not.
-        output_path: the results file; None: none was asked for, or none could be written (see `write_error`).
-        requested_path: where the results file was asked for; another path than `output_path` if that failed.
-        write_error: why the results file was not written; None: it was, or none was asked for.
-        is_resumable: whether resuming the run would do something.
-        is_rehearsal: whether it ran on a sandbox, whose journal ends with this process.
-        is_detached: whether workers execute it and nobody follows.
-        ignored_input: lines of text about what was not sent, such as unknown columns.
-    """
+    """What a run came to."""
 
     results: Results
-    error: InvocaBulkError | None
-    ignored_input: tuple[str, ...] = ()
-    output_path: Path | None = None
-    requested_path: Path | None = None
+    error: InvocaBulkError | None  # why the run was aborted; None: it was not
+    ignored_input: tuple[str, ...] = ()  # lines about what was not sent, such as unknown columns
+    output_path: Path | None = None  # None: none was asked for, or none could be written (`write_error`)
+    requested_path: Path | None = None  # not `output_path` if that could not be written
     write_error: OutputError | None = None
-    is_resumable: bool = False
-    is_rehearsal: bool = False
-    is_detached: bool = False
+    is_resumable: bool = False  # whether resuming the run would do something
+    is_rehearsal: bool = False  # whether it ran on a sandbox, whose journal ends with this process
+    is_detached: bool = False  # whether workers execute it and nobody follows
 
     @property
     def exit_code(self) -> int:
@@ -71,23 +55,13 @@ class RunResult:
 
 
 def load_results(run_id: str, location: str | JournalLocation | None) -> Results:
-    """The results of any run as they are now, even while another process executes it.
-
-    Raises:
-        ConfigError: no journal there knows the run.
-    """
+    """The results of any run as they are now, even while another process executes it."""
     record, rows = journal.find_results(resolve_journal_location(location), run_id)
     return Results(run=record, rows=rows)
 
 
 def save_results(run_result: RunResult, requested_path: Path | None, input_paths: Sequence[Path]) -> RunResult:
-    """Write the results file, if one is wanted.
-
-    Args:
-        run_result: what the run came to.
-        requested_path: where to write; None: nowhere.
-        input_paths: files that must not be overwritten.
-    """
+    """Write the results file, if one is wanted."""
     if requested_path is None:
         return run_result
     try:

@@ -28,19 +28,9 @@ _NONEXISTENT_ID = "invoca-bulk-connection-check"
 
 
 def fetch_state(scopes: Sequence[Scope], network: Network, options: Options) -> dict[Scope, PlatformState]:
-    """Read one list for each scope, several at once.
+    """Read one list for each scope, several at once; the empty scope is that of the advertisers.
 
-    Args:
-        scopes: the scopes, each once; the empty one is that of the advertisers.
-        network: the network to read.
-        options: concurrency and timeout.
-
-    Returns:
-        Scope to state, in the order of the scopes. A campaign that the platform refuses has the reason.
-
-    Raises:
-        AuthenticationError: the platform does not accept the token.
-        PlatformUnavailableError: a list could not be read.
+    A campaign that the platform refuses has the reason. Any other list that cannot be read is an error.
     """
     state_by_scope = run_sync.run(lambda: _fetch_lists(scopes, network, options)) if scopes else {}
     return {scope: state_by_scope[scope] for scope in scopes}
@@ -50,24 +40,16 @@ def check_connection(network: Network, options: Options) -> None:
     """Check that the platform responds and accepts the token, by asking for an advertiser that does not exist.
 
     A wrong network id shows only when the first list is read.
-
-    Args:
-        network: the network to check.
-        options: the timeout.
-
-    Raises:
-        AuthenticationError: the platform does not accept the token.
-        PlatformUnavailableError: nothing responds, or something that is not the platform.
     """
-    response = run_sync.run(lambda: _request_nonexistent(network, options))
+
+    async def request_nonexistent() -> Response:
+        async with Client(network, connections=1, timeout=options.timeout) as client:
+            return await client.get(0, (ADVERTISERS.name, _NONEXISTENT_ID))
+
+    response = run_sync.run(request_nonexistent)
     is_platform = isinstance(response.body, dict) and "errors" in response.body
     if response.status != HTTPStatus.NOT_FOUND or not is_platform:
         raise PlatformUnavailableError(_unavailable_text(network, response))
-
-
-async def _request_nonexistent(network: Network, options: Options) -> Response:
-    async with Client(network, connections=1, timeout=options.timeout) as client:
-        return await client.get(0, (ADVERTISERS.name, _NONEXISTENT_ID))
 
 
 async def _fetch_lists(scopes: Sequence[Scope], network: Network, options: Options) -> dict[Scope, PlatformState]:
@@ -84,17 +66,20 @@ async def _fetch_lists(scopes: Sequence[Scope], network: Network, options: Optio
     connections = options.concurrency
     async with Client(network, connections=connections, timeout=options.timeout) as client:
         await _run_for_each(read_list, scopes, connections)
-        advertisers = state_by_scope.get((), PlatformState())
-        await _run_for_each(complete, _incomplete_advertisers(advertisers), connections)
+        # Those that the list shows without users or sites; not those without an id, which no sheet can name.
+        incomplete = [
+            advertiser
+            for advertiser in state_by_scope.get((), PlatformState()).objects
+            if isinstance(advertiser, dict)
+            and outcomes.id_of(advertiser)
+            and outcomes.missing_collections(ADVERTISERS, advertiser)
+        ]
+        await _run_for_each(complete, incomplete, connections)
     return state_by_scope
 
 
 async def _run_for_each(operation: Callable[[int, _T], Awaitable[None]], items: Sequence[_T], connections: int) -> None:
-    """Run an operation for each item, one at a time on each connection.
-
-    Raises:
-        InvocaBulkError: the first one that an operation raised.
-    """
+    """Run an operation for each item, one at a time on each connection; the first error of one is raised."""
     queue = iter(items)
 
     async def work(connection: int) -> None:
@@ -112,22 +97,10 @@ async def _run_for_each(operation: Callable[[int, _T], Awaitable[None]], items: 
         raise first_error  # outside of `except*`: IPython displays an error with a group in its context differently
 
 
-def _incomplete_advertisers(listed: PlatformState) -> list[dict[str, Json]]:
-    """The advertisers that the list shows without users or sites; not those without an id, which no sheet can name."""
-    return [
-        advertiser
-        for advertiser in listed.objects
-        if isinstance(advertiser, dict)
-        and outcomes.id_of(advertiser)
-        and outcomes.missing_collections(ADVERTISERS, advertiser)
-    ]
-
-
 def _parse_advertiser(response: Response, listed: Mapping[str, Json], network: Network) -> Mapping[str, Json]:
     """An advertiser that was read on its own.
 
-    Raises:
-        PlatformUnavailableError: the response does not show its users or sites either; writing it would delete them.
+    If the response does not show its users or sites either, writing it would delete them.
     """
     is_success = response.status == _LIST_OPERATION.success_status
     advertiser = response.body if is_success and isinstance(response.body, dict) else {}
@@ -135,19 +108,14 @@ def _parse_advertiser(response: Response, listed: Mapping[str, Json], network: N
     if is_same and not outcomes.missing_collections(ADVERTISERS, advertiser):
         return advertiser
     missing = " and ".join(outcomes.missing_collections(ADVERTISERS, listed))
-    msg = (
+    raise PlatformUnavailableError(
         f"The platform at {network.base_url} does not show the {missing} of advertiser {outcomes.id_of(listed)}, so "
         "what an update would remove is unknown. Try again later, or ask Invoca's support."
     )
-    raise PlatformUnavailableError(msg)
 
 
 def _parse_list(response: Response, scope: Scope, network: Network) -> PlatformState:
-    """The state that a list of promo numbers or advertisers shows.
-
-    Raises:
-        PlatformUnavailableError: it is not a list, so the base URL is not the platform's, or the platform is down.
-    """
+    """The state that a list shows; if it is none, the base URL is not the platform's, or the platform is down."""
     items = response.body
     is_success = response.status == _LIST_OPERATION.success_status
     if is_success and isinstance(items, list) and all(isinstance(item, dict) for item in items):

@@ -40,17 +40,11 @@ _NEXT_COMMAND_PATTERN = re.compile(r"\s*\b(?:Next\b[^:\n]*|Fix the problem, then
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A process that runs a plan or resumes a run.
+    """A process that runs a plan or resumes a run."""
 
-    Attributes:
-        folder: the job's own folder.
-        process: the process.
-        resumed_run_id: the run that is resumed; empty: a new one starts.
-    """
-
-    folder: Path
+    folder: Path  # the job's own
     process: subprocess.Popen[bytes]
-    resumed_run_id: str = ""
+    resumed_run_id: str = ""  # empty: a new run starts
 
     @property
     def has_ended(self) -> bool:
@@ -90,12 +84,7 @@ class Job:
 
 
 def create_job_folder(journal_location: JournalLocation, source_name: str) -> Path:
-    """Create the folder of a job; only the user can read it.
-
-    Args:
-        journal_location: where the journals are.
-        source_name: name of the sheet, which becomes part of the folder's name.
-    """
+    """Create the folder of a job, named after the sheet; only the user can read it."""
     readable_name = re.sub(r"[^A-Za-z0-9]+", "-", source_name).strip("-")[:40]
     parent = state_dir(journal_location).absolute() / JOBS_FOLDER_NAME
     for folder in (parent.parent, parent):  # `mkdir` sets the mode of the last folder of a path only
@@ -111,15 +100,7 @@ def start_job(
     journal_location: JournalLocation,
     resumed_run_id: str = "",
 ) -> Job:
-    """Start `invoca-bulk` in a process that outlives this one.
-
-    Args:
-        arguments: `run` with the path of the plan, or `resume` with the run's id, and further options.
-        network: the network whose token the process gets.
-        folder: the job's folder, as an absolute path.
-        journal_location: where the journals are.
-        resumed_run_id: the run that is resumed; empty: a new one starts.
-    """
+    """Start `invoca-bulk run PLAN …` or `resume RUN …` in a process that outlives this one."""
     command = [sys.executable, "-m", "invoca_bulk", *arguments, "-o", str(folder / RESULTS_FILE_NAME), "--json"]
     command += ["--token-file", "-"]
     with (folder / _REPORT_FILE_NAME).open("wb") as report, (folder / _LOG_FILE_NAME).open("wb") as log:

@@ -11,18 +11,9 @@ from invoca_bulk.errors import ConfigError
 from invoca_bulk.journal import RunRecord
 from invoca_bulk.web import sandbox
 
-_SANDBOX_DISPLAY_NAME = "the sandbox (made-up numbers)"
-
 
 class JournalLocations:
-    """The journals that the page reads, and the network that it is connected to.
-
-    Args:
-        user_location: the user's journals.
-
-    Attributes:
-        network: the network that the page is connected to; None: not connected.
-    """
+    """The journals that the page reads, and the network that it is connected to."""
 
     def __init__(self, user_location: JournalLocation) -> None:
         self._user_location = user_location
@@ -47,18 +38,12 @@ class JournalLocations:
 
     def display_name(self, network_or_run: Network | RunRecord) -> str:
         """The network's name on the page."""
-        return (
-            _SANDBOX_DISPLAY_NAME
-            if self.is_sandbox(network_or_run)
-            else f"network {network_or_run.network_id} at {network_or_run.base_url}"
-        )
+        if self.is_sandbox(network_or_run):
+            return "the sandbox (made-up numbers)"
+        return f"network {network_or_run.network_id} at {network_or_run.base_url}"
 
     def network_for_run(self, record: RunRecord) -> Network:
-        """The network of a run, with its token.
-
-        Raises:
-            ConfigError: the page is not connected to that network.
-        """
+        """The network of a run, with its token; an error if the page is not connected to it."""
         session, network = sandbox.get_session(), self.network
         if session and self.is_sandbox(record):
             return session.to_network(record.api_version)

@@ -23,9 +23,5 @@ _MAX_IPC_FOLDER_CHARS = 35
 
 
 def choose_transport(folder: str) -> str:
-    """How to connect to kernels: `ipc` (socket files, which other users cannot open) where possible, else `tcp`.
-
-    Args:
-        folder: the folder of the socket files.
-    """
+    """How to connect to kernels: `ipc` (socket files, which other users cannot open) where possible, else `tcp`."""
     return "ipc" if os.name != "nt" and len(folder) <= _MAX_IPC_FOLDER_CHARS else "tcp"

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
 
-#: Seconds over which the rate is measured.
-_RATE_WINDOW_SECONDS = 15.0
+_RATE_WINDOW_SECONDS = 15.0  # over which the rate is measured
 #: Not final while a run is under way: not sent yet, and sent without a response yet.
 _PENDING_OUTCOMES = (Outcome.NOT_SENT, Outcome.UNKNOWN)
 _LOOKUP_MESSAGE = (
@@ -20,23 +19,14 @@ _LOOKUP_MESSAGE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a run is, in rows of its results.
-
-    Attributes:
-        total: all rows.
-        done: rows that are done.
-        not_done: rows with any other final outcome.
-        in_flight: rows that were sent and have no response yet.
-        rate: rows per second that got a final outcome recently; None: not known yet.
-        message: a sentence on what the run waits for; may be empty.
-    """
+    """How far a run is, in rows of its results."""
 
     total: int
     done: int
-    not_done: int
-    in_flight: int
-    rate: float | None
-    message: str
+    not_done: int  # rows with any other final outcome
+    in_flight: int  # sent, without a response yet
+    rate: float | None  # rows per second that got a final outcome recently; None: not known yet
+    message: str  # a sentence on what the run waits for; may be empty
 
     @property
     def completed(self) -> int:
@@ -56,12 +46,7 @@ class ProgressMeter:
         self._samples: deque[tuple[float, int]] = deque()
 
     def measure(self, totals: Mapping[Outcome, int], now: float | None = None) -> Progress:
-        """The progress according to totals that were read just now.
-
-        Args:
-            totals: outcome to number of rows, as the journal has them while the run is under way.
-            now: the time in seconds; None: this machine's monotonic clock.
-        """
+        """The progress according to totals that were read just now; `now` in seconds, None: the monotonic clock."""
         now = time.monotonic() if now is None else now
         completed = completed_totals(totals)
         completed_count = sum(completed.values())
@@ -81,9 +66,8 @@ class ProgressMeter:
         while self._samples[0][0] < now - _RATE_WINDOW_SECONDS:
             self._samples.popleft()
         start, start_count = self._samples[0]
-        return (
-            (completed_count - start_count) / (now - start) if now > start and completed_count > start_count else None
-        )
+        is_known = now > start and completed_count > start_count
+        return (completed_count - start_count) / (now - start) if is_known else None
 
 
 def completed_totals(totals: Mapping[Outcome, int]) -> dict[Outcome, int]:

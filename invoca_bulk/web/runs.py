@@ -12,7 +12,6 @@ from invoca_bulk.config.network import Network
 from invoca_bulk.config.settings import SANDBOX_SETTLE_SECONDS
 from invoca_bulk.errors import ConfigError, ConfirmationRequiredError
 from invoca_bulk.journal import RunRecord, RunState, RunSummary
-from invoca_bulk.reports.results import Results
 from invoca_bulk.service.run_result import load_results
 from invoca_bulk.web import jobs, screens
 from invoca_bulk.web.journal_locations import JournalLocations
@@ -26,12 +25,7 @@ _RECENT_SECONDS = 600
 
 
 class RunMonitor:
-    """Follows one run at a time: the page's own, or else the latest one that any process executes.
-
-    Args:
-        show_region: shows HTML in a region.
-        locations: where the journals are.
-    """
+    """Follows one run at a time: the page's own, or else the latest one that any process executes."""
 
     def __init__(self, show_region: RegionRenderer, locations: JournalLocations) -> None:
         self._show_region = show_region
@@ -42,14 +36,8 @@ class RunMonitor:
         self._shown_run_id = ""
         self._progress_meter = ProgressMeter()
 
-    # Start and stop
-
     def ensure_idle(self) -> None:
-        """Allow one run of this page at a time.
-
-        Raises:
-            ConfirmationRequiredError: a run of this page is under way.
-        """
+        """Allow one run of this page at a time."""
         if self._job:
             raise ConfirmationRequiredError(
                 "Nothing was sent: another run of this page is under way. Wait for its end."
@@ -64,15 +52,7 @@ class RunMonitor:
         on_start_failed: Callable[[str], None],
         resumed_run_id: str = "",
     ) -> None:
-        """Start a job and follow it.
-
-        Args:
-            arguments: the arguments of the command line, as for `jobs.start_job`.
-            network: the network whose token the job gets.
-            folder: the job's folder.
-            on_start_failed: called with the reason if the job ends before its run has started.
-            resumed_run_id: the run that is resumed; empty: a new one starts.
-        """
+        """Start a job and follow it; `on_start_failed` gets the reason if the job ends before its run has started."""
         settle = ["--settle", str(SANDBOX_SETTLE_SECONDS)] if self._locations.is_sandbox(network) else []
         location = self._locations.location_for(network)
         self._on_start_failed = on_start_failed
@@ -95,21 +75,11 @@ class RunMonitor:
                 html = screens.render_stop_button(run_id, failure_reason=failure_reason, is_requested=True)
                 self._show_region("stop", html)
 
-    # Follow
-
     def restore(self) -> RunRecord | None:
-        """Show the earlier runs, and the results of one that ended just before the page was opened.
-
-        Returns:
-            The latest run; None: there is none.
-        """
+        """Show the earlier runs, and the results of one that has just ended; return the latest run."""
         run_summaries = self.show_run_list()
-        earliest_end = time.time() - _RECENT_SECONDS
-        recent = [
-            run_summary
-            for run_summary in run_summaries
-            if (run_summary.record.ended_at or 0) > earliest_end and not run_summary.is_in_use
-        ]
+        ended = [run_summary for run_summary in run_summaries if not run_summary.is_in_use]
+        recent = [summary for summary in ended if (summary.record.ended_at or 0) > time.time() - _RECENT_SECONDS]
         if recent and not any(run_summary.state == RunState.RUNNING for run_summary in run_summaries):
             self.show_results(recent[-1].record.run)
         return run_summaries[-1].record if run_summaries else None
@@ -149,9 +119,8 @@ class RunMonitor:
         """Follow a run that was not started as a job of this page."""
         if self._followed_run_id in running:
             self._follow(running[self._followed_run_id])
-        elif (
-            self._find_run(self._followed_run_id)[1].state != RunState.RUNNING
-        ):  # else the journal could not be read just now
+        # Still running: the journal could not be read just now.
+        elif self.find_run(self._followed_run_id)[1].state != RunState.RUNNING:
             self._handle_run_end(self._followed_run_id, None)
 
     def _follow(self, run_summary: RunSummary, *, focus: bool = False) -> None:
@@ -175,18 +144,11 @@ class RunMonitor:
             self._on_start_failed(job.failure_reason or "The run was stopped before it started. Nothing was sent.")
         self.show_run_list()
 
-    # Results
-
     def show_results(self, run_id: str, problem: str = "", *, focus: bool = False) -> None:
-        """Show the current results of a run.
-
-        Raises:
-            ConfigError: no journal contains the run.
-        """
-        location, run_summary = self._find_run(run_id)
-        self._show_region(
-            "results", screens.render_busy("6. Results", f"Loading the results of run {run_id}"), focus=focus
-        )
+        """Show the current results of a run."""
+        location, run_summary = self.find_run(run_id)
+        busy = screens.render_busy("6. Results", f"Loading the results of run {run_id}")
+        self._show_region("results", busy, focus=focus)
         self._shown_run_id = run_id
         html = screens.render_results(
             load_results(run_id, location),
@@ -212,25 +174,8 @@ class RunMonitor:
             return word(error.text, wording=page_words)
         return ""
 
-    def load_results(self, run_id: str) -> tuple[Results, RunSummary]:
-        """The current results of a run.
-
-        Raises:
-            ConfigError: no journal contains the run.
-        """
-        location, run_summary = self._find_run(run_id)
-        return load_results(run_id, location), run_summary
-
-    def network_for_run(self, run_id: str) -> tuple[Network, RunSummary]:
-        """The network of a run, with its token.
-
-        Raises:
-            ConfigError: no journal contains the run, or the page is not connected to its network.
-        """
-        _, run_summary = self._find_run(run_id)
-        return self._locations.network_for_run(run_summary.record), run_summary
-
-    def _find_run(self, run_id: str) -> tuple[JournalLocation, RunSummary]:
+    def find_run(self, run_id: str) -> tuple[JournalLocation, RunSummary]:
+        """A run, and the journals that contain it."""
         for location in self._locations.all_locations:
             if run_summary := journal.find_run_summary(location, run_id):
                 return location, run_summary

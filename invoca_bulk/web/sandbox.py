@@ -45,11 +45,6 @@ def get_session() -> SandboxSession | None:
     return _own_session() if _own_session.cache_info().currsize else None
 
 
-@functools.cache
-def _own_session() -> SandboxSession:
-    return start_session()
-
-
 def start_session() -> SandboxSession:
     """Serve a sandbox until this process ends."""
     sandbox_server = Sandbox(open_campaigns=True, latency=_LATENCY_SECONDS)
@@ -63,6 +58,10 @@ def start_session() -> SandboxSession:
         token=sandbox_server.token,
         journal=str(Path(folder.name) / "journal"),
     )
+
+
+#: The sandbox of this process, started when it is first needed.
+_own_session = functools.cache(start_session)
 
 
 def to_environment(session: SandboxSession) -> dict[str, str]:

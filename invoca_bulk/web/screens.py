@@ -23,6 +23,7 @@ from invoca_bulk.wording import count_of, plural_of, word
 
 #: The regions from top to bottom; empty ones are hidden.
 REGIONS = ("connect", "sheet", "issues", "plan", "run", "results", "runs")
+_MAX_RUNS_SHOWN = 50
 #: Settings in the connect form.
 _NETWORK_FIELDS = ("network_id", "base_url", "api_version")
 #: Regions within the region of a run, updated separately.
@@ -42,11 +43,7 @@ class RegionRenderer(Protocol):
 
 
 def render_layout(style: str) -> str:
-    """The whole page with empty regions.
-
-    Args:
-        style: the CSS of the reports that the page shows.
-    """
+    """The whole page with empty regions; `style` is the CSS of the reports that it shows."""
     regions = "".join(f'<section data-region="{region}" hidden></section>' for region in REGIONS)
     return (
         f"<style>{style}</style><header><h1>invoca-bulk</h1>"
@@ -56,12 +53,7 @@ def render_layout(style: str) -> str:
 
 
 def render_connect_form(problem: str = "", form_values: Mapping[str, Any] = MappingProxyType({})) -> str:
-    """The form that connects to the sandbox or to a network.
-
-    Args:
-        problem: why the last attempt failed.
-        form_values: the form's earlier values; the token has to be typed again.
-    """
+    """The form that connects to the sandbox or to a network, with its earlier values, but never with the token."""
     values = {name: str(form_values.get(name) or setting_from_environment(name) or "") for name in _NETWORK_FIELDS}
     versions = "".join(
         f"<option{' selected' if version == values['api_version'] else ''}>{version}</option>"
@@ -152,10 +144,7 @@ _ROW_ERRORS_NOTE = (
 
 
 def _plan_form(report: Report, form_values: Mapping[str, Any]) -> str:
-    """The form that starts the plan."""
-    has_advertisers = ADVERTISERS.name in {
-        validated_sheet.sheet.resource.name for validated_sheet in report.validated_book.sheets
-    }
+    has_advertisers = any(validated.sheet.resource is ADVERTISERS for validated in report.validated_book.sheets)
     nested_modes = "".join(
         f'<option value="{mode}"{" selected" if form_values.get("nested") == mode else ""}>{_NESTED_MODE_LABELS[mode]}'
         "</option>"
@@ -215,12 +204,9 @@ def _run_form(plan: Plan, network_name: str) -> str:
             f'<p class="bad">There is nothing to send: {count_of(refused, "row")} {plural_of(refused, "is", "are")} '
             "refused, and the others need no change. Correct the sheet and upload it again.</p>"
         )
-    skip = (
-        '<label class="choice"><input type="checkbox" name="skip_invalid" required>'
-        f"<span>{LABELS['skip_invalid']} ({refused:,})</span></label>"
-        if refused
-        else ""
-    )
+    skip_input = '<input type="checkbox" name="skip_invalid" required>'
+    skip_label = f"{LABELS['skip_invalid']} ({refused:,})"
+    skip = f'<label class="choice">{skip_input}<span>{skip_label}</span></label>' if refused else ""
     return f"""
 <form data-do="run">
   {skip}
@@ -231,30 +217,23 @@ def _run_form(plan: Plan, network_name: str) -> str:
 
 def _confirmation_input(new_numbers: int, irreversible: Sequence[str], network_name: str) -> str:
     """The confirmation: the count is typed when numbers are bought, else a box is ticked for what cannot be undone."""
-    cost = (
-        "The cost of numbers is not refunded, even if you delete them later."
-        if new_numbers
-        else "This cannot be undone."
-    )
-    warning = f"This {escape(' and '.join(irreversible))} on {escape(network_name)}. {cost}"
+    warning = f"This {escape(' and '.join(irreversible))} on {escape(network_name)}."
     if new_numbers:
         return f"""
-  <p class="note">{warning}</p>
+  <p class="note">{warning} The cost of numbers is not refunded, even if you delete them later.</p>
   <div class="fields"><label><span>Type <b>{new_numbers}</b> to confirm how many numbers to buy</span>
     <input name="confirmed" inputmode="numeric" autocomplete="off" required></label></div>"""
     if irreversible:
         return f"""
-  <p class="note">{warning}</p>
+  <p class="note">{warning} This cannot be undone.</p>
   <label class="choice"><input type="checkbox" name="confirmed" required><span>Yes, do it.</span></label>"""
     return ""
 
 
 def render_starting() -> str:
     """A run that is about to start; it makes the plan once more first."""
-    return (
-        render_busy("5. Run", "Starting: comparing the plan with the platform")
-        + f"<p>{_button('stop', 'Stop', run='')}</p>"
-    )
+    busy = render_busy("5. Run", "Starting: comparing the plan with the platform")
+    return f"{busy}<p>{_button('stop', 'Stop', run='')}</p>"
 
 
 def render_run(run_title: str) -> str:
@@ -272,13 +251,9 @@ def render_progress(progress: Progress) -> str:
     """The progress of a run."""
     rate = f"{progress.rate:,.1f} rows per second" if progress.rate else ""
     time_left = f"about {_format_duration(progress.eta_seconds)} left" if progress.eta_seconds is not None else ""
-    parts = [
-        f"{progress.done:,} done",
-        f"{progress.not_done:,} not done",
-        *([f"{progress.in_flight:,} waiting for a response"] if progress.in_flight else []),
-        *([rate] if rate else []),
-        *([time_left] if time_left else []),
-    ]
+    in_flight = f"{progress.in_flight:,} waiting for a response" if progress.in_flight else ""
+    counts = (f"{progress.done:,} done", f"{progress.not_done:,} not done", in_flight)
+    parts = filter(None, (*counts, rate, time_left))
     message = f'<p class="said">{escape(progress.message)}</p>' if progress.message else ""
     return f"""
 <p><b class="count">{progress.completed:,} of {progress.total:,}</b> rows</p>
@@ -294,10 +269,7 @@ def _format_duration(seconds: float) -> str:
 def render_stop_button(run_id: str, *, is_requested: bool = False, failure_reason: str = "") -> str:
     """The button that stops a run, and after that the one that stops it at once.
 
-    Args:
-        run_id: the run's id.
-        is_requested: whether the run was asked to stop.
-        failure_reason: why it could not be asked; empty: it could.
+    `failure_reason`: why the run could not be asked to stop; empty: it could.
     """
     if failure_reason or not is_requested:
         alert = f'<p role="alert">{escape(failure_reason)}</p>' if failure_reason else ""
@@ -314,12 +286,7 @@ def render_results(
 ) -> str:
     """The results of a run, their downloads, and what can be done next.
 
-    Args:
-        results: the results.
-        run_summary: the run.
-        network_name: the display name of the run's network.
-        blocked_reason: why the run cannot be resumed or undone now; empty: it can.
-        problem: why the last action on the page failed; empty: it did not.
+    `blocked_reason`: why the run cannot be resumed or undone now; empty: it can.
     """
     run = results.run
     heading = f"Run {run.run} of {run.source or 'a DataFrame'} on {network_name}: {run_summary.state}."
@@ -353,41 +320,25 @@ def _resume_and_undo_forms(results: Results, run_summary: RunSummary, blocked_re
     if blocked_reason:
         return f'<p class="hint">{escape(blocked_reason)}</p>'
     run_id = results.run.run
-    resend = (
-        _checkbox("resend_absent", {}, ". Look there first: you pay twice for a number that exists.")
-        if Outcome.UNKNOWN in results.totals
-        else ""
-    )
+    warning = ". Look there first: you pay twice for a number that exists."
+    resend = _checkbox("resend_absent", {}, warning) if Outcome.UNKNOWN in results.totals else ""
     resume = f"""
 <form data-do="resume" data-run="{escape(run_id)}">{resend}
   <button class="main">Resume this run</button></form>"""
-    undo = (
-        _button("undo", "Plan to undo this run", run=run_id)
-        if set(results.totals) & (SUCCESS_OUTCOMES - {Outcome.UNCHANGED})
-        else ""
-    )
+    has_changes = bool(set(results.totals) & (SUCCESS_OUTCOMES - {Outcome.UNCHANGED}))
+    undo = _button("undo", "Plan to undo this run", run=run_id) if has_changes else ""
     return f"{resume if run_summary.is_resumable or resend else ''}<p>{undo}</p>"
 
 
-def render_run_list(
-    run_entries: Sequence[tuple[RunSummary, str]], *, unreadable_count: int = 0, limit: int = 50
-) -> str:
-    """The list of runs, latest first.
-
-    Args:
-        run_entries: the runs with the display names of their networks, oldest first.
-        unreadable_count: how many journals cannot be read.
-        limit: how many runs are shown.
-    """
-    unreadable_note = (
-        f'<p class="note">Not shown: {count_of(unreadable_count, "journal")} of another version of this program.</p>'
-        if unreadable_count
-        else ""
-    )
+def render_run_list(run_entries: Sequence[tuple[RunSummary, str]], *, unreadable_count: int = 0) -> str:
+    """The list of runs, latest first; `run_entries` come with the display names of their networks, oldest first."""
+    unreadable = f"Not shown: {count_of(unreadable_count, 'journal')} of another version of this program."
+    unreadable_note = f'<p class="note">{unreadable}</p>' if unreadable_count else ""
     if not run_entries:
         return f"<h2>Runs</h2>{unreadable_note}" if unreadable_note else ""
-    rows = "".join(_run_row(run_summary, network_name) for run_summary, network_name in run_entries[::-1][:limit])
-    hidden_count = len(run_entries) - limit
+    latest = run_entries[::-1][:_MAX_RUNS_SHOWN]
+    rows = "".join(_run_row(run_summary, network_name) for run_summary, network_name in latest)
+    hidden_count = len(run_entries) - _MAX_RUNS_SHOWN
     hidden_note = f"<p class='hint'>Not shown: {count_of(hidden_count, 'older run')}.</p>" if hidden_count > 0 else ""
     return f"""
 <h2>Runs</h2>

@@ -90,16 +90,9 @@ class _PageServer(Voila):
 
 
 def serve(*, port: int, open_browser: bool, on_ready: Callable[[str], None], idle_seconds: int = 120) -> None:
-    """Serve the page until Ctrl-C.
+    """Serve the page until Ctrl-C, on any free port for 0; `on_ready` gets the page's address, which works once.
 
-    Args:
-        port: the port; 0: any free one.
-        open_browser: whether to open the page in the browser.
-        on_ready: called with the page's address, which works once.
-        idle_seconds: seconds after which a kernel without a page is ended; runs have their own processes and continue.
-
-    Raises:
-        ConfigError: the port cannot be used.
+    A kernel without a page is ended after `idle_seconds`; runs have their own processes and continue.
     """
     port = _require_free_port(port)
     token = secrets.token_urlsafe(32)
@@ -122,17 +115,13 @@ def serve(*, port: int, open_browser: bool, on_ready: Callable[[str], None], idl
 
 def _open_browser(address: str) -> None:
     """Open the address through a file that only the user can read; other users can see a browser's command line."""
-    descriptor, name = tempfile.mkstemp(suffix=".html", dir=_runtime_folder())
+    folder = jupyter_runtime_dir()
+    Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(suffix=".html", dir=folder)
     with os.fdopen(descriptor, "w") as page:
         page.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={escape(address)}">')
     atexit.register(lambda: Path(name).unlink(missing_ok=True))
     webbrowser.open(Path(name).as_uri())
-
-
-def _runtime_folder() -> str:
-    folder = jupyter_runtime_dir()
-    Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
 
 
 def _voila_config(port: int, token: str, idle_seconds: int) -> Config:
@@ -165,17 +154,12 @@ def _voila_config(port: int, token: str, idle_seconds: int) -> Config:
 
 
 def _require_free_port(port: int) -> int:
-    """The port, or a free one for 0.
-
-    Raises:
-        ConfigError: the port cannot be used.
-    """
+    """The port, or a free one for 0."""
     try:
         with socket.create_server((_HOST, port)) as listener:
             number: int = listener.getsockname()[1]
             return number
     except (OSError, OverflowError) as error:
-        msg = (
+        raise ConfigError(
             f"The page cannot be served on port {port}: {error}. Choose another one with --port, or 0 for any free one."
-        )
-        raise ConfigError(msg) from None
+        ) from None

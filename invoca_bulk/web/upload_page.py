@@ -28,6 +28,7 @@ from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.schema import DEFAULT_API_VERSION, RESOURCES
 from invoca_bulk.service import preconditions, snapshot, undo
 from invoca_bulk.service.plan import plan_sheet, validate_sheet
+from invoca_bulk.service.run_result import load_results
 from invoca_bulk.sheets import MAX_FILE_BYTES
 from invoca_bulk.web import jobs, sandbox, screens
 from invoca_bulk.web.journal_locations import JournalLocations
@@ -42,22 +43,15 @@ if TYPE_CHECKING:
 #: Seconds between two polls of the journals.
 _POLL_SECONDS = 0.5
 #: Renders a region that has only an error to show.
-_PLAN_ERROR_SCREEN, _RUN_ERROR_SCREEN, _RESULTS_ERROR_SCREEN, _RUN_LIST_ERROR_SCREEN = (
-    partial(screens.render_failure, title) for title in ("4. Plan", "5. Run", "6. Results", "Runs")
+_RUN_ERROR_SCREEN, _RESULTS_ERROR_SCREEN, _RUN_LIST_ERROR_SCREEN = (
+    partial(screens.render_failure, title) for title in ("5. Run", "6. Results", "Runs")
 )
 #: Fields of the plan form that the plan depends on; the others are options of the run.
 _PLAN_OPTION_NAMES = ("nested", "allow_removals", "auto_ids", "again")
 
 
 class UploadPage:
-    """The upload page, to be displayed in a notebook's cell.
-
-    Args:
-        journal: where the journals are: a folder, or `postgresql://…`; None: the default.
-
-    Attributes:
-        widget: the widget that is displayed.
-    """
+    """The upload page, to be displayed in a notebook's cell."""
 
     def __init__(self, journal: str | JournalLocation | None = None) -> None:
         self._temp_folder = tempfile.TemporaryDirectory(prefix="invoca-bulk-page-")
@@ -128,16 +122,7 @@ class UploadPage:
     def _try_or_show_error(
         self, region: str, render_error: Callable[[str], str], operation: Callable[[], object]
     ) -> bool:
-        """Call an operation; if it fails, show the error in a region and carry on.
-
-        Args:
-            region: the region that shows the error.
-            render_error: renders the region's HTML from the error message.
-            operation: what to call.
-
-        Returns:
-            Whether the operation succeeded.
-        """
+        """Call an operation, and return whether it succeeded; if not, show the error in a region and carry on."""
         try:
             operation()
         except InvocaBulkError as error:
@@ -197,15 +182,14 @@ class UploadPage:
 
     def _on_download_template(self, message: Message) -> None:
         resource, network = RESOURCES[str(message["resource"])], self._locations.network
+        version = network.api_version if network else DEFAULT_API_VERSION
+        write = partial(templates.write_template, resource, version=version)
+        send = partial(self._send_file, message, write, f"{resource.name}-template.xlsx", f"{resource.name}.xlsx")
+        self._try_or_show_error("sheet", partial(screens.render_upload_form, self._sheet_name), send)
 
-        def send_template() -> None:
-            version = network.api_version if network else DEFAULT_API_VERSION
-            path = templates.write_template(
-                resource, self._temp_path(f"{resource.name}-template.xlsx"), version=version
-            )
-            self.widget.send_file(message["view"], path, f"{resource.name}.xlsx")
-
-        self._try_or_show_error("sheet", partial(screens.render_upload_form, self._sheet_name), send_template)
+    def _send_file(self, message: Message, write: Callable[[Path], Path], temp_name: str, name: str) -> None:
+        """Write a file, and send it as a download to the view that a message came from."""
+        self.widget.send_file(message["view"], write(self._temp_path(temp_name)), name)
 
     @property
     def _sheet_name(self) -> str:
@@ -266,12 +250,9 @@ class UploadPage:
 
     def _on_download_annotated(self, message: Message) -> None:
         if report := self._report:
-
-            def send_annotated() -> None:
-                path = report.to_excel(self._temp_path("annotated.xlsx"))
-                self.widget.send_file(message["view"], path, f"{_file_stem(self._sheet_name)}-annotated.xlsx")
-
-            self._try_or_show_error("issues", partial(screens.render_issues, report, self._form_values), send_annotated)
+            name = f"{_file_stem(self._sheet_name)}-annotated.xlsx"
+            send = partial(self._send_file, message, report.to_excel, "annotated.xlsx", name)
+            self._try_or_show_error("issues", partial(screens.render_issues, report, self._form_values), send)
 
     # 4. Plan
 
@@ -305,12 +286,9 @@ class UploadPage:
 
     def _on_download_plan(self, message: Message) -> None:
         if plan := self._current_plan:
-
-            def send_plan() -> None:
-                path = plan.to_excel(self._temp_path("plan.xlsx"))
-                self.widget.send_file(message["view"], path, f"{_file_stem(plan.data.source)}-plan.xlsx")
-
-            self._try_or_show_error("plan", partial(self._render_plan, plan), send_plan)
+            name = f"{_file_stem(plan.data.source)}-plan.xlsx"
+            send = partial(self._send_file, message, plan.to_excel, "plan.xlsx", name)
+            self._try_or_show_error("plan", partial(self._render_plan, plan), send)
 
     # 5. Run
 
@@ -366,9 +344,9 @@ class UploadPage:
         suffix = ".csv" if message["ending"] == ".csv" else ".xlsx"
 
         def send_results() -> None:
-            results, run_summary = self._run_monitor.load_results(run_id)
+            location, run_summary = self._run_monitor.find_run(run_id)
             name = f"{_file_stem(run_summary.record.source)}-results{suffix}"
-            self.widget.send_file(message["view"], results.save(self._temp_path(name)), name)
+            self._send_file(message, load_results(run_id, location).save, name, name)
 
         self._try_or_show_results_error(run_id, send_results)
 
@@ -379,7 +357,8 @@ class UploadPage:
 
     def _resume_run(self, run_id: str, flags: list[str]) -> None:
         self._run_monitor.ensure_idle()
-        network, run_summary = self._run_monitor.network_for_run(run_id)
+        _, run_summary = self._run_monitor.find_run(run_id)
+        network = self._locations.network_for_run(run_summary.record)
         folder = jobs.create_job_folder(self._locations.location_for(network), run_summary.record.source)
         self._run_monitor.start_job(
             ["resume", run_id, *flags],
@@ -394,7 +373,7 @@ class UploadPage:
         self._try_or_show_results_error(run_id, lambda: self._plan_undo(run_id))
 
     def _plan_undo(self, run_id: str) -> None:
-        network, _ = self._run_monitor.network_for_run(run_id)
+        network = self._locations.network_for_run(self._run_monitor.find_run(run_id)[1].record)
         self._current_plan, self._form_values = None, {}
         self._show_region("plan", screens.render_busy("4. Plan", f"Planning how to undo run {run_id}"), focus=True)
         try:
@@ -421,20 +400,15 @@ class UploadPage:
 
 
 def _require_confirmation(plan: Plan, values: Message) -> None:
-    """Check the confirmations of the form again: a message need not come from the form.
-
-    Raises:
-        ConfirmationRequiredError: something was not confirmed, or exceeds the user's cap.
-    """
+    """Check the confirmations of the form again: a message need not come from the form."""
     new_numbers = plan.data.new_number_count
     preconditions.enforce_cap(new_numbers, plan.options)
     typed = str(values.get("confirmed", "")).replace(",", "").strip()
     if new_numbers and typed != str(new_numbers):
-        msg = (
+        raise ConfirmationRequiredError(
             f"Nothing was sent: you typed {typed or 'nothing'}, but the plan buys {new_numbers}. "
             f"Type {new_numbers} to confirm."
         )
-        raise ConfirmationRequiredError(msg)
     if plan.data.irreversible and not values.get("confirmed"):
         raise ConfirmationRequiredError("Nothing was sent: tick the box to confirm what cannot be undone.")
     if plan.counts.get("refused") and not values.get("skip_invalid"):
@@ -444,11 +418,7 @@ def _require_confirmation(plan: Plan, values: Message) -> None:
 
 
 def _write_chunk(path: Path, chunk: bytes, *, offset: int, size: int) -> str:
-    """Write a chunk into a file.
-
-    Returns:
-        Why that is not possible; empty: the chunk was written.
-    """
+    """Write a chunk into a file, and return why that is not possible; empty: it was written."""
     if max(size, offset + len(chunk)) > MAX_FILE_BYTES:
         return f"{path.name} is larger than {MAX_FILE_BYTES >> 30} GiB. Split it into smaller files."
     try:

@@ -24,14 +24,9 @@ _CHUNK_BYTES = 1 << 20
 
 
 class PageWidget(anywidget.AnyWidget):
-    """The page as the browser shows it.
+    """The page as the browser shows it; elements of `page_html` with `data-region` are its regions.
 
-    Args:
-        page_html: the HTML of the whole page; elements with `data-region` are its regions.
-        message_handler: called with each message (`do` is its type) and its buffers, in the kernel's main thread.
-
-    Attributes:
-        regions: name of a region to the HTML that it shows.
+    `message_handler` is called with each message (`do` is its type) and its buffers, in the kernel's main thread.
     """
 
     _esm = (_HERE / "page.js").read_text(encoding="utf-8")
@@ -46,23 +41,15 @@ class PageWidget(anywidget.AnyWidget):
 
     def _handle_message(self, _: object, content: Mapping[str, Any], buffers: list[Any]) -> None:
         if content.get("do") == "hello":
-            self._send_page(str(content.get("view", "")))
+            # Everything goes to the new view only; the others keep what is typed into them.
+            view = str(content.get("view", ""))
+            self.send({"do": "page", "view": view, "html": self._page_html})
+            for region, html in list(self.regions.items()):
+                self.send({"do": "show", "view": view, "region": region, "html": html})
         self._message_handler(content, buffers)
 
-    def _send_page(self, view: str) -> None:
-        """Send everything to a new view; the others keep what is typed into them."""
-        self.send({"do": "page", "view": view, "html": self._page_html})
-        for region, html in list(self.regions.items()):
-            self.send({"do": "show", "view": view, "region": region, "html": html})
-
     def show(self, region: str, html: str, *, focus: bool = False) -> None:
-        """Show HTML in a region; unchanged HTML is not sent again.
-
-        Args:
-            region: the region's name.
-            html: what to show; empty hides the region.
-            focus: whether to move the focus to the region.
-        """
+        """Show HTML in a region, which empty HTML hides; unchanged HTML is not sent again."""
         if self.regions.get(region) != html or focus:
             self.regions[region] = html
             self.send({"do": "show", "region": region, "html": html, "focus": focus})

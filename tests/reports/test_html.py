@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from invoca_bulk.reports import html as displays
 from invoca_bulk.reports.html import MAX_ROWS_SHOWN, STYLE_SHEET, ChartBar, FrameDict
-from invoca_bulk.reports.html.markup import CSS_CLASSES
+from invoca_bulk.reports.html.markup import CSS_CLASSES, escape_text
 from invoca_bulk.reports.xlsx import Cell, Style
 from tests.html_page import Page
 
@@ -32,7 +32,7 @@ BAD = Cell(text="Online Display", style=Style.ERROR, note="Not a media type. Fix
 @given(st.text())
 def test_escaped_text_round_trip(text: str) -> None:
     """Escaping is reversible between tags and in attributes; only invalid characters are replaced, one by one."""
-    escaped = displays.escape_text(text)
+    escaped = escape_text(text)
     assert not re.search(r"[<>\"']", escaped)
     unescaped = html.unescape(escaped)
     assert [old for old, new in zip(text, unescaped, strict=True) if new not in {old, "\ufffd"}] == []
@@ -48,10 +48,10 @@ def test_texts_cannot_inject_html(text: str) -> None:
     """Headers, cells, notes, captions, sentences, counts and charts are all escaped."""
     cell = Cell(text=text, style=Style.ERROR, note=text)
     parts = (
-        displays.table([text, cell], [[text, cell]], caption=text, notes_title=text, overflow_note=text, total=900),
+        displays.table([text, cell], [[text, cell]], caption=text, overflow_note=text, total=900),
         displays.bullet_list(text, [text] * 300, Style.ERROR, overflow_note=text),
         displays.badges({text: 1}, {text: Style.OK}),
-        displays.chart([ChartBar(label=text, count=1)], title=text),
+        displays.chart([ChartBar(label=text, count=1)]),
         displays.legend([(ChartBar(label=text, count=1), text)]),
         displays.heading(text, text),
     )

@@ -193,13 +193,6 @@ def test_examples_show_every_number_type() -> None:
     assert any(not any(row[title] for title in local_titles) for row in rows)
 
 
-def test_without_examples() -> None:
-    """A template without examples has only headers."""
-    for resource in RESOURCES.values():
-        *tables, _ = templates.build_template(resource, examples=False)
-        assert [list(spec.rows) for spec in tables] == [[]] * (1 + len(resource.subresources))
-
-
 @every_sheet
 def test_header_notes(sheet: Resource) -> None:
     """Each header has a note with its meaning and whether it is required; its colour shows the latter too."""
@@ -357,15 +350,6 @@ def test_csv_of_advertisers(tmp_path: Path) -> None:
                     for title in child
                 } == child
     assert [sheet.resource.name for sheet in sheets.load(tmp_path / "template.csv")] == ["advertisers"]
-
-
-def test_csv_without_examples(tmp_path: Path) -> None:
-    """The columns do not depend on whether there are examples."""
-    full, empty = (
-        read_csv(templates.write_template(ADVERTISERS, tmp_path / f"{examples}.csv", examples=examples))
-        for examples in (True, False)
-    )
-    assert empty == full[:1]
 
 
 @pytest.mark.parametrize("name", ["template.xls", "template.txt", "template"])

@@ -25,6 +25,7 @@ from invoca_bulk.planning import merge
 from invoca_bulk.reports import templates
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, PROMO_NUMBERS, SHEET_RESOURCES, payloads
 from invoca_bulk.service import export as exporting
+from invoca_bulk.service.export import object_rows
 from invoca_bulk.service.plan import fetch_and_build_plan, validate_sheet
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def user(**more: Any) -> dict[str, Any]:
 
 def exported(resource: Any, objects: list[Any], version: str = "2022-08-01", **more: Any) -> Any:
     """The tables of the platform's objects."""
-    rows, _ = exporting.to_rows(resource, objects, version, address_cells={} if resource is ADVERTISERS else CAMPAIGN)
+    rows, _ = object_rows.to_rows(resource, objects, version, address_cells={} if resource is ADVERTISERS else CAMPAIGN)
     return exporting.export_tables.ExportTables(resource, rows, version, **{"for_migration": False, **more})
 
 
@@ -409,7 +410,7 @@ def test_numbers_without_identifiers() -> None:
         {**NUMBER, "promo_number": "8001234568"},
         {**NUMBER, "id_from_network": "4531 "},
     ]
-    rows, omitted_values = exporting.to_rows(PROMO_NUMBERS, objects, "2022-08-01", address_cells=CAMPAIGN)
+    rows, omitted_values = object_rows.to_rows(PROMO_NUMBERS, objects, "2022-08-01", address_cells=CAMPAIGN)
     names = [(row["promo_number"], row.get("id_from_network")) for row in rows]
     assert names == [("8001234568", None), ("8001234567", None)]
     assert [(omitted.code, omitted.object_label, omitted.column) for omitted in omitted_values] == [

@@ -12,7 +12,7 @@ import invoca_bulk as ib
 from invoca_bulk.config.network import Network
 from invoca_bulk.sandbox_server import Sandbox
 from invoca_bulk.schema import PROMO_NUMBERS
-from invoca_bulk.service import export
+from invoca_bulk.service.export import object_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -186,7 +186,9 @@ def test_advertisers_and_numbers_in_one_workbook(networks: Any, tmp_path: Path) 
 def test_area_codes(number: str, area_code: str, is_told: bool) -> None:  # noqa: FBT001  a table's column
     """A local number requests its own area code; toll-free and unsupported area codes request none."""
     answer = {"promo_number": number, "description": "d", "media_type": "Online: Display", "id_from_network": "12"}
-    (row,), losses = export.to_rows(PROMO_NUMBERS, [answer], "2022-08-01", address_cells=CAMPAIGN, for_migration=True)
+    (row,), losses = object_rows.to_rows(
+        PROMO_NUMBERS, [answer], "2022-08-01", address_cells=CAMPAIGN, for_migration=True
+    )
     assert row.get("local_center.tn_prefix", "") == area_code
     assert row["source_promo_number"] == number
     assert "promo_number" not in row

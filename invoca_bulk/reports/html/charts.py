@@ -22,28 +22,18 @@ _MAX_BAR_CHARACTERS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class ChartBar:
-    """One bar of a chart.
-
-    Attributes:
-        label: the text beside the bar.
-        count: number of rows.
-        style: sets the colour.
-    """
+    """One bar of a chart."""
 
     label: str
-    count: int
-    style: Style = Style.PLAIN
+    count: int  # number of rows
+    style: Style = Style.PLAIN  # sets the colour
 
 
-def chart(bars: Sequence[ChartBar], title: str = "Rows by outcome") -> Html:
-    """Horizontal bars with labels and counts, as SVG; empty without bars.
-
-    Args:
-        bars: from top to bottom.
-        title: what the chart shows; screen readers read it before the counts.
-    """
+def chart(bars: Sequence[ChartBar]) -> Html:
+    """Horizontal bars with labels and counts, as SVG, from top to bottom; empty without bars."""
     if not bars:
         return Html("")
+    title = "Rows by outcome"
     description = "; ".join(f"{bar.label}: {_figures_text(bar, bars)}" for bar in bars)
     height = _LINE_HEIGHT_PX * len(bars)
     parts = (part for index, bar in enumerate(bars) for part in _render_bar(bar, index * _LINE_HEIGHT_PX, bars))

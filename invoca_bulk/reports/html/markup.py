@@ -66,23 +66,13 @@ def container(*parts: Html) -> Html:
 
 
 def heading(sentence: str, detail: str = "") -> Html:
-    """The heading of a display.
-
-    Args:
-        sentence: shown in bold.
-        detail: shown after it in a muted colour.
-    """
+    """The heading of a display: a sentence in bold, and a detail in a muted colour."""
     details = [Html(" "), element("span", escape_text(detail), class_="ib-muted")] if detail else []
     return element("p", element("strong", escape_text(sentence)), *details, class_="ib-heading")
 
 
 def badges(count_by_label: Mapping[str, int], style_by_label: Mapping[str, Style]) -> Html:
-    """Counts with their labels, in a row; empty without any.
-
-    Args:
-        count_by_label: label to count.
-        style_by_label: label to style; the default is plain.
-    """
+    """Counts with their labels, in a row; empty without any. The default style is plain."""
     items = (
         element(
             "li",
@@ -96,22 +86,14 @@ def badges(count_by_label: Mapping[str, int], style_by_label: Mapping[str, Style
 
 
 def bullet_list(title: str, lines: Sequence[str], style: Style = Style.PLAIN, *, overflow_note: str = "") -> Html:
-    """A list of at most `MAX_ROWS_SHOWN` sentences under a title; empty without any.
-
-    Args:
-        title: the title; may be empty.
-        lines: the sentences.
-        style: the style of the title, with its symbol.
-        overflow_note: where to find the others, as in `table`.
-    """
+    """A list of at most `MAX_ROWS_SHOWN` sentences under a title with the symbol of its style; empty without any."""
     if not lines:
         return Html("")
     mark = f"{_STYLE_MARKS[style][0]} " if style in _STYLE_MARKS else ""
     items = (element("li", escape_text(_truncate(line))) for line in lines[:MAX_ROWS_SHOWN])
     overflow = _render_overflow(min(len(lines), MAX_ROWS_SHOWN), len(lines), "lines", overflow_note)
-    title_parts = (
-        [element("p", escape_text(f"{mark}{title}"), class_=f"ib-title {CSS_CLASSES[style]}".strip())] if title else []
-    )
+    css_class = f"ib-title {CSS_CLASSES[style]}".strip()
+    title_parts = [element("p", escape_text(f"{mark}{title}"), class_=css_class)] if title else []
     return element("section", *title_parts, element("ul", *items, class_="ib-lines"), overflow)
 
 
@@ -120,30 +102,23 @@ def notices(notes: Sequence[str]) -> Html:
     return bullet_list("Needs attention", notes, Style.WARNING)
 
 
-def table(  # noqa: PLR0913  the content, and the texts around it
+def table(
     header: Sequence[str | Cell],
     rows: Iterable[Sequence[str | Cell]],
     *,
     caption: str,
     total: int | None = None,
-    notes_title: str = "What is wrong",
     overflow_note: str = "",
 ) -> Html:
     """A table of workbook cells; empty if no cell has a text or a note.
 
     The first column that is not blank is the header of each row. The notes of the cells are shown in a column after it.
-    Columns that are blank in all displayed rows are omitted.
-
-    Args:
-        header: the column titles.
-        rows: as in `xlsx.WorksheetSpec`; if `total` is given, only the first `MAX_ROWS_SHOWN` are consumed.
-        caption: what the table shows.
-        total: total number of rows; None: count `rows`.
-        notes_title: the title of the column with the notes.
-        overflow_note: where to find the rows that are not shown: the end of a sentence, as in `render_backticks`.
+    Columns that are blank in all displayed rows are omitted. If `total` is given, only the first `MAX_ROWS_SHOWN` rows
+    are consumed. `overflow_note` says where to find the others: the end of a sentence, as in `render_backticks`.
     """
     remaining = iter(rows)
-    shown = [_pad_row(row, len(header)) for row in islice(remaining, MAX_ROWS_SHOWN)]
+    blank = [""] * len(header)
+    shown = [[*islice(chain(row, blank), len(header))] for row in islice(remaining, MAX_ROWS_SHOWN)]
     if not any(map(_has_content, chain.from_iterable(shown))):
         return Html("")
     total = len(shown) + sum(1 for _ in remaining) if total is None else total
@@ -151,7 +126,7 @@ def table(  # noqa: PLR0913  the content, and the texts around it
     titles = list(map(cell_text, header))
     has_notes = any(cell.note for row in shown for cell in row if isinstance(cell, Cell))
     first, *others = [element("th", escape_text(titles[column]), scope="col") for column in columns]
-    notes_header = [element("th", escape_text(notes_title), scope="col")] if has_notes else []
+    notes_header = [element("th", escape_text("What is wrong"), scope="col")] if has_notes else []
     body = (_render_row(row, columns, titles, with_notes=has_notes) for row in shown)
     content = element(
         "table",
@@ -162,11 +137,6 @@ def table(  # noqa: PLR0913  the content, and the texts around it
     # A scrolling box must be reachable by keyboard.
     box = element("div", content, class_="ib-box", tabindex="0", role="region", aria_label=caption)
     return element("section", box, _render_overflow(len(shown), total, "rows", overflow_note))
-
-
-def _pad_row(row: Sequence[str | Cell], width: int) -> list[str | Cell]:
-    """The row, cut or filled to the width of the header."""
-    return [*islice(chain(row, [""] * width), width)]
 
 
 def _has_content(cell: str | Cell) -> bool:

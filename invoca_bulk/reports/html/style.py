@@ -10,39 +10,25 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-#: Name to colour; as CSS, the variables are `--ib-…`.
-LIGHT_COLORS: Mapping[str, str] = {
-    "back": "#ffffff",
-    "text": "#1f2328",
-    "muted": "#59636e",
-    "line": "#c9d1d9",
-    "head": "#eef1f4",
-    "ok-back": "#d5f2dc",
-    "ok-text": "#0b5223",
-    "ok-bar": "#2c8a47",
-    "warning-back": "#fdeeb5",
-    "warning-text": "#614600",
-    "warning-bar": "#b98a00",
-    "error-back": "#ffd9dc",
-    "error-text": "#8c0a1b",
-    "error-bar": "#cf2f41",
+#: Name to colour in the light and in the dark theme; as CSS, the variables are `--ib-…`.
+_COLORS: Mapping[str, tuple[str, str]] = {
+    "back": ("#ffffff", "#111418"),
+    "text": ("#1f2328", "#e3e8ee"),
+    "muted": ("#59636e", "#9aa5b1"),
+    "line": ("#c9d1d9", "#3c454f"),
+    "head": ("#eef1f4", "#222930"),
+    "ok-back": ("#d5f2dc", "#113a20"),
+    "ok-text": ("#0b5223", "#9fe6b4"),
+    "ok-bar": ("#2c8a47", "#3fa45c"),
+    "warning-back": ("#fdeeb5", "#3f3204"),
+    "warning-text": ("#614600", "#f5d773"),
+    "warning-bar": ("#b98a00", "#c99b1d"),
+    "error-back": ("#ffd9dc", "#4c151c"),
+    "error-text": ("#8c0a1b", "#ffb9c0"),
+    "error-bar": ("#cf2f41", "#e0525f"),
 }
-_DARK_COLORS: Mapping[str, str] = {
-    "back": "#111418",
-    "text": "#e3e8ee",
-    "muted": "#9aa5b1",
-    "line": "#3c454f",
-    "head": "#222930",
-    "ok-back": "#113a20",
-    "ok-text": "#9fe6b4",
-    "ok-bar": "#3fa45c",
-    "warning-back": "#3f3204",
-    "warning-text": "#f5d773",
-    "warning-bar": "#c99b1d",
-    "error-back": "#4c151c",
-    "error-text": "#ffb9c0",
-    "error-bar": "#e0525f",
-}
+LIGHT_COLORS = {name: light for name, (light, _) in _COLORS.items()}
+_DARK_COLORS = {name: dark for name, (_, dark) in _COLORS.items()}
 _CSS_RULES = """
 & { background: var(--ib-back); color: var(--ib-text); font: 13px/1.45 system-ui, sans-serif; text-align: left;
   padding: 4px 8px; max-width: 100%; box-sizing: border-box; overflow-wrap: break-word; }
@@ -89,8 +75,7 @@ _CSS_RULES = """
 def follow_system_theme(css: str) -> str:
     """CSS whose rules for JupyterLab's dark theme also apply outside JupyterLab when the system theme is dark.
 
-    Args:
-        css: rules for the dark theme start with `body[data-jp-theme-light="false"]`; the braces in them are not nested.
+    These rules start with `body[data-jp-theme-light="false"]`; the braces in them are not nested.
     """
     return re.sub(
         r'body\[data-jp-theme-light="false"\]([^{}]*\{[^{}]*\})',

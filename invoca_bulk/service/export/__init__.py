@@ -27,25 +27,18 @@ from invoca_bulk.service.export.object_rows import OmittedValue, Row, to_rows
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ExportResult", "export", "to_rows"]
+__all__ = ["ExportResult", "export"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportResult:
-    """The result of an export.
+    """The result of an export."""
 
-    Attributes:
-        frames: the sheets by resource: `promo_numbers`, or `advertisers`, `sites` and `users`. Text columns (blank:
-            ""); the index `row` (int64) is the row number in the file.
-        notes: what the sheets leave out, and why; one or two sentences each.
-        is_complete: whether every campaign could be read.
-        output_path: the file; None: no file was requested.
-    """
-
+    #: The sheets by resource name: text columns (blank: ""); the index `row` (int64) is the row number in the file.
     frames: Mapping[str, pd.DataFrame]
-    notes: tuple[str, ...]
-    is_complete: bool
-    output_path: Path | None
+    notes: tuple[str, ...]  # what the sheets leave out, and why; one or two sentences each
+    is_complete: bool  # whether every campaign could be read
+    output_path: Path | None  # None: no file was requested
 
 
 def export(  # noqa: PLR0913  what to read, from where, and in which form
@@ -59,18 +52,7 @@ def export(  # noqa: PLR0913  what to read, from where, and in which form
 ) -> ExportResult:
     """Read all advertisers, or the promo numbers of campaigns, into sheets; one request for each list.
 
-    Args:
-        resource: what to read.
-        network: the network and API version.
-        options: the number of concurrent requests, and the response timeout.
-        campaigns: the campaigns whose promo numbers to read; None for advertisers.
-        for_migration: whether the sheets are for creating the same objects in another network.
-        output: the file to write; an existing file is not overwritten.
-
-    Raises:
-        UserError: the campaigns or the file cannot be used; nothing was read.
-        AuthenticationError: the platform does not accept the token.
-        PlatformUnavailableError: the platform's state cannot be read.
+    `for_migration`: the sheets are for creating the same objects in another network.
     """
     version = network.api_version
     address_cells = _requested_scopes(resource, campaigns)

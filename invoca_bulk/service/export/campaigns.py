@@ -30,19 +30,7 @@ _NO_CAMPAIGNS_TEXT = (
 
 
 def read_scopes(campaigns: CampaignSource | None) -> dict[Scope, dict[str, str]]:
-    """The campaigns, each once.
-
-    Args:
-        campaigns: a sheet in any form, or a list of dicts; only the columns that identify a campaign are read.
-
-    Returns:
-        The scope of each campaign to its cells.
-
-    Raises:
-        ConfigError: no campaign is named.
-        UnreadableSheetError: the sheet cannot be read.
-        InvalidSheetError: an id is missing or invalid.
-    """
+    """The scope of each campaign, once, to its cells; only the columns that identify a campaign are read."""
     if campaigns is None:
         raise ConfigError(_NO_CAMPAIGNS_TEXT)
     (sheet,) = sheets.load(_to_source(campaigns), resource=PROMO_NUMBERS.name)
@@ -89,9 +77,7 @@ def _read_addresses(sheet: Sheet) -> list[dict[str, str]]:
     ]
     lines += [
         f"  {'header' if row is pd.NA else f'row {row}'}, {column}: {message} {fix}"
-        for row, column, message, fix in zip(
-            *(errors[name] for name in ("row", "column", "message", "fix")), strict=True
-        )
+        for row, column, message, fix in errors[["row", "column", "message", "fix"]].itertuples(index=False)
     ]
     if lines:
         text = "\n".join(limit_lines(lines, _MAX_ERRORS_SHOWN))

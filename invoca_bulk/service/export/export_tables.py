@@ -8,7 +8,7 @@ import pandas as pd
 
 from invoca_bulk.reports import templates
 from invoca_bulk.reports.xlsx import WorksheetSpec
-from invoca_bulk.schema import SHEET_RESOURCES, Field, Resource, Role, paths
+from invoca_bulk.schema import SHEET_RESOURCES, Resource, Role, paths
 from invoca_bulk.service.export.object_rows import Row, split_part_path
 
 _FIRST_DATA_ROW = 2
@@ -16,19 +16,15 @@ _SOURCE = "source_promo_number"
 
 
 class ExportTables:
-    """The rows of an export as tables.
-
-    Args:
-        resource: the resource of the rows.
-        rows: the rows, with numbered users and sites.
-        version: the API version whose columns they have.
-        for_migration: whether they are for another network.
-    """
+    """The rows of an export, with numbered users and sites, as tables."""
 
     def __init__(self, resource: Resource, rows: Sequence[Row], version: str, *, for_migration: bool) -> None:
         self._resource = resource
         self._version = version
-        self._object_rows = [_without_parts(resource, row) for row in rows]
+        part_prefixes = tuple(f"{part.name}." for part in resource.subresources)
+        self._object_rows = [
+            {path: text for path, text in row.items() if not path.startswith(part_prefixes)} for row in rows
+        ]
         self._part_rows = {
             part.name: [_split_part_rows(resource, part, row) for row in rows] for part in resource.subresources
         }
@@ -79,11 +75,6 @@ class ExportTables:
         return _to_frame(columns, rows)
 
 
-def _without_parts(resource: Resource, row: Row) -> Row:
-    part_prefixes = tuple(f"{part.name}." for part in resource.subresources)
-    return {path: text for path, text in row.items() if not path.startswith(part_prefixes)}
-
-
 def _split_part_rows(resource: Resource, part: Resource, row: Row) -> list[Row]:
     """The rows of an object's users or sites, by number."""
     part_rows: dict[int, Row] = {}
@@ -100,13 +91,13 @@ def _used_columns(resource: Resource, version: str, rows: Iterable[Row], identif
         path for path, field in templates.template_columns(resource, version).items() if not field.path.endswith("*")
     ]
     if identifier_field == resource.identifier_field:  # existing objects can be deleted or moved; migrated ones cannot
-        columns += [field.path for field in resource.fields if _is_only_for_existing(field, version)]
+        columns += [
+            field.path
+            for field in resource.fields
+            if field.path == "action" or (not field.applies_on_create and field.is_known_in(version))
+        ]
     used = [path for row in rows for path in row]
     return sorted(dict.fromkeys([*columns, identifier_field, *used]), key=_column_sort_key(resource))
-
-
-def _is_only_for_existing(field: Field, version: str) -> bool:
-    return field.path == "action" or (not field.applies_on_create and field.is_known_in(version))
 
 
 def _column_sort_key(resource: Resource) -> Callable[[str], tuple[int, int, int]]:

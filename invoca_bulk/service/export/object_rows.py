@@ -38,21 +38,13 @@ _NUMBER, _SOURCE, _AREA_CODE = "promo_number", "source_promo_number", "local_cen
 
 @dataclass(frozen=True, kw_only=True)
 class OmittedValue:
-    """A value, or a whole object, that the sheets leave out.
+    """A value, or a whole object, that the sheets leave out."""
 
-    Attributes:
-        code: why: one of the codes above, or an issue code.
-        sheet: the resource name of the sheet.
-        column: the column of the blank cell; empty: the whole row is missing.
-        object_label: the object, user or site as people refer to it.
-        text: the platform's value; the message of an issue.
-    """
-
-    code: str
-    sheet: str
-    column: str
-    object_label: str
-    text: str = ""
+    code: str  # why: one of the codes above, or an issue code
+    sheet: str  # the resource name
+    column: str  # the column of the blank cell; empty: the whole row is missing
+    object_label: str  # the object, user or site as people refer to it
+    text: str = ""  # the platform's value; the message of an issue
 
 
 def to_rows(
@@ -63,21 +55,13 @@ def to_rows(
     address_cells: Mapping[str, str] | None = None,
     for_migration: bool = False,
 ) -> tuple[list[Row], list[OmittedValue]]:
-    """The objects of one list as rows.
-
-    Args:
-        resource: the resource of the objects.
-        objects: the objects as the platform returned them.
-        version: the API version that they were read with.
-        address_cells: the campaign's cells, the same in every row.
-        for_migration: whether the rows are for creating the same objects in another network.
-
-    Returns:
-        The rows, and what they leave out.
-    """
+    """The objects of one list as rows, and what they leave out; `address_cells` are the campaign's, in every row."""
     builders = [_RowBuilder(resource, record, version, address_cells or {}) for record in objects]
     for path in _UNIQUE_COLUMNS[resource.name]:
-        _blank_duplicates(builders, path)
+        counts = Counter(builder.row.get(path) for builder in builders)
+        for builder in builders:
+            if path in builder.row and counts[builder.row[path]] > 1:
+                builder.blank_cell(path, DUPLICATE)
     rows = []
     for builder in builders:
         if builder.check_identified():
@@ -86,20 +70,8 @@ def to_rows(
     return rows, [omitted for builder in builders for omitted in builder.omitted_values]
 
 
-def _blank_duplicates(builders: Iterable[_RowBuilder], path: str) -> None:
-    counts = Counter(builder.row.get(path) for builder in builders)
-    for builder in builders:
-        if path in builder.row and counts[builder.row[path]] > 1:
-            builder.blank_cell(path, DUPLICATE)
-
-
 class _RowBuilder:
-    """Builds one row.
-
-    Attributes:
-        row: its cells.
-        omitted_values: what it leaves out.
-    """
+    """Builds one row, and collects what it leaves out."""
 
     def __init__(
         self, resource: Resource, record: Mapping[str, Json], version: str, address_cells: Mapping[str, str]
@@ -109,9 +81,7 @@ class _RowBuilder:
         self.omitted_values: list[OmittedValue] = []
         cells = payloads.to_cell_texts(resource, record, version)
         texts = {**address_cells, **{path: text for path, text in cells.texts.items() if self._is_exported(path)}}
-        self.row: Row = {
-            path: text for path, text in texts.items() if xlsx.can_round_trip(path) and xlsx.can_round_trip(text)
-        }
+        self.row: Row = {path: text for path, text in texts.items() if all(map(xlsx.can_round_trip, (path, text)))}
         unrepresentable = [(path, str(value)) for path, value in cells.unrepresentable if self._is_exported(path)]
         unrepresentable += [(path, text) for path, text in texts.items() if path not in self.row]
         omitted = tuple(prefix for part in resource.subresources for prefix in self._omit_unidentified_parts(part))
@@ -156,8 +126,6 @@ class _RowBuilder:
         if for_migration and _NUMBER in self.row:
             self._convert_for_migration()
 
-    # Rules over several columns
-
     def _rule_violations(self) -> Iterator[tuple[Problem, list[str]]]:
         """The problems that validation would find in the platform's values, and the cells to leave blank."""
         fields = {path: self._resource.by_path[paths.to_pattern(path)] for path in self.row}
@@ -186,19 +154,16 @@ class _RowBuilder:
         field = self._resource.by_path[paths.to_pattern(path)]
         return field.role is Role.BODY and path not in _IDENTIFIER_COLUMNS[self._resource.name]
 
-    # Another network
-
     def _convert_for_migration(self) -> None:
         """Ask for a new number: the other network chooses it, only the area code can be requested."""
         number = self.row[_SOURCE] = self.row.pop(_NUMBER)
         self.row["action"] = Action.CREATE.value  # a number with the same id in the other network is another number
         try:
-            self.row[_AREA_CODE] = _parse_area_code(number)
+            area_code = PROMO_NUMBERS.by_path[_AREA_CODE].field_type.parse_cell(number.removeprefix("+1")[:3])
+            self.row[_AREA_CODE] = str(area_code.value)
         except ParseError as error:
             if error.problem.code != "toll_free_area_code":
                 self._add_omission(NO_AREA_CODE, _AREA_CODE, number)
-
-    # Omissions
 
     def _add_omission(self, code: str, path: str, text: str = "") -> None:
         sheet, number, column = split_part_path(self._resource, path)
@@ -214,15 +179,6 @@ class _RowBuilder:
             return label
         part = self._platform_object[sheet][number - 1]
         return f"{part.get(SUBRESOURCE_KEY) or merge.display_name(part) or f'number {number}'} of {label}"
-
-
-def _parse_area_code(number: str) -> str:
-    """The area code of a local number.
-
-    Raises:
-        ParseError: the number is toll-free, or no local center has its area code.
-    """
-    return str(PROMO_NUMBERS.by_path[_AREA_CODE].field_type.parse_cell(number.removeprefix("+1")[:3]).value)
 
 
 def split_part_path(resource: Resource, path: str) -> tuple[str, int, str]:

@@ -42,11 +42,10 @@ def format_omissions(omitted_values: Iterable[OmittedValue], *, for_migration: b
 
 
 def _format_missing_rows(group: Sequence[OmittedValue]) -> str:
-    rows_have = (
-        f"{count_of(len(group), SHEET_RESOURCES[group[0].sheet].singular)} {plural_of(len(group), 'has', 'have')}"
-    )
+    count = len(group)
+    have = f"{count_of(count, SHEET_RESOURCES[group[0].sheet].singular)} {plural_of(count, 'has', 'have')}"
     return (
-        f"{rows_have} no usable id, or the same id as another, and cannot be exported: {_list_objects(group)}. "
+        f"{have} no usable id, or the same id as another, and cannot be exported: {_list_objects(group)}. "
         "To export them, give each a unique id_from_network on the platform."
     )
 

@@ -18,19 +18,12 @@ _UNKNOWN_STATES = frozenset({State.SENT, State.IN_DOUBT, State.ABSENT})
 
 @dataclass(frozen=True, kw_only=True)
 class AppliedChange:
-    """An object that the run created, changed or moved.
-
-    Attributes:
-        step: the step that did so.
-        resulting_object: the object in the platform's response.
-        scope: the object's scope after the run.
-        origin_scope: its scope before the run; None: it did not exist.
-    """
+    """An object that the run created, changed or moved."""
 
     step: Step
-    resulting_object: Mapping[str, Json]
-    scope: Scope
-    origin_scope: Scope | None
+    resulting_object: Mapping[str, Json]  # as in the platform's response
+    scope: Scope  # after the run
+    origin_scope: Scope | None  # before the run; None: the object did not exist
 
     @property
     def resource(self) -> Resource:
@@ -72,12 +65,7 @@ def _find_scopes(step: Step) -> tuple[Scope, Scope | None]:
 
 
 class CurrentState:
-    """The platform's current state.
-
-    Args:
-        platform_state: the state of each scope that objects of the run are or were in.
-        version: the API version that it was read with.
-    """
+    """The platform's current state, for each scope that objects of the run are or were in."""
 
     def __init__(self, platform_state: Mapping[Scope, PlatformState], version: str) -> None:
         self.platform_state = platform_state
@@ -94,7 +82,6 @@ class CurrentState:
 
 
 def _object_key(resource: Resource, record: Mapping[str, Json]) -> str:
-    """Identifies an object within its scope."""
     return number_key(record) if resource is PROMO_NUMBERS else str(record.get(SUBRESOURCE_KEY))
 
 
@@ -108,29 +95,20 @@ def is_restored(change: AppliedChange, current_state: CurrentState) -> bool:
     current = current_state.find(change, change.origin_scope)
     if current is None:
         return False
-    before, now = (
-        _comparable_form(change, record, current_state.version) for record in (change.step.snapshot or {}, current)
-    )
-    return before == now
+    before = _comparable_form(change, change.step.snapshot or {}, current_state.version)
+    return before == _comparable_form(change, current, current_state.version)
 
 
 def find_conflict(
     change: AppliedChange, current: Mapping[str, Json] | None, current_state: CurrentState
 ) -> Problem | None:
-    """Why a change is not undone: the object has changed since the run.
-
-    Args:
-        change: the object after the run.
-        current: the object now; None: not found.
-        current_state: the state of its scope.
-    """
+    """Why a change is not undone: the object has changed since the run. `current` None: it was not found."""
     if refusal := current_state.platform_state[change.scope].refusal_reason:
         return Problem(code="campaign_not_found", details={"text": refusal.rstrip(".")})
     if current is None:
         return Problem(code="undo_gone", details={"part": change.resource.singular})
-    after_run, now = (
-        _comparable_form(change, record, current_state.version) for record in (change.resulting_object, current)
-    )
+    after_run = _comparable_form(change, change.resulting_object, current_state.version)
+    now = _comparable_form(change, current, current_state.version)
     if after_run == now:
         return None
     differences = "; ".join(plan_diff.diff_objects(change.resource, after_run, now))

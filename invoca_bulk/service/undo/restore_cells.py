@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from invoca_bulk.planning import merge
 from invoca_bulk.planning.display_values import id_text
-from invoca_bulk.schema import REMOVE_ACTION, SUBRESOURCE_KEY, Field, Resource, field_types, paths, payloads
+from invoca_bulk.schema import REMOVE_ACTION, SUBRESOURCE_KEY, Resource, field_types, paths, payloads
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.service.export.object_rows import Row
 
@@ -29,64 +29,39 @@ _ValuesByPath: TypeAlias = "dict[str, _Value]"
 
 
 class Restore(NamedTuple):
-    """What restores an object.
+    """What restores an object."""
 
-    Attributes:
-        cells: path to text; `[]` clears.
-        unrestorable_paths: the paths that no cell can restore.
-    """
-
-    cells: Row
-    unrestorable_paths: tuple[str, ...]
+    cells: Row  # path to text; `[]` clears
+    unrestorable_paths: tuple[str, ...]  # the paths that no cell can restore
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartRestore:
-    """What restores a user or a site.
+    """What restores a user or a site."""
 
-    Attributes:
-        cells: path within the part to text; always has the id.
-        is_changed: whether it has changed.
-        is_recreated: whether it does not exist now.
-    """
-
-    cells: Row
+    cells: Row  # path within the part to text; always has the id
     is_changed: bool
-    is_recreated: bool = False
+    is_recreated: bool = False  # whether it does not exist now
 
 
 class PartSetRestore(NamedTuple):
-    """What restores the users or the sites of an object.
+    """What restores the users or the sites of an object."""
 
-    Attributes:
-        parts: all of them: first those before the run, in their order, then those that the run added.
-        keeps_order: whether naming only the changed ones restores their order.
-        unrestorable_paths: the paths that no cell can restore.
-    """
-
-    parts: tuple[PartRestore, ...]
-    keeps_order: bool
+    parts: tuple[PartRestore, ...]  # those before the run, in their order, then those that the run added
+    keeps_order: bool  # whether naming only the changed ones restores their order
     unrestorable_paths: tuple[str, ...]
 
 
 def restore_fields(resource: Resource, before: Mapping[str, Json], now: Mapping[str, Json], version: str) -> Restore:
-    """What restores an object's own fields.
-
-    Args:
-        resource: the object's resource.
-        before: the fields to restore as they were before the run, without users and sites.
-        now: the same fields now.
-        version: the API version that they were read with.
-    """
-    return _restore_differing(
-        resource, _changeable_values(resource, before, version), _changeable_values(resource, now, version)
-    )
+    """What restores an object's own fields, without users and sites: the same fields before the run and now."""
+    old, new = (_changeable_values(resource, record, version) for record in (before, now))
+    return _restore_differing(resource, old, new)
 
 
 def restore_parts(
     part: Resource, before: Sequence[Mapping[str, Json]], now: Sequence[Mapping[str, Json]], version: str
 ) -> PartSetRestore:
-    """What restores the users, or the sites, of an object; arguments as for `restore_fields`."""
+    """What restores the users, or the sites, of an object."""
     old, new = (_index_by_id(part, records) for records in (before, now))
     if old is None or new is None:
         return PartSetRestore((), keeps_order=True, unrestorable_paths=(f"{part.name} {SUBRESOURCE_KEY}",))
@@ -99,9 +74,10 @@ def restore_parts(
         )
         for own_id, restore in restores.items()
     ]
-    added = [own_id for own_id in new if own_id not in old]
     parts += [
-        PartRestore(cells={SUBRESOURCE_KEY: own_id, "action": REMOVE_ACTION}, is_changed=True) for own_id in added
+        PartRestore(cells={SUBRESOURCE_KEY: own_id, "action": REMOVE_ACTION}, is_changed=True)
+        for own_id in new
+        if own_id not in old
     ]
     merged_order = [*(own_id for own_id in new if own_id in old), *(own_id for own_id in old if own_id not in new)]
     unrestorable = tuple(
@@ -124,41 +100,31 @@ def _restore_part(part: Resource, before: Mapping[str, Json], now: Mapping[str, 
     return Restore(fields.cells | entries.cells, fields.unrestorable_paths + entries.unrestorable_paths)
 
 
-# Values
-
-
 def _changeable_values(resource: Resource, record: Mapping[str, Json], version: str) -> _ValuesByPath:
-    """The values that an update can change."""
     cells = payloads.to_cell_texts(resource, record, version)
     values = {path: _Value(text, is_representable=True) for path, text in cells.texts.items()}
     values |= {path: _Value(str(value), is_representable=False) for path, value in cells.unrepresentable}
-    return {path: value for path, value in values.items() if _is_changeable(_field(resource, path))}
-
-
-def _field(resource: Resource, path: str) -> Field:
-    return resource.by_path[paths.to_pattern(path)]
-
-
-def _is_changeable(field: Field) -> bool:
-    return field.is_sent and field.applies_on_create and field.applies_on_update and field.path != SUBRESOURCE_KEY
+    fields = {path: resource.by_path[paths.to_pattern(path)] for path in values}
+    return {
+        path: values[path]
+        for path, field in fields.items()
+        if field.is_sent and field.applies_on_create and field.applies_on_update and field.path != SUBRESOURCE_KEY
+    }
 
 
 def _restore_differing(resource: Resource, old: _ValuesByPath, new: _ValuesByPath) -> Restore:
-    differing = [path for path in dict.fromkeys([*old, *new]) if old.get(path) != new.get(path)]
-    cells = {
-        path: text for path in differing if (text := _cell_text(_field(resource, path), old.get(path))) is not None
-    }
-    return Restore(cells, tuple(path for path in differing if path not in cells))
-
-
-def _cell_text(field: Field, value: _Value | None) -> str | None:
-    """The text that asks for a value; None: no text can."""
-    if value is None:
-        return field_types.CLEAR if field.clearable else None
-    return value.text if value.is_representable else None
-
-
-# The email addresses of a user
+    cells, unrestorable = {}, []
+    for path in dict.fromkeys([*old, *new]):
+        value = old.get(path)
+        if value == new.get(path):
+            continue
+        if value and value.is_representable:
+            cells[path] = value.text
+        elif not value and resource.by_path[paths.to_pattern(path)].clearable:
+            cells[path] = field_types.CLEAR
+        else:
+            unrestorable.append(path)
+    return Restore(cells, tuple(unrestorable))
 
 
 def _without_entries(values: _ValuesByPath) -> _ValuesByPath:

@@ -20,26 +20,15 @@ def irreversible_notes(reversals: Sequence[Reversal]) -> Iterator[str]:
         yield f"Deletes {count_of(bought_count, 'promo number')} that the run bought; the cost is not refunded."
     if moved_count := action_counts[Action.MOVE]:
         yield f"Moves {count_of(moved_count, 'promo number')} back; each move changes the id_from_network."
-    if user_count := sum(map(_count_recreated_users, reversals)):
+    user_sets = [reversal.part_restores["users"] for reversal in reversals if "users" in reversal.part_restores]
+    if user_count := sum(user.is_recreated for users in user_sets for user in users.parts):
         yield f"Recreates {count_of(user_count, 'user')} with new tokens (oauth_refresh_token); the old ones are lost."
-
-
-def _count_recreated_users(reversal: Reversal) -> int:
-    users = reversal.part_restores["users"].parts if "users" in reversal.part_restores else ()
-    return sum(user.is_recreated for user in users)
 
 
 def no_op_notes(
     record: RunRecord, steps: Sequence[StepRecord], *, already_restored: int, unchanged: int
 ) -> Iterator[str]:
-    """What of the run needs no undo.
-
-    Args:
-        record: the run.
-        steps: its steps.
-        already_restored: number of objects that are as before the run.
-        unchanged: number of requests that changed nothing.
-    """
+    """What of the run needs no undo; counts of objects that are as before, and of requests that changed nothing."""
     refused = sum(step.state in {State.REJECTED, State.FAILED} for step in steps)
     unsent = sum(step.state is State.PENDING and not step.superseded_by for step in steps)
     counts = (

@@ -10,7 +10,7 @@ from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import Options, PlanOptions
 from invoca_bulk.execution import outcomes
 from invoca_bulk.journal import RowRecord, RunRecord, StepRecord
-from invoca_bulk.planning import PlanData, Scope, Step, merge
+from invoca_bulk.planning import PlanData, Step, merge
 from invoca_bulk.planning.display_values import object_label
 from invoca_bulk.schema import ADVERTISERS, Action
 from invoca_bulk.schema.issue_catalog import Problem
@@ -19,22 +19,11 @@ from invoca_bulk.service.undo import changes, undo_notes, undo_rows, undo_sheets
 from invoca_bulk.service.undo.changes import AppliedChange, CurrentState
 from invoca_bulk.service.undo.undo_report import NotUndone, Undo, undo_source_name
 from invoca_bulk.service.undo.undo_rows import Reversal
-from invoca_bulk.validation import ValidatedBook
 from invoca_bulk.wording import word
 
 
 def undo(run: str, network: Network, options: Options) -> Undo:
-    """Plan to undo what a run did; nothing is sent.
-
-    Args:
-        run: the run's id.
-        network: the run's network; the run's API version is used.
-        options: the journal and the connection settings; the plan options are ignored.
-
-    Raises:
-        UserError: the run is not found, or belongs to another network.
-        RunAborted: the platform's state cannot be read.
-    """
+    """Plan to undo what a run did, with the run's API version; nothing is sent. The plan options are ignored."""
     location = journal.location_for(network, options.journal)
     record = journal.find_run(location, run)
     preconditions.require_run_network(record, network)
@@ -46,13 +35,7 @@ def undo(run: str, network: Network, options: Options) -> Undo:
 
 
 class _UndoBuilder:
-    """Builds the undo of one run.
-
-    Args:
-        record: the run.
-        steps: its steps with their states.
-        rows: its rows.
-    """
+    """Builds the undo of one run."""
 
     def __init__(self, record: RunRecord, steps: Sequence[StepRecord], rows: Sequence[RowRecord]) -> None:
         self._run_record = record
@@ -65,12 +48,18 @@ class _UndoBuilder:
     def build(self, network: Network, options: Options) -> Undo:
         """Fetch the platform's state, and plan; reversals that the plan refuses are reported and left out."""
         applied_changes = list(self._find_applied_changes())
-        platform_state = snapshot.fetch_state(_affected_scopes(applied_changes), network, options)
+        scopes = [scope for change in applied_changes for scope in (change.scope, change.origin_scope)]
+        affected_scopes = [scope for scope in dict.fromkeys(scopes) if scope is not None]
+        platform_state = snapshot.fetch_state(affected_scopes, network, options)
         reversals = self._build_reversals(applied_changes, changes.CurrentState(platform_state, network.api_version))
+        source = undo_source_name(self._run_record.run)
         while True:
             reversals = self._drop_needed_advertisers(reversals)
             plan_options = undo_sheets.choose_plan_options(reversals)
-            validated_book = self._validate_sheets(reversals, plan_options)
+            sheets = undo_sheets.to_sheets(reversals, plan_options, network.api_version)
+            validated_book = validation.validate(
+                [replace(sheet, source=source) for sheet in sheets], version=network.api_version
+            )
             plan = planning.build_plan(validated_book, platform_state, plan_options)
             refused_steps = self._collect_refused_steps(plan, reversals, plan_options)
             if not refused_steps:
@@ -78,7 +67,7 @@ class _UndoBuilder:
             reversals = [reversal for reversal in reversals if reversal.applied_change.step.number not in refused_steps]
         no_op_notes = undo_notes.no_op_notes(
             self._run_record,
-            [*self._step_records.values()],
+            list(self._step_records.values()),
             already_restored=self._already_restored_count,
             unchanged=self._unchanged_count,
         )
@@ -92,13 +81,11 @@ class _UndoBuilder:
             notes=tuple(map(word, [*undo_notes.irreversible_notes(reversals), *no_op_notes])),
         )
 
-    # Reversals
-
     def _find_applied_changes(self) -> Iterator[AppliedChange]:
         for record in self._step_records.values():
             change = changes.classify_step(record)
             if isinstance(change, Problem):
-                self._skip_step(record.step, change)
+                self._add_not_undone(record.step, change.message, change.fix, _step_label(record.step))
             elif change:
                 yield change
 
@@ -113,7 +100,7 @@ class _UndoBuilder:
                 change, current or {}, current_state.version
             )
             if isinstance(reversal, Problem):
-                self._skip_step(change.step, reversal, object_label=undo_rows.change_label(change))
+                self._add_not_undone(change.step, reversal.message, reversal.fix, undo_rows.change_label(change))
             elif reversal.has_changes:
                 reversals.append(reversal)
             else:
@@ -127,18 +114,11 @@ class _UndoBuilder:
         for reversal in reversals:
             change = reversal.applied_change
             if change.step.number in needed_steps:
-                label = undo_rows.change_label(change)
-                self._skip_step(change.step, Problem(code="undo_needed"), object_label=label)
+                problem = Problem(code="undo_needed")
+                self._add_not_undone(change.step, problem.message, problem.fix, undo_rows.change_label(change))
             else:
                 remaining.append(reversal)
         return remaining
-
-    # The plan
-
-    def _validate_sheets(self, reversals: Sequence[Reversal], plan_options: PlanOptions) -> ValidatedBook:
-        source, version = undo_source_name(self._run_record.run), self._run_record.api_version
-        sheets = undo_sheets.to_sheets(reversals, plan_options, version)
-        return validation.validate([replace(sheet, source=source) for sheet in sheets], version=version)
 
     def _collect_refused_steps(
         self, plan: PlanData, reversals: Sequence[Reversal], plan_options: PlanOptions
@@ -148,36 +128,22 @@ class _UndoBuilder:
         errors = plan.issues[plan.issues["level"] == "error"].dropna(subset="row")
         reversals_by_row = undo_sheets.reversal_by_row(reversals, plan_options)
         refused_steps = set()
-        for sheet, row, message, fix in zip(
-            *(errors[column] for column in ("sheet", "row", "message", "fix")), strict=True
-        ):
+        for sheet, row, message, fix in errors[["sheet", "row", "message", "fix"]].itertuples(index=False):
             change = reversals_by_row[resource_by_sheet[sheet], int(row)].applied_change
             refused_steps.add(change.step.number)
-            self._add_not_undone(change.step, message, fix, object_label=undo_rows.change_label(change))
+            self._add_not_undone(change.step, message, fix, undo_rows.change_label(change))
         return refused_steps
 
-    # Not undone
-
-    def _skip_step(self, step: Step, problem: Problem, *, object_label: str = "") -> None:
-        self._add_not_undone(step, problem.message, problem.fix, object_label=object_label)
-
-    def _add_not_undone(self, step: Step, error: str, fix: str, *, object_label: str) -> None:
+    def _add_not_undone(self, step: Step, error: str, fix: str, object_label: str) -> None:
         row = self._first_row_by_step[step.number]
         self._not_undone[step.number] = NotUndone(
-            step=step.number,
             sheet=self._run_record.sheets[row.sheet].name,
             row=row.row,
             action=step.action.value,
-            object_label=object_label or _step_label(step),
+            object_label=object_label,
             error=word(error),
             fix=word(fix),
         )
-
-
-def _affected_scopes(applied_changes: Iterable[AppliedChange]) -> list[Scope]:
-    """The scopes of the objects before and after the run, each once."""
-    scopes = (scope for change in applied_changes for scope in (change.scope, change.origin_scope) if scope is not None)
-    return list(dict.fromkeys(scopes))
 
 
 def _step_label(step: Step) -> str:

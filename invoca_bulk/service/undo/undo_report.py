@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -34,23 +34,12 @@ def undone_run_id(source: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class NotUndone:
-    """Something that the run did, or may have done, and that is not undone.
+    """Something that the run did, or may have done, and that is not undone."""
 
-    Attributes:
-        step: the number of its step in the run.
-        sheet: the sheet of its first row in the run; empty if only one was read.
-        row: the row number in the spreadsheet.
-        action: the action of the run: `create`, `update`, `move` or `delete`.
-        object_label: the object; empty if it is not known.
-        error: why it is not undone.
-        fix: what to do about it.
-    """
-
-    step: int
-    sheet: str
+    sheet: str  # of its first row in the run; empty if only one was read
     row: int
-    action: str
-    object_label: str
+    action: str  # the action of the run
+    object_label: str  # empty if it is not known
     error: str
     fix: str
 
@@ -133,15 +122,10 @@ class Undo(Plan):
 
 
 def _not_undone_worksheet(undo: Undo) -> WorksheetSpec:
-    return WorksheetSpec(
-        name="not undone",
-        header=["sheet", "row", "action", "object", "reason", "fix"],
-        rows=_not_undone_rows(undo),
-        widths={4: _SENTENCE_COLUMN_WIDTH, 5: _SENTENCE_COLUMN_WIDTH},
-    )
-
-
-def _not_undone_rows(undo: Undo) -> Iterator[Sequence[str | Cell]]:
+    rows: list[list[str | Cell]] = []
     for item in undo.not_undone_items:
         action, reason = (Cell(text=text, style=Style.ERROR) for text in (item.action, item.error))
-        yield [item.sheet, str(item.row), action, item.object_label, reason, item.fix]
+        rows.append([item.sheet, str(item.row), action, item.object_label, reason, item.fix])
+    header = ["sheet", "row", "action", "object", "reason", "fix"]
+    widths = {4: _SENTENCE_COLUMN_WIDTH, 5: _SENTENCE_COLUMN_WIDTH}
+    return WorksheetSpec(name="not undone", header=header, rows=rows, widths=widths)

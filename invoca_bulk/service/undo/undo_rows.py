@@ -19,27 +19,17 @@ from invoca_bulk.service.undo.restore_cells import PartSetRestore
 
 _NUMBER = "promo_number"
 #: The action of the run to the action that undoes it.
-_REVERSE_ACTIONS: Mapping[Action, Action] = {
-    Action.CREATE: Action.DELETE,
-    Action.UPDATE: Action.UPDATE,
-    Action.MOVE: Action.MOVE,
-}
+_REVERSE_ACTIONS = {Action.CREATE: Action.DELETE, Action.UPDATE: Action.UPDATE, Action.MOVE: Action.MOVE}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reversal:
-    """What restores one object.
-
-    Attributes:
-        applied_change: the change to undo.
-        action: the action of its row.
-        own_cells: path to text of its row, without users and sites.
-        part_restores: `users` and `sites` to what restores them.
-    """
+    """What restores one object."""
 
     applied_change: AppliedChange
-    action: Action
-    own_cells: Row
+    action: Action  # of its row
+    own_cells: Row  # path to text, without users and sites
+    #: `users` and `sites` to what restores them
     part_restores: Mapping[str, PartSetRestore] = dataclasses.field(default_factory=dict)
 
     @property
@@ -55,11 +45,7 @@ class Reversal:
         return all(part_set.keeps_order for part_set in self.part_restores.values())
 
     def to_row(self, *, all_parts: bool) -> Row:
-        """The row, with numbered users and sites.
-
-        Args:
-            all_parts: name all users and sites of the object, in their order; otherwise only the changed ones.
-        """
+        """The row, with numbered users and sites: all in their order, or only the changed ones."""
         row = dict(self.own_cells)
         for collection, part_set in self.part_restores.items():
             parts = [part for part in part_set.parts if all_parts or part.is_changed]
@@ -77,21 +63,14 @@ def change_label(change: AppliedChange) -> str:
 
 
 def build_reversal(change: AppliedChange, now: Mapping[str, Json], version: str) -> Reversal | Problem:
-    """What restores an object, or why nothing can.
-
-    Args:
-        change: the change to undo.
-        now: the object on the platform, as the run left it.
-        version: the API version.
-    """
+    """What restores an object that the platform still has as the run left it (`now`), or why nothing can."""
     action = _REVERSE_ACTIONS[change.step.action]
     cells = _identifier_cells(change) | {"action": action.value}
     if action is Action.DELETE:
         return Reversal(applied_change=change, action=action, own_cells=cells)
     before = change.step.snapshot or {}
-    fields = restore_cells.restore_fields(
-        change.resource, _sent_fields(change, before), _sent_fields(change, now), version
-    )
+    sent_before, sent_now = (_sent_fields(change, record) for record in (before, now))
+    fields = restore_cells.restore_fields(change.resource, sent_before, sent_now, version)
     part_sets = {
         part.name: restore_cells.restore_parts(part, before.get(part.name) or (), now[part.name], version)
         for part in change.resource.subresources
@@ -108,7 +87,6 @@ def build_reversal(change: AppliedChange, now: Mapping[str, Json], version: str)
 
 
 def _identifier_cells(change: AppliedChange) -> Row:
-    """The cells that identify a row's object."""
     if change.resource is ADVERTISERS:
         return {SUBRESOURCE_KEY: str(change.resulting_object[SUBRESOURCE_KEY])}
     field = change.resource.by_path[_NUMBER]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk import sheets
 from invoca_bulk.config.options import PlanOptions
-from invoca_bulk.schema import PROMO_NUMBERS, RESOURCES, Resource
+from invoca_bulk.schema import PROMO_NUMBERS, RESOURCES
 from invoca_bulk.service.export import export_tables
 from invoca_bulk.service.undo.undo_rows import Reversal
 from invoca_bulk.sheets import Sheet
@@ -33,7 +33,7 @@ def to_sheets(reversals: Sequence[Reversal], plan_options: PlanOptions, version:
     frames: dict[str, pd.DataFrame] = {}
     for resource in RESOURCES.values():
         rows = [
-            reversal.to_row(all_parts=_names_all_parts(plan_options))
+            reversal.to_row(all_parts=plan_options.nested == _REPLACE)
             for reversal in reversals
             if reversal.applied_change.resource is resource
         ]
@@ -52,18 +52,11 @@ def reversal_by_row(reversals: Sequence[Reversal], plan_options: PlanOptions) ->
         resource = reversal.applied_change.resource
         by_resource[resource.name].append(reversal)
         for part in resource.subresources:
-            by_resource[part.name] += [reversal] * _count_part_rows(reversal, part, plan_options)
+            parts = reversal.part_restores[part.name].parts if part.name in reversal.part_restores else ()
+            row_count = sum(plan_options.nested == _REPLACE or part_restore.is_changed for part_restore in parts)
+            by_resource[part.name] += [reversal] * row_count
     return {
         (name, row): reversal
         for name, row_reversals in by_resource.items()
         for row, reversal in enumerate(row_reversals, _FIRST_DATA_ROW)
     }
-
-
-def _count_part_rows(reversal: Reversal, part: Resource, plan_options: PlanOptions) -> int:
-    parts = reversal.part_restores[part.name].parts if part.name in reversal.part_restores else ()
-    return sum(_names_all_parts(plan_options) or part_restore.is_changed for part_restore in parts)
-
-
-def _names_all_parts(plan_options: PlanOptions) -> bool:
-    return plan_options.nested == _REPLACE
