@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 
 
 class Size(Enum):
-    """The size of a benchmark: `FULL` for the README's figures, `SMALL` to check that it works."""
+    """The size of a benchmark: `FULL` for the figures of this folder's README.md, `SMALL` to check that it works."""
 
     SMALL = "small"
     FULL = "full"

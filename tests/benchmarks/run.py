@@ -1,4 +1,4 @@
-"""Run the benchmarks; `--save` writes the table and the chart of the README.
+"""Run the benchmarks; `--save` writes the table and the chart of this folder's README.md.
 
 python tests/benchmarks/run.py                  all of them, some minutes; run nothing else meanwhile
 python tests/benchmarks/run.py --only startup   those of one module, or of one function
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Benchmark = Callable[[Size], Iterator[Figure]]
 
 ROOT = HERE.parent.parent
-README, CHART = ROOT / "README.md", ROOT / "notebooks" / "pictures" / "growth.svg"
+README, CHART = HERE / "README.md", ROOT / "notebooks" / "pictures" / "growth.svg"
 _PEERS = ("pandera", "pydantic")
 _TABLE = re.compile(r"(<!-- figures: benchmarks -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 
@@ -49,7 +49,7 @@ def benchmarks(only: Sequence[str] = ()) -> dict[str, Benchmark]:
 
 
 def save(figures: list[Figure]) -> None:
-    """Write the table to the README and the chart to its picture."""
+    """Write the table to this folder's README.md and the chart to its picture."""
     table = markdown_table(figures)
     text = README.read_text(encoding="utf-8")
     README.write_text(_TABLE.sub(lambda match: f"{match[1]}{table}\n{match[2]}", text), encoding="utf-8")
@@ -61,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="a few rows, to check that they work")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these modules or functions")
-    parser.add_argument("--save", action="store_true", help="write the table and the chart of the README")
+    parser.add_argument("--save", action="store_true", help="write the table and the chart of README.md in this folder")
     arguments = parser.parse_args()
     if arguments.save and (arguments.small or arguments.only):
         parser.error("--save needs all figures at full size: omit --small and --only")

@@ -40,6 +40,6 @@ def test_unknown_name_is_refused() -> None:
 
 
 def test_only_complete_figures_are_saved() -> None:
-    """The figures of a small or partial run are not written to the README."""
+    """The figures of a small or partial run are not written to this folder's README.md."""
     assert _run("--small", "--save").returncode == 2
     assert _run("--only", "startup", "--save").returncode == 2
