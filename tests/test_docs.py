@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,12 +34,25 @@ def _without_progress(text: str) -> list[str]:
     return [line.rstrip() for line in text.splitlines() if "it/s" not in line and "row/s" not in line]
 
 
-def test_demo_output_is_real(cli: Callable[..., Any]) -> None:
-    """The README shows what `invoca-bulk demo` prints."""
+def test_demo_output_is_real(tmp_path: Path) -> None:
+    """The README shows what `.venv/bin/invoca-bulk demo` prints; its next command works where the demo was run."""
+    program = tmp_path / ".venv/bin/invoca-bulk"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!{sys.executable}\nfrom invoca_bulk.cli import main\nmain()\n")
+    program.chmod(0o755)
     shown = README.split("<!-- output: demo -->")[1].split("```text\n")[1].split("```")[0]
-    demo = cli("demo")
-    assert demo.code == 0, demo.err
-    assert _without_progress(shown) == _without_progress(demo.out)
+    demo = subprocess.run(
+        [".venv/bin/invoca-bulk", "demo"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert _without_progress(shown) == _without_progress(demo.stdout)
+    next_command = demo.stdout.splitlines()[-1].removeprefix("Next: ")
+    subprocess.run(shlex.split(next_command), cwd=tmp_path, check=True)
+    assert (tmp_path / "requests.xlsx").exists()
 
 
 def test_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

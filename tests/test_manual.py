@@ -72,8 +72,8 @@ def test_commands_and_python_run(
 ) -> None:
     """The blocks of a topic run in order, in a folder with the templates and the results of a run.
 
-    The network, address and token are those of a sandbox with a second, empty network 5678. `run`, `resume` and `undo`
-    are confirmed with `--yes`; RUN is the latest run, `{run}` in Python is `run_id`.
+    The network, address and token are those of a sandbox with a second, empty network 5678. `run` is
+    confirmed with `--yes`; RUN is the latest run, `{run}` in Python is `run_id`.
     """
     text = TOPICS[topic]
     box.store.add_network("5678", empty=True)
@@ -112,5 +112,5 @@ def _run_command(line: str, cli: Callable[..., Any]) -> None:
     if verb in SERVERS or "--cluster" in arguments:
         return
     arguments = [_latest_run() if argument == "RUN" else argument for argument in arguments]
-    ran = cli(verb, *arguments, *(["--yes"] if verb in {"run", "undo"} and "--yes" not in arguments else []))
+    ran = cli(verb, *arguments, *(["--yes"] if verb == "run" and "--yes" not in arguments else []))
     assert ran.code == 0, (line, ran.out, ran.err)

@@ -27,6 +27,8 @@ COMMANDS = {
     "worker": "Run a worker process for `run --cluster`.",
     "sandbox": "Serve a local stand-in for the platform, to rehearse on.",
     "lab": "Open your own copy of the notebooks in JupyterLab.",
+    "help": "Show a topic of the manual, or list the topics.",
+    "explain": "Explain an issue code or an outcome, with an example.",
 }
 
 #: What `--help` shows. It is plain text because having click build it takes longer than everything else it needs.
@@ -52,7 +54,7 @@ Exit codes:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    if list(sys.argv[1:] if arguments is None else arguments) in (["--help"], ["-h"]):
+    if list(sys.argv[1:] if arguments is None else arguments) in ([], ["--help"], ["-h"]):
         print(HELP)
         sys.exit(ALL_DONE)
     from invoca_bulk.cli import group

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,10 +140,46 @@ def sibling_path(path: Path, suffix: str) -> Path:
     return path.with_name(f"{path.stem}{suffix}.xlsx")
 
 
-def format_command(arguments: Sequence[str | Path]) -> str:
-    """A command that can be copied into a shell."""
-    words = ["invoca-bulk", *map(str, arguments)]
+def format_command(arguments: Sequence[str | Path], program: Sequence[str] = ("invoca-bulk",)) -> str:
+    """A command that can be copied into a shell.
+
+    Args:
+        arguments: the command and its arguments.
+        program: the words that start the program.
+    """
+    words = [*program, *map(str, arguments)]
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
+def current_program() -> list[str]:
+    """The words that start this program again: its name if the shell finds this very program by it, or its path."""
+    path = sys.argv[0]
+    if Path(path).name == "__main__.py":
+        return [sys.executable, "-m", "invoca_bulk"]
+    found = shutil.which("invoca-bulk")
+    is_found = found is not None and Path(found).with_suffix("").resolve() == Path(path).with_suffix("").resolve()
+    return ["invoca-bulk"] if is_found else [path]
+
+
+def unknown_name_error(
+    noun: str,
+    name: str,
+    known: Iterable[str],
+    to_arguments: Callable[[str], Sequence[str]],
+    list_arguments: Sequence[str],
+) -> ConfigError:
+    """An error about a misspelt name; its message proposes the command with the nearest name.
+
+    Args:
+        noun: what the name is of, such as `command`.
+        name: the name that was typed.
+        known: the names to choose from.
+        to_arguments: a name to the command with that name.
+        list_arguments: the command that lists the names.
+    """
+    nearest = difflib.get_close_matches(name, known, n=1)
+    proposal = f" Did you mean: {format_command(to_arguments(nearest[0]))}" if nearest else ""
+    return ConfigError(f"There is no {noun} {name!r}.{proposal}\nSee all of them: {format_command(list_arguments)}")
 
 
 @contextlib.contextmanager

@@ -51,6 +51,8 @@ _INVALID_ROWS = (
     ("A-200", "C-201", "", "", "Boston store, radio", "Offline: Radio", "", "2134", ""),
 )
 _ROW_COUNT = 60
+#: How many numbers the first row requests.
+_QUANTITY = 3
 
 
 @click.command()
@@ -74,7 +76,7 @@ def command(output: Path) -> None:
     from invoca_bulk.service.run import run_sheet
 
     try:
-        output.mkdir(parents=True, exist_ok=True)
+        _make_folder(output)
     except OSError as error:
         raise OutputError(
             f"The folder {output} cannot be created ({error.strerror}). Choose another one with -o."
@@ -91,13 +93,21 @@ def command(output: Path) -> None:
     _print_results(run_result)
 
 
+def _make_folder(folder: Path) -> None:
+    """Create the folder of the demo, which git ignores; a folder that exists already is left as it is."""
+    if folder.is_dir():
+        return
+    folder.mkdir(parents=True)
+    (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+
+
 def _request_rows() -> Iterator[tuple[str, ...]]:
     requests = zip(cycle(_CAMPAIGNS), cycle(_REQUESTS), strict=False)
     for number, (campaign, request) in enumerate(islice(requests, _ROW_COUNT), 1):
         if number in {20, 40}:
             yield _INVALID_ROWS[number // 20 - 1]
         description, *other_cells = request
-        yield (*campaign, "3" if number == 1 else "", f"{description} #{number}", *other_cells)
+        yield (*campaign, str(_QUANTITY) if number == 1 else "", f"{description} #{number}", *other_cells)
 
 
 def _print_report(report: Report, requests: Path, annotated: Path) -> None:
@@ -113,7 +123,10 @@ def _print_results(run_result: RunResult) -> None:
     from invoca_bulk.reports.results import format_totals
 
     click.echo(format_totals(run_result.results.totals))
+    click.echo(f"A row with quantity {_QUANTITY} became {_QUANTITY} rows, one for each number.")
     for note in run_result.notes:
         click.echo(note, err=True)
     click.echo(f"Results, with the assigned numbers: {run_result.output_path}")
-    click.echo(f"Next: {common.format_command(['template', 'promo_numbers', '-o', 'requests.xlsx'])}")
+    # The person may not have activated the virtual environment, so the shell may not find the program by its name.
+    command = common.format_command(["template", "promo_numbers", "-o", "requests.xlsx"], common.current_program())
+    click.echo(f"Next: {command}")

@@ -32,6 +32,16 @@ class _LazyGroup(click.Group):
         command: click.Command = importlib.import_module(f"invoca_bulk.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, *other_words = args
+        if name not in COMMANDS:
+            raise common.unknown_name_error(
+                "command", name, COMMANDS, lambda nearest: [nearest, *other_words], ["--help"]
+            )
+        return super().resolve_command(ctx, args)
+
     def get_help(self, _: click.Context) -> str:
         return HELP
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import socket
+import warnings
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -99,6 +101,7 @@ def _launch_jupyterlab(folder: Path, port: int | None, *, open_browser: bool) ->
 
     from invoca_bulk.web import kernels
 
+    _import_voila_silently()
     # The folder with our settings for JupyterLab's pages goes before the user's own.
     folders = [str(resources.files("invoca_bulk") / "web" / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, folders))
@@ -111,3 +114,13 @@ def _launch_jupyterlab(folder: Path, port: int | None, *, open_browser: bool) ->
     if port is not None:
         settings |= {"ServerApp.port": port, "ServerApp.port_retries": 0}
     LabApp.launch_instance(argv=[f"--{name}={value}" for name, value in settings.items()])
+
+
+def _import_voila_silently() -> None:
+    """Import Voilà, an extension of the server, without its change of Python's warnings.
+
+    From its import on, it would show deprecation warnings about Jupyter's own code, which the user cannot act on.
+    """
+    if importlib.util.find_spec("voila"):
+        with warnings.catch_warnings(record=True):
+            importlib.import_module("voila")

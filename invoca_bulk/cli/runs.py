@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -31,7 +32,9 @@ def command(journal: str | None, *, as_json: bool) -> None:
     elif not run_summaries:
         click.echo(f"There are no runs in {location}.")
     else:
-        _print_runs(run_summaries)
+        for line in format_runs(run_summaries):
+            click.echo(line)
+        _print_next_command(run_summaries)
 
 
 def _to_json_record(run_summary: RunSummary) -> dict[str, object]:
@@ -55,7 +58,8 @@ def _can_be_resumed(run_summary: RunSummary) -> bool:
     return run_summary.is_resumable and not run_summary.is_in_use
 
 
-def _print_runs(run_summaries: list[RunSummary]) -> None:
+def format_runs(run_summaries: Sequence[RunSummary]) -> list[str]:
+    """A header and a line for each run, in columns."""
     from invoca_bulk.reports.results import format_time
 
     rows = [("run", "state", "started (UTC)", "rows", "file", "network")]
@@ -66,8 +70,10 @@ def _print_runs(run_summaries: list[RunSummary]) -> None:
         network = f"{run.network_id} at {run.base_url}"
         rows.append((run.run, run_summary.state, started, totals or "none", run.source or "a DataFrame", network))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _print_next_command(run_summaries: Sequence[RunSummary]) -> None:
     if resumable := list(filter(_can_be_resumed, run_summaries)):
         latest = resumable[-1].record
         cluster = ["--cluster"] if latest.worker_options else []

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tomllib
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,21 @@ def _served(tmp_path: Path, *arguments: str) -> Iterator[tuple[httpx.Client, str
         finally:
             process.terminate()
             process.communicate()
+
+
+def test_it_starts_without_warnings(tmp_path: Path) -> None:
+    """Jupyter's own deprecation warnings are not shown: a user can do nothing about them."""
+    command = [sys.executable, "-m", "invoca_bulk", "lab", "--no-browser", "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr
+        try:
+            lines = list(takewhile(lambda line: "?token=" not in line, process.stderr))
+        finally:
+            process.terminate()
+            process.communicate()
+    assert not [line for line in lines if "Warning" in line]
 
 
 def test_it_serves_a_copy_to_this_machine_only(tmp_path: Path) -> None:

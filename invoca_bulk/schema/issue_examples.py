@@ -1,0 +1,856 @@
+"""An example for each issue code: why it is an issue, cells that raise it, and the same cells corrected.
+
+The examples are data: a person reads them, and the tests validate them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from invoca_bulk.schema.model import API_VERSIONS, DEFAULT_API_VERSION
+from invoca_bulk.wording import option, remedy
+
+#: A row: column to the text of its cell.
+Cells = Mapping[str, str]
+#: Name of a sheet to its rows.
+Sheets = Mapping[str, tuple[Cells, ...]]
+
+NEWEST_API_VERSION = API_VERSIONS[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IssueExample:
+    """An example of one issue.
+
+    Attributes:
+        why: why it is an issue, in one or two sentences.
+        wrong: sheets that raise the issue, or the text of a CSV file that does.
+        right: the same, corrected.
+        details: placeholder to value, for the message and the fix in the catalogue.
+        state: what the platform, the file or the run is like; empty: the cells alone raise the issue.
+        api_version: the API version that the sheets are for.
+        is_complete: whether the cells are the whole row; otherwise its other required cells are filled in.
+    """
+
+    why: str
+    wrong: Sheets | str
+    right: Sheets | str
+    details: Mapping[str, object] = field(default_factory=dict)
+    state: str = ""
+    api_version: str = DEFAULT_API_VERSION
+    is_complete: bool = False
+
+
+def _cell(  # noqa: PLR0913  keyword-only
+    column: str,
+    wrong: str,
+    right: str,
+    why: str,
+    *,
+    beside: Cells | None = None,
+    api_version: str = DEFAULT_API_VERSION,
+    **details: object,
+) -> IssueExample:
+    """One cell of a promo number request, and cells beside it that are the same in both."""
+    wrong_row, right_row = ({**(beside or {}), column: text} for text in (wrong, right))
+    return IssueExample(
+        why=why,
+        wrong={"promo_numbers": (wrong_row,)},
+        right={"promo_numbers": (right_row,)},
+        api_version=api_version,
+        details=details,
+    )
+
+
+def _rows(  # noqa: PLR0913  keyword-only
+    wrong: list[Cells],
+    right: list[Cells],
+    why: str,
+    *,
+    resource: str = "promo_numbers",
+    state: str = "",
+    api_version: str = DEFAULT_API_VERSION,
+    is_complete: bool = False,
+    **details: object,
+) -> IssueExample:
+    """Rows of one sheet."""
+    return IssueExample(
+        why=why,
+        wrong={resource: tuple(wrong)},
+        right={resource: tuple(right)},
+        state=state,
+        api_version=api_version,
+        is_complete=is_complete,
+        details=details,
+    )
+
+
+def _sheets(wrong: Sheets, right: Sheets, why: str, *, state: str = "", **details: object) -> IssueExample:
+    """Rows of several sheets."""
+    return IssueExample(why=why, wrong=wrong, right=right, state=state, details=details)
+
+
+def _csv(wrong: str, right: str, why: str, **details: object) -> IssueExample:
+    """The text of a CSV file."""
+    return IssueExample(why=why, wrong=wrong, right=right, details=details)
+
+
+_AREA_CODE, _ZIP_CODE = "local_center.tn_prefix", "local_center.zipcode"
+_CITY, _STATE = "local_center.city", "local_center.state"
+_CAMPAIGN = {"advertiser_id_from_network": "A-100", "advertiser_campaign_id_from_network": "C-100"}
+_REQUEST = {**_CAMPAIGN, "description": "Spring sale", "media_type": "Online: Display"}
+_NUMBER = {**_CAMPAIGN, "promo_number": "8055550100"}
+_TO_ADVERTISER = "destination_advertiser_id_from_network"
+_TO_CAMPAIGN = "destination_advertiser_campaign_id_from_network"
+_TO_AFFILIATE = "destination_affiliate_id_from_network"
+_DESTINATION = {_TO_ADVERTISER: "A-200", _TO_CAMPAIGN: "C-200"}
+_EMAIL = "users.1.email_settings.1.email_address"
+_NOTIFIED = "users.1.email_settings.1.use_for_notifications"
+_USER = {
+    "users.1.id_from_network": "U-1",
+    _EMAIL: "chris@example.com",
+    _NOTIFIED: "TRUE",
+    "users.1.first_name": "Chris",
+    "users.1.last_name": "Dean",
+    "users.1.contact_phone_number": "8055550100",
+}
+_CSV_HEADER = "advertiser_id_from_network,advertiser_campaign_id_from_network,description,media_type"
+
+
+def _schedule(number: int, opens: str, closes: str) -> Cells:
+    names = ("day_of_week", "open_time", "close_time")
+    path = f"hours_of_operation.schedules.{number}"
+    return {f"{path}.{name}": text for name, text in zip(names, ("Monday", opens, closes), strict=True)}
+
+
+#: Group of codes to the examples of its codes, in the order of the catalogue.
+ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
+    "Headers": {
+        "column_misspelt": _rows(
+            [{"local_center.tn_prefx": "805"}],
+            [{_AREA_CODE: "805"}],
+            "A misspelt column would be ignored, and the row would request something else than you meant.",
+            value="local_center.tn_prefx",
+            known="local_center.tn_prefix",
+        ),
+        "column_unknown": _rows(
+            [{"notes": "ask Chris"}],
+            [{"custom_data.notes": "ask Chris"}],
+            "The platform has no such field. The column may be your own, so it is a warning; to send the values, name "
+            "the column custom_data with a key of your network.",
+            value="notes",
+        ),
+        "column_missing": _rows(
+            [{name: text for name, text in _REQUEST.items() if name != "description"}],
+            [_REQUEST],
+            "The platform refuses a request without this field, so no row could be sent.",
+            is_complete=True,
+            known="description",
+        ),
+        "column_repeated": _rows(
+            [{_AREA_CODE: "805", "Area Code": "212"}],
+            [{_AREA_CODE: "805"}],
+            "Two columns give the same field, and it is unclear which of them counts.",
+            first="local_center.tn_prefix",
+            value="Area Code",
+            known="local_center.tn_prefix",
+        ),
+        "column_unsupported": _rows(
+            [{"hours_of_operation.open_24_7": "TRUE"}],
+            [{}],
+            "The platform would ignore or refuse a field that the chosen API version does not have.",
+            known="hours_of_operation.open_24_7",
+            version="2022-08-01",
+            which="2026-02-01 and later do",
+        ),
+        "secret_dropped": _rows(
+            [{"oauth_refresh_token": "1//0gExample"}],
+            [{}],
+            "A secret in a spreadsheet can be read by everybody who gets the file, so it is neither sent nor copied.",
+            resource="advertisers",
+            known="oauth_refresh_token",
+        ),
+    },
+    "Cells as the spreadsheet program left them": {
+        "cell_error": _cell(
+            "description",
+            "#N/A",
+            "Spring sale",
+            "The spreadsheet program could not compute the cell, so its value is unknown.",
+            value="#N/A",
+        ),
+        "cell_formula": _cell(
+            "description",
+            "#FORMULA! =A2&B2",
+            "Spring sale",
+            "The file holds the formula but not its result, which only a spreadsheet program can compute. The marker "
+            "#FORMULA! stays in every copy until you type over it.",
+        ),
+        "cell_date": _cell(
+            _AREA_CODE,
+            "#DATE! 2026-08-05",
+            "805",
+            "The spreadsheet program has replaced what you typed with a date, and the original text is lost. The "
+            "marker #DATE! stays in every copy until you type over it.",
+            value="2026-08-05",
+        ),
+        "cell_digits_lost": _cell(
+            "custom_data.order",
+            "#DIGITS! 12345678901234500",
+            "12345678901234567",
+            "A number in a spreadsheet has at most 15 digits, so the last digits of the id are lost. The marker "
+            "#DIGITS! stays in every copy until you type over it.",
+        ),
+        "cell_too_long": _cell(
+            "description",
+            "#TOO_LONG! Spring sale in the",
+            "Spring sale",
+            "So long a text is usually several rows in one cell, because a quote is not closed. The marker #TOO_LONG! "
+            "stays in every copy until you type over it.",
+        ),
+        "cell_control": _cell(
+            "description",
+            "Spring\x07 sale",
+            "Spring sale",
+            "An invisible character, copied from another program, makes an id or a text differ from one that looks the "
+            "same.",
+            name="U+0007",
+        ),
+        "row_too_long": _csv(
+            f"{_CSV_HEADER}\nA-100,C-100,Smith, Jones,Online: Display",
+            f'{_CSV_HEADER}\nA-100,C-100,"Smith, Jones",Online: Display',
+            "The cells after the extra delimiter are in the wrong columns, so the row would request something else.",
+            count=5,
+            expected=4,
+        ),
+        "quote_unclosed": _csv(
+            f'{_CSV_HEADER}\nA-100,C-100,"Spring sale,Online: Display\nA-100,C-101,Summer,Online: Display',
+            f"{_CSV_HEADER}\nA-100,C-100,Spring sale,Online: Display\nA-100,C-101,Summer,Online: Display",
+            "Everything below an open quote is one cell, so rows would be missing without anybody noticing.",
+        ),
+        "row_marked": _rows(
+            [{**_REQUEST, "advertiser_id_from_network": "#ROW! A-100", "media_type": "Jones"}],
+            [_REQUEST],
+            "The cells of this row were in the wrong columns when its original file was read. The marker #ROW! stays "
+            "in every copy until you type over it.",
+            is_complete=True,
+        ),
+        "cell_cleaned": _cell(
+            _AREA_CODE,
+            "805.0",
+            "805",
+            "The cell is sent in the cleaned form. It is a warning, so that you can see what is sent.",
+            value="805.0",
+            clean="805",
+        ),
+    },
+    "Values": {
+        "required": _cell(
+            "media_type",
+            "",
+            "Online: Display",
+            "The platform refuses a request without this field.",
+            known="media_type",
+            action="create",
+            example="",
+        ),
+        "not_a_choice": _cell(
+            "media_type",
+            "Online Display",
+            "Online: Display",
+            "The platform accepts only the values of a closed list, spelled exactly.",
+            value="Online Display",
+            known="media_type",
+            suggestion="Online: Display",
+        ),
+        "choice_cleaned": _cell(
+            "media_type",
+            "online: display",
+            "Online: Display",
+            "The value is sent as the platform spells it. It is a warning, so that you can see what is sent.",
+            value="online: display",
+            clean="Online: Display",
+        ),
+        "not_a_number": _cell(
+            "quantity", "three", "3", "The field is a count.", value="three", minimum=1, maximum="10,000"
+        ),
+        "out_of_range": _cell(
+            "quantity",
+            "0",
+            "1",
+            "The number is outside of what is accepted, which is usually a typing error.",
+            value=0,
+            minimum=1,
+            maximum="10,000",
+        ),
+        "not_a_boolean": _cell(
+            "local_number_preferences.restrict_search_to_state",
+            "maybe",
+            "TRUE",
+            "The field is a switch: yes, no, TRUE, FALSE, 1 and 0 are read, anything else is ambiguous.",
+            beside={_AREA_CODE: "805"},
+            value="maybe",
+        ),
+        "not_an_area_code": _cell(
+            _AREA_CODE,
+            "999",
+            "805",
+            "No numbers exist in an area code that is not in use, so none could be bought.",
+            value="999",
+        ),
+        "toll_free_area_code": _cell(
+            _AREA_CODE, "800", "", "A local center is a region; a toll-free number belongs to none.", value="800"
+        ),
+        "not_area_codes": _cell(
+            "tn_prefix_whitelist",
+            "[805",
+            "805, 212",
+            "The field is a list of area codes, and this text cannot be read as one.",
+            beside={_AREA_CODE: "805"},
+            value="[805",
+        ),
+        "not_a_zip_code": _cell(
+            _ZIP_CODE, "Boston", "02134", "The platform finds the region of the number by its zip code.", value="Boston"
+        ),
+        "zip_code_zero_lost": _cell(
+            _ZIP_CODE,
+            "2134",
+            "02134",
+            "Without its leading zero it is no zip code. Whether a zero is missing, or another digit, only you know.",
+            value="2134",
+            fixed="02134",
+        ),
+        "zip_code_too_precise": _cell(
+            _ZIP_CODE,
+            "93101-1234",
+            "93101",
+            "The platform accepts only the five digits of the zip code's region.",
+            value="93101-1234",
+            fixed="93101",
+        ),
+        "not_a_state": _cell(
+            _STATE,
+            "Ontario",
+            "ON",
+            "The platform accepts only the two-letter code.",
+            beside={_CITY: "Toronto"},
+            value="Ontario",
+            suggestion="ON",
+        ),
+        "not_an_ads_account": _cell(
+            "adwords_account_id",
+            "627",
+            "627-345-9815",
+            "An incomplete account id would connect the number to no account, or to that of somebody else.",
+            beside={"media_type": "Google Call Extension"},
+            value="627",
+        ),
+        "not_digits": _cell(
+            "promo_number_looks_like",
+            "80-5",
+            "805",
+            "The platform compares the digits with those of its numbers.",
+            value="80-5",
+        ),
+        "digits_ignored": _cell(
+            "promo_number_looks_like",
+            "805619",
+            "80561",
+            "The platform compares five digits at most. It is a warning, because the number may differ from what you "
+            "expect.",
+            value="805619",
+        ),
+        "not_a_time": _rows(
+            [_schedule(1, "08:05", "17:00")],
+            [_schedule(1, "08:00", "17:00")],
+            "The platform accepts the opening hours only on a quarter of an hour.",
+            api_version=NEWEST_API_VERSION,
+            value="08:05",
+        ),
+        "not_a_phone_number": _rows(
+            [_USER | {"users.1.contact_phone_number": "5550100"}],
+            [_USER],
+            "Without its area code a phone number is incomplete.",
+            resource="advertisers",
+            value="5550100",
+        ),
+        "not_an_email": _rows(
+            [_USER | {_EMAIL: "chris@"}],
+            [_USER],
+            "The platform sends the user's notifications and invitation to this address.",
+            resource="advertisers",
+            value="chris@",
+            reason="There must be something after the @-sign.",
+        ),
+        "not_an_id": _cell(
+            "advertiser_campaign_id_from_network",
+            "..",
+            "C-100",
+            "The id is part of the request's address, where this text would lead to another object.",
+            value="..",
+            reason="URLs treat it as a relative path",
+        ),
+        "read_only": _cell(
+            "id",
+            "21",
+            "",
+            "The platform sets the field itself. It is a warning, because exported sheets have the column.",
+            known="id",
+        ),
+        "cannot_clear": _cell(
+            "description",
+            "[]",
+            "Spring sale",
+            "The cell [] clears a field on the platform, and the platform does not let this one be empty.",
+            known="description",
+        ),
+    },
+    "Several columns of a row": {
+        "local_center_conflict": _rows(
+            [{_AREA_CODE: "805", _ZIP_CODE: "02134"}],
+            [{_AREA_CODE: "805", _ZIP_CODE: ""}],
+            "The columns can name different regions, and nobody can tell in which one the number would be bought.",
+            given="local_center.tn_prefix and local_center.zipcode",
+        ),
+        "city_without_state": _rows(
+            [{_CITY: "Boston", _STATE: ""}],
+            [{_CITY: "Boston", _STATE: "MA"}],
+            "Several states have a city of the same name.",
+            missing="local_center.state",
+            given="local_center.city",
+        ),
+        "no_local_center": _rows(
+            [{_AREA_CODE: "", "tn_prefix_whitelist": "805"}],
+            [{_AREA_CODE: "805", "tn_prefix_whitelist": "805"}],
+            "The column refines the search for a local number. It is a warning, because without a local center the "
+            "number is toll-free, which is probably not what you mean.",
+            known="tn_prefix_whitelist",
+        ),
+        "ads_account_media_type": _rows(
+            [{"media_type": "Online: Search", "adwords_account_id": "627-345-9815"}],
+            [{"media_type": "Google Call Extension", "adwords_account_id": "627-345-9815"}],
+            "The platform uses a Google Ads account only for numbers of Google call extensions.",
+            value="Online: Search",
+        ),
+        "hours_on_affiliate": _rows(
+            [{"affiliate_id_from_network": "F-1", "hours_of_operation.open_24_7": "TRUE"}],
+            [{"affiliate_id_from_network": "", "hours_of_operation.open_24_7": "TRUE"}],
+            "The platform has opening hours for advertiser campaigns only.",
+            api_version=NEWEST_API_VERSION,
+        ),
+        "schedule_incomplete": _rows(
+            [_schedule(1, "08:00", "")],
+            [_schedule(1, "08:00", "17:00")],
+            "A schedule without its day, beginning or end says nothing.",
+            api_version=NEWEST_API_VERSION,
+            missing="hours_of_operation.schedules.1.close_time",
+        ),
+        "schedule_backwards": _rows(
+            [_schedule(1, "17:00", "08:00")],
+            [_schedule(1, "08:00", "17:00")],
+            "A schedule is about one day, so it cannot close before it opens.",
+            api_version=NEWEST_API_VERSION,
+            open="17:00",
+            close="08:00",
+        ),
+        "schedules_overlap": _rows(
+            [{**_schedule(1, "08:00", "12:00"), **_schedule(2, "11:00", "17:00")}],
+            [{**_schedule(1, "08:00", "12:00"), **_schedule(2, "13:00", "17:00")}],
+            "Two schedules for the same time of a day contradict each other or one of them is a typing error.",
+            api_version=NEWEST_API_VERSION,
+            day="Monday",
+            first="08:00-12:00",
+            second="11:00-17:00",
+        ),
+        "destination_incomplete": _rows(
+            [{**_NUMBER, _TO_ADVERTISER: "A-200", _TO_CAMPAIGN: ""}],
+            [{**_NUMBER, **_DESTINATION}],
+            "Ids of campaigns are unique only within an advertiser, so a destination needs both.",
+            missing="destination_advertiser_campaign_id_from_network",
+        ),
+        "destination_affiliate": _rows(
+            [{**_NUMBER, "affiliate_id_from_network": "", **_DESTINATION, _TO_AFFILIATE: "F-1"}],
+            [{**_NUMBER, "affiliate_id_from_network": "F-1", **_DESTINATION, _TO_AFFILIATE: "F-2"}],
+            "The platform does not move a number of an advertiser's campaign to an affiliate.",
+        ),
+        "not_on_create": _rows(
+            [_DESTINATION],
+            [{_TO_ADVERTISER: "", _TO_CAMPAIGN: ""}],
+            "The row buys a new number. To buy it in the other campaign, name that campaign in the row's own columns.",
+            known="destination_advertiser_id_from_network",
+        ),
+        "own_id_quantity": _rows(
+            [{"id_from_network": "P-1", "quantity": "3"}],
+            [{"id_from_network": "P-1", "quantity": "1"}],
+            "Two numbers cannot have the same id, so a row with an id is about one number.",
+            value=3,
+            known="id_from_network",
+        ),
+        "names_existing": _rows(
+            [{**_NUMBER, "action": "create"}],
+            [{**_NUMBER, "action": ""}],
+            "You cannot choose the digits of a new number: the row either names an existing number or buys one.",
+            known="promo_number",
+            value="8055550100",
+        ),
+        "names_nothing": _rows(
+            [{"action": "update", "promo_number": ""}],
+            [{"action": "update", "promo_number": "8055550100"}],
+            "A campaign can have many numbers, and the row does not say which one it is about.",
+            action="update",
+        ),
+        "move_without_destination": _rows(
+            [{**_NUMBER, "action": "move"}],
+            [{**_NUMBER, "action": "move", **_DESTINATION}],
+            "The row does not say where the number goes.",
+        ),
+        "not_on_update": _rows(
+            [{**_NUMBER, _AREA_CODE: "212"}],
+            [{**_NUMBER, _AREA_CODE: ""}],
+            "A number keeps its digits. It is a warning, because results that you run again have these columns.",
+            known="local_center.tn_prefix",
+        ),
+    },
+    "An advertiser's users and sites": {
+        "email_repeated": _rows(
+            [
+                _USER
+                | {
+                    "users.1.email_settings.2.email_address": "chris@example.com",
+                    "users.1.email_settings.2.use_for_notifications": "FALSE",
+                }
+            ],
+            [_USER],
+            "The same address twice can have two different settings, and it is unclear which of them counts.",
+            resource="advertisers",
+            value="chris@example.com",
+        ),
+        "nobody_notified": _rows(
+            [{"action": "create", "sites.1.id_from_network": "315", **_USER, _NOTIFIED: "FALSE"}],
+            [{"action": "create", "sites.1.id_from_network": "315", **_USER}],
+            "The platform refuses a user whom it cannot notify.",
+            resource="advertisers",
+        ),
+        "no_site": _rows(
+            [{"action": "create", "sites.1.id_from_network": ""}],
+            [{"action": "create", "sites.1.id_from_network": "315"}],
+            "The platform refuses an advertiser without a default site.",
+            resource="advertisers",
+        ),
+        "part_without_id": _rows(
+            [_USER | {"users.1.id_from_network": ""}],
+            [_USER],
+            "Users and sites are told apart by their ids alone. Without one, a change could be made to the wrong user.",
+            resource="advertisers",
+            part="user",
+            known="users.1.id_from_network",
+        ),
+        "parent_missing": _sheets(
+            {
+                "advertisers": ({"id_from_network": "A-1", "name": "Smith & Sons"},),
+                "sites": ({"advertiser_id_from_network": "A-7", "id_from_network": "315"},),
+            },
+            {
+                "advertisers": ({"id_from_network": "A-1", "name": "Smith & Sons"},),
+                "sites": ({"advertiser_id_from_network": "A-1", "id_from_network": "315"},),
+            },
+            "A user or site belongs to an advertiser of the same workbook; an id that is missing is usually misspelt.",
+            value="A-7",
+        ),
+        "contradiction": _rows(
+            [{"name": "Smith & Sons"}, {"name": "Smith and Sons"}],
+            [{"name": "Smith & Sons"}, {"name": ""}],
+            "Several rows describe the same object with different values, and it is unclear which of them counts.",
+            resource="advertisers",
+            value="Smith and Sons",
+            other="Smith & Sons",
+            place="row 2, name",
+            part="advertiser",
+        ),
+        "duplicate_name": _rows(
+            [{"id_from_network": "A-1", "name": "Smith & Sons"}, {"id_from_network": "A-2", "name": "Smith & Sons"}],
+            [{"id_from_network": "A-1", "name": "Smith & Sons"}, {"id_from_network": "A-2", "name": "Smith, Boston"}],
+            "The platform refuses a second advertiser of the same name.",
+            resource="advertisers",
+            value="Smith & Sons",
+            rows="row 2, row 3",
+        ),
+    },
+    "Rows compared with each other": {
+        "duplicate_own_id": _rows(
+            [{"id_from_network": "P-1"}, {"id_from_network": "P-1"}],
+            [{"id_from_network": "P-1"}, {"id_from_network": "P-2"}],
+            "An id names one number of a campaign; the platform refuses the second one.",
+            value="P-1",
+            rows="2, 3",
+        ),
+        "duplicate_number": _rows(
+            [{**_NUMBER, "description": "Spring"}, {**_NUMBER, "description": "Summer"}],
+            [{**_NUMBER, "description": "Summer"}],
+            "Two rows change the same number, and the result depends on which of them is sent last.",
+            value="8055550100",
+            rows="2, 3",
+        ),
+        "identical_rows": _rows(
+            [{"description": "Spring sale"}, {"description": "Spring sale"}],
+            [{"description": "Spring sale", "quantity": "2"}],
+            "Each row buys a number. It is a warning, because the rows may have been copied by mistake; if you want "
+            "several numbers, quantity says so.",
+            rows="2, 3",
+        ),
+    },
+    "Rows compared with earlier runs": {
+        "status_unknown": _cell(
+            "result_status",
+            "done",
+            "created",
+            "The column says whether an earlier run has processed the row. If the answer is unclear, the row could be "
+            "bought twice.",
+            value="done",
+        ),
+        "unsettled_row": _rows(
+            [{"result_status": "unknown", "result_run": "20260301-101500-ab12"}],
+            [{"result_status": "created", "result_run": "20260301-101500-ab12"}],
+            "The number may have been bought, so the row is not sent again. It is a warning: the row is looked up on "
+            "the platform first.",
+            run="20260301-101500-ab12",
+            resume=str(remedy("resume", "resend_absent", subject="20260301-101500-ab12")),
+        ),
+    },
+    "Rows compared with the platform": {
+        "advertiser_exists": _rows(
+            [
+                {
+                    "id_from_network": "A-100",
+                    "name": "Acme Tickets",
+                    "action": "create",
+                    "sites.1.id_from_network": "315",
+                }
+            ],
+            [{"id_from_network": "A-101", "name": "Acme Travel", "action": "create", "sites.1.id_from_network": "315"}],
+            "The row asks for a new advertiser, and the id is in use.",
+            resource="advertisers",
+            state="The platform has the advertiser A-100.",
+            value="A-100",
+            name="Acme Tickets",
+        ),
+        "advertiser_not_found": _rows(
+            [{"id_from_network": "A-1000", "name": "Acme Tickets", "action": "update"}],
+            [{"id_from_network": "A-100", "name": "Acme Tickets", "action": "update"}],
+            "The row changes an advertiser that is not there; the id is probably misspelt.",
+            resource="advertisers",
+            state="The platform has the advertiser A-100, and no advertiser A-1000.",
+            value="A-1000",
+        ),
+        "name_taken": _rows(
+            [{"id_from_network": "A-101", "name": "Acme Tickets", "sites.1.id_from_network": "315"}],
+            [{"id_from_network": "A-101", "name": "Acme Travel", "sites.1.id_from_network": "315"}],
+            "The platform refuses a second advertiser of the same name.",
+            resource="advertisers",
+            state="The platform has the advertiser A-100, whose name is Acme Tickets.",
+            value="Acme Tickets",
+            other="A-100",
+        ),
+        "number_not_found": _rows(
+            [{**_CAMPAIGN, "promo_number": "8055550199", "description": "Summer"}],
+            [{**_NUMBER, "description": "Summer"}],
+            "The number is misspelt, is deleted, or belongs to another campaign.",
+            state="The campaign C-100 has the promo number 8055550100 only.",
+            value="8055550199",
+            known="promo_number",
+        ),
+        "own_id_not_found": _rows(
+            [{"id_from_network": "P-9", "action": "update", "description": "Summer"}],
+            [{"id_from_network": "P-1", "action": "update", "description": "Summer"}],
+            "The row changes a number that is not there; the id is probably misspelt.",
+            state="The campaign has a promo number with the id_from_network P-1, and none with P-9.",
+            value="P-9",
+        ),
+        "own_id_differs": _rows(
+            [{**_NUMBER, "id_from_network": "P-2"}],
+            [{**_NUMBER, "id_from_network": ""}],
+            "The platform does not change the id of a number, so the row and the platform mean different numbers.",
+            state="The promo number 8055550100 has the id_from_network P-1.",
+            value="P-2",
+            other="P-1",
+        ),
+        "already_gone": _rows(
+            [{"id_from_network": "A-1000", "action": "delete"}],
+            [{"id_from_network": "A-300", "action": "delete"}],
+            "Nothing has to be done. It is a warning, because the id may be misspelt.",
+            resource="advertisers",
+            state="The platform has the advertiser A-300, and no advertiser A-1000.",
+            value="A-1000",
+        ),
+        "default_site_changes": _sheets(
+            {
+                "advertisers": ({"id_from_network": "A-100", "name": "Acme Tickets"},),
+                "sites": (
+                    {"advertiser_id_from_network": "A-100", "id_from_network": "1001", "action": "remove"},
+                    {"advertiser_id_from_network": "A-100", "id_from_network": "315", "action": ""},
+                ),
+            },
+            {
+                "advertisers": ({"id_from_network": "A-100", "name": "Acme Tickets"},),
+                "sites": ({"advertiser_id_from_network": "A-100", "id_from_network": "315", "action": ""},),
+            },
+            "The first site of an advertiser is its default. It is a warning, because another default may be a side "
+            "effect that you do not want.",
+            state="The first site of the advertiser A-100 is 1001.",
+            value="1001",
+            other="315",
+        ),
+        "parent_deleted": _sheets(
+            {
+                "advertisers": ({"id_from_network": "A-100", "action": "delete"},),
+                "promo_numbers": (_REQUEST,),
+            },
+            {
+                "advertisers": ({"id_from_network": "A-100", "action": ""},),
+                "promo_numbers": (_REQUEST,),
+            },
+            "A number cannot be bought for, or moved to, an advertiser that is being deleted.",
+            state="The platform has the advertiser A-100.",
+            value="A-100",
+        ),
+        "would_be_removed": _sheets(
+            {
+                "advertisers": ({"id_from_network": "A-100", "name": "Acme Tickets"},),
+                "sites": ({"advertiser_id_from_network": "A-100", "id_from_network": "315"},),
+            },
+            {
+                "advertisers": ({"id_from_network": "A-100", "name": "Acme Tickets"},),
+                "sites": (
+                    {"advertiser_id_from_network": "A-100", "id_from_network": "1001"},
+                    {"advertiser_id_from_network": "A-100", "id_from_network": "315"},
+                ),
+            },
+            "A user or site that is missing in the sheet may have been forgotten, and it cannot be restored.",
+            state=f"The advertiser A-100 has the site 1001, and the plan is made with {option('nested=replace')}.",
+            what="site 1001",
+        ),
+        "row_beside_invalid": _sheets(
+            {
+                "advertisers": ({"id_from_network": "A-100", "name": "Harbor Dental"},),
+                "sites": ({"advertiser_id_from_network": "A-100", "id_from_network": "315"},),
+            },
+            {
+                "advertisers": ({"id_from_network": "A-100", "name": "Acme Tickets"},),
+                "sites": ({"advertiser_id_from_network": "A-100", "id_from_network": "315"},),
+            },
+            "All rows of an advertiser are one request, so one row with an error stops the others.",
+            state="Another advertiser on the platform already has the name Harbor Dental.",
+            part="advertiser",
+            place="advertisers row 2",
+        ),
+        "own_id_exists": _rows(
+            [{"id_from_network": "P-1", "action": "create"}],
+            [{"id_from_network": "P-2", "action": "create"}],
+            "The row buys a new number, and its id is in use.",
+            state="The campaign has a promo number with the id_from_network P-1.",
+            value="P-1",
+            number="8055550100",
+        ),
+        "campaign_not_found": _rows(
+            [{**_REQUEST, "advertiser_campaign_id_from_network": "C-9"}],
+            [_REQUEST],
+            "A number is bought in a campaign, and this one does not exist in the network.",
+            state="The advertiser A-100 has the campaign C-100, and no campaign C-9.",
+            text="Could not find campaign 1234 / A-100 / C-9 (RecordNotFound, 404)",
+        ),
+    },
+    "Undoing a run": {
+        "undo_deleted": _rows(
+            [{**_NUMBER, "action": "delete"}],
+            [_REQUEST],
+            "Neither the platform nor this program can bring a deleted object back; a new number has other digits.",
+            state="The run deleted the promo number. The corrected row buys another one.",
+            part="promo number",
+        ),
+        "undo_unknown": _rows(
+            [{"result_status": "unknown"}],
+            [{"result_status": "created"}],
+            "It is uncertain whether there is anything to undo. Resuming the run looks it up.",
+            state="A request of the run got no reliable response. The corrected row is that of the resumed run.",
+            text="no reliable response was received",
+            run="20260301-101500-ab12",
+        ),
+        "undo_unseen": _rows(
+            [{**_NUMBER, "description": "Summer"}],
+            [{**_NUMBER, "description": "Spring"}],
+            "An object is restored completely or not at all, and for that its earlier values have to be known.",
+            state="The run changed the description, and the earlier one is not in the journal. The corrected row "
+            "restores it.",
+            part="promo number",
+        ),
+        "undo_gone": _rows(
+            [{**_NUMBER, "description": "Summer"}],
+            [{**_NUMBER, "advertiser_campaign_id_from_network": "C-101", "description": "Spring"}],
+            "The object is no longer where the run left it, so there is nothing to restore there.",
+            state="The run changed the number, and then somebody moved it to the campaign C-101. The corrected row "
+            "restores the description there.",
+            part="promo number",
+        ),
+        "undo_changed": _rows(
+            [{**_NUMBER, "description": "Summer"}],
+            [{**_NUMBER, "description": "Spring"}],
+            "Undoing the run would overwrite a change that somebody made after it.",
+            state="The run changed the description from Spring to Summer, and then somebody changed it to Autumn. The "
+            "corrected row restores it nevertheless.",
+            part="promo number",
+            what="description",
+        ),
+        "undo_unheld": _rows(
+            [{**_NUMBER, "custom_data.channel": "Online lead"}],
+            [{**_NUMBER, "custom_data.channel": "Radio"}],
+            "The earlier value has a form that no cell of a sheet can have.",
+            state="The run changed a value that no sheet can hold. The corrected row sets another one.",
+            part="promo number",
+            what="custom_data",
+        ),
+        "undo_needed": _sheets(
+            {"advertisers": ({"id_from_network": "A-1", "action": "delete"},)},
+            {"promo_numbers": ({**_NUMBER, "advertiser_id_from_network": "A-1", "action": "delete"},)},
+            "Deleting an advertiser would take the number with it.",
+            state="The run created the advertiser A-1 and a promo number of it. Delete the number first.",
+        ),
+    },
+    "The whole sheet": {
+        "blank_rows": _csv(
+            f"{_CSV_HEADER}\nA-100,C-100,Spring,Online: Display\n\nA-100,C-100,Summer,Online: Display",
+            f"{_CSV_HEADER}\nA-100,C-100,Spring,Online: Display\nA-100,C-100,Summer,Online: Display",
+            "Blank rows are harmless. It is a warning, because cells may have been deleted by mistake.",
+            count=1,
+        ),
+        "hidden_rows": _rows(
+            [{"description": "Spring"}, {"description": "Summer"}],
+            [{"description": "Spring"}],
+            "Hidden and filtered rows are sent too. It is a warning, because you may not see what you buy.",
+            state="The second row is hidden in the spreadsheet. If it must not be sent, delete it.",
+            count=1,
+        ),
+        "sheet_ignored": _sheets(
+            {
+                "advertisers": ({"id_from_network": "A-1", "name": "Smith & Sons"},),
+                "sites": ({"advertiser_id_from_network": "A-1", "id_from_network": "315"},),
+                "Old": ({"id_from_network": "A-2", "name": "Jones"},),
+            },
+            {
+                "advertisers": (
+                    {"id_from_network": "A-1", "name": "Smith & Sons"},
+                    {"id_from_network": "A-2", "name": "Jones"},
+                ),
+                "sites": ({"advertiser_id_from_network": "A-1", "id_from_network": "315"},),
+            },
+            "A workbook can have notes and old copies. It is a warning, because the sheet has the headers of one that "
+            "is read.",
+            value="Old",
+            read="'advertisers', 'sites'",
+        ),
+    },
+}
+#: Code to its example.
+ISSUE_EXAMPLES: Mapping[str, IssueExample] = {
+    code: example for examples in ISSUE_GROUPS.values() for code, example in examples.items()
+}
