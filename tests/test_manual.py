@@ -1,27 +1,30 @@
-"""The manual matches the program: its commands and its Python run as they are written, its tables are generated."""
+"""The README and the manual match the program: commands and Python run as they are written, tables are generated."""
 
 from __future__ import annotations
 
 import re
 import shlex
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pytest
 
 import invoca_bulk as ib
 from invoca_bulk.cli import COMMANDS, main
+from invoca_bulk.exit_codes import EXIT_CODES
+from invoca_bulk.sandbox_server import Sandbox
 from tests import manual_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any
-
-    from invoca_bulk.sandbox_server import Sandbox
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
-TOPICS = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "invoca_bulk/manual").glob("*.md"))}
+TOPICS = {path.stem: path.read_text(encoding="utf-8") for path in manual_tables.FILES}
 #: Commands that run until they are stopped, or need workers; they are tested elsewhere, and here for their flags.
 SERVERS = {"sandbox", "app", "lab", "worker", "stop"}
 
@@ -44,6 +47,32 @@ def test_tables_are_up_to_date(path: Path) -> None:
     assert manual_tables.render(text) == text
 
 
+def test_the_readme_is_short() -> None:
+    """Who opens it for the first time reads it to its end."""
+    assert len(TOPICS["README"].splitlines()) <= 200
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_topics_that_are_named_exist(topic: str) -> None:
+    """`invoca-bulk help TOPIC` names a topic or a command, and links lead to files."""
+    for name in re.findall(r"invoca-bulk help ([\w-]+)", TOPICS[topic]):
+        assert name in TOPICS or name in COMMANDS or name == "TOPIC", name
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", TOPICS[topic]):
+        assert (ROOT / target if topic == "README" else ROOT / "invoca_bulk/manual" / target).exists(), target
+
+
+def test_every_notebook_is_listed() -> None:
+    """The topic of the notebooks names each of them."""
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        assert f"`{path.stem}`" in TOPICS["notebooks"]
+
+
+def test_exit_codes_are_those_of_the_program() -> None:
+    """The topic of the settings explains each exit code."""
+    table = TOPICS["settings"].split("| exit code |")[1].split("\n\n")[0]
+    assert re.findall(r"^\| (\d) \|", table, flags=re.MULTILINE) == list(map(str, EXIT_CODES))
+
+
 def test_every_table_is_shown() -> None:
     """No generated table is forgotten, and no marker is misspelt."""
     markers = re.findall(
@@ -64,6 +93,32 @@ def test_commands_and_flags_exist(line: str, capsys: pytest.CaptureFixture[str])
     for argument in arguments:
         if argument.startswith("-"):
             assert re.search(rf"(^|\s|,){re.escape(argument.split('=')[0])}\b", usage), argument
+
+
+def _without_progress(text: str) -> list[str]:
+    """The lines without progress bars, whose figures differ from run to run."""
+    return [line.rstrip() for line in text.splitlines() if "it/s" not in line and "row/s" not in line]
+
+
+def test_demo_output_is_real(tmp_path: Path) -> None:
+    """The README shows what `.venv/bin/invoca-bulk demo` prints; its next command works where the demo was run."""
+    program = tmp_path / ".venv/bin/invoca-bulk"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!{sys.executable}\nfrom invoca_bulk.cli import main\nmain()\n")
+    program.chmod(0o755)
+    shown = TOPICS["README"].split("<!-- output: demo -->")[1].split("```text\n")[1].split("```")[0]
+    demo = subprocess.run(
+        [".venv/bin/invoca-bulk", "demo"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert _without_progress(shown) == _without_progress(demo.stdout)
+    next_command = demo.stdout.splitlines()[-1].removeprefix("Next: ")
+    subprocess.run(shlex.split(next_command), cwd=tmp_path, check=True)
+    assert (tmp_path / "requests.xlsx").exists()
 
 
 @pytest.mark.parametrize("topic", TOPICS)
@@ -90,6 +145,48 @@ def test_commands_and_python_run(
         elif language == "bash":
             for line in _commands(f"```bash\n{block}```"):
                 _run_command(line, cli)
+    if topic in CHECKS:
+        CHECKS[topic](names, box)
+
+
+def _check_readme(names: dict[str, Any], box: Sandbox) -> None:
+    """The walk buys the template's six numbers once, and the Python example those of its own sandbox."""
+    assert Path("results-2.xlsx").exists()
+    assert len(box.store.ledger) == 6
+    assert set(names["results"]["result_status"]) == {"created"}
+    assert names["results"]["promo_number"].nunique() == 6
+
+
+def _check_advertisers(names: dict[str, Any], _: Sandbox) -> None:
+    """The commands create what the template has; of its users, Python changes one."""
+    done = ib.read("advertisers-done.xlsx")
+    assert {name: set(frame["result_status"]) for name, frame in done.items()} == {
+        name: {"created"} for name in ("advertisers", "sites", "users")
+    }
+    users = names["results"]["users"]
+    assert users.loc[users["result_status"] == "updated", "contact_phone_number"].tolist() == ["8055550199"]
+    assert set(users["result_status"]) == {"unchanged", "updated"}
+
+
+def _check_migration(_: dict[str, Any], box: Sandbox) -> None:
+    """Everything is copied to the second network, with new numbers."""
+    new = ib.read("numbers-new.xlsx")
+    assert isinstance(new, pd.DataFrame)
+    old_numbers, new_numbers = set(new["source_promo_number"]), set(new["promo_number"])
+    assert len(old_numbers) == len(new_numbers) == 6
+    assert not old_numbers & new_numbers
+    first, second = (box.store.networks[name].advertisers for name in (box.network_id, "5678"))
+    assert {name: (advertiser.name, len(advertiser.users)) for name, advertiser in first.items()} == {
+        name: (advertiser.name, len(advertiser.users)) for name, advertiser in second.items()
+    }
+
+
+#: What has happened when the blocks of a topic have run.
+CHECKS: dict[str, Callable[[dict[str, Any], Sandbox], None]] = {
+    "README": _check_readme,
+    "advertisers": _check_advertisers,
+    "migration": _check_migration,
+}
 
 
 def _provide_files(text: str, folder: Path, cli: Callable[..., Any]) -> None:

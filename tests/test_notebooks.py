@@ -154,9 +154,3 @@ def test_notebook_is_portable(name: str) -> None:
     assert re.findall(r"\w+://|/home/|/tmp|/work|[A-Z]:\\|token=['\"]", text) == []
     assert [cell.id for cell in notebook.cells] == [f"cell-{number}" for number in range(1, len(notebook.cells) + 1)]
     assert notebook.metadata.kernelspec.name == "python3"
-
-
-@EVERY_NOTEBOOK
-def test_readme_lists_the_notebook(name: str) -> None:
-    """The README names each notebook."""
-    assert f"`{name}`" in (ROOT / "README.md").read_text(encoding="utf-8")

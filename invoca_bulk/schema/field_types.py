@@ -180,7 +180,7 @@ def suggest_choice(text: str, choices: tuple[str, ...]) -> str:
     for candidates in (matches, choices):
         if 0 < len(candidates) <= _MAX_LISTED_CHOICES:
             return f"Type one of: {', '.join(candidates)}."
-    return "Choose a value from the dropdown of the template, or from the list in the README."
+    return "Choose a value from the dropdown of the template, or from the manual (topic columns)."
 
 
 def _joined_words(text: str) -> str:

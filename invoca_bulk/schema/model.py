@@ -15,7 +15,7 @@ from invoca_bulk.schema import paths
 from invoca_bulk.schema.field_types import FieldType, Json
 from invoca_bulk.schema.issue_catalog import Problem
 
-#: The versions in which the Network Integration API changed, oldest first (../README.md, "API versions").
+#: The versions in which the Network Integration API changed, oldest first (the manual, topic versions).
 API_VERSIONS = ("2017-09-01", "2018-05-01", "2018-11-01", "2019-05-01", "2022-08-01", "2026-02-01")
 DEFAULT_API_VERSION = "2022-08-01"
 
@@ -65,7 +65,7 @@ class Field:
 
     path: str  # column title and JSON path; `#`: the number of a record, `*`: a key that the network chose
     field_type: FieldType
-    help: str  # one or two sentences for the template's note and the README
+    help: str  # one or two sentences for the template's note and the manual
     role: Role = Role.BODY
     required_on: frozenset[Action] = frozenset()
     applies_on_create: bool = True

@@ -34,7 +34,7 @@ def parse_outcome(text: str) -> Outcome | None:
 #: Outcomes of rows that need no further action.
 SUCCESS_OUTCOMES = frozenset({Outcome.CREATED, Outcome.UPDATED, Outcome.MOVED, Outcome.DELETED, Outcome.UNCHANGED})
 
-#: Outcome to (what it means, what to do about it); the README shows this table.
+#: Outcome to (what it means, what to do about it); the manual shows this table.
 OUTCOME_HELP = {
     Outcome.CREATED: ("The object was created; the row has its number and ids.", "Nothing."),
     Outcome.UPDATED: ("The object was changed.", "Nothing."),

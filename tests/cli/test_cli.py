@@ -21,7 +21,7 @@ import pytest
 from invoca_bulk.cli import COMMANDS, HELP
 from invoca_bulk.cli.group import command_group
 from invoca_bulk.errors import RunAborted, UserError
-from invoca_bulk.exit_codes import ABORTED, EXIT_CODES, NOTHING_SENT
+from invoca_bulk.exit_codes import ABORTED, NOTHING_SENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -436,12 +436,8 @@ def test_the_fast_help_is_complete() -> None:
 
 
 def test_exit_codes_are_those_of_the_errors() -> None:
-    """The exit codes in the help are the ones that errors carry and that the README explains."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    """Errors carry the exit codes of the help."""
     assert [UserError.exit_code, RunAborted.exit_code] == [NOTHING_SENT, ABORTED]
-    assert re.findall(r"^\| (\d) \|", readme.split("| exit code |")[1], flags=re.MULTILINE) == list(
-        map(str, EXIT_CODES)
-    )
 
 
 @pytest.mark.parametrize("flags", [["--help"], ["-h"], ["--help", "--version"]])

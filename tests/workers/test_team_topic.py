@@ -1,4 +1,4 @@
-"""Runs the README's section for teams as written, from an empty database to two workers and a notebook."""
+"""Runs the manual's topic for teams as written, from an empty database to two workers and a notebook."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from invoca_bulk.sandbox_server import Sandbox
 
-README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
+TOPIC = (Path(__file__).parents[2] / "invoca_bulk/manual/team.md").read_text(encoding="utf-8")
 
 
 def _block(name: str) -> list[str]:
-    block = re.search(rf"<!-- team: {name} -->\n```\w+\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+    block = re.search(rf"<!-- team: {name} -->\n```\w+\n(.*?)^```", TOPIC, flags=re.DOTALL | re.MULTILINE)
     assert block, name
     return block[1].splitlines()
 
