@@ -54,7 +54,7 @@ SETTINGS: Mapping[str, Setting] = {
             name="concurrency",
             default=8,
             minimum=1,
-            unit="requests in flight",
+            unit="requests",
             help="Maximum number of requests in flight.",
         ),
         Setting(
@@ -141,7 +141,7 @@ def validate_number(name: str, value: float | None) -> float | None:
     setting = SETTINGS[name]
     if value is not None and setting.minimum is not None and not value >= setting.minimum:
         label = wording.setting(name) if setting.has_flag else setting.env_variable
-        msg = f"{label} is {value:g}, but the minimum is {setting.minimum:g} {setting.unit}."
+        msg = f"{label} is {value:g}, but the minimum is {setting.minimum:g}."
         raise ConfigError(msg)
     return value
 

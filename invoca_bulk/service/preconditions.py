@@ -99,12 +99,12 @@ def reject_already_bought(plan: PlanData) -> str:
     totals = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
     count = len(done_rows)
     rows = f"{plural_of(count, 'Row')} {_format_rows(plan, done_rows)} {plural_of(count, 'was', 'were')}"
-    done_by = f"already done by {plural_of(len(runs), 'run')} {', '.join(runs)} ({totals})"
+    sent_by = f"already sent by {plural_of(len(runs), 'run')} {', '.join(runs)} ({totals})"
     again = f"To buy their numbers again: {option('again')}."
     if plan.steps or Outcome.UNKNOWN in counts:
-        return f"{rows} {done_by}; their outcome is shown. {again}"
+        return f"{rows} {sent_by}; their outcome is shown. {again}"
     lines = [
-        f"Nothing was sent: {rows[0].lower()}{rows[1:]} {done_by}. The results:",
+        f"Nothing was sent: {rows[0].lower()}{rows[1:]} {sent_by}. The results:",
         *(f"  {remedy('results', 'output=results.xlsx', subject=run)}" for run in runs),
         again,
     ]
@@ -166,18 +166,18 @@ def confirm_irreversible(plan: PlanData, network: Network, options: Options) -> 
     effects = f"{' and '.join(irreversible)} on network {network.network_id} at {network.base_url}"
     losses = _list_losses(plan)
     if options.confirm is None:
-        msg = f"Nothing was sent: the sheet {effects}, which cannot be undone.{losses} To confirm: {option('yes')}."
+        msg = f"Nothing was sent: the sheet {effects}, which cannot be undone.{losses}To confirm: {option('yes')}."
         raise ConfirmationRequiredError(msg)
     cost = "It costs money and" if plan.new_number_count else "It"
-    if not options.confirm(f"This {effects}.{losses} {cost} cannot be undone. Continue?"):
+    if not options.confirm(f"This {effects}.{losses}{cost} cannot be undone. Continue?"):
         raise ConfirmationRequiredError("Nothing was sent: not confirmed.")
 
 
 def _list_losses(plan: PlanData) -> str:
-    """The names of what is deleted or removed, a line each."""
+    """The names of what is deleted or removed, a line each; a space if there are none."""
     deleted = dict.fromkeys(row.object_label for row in plan.rows if row.action == Action.DELETE)
     lines = [
         *(f"  deletes {label}" for label in deleted),
         *(f"  {removal.advertiser}: {removal.part}" for removal in plan.removals),
     ]
-    return "".join(f"\n{line}" for line in limit_lines(lines, _MAX_REMOVALS_SHOWN)) + ("\n" if lines else "")
+    return "".join(f"\n{line}" for line in limit_lines(lines, _MAX_REMOVALS_SHOWN)) + ("\n" if lines else " ")

@@ -43,7 +43,9 @@ def resume_run(
             queued_run = tasks.QueuedRun(run=record.run, generation=tasks.generation_of(record))
             follow.enqueue_and_wait(queued_run, network, options)
         if record.state is RunState.RUNNING or not _has_work_left(record, location, network, options):
-            return follow.collect_result(record.run, network, options, _resolve_output(output, record))
+            _, rows = journal.find_results(location, record.run)
+            output_path = preconditions.resolve_output_path(_resolve_output(output, record), record.sheets, rows)
+            return follow.collect_result(record.run, network, options, output_path)
     if options.cluster:
         client.create_queues(network, options)
     with journal.open_for_writing(location, network) as open_journal:

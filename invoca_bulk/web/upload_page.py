@@ -40,6 +40,8 @@ from invoca_bulk.wording import word, wording_in_thread
 if TYPE_CHECKING:
     Message = Mapping[str, Any]
 
+#: The largest upload: what a file on disk may have, so that the page takes the same files as the command line.
+MAX_UPLOAD_BYTES = MAX_FILE_BYTES
 #: Seconds between two polls of the journals.
 _POLL_SECONDS = 0.5
 #: Renders a region that has only an error to show.
@@ -419,8 +421,8 @@ def _require_confirmation(plan: Plan, values: Message) -> None:
 
 def _write_chunk(path: Path, chunk: bytes, *, offset: int, size: int) -> str:
     """Write a chunk into a file, and return why that is not possible; empty: it was written."""
-    if max(size, offset + len(chunk)) > MAX_FILE_BYTES:
-        return f"{path.name} is larger than {MAX_FILE_BYTES >> 30} GiB. Split it into smaller files."
+    if max(size, offset + len(chunk)) > MAX_UPLOAD_BYTES:
+        return f"{path.name} is larger than {MAX_UPLOAD_BYTES >> 30} GiB. Split it into smaller files."
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         with path.open("r+b" if offset else "wb") as stream:

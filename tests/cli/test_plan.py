@@ -234,7 +234,7 @@ def test_a_saved_plan_is_run(cli: Any, environment: dict[str, str], requests: Pa
     ran = cli("run", "plan.json", "--yes", **environment)
     assert (ran.code, "Results: plan-results.xlsx" in ran.out) == (0, True), ran.err
     ran = cli("run", "plan.json", "--yes", **environment)
-    assert (ran.code, "done already" in ran.err, len(box.store.ledger)) == (2, True, 2)
+    assert (ran.code, "were already sent by" in ran.err, len(box.store.ledger)) == (2, True, 2)
 
 
 def test_an_outdated_plan_is_rejected(

@@ -379,7 +379,7 @@ def test_saved_plan_buys_once(network: Network, tmp_path: Path, box: Sandbox) ->
     path = ib.plan(frame, network).save(tmp_path / "plan.json")
     run(path, network)
     for source in (path, frame):
-        with pytest.raises(ConfirmationRequiredError, match="done already"):
+        with pytest.raises(ConfirmationRequiredError, match="already sent by"):
             run(source, network)
     assert len(box.store.ledger) == 2
     run(path, network, again=True)

@@ -587,7 +587,7 @@ REFUSED: dict[str, tuple[tuple[str, str], dict[str, Any], type[Exception], str]]
     "ending": (("advertisers", "x.ods"), {}, OutputError, "does not end in .xlsx or .csv"),
     "folder": (("advertisers", "no/x.csv"), {}, OutputError, "does not exist"),
     "version": (("advertisers", ""), {"api_version": "2020-01-01"}, ConfigError, "API version"),
-    "concurrency": (("advertisers", ""), {"concurrency": 0}, ConfigError, "concurrency=… is 0, but the minimum is 1"),
+    "concurrency": (("advertisers", ""), {"concurrency": 0}, ConfigError, "concurrency is 0, but the minimum is 1"),
 }
 
 

@@ -167,7 +167,7 @@ def test_equal_rows_are_counted(box: Any, network: Any, requests_frame: Requests
     assert outcome_counts(finished) == {"created": 5}
     assert promo_numbers(finished) == issued_numbers(box)
     assert len(set(finished.results.frame["result_run"])) == 2
-    assert messages[0].startswith("Rows 2-4 were done already by run ")
+    assert messages[0].startswith("Rows 2-4 were already sent by run ")
 
 
 def test_quantities_are_counted(box: Any, network: Any, requests_frame: Requests) -> None:
@@ -194,7 +194,7 @@ def test_columns_in_another_order_are_the_same_rows(box: Any, network: Any, requ
     frame = requests_frame(3)
     run_sheet(frame, network)
     other = frame[frame.columns[::-1]].assign(**{"my notes": "x"})
-    with pytest.raises(ConfirmationRequiredError, match="done already"):
+    with pytest.raises(ConfirmationRequiredError, match="already sent by"):
         run_sheet(other, network)
     assert len(issued_numbers(box)) == 3
 

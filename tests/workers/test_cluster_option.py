@@ -38,7 +38,8 @@ def test_two_workers_run_a_sheet(machine: Callable[..., Machine], box: Sandbox) 
     client, other = machine("client"), machine("other")
     workers = [other.worker(), other.worker()]
     process = client.call("run", sheet(client.folder, 300), "-o", "results.csv", "--yes", "--cluster")
-    assert (process.returncode, process.stderr) == (0, "")
+    # On a busy machine, workers may take a while to begin, and the client says so.
+    assert (process.returncode, "Error" in process.stderr) == (0, False), process.stderr
     results = pd.read_csv(client.folder / "results.csv", dtype=str)
     assert set(results["result_status"]) == {"created"}
     assert sorted(results["promo_number"]) == sorted(entry.number for entry in box.store.ledger)
@@ -49,9 +50,14 @@ def test_two_workers_run_a_sheet(machine: Callable[..., Machine], box: Sandbox) 
     run = results["result_run"][0]
     assert other.call("results", run, "-o", "there.csv").returncode == 0
     assert (other.folder / "there.csv").read_text() == (client.folder / "results.csv").read_text()
-    followed = machine("third").call("resume", run, "--cluster", "-o", "late.csv", "--json")  # after it has ended
+    third = machine("third")
+    followed = third.call("resume", run, "--cluster", "-o", "late.csv", "--json")  # after it has ended
     assert followed.returncode == 0, followed.stderr
     assert json.loads(followed.stdout)["totals"] == {"created": 300}
+    (third.folder / "late.csv").write_text("corrected meanwhile")
+    assert third.call("resume", run, "--cluster", "-o", "late.csv").returncode == 0
+    assert (third.folder / "late.csv").read_text() == "corrected meanwhile"
+    assert (third.folder / "late-2.csv").exists()
 
 
 def test_run_that_was_recorded_but_not_enqueued(
@@ -106,4 +112,4 @@ def test_run_continues_without_its_client(machine: Callable[..., Machine], box: 
     until(lambda: journal.list_runs(client.place)[0].record.state == "finished")
     assert len(box.store.ledger) == 60
     plan = ib.plan(ib.read(client.folder / "requests.csv"), client.network(), journal=client.place)
-    assert "done already" in str(plan.summary) or plan.requests == 0
+    assert "already sent by" in str(plan.summary) or plan.requests == 0

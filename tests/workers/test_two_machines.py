@@ -92,7 +92,7 @@ def test_two_people_with_the_same_sheet(
     run = results["result_run"][0]
     refused = other.call("run", other.folder / "requests.csv", "-o", "results.csv", "--yes")
     assert refused.returncode == 2, refused.stderr
-    assert f"Nothing was sent: rows 2-{rows + 1} were done already by run {run} ({rows} created)" in refused.stderr
+    assert f"Nothing was sent: rows 2-{rows + 1} were already sent by run {run} ({rows} created)" in refused.stderr
     assert other.call("results", run, "-o", "theirs.csv").returncode == 0
     assert (other.folder / "theirs.csv").read_text() == (client.folder / "results.csv").read_text()
     path = sheet(other.folder, rows + 2)  # only the two additional rows are bought
