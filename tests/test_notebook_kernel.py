@@ -270,7 +270,7 @@ frame = ib.export("promo_numbers", {network_code(box)}, campaigns=campaigns)
     assert "C-9 are missing" in displayed_text(messages)
     assert "UserWarning" not in displayed_text(messages)
     (page,) = displayed(messages, "text/html")
-    assert "Look at this" in page
+    assert "Needs attention" in page
 
 
 # The token

@@ -97,7 +97,7 @@ def reject_already_bought(plan: PlanData) -> str:
     runs = list(dict.fromkeys(row.prior_purchase.run for row in done_rows if row.prior_purchase))
     counts = Counter(row.outcome.value for row in done_rows if row.outcome)
     totals = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
-    count = len(done_rows)
+    count = len({(row.sheet, row.row) for row in done_rows})
     rows = f"{plural_of(count, 'Row')} {_format_rows(plan, done_rows)} {plural_of(count, 'was', 'were')}"
     sent_by = f"already sent by {plural_of(len(runs), 'run')} {', '.join(runs)} ({totals})"
     again = f"To buy their numbers again: {option('again')}."

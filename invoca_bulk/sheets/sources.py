@@ -59,7 +59,7 @@ def read_content(source: object) -> bytes | str:
     if isinstance(source, Readable):
         return _read_file_object(source)
     raise UnreadableSheetError(
-        f"A sheet cannot be read from a {type(source).__name__}. "
+        f"A sheet cannot be read from a value of the type {type(source).__name__}. "
         "Pass the path of a file, an open file, bytes or a DataFrame."
     )
 

@@ -279,7 +279,7 @@ def test_options_of_the_plan_apply(http: httpx.Client, network: Network, tmp_pat
 @pytest.mark.parametrize("options", [{"nested": "merge"}, {"auto_ids": False}, {"sheet": "x"}], ids=str)
 def test_options_that_the_plan_fixes_are_rejected(edit: Plan, network: Network, options: dict[str, Any]) -> None:
     """Such an option could only contradict the saved plan."""
-    with pytest.raises(PlanError, match=f"cannot take .*{next(iter(options))}=…"):
+    with pytest.raises(PlanError, match=f"cannot take .*{next(iter(options))}"):
         ib.run(edit, network, **options)
 
 

@@ -62,7 +62,7 @@ def test_uncreated_number_is_not_found(box: Any, versions: Network, requests_fra
     assert outcome_counts(finished) == ({"created": 3} if has_ids else {"created": 2, "unknown": 1})
     if not has_ids:
         row = finished.results.frame.query("result_status == 'unknown'").iloc[0]
-        assert "not found there" in row["result_error"]
+        assert "not found on the platform" in row["result_error"]
         assert "--resend-absent" in row["result_fix"]
         assert outcome_counts(resume_run(versions, finished.results.run.run)) == {"created": 2, "unknown": 1}
         again = resume_run(versions, finished.results.run.run, resend_absent=True)

@@ -629,7 +629,7 @@ def test_steps_in_doubt_must_be_resolved_first(odd: Any, reply: Any) -> None:
     (not_undone,) = undo.not_undone.to_dict("records")
     assert not_undone["row"] == 2
     assert not_undone["error"].startswith("It is uncertain whether the run did this: ")
-    assert f"invoca-bulk resume {run}" in not_undone["fix"]
+    assert f'ib.resume(network, "{run}")' in not_undone["fix"]
     assert (undo.requests, undo.notes) == (0, ("Nothing to undo: 1 request rejected or failed.",))
 
 
@@ -771,7 +771,7 @@ def test_an_unfinished_run(stage: Stage) -> None:
     database.close()
     undo = stage.undo(run)
     assert undo.counts == {"delete": 1}
-    note = f"The run has not finished: 1 request not sent yet. To send them: invoca-bulk resume {run}"
+    note = f'The run has not finished: 1 request not sent yet. To send them: ib.resume(network, "{run}")'
     assert undo.notes[-1] == note
 
 

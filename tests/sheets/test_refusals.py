@@ -294,7 +294,7 @@ def test_file_names_that_are_not_text_are_sanitized(tmp_path: Any) -> None:
 @pytest.mark.parametrize("source", [["a"], None, 3])
 def test_sources_of_a_wrong_type_are_refused(source: Any) -> None:
     """A list is neither a path nor a file."""
-    assert "Give the path of a file" in refused(source)
+    assert "Pass the path of a file" in refused(source)
 
 
 def test_the_error_of_a_missing_sheet_names_the_existing_ones(make: Any) -> None:
