@@ -6,8 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -25,6 +23,7 @@ from invoca_bulk.cli.wording import command_words
 from invoca_bulk.config.network import Network, resolve_network
 from invoca_bulk.sandbox_server import Sandbox
 from invoca_bulk.wording import use_wording
+from tests.commands import run_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -277,16 +276,7 @@ def cli(tmp_path: Path) -> Callable[..., Ran]:
     """Runs `invoca-bulk` as a separate process in the test's folder, without a terminal."""
 
     def run(*arguments: object, **environment: str) -> Ran:
-        process = subprocess.run(
-            [sys.executable, "-m", "invoca_bulk", *map(str, arguments)],
-            cwd=tmp_path,
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=100,
-            check=False,
-        )
+        process = run_command(arguments, tmp_path, {**os.environ, **environment})
         return Ran(code=process.returncode, out=process.stdout, err=process.stderr)
 
     return run

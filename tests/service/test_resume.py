@@ -203,7 +203,8 @@ def test_finished_sheet_is_refused_with_the_results_command(network: Any, reques
     """The error names the run and the command that writes its results."""
     first = run_sheet(requests_frame(2), network)
     with pytest.raises(
-        ConfirmationRequiredError, match=rf"(?s)rows 2-3 were already sent.*2 created.*results {first.results.run.run} -o"
+        ConfirmationRequiredError,
+        match=rf"(?s)rows 2-3 were already sent.*2 created.*results {first.results.run.run} -o",
     ):
         run_sheet(requests_frame(2), network)
 
