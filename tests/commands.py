@@ -29,6 +29,7 @@ _PRELOADED = (
     *(f"invoca_bulk.cli.{name}" for name in ("export", "plan", "report", "results", "resume", "run", "runs", "undo")),
     *("invoca_bulk.api", "invoca_bulk.reports.templates", "invoca_bulk.service.export", "invoca_bulk.service.undo"),
     *("invoca_bulk.sandbox_server", "anyio._backends._asyncio", "sqlalchemy.dialects.sqlite.pysqlite"),
+    *("httpcore", "invoca_bulk.sandbox_server.routes", "phonenumbers.geodata"),
 )
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from invoca_bulk.sandbox_server import Sandbox
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOK = "05_upload_page.ipynb"
 
 

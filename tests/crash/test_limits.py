@@ -12,6 +12,8 @@ from tests.crash.ways import WAYS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.slow
+
 
 def _run_to_end(network: Any, rows: int) -> Any:
     network.run_to_end(network.way.rows("sheet", rows), "sheet")

@@ -12,6 +12,8 @@ from tests.crash.ways import BY_LIST
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.slow
+
 KILLS = 12
 
 

@@ -13,6 +13,8 @@ from tests.crash.ways import WAYS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.slow
+
 _ROWS = 2000
 #: Kinds of faults and their weights: 30% throttling and 10% errors of all requests.
 _STORM = {"429": 15, "429_retry_after": 15, "500_before": 2, "500_after": 2, "502_html_before": 2, "503_after": 4}

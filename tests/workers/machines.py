@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from invoca_bulk.config.journal_location import Database
 from invoca_bulk.config.network import Network
+from tests.commands import run_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,16 +80,7 @@ class Machine:
 
     def call(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command and wait for its end."""
-        command = [sys.executable, "-m", "invoca_bulk", *map(str, arguments)]
-        return subprocess.run(  # noqa: PLW1510  tests check the exit code
-            command,
-            cwd=self.folder,
-            env=self.process_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_SECONDS * 2,
-        )
+        return run_command(arguments, self.folder, self.process_environment(), timeout=TIMEOUT_SECONDS * 2)
 
     def process_environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("INVOCA_")}

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from machines import Machine
 
+pytestmark = pytest.mark.slow
+
 ROWS, KILLS, RESTARTS = 2000, 100, 5
 #: Additional kills while the run is reconciled and resumed.
 RESUME_KILLS = 6

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from tests.crash.checker import Figures
 
+pytestmark = pytest.mark.slow
+
 ROWS, KILLS, SEED = 300, 17, 1
 WORKER = Path(__file__).with_name("naive_worker.py")
 TIMEOUT_SECONDS = 100.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from machines import until
 from test_cluster_option import sheet
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from machines import Machine
 
     from invoca_bulk.sandbox_server import Sandbox
+
+pytestmark = pytest.mark.slow
 
 LIMIT = 20.0  # requests a second
 
