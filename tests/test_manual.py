@@ -211,3 +211,9 @@ def _run_command(line: str, cli: Callable[..., Any]) -> None:
     arguments = [_latest_run() if argument == "RUN" else argument for argument in arguments]
     ran = cli(verb, *arguments, *(["--yes"] if verb == "run" and "--yes" not in arguments else []))
     assert ran.code == 0, (line, ran.out, ran.err)
+
+
+def test_the_workflow_runs_the_readme_command() -> None:
+    """What runs on other systems is what the README tells users to run."""
+    command = TOPICS["README"].split("<!-- test command -->\n```bash\n")[1].split("\n```")[0]
+    assert f"run: {command}\n" in (ROOT / ".github/workflows/tests.yml").read_text(encoding="utf-8")

@@ -210,6 +210,7 @@ def _send_request(process: subprocess.Popen[str], path: Path, network_id: str) -
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_the_same_sheet_started_twice_at_once(
     machine: Callable[..., Machine], clients: list[subprocess.Popen[str]], box: Sandbox, tmp_path: Path
 ) -> None:
