@@ -42,6 +42,7 @@ TOKEN = "the-secret-token"
 _SLOWEST_FOLDERS = ("browser", "workers", "crash", "web", "execution", "service")
 
 
+@pytest.hookimpl(optionalhook=True)  # also without pytest-xdist
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores, because many tests wait for servers and processes."""
     return (os.cpu_count() or 1) + 1

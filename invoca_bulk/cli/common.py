@@ -81,6 +81,9 @@ def compose(*decorators: Decorator) -> Decorator:
 
 
 journal_option = setting_option("journal", callback=_reject_password)
+again_option = click.option(
+    "--again", is_flag=True, help="Start over instead of resuming, and buy again what earlier runs have bought."
+)
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 #: How to read FILE.
 reading_options = compose(

@@ -22,9 +22,11 @@ _PLAN_ONLY_PARAMETERS = ("output", "save", "detailed_exitcode", "as_json")
 @common.file_argument
 @plan_output.plan_output_options
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 0 for nothing to do, 1 for an error, 2 for changes.")
+@common.again_option
 @connection_options.plan_options
 @connection_options.network_options
 @connection_options.request_options
+@common.journal_option
 @common.reading_options
 @common.json_option
 def command(

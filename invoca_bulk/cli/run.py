@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Parameters that `plan` does not have.
 _RUN_ONLY_PARAMETERS = (
-    *("output", "yes", "again", "skip_invalid", "max_new_numbers", "max_failures", "rate", "journal", "as_json"),
+    *("output", "yes", "skip_invalid", "max_new_numbers", "max_failures", "rate", "as_json"),
     *connection_options.RECONCILE_PARAMETERS,
 )
 
@@ -26,9 +26,7 @@ _RUN_ONLY_PARAMETERS = (
 @common.file_argument
 @common.output_option("Results file, .xlsx or .csv. Default: FILE's name with -results.xlsx.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation before actions that cannot be undone.")
-@click.option(
-    "--again", is_flag=True, help="Start over instead of resuming, and buy again what earlier runs have bought."
-)
+@common.again_option
 @click.option("--skip-invalid", is_flag=True, help="Send the valid rows even if others have errors.")
 @connection_options.plan_options
 @connection_options.network_options

@@ -35,10 +35,10 @@ class SharedRateLimiter:
 
     def _update_in_transaction(self, operation: Callable[[RateLimiter, float], _T]) -> _T:
         if self._connection is None:
-            self._connection = self._engine.connect()
             insert = postgresql.insert(RATE_LIMITERS).values(run=self._run, state=self._initial.to_json())
-            with self._connection.begin():
-                self._connection.execute(insert.on_conflict_do_nothing())
+            with self._engine.begin() as connection:
+                connection.execute(insert.on_conflict_do_nothing())
+            self._connection = self._engine.connect()
         with self._connection.begin():
             # Losing the last reservation in a crash of the database does no harm.
             self._connection.exec_driver_sql("SET LOCAL synchronous_commit = off")

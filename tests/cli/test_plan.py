@@ -237,6 +237,16 @@ def test_a_saved_plan_is_run(cli: Any, environment: dict[str, str], requests: Pa
     assert (ran.code, "were already sent by" in ran.err, len(box.store.ledger)) == (2, True, 2)
 
 
+def test_a_plan_knows_what_was_bought(cli: Any, environment: dict[str, str], requests: Path, tmp_path: Path) -> None:
+    """`plan` looks into the journal that `run` has used; `--again` plans to buy the rows once more."""
+    own_journal = ("--journal", tmp_path / "own journal")
+    assert cli("run", requests, "--yes", *own_journal, **environment).code == 0
+    shown, again = (cli("plan", requests, *own_journal, *flags, **environment) for flags in ((), ("--again",)))
+    assert (shown.code, "2 created" in shown.out, "Next:" in shown.out) == (0, False, False), shown.out
+    assert (again.code, "2 create" in again.out) == (0, True)
+    assert again.out.splitlines()[-1] == f"Next: invoca-bulk run {requests} --again --journal '{own_journal[1]}'"
+
+
 def test_an_outdated_plan_is_rejected(
     cli: Any, environment: dict[str, str], edit: Path, http: httpx.Client, tmp_path: Path
 ) -> None:
