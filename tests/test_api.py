@@ -57,7 +57,7 @@ def test_every_argument_is_documented_and_typed(name: str) -> None:
     for parameter in inspect.signature(function).parameters.values():
         assert parameter.kind not in {parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL}
         assert parameter.annotation is not parameter.empty
-        assert f"        {parameter.name}: " in (function.__doc__ or "")
+        assert f"    {parameter.name}: " in (inspect.getdoc(function) or "")
 
 
 def test_run_takes_every_option() -> None:

@@ -60,19 +60,13 @@ def open_for_writing(folder: Path, network: Network) -> Iterator[Journal]:
     """Open a network's journal for writing; no other process can write to it until the end of the block."""
     path = journal_file(folder, base_url=network.base_url, network_id=network.network_id)
     _create_private_file(folder, path)
-    with _hold_lock(path):
+    with _hold_lock(path), contextlib.ExitStack() as stack:
         with _translate_errors(path):
-            engine = durable_engine(path)
-            connection = engine.connect()
-        try:
-            with _translate_errors(path):
-                db_schema.create_or_migrate(connection)
-            with connection:
-                journal = Journal(connection)
-                journal.recover_from_crash()
-                yield journal
-        finally:
-            engine.dispose()
+            connection = stack.enter_context(connect_once(durable_engine(path)))
+            db_schema.create_or_migrate(connection)
+        journal = Journal(connection)
+        journal.recover_from_crash()
+        yield journal
 
 
 @contextmanager

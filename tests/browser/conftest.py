@@ -34,7 +34,7 @@ _BROWSER_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-network
 _NETWORK_NUMBERS = count(7000)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, an event loop runs in this thread
 def browser() -> Iterator[Browser]:
     """This machine's Chromium."""
     path = next(filter(None, map(shutil.which, _BROWSER_NAMES)), None)

@@ -40,6 +40,16 @@ def _foreign_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
 
 
+def _end(process: subprocess.Popen[str]) -> None:
+    """End JupyterLab, which loses a signal that comes before its event loop runs."""
+    process.terminate()
+    try:
+        process.communicate(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+
+
 @contextlib.contextmanager
 def _served(tmp_path: Path, *arguments: str) -> Iterator[tuple[httpx.Client, str]]:
     """Run JupyterLab: a client with its token, and what `lab` printed before it."""
@@ -54,8 +64,7 @@ def _served(tmp_path: Path, *arguments: str) -> Iterator[tuple[httpx.Client, str
             with httpx.Client(base_url=address[1], headers=headers, timeout=30) as client:
                 yield client, os.read(process.stdout.fileno(), 10_000).decode()
         finally:
-            process.terminate()
-            process.communicate()
+            _end(process)
 
 
 def test_it_starts_without_warnings(tmp_path: Path) -> None:
@@ -68,8 +77,7 @@ def test_it_starts_without_warnings(tmp_path: Path) -> None:
         try:
             lines = list(takewhile(lambda line: "?token=" not in line, process.stderr))
         finally:
-            process.terminate()
-            process.communicate()
+            _end(process)
     assert not [line for line in lines if "Warning" in line]
 
 

@@ -345,7 +345,7 @@ def test_the_reason_why_a_run_did_not_start_remains_visible(
     tmp_path: Path, box: Sandbox, requests_frame: Any, start_job: Any
 ) -> None:
     """While another run is followed, the reason is shown at the plan, which can be run again."""
-    job = start_job(80, "--rate", "15")
+    job = start_job(80, "--rate", "8")
     _wait_until(lambda: len(box.store.ledger) >= 2)
     user = PageUser()
     user.connects(box)
