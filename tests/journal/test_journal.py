@@ -8,9 +8,11 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
 from invoca_bulk import journal
 from invoca_bulk.config.network import Network
@@ -25,7 +27,6 @@ from tests.journal.sample_plans import NETWORK, make_plan, make_step, transition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 def test_run_is_read_back_as_written(tmp_path: Path) -> None:
@@ -414,3 +415,34 @@ def test_conflict_rolls_back_the_whole_batch(tmp_path: Path) -> None:
                 [*transitions(run, 0, State.PENDING, State.SENT), *transitions(run, 1, State.PENDING, State.SENT)]
             )
         assert [step.state for step in open_journal.steps(run)] == [State.PENDING, State.SENT]
+
+
+# Open files
+
+
+def _make_newer(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE version SET version = 1000")
+
+
+def _make_garbage(path: Path) -> None:
+    path.write_bytes(b"not a database" * 1_000)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, which only Linux has")
+@pytest.mark.parametrize("damage", [None, _make_newer, _make_garbage], ids=["sound", "newer", "garbage"])
+def test_no_file_stays_open(tmp_path: Path, damage: Callable[[Path], None] | None) -> None:
+    """Also where opening fails, each connection is closed at once: an open one locks the file on Windows."""
+    with journal.open_for_writing(tmp_path, NETWORK):
+        pass
+    path = journal_file(tmp_path, base_url=NETWORK.base_url, network_id=NETWORK.network_id)
+    if damage:
+        damage(path)
+    for open_journal in (
+        lambda: journal.open_for_writing(tmp_path, NETWORK),
+        lambda: journal.open_readonly(tmp_path, NETWORK),
+    ):
+        with contextlib.suppress(ConfigError, sa.exc.DatabaseError), open_journal():
+            pass
+    links = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert [link for link in links if link.is_relative_to(tmp_path)] == []
