@@ -29,6 +29,7 @@ from invoca_bulk.config.settings import SETTINGS
 from invoca_bulk.journal import RunState
 
 sys.path.insert(0, str(HERE.parent / "workers"))
+sys.path.append(str(HERE.parents[1]))  # last, so that the installed package is what runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -102,7 +102,7 @@ def _saved(cell: Driver, lab: Server, name: str) -> Path:
 def test_a_reload_of_jupyterlab_shows_the_run_again(cell: Driver, lab: Server, box: Sandbox, tmp_path: Path) -> None:
     """The kernel and the page survive the reload: the cell shows the run's progress and results."""
     _saved(cell, lab, "test_a_reload_of_jupyterlab_shows_the_run_again")
-    box.faults.change(limit=20)
+    box.faults.change(limit=3)  # the run must last longer than the reload, on a busy machine too
     cell.connect(box)
     cell.upload(sheet(tmp_path, 120, name="reloaded.xlsx"))
     cell.plan()
