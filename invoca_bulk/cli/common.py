@@ -159,9 +159,9 @@ def current_program() -> list[str]:
     path = sys.argv[0]
     if Path(path).name == "__main__.py":
         return [sys.executable, "-m", "invoca_bulk"]
-    found = shutil.which("invoca-bulk")
-    is_found = found is not None and Path(found).with_suffix("").resolve() == Path(path).with_suffix("").resolve()
-    return ["invoca-bulk"] if is_found else [path]
+    shell_path = shutil.which("invoca-bulk")
+    is_same = shell_path and Path(shell_path).with_suffix("").resolve() == Path(path).with_suffix("").resolve()
+    return ["invoca-bulk"] if is_same else [path]
 
 
 def unknown_name_error(
