@@ -43,7 +43,7 @@ def test_from_a_sheet_to_its_results(opened: Driver, box: Sandbox, tmp_path: Pat
     opened.run(29)
     opened.sees("run", "of 30")
     opened.picture("5-run")
-    opened.sees("results", "finished")
+    opened.sees("results", ": finished.")
     opened.picture("6-results")
     results = opened.download("Download the results (Excel)", tmp_path)
     assert numbers(results) == issued(box)
@@ -60,7 +60,7 @@ def test_corrected_results_complete_the_sheet(opened: Driver, box: Sandbox, tmp_
     opened.plan()
     opened.root.get_by_label(re.compile("Leave out")).check()
     opened.run(4)
-    opened.sees("results", "finished")
+    opened.sees("results", ": finished.")
     frame = read(opened.download("Download the results (Excel)", tmp_path))
     frame.loc[4, "media_type"] = "Offline: Radio"
     corrected = tmp_path / "corrected.xlsx"
@@ -70,7 +70,7 @@ def test_corrected_results_complete_the_sheet(opened: Driver, box: Sandbox, tmp_
     opened.plan()
     opened.run(1)
     opened.sees("results", "corrected.xlsx")
-    opened.sees("results", "finished")
+    opened.sees("results", ": finished.")
     assert numbers(opened.download("Download the results (Excel)", tmp_path)) == issued(box)
     assert len(issued(box)) == 5
 
@@ -84,7 +84,7 @@ def test_stop_and_resume(opened: Driver, box: Sandbox, tmp_path: Path) -> None:
     opened.run(200)
     expect(opened.region("progress")).to_contain_text(re.compile(r"[1-9]\d* done"), timeout=TIMEOUT)
     opened.press("Stop")
-    opened.sees("results", "interrupted")
+    opened.sees("results", ": interrupted.")
     opened.picture("stopped")
     bought = len(issued(box))
     assert 0 < bought < 200
@@ -92,7 +92,7 @@ def test_stop_and_resume(opened: Driver, box: Sandbox, tmp_path: Path) -> None:
     expect(opened.region("progress")).to_be_hidden()
     box.faults.change(limit=None)
     opened.press("Resume this run")
-    opened.sees("results", "finished")
+    opened.sees("results", ": finished.")
     assert numbers(opened.download("Download the results (Excel)", tmp_path)) == issued(box)
     assert len(issued(box)) == 200
 
@@ -111,7 +111,7 @@ def test_a_reload_shows_the_run_again(opened: Driver, box: Sandbox, tmp_path: Pa
     opened.picture("found-again")
     assert len(issued(box)) < 150
     box.faults.change(limit=None)
-    opened.sees("results", "finished")
+    opened.sees("results", ": finished.")
     opened.sees("results", "connect to network")
     assert numbers(opened.download("Download the results (Excel)", tmp_path)) == issued(box)
     assert len(issued(box)) == 150
@@ -129,7 +129,7 @@ def test_a_run_that_ended_while_the_tab_was_closed(
     opened.page.close()
     reopened = tab()
     reopened.sees("results", "closed.xlsx")
-    reopened.sees("results", "finished")
+    reopened.sees("results", ": finished.")
     assert numbers(reopened.download("Download the results (Excel)", tmp_path)) == issued(box)
     assert len(issued(box)) == 20
 
@@ -149,7 +149,7 @@ def test_two_tabs(opened: Driver, box: Sandbox, tmp_path: Path, tab: Callable[..
     second.sees("plan", "Another run is using this network")
     second.picture("rejected")
     box.faults.change(limit=None)
-    opened.sees("results", "finished")
+    opened.sees("results", ": finished.")
     assert len(issued(box)) == 100
 
 
@@ -159,12 +159,12 @@ def test_a_run_is_undone(opened: Driver, box: Sandbox, tmp_path: Path) -> None:
     opened.upload(sheet(tmp_path, 4))
     opened.plan()
     opened.run(4)
-    opened.sees("results", "finished")
+    opened.sees("results", ": finished.")
     opened.press("Plan to undo this run")
     opened.sees("plan", "deletes 4 promo numbers")
     opened.picture("undo")
     opened.root.get_by_label("Yes, do it.").check()
     opened.press("Run")
     opened.sees("results", "undo of")
-    opened.sees("results", "finished")
+    opened.sees("results", ": finished.")
     assert existing_count(box) == 0

@@ -78,7 +78,7 @@ def test_from_a_sheet_to_its_results_in_a_cell(cell: Driver, lab: Server, box: S
     cell.plan()
     cell.run(12)
     cell.sees("results", "in-a-cell.xlsx")
-    cell.sees("results", "finished")
+    cell.sees("results", ": finished.")
     cell.picture("results")
     assert numbers(cell.download("Download the results (Excel)", tmp_path)) == issued(box)
     assert len(issued(box)) == 12
@@ -113,7 +113,7 @@ def test_a_reload_of_jupyterlab_shows_the_run_again(cell: Driver, lab: Server, b
     cell.sees("run", "of 120")
     box.faults.change(limit=None)
     cell.sees("results", "reloaded.xlsx")
-    cell.sees("results", "finished")
+    cell.sees("results", ": finished.")
     assert numbers(cell.download("Download the results (Excel)", tmp_path)) == issued(box)
     assert len(issued(box)) == 120
 

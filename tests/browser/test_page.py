@@ -175,7 +175,7 @@ def test_every_state_is_readable(
     view.run(19)
     view.sees("run", "of 20")
     check("5-run")
-    view.sees("results", "finished")
+    view.sees("results", ": finished.")
     check("6-results")
     assert numbers(view.download("Download the results (Excel)", tmp_path)) == issued(box)
 

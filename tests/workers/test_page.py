@@ -41,7 +41,7 @@ def test_page_and_command_line_share_runs(
     user.does("plan", values={})
     user.sees("plan", "2 requests")
     user.does("run", values={"confirmed": "2"})
-    user.sees("results", "finished")
+    user.sees("results", ": finished.")
     assert len(box.store.ledger) == 5
     assert [sum(summary.totals.values()) for summary in journal.list_runs(Database(database))] == [3, 2]
     assert "2 created" in other.call("runs").stdout
