@@ -1,8 +1,9 @@
 """DataFrames to sheets and back; the attrs of a frame keep what was read from a file besides the cells.
 
 `frame.attrs["invoca_bulk"]` holds plain JSON: the texts `source`, `path` and `resource` (or subresource), and
-`findings`, a JSON text of lists [row, code, details]. It is one text because pandas copies attrs deeply at every step.
-Problems of a cell are not in the attrs but in the cell's text, so that they survive the loss of attrs and row numbers.
+`findings`, a JSON text of lists [row, code, details, column]. It is one text because pandas copies attrs deeply at
+every step. Errors of a cell are not in the attrs but in the cell's text, so that they survive the loss of attrs and row
+numbers.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class _FrameMetadata:
 def to_frame(sheet: Sheet) -> pd.DataFrame:
     """The frame of a sheet; source, resource and read issues are in its attrs."""
     frame = sheet.frame.copy(deep=False)
-    read_issues = [[issue.row, issue.problem.code, dict(issue.problem.details)] for issue in sheet.read_issues]
+    read_issues = [
+        [issue.row, issue.problem.code, dict(issue.problem.details), issue.column] for issue in sheet.read_issues
+    ]
     frame.attrs[ATTRS_KEY] = {
         "source": sheet.source,
         "path": str(sheet.path or ""),
@@ -131,8 +134,8 @@ def _parse_read_issues(text: str) -> tuple[ReadIssue, ...]:
         return ()
 
 
-def _parse_read_issue(row: int | None, code: str, details: Mapping[str, object]) -> ReadIssue:
+def _parse_read_issue(row: int | None, code: str, details: Mapping[str, object], column: str = "") -> ReadIssue:
     """A read issue; raises one of several errors if its code is unknown or details are missing."""
     problem = Problem(code=code, details=details)
     _ = problem.message, problem.fix  # formatting them checks the details
-    return ReadIssue(row=None if row is None else int(row), problem=problem)
+    return ReadIssue(row=None if row is None else int(row), column=str(column), problem=problem)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import pandas as pd
 
@@ -19,14 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadIssue:
-    """A problem with the sheet or with a whole row; validation turns it into an issue.
+    """A problem with the sheet, a row, a column or a cell; validation turns it into an issue.
 
-    Problems of a cell are not read issues but markers in the cell's text (`issue_catalog.ISSUE_CODE_BY_MARKER`).
+    Errors of a cell are not read issues but markers in the cell's text (`issue_catalog.ISSUE_CODE_BY_MARKER`), so that
+    they survive the loss of row numbers; warnings of a cell leave its text as it is, and are read issues.
     """
 
-    #: The number of the row in the spreadsheet, one cell of which has the marker `#ROW!`; without that marker the issue
-    #: no longer applies. None: it is about the whole sheet.
+    #: The number of the row in the spreadsheet. Without `column`: one cell of the row has the marker `#ROW!`, and
+    #: without that marker the issue no longer applies. None: it is about the whole sheet or column.
     row: int | None
+    #: The title of the column; empty: it is about the whole row or sheet. With `row` it is a warning of a cell, which
+    #: applies while the cell has the text `problem.details["value"]`.
+    column: str = ""
     problem: Problem
 
 
@@ -56,6 +60,15 @@ class Sheet:
         return self._encoded_columns[header]
 
 
+class MergedRange(NamedTuple):
+    """Merged cells, the last ones included. Rows count from 1, columns from 0."""
+
+    first_row: int
+    first_column: int
+    last_row: int
+    last_column: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorksheetScan:
     """What calamine does not report about a worksheet. Rows count from 1, columns from 0."""
@@ -64,6 +77,11 @@ class WorksheetScan:
     #: The formula, such as `=A1`, of each cell whose result is not stored; empty if the formula is not stored either.
     uncached_formulas: Mapping[tuple[int, int], str] = field(default_factory=dict)
     hidden_rows: frozenset[int] = frozenset()  # the numbers of the hidden rows
+    hidden_columns: frozenset[int] = frozenset()
+    merged_ranges: tuple[MergedRange, ...] = ()
+    #: The text that the spreadsheet shows for each cell whose number format makes it another text than the value's.
+    shown_texts: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    total_rows: frozenset[int] = frozenset()  # that the file itself marks: totals rows of tables, sums of a column
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +92,7 @@ class Grid:
     #: The cells; the first item is row 1 of the spreadsheet. A blank cell is "". The rows of a worksheet have equal
     #: lengths, those of a CSV file need not.
     rows: Sequence[Sequence[object]]
+    visibility: Literal["visible", "hidden", "very hidden"] = "visible"
     scan: WorksheetScan = field(default_factory=WorksheetScan)
     row_problems: Mapping[int, Problem] = field(default_factory=dict)  # row number to the problem of the whole row
 

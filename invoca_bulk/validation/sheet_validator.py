@@ -49,7 +49,9 @@ class SheetValidator:
         self.pending = np.ones(len(sheet.frame), dtype=bool)
         self.was_unknown = ~self.pending
         #: Row number to the problem of a whole row; unknown if the row was written to a file and read again.
-        self.row_problems = {issue.row: issue.problem for issue in sheet.read_issues if issue.row is not None}
+        self.row_problems = {
+            issue.row: issue.problem for issue in sheet.read_issues if issue.row is not None and not issue.column
+        }
         #: Position of a row with such a problem to its only issue: the row's cells may be in wrong columns.
         self.row_problem_issues: dict[int, Issue] = {}
 
@@ -62,9 +64,7 @@ class SheetValidator:
         """Run all checks."""
         known_columns = self._match_headers()
         self._apply_earlier_results(known_columns)
-        for read_issue in self.sheet.read_issues:
-            if read_issue.row is None:  # issues of rows are in the rows' cells, as markers
-                self._add_issue(-1, "", "", read_issue.problem)
+        self._add_read_issues()
         for column in known_columns:
             self._parse_column(column)
         self._require_columns()
@@ -340,6 +340,21 @@ class SheetValidator:
         return join_limited([str(self.sheet.frame.index[position]) for position in positions], MAX_ROWS_NAMED)
 
     # Issues
+
+    def _add_read_issues(self) -> None:
+        """Add the read issues, but for those of whole rows, which are in the rows' cells as markers."""
+        positions: dict[int, int] = {}
+        if any(issue.column and issue.row is not None for issue in self.sheet.read_issues):
+            positions = {number: position for position, number in enumerate(self.sheet.frame.index)}
+        for issue in self.sheet.read_issues:
+            if issue.row is None:
+                if not issue.column or issue.column in self.column_positions:
+                    self._add_issue(-1, issue.column, issue.column, issue.problem)
+            elif issue.column in self.column_positions and issue.row in positions:
+                position = positions[issue.row]
+                text = str(self.sheet.frame.iloc[position, self.column_positions[issue.column]])
+                if text == issue.problem.details.get("value"):
+                    self._add_issue(position, issue.column, text, issue.problem)
 
     def _add_issue(self, position: int | np.integer, header: str, value: str, problem: Problem) -> None:
         if position >= 0 and not self.pending[position] and problem.code != "unsettled_row":
