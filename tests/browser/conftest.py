@@ -145,10 +145,9 @@ def tab(
     context, address = visitor
     drivers: list[Driver] = []
 
-    def open_tab(width: int = 1280, scheme: str = "light") -> Driver:
+    def open_tab() -> Driver:
         page = watch.observe(context.new_page())
-        page.set_viewport_size({"width": width, "height": 900})
-        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": 1280, "height": 900})
         page.goto(address)
         name = re.sub(r"\W+", "-", request.node.name).strip("-")
         drivers.append(Driver(page=page, name=f"{name}-{len(drivers) + 1}" if drivers else name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
 from annotated_sheets import existing_count, issued, numbers, read, sheet
 from driver import TIMEOUT
 from playwright.sync_api import expect
@@ -75,6 +76,7 @@ def test_corrected_results_complete_the_sheet(opened: Driver, box: Sandbox, tmp_
     assert len(issued(box)) == 5
 
 
+@pytest.mark.slow
 def test_stop_and_resume(opened: Driver, box: Sandbox, tmp_path: Path) -> None:
     """Stop waits for open requests and shows the final count; resuming buys the rest, one number for each row."""
     box.faults.change(limit=10)
@@ -97,6 +99,7 @@ def test_stop_and_resume(opened: Driver, box: Sandbox, tmp_path: Path) -> None:
     assert len(issued(box)) == 200
 
 
+@pytest.mark.slow
 def test_a_reload_shows_the_run_again(opened: Driver, box: Sandbox, tmp_path: Path) -> None:
     """A reload ends the tab's kernel but not the run: the new page shows its progress, then its results."""
     box.faults.change(limit=8)
@@ -134,6 +137,7 @@ def test_a_run_that_ended_while_the_tab_was_closed(
     assert len(issued(box)) == 20
 
 
+@pytest.mark.slow
 def test_two_tabs(opened: Driver, box: Sandbox, tmp_path: Path, tab: Callable[..., Driver]) -> None:
     """The second tab sees the run of the first; its own run on the same network is rejected and buys nothing."""
     box.faults.change(limit=3)  # the first run must last until the second was rejected, on a busy machine too

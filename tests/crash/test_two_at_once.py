@@ -38,6 +38,7 @@ def _reports(networks: list[Any]) -> Iterator[list[dict[str, Any]]]:
         yield [json.loads(Path(job["report"]).read_text(encoding="utf-8")) for job in pair]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_same_sheet_started_twice_at_once(make_network: Callable[..., Any]) -> None:
     """In 50 pairs one process finishes, the other is refused, and the sheet is bought once."""

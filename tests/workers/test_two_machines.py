@@ -70,6 +70,7 @@ def state_of(machine: Machine, run: str) -> str:
 # Without workers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["2022-08-01", "2017-09-01"])
 def test_two_people_with_the_same_sheet(
     machine: Callable[..., Machine], box: Sandbox, tmp_path: Path, version: str
