@@ -425,8 +425,8 @@ def test_without_its_packages_the_message_names_the_extra() -> None:
         "from invoca_bulk.cli import main; main(['app'])"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "pip install 'invoca-bulk[notebook]'" in process.stdout
-    assert (process.returncode, "pip install 'invoca-bulk[app]'" in process.stderr) == (2, True)
+    assert 'pip install "invoca-bulk[notebook]"' in process.stdout
+    assert (process.returncode, 'pip install "invoca-bulk[app]"' in process.stderr) == (2, True)
 
 
 def test_a_port_in_use_is_one_message(cli: Callable[..., Any], box: Sandbox) -> None:
