@@ -87,12 +87,12 @@ def _try_write(path: Path, write: Callable[[BinaryIO], None], protected_paths: S
         _write_atomically(path, write)
     except OSError as error:
         system_text = error.strerror or str(error)
-        reason, advice = _ERRNO_TEXTS.get(_error_number(error, path), (system_text, "Choose another name or folder"))
+        reason, advice = _ERRNO_TEXTS.get(error_number(error, path), (system_text, "Choose another name or folder"))
         return OutputError(f"{path} cannot be written: {reason}. {advice}.")
     return None
 
 
-def _error_number(error: OSError, path: Path, system: str = os.name) -> int:
+def error_number(error: OSError, path: Path, system: str = os.name) -> int:
     """The number of the error; Windows says of a path that is too long that its folder does not exist."""
     paths = (path.absolute(), path.absolute().with_name(f"{_TEMPORARY_PREFIX}12345678{_TEMPORARY_SUFFIX}"))
     is_too_long = system == "nt" and max(len(str(name)) for name in paths) >= _MAX_WINDOWS_PATH_CHARS
