@@ -17,8 +17,8 @@ from invoca_bulk.sheets.foreign_formats import not_a_spreadsheet_error
 from invoca_bulk.wording import option
 
 _DEFAULT_ENCODING, _DEFAULT_NAME = "cp1252", "Windows-1252"
-#: What an example is also shown in: the encodings of Excel for Mac, of DOS, and of Cyrillic Windows.
-_OTHER_ENCODINGS = ("mac_roman", "cp437", "cp1251")
+#: What an example is also shown in: the encodings of Windows, of Excel for Mac, of DOS, and of Cyrillic Windows.
+_OTHER_ENCODINGS = ("cp1252", "mac_roman", "cp437", "cp1251")
 _BOM_ENCODINGS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _BEYOND_ASCII = re.compile("[^\0-\x7f\udc80-\udcff]")
 _MISFIT = re.compile("[\udc80-\udcff]")
@@ -108,16 +108,19 @@ def _misfit_error(decoded: DecodedText, rows: Sequence[Sequence[object]]) -> Unr
     shown = _shorten(cell)
     place = f"row {row}, {_show_bytes(shown, decoded.encoding)}"
     others = _describe_others(shown, decoded.encoding)
-    if not decoded.mixes_utf8:
-        subject = "neither UTF-8 nor Windows-1252" if not decoded.is_certain else f"not {decoded.name}"
+    fitting = (
+        located for located in _cells_beyond_ascii(rows) if decoded.mixes_utf8 and not _MISFIT.search(located[1])
+    )
+    other_row, other_cell = next(fitting, (0, ""))
+    if not other_row:
+        subject = f"not {decoded.name}" if decoded.is_certain else "neither UTF-8 nor Windows-1252"
         return UnreadableSheetError(
             f"The file has an unknown text encoding: it is {subject} at {place}{others}. "
             f"In Excel, {_SAVE_AS}, or use {option('encoding=…')}."
         )
-    other_row, other_cell = next((row, cell) for row, cell in _cells_beyond_ascii(rows) if _BEYOND_ASCII.search(cell))
     return UnreadableSheetError(
         f"The file mixes two text encodings: it is not UTF-8 at {place}, but it is UTF-8 at row {other_row}, "
-        f"'{_MISFIT.sub('?', _shorten(other_cell))}'. Correct the text, and {_SAVE_AS}. "
+        f"'{_shorten(other_cell)}'. Correct the text, and {_SAVE_AS}. "
         f"If the whole file has another encoding, use {option('encoding=…')}."
     )
 

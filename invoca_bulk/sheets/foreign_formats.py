@@ -41,6 +41,11 @@ def _kind(pattern: bytes, name: str, advice: str = _GIVE_SPREADSHEET) -> _Kind:
 _BINARY_KINDS = (
     _kind(rb"%PDF", "a PDF document", _COPY_TABLE),
     _kind(rb"\{\\rtf", "a text document (RTF)", _COPY_TABLE),
+    _kind(
+        rb"PK\x03\x04.{26}mimetypeapplication/(?!vnd\.oasis\.opendocument\.spreadsheet)",
+        "an OpenDocument file or an electronic book",
+        _COPY_TABLE,
+    ),
     _kind(rb"PAR1[^ -~]", "a Parquet file", "Read it with pandas.read_parquet, and pass the DataFrame."),
     _kind(rb"ARROW1|FEA1", "a Feather file", "Read it with pandas.read_feather, and pass the DataFrame."),
     _kind(rb"\x80[\x02-\x05][\x95}(\]c]", "a Python pickle", "Save the DataFrame with to_excel or to_csv."),
@@ -85,7 +90,7 @@ _TEXT_KINDS = (
     ),
 )
 #: A lock that Excel keeps beside an open workbook: the length of a name, the name padded to 54 bytes, and both again.
-_EXCEL_LOCK = re.compile(rb"[\x01-\x36][^\0]{54}[\x01-\x36]\0(?:..){52,54}", re.DOTALL)
+_EXCEL_LOCK = re.compile(rb"[\x01-\x36][^\0]{54}[\x01-\x36]\0.{104,110}", re.DOTALL)
 _LOCK_NAME = re.compile(r"~\$|\.~lock\.")
 
 
