@@ -38,6 +38,7 @@ def run(  # noqa: PLR0913  keyword-only
     output: str | Path | None = None,
     sheet: str | None = None,
     resource: str | None = None,
+    encoding: str | None = None,
     skip_invalid: bool = Options.skip_invalid,
     nested: str = Options.nested,
     allow_removals: bool = Options.allow_removals,
@@ -73,6 +74,7 @@ def run(  # noqa: PLR0913  keyword-only
         output: also write the results to this `.xlsx` or `.csv` file. An existing file is never overwritten.
         sheet: as for `read`.
         resource: as for `read`.
+        encoding: as for `read`.
         skip_invalid: send the valid rows although others have errors.
         nested: `merge`: users and sites that the sheet does not mention stay; `replace`: they are removed.
         allow_removals: let `replace` remove users and sites.
@@ -129,6 +131,7 @@ def run(  # noqa: PLR0913  keyword-only
         output=Path(output) if output is not None else None,
         sheet=sheet,
         resource=resource,
+        encoding=encoding,
     )
     return present_result(run_result, options)
 

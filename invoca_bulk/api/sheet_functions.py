@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @public_function
 def read(
-    source: Source, *, sheet: str | None = None, resource: str | None = None
+    source: Source, *, sheet: str | None = None, resource: str | None = None, encoding: str | None = None
 ) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """Read a spreadsheet, CSV file or DataFrame into a DataFrame of texts.
 
@@ -38,6 +38,7 @@ def read(
             the format, not the file extension.
         sheet: the worksheet. None: all that are named as below, or else the one whose headers match.
         resource: `promo_numbers` or `advertisers`. None: decided by the headers.
+        encoding: of a CSV file, such as `"macroman"`. None: UTF-8, UTF-16, or else Windows-1252 with a warning.
 
     Returns:
         A frame of text cells (blank: ""), columns as the sheet's titles, indexed by spreadsheet row number (`row`,
@@ -54,17 +55,18 @@ def read(
         >>> sheet.loc[2, "description"]
         'Radio'
     """
-    frames = sheets.read(source, sheet=sheet, resource=resource)
+    frames = sheets.read(source, sheet=sheet, resource=resource, encoding=encoding)
     return html.FrameDict(frames) if isinstance(frames, dict) else frames
 
 
 @public_function
-def validate(
+def validate(  # noqa: PLR0913  keyword-only
     source: Source,
     *,
     api_version: str = DEFAULT_API_VERSION,
     sheet: str | None = None,
     resource: str | None = None,
+    encoding: str | None = None,
     auto_ids: bool = Options.auto_ids,
 ) -> Report:
     """Check every row; nothing is sent.
@@ -74,6 +76,7 @@ def validate(
         api_version: the API version that the rows are for.
         sheet: as for `read`.
         resource: as for `read`.
+        encoding: as for `read`.
         auto_ids: whether the network assigns ids to advertisers that come without one.
 
     Returns:
@@ -87,7 +90,9 @@ def validate(
         >>> report.ok
         True
     """
-    return planner.validate_sheet(source, api_version=api_version, sheet=sheet, resource=resource, auto_ids=auto_ids)
+    return planner.validate_sheet(
+        source, api_version=api_version, sheet=sheet, resource=resource, encoding=encoding, auto_ids=auto_ids
+    )
 
 
 @public_function
@@ -97,6 +102,7 @@ def plan(  # noqa: PLR0913  keyword-only
     *,
     sheet: str | None = None,
     resource: str | None = None,
+    encoding: str | None = None,
     nested: str = Options.nested,
     allow_removals: bool = Options.allow_removals,
     auto_ids: bool = Options.auto_ids,
@@ -113,6 +119,7 @@ def plan(  # noqa: PLR0913  keyword-only
         network: a `Network`, or the sandbox of `with ib.sandbox() as network`.
         sheet: as for `read`.
         resource: as for `read`.
+        encoding: as for `read`.
         nested: `merge`: users and sites that the sheet does not mention stay; `replace`: they are removed.
         allow_removals: let `replace` remove users and sites.
         auto_ids: whether the network assigns ids to advertisers that come without one.
@@ -136,7 +143,9 @@ def plan(  # noqa: PLR0913  keyword-only
         '1 row: 1 create; 1 request.'
     """
     options = to_options(locals())
-    return planner.plan_sheet(source, checked_network(network), options, sheet=sheet, resource=resource)
+    return planner.plan_sheet(
+        source, checked_network(network), options, sheet=sheet, resource=resource, encoding=encoding
+    )
 
 
 @public_function

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 #: Settings whose default depends on the network; `Options` knows it.
 _NETWORK_DEPENDENT_DEFAULTS = frozenset({"settle"})
 #: Parameters of `reading_options`.
-READING_PARAMETERS = ("sheet", "resource")
+READING_PARAMETERS = ("sheet", "resource", "encoding")
 
 
 def setting_option(name: str, value_type: Any = str, **click_arguments: Any) -> Decorator:  # noqa: ANN401  any type, and any argument, that click knows
@@ -92,6 +92,9 @@ reading_options = compose(
     click.option("--sheet", help="Worksheet to read. Default: the one whose headers match."),
     click.option(
         "--resource", type=click.Choice(list(RESOURCES)), help="What FILE contains. Default: detected from the headers."
+    ),
+    click.option(
+        "--encoding", help="Encoding of a CSV file, such as macroman. Default: UTF-8, UTF-16 or Windows-1252."
     ),
 )
 api_version_option = setting_option("api_version", click.Choice(API_VERSIONS))

@@ -114,4 +114,4 @@ def _rerun_command(run_result: RunResult, results_path: Path, saved_plan: SavedP
             *common.passed_flags(only=_SHARED_PARAMETERS),
         ]
     choices = connection_options.plan_flags(saved_plan.choices) if saved_plan else []
-    return [*command, *choices, *common.passed_flags("output", "as_json", "sheet", "again")]
+    return [*command, *choices, *common.passed_flags("output", "as_json", "sheet", "encoding", "again")]

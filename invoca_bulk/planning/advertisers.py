@@ -9,7 +9,14 @@ from functools import cached_property
 
 from invoca_bulk.planning import merge
 from invoca_bulk.planning.builder import PlanBuilder
-from invoca_bulk.planning.display_values import display_text, id_text, index_by_id, object_label
+from invoca_bulk.planning.display_values import (
+    display_text,
+    find_case_variant,
+    fold_ids,
+    id_text,
+    index_by_id,
+    object_label,
+)
 from invoca_bulk.planning.merge import MergeResult, PartId, RemovedPart
 from invoca_bulk.planning.prior_purchases import request_identity
 from invoca_bulk.schema import ADVERTISERS, REMOVE_ACTION, SHEET_RESOURCES, SUBRESOURCE_KEY, Action, paths, payloads
@@ -59,6 +66,8 @@ class AdvertiserPlanner:
         elif record.action is Action.DELETE:
             self._plan_delete(record, current)
         elif current is None:
+            if warning := find_case_variant(record.id, self._folded_ids):
+                self._builder.add_warning(*locate_cell(record, SUBRESOURCE_KEY), warning)
             self._plan_create(record)
         else:
             self._plan_update(record, current)
@@ -77,6 +86,10 @@ class AdvertiserPlanner:
     @cached_property
     def _by_id(self) -> dict[str, Mapping[str, Json]]:
         return index_by_id(self._builder.platform_state[()].objects)
+
+    @cached_property
+    def _folded_ids(self) -> dict[str, str]:
+        return fold_ids(self._by_id)
 
     @cached_property
     def _id_by_name(self) -> dict[str, str]:

@@ -183,7 +183,7 @@ class SavedPlan:
     network_id: str
     api_version: str
     choices: PlanOptions
-    read_arguments: Mapping[str, str | None]  # the `sheet` and `resource` arguments of reading the sheet
+    read_arguments: Mapping[str, str | None]  # the `sheet`, `resource` and `encoding` arguments of reading the sheet
     source: str  # the sheet's file name; empty for a DataFrame
     path: Path | None  # the sheet's file, absolute; None if there was none
     made_at: str  # UTC, ISO 8601

@@ -30,7 +30,7 @@ from invoca_bulk.wording import plural_of, setting
 FORMAT_KEY, FORMAT_VERSION = "invoca_bulk_plan", 2
 FILE_EXTENSION = ".json"
 #: Options and arguments that a saved plan fixes.
-FIXED_OPTIONS = ("nested", "allow_removals", "auto_ids", "sheet", "resource")
+FIXED_OPTIONS = ("nested", "allow_removals", "auto_ids", "sheet", "resource", "encoding")
 
 #: The start of a JSON object; no sheet starts like this.
 _JSON_OBJECT_START = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*["}]')
@@ -64,11 +64,12 @@ _STEP_SCHEMA = {
 }
 _ROW_SCHEMA = {"sheet": int, "row": int, "action": str, "about": str, "step": (int, _NONE_TYPE)}
 _SHEET_SCHEMA = {"name": str, "resource": frozenset(SHEET_RESOURCES), "headers": [str], "rows": [int], "cells": [[str]]}
+_READING_SCHEMA = {"sheet": (str, _NONE_TYPE), "resource": (str, _NONE_TYPE)}
 _FILE_SCHEMA = {
     FORMAT_KEY: int,
     **dict.fromkeys(_TEXT_ATTRIBUTES, str),
     "choices": {"nested": frozenset(NESTED_MODES), "allow_removals": bool, "auto_ids": bool},
-    "reading": {"sheet": (str, _NONE_TYPE), "resource": (str, _NONE_TYPE)},
+    "reading": (_READING_SCHEMA, _READING_SCHEMA | {"encoding": (str, _NONE_TYPE)}),  # version 0.2.0 had no encoding
     "path": (str, _NONE_TYPE),
     "sheets": [_SHEET_SCHEMA],
     "rows": [_ROW_SCHEMA],

@@ -66,7 +66,7 @@ class Plan:
         validated_book: the validated sheets that are planned.
         network: the network that is planned for.
         options: the options of the plan.
-        read_arguments: the arguments `sheet` and `resource` that the sheet was read with.
+        read_arguments: the arguments `sheet`, `resource` and `encoding` that the sheet was read with.
         made_at: when the plan was made (UTC, ISO 8601).
     """
 
@@ -285,7 +285,7 @@ class Plan:
             network_id=self.network.network_id,
             api_version=self.network.api_version,
             choices=self.options.plan_options,
-            read_arguments={"sheet": None, "resource": None} | dict(self.read_arguments),
+            read_arguments=dict.fromkeys(("sheet", "resource", "encoding")) | dict(self.read_arguments),
             source=self.data.source,
             path=self.validated_book.sheets[0].sheet.path,
             made_at=self.made_at,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from invoca_bulk.schema.invisible import show_invisible
 from invoca_bulk.wording import option, remedy
 
 Level = Literal["error", "warning"]
@@ -91,13 +92,15 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "The cell is a number with more than 15 digits; Excel has replaced the digits after the 15th with zeros.",
         "Format the column as Text and type the value again.",
     ),
+    "cell_scientific": _error(
+        "{value!r} is a long number in the short form of a spreadsheet; most of its digits are lost.",
+        "Format the column as Text, type the value again, and save the file anew.",
+    ),
     "cell_too_long": _error(
         f"The cell has more than {MAX_CELL_CHARACTERS:,} characters; its text was cut.",
         "Type a shorter text. In a CSV file, also look for a quote that is never closed.",
     ),
-    "cell_control": _error(
-        "The text contains an invisible control character ({name}).", "Type the text again without it."
-    ),
+    "cell_control": _error("The text contains an invisible character ({name}).", "Type the text again without it."),
     "row_too_long": _error(
         "The row has {count} cells, but the header has {expected}.",
         'Put quotes around each text that contains the delimiter, e.g. "Smith, Jones".',
@@ -111,6 +114,23 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Type the row again.",
     ),
     "cell_cleaned": _warning("{value!r} is read as {clean!r}."),
+    "cell_unwrapped": _warning("{original!r} is read as {value!r}."),
+    "text_invisible": _warning(
+        "The text contains invisible characters ({names}); they are sent.",
+        "Type the text again without them, unless they belong there.",
+    ),
+    "text_replaced": _warning(
+        "The text {value!r} was damaged before it came here: a letter in it was replaced by U+FFFD.",
+        "Type the text again.",
+    ),
+    "text_garbled": _warning(
+        "The text {value!r} has {garbled!r}{likely}, as if it had been read in the wrong encoding before it came here.",
+        "Compare it with the original, and type it again.",
+    ),
+    "text_missing_value": _warning(
+        "{value!r} is sent as a text, but programs also write it for a missing value.",
+        "If no value is meant, clear the cell.",
+    ),
     # Values
     "required": _error("{known!r} is required to {action}.", "Fill in the cell{example}."),
     "not_a_choice": _error("{value!r} is not a valid value for {known!r}.", "{suggestion}"),
@@ -151,6 +171,9 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     "not_a_phone_number": _error(
         "{value!r} is not a valid phone number.",
         "Type 10 digits, such as 8055550100, or the international form, such as +448081570192.",
+    ),
+    "phone_placeholder": _warning(
+        "{value!r} looks like a placeholder: no phone has this number.", "Type a number that is in use."
     ),
     "not_an_email": _error(
         "{value!r} is not a valid email address: {reason}", "Type an address such as name@example.com."
@@ -253,6 +276,10 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     "duplicate_number": _error(
         "The promo number {value!r} has more than one row: {rows}.", "Keep one row for each number."
     ),
+    "own_id_case": _warning(
+        "The id {value!r} differs only in case from {other!r}, {place}; they are two different ids.",
+        "If they mean the same, write them alike.",
+    ),
     "identical_rows": _warning("Rows {rows} are identical; each of them buys a number."),
     # Rows compared with earlier runs
     "status_unknown": _error(
@@ -343,6 +370,15 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Delete the number first, then undo the run again.",
     ),
     # The whole sheet
+    "encoding_assumed": _warning(
+        "The file is not UTF-8; it is read as {name}, for example {value!r} in row {row}{others}.",
+        f"If that is not what the file says, use {option('encoding=…')}.",
+    ),
+    "quotes_after_space": _warning(
+        "Spaces stand between the delimiters and the texts, in row {row} before a quote; these spaces and the quotes "
+        "around the texts are left out."
+    ),
+    "quotes_single": _warning("The texts have single quotes around them, first in row {row}; these are left out."),
     "blank_rows": _warning("Skipped blank rows: {count}."),
     "hidden_rows": _warning("Hidden rows in the spreadsheet: {count}; they are read like any other."),
     "sheet_ignored": _warning(
@@ -378,7 +414,9 @@ class Problem:
     @property
     def _display_details(self) -> dict[str, object]:
         return {
-            name: truncate(detail) if isinstance(detail, str) and not isinstance(detail, Unshortened) else detail
+            name: show_invisible(truncate(detail))
+            if isinstance(detail, str) and not isinstance(detail, Unshortened)
+            else detail
             for name, detail in self.details.items()
         }
 

@@ -91,9 +91,9 @@ def _sheets(wrong: Sheets, right: Sheets, why: str, *, state: str = "", **detail
     return IssueExample(why=why, wrong=wrong, right=right, state=state, details=details)
 
 
-def _csv(wrong: str, right: str, why: str, **details: object) -> IssueExample:
+def _csv(wrong: str, right: str, why: str, *, state: str = "", **details: object) -> IssueExample:
     """The text of a CSV file."""
-    return IssueExample(why=why, wrong=wrong, right=right, details=details)
+    return IssueExample(why=why, wrong=wrong, right=right, state=state, details=details)
 
 
 _AREA_CODE, _ZIP_CODE = "local_center.tn_prefix", "local_center.zipcode"
@@ -202,6 +202,13 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "A number in a spreadsheet has at most 15 digits, so the last digits of the id are lost. The marker "
             "#DIGITS! stays in every copy until you type over it.",
         ),
+        "cell_scientific": _cell(
+            "custom_data.order",
+            "1.23457E+11",
+            "123456789012",
+            "A spreadsheet shows a long number like this, and saves it so as CSV; what you typed is lost.",
+            value="1.23457E+11",
+        ),
         "cell_too_long": _cell(
             "description",
             "#TOO_LONG! Spring sale in the",
@@ -243,6 +250,47 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "The cell is sent in the cleaned form. It is a warning, so that you can see what is sent.",
             value="805.0",
             clean="805",
+        ),
+        "cell_unwrapped": _csv(
+            f"{_CSV_HEADER}\n'00123,C-100,Spring sale,Online: Display",
+            f"{_CSV_HEADER}\n00123,C-100,Spring sale,Online: Display",
+            'An apostrophe before a number, and ="…" around a text, only tell a spreadsheet to keep the zeros. It is a '
+            "warning, so that you can see what is sent.",
+            original="'00123",
+            value="00123",
+        ),
+        "text_invisible": _cell(
+            "description",
+            "Spring\u200bsale",
+            "Spring sale",
+            "An invisible character, copied from a web page, makes a text differ from one that looks the same. It is a "
+            "warning, because some languages need such characters.",
+            names="U+200B ZERO WIDTH SPACE",
+        ),
+        "text_replaced": _cell(
+            "description",
+            "Caf\ufffd",
+            "Café",
+            "Another program did not know a letter and replaced it. It is a warning, because only you know the letter.",
+            value="Caf\ufffd",
+        ),
+        "text_garbled": _cell(
+            "description",
+            "CafÃ©",
+            "Café",
+            "Another program read the text in the wrong encoding and saved it so. It is a warning, because the text "
+            "may be right.",
+            value="CafÃ©",
+            garbled="Ã©",
+            likely=" (probably 'é')",
+        ),
+        "text_missing_value": _cell(
+            "description",
+            "nan",
+            "Spring sale",
+            "Programs such as pandas write nan, None or NULL into texts where there is no value. It is a warning, "
+            "because somebody may be called so.",
+            value="nan",
         ),
     },
     "Values": {
@@ -374,6 +422,13 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "Without its area code a phone number is incomplete.",
             resource="advertisers",
             value="5550100",
+        ),
+        "phone_placeholder": _rows(
+            [_USER | {"users.1.contact_phone_number": "0000000000"}],
+            [_USER],
+            "People type such a number where they must type one. It is a warning, because lists of numbers in use age.",
+            resource="advertisers",
+            value="0000000000",
         ),
         "not_an_email": _rows(
             [_USER | {_EMAIL: "chris@"}],
@@ -591,6 +646,15 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "Two rows change the same number, and the result depends on which of them is sent last.",
             value="8055550100",
             rows="2, 3",
+        ),
+        "own_id_case": _rows(
+            [{"id_from_network": "Spring-1"}, {"id_from_network": "SPRING-1", "description": "Summer"}],
+            [{"id_from_network": "Spring-1"}, {"id_from_network": "Summer-1", "description": "Summer"}],
+            "The platform takes them for two ids, so there would be two objects. It is a warning, because you may mean "
+            "two.",
+            value="SPRING-1",
+            other="Spring-1",
+            place="in row 2",
         ),
         "identical_rows": _rows(
             [{"description": "Spring sale"}, {"description": "Spring sale"}],
@@ -817,6 +881,31 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
         ),
     },
     "The whole sheet": {
+        "encoding_assumed": _csv(
+            f"{_CSV_HEADER}\nA-100,C-100,Café,Online: Display",
+            f"{_CSV_HEADER}\nA-100,C-100,Cafe,Online: Display",
+            "Nothing in such a file says how its bytes are to be read. It is a warning, because only you can see "
+            "whether the example is right.",
+            state="The file is saved as 'CSV', which is Windows-1252 in most Excels. As 'CSV UTF-8' it is certain.",
+            value="Café",
+            row=2,
+            name="Windows-1252",
+            others=" ('CafÈ' if it were mac_roman, 'CafΘ' if it were cp437, 'Cafй' if it were cp1251)",
+        ),
+        "quotes_after_space": _csv(
+            f'{_CSV_HEADER}\nA-100, C-100, "Smith, Jones", Online: Display',
+            f'{_CSV_HEADER}\nA-100,C-100,"Smith, Jones",Online: Display',
+            "By the rules of CSV, a quote after a space is part of the text, and the text ends at the next comma. It "
+            "is a warning, so that you can see what is left out.",
+            row=2,
+        ),
+        "quotes_single": _csv(
+            f"{_CSV_HEADER}\n'A-100','C-100','Smith, Jones','Online: Display'",
+            f'{_CSV_HEADER}\nA-100,C-100,"Smith, Jones",Online: Display',
+            "Databases write texts so; the quotes would be part of each id. It is a warning, so that you can see what "
+            "is left out.",
+            row=2,
+        ),
         "blank_rows": _csv(
             f"{_CSV_HEADER}\nA-100,C-100,Spring,Online: Display\n\nA-100,C-100,Summer,Online: Display",
             f"{_CSV_HEADER}\nA-100,C-100,Spring,Online: Display\nA-100,C-100,Summer,Online: Display",

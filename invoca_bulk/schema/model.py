@@ -13,6 +13,7 @@ from string import Formatter
 
 from invoca_bulk.schema import paths
 from invoca_bulk.schema.field_types import FieldType, Json
+from invoca_bulk.schema.invisible import remove_invisible, strip_invisible
 from invoca_bulk.schema.issue_catalog import Problem
 
 #: The versions in which the Network Integration API changed, oldest first (the manual, topic versions).
@@ -143,8 +144,9 @@ _RECORD_NUMBER = re.compile(r"(?<=[\s._])[0-9]{1,9}(?=[\s._])")
 
 
 def fold_header(header: str) -> str:
-    """Fold a header for comparison: drop case, spaces, dots, dashes and underscores."""
-    return re.sub(r"[\s._\-\u00ad\u200b\ufeff\u2010-\u2015]+", "", header).casefold()
+    """Fold a header for comparison: drop case, spaces, invisible characters, dots, dashes and underscores."""
+    visible = header if header.isascii() else remove_invisible(header)
+    return re.sub(r"[\s._\-\u2010-\u2015]+", "", visible).casefold()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,11 +190,11 @@ class Resource:
 
     def column_for(self, header: str) -> Column | None:
         """The column that a header names, or None if it is unknown."""
-        text = header.strip()
+        text = strip_invisible(header)
         parent, dot, key = text.partition(".")
-        if dot and fold_header(parent) == fold_header(paths.CUSTOM_DATA) and key.strip():
+        if dot and fold_header(parent) == fold_header(paths.CUSTOM_DATA) and strip_invisible(key):
             custom_field = self.by_path.get(f"{paths.CUSTOM_DATA}.*")
-            path = f"{paths.CUSTOM_DATA}.{key.strip()}"
+            path = f"{paths.CUSTOM_DATA}.{strip_invisible(key)}"
             return Column(path=path, header=header, field=custom_field) if custom_field else None
         # A number may also be part of a name (`open_24_7`), so the unchanged header takes precedence.
         numbered_match = self._fields_by_folded_header.get(fold_header(_RECORD_NUMBER.sub("#", text)))

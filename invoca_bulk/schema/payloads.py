@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from invoca_bulk.schema import Field, Resource, Role, field_types, paths
 from invoca_bulk.schema.field_types import Json
+from invoca_bulk.schema.invisible import name_invisible
 from invoca_bulk.schema.issue_catalog import MAX_CELL_CHARACTERS, ParseError, parse_marker
 
 _ERRORS_TEXT = """\
@@ -117,7 +118,7 @@ def _to_cell_text(field: Field, value: Json) -> str | None:
 def _is_valid_header(path: str) -> bool:
     """Whether a path can be a column title: spaces around a key would be lost, control characters are rejected."""
     key = paths.split(path)[-1]
-    return bool(key) and key == key.strip() and not field_types.find_control_character(key)
+    return bool(key) and key == key.strip() and not (field_types.find_control_character(key) or name_invisible(key))
 
 
 def _find_field(resource: Resource, path: str) -> Field | None:

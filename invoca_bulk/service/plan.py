@@ -20,9 +20,8 @@ def validate_sheet(
     source: sheets.Source | Report | SavedPlan,
     *,
     api_version: str,
-    sheet: str | None = None,
-    resource: str | None = None,
     auto_ids: bool = False,
+    **read_arguments: str | None,
 ) -> Report:
     """Read and validate.
 
@@ -36,7 +35,7 @@ def validate_sheet(
     elif isinstance(source, SavedPlan):
         loaded = source.sheets
     else:
-        loaded = sheets.load(source, sheet=sheet, resource=resource)
+        loaded = sheets.load(source, **read_arguments)
     with sheets.gc_paused():
         return Report(validation.validate(loaded, version=api_version, auto_ids=auto_ids))
 

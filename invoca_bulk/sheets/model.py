@@ -95,6 +95,9 @@ class Grid:
     visibility: Literal["visible", "hidden", "very hidden"] = "visible"
     scan: WorksheetScan = field(default_factory=WorksheetScan)
     row_problems: Mapping[int, Problem] = field(default_factory=dict)  # row number to the problem of the whole row
+    #: Row number and column, counted from 0, to the warning of a cell; its detail `value` is the cell's text.
+    cell_problems: Mapping[tuple[int, int], Problem] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()  # of the whole file
 
 
 def column_letters(index: int) -> str:

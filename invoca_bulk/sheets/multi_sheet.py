@@ -47,6 +47,7 @@ def _build_sheet(match: WorksheetMatch) -> Sheet:
     resource = header_detection.detect_resource(match.header.titles, match.candidates)
     table = sheet_builder.extract_table(match.grid, match.header)
     frame, read_issues = sheet_builder.build_frame(table, match.grid.scan, resource)
+    read_issues += sheet_builder.report_grid_problems(match.grid, match.header)
     return Sheet(frame=frame, resource=resource, source="", read_issues=tuple(read_issues), name=match.grid.name)
 
 

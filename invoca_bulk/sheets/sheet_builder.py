@@ -10,6 +10,7 @@ import pandas as pd
 
 from invoca_bulk.errors import UnreadableSheetError
 from invoca_bulk.schema import SHEET_RESOURCES, Resource, Role
+from invoca_bulk.schema.invisible import is_blank, name_invisible, strip_invisible
 from invoca_bulk.schema.issue_catalog import MAX_CELL_CHARACTERS, Problem, add_marker
 from invoca_bulk.schema.model import fold_header
 from invoca_bulk.sheets import cell_text
@@ -80,14 +81,14 @@ def build_frame(table: RawTable, scan: WorksheetScan, resource: Resource) -> tup
 
     The resource tells which columns can be sent; only in these, cells get markers.
     """
-    titles = [title.strip() for title in table.titles]
+    titles = list(map(strip_invisible, table.titles))
     _require_unique_titles(titles)
     columns = [resource.column_for(title) for title in titles]
     roles = [column.field.role if column else None for column in columns]
     known = [index for index, role in enumerate(roles) if role not in {None, Role.RESULT}]
     result_columns = [index for index, role in enumerate(roles) if role is Role.RESULT]
     texts = _convert_columns(titles, table, known)
-    _write_cell_markers(texts, table.row_numbers, scan, result_columns)
+    _write_cell_markers(texts, table.row_numbers, scan, result_columns, known)
     _require_titles(titles, texts)
     for row in table.row_problems if known else ():  # one marker a row: its other cells may be in wrong columns
         position = row - table.row_numbers[0]  # only files have such rows, and their numbers have no gaps
@@ -99,6 +100,7 @@ def build_frame(table: RawTable, scan: WorksheetScan, resource: Resource) -> tup
     nonblank = _nonblank_positions(texts, table.row_numbers)
     dropped = (Problem(code="secret_dropped", details={"known": titles[index]}) for index in secrets)
     read_issues = [
+        *_report_cleaned_titles(table.titles, titles),
         *(ReadIssue(row=row, problem=problem) for row, problem in table.row_problems.items()),
         *(ReadIssue(row=None, problem=problem) for problem in dropped),
         *_report_row_counts(table.row_numbers, nonblank, scan),
@@ -106,11 +108,31 @@ def build_frame(table: RawTable, scan: WorksheetScan, resource: Resource) -> tup
     return _make_frame(titles, texts, table.row_numbers, nonblank), read_issues
 
 
+def _report_cleaned_titles(titles: Sequence[str], clean_titles: Sequence[str]) -> Iterable[ReadIssue]:
+    """A warning for each title that had more than spaces at its ends."""
+    for title, clean in zip(titles, clean_titles, strict=True):
+        if name_invisible(title) and not name_invisible(clean):
+            details = {"value": title, "clean": clean}
+            yield ReadIssue(row=None, column=clean, problem=Problem(code="cell_cleaned", details=details))
+
+
+def report_grid_problems(grid: Grid, header: HeaderRow) -> list[ReadIssue]:
+    """The problems of the whole file, and those of cells below the header."""
+    return [
+        *(ReadIssue(row=None, problem=problem) for problem in grid.problems),
+        *(
+            ReadIssue(row=row, column=strip_invisible(header.titles[index]), problem=problem)
+            for (row, index), problem in grid.cell_problems.items()
+            if row > header.index + 1 and index < len(header.titles)
+        ),
+    ]
+
+
 def is_normalized(sheet: Sheet) -> bool:
     """Whether `build_frame` would not change a sheet of text columns, e.g. one that was read before."""
     titles = list(sheet.frame.columns)
     if len(set(titles)) < len(titles) or any(
-        title != title.strip() or not title or _is_secret(title) for title in titles
+        title != strip_invisible(title) or not title or _is_secret(title) for title in titles
     ):
         return False
     blank = np.ones(len(sheet.frame), dtype=bool)
@@ -119,7 +141,7 @@ def is_normalized(sheet: Sheet) -> bool:
         if codes.min(initial=0) < 0 or max(map(len, texts), default=0) > MAX_CELL_CHARACTERS:
             return False
         if blank.any():
-            blank &= np.array([not text or text.isspace() for text in texts], dtype=bool)[codes]
+            blank &= np.array(list(map(is_blank, texts)), dtype=bool)[codes]
     return not blank.any()
 
 
@@ -159,9 +181,16 @@ def _convert_columns(titles: Sequence[str], table: RawTable, known: Iterable[int
 
 
 def _write_cell_markers(
-    texts: list[list[str]], row_numbers: Sequence[int], scan: WorksheetScan, result_columns: Sequence[int]
+    texts: list[list[str]],
+    row_numbers: Sequence[int],
+    scan: WorksheetScan,
+    result_columns: Sequence[int],
+    known: Sequence[int],
 ) -> None:
-    """Write errors and formulas without a result into their cells; formulas not into result columns."""
+    """Write errors and formulas without a result into their cells; formulas not into result columns.
+
+    A formula that is the text of a cell, as in CSV files, stays as it is in a column that is not sent.
+    """
     if not (scan.error_cells or scan.uncached_formulas):
         return
     formulas = {
@@ -171,7 +200,7 @@ def _write_cell_markers(
     }
     positions = {number: position for position, number in enumerate(row_numbers)}
     for (row, index), text in (formulas | dict(scan.error_cells)).items():
-        if row in positions and index < len(texts):
+        if row in positions and index < len(texts) and (index in known or not texts[index][positions[row]]):
             texts[index][positions[row]] = text
 
 
@@ -196,7 +225,7 @@ def _nonblank_positions(texts: Sequence[Sequence[str]], row_numbers: Sequence[in
     """The positions of the rows that are not blank."""
     blank: Sequence[int] = range(len(row_numbers))
     for column in texts:
-        blank_texts = {text for text in set(column) if not text or text.isspace()}
+        blank_texts = set(filter(is_blank, set(column)))
         blank = [position for position in blank if column[position] in blank_texts] if blank_texts else []
         if not blank:
             return range(len(row_numbers))

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Sequence
 
 from invoca_bulk.errors import UnreadableSheetError
+from invoca_bulk.sheets.foreign_formats import foreign_ole_error
 
 #: The results of a million rows, 20 columns at about 65 bytes a cell, unpack to 1.3 GB.
 MAX_UNPACKED_BYTES = 2 << 30
@@ -18,6 +19,7 @@ MAX_COMPRESSION_RATIO = 300
 RATIO_CHECK_MIN_BYTES = 50_000_000
 
 _ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
+_GZIP_SIGNATURE = b"\x1f\x8b"
 _OLE_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED_FLAG = 0x1
 #: The format of a zip container, by its main part.
@@ -31,12 +33,12 @@ _XLS_MAX_RECORDS_SEARCHED = 8
 
 
 def detect_format(data: bytes) -> str | None:
-    """`xlsx` (also for xlsm), `xlsb`, `ods` or `xls`; None if the file is not a container, so it may be text."""
+    """`xlsx` (also for xlsm), `xlsb`, `ods` or `xls`; `zip` or `gzip` for other compressed files; None: maybe text."""
     if data.startswith(_ZIP_SIGNATURES):
         return _detect_zip_format(data)
     if data.startswith(_OLE_SIGNATURE):
         return _detect_ole_format(data)
-    return None
+    return "gzip" if data.startswith(_GZIP_SIGNATURE) else None
 
 
 def _detect_zip_format(data: bytes) -> str:
@@ -54,7 +56,7 @@ def _detect_zip_format(data: bytes) -> str:
     for part, file_format in _FORMAT_BY_MAIN_PART.items():
         if part in names:
             return file_format
-    raise _not_a_spreadsheet_error("a zip archive")
+    return "zip"
 
 
 def normalize_member_name(name: str) -> str:
@@ -67,10 +69,16 @@ def _reject_zip_bombs(members: Sequence[zipfile.ZipInfo]) -> None:
     total = sum(member.file_size for member in members)
     sizes = [(total, sum(member.compress_size for member in members))]  # the total, too: a bomb can have many parts
     sizes += [(member.file_size, member.compress_size) for member in members]
-    is_bomb = any(size > max(RATIO_CHECK_MIN_BYTES, MAX_COMPRESSION_RATIO * compressed) for size, compressed in sizes)
-    if total > MAX_UNPACKED_BYTES or is_bomb:
+    for size, compressed_size in sizes:
+        reject_bomb(size, compressed_size, total)
+
+
+def reject_bomb(size: int, compressed_size: int, total: int = 0) -> None:
+    """Raise an error if so small a file cannot be a sheet of this size; `total`: of all parts of the file."""
+    limit = min(MAX_UNPACKED_BYTES, max(RATIO_CHECK_MIN_BYTES, MAX_COMPRESSION_RATIO * compressed_size))
+    if size > limit or total > MAX_UNPACKED_BYTES:
         raise UnreadableSheetError(
-            f"The file unpacks to {total // 1_000_000:,} MB, too much for a spreadsheet of its size. "
+            f"The file unpacks to {max(size, total) // 1_000_000:,} MB, too much for a spreadsheet of its size. "
             "Copy the rows into a new workbook, or split it into smaller ones."
         )
 
@@ -89,7 +97,7 @@ def _detect_ole_format(data: bytes) -> str:
             if file_format == "password" or _xls_is_protected(data):
                 raise password_protected_error()
             return file_format
-    raise _not_a_spreadsheet_error("an Office document")
+    raise foreign_ole_error(data)
 
 
 def _xls_is_protected(data: bytes) -> bool:
@@ -132,11 +140,4 @@ def too_many_cells_error(limit: int) -> UnreadableSheetError:
     return UnreadableSheetError(
         f"The sheet spans more than {limit // 1_000_000} million cells: there is a cell far away from the others. "
         "Delete the rows and columns beyond the table, or copy the table into a new workbook."
-    )
-
-
-def _not_a_spreadsheet_error(container: str) -> UnreadableSheetError:
-    return UnreadableSheetError(
-        f"The file is {container}, not a spreadsheet, or it is incomplete. "
-        "Give an Excel workbook, an OpenDocument spreadsheet, CSV or TSV."
     )

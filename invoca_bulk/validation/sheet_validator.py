@@ -16,7 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from invoca_bulk.schema import SUBRESOURCE_KEY, Action, Column, Field, Resource, Role, Rule, paths
-from invoca_bulk.schema.field_types import ParsedValue, find_control_character, normalize_text
+from invoca_bulk.schema.field_types import ParsedValue, cleaning_warning, find_control_character, normalize_text
+from invoca_bulk.schema.invisible import name_invisible
 from invoca_bulk.schema.issue_catalog import ParseError, Problem, Unshortened, parse_marker
 from invoca_bulk.schema.model import fold_header
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome, parse_outcome
@@ -74,6 +75,7 @@ class SheetValidator:
             for rule in self.resource.rules:
                 self._apply_rule(rule)
         self._check_duplicate_rows()
+        self._check_case_of_own_ids()
 
     def to_validated_sheet(self) -> ValidatedSheet:
         """The validated sheet, without the mask of invalid rows."""
@@ -97,10 +99,12 @@ class SheetValidator:
                 first = known_columns[column.path].header
                 details = {"first": first, "value": header, "known": column.path}
                 self._add_issue(-1, header, header, Problem(code="column_repeated", details=details))
-            elif character := find_control_character(column.path):
+            elif character := find_control_character(column.path) or name_invisible(column.path):
                 self._add_issue(-1, header, header, Problem(code="cell_control", details={"name": character}))
             else:
                 known_columns[column.path] = column
+                if name_invisible(header) and (cleaned := cleaning_warning(header, normalize_text(header))):
+                    self._add_issue(-1, header, header, cleaned)
         for header in self.headers:
             if self.resource.column_for(header) is None:
                 self._report_unknown_header(header, known_columns)
@@ -320,6 +324,27 @@ class SheetValidator:
             problem = Problem(code=code, details=details)
             for position in positions:
                 self._add_issue(position, key.column.header, key.cell_text(position), problem)
+
+    def _check_case_of_own_ids(self) -> None:
+        """Warn of own ids that differ only in case from another one of the sheet."""
+        column = self.by_path.get(SUBRESOURCE_KEY)
+        if column is None or self.resource.is_subresource:
+            return
+        folded = "\0".join(column.texts).casefold().split("\0")  # all at once: they may be 100,000
+        if len(set(folded)) == len(column.texts):
+            return
+        ids_by_folded: dict[str, dict[str, int]] = {}  # each with the index of its text
+        for index, folded_text in enumerate(map(str.casefold, column.texts)):
+            if parsed := column.parsed_text(index):
+                ids_by_folded.setdefault(folded_text, {})[str(parsed.value)] = index
+        problems = {}
+        for ids in (ids for ids in ids_by_folded.values() if len(ids) > 1):
+            for own_id, index in ids.items():
+                other = next(other for other in ids if other != own_id)
+                row = self.sheet.frame.index[int(np.argmax(column.codes == ids[other]))]
+                details = {"value": own_id, "other": other, "place": f"in row {row}"}
+                problems[index] = Problem(code="own_id_case", details=details)
+        self._add_issues_by_text(column, problems)
 
     def _find_duplicate_groups(
         self, columns: Sequence[ValidatedColumn], *, only: Mask

@@ -30,7 +30,11 @@ LABELS = {
     "skip_invalid": "Leave out the refused rows",
 }
 #: Option without a field to what a person does instead.
-_INSTEAD = {"sheet": "a file with only that sheet", "yes": "the confirmation"}
+_INSTEAD = {
+    "encoding": "a file saved as CSV UTF-8 or .xlsx",
+    "sheet": "a file with only that sheet",
+    "yes": "the confirmation",
+}
 
 
 def page_words(remedy: Remedy) -> str:

@@ -279,7 +279,9 @@ def test_a_saved_plan_with_refused_rows(cli: Any, environment: dict[str, str], t
     assert next_command(ran.err) == ["plan", str(tmp_path / "bad.csv"), "--save", "plan.json"]
 
 
-@pytest.mark.parametrize("flags", [("--nested", "merge"), ("--allow-removals",), ("--auto-ids",), ("--sheet", "x")])
+@pytest.mark.parametrize(
+    "flags", [("--nested", "merge"), ("--allow-removals",), ("--auto-ids",), ("--sheet", "x"), ("--encoding", "cp437")]
+)
 def test_plan_options_of_a_saved_plan_are_rejected(
     cli: Any, environment: dict[str, str], edit: Path, flags: tuple[str, ...]
 ) -> None:

@@ -716,3 +716,12 @@ def test_fingerprint_ignores_the_platform() -> None:
     """The platform's state does not affect the fingerprint."""
     assert plan(SAME).fingerprint == plan(SAME, observed=observed_of()).fingerprint
     assert replace(plan(SAME), steps=()).fingerprint != plan(SAME, SAME).fingerprint
+
+
+@pytest.mark.parametrize(("own_id", "expected"), [("P-1", ["own_id_case"]), ("p-2", []), ("", [])])
+def test_an_own_id_that_differs_in_case_from_one_of_the_platform(own_id: str, expected: list[str]) -> None:
+    """The number is created, with a warning that names the other id."""
+    there = observed_of({**THERE, "id_from_network": "p-1"})
+    issues = plan({**SAME, NUMBER: "", OWN: own_id}, observed=there).issues
+    assert issues["code"].tolist() == expected
+    assert all("'p-1', on the platform" in message for message in issues["message"])

@@ -57,7 +57,9 @@ def _issues(example: IssueExample, sheets: Sheets | str, folder: Path) -> pd.Dat
 def test_every_code_has_an_example() -> None:
     """The examples are in the order of the catalogue; each group has a title."""
     assert list(ISSUE_EXAMPLES) == list(ISSUE_TYPES)
-    stated = {code for code in ISSUE_TYPES if code.startswith("undo_")} | OF_THE_PLAN | {"hidden_rows"}
+    stated = (
+        {code for code in ISSUE_TYPES if code.startswith("undo_")} | OF_THE_PLAN | {"hidden_rows", "encoding_assumed"}
+    )
     assert {code for code, example in ISSUE_EXAMPLES.items() if example.state} == stated
 
 
@@ -98,6 +100,15 @@ def test_hidden_rows(tmp_path: Path) -> None:
     workbook.save(path)
     issues = ib.validate(path).issues
     problem = Problem(code="hidden_rows", details=example.details)
+    assert list(issues["message"]) == [problem.message]
+
+
+def test_encoding() -> None:
+    """A CSV file in Windows-1252 raises the issue."""
+    example = ISSUE_EXAMPLES["encoding_assumed"]
+    assert isinstance(example.wrong, str)
+    issues = ib.validate(io.BytesIO(example.wrong.encode("cp1252"))).issues
+    problem = Problem(code="encoding_assumed", details=example.details)
     assert list(issues["message"]) == [problem.message]
 
 

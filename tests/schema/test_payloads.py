@@ -141,7 +141,7 @@ def test_cell_texts_of_a_promo_number(version: str) -> None:
         pytest.param("name", "[]", id="clears"),
         pytest.param("name", " [] ", id="clears-with-spaces"),
         pytest.param("name", "a\0b", id="control-character"),
-        pytest.param("name", "\u200b", id="invisible"),
+        pytest.param("custom_data.a\u200bb", "x", id="key-with-an-invisible-character"),
         pytest.param("name", "#date! 3-4", id="marker-in-lower-case"),
         pytest.param("name", "x" * (MAX_CELL_CHARACTERS + 1), id="too-long"),
         pytest.param("approval_status", "Odd", id="no-choice"),

@@ -24,7 +24,7 @@ EXPECTED = pd.DataFrame(
 )
 
 WORKBOOKS = ["xlsx", "xlsm", "xls", "xlsb", "ods"]
-ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"]
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"]
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 ENDS = {"LF": "\n", "CRLF": "\r\n", "CR": "\r"}
 

@@ -272,6 +272,13 @@ CASES = [
     ),
     case("row_too_long", csv("A,C,Smith, Jones,Online: Display"), ADVERTISER_ID, "#ROW! A", "has 5 cells"),
     case("quote_unclosed", csv('A,C,"d,Online: Display'), ADVERTISER_ID, "#ROW! A", "Close or remove the quote"),
+    case("cell_scientific", {"id_from_network": "1.23457E+11"}, "id_from_network", text="most of its digits are lost"),
+    case("cell_unwrapped", csv("'00123,C,d,Online: Display"), ADVERTISER_ID, "00123", "is read as '00123'"),
+    case("cell_unwrapped", csv('="00123",C,d,Online: Display'), ADVERTISER_ID, "00123", "is read as '00123'", name="="),
+    case("text_invisible", {"description": "a\u200bb"}, "description", text="U+200B ZERO WIDTH SPACE"),
+    case("text_replaced", {"description": "Caf\ufffd"}, "description", text="damaged before it came here"),
+    case("text_garbled", {"description": "Caf\xc3\xa9"}, "description", text="(probably 'é')"),
+    case("text_missing_value", {"id_from_network": "nan"}, "id_from_network", text="for a missing value"),
     case("row_marked", csv("#ROW! A,C,Smith,Jones"), ADVERTISER_ID, "#ROW! A", "Type the row again."),
     case(
         "cell_cleaned", {"description": " Spring sale"}, "description", text="' Spring sale' is read as 'Spring sale'"
@@ -309,6 +316,14 @@ CASES = [
     case("not_digits", {"promo_number_looks_like": "80-5"}, "promo_number_looks_like", text="80561"),
     case("digits_ignored", {"promo_number_looks_like": "805619"}, "promo_number_looks_like", text="first five digits"),
     case("not_a_time", monday(1, "08:05", "17:00"), "hours_of_operation.schedules.1.open_time", version=NEWEST),
+    case(
+        "phone_placeholder",
+        {PHONE: "1234567890", "users.1.id_from_network": ""},
+        PHONE,
+        text="looks like a placeholder",
+        resource="advertisers",
+        other_codes=("part_without_id",),
+    ),
     case("not_a_phone_number", {PHONE: "5550100"}, PHONE, text="10 digits", resource="advertisers"),
     case("not_an_email", {EMAIL: "chris@"}, EMAIL, text="name@example.com", resource="advertisers"),
     case("not_an_id", {"affiliate_id_from_network": ".."}, "affiliate_id_from_network", text="relative path"),
@@ -437,6 +452,13 @@ CASES = [
         "more than one row: 2, 3.",
         other_codes=("cell_cleaned",),
     ),
+    case(
+        "own_id_case",
+        [{"id_from_network": "Acme-1"}, {"id_from_network": "ACME-1", "description": "b"}, {"id_from_network": "acme"}],
+        [(2, "id_from_network"), (3, "id_from_network")],
+        "Acme-1",
+        "from 'ACME-1', in row 3",
+    ),
     case("identical_rows", [{}, {}], [(2, ""), (3, "")], "", "Rows 2, 3 are identical"),
     case("unsettled_row", {"result_status": "unknown", "result_run": "R7"}, "result_status", text="(R7)"),
     case("status_unknown", {"result_status": "done"}, "result_status", "done"),
@@ -449,6 +471,11 @@ CASES = [
         name="blank-run",
     ),
     # The whole sheet
+    case(
+        "encoding_assumed", csv("A,C,Café,Online: Display").decode().encode("cp1252"), header(""), "", "'Café' in row 2"
+    ),
+    case("quotes_after_space", csv('A, "C",d,Online: Display'), header(""), "", "in row 2"),
+    case("quotes_single", csv("'A','C','d, e','Online: Display'"), header(""), "", "in row 2"),
     case(
         "blank_rows",
         csv("A,C,d,Online: Display", "", "A,C,e,Online: Display"),
@@ -1186,7 +1213,7 @@ def test_one_number_in_two_campaigns() -> None:
         pytest.param("..", "not_an_id", id="a step in the address"),
         pytest.param("#N/A", "cell_error", id="an error"),
         pytest.param("#DATE! 2026-05-01", "cell_date", id="a mark"),
-        pytest.param("N\u00a01", None, id="a space that looks like one"),
+        pytest.param("N\u00a01", "cell_control", id="a space that looks like one"),
     ],
 )
 @pytest.mark.parametrize("index", [0, 999, 1_000, 2_499])
