@@ -49,7 +49,7 @@ def load(source: Source, *, sheet: str | None = None, resource: str | None = Non
     try:
         with gc_paused():
             grids = _read_grids(sources.read_content(source), sheet, candidates)
-            sheets = multi_sheet.sheets_from_grids(grids, candidates)
+            sheets = multi_sheet.sheets_from_grids(grids, candidates, is_named=sheet is not None)
     except UnreadableSheetError as error:
         raise UnreadableSheetError(f"{name}: {error}" if name else str(error)) from None
     return tuple(replace(loaded, source=name, path=sources.get_file_path(source)) for loaded in sheets)
