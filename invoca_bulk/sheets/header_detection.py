@@ -102,7 +102,8 @@ def _ambiguous_resource_error(titles: Sequence[str], resources: Sequence[Resourc
         f"{_display_name(resource)} lacks {' and '.join(_missing_columns(titles, resource))}" for resource in resources
     )
     return UnreadableSheetError(
-        f"Neither resource's required columns are there: {lacks}. Add the columns of the one that the rows are about."
+        f"Neither resource's required columns are there: {lacks}. "
+        "Add the missing columns of the one that the rows are about."
     )
 
 

@@ -187,7 +187,15 @@ def report_ignored_worksheets(offer: Offer, read: Sequence[Grid], candidates: Se
     ]
 
 
+def _is_named_after_other(grid: Grid, candidates: Sequence[Resource]) -> bool:
+    """Whether the worksheet is named after a resource that is not wanted."""
+    resource = header_detection.find_resource_by_name(grid.name, tuple(RESOURCES.values()))
+    return resource is not None and resource.name not in header_detection.resources_by_name(candidates)
+
+
 def _find_tables(grids: Sequence[Grid], candidates: Sequence[Resource]) -> list[Grid]:
+    """The worksheets with a table of the candidates, or with the name of one of them."""
+    grids = [grid for grid in grids if not _is_named_after_other(grid, candidates)]
     readable = {grid.name for grid in find_readable_worksheets(grids, candidates)}
     return [
         grid
