@@ -874,7 +874,7 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
                 "Old": ({"id_from_network": "A-2", "name": "Jones"},),
             },
             {"advertisers": ({"id_from_network": "A-1", "name": "Smith & Sons"},)},
-            "Nobody sees what a hidden sheet asks for. It is a warning, because it has the headers of one that is read.",
+            "Nobody sees what a hidden sheet asks for. It is a warning, because it has the headers of a sheet to read.",
             state="The sheet Old is hidden in the spreadsheet.",
             value="Old",
             read="'advertisers'",

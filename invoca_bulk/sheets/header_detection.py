@@ -108,8 +108,8 @@ def _ambiguous_resource_error(titles: Sequence[str], resources: Sequence[Resourc
 
 
 def _require_no_better_resource(titles: Sequence[str], resource: Resource) -> None:
-    """Reject titles that lack a required column of the resource and have all those of another."""
-    missing = _missing_columns(titles, resource)
+    """Reject titles that lack what a new object of the resource needs, and fit another resource better."""
+    missing = _missing_columns(titles, resource, Action.CREATE)
     if not missing or resource.is_subresource:
         return
     for other in RESOURCES.values():
@@ -126,10 +126,15 @@ def _display_name(resource: Resource) -> str:
     return resource.name.replace("_", " ")
 
 
-def _missing_columns(titles: Sequence[str], resource: Resource) -> list[str]:
-    """The columns that every row of a resource needs and that are not among the titles."""
+def _missing_columns(titles: Sequence[str], resource: Resource, *actions: Action) -> list[str]:
+    """The columns that these actions, or else all of them, need and that are not among the titles."""
+    needed_by = set(actions or Action)
     paths = {column.path for title in titles if (column := resource.column_for(title))}
-    return [field.path for field in resource.fields if field.is_always_required and field.path not in paths]
+    return [
+        field.path
+        for field in resource.fields
+        if needed_by <= field.required_on and "#" not in field.path and field.path not in paths
+    ]
 
 
 def has_required_columns(titles: Sequence[str], resource: Resource) -> bool:

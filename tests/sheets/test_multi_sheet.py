@@ -126,7 +126,7 @@ OPTIONS: dict[str, Any] = {
 
 @pytest.mark.parametrize("case", OPTIONS)
 def test_a_chosen_sheet_or_resource_is_read_alone(make: Any, case: str) -> None:
-    """A chosen worksheet, or a chosen resource with its subresources, is read without warnings about other resources."""
+    """A chosen worksheet, or a chosen resource with its subresources, is read alone; of others there is no warning."""
     options, expected, expected_ignored = OPTIONS[case]
     may = [row[1:] for row in NUMBERS]
     loaded = sheets.load(make.book(**FOUR, May=may), **options)
