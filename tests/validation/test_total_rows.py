@@ -67,3 +67,13 @@ def test_a_real_network_refuses_the_examples(resource: str, tmp_path: object) ->
     for call in (ib.run, ib.plan):
         with pytest.raises(InvalidSheetError, match="Replace them with your own rows"):
             call(path, network)
+
+
+def test_skipped_rows_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """A run that leaves out rows with errors prints the first ones."""
+    text = "\n".join([HEADER.removeprefix("action,"), "A-100,C-100,x,Online: Display,1", "Total,,,,1"])
+    with ib.sandbox() as box:
+        ib.run(io.BytesIO(text.encode()), box, skip_invalid=True, progress=False)
+    printed = capsys.readouterr()
+    assert "1 row has errors and is not sent:" in printed.out + printed.err
+    assert "row 3, advertiser_id_from_network: The row looks like a total" in printed.out + printed.err
