@@ -340,7 +340,7 @@ class SheetValidator:
     # Rows that are no requests
 
     def _report_total_rows(self) -> None:
-        for position, header in find_total_rows(self.sheet):
+        for position, header in find_total_rows(self.sheet, self.by_path):
             if self.pending[position] and position not in self.row_problem_issues:
                 text = str(self.sheet.frame[header].iloc[position])
                 self.row_problem_issues[position] = self._make_issue(position, header, text, Problem(code="row_total"))

@@ -10,6 +10,7 @@ import numpy as np
 from invoca_bulk.schema import Action, Resource, Role
 from invoca_bulk.schema.field_types import normalize_text
 from invoca_bulk.sheets import Sheet
+from invoca_bulk.validation.model import ValidatedColumn
 
 #: The words of the spreadsheet programs in several languages, with which a total's label begins or ends.
 _WORD = (
@@ -22,17 +23,20 @@ _LABEL = re.compile(rf"\W*(?:{_WORD})(?:\s+(?:g[eé]n[eé]ral|complessivo))?\W*(
 #: The text ends with a label, as Excel's subtotals do in the column that it groups by: `A-1 Total`.
 _GROUP_LABEL = re.compile(rf".+\s(?:{_WORD})\W*", re.IGNORECASE)
 #: Finds out whether any line of a text may be a label, without a look at each line.
-_ANY_LABEL = re.compile(rf"\n\W*(?i:{_WORD})")
+_ANY_LABEL = re.compile(rf"\n[^\w\n]*+(?i:{_WORD})\b")
 _NUMBER = re.compile(r"[-+(]?\s*[$€£]?\s*\d[\d.,'\s]*\s*[%€)]?")
 #: Of the columns beside the label, at most one in this many may hold a text that is not a number.
 _COLUMNS_PER_TEXT = 4
 
 
-def find_total_rows(sheet: Sheet) -> Iterator[tuple[int, str]]:
+def find_total_rows(sheet: Sheet, columns: Mapping[str, ValidatedColumn]) -> Iterator[tuple[int, str]]:
     """The position of each row that looks like a total, with the title of the column that says so.
 
-    A row whose `action` is `create`, or that is complete, is none, whatever it is called.
+    A row whose `action` is `create`, or that is complete, is none, whatever it is called. `columns`: path to column.
     """
+    required = [field.path for field in sheet.resource.fields if Action.CREATE in field.required_on]
+    if all(path in columns and columns[path].filled.all() for path in required if "#" not in path):
+        return  # the normal sheet: no text of it needs to be looked at
     roles = {header: _role(sheet.resource, header) for header in sheet.frame.columns}
     headers = [header for header, role in roles.items() if role is not Role.RESULT]
     labels = {header: positions for header in headers if (positions := _find_labels(sheet, header, roles[header]))}
