@@ -34,6 +34,7 @@ OF_RECORDS = {
     "nobody_notified",
     "no_site",
     "sheet_ignored",
+    "sheet_hidden",
 }
 #: Issue codes that need the platform's state; the tests of the plan produce each.
 OF_THE_PLAN_OF_NUMBERS = {

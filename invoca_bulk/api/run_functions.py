@@ -86,7 +86,7 @@ def run(  # noqa: PLR0913  keyword-only
         resend_unknown: send creates again whose outcome could not be determined; check the platform first.
         doubt_refusals: after a 429, check whether the number was created before retrying.
         max_new_numbers: refuse to buy more numbers than this. None: `INVOCA_MAX_NEW_NUMBERS`, or no limit.
-        max_failures: stop after this many failed rows: a number, or a share such as `"5%"`. None: never.
+        max_failures: stop after this many failed requests: a number, or a share such as `"5%"`. None: never.
         settle: seconds to wait before looking up a request that got no response. None: `INVOCA_SETTLE`, or 120 (on a
             sandbox 0.5).
         concurrency: maximum number of requests in flight (default 8).

@@ -42,6 +42,7 @@ def print_result(run_result: RunResult, saved_plan: SavedPlan | None = None, *, 
                 "exit_code": run_result.exit_code,
                 "totals": results.totals,
                 "output": str(run_result.output_path) if run_result.output_path else None,
+                "warnings": [line.strip() for line in run_result.ignored_input],
                 "error": " ".join(run_result.notes) or None,
                 "next": next_command,
             }

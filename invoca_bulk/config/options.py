@@ -66,7 +66,7 @@ class Options:
         confirm: asks the user a question and returns the answer; None: nobody can be asked.
         say: shows the user a sentence before and during a run; None: on standard error.
         max_new_numbers: refuse to buy more numbers than this; None: `INVOCA_MAX_NEW_NUMBERS`, or no limit.
-        max_failures: stop after this many failed rows: a number, or a share such as `5%`; None: never.
+        max_failures: stop after this many failed requests: a number, or a share such as `5%`; None: never.
         settle: seconds to wait before looking up a request that got no response; None: `INVOCA_SETTLE`, or 120.
         concurrency: maximum number of requests in flight.
         rate: maximum requests per second; None: no client-side limit.

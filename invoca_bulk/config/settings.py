@@ -84,8 +84,8 @@ SETTINGS: Mapping[str, Setting] = {
         Setting(
             name="max_failures",
             default=None,
-            unit="rows, or % of them",
-            help="Stop after this many failed rows, such as 20 or 5%.",
+            unit="requests, or % of them",
+            help="Stop after this many failed requests, such as 20 or 5%.",
         ),
         Setting(
             name="journal",

@@ -35,6 +35,7 @@ class Results:
 
     run: RunRecord
     rows: Sequence[RowRecord]  # in the order of the sheet
+    warnings: Sequence[str] = ()  # lines about the sheet as a whole; the journal does not have them
 
     @property
     def frame(self) -> pd.DataFrame | dict[str, pd.DataFrame]:
@@ -172,6 +173,8 @@ def _summary_rows(results: Results) -> Iterator[list[str | Cell]]:
     yield ["started (UTC)", format_time(run.started_at)]
     yield ["ended (UTC)", format_time(run.ended_at)]
     yield ["state", run.state]
+    for line in results.warnings:
+        yield [Cell(text="warning", style=Style.WARNING), line.strip()]
     yield []
     yield [Cell(text="outcome", style=Style.BOLD), Cell(text="rows", style=Style.BOLD)]
     for outcome, count in results.totals.items():

@@ -17,12 +17,14 @@ from invoca_bulk.reports import html, save
 from invoca_bulk.reports.html import Html
 from invoca_bulk.reports.xlsx import MAX_ROWS, Cell, Style, WorksheetSpec
 from invoca_bulk.schema import PROMO_NUMBERS
+from invoca_bulk.schema.issue_catalog import WORKSHEET_CHOICE_CODES
 from invoca_bulk.schema.result_columns import VALIDATION_FIELDS
 from invoca_bulk.validation import ValidatedBook, ValidatedSheet
 from invoca_bulk.wording import count_of, has_remedy, plural_of, word
 
 _ERRORS_COLUMN, _WARNINGS_COLUMN = (field.path for field in VALIDATION_FIELDS)
 _LEVEL_STYLES = {"error": Style.ERROR, "warning": Style.WARNING}
+_LINE_COLUMNS = ["code", "sheet", "row", "column", "message", "fix"]
 _SENTENCE_WIDTH = 90.0  # in characters
 _COLUMN_STYLES = {_ERRORS_COLUMN: Style.ERROR, _WARNINGS_COLUMN: Style.WARNING}
 
@@ -119,8 +121,8 @@ class Report:
         issues = self.issues[self.issues["level"] == level]
         shown = issues.head(limit)  # not `limit_lines`: there may be a million issues
         lines = [
-            f"  {_location_text(sheet, row, column)}: {_message_with_fix(message, fix)}"
-            for sheet, row, column, message, fix in _iter_rows(shown[["sheet", "row", "column", "message", "fix"]])
+            f"  {_location_text(code, sheet, row, column)}: {_message_with_fix(message, fix)}"
+            for code, sheet, row, column, message, fix in _iter_rows(shown[_LINE_COLUMNS])
         ]
         return [*lines, f"  … and {len(issues) - limit:,} more"] if len(issues) > limit else lines
 
@@ -305,8 +307,10 @@ def _issue_text_by_row(issues: pd.DataFrame) -> dict[int, str]:
     return texts
 
 
-def _location_text(sheet: str, row: int | object, column: str) -> str:
+def _location_text(code: str, sheet: str, row: int | object, column: str) -> str:
     """Where an issue is: `row 2, description`, with several sheets `users row 2, first_name`."""
+    if code in WORKSHEET_CHOICE_CODES:
+        return "workbook"
     part = "sheet" if row is pd.NA and not column else "header" if row is pd.NA else f"row {row}"
     location = f"{sheet} {part}" if sheet else part
     return f"{location}, {column}" if column else location

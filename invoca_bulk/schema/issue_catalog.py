@@ -21,6 +21,11 @@ Level = Literal["error", "warning"]
 #: (missing: the issue concerns a column or the whole sheet); the others are text.
 ISSUE_COLUMNS = ("sheet", "row", "column", "level", "code", "value", "message", "fix")
 
+#: Issues about the choice of the worksheets to read.
+WORKSHEET_CHOICE_CODES = frozenset({"sheet_ignored", "sheet_hidden"})
+#: Issues about the file as a whole, rather than about one of its sheets.
+FILE_ISSUE_CODES = WORKSHEET_CHOICE_CODES | {"no_rows"}
+
 #: The longest text of a cell: the limit of Python's csv module, and four times that of Excel.
 MAX_CELL_CHARACTERS = 131_072
 
@@ -108,6 +113,14 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     "quote_unclosed": _error(
         "A quote opens in this row and is never closed, so the rows below it were read as part of its last cell.",
         "Close or remove the quote, and read the file again.",
+    ),
+    "row_total": _error(
+        "The row looks like a total, not like a request.",
+        "Delete the row. If it is one to send, write create into its action column.",
+    ),
+    "row_example": _warning(
+        "The row is one of the template's examples; a run on a real network refuses it.",
+        "Replace it with a row of your own, or delete it.",
     ),
     "row_marked": _error(
         "The row could not be read from its original file (too many cells, or a quote that is never closed).",
@@ -382,9 +395,15 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     "blank_rows": _warning("Skipped blank rows: {count}."),
     "hidden_rows": _warning("Hidden rows in the spreadsheet: {count}; they are read like any other."),
     "sheet_ignored": _warning(
-        "The sheet {value!r} is not read; the sheets read from this workbook are: {read}.",
-        f"To have its rows read as well, move them to one of these; to read it alone: {option('sheet=…')}.",
+        "The sheet {value!r} is not read. Read from this workbook: {read}.",
+        f"To have its rows read as well, move them to the sheet that is read; to read it alone: {option('sheet=…')}.",
     ),
+    "sheet_hidden": _warning(
+        "The hidden sheet {value!r} is not read. Read from this workbook: {read}.",
+        f"If you want its rows, unhide it and move them to the sheet that is read; to read it alone: "
+        f"{option('sheet=…')}.",
+    ),
+    "no_rows": _error("There are no rows below the header.", "Type or paste your rows below the header."),
 }
 
 

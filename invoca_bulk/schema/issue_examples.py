@@ -236,6 +236,26 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             f"{_CSV_HEADER}\nA-100,C-100,Spring sale,Online: Display\nA-100,C-101,Summer,Online: Display",
             "Everything below an open quote is one cell, so rows would be missing without anybody noticing.",
         ),
+        "row_total": _rows(
+            [_REQUEST, {"advertiser_id_from_network": "Total", "quantity": "1"}],
+            [_REQUEST],
+            "A total under the rows is part of the sheet like any other row, but it must not buy numbers.",
+            is_complete=True,
+        ),
+        "row_example": _rows(
+            [
+                {
+                    "advertiser_id_from_network": "A-200",
+                    "advertiser_campaign_id_from_network": "C-200",
+                    "description": "Boston store",
+                    "media_type": "Offline: Radio",
+                    _ZIP_CODE: "02134",
+                }
+            ],
+            [_REQUEST],
+            "The template shows what rows look like. It is a warning, because a sandbox runs the examples.",
+            is_complete=True,
+        ),
         "row_marked": _rows(
             [{**_REQUEST, "advertiser_id_from_network": "#ROW! A-100", "media_type": "Jones"}],
             [_REQUEST],
@@ -936,6 +956,22 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "is read.",
             value="Old",
             read="'advertisers', 'sites'",
+        ),
+        "sheet_hidden": _sheets(
+            {
+                "advertisers": ({"id_from_network": "A-1", "name": "Smith & Sons"},),
+                "Old": ({"id_from_network": "A-2", "name": "Jones"},),
+            },
+            {"advertisers": ({"id_from_network": "A-1", "name": "Smith & Sons"},)},
+            "Nobody sees what a hidden sheet asks for. It is a warning, because it has the headers of a sheet to read.",
+            state="The sheet Old is hidden in the spreadsheet.",
+            value="Old",
+            read="'advertisers'",
+        ),
+        "no_rows": _csv(
+            f"{_CSV_HEADER}\n",
+            f"{_CSV_HEADER}\nA-100,C-100,Spring,Online: Display",
+            "A run of a sheet without rows would do nothing, and look like one that did all.",
         ),
     },
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -143,10 +144,20 @@ REMOVE_ACTION = "remove"
 _RECORD_NUMBER = re.compile(r"(?<=[\s._])[0-9]{1,9}(?=[\s._])")
 
 
+#: Written around titles: whether the column is required, and marks such as a star or a colon.
+_TITLE_MARKS = re.compile(
+    r"^[\s*:'\"]+|(?:[\s*:;!?'\"\u2020\u2731]|[(\[]\s*(?:required|mandatory|optional|req|opt)\.?\s*\*?[)\]])+$",
+    re.IGNORECASE,
+)
+#: Similarity (difflib) from which an unknown header counts as a misspelt known one.
+_MISSPELT_SIMILARITY = 0.85
+
+
 def fold_header(header: str) -> str:
-    """Fold a header for comparison: drop case, spaces, invisible characters, dots, dashes and underscores."""
+    """Fold a header for comparison: drop case, spaces, dots, dashes, underscores, what nobody sees, and outer marks."""
     visible = header if header.isascii() else remove_invisible(header)
-    return re.sub(r"[\s._\-\u2010-\u2015]+", "", visible).casefold()
+    text = _TITLE_MARKS.sub("", visible) or visible
+    return re.sub(r"[\s._\-\u2010-\u2015]+", "", text).casefold()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,6 +225,17 @@ class Resource:
             if all(map(values.get, names)):
                 return tuple(part.format_map(values) for part in parts)
         raise KeyError(self.path_templates[-1])
+
+    def find_similar_header(self, header: str) -> str:
+        """The known header that an unknown one resembles; empty: there is none."""
+        matches = difflib.get_close_matches(
+            fold_header(header), self._headers_by_folded_form, n=1, cutoff=_MISSPELT_SIMILARITY
+        )
+        return self._headers_by_folded_form[matches[0]] if matches else ""
+
+    @cached_property
+    def _headers_by_folded_form(self) -> dict[str, str]:
+        return {fold_header(name): name for name in self.known_headers() if not name.endswith("*")}
 
     def known_headers(self) -> Iterator[str]:
         """Every known header, titles and aliases, to compare misspelt headers with."""

@@ -46,6 +46,7 @@ def plan_sheet(
     """Read, validate and plan; rows with errors are refused. The journal is read if there is one, and not needed."""
     report = validate_sheet(source, api_version=network.api_version, auto_ids=options.auto_ids, **read_arguments)
     preconditions.reject_sandbox_results(report, network)
+    preconditions.reject_template_examples(report, network)
     opened_journal: AbstractContextManager[Journal | None] = nullcontext()  # a rehearsal may be repeated freely
     if not network.rehearsal:
         opened_journal = journal.open_readonly(resolve_journal_location(options.journal), network)

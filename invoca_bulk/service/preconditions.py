@@ -30,7 +30,9 @@ def reject_invalid_rows(report: Report, *, skip: bool) -> None:
     has_header_errors = bool(errors["row"].isna().any())
     if errors.empty or (skip and not has_header_errors):
         return
-    if has_header_errors:
+    if "no_rows" in set(errors["code"]):
+        summary = "Nothing was sent: the sheet is empty."
+    elif has_header_errors:
         summary = "Nothing was sent: the header has errors. Correct the sheet."
     else:
         rows = len(errors[["sheet", "row"]].drop_duplicates())
@@ -40,6 +42,32 @@ def reject_invalid_rows(report: Report, *, skip: bool) -> None:
         )
     lines = report.issue_lines(len(errors) if would_remove else _MAX_ERRORS_SHOWN)
     raise RowsInvalid("\n".join([summary, *lines]), report)
+
+
+def describe_skipped_rows(report: Report) -> str:
+    """A sentence with the first errors of the rows that are left out; empty: none is."""
+    errors = report.errors
+    rows = len(errors[["sheet", "row"]].drop_duplicates())
+    if not rows:
+        return ""
+    summary = (
+        f"{count_of(rows, 'row')} {plural_of(rows, 'has', 'have')} errors and {plural_of(rows, 'is', 'are')} not sent:"
+    )
+    return "\n".join([summary, *report.issue_lines(_MAX_ERRORS_SHOWN)])
+
+
+def reject_template_examples(report: Report, network: Network) -> None:
+    """The template's examples are for the sandbox, where their campaigns exist."""
+    issues = report.issues
+    examples = issues[issues["code"] == "row_example"]
+    if examples.empty or network.is_test_network:
+        return
+    rows = [f"{sheet} {row}".strip() for sheet, row in zip(examples["sheet"], examples["row"], strict=True)]
+    raise InvalidSheetError(
+        f"Nothing was sent: {plural_of(len(rows), 'row')} {join_limited(rows, _MAX_RANGES_SHOWN)} "
+        f"{plural_of(len(rows), 'is an example', 'are examples')} of the template. Replace them with your own rows, or "
+        "delete them."
+    )
 
 
 def reject_sandbox_results(report: Report, network: Network) -> None:

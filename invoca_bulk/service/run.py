@@ -46,6 +46,7 @@ def run_sheet(
     report = validate_sheet(source, api_version=network.api_version, auto_ids=options.auto_ids, **read_arguments)
     preconditions.reject_invalid_rows(report, skip=options.skip_invalid)
     preconditions.reject_sandbox_results(report, network)
+    preconditions.reject_template_examples(report, network)
     with journal.open_for_writing(journal.location_for(network, options.journal), network) as open_journal:
         fingerprint = planning.fingerprint_sheets(sheet.sheet for sheet in report.validated_book.sheets)
         unfinished_run = None if options.again else open_journal.find_unfinished_run(fingerprint)
@@ -77,8 +78,8 @@ def _prepare_to_start(  # noqa: PLR0913  a sheet and how to run it
         preconditions.require_unchanged_plan(saved_plan, plan)
     report_of_plan = Report(replace(report.validated_book, issues=plan.issues))
     preconditions.reject_invalid_rows(report_of_plan, skip=options.skip_invalid)
-    if notice:
-        notify(options, notice)
+    for sentence in filter(None, (notice, preconditions.describe_skipped_rows(report_of_plan))):
+        notify(options, sentence)
     output_path = preconditions.resolve_output_path(requested_output, plan.sheets, plan.rows)
     preconditions.confirm_irreversible(plan, network, options)
     input_paths = [path for sheet in report.validated_book.sheets if (path := sheet.sheet.path)]

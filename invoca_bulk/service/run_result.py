@@ -62,6 +62,7 @@ def load_results(run_id: str, location: str | JournalLocation | None) -> Results
 
 def save_results(run_result: RunResult, requested_path: Path | None, input_paths: Sequence[Path]) -> RunResult:
     """Write the results file, if one is wanted."""
+    run_result = replace(run_result, results=replace(run_result.results, warnings=run_result.ignored_input))
     if requested_path is None:
         return run_result
     try:

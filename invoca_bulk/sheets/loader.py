@@ -55,7 +55,7 @@ def load(
     try:
         with gc_paused():
             grids = _read_grids(_read_content(source, name), sheet, encoding, candidates)
-            sheets = multi_sheet.sheets_from_grids(grids, candidates)
+            sheets = multi_sheet.sheets_from_grids(grids, candidates, is_named=sheet is not None)
     except UnreadableSheetError as error:
         raise UnreadableSheetError(f"{name}: {error}" if name else str(error)) from None
     return tuple(replace(loaded, source=name, path=sources.get_file_path(source)) for loaded in sheets)

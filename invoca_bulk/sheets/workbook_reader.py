@@ -12,10 +12,11 @@ import io
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 import python_calamine
-from python_calamine import SheetTypeEnum
+from python_calamine import SheetTypeEnum, SheetVisibleEnum
 
 from invoca_bulk.errors import UnreadableSheetError
 from invoca_bulk.sheets import subprocess_reader, workbook_formats, xlsx_scanner
@@ -24,8 +25,11 @@ from invoca_bulk.sheets.model import Grid
 if TYPE_CHECKING:
     from python_calamine import CalamineWorkbook
 
-#: Sheets that this package writes into workbooks; they are never read.
-GENERATED_SHEET_NAMES = frozenset({"issues", "summary", "lists", "instructions"})
+_VISIBILITY: Sequence[tuple[SheetVisibleEnum, Literal["visible", "hidden", "very hidden"]]] = (
+    (SheetVisibleEnum.Visible, "visible"),
+    (SheetVisibleEnum.Hidden, "hidden"),
+    (SheetVisibleEnum.VeryHidden, "very hidden"),
+)
 #: calamine rejects a whole workbook that has any other error.
 _CALAMINE_ERRORS = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"})
 #: Errors by the name of calamine's exception in the subprocess; any other name: a damaged file.
@@ -37,7 +41,7 @@ _ERROR_BY_EXCEPTION_NAME: Mapping[str, Callable[[], UnreadableSheetError]] = {
 
 
 def read_grids(data: bytes, file_format: str, sheet_name: str | None) -> list[Grid]:
-    """The worksheet with this name; None: all but those that this package writes."""
+    """The worksheet with this name; None: all."""
     with _translate_parser_errors():
         if file_format == "xlsx":
             return _read_xlsx(data, sheet_name)
@@ -48,9 +52,16 @@ def read_grids(data: bytes, file_format: str, sheet_name: str | None) -> list[Gr
 def _read_xlsx(data: bytes, sheet_name: str | None) -> list[Grid]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive, python_calamine.load_workbook(io.BytesIO(data)) as workbook:
         names = [metadata.name for metadata in workbook.sheets_metadata if metadata.typ == SheetTypeEnum.WorkSheet]
+        visibility = {
+            metadata.name: name
+            for metadata in workbook.sheets_metadata
+            for visible, name in _VISIBILITY
+            if metadata.visible == visible
+        }
         members = xlsx_scanner.find_worksheet_members(archive)
         return _limit_total_cells(
-            _read_xlsx_grid(archive, members[name], workbook, name) for name in _select_worksheets(names, sheet_name)
+            replace(_read_xlsx_grid(archive, members[name], workbook, name), visibility=visibility[name])
+            for name in _select_worksheets(names, sheet_name)
         )
 
 
@@ -76,7 +87,7 @@ def _read_xlsx_grid(archive: zipfile.ZipFile, member: str, workbook: CalamineWor
 
 def _select_worksheets(names: Sequence[str], sheet_name: str | None) -> list[str]:
     if sheet_name is None:
-        return [name for name in names if name.casefold() not in GENERATED_SHEET_NAMES]
+        return list(names)
     if sheet_name not in names:
         raise UnreadableSheetError(f"There is no sheet {sheet_name!r}. The sheets are: {', '.join(map(repr, names))}.")
     return [sheet_name]

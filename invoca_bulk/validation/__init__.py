@@ -14,10 +14,11 @@ from itertools import chain
 import numpy as np
 
 from invoca_bulk.schema import RESOURCES
+from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.sheets import Sheet
 from invoca_bulk.validation import issue_frame
 from invoca_bulk.validation.completeness import check_whole_object, find_missing_fields, to_sheet_terms
-from invoca_bulk.validation.issue_frame import Issue
+from invoca_bulk.validation.issue_frame import Issue, make_issue
 from invoca_bulk.validation.model import (
     Mask,
     Record,
@@ -58,10 +59,13 @@ def validate(sheets: Sequence[Sheet], *, version: str, auto_ids: bool = False) -
         if resource.subresources
     ]
     records = tuple(chain.from_iterable(builder.build_records() for builder in builders))
+    builder_issues = chain.from_iterable(builder.issues for builder in builders)
     issues = [
-        *chain.from_iterable(validator.reported_issues() for validator in validators),
-        *chain.from_iterable(builder.issues for builder in builders),
+        *chain.from_iterable(validator.reported_issues(validator.all_issues) for validator in validators),
+        *chain.from_iterable(validators[issue.sheet_index].reported_issues([issue]) for issue in builder_issues),
     ]
+    if all(sheet.frame.empty for sheet in sheets):
+        issues.append(make_issue(0, -1, (-1, "", ""), Problem(code="no_rows")))
     masks = _invalid_masks(validators, issues, records)
     return ValidatedBook(
         sheets=tuple(replace(sheet, invalid=mask) for sheet, mask in zip(validated_sheets, masks, strict=True)),

@@ -6,7 +6,6 @@ rows: a sheet of 100,000 rows has a few dozen media types.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -19,16 +18,15 @@ from invoca_bulk.schema import SUBRESOURCE_KEY, Action, Column, Field, Resource,
 from invoca_bulk.schema.field_types import ParsedValue, cleaning_warning, find_control_character, normalize_text
 from invoca_bulk.schema.invisible import name_invisible
 from invoca_bulk.schema.issue_catalog import ParseError, Problem, Unshortened, parse_marker
-from invoca_bulk.schema.model import fold_header
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome, parse_outcome
 from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
 from invoca_bulk.sheets import Sheet
+from invoca_bulk.validation.example_rows import find_example_rows
 from invoca_bulk.validation.issue_frame import MAX_ROWS_NAMED, Issue, make_issue
 from invoca_bulk.validation.model import Codes, Mask, ValidatedColumn, ValidatedSheet
+from invoca_bulk.validation.total_rows import find_total_rows
 from invoca_bulk.wording import join_limited, option, remedy
 
-#: Similarity (difflib) from which an unknown header counts as a misspelt known one.
-_MISSPELT_SIMILARITY = 0.85
 #: How many texts are matched at once.
 _TEXT_BATCH_SIZE = 1_000
 
@@ -76,6 +74,8 @@ class SheetValidator:
                 self._apply_rule(rule)
         self._check_duplicate_rows()
         self._check_case_of_own_ids()
+        self._report_total_rows()
+        self._report_example_rows()
 
     def to_validated_sheet(self) -> ValidatedSheet:
         """The validated sheet, without the mask of invalid rows."""
@@ -116,9 +116,7 @@ class SheetValidator:
         An alias of a column that is there does not count: a column `Campaign`, with names, is common next to the
         campaign's id.
         """
-        names = {fold_header(name): name for name in self.resource.known_headers() if not name.endswith("*")}
-        matches = difflib.get_close_matches(fold_header(header), names, n=1, cutoff=_MISSPELT_SIMILARITY)
-        name = names[matches[0]] if matches else ""
+        name = self.resource.find_similar_header(header)
         column = self.resource.column_for(name) if name else None
         is_missing = column is not None and column.path not in known_columns
         suggestion = name if name in self.resource.by_path or is_missing else ""
@@ -364,6 +362,19 @@ class SheetValidator:
     def _format_row_numbers(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> str:
         return join_limited([str(self.sheet.frame.index[position]) for position in positions], MAX_ROWS_NAMED)
 
+    # Rows that are no requests
+
+    def _report_total_rows(self) -> None:
+        for position, header in find_total_rows(self.sheet, self.by_path):
+            if self.pending[position] and position not in self.row_problem_issues:
+                text = str(self.sheet.frame[header].iloc[position])
+                self.row_problem_issues[position] = self._make_issue(position, header, text, Problem(code="row_total"))
+                self.all_issues.append(self.row_problem_issues[position])
+
+    def _report_example_rows(self) -> None:
+        for position in find_example_rows(self.resource, self.by_path):
+            self._add_issue(position, "", "", Problem(code="row_example"))
+
     # Issues
 
     def _add_read_issues(self) -> None:
@@ -408,9 +419,9 @@ class SheetValidator:
             index = int(column.codes[position])
             self._add_issue(position, column.column.header, column.texts[index], problems[index])
 
-    def reported_issues(self) -> list[Issue]:
-        """All issues; of a row with a problem as a whole, only that one."""
-        return [issue for issue in self.all_issues if self.row_problem_issues.get(issue.position, issue) is issue]
+    def reported_issues(self, issues: Iterable[Issue]) -> list[Issue]:
+        """Those of the issues of this sheet that are reported: of a row with a problem as a whole, only that one."""
+        return [issue for issue in issues if self.row_problem_issues.get(issue.position, issue) is issue]
 
 
 def _texts_to_parse(field: Field, texts: Sequence[str]) -> Iterable[int]:

@@ -156,7 +156,7 @@ def test_counts(plan: Plan) -> None:
 @pytest.mark.parametrize(
     ("rows", "summary", "plain", "detailed"),
     [
-        pytest.param([], "0 rows: nothing to do; 0 requests.", 0, 0, id="no-rows"),
+        pytest.param([], "0 rows: nothing to do; 0 requests.", 2, 1, id="no-rows"),
         pytest.param([{}], "1 row: 1 create; 1 request.", 0, 2, id="changes"),
         pytest.param([{"result_status": "created"}], "1 row: 1 unchanged; 0 requests.", 0, 0, id="already-done"),
         pytest.param([{"quantity": "0"}], "1 row: 1 refused; 0 requests.", 2, 1, id="invalid"),

@@ -186,7 +186,7 @@ def test_run_of_a_report(box: Any, requests_frame: Requests) -> None:
 
 
 def test_empty_sheet(box: Any, requests_frame: Requests) -> None:
-    """Without rows, nothing is sent, and the results have all columns."""
-    results = ib.run(requests_frame(1).iloc[:0], box, progress=False)
-    assert len(results) == 0
-    assert "promo_number" in results
+    """Without rows, nothing is sent, and one sentence says so."""
+    with pytest.raises(InvalidSheetError, match="There are no rows below the header") as raised:
+        ib.run(requests_frame(1).iloc[:0], box, progress=False)
+    assert raised.value.exit_code == 2

@@ -57,9 +57,8 @@ def _issues(example: IssueExample, sheets: Sheets | str, folder: Path) -> pd.Dat
 def test_every_code_has_an_example() -> None:
     """The examples are in the order of the catalogue; each group has a title."""
     assert list(ISSUE_EXAMPLES) == list(ISSUE_TYPES)
-    stated = (
-        {code for code in ISSUE_TYPES if code.startswith("undo_")} | OF_THE_PLAN | {"hidden_rows", "encoding_assumed"}
-    )
+    stated = {code for code in ISSUE_TYPES if code.startswith("undo_")} | OF_THE_PLAN
+    stated |= {"hidden_rows", "sheet_hidden", "encoding_assumed"}
     assert {code for code, example in ISSUE_EXAMPLES.items() if example.state} == stated
 
 
@@ -110,6 +109,18 @@ def test_encoding() -> None:
     issues = ib.validate(io.BytesIO(example.wrong.encode("cp1252"))).issues
     problem = Problem(code="encoding_assumed", details=example.details)
     assert list(issues["message"]) == [problem.message]
+
+
+def test_hidden_sheets(tmp_path: Path) -> None:
+    """A hidden sheet of a workbook raises the issue."""
+    example = ISSUE_EXAMPLES["sheet_hidden"]
+    assert not isinstance(example.wrong, str)
+    path = written(_frames(example, example.wrong), tmp_path)
+    workbook = openpyxl.load_workbook(path)
+    workbook["Old"].sheet_state = "hidden"
+    workbook.save(path)
+    problem = Problem(code="sheet_hidden", details=example.details)
+    assert list(ib.validate(path).issues["message"]) == [problem.message]
 
 
 @pytest.fixture(scope="module")

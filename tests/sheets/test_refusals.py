@@ -123,7 +123,7 @@ FILES: dict[str, Any] = {
     "same title twice, xlsx": (lambda make: make.xlsx([[*HEADER, "quantity"]]), "columns C and D have the same title"),
     "values without a title": (lambda _: b"description,,quantity\na,b,1\n", "column B has values but no title"),
     "values right of the table": (lambda make: make.xlsx([HEADER, ["a", "b", 1, None, "x"]]), "column E has values"),
-    "two resources fit": (lambda _: b"action,custom_data.x\ncreate,2\n", "--resource advertisers or --resource"),
+    "two resources fit": (lambda _: b"action,custom_data.x\ncreate,2\n", "advertisers lacks id_from_network"),
     "binary": (lambda _: b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is not a spreadsheet"),
     "PDF": (lambda _: b"%PDF-1.7\n", "is not a spreadsheet"),
     "zero bytes in UTF-16": (lambda _: "description\0,b\n".encode("utf-16"), "is not a spreadsheet"),
@@ -304,10 +304,17 @@ def test_the_error_of_a_missing_sheet_names_the_existing_ones(make: Any) -> None
     assert "no sheets to choose from" in refused(make.csv(ROWS), sheet="Requests")
 
 
-def test_two_sheets_that_fit_equally_well_are_named(make: Any) -> None:
-    """If two sheets fit equally well, the message names both."""
-    content = make.book(Sheet=[HEADER], Second=[HEADER])
-    assert re.search("'Sheet' and 'Second' fit equally well.*--sheet", refused(content))
+def test_only_hidden_sheets_fit(make: Any) -> None:
+    """A hidden sheet is read only if a person names it; the message says how."""
+    content = make.xlsx(ROWS, edit=hide_behind_notes)
+    assert re.search("Only hidden sheets have known titles: 'Requests'.*--sheet", refused(content))
+    assert load(content, sheet="Requests").resource.name == "promo_numbers"
+
+
+def hide_behind_notes(sheet: Any) -> None:
+    sheet.sheet_state = "hidden"
+    sheet.parent.active = sheet.parent.create_sheet("Notes")
+    sheet.parent["Notes"].append(["soon"])
 
 
 def test_an_unknown_resource_is_refused() -> None:

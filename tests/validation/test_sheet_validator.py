@@ -280,6 +280,9 @@ CASES = [
     case("text_garbled", {"description": "Caf\xc3\xa9"}, "description", text="(probably 'é')"),
     case("text_missing_value", {"id_from_network": "nan"}, "id_from_network", text="for a missing value"),
     case("row_marked", csv("#ROW! A,C,Smith,Jones"), ADVERTISER_ID, "#ROW! A", "Type the row again."),
+    case("row_total", csv("Total,,,"), ADVERTISER_ID, "Total", "Delete the row."),
+    case("row_example", csv('A-100,C-100,"Spring sale, newspaper",Offline: Newspaper'), "", "", "Replace it"),
+    case("no_rows", csv(), [(None, "")], "", "Type or paste your rows"),
     case(
         "cell_cleaned", {"description": " Spring sale"}, "description", text="' Spring sale' is read as 'Spring sale'"
     ),
@@ -1122,14 +1125,14 @@ def test_hostile_texts(text: str) -> None:
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
-        pytest.param([*GOOD], [], id="good-headers"),
-        pytest.param([*GOOD, "quantity", "result_status", "result_run", OWN, LOCAL, ZIP], [], id="more"),
-        pytest.param(["description"], ["column_missing"] * 2, id="missing"),
-        pytest.param([*GOOD, "descripion"], ["column_misspelt"], id="misspelt"),
+        pytest.param([*GOOD], ["no_rows"], id="good-headers"),
+        pytest.param([*GOOD, "quantity", "result_status", "result_run", OWN, LOCAL, ZIP], ["no_rows"], id="more"),
+        pytest.param(["description"], ["column_missing", "column_missing", "no_rows"], id="missing"),
+        pytest.param([*GOOD, "descripion"], ["no_rows", "column_misspelt"], id="misspelt"),
     ],
 )
 def test_no_rows(columns: list[str], expected: list[str]) -> None:
-    """The headers of a sheet without rows are checked."""
+    """The headers of a sheet without rows are checked, and one sentence says that it has none."""
     validated_book = check(pd.DataFrame(columns=columns))
     assert codes(validated_book) == expected
     assert len(validated_book.sheets[0].invalid) == len(validated_book.sheets[0].pending) == 0

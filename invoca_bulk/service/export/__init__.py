@@ -59,11 +59,11 @@ def export(  # noqa: PLR0913  what to read, from where, and in which form
     path = None if output is None else save.resolve_output(output, rows=0, columns=0)
     rows: list[Row] = []
     omitted_values: list[OmittedValue] = []
-    unreadable: list[str] = []
+    unreadable: list[tuple[Mapping[str, str], str]] = []
     for scope, state in snapshot.fetch_state(list(address_cells), network, options).items():
         cells = address_cells[scope]
         if state.refusal_reason:
-            unreadable.append(omissions.format_unreadable_campaign(cells, state.refusal_reason))
+            unreadable.append((cells, state.refusal_reason))
         scope_rows, scope_omissions = to_rows(
             resource, state.objects, version, address_cells=cells, for_migration=for_migration
         )
@@ -74,7 +74,10 @@ def export(  # noqa: PLR0913  what to read, from where, and in which form
         path = save.save_worksheets(path, partial(tables.to_worksheets, flat=path.suffix.lower() == ".csv"))
     return ExportResult(
         frames=tables.to_frames(),
-        notes=(*unreadable, *omissions.format_omissions(omitted_values, for_migration=for_migration)),
+        notes=(
+            *omissions.format_unreadable_campaigns(unreadable),
+            *omissions.format_omissions(omitted_values, for_migration=for_migration),
+        ),
         is_complete=not unreadable,
         output_path=path,
     )
