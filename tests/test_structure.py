@@ -43,6 +43,7 @@ LIBRARIES = {
     "dbos": {"workers"},
     "filelock": {"journal"},
     "python_calamine": {"sheets"},
+    "defusedxml": {"sheets"},
     "xlsxwriter": {"reports"},
     "tqdm": {"reports"},
     "click": {"cli"},
