@@ -67,8 +67,8 @@ def read_workbook(package: Package) -> WorkbookParts:
     return WorkbookParts(
         worksheets=worksheets,
         has_1904_dates=properties is not None and properties.get("date1904") in _TRUE_TEXTS,
-        strings=_read_plain(package, parts.get("sharedStrings")),
-        styles=_read_plain(package, parts.get("styles")),
+        strings=_read_plain(package, parts.get("sharedStrings", "xl/sharedstrings.xml")),
+        styles=_read_plain(package, parts.get("styles", "xl/styles.xml")),
     )
 
 
@@ -81,8 +81,8 @@ def _to_worksheet(entry: ET.Element, part: str) -> WorksheetPart:
     return WorksheetPart(name=entry.attrib["name"], part=part, visibility=visibility)
 
 
-def _read_plain(package: Package, part: str | None) -> bytes:
-    return plain_xml.to_plain(package.read(part)) if part else b""
+def _read_plain(package: Package, part: str) -> bytes:
+    return plain_xml.to_plain(package.read(part)) if part in package else b""
 
 
 def find_table_totals(package: Package, worksheet: WorksheetPart) -> list[tuple[str, int]]:
