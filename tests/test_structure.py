@@ -43,7 +43,6 @@ LIBRARIES = {
     "dbos": {"workers"},
     "filelock": {"journal"},
     "python_calamine": {"sheets"},
-    "defusedxml": {"sheets"},
     "xlsxwriter": {"reports"},
     "tqdm": {"reports"},
     "click": {"cli"},
