@@ -35,6 +35,10 @@ ISSUE_CODE_BY_MARKER: Mapping[str, str] = {
     "#DATE!": "cell_date",
     "#FORMULA!": "cell_formula",
     "#DIGITS!": "cell_digits_lost",
+    "#MERGED!": "cell_merged",
+    "#COVERED!": "cell_covered",
+    "#FORMAT!": "id_format",
+    "#ERROR!": "cell_error",
     "#TOO_LONG!": "cell_too_long",
     "#ROW!": "row_marked",
 }
@@ -101,6 +105,23 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "{value!r} is a long number in the short form of a spreadsheet; most of its digits are lost.",
         "Format the column as Text, type the value again, and save the file anew.",
     ),
+    "cell_merged": _error(
+        "The cell is merged with others, and the spreadsheet shows {value!r} for all of them; the file holds it in the "
+        "first one only.",
+        "Unmerge the cells, and fill in each of them.",
+    ),
+    "cell_covered": _error(
+        "Merged cells cover the cell; it holds {value}.",
+        "Unmerge the cells, and type into each of them the value that you mean.",
+    ),
+    "id_format": _error(
+        "The cell's number format changes the id: the spreadsheet shows {value}.",
+        "Format the column as Text, and type the id again as it is in your network.",
+    ),
+    "cell_format": _warning(
+        "The cell holds {value!r}, but its number format shows {shown!r}.",
+        "If you mean {shown!r}, format the column as Text and type it again.",
+    ),
     "cell_too_long": _error(
         f"The cell has more than {MAX_CELL_CHARACTERS:,} characters; its text was cut.",
         "Type a shorter text. In a CSV file, also look for a quote that is never closed.",
@@ -123,8 +144,8 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Replace it with a row of your own, or delete it.",
     ),
     "row_marked": _error(
-        "The row could not be read from its original file (too many cells, or a quote that is never closed).",
-        "Type the row again.",
+        "The row was an error in its original file (too many cells, a quote that is never closed, or a total).",
+        "Type the row again, or delete it.",
     ),
     "cell_cleaned": _warning("{value!r} is read as {clean!r}."),
     "cell_unwrapped": _warning("{original!r} is read as {value!r}."),
@@ -394,6 +415,7 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     "quotes_single": _warning("The texts have single quotes around them, first in row {row}; these are left out."),
     "blank_rows": _warning("Skipped blank rows: {count}."),
     "hidden_rows": _warning("Hidden rows in the spreadsheet: {count}; they are read like any other."),
+    "hidden_columns": _warning("Hidden columns in the spreadsheet: {columns}; they are read like any other."),
     "sheet_ignored": _warning(
         "The sheet {value!r} is not read. Read from this workbook: {read}.",
         f"To have its rows read as well, move them to the sheet that is read; to read it alone: {option('sheet=…')}.",

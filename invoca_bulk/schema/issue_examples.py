@@ -209,6 +209,38 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "A spreadsheet shows a long number like this, and saves it so as CSV; what you typed is lost.",
             value="1.23457E+11",
         ),
+        "cell_merged": _cell(
+            _AREA_CODE,
+            "#MERGED! 805",
+            "805",
+            "Merged cells have one value, that of the first cell; the others are blank in the file, and a blank area "
+            "code requests a toll-free number. The marker #MERGED! stays in every copy until you type over it.",
+            value="805",
+        ),
+        "cell_covered": _cell(
+            "quantity",
+            "#COVERED! 50 (the spreadsheet shows 2)",
+            "2",
+            "Nobody sees a value under merged cells, so it is probably not meant. The marker #COVERED! stays in every "
+            "copy until you type over it.",
+            value="50 (the spreadsheet shows 2)",
+        ),
+        "id_format": _cell(
+            "advertiser_campaign_id_from_network",
+            "#FORMAT! 00042 (the file holds 42)",
+            "00042",
+            "The id 42 is another one than 00042, and only you know which of the two your network has. The marker "
+            "#FORMAT! stays in every copy until you type over it.",
+            value="00042 (the file holds 42)",
+        ),
+        "cell_format": _rows(
+            [{"description": "7"}],
+            [{"description": "C-0007"}],
+            "What the file holds is sent, and not what you see. It is a warning, because you may mean either.",
+            state="The cell holds the number 7, and its number format shows C-0007.",
+            value="7",
+            shown="C-0007",
+        ),
         "cell_too_long": _cell(
             "description",
             "#TOO_LONG! Spring sale in the",
@@ -259,8 +291,8 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
         "row_marked": _rows(
             [{**_REQUEST, "advertiser_id_from_network": "#ROW! A-100", "media_type": "Jones"}],
             [_REQUEST],
-            "The cells of this row were in the wrong columns when its original file was read. The marker #ROW! stays "
-            "in every copy until you type over it.",
+            "This row was wrong as a whole when its original file was read, e.g. with cells in the wrong columns. "
+            "The marker #ROW! stays in every copy until you type over it.",
             is_complete=True,
         ),
         "cell_cleaned": _cell(
@@ -938,6 +970,13 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "Hidden and filtered rows are sent too. It is a warning, because you may not see what you buy.",
             state="The second row is hidden in the spreadsheet. If it must not be sent, delete it.",
             count=1,
+        ),
+        "hidden_columns": _rows(
+            [{"quantity": "50"}],
+            [{"quantity": "1"}],
+            "Hidden columns are sent too. It is a warning, because you may not see what you buy.",
+            state="The column quantity is hidden in the spreadsheet. If its values must not be sent, clear them.",
+            columns="'quantity'",
         ),
         "sheet_ignored": _sheets(
             {

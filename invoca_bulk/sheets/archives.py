@@ -10,7 +10,7 @@ import zlib
 from pathlib import PurePosixPath
 
 from invoca_bulk.errors import UnreadableSheetError
-from invoca_bulk.sheets import sources, workbook_formats
+from invoca_bulk.sheets import sources, workbook_formats, zip_package
 from invoca_bulk.sheets.foreign_formats import foreign_zip_error
 from invoca_bulk.wording import join_limited
 
@@ -56,7 +56,7 @@ def _unpack_zip(content: bytes) -> bytes:
         members = [
             member for member in archive.infolist() if not (member.is_dir() or _COMPANION.fullmatch(member.filename))
         ]
-        names = {workbook_formats.normalize_member_name(member.filename) for member in members}
+        names = {zip_package.normalize_member_name(member.filename) for member in members}
         if error := foreign_zip_error(names):
             raise error
         sheets = [member for member in members if _is_sheet(member.filename)]
@@ -70,7 +70,7 @@ def _unpack_zip(content: bytes) -> bytes:
 
 
 def _is_sheet(name: str) -> bool:
-    return PurePosixPath(workbook_formats.normalize_member_name(name)).suffix in _SHEET_SUFFIXES
+    return PurePosixPath(zip_package.normalize_member_name(name)).suffix in _SHEET_SUFFIXES
 
 
 def _wrong_count_error(members: list[zipfile.ZipInfo], *, has_sheets: bool) -> UnreadableSheetError:

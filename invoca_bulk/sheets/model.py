@@ -82,6 +82,7 @@ class WorksheetScan:
     #: The text that the spreadsheet shows for each cell whose number format makes it another text than the value's.
     shown_texts: Mapping[tuple[int, int], str] = field(default_factory=dict)
     total_rows: frozenset[int] = frozenset()  # that the file itself marks: totals rows of tables, sums of a column
+    far_cell: str = ""  # a cell, such as XFD9, so far away that only the cells at the start were read; empty: none
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from invoca_bulk.errors import UnreadableSheetError
-from invoca_bulk.schema import SHEET_RESOURCES, Resource, Role
+from invoca_bulk.schema import SHEET_RESOURCES, Column, Resource
 from invoca_bulk.schema.invisible import is_blank, name_invisible, strip_invisible
 from invoca_bulk.schema.issue_catalog import MAX_CELL_CHARACTERS, Problem, add_marker
 from invoca_bulk.schema.model import fold_header
-from invoca_bulk.sheets import cell_text
+from invoca_bulk.sheets import cell_text, scan_problems, workbook_formats, xlsx_scanner
 from invoca_bulk.sheets.header_detection import HeaderRow
 from invoca_bulk.sheets.model import Grid, ReadIssue, Sheet, WorksheetScan, column_letters
+from invoca_bulk.sheets.scan_problems import TextTable, sendable_indexes
 
 ROW_INDEX_NAME = "row"
 _SECRET_NAMES = {
@@ -39,6 +40,8 @@ class RawTable:
 
 def extract_table(grid: Grid, header: HeaderRow) -> RawTable:
     """The rows below a header, padded or cut to its width; a longer row is a problem."""
+    if grid.scan.far_cell:
+        raise workbook_formats.too_many_cells_error(xlsx_scanner.MAX_CELLS, grid.scan.far_cell)
     width, header_row = len(header.titles), header.index + 1
     for row, problem in grid.row_problems.items():
         if row <= header_row:
@@ -84,15 +87,15 @@ def build_frame(table: RawTable, scan: WorksheetScan, resource: Resource) -> tup
     titles = list(map(strip_invisible, table.titles))
     _require_unique_titles(titles)
     columns = [resource.column_for(title) for title in titles]
-    roles = [column.field.role if column else None for column in columns]
-    known = [index for index, role in enumerate(roles) if role not in {None, Role.RESULT}]
-    result_columns = [index for index, role in enumerate(roles) if role is Role.RESULT]
-    texts = _convert_columns(titles, table, known)
-    _write_cell_markers(texts, table.row_numbers, scan, result_columns, known)
+    texts = _convert_columns(titles, table, columns)
+    text_table = TextTable(titles=titles, columns=columns, texts=texts, row_numbers=table.row_numbers)
+    known = text_table.sendable
+    scan_issues, row_problems = _apply_scan(text_table, scan)
+    row_problems |= table.row_problems  # cells of a row that is too long may be in wrong columns
     _require_titles(titles, texts)
-    for row in table.row_problems if known else ():  # one marker a row: its other cells may be in wrong columns
-        position = row - table.row_numbers[0]  # only files have such rows, and their numbers have no gaps
-        texts[known[0]][position] = add_marker("row_marked", texts[known[0]][position])
+    for row in row_problems if known else ():  # one marker a row
+        position = text_table.positions[row]
+        text_table.mark("row_marked", known[0], position, texts[known[0]][position])
     _truncate_long_texts([texts[index] for index in known])
     secrets = [index for index, title in enumerate(titles) if any(texts[index]) and _is_secret(title)]
     for index in secrets:
@@ -101,9 +104,10 @@ def build_frame(table: RawTable, scan: WorksheetScan, resource: Resource) -> tup
     dropped = (Problem(code="secret_dropped", details={"known": titles[index]}) for index in secrets)
     read_issues = [
         *_report_cleaned_titles(table.titles, titles),
-        *(ReadIssue(row=row, problem=problem) for row, problem in table.row_problems.items()),
+        *(ReadIssue(row=row, problem=problem) for row, problem in row_problems.items()),
         *(ReadIssue(row=None, problem=problem) for problem in dropped),
         *_report_row_counts(table.row_numbers, nonblank, scan),
+        *(issue for issue in scan_issues if not _is_secret(issue.column)),
     ]
     return _make_frame(titles, texts, table.row_numbers, nonblank), read_issues
 
@@ -126,6 +130,16 @@ def report_grid_problems(grid: Grid, header: HeaderRow) -> list[ReadIssue]:
             if row > header.index + 1 and index < len(header.titles)
         ),
     ]
+
+
+def _apply_scan(table: TextTable, scan: WorksheetScan) -> tuple[list[ReadIssue], dict[int, Problem]]:
+    """Write what a scan tells into the cells; the warnings, and row number to the problem of the whole row."""
+    if not table.row_numbers or scan == WorksheetScan():
+        return [], {}
+    scan_problems.write_errors_and_formulas(table, scan)
+    scan_problems.mark_merged_cells(table, scan)
+    warnings = [*scan_problems.mark_shown_texts(table, scan), *scan_problems.report_hidden_columns(table, scan)]
+    return warnings, scan_problems.total_row_problems(table, scan.total_rows)
 
 
 def is_normalized(sheet: Sheet) -> bool:
@@ -161,8 +175,8 @@ def _require_unique_titles(titles: Sequence[str]) -> None:
         first_columns[title] = index
 
 
-def _convert_columns(titles: Sequence[str], table: RawTable, known: Iterable[int]) -> list[list[str]]:
-    """The texts of each column; in the known ones, a value that the spreadsheet program damaged has its marker."""
+def _convert_columns(titles: Sequence[str], table: RawTable, known_columns: Sequence[Column | None]) -> list[list[str]]:
+    """The texts of each column; in those that can be sent, a value that the spreadsheet damaged has its marker."""
     texts, damage_codes = [], []
     for title, column in zip(titles, table.columns, strict=True):
         try:
@@ -174,34 +188,10 @@ def _convert_columns(titles: Sequence[str], table: RawTable, known: Iterable[int
             ) from None
         texts.append(text)
         damage_codes.append(codes)
-    for index in known:
+    for index in sendable_indexes(known_columns):
         for position, code in damage_codes[index].items():
             texts[index][position] = add_marker(code, texts[index][position])
     return texts
-
-
-def _write_cell_markers(
-    texts: list[list[str]],
-    row_numbers: Sequence[int],
-    scan: WorksheetScan,
-    result_columns: Sequence[int],
-    known: Sequence[int],
-) -> None:
-    """Write errors and formulas without a result into their cells; formulas not into result columns.
-
-    A formula that is the text of a cell, as in CSV files, stays as it is in a column that is not sent.
-    """
-    if not (scan.error_cells or scan.uncached_formulas):
-        return
-    formulas = {
-        (row, index): add_marker("cell_formula", text)
-        for (row, index), text in scan.uncached_formulas.items()
-        if index not in result_columns
-    }
-    positions = {number: position for position, number in enumerate(row_numbers)}
-    for (row, index), text in (formulas | dict(scan.error_cells)).items():
-        if row in positions and index < len(texts) and (index in known or not texts[index][positions[row]]):
-            texts[index][positions[row]] = text
 
 
 def _require_titles(titles: Sequence[str], texts: Sequence[Sequence[str]]) -> None:

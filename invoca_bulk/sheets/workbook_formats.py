@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from invoca_bulk.errors import UnreadableSheetError
 from invoca_bulk.sheets.foreign_formats import foreign_ole_error
+from invoca_bulk.sheets.zip_package import DEFAULT_WORKBOOK_PART, Package, normalize_member_name
 
 #: The results of a million rows, 20 columns at about 65 bytes a cell, unpack to 1.3 GB.
 MAX_UNPACKED_BYTES = 2 << 30
@@ -23,7 +24,7 @@ _GZIP_SIGNATURE = b"\x1f\x8b"
 _OLE_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED_FLAG = 0x1
 #: The format of a zip container, by its main part.
-_FORMAT_BY_MAIN_PART = {"xl/workbook.xml": "xlsx", "xl/workbook.bin": "xlsb", "content.xml": "ods"}
+_FORMAT_BY_MAIN_PART = {DEFAULT_WORKBOOK_PART: "xlsx", "xl/workbook.bin": "xlsb", "content.xml": "ods"}
 #: The format of an OLE container, by the names of streams in its directory. The first match decides.
 _FORMAT_BY_OLE_STREAM = {"EncryptedPackage": "password", "Workbook": "xls", "Book": "xls"}
 #: The start of the globals in an xls stream; the record FilePass of a protected file is among the next few.
@@ -48,6 +49,7 @@ def _detect_zip_format(data: bytes) -> str:
             _reject_zip_bombs(members)
             if _is_protected(archive, members):
                 raise password_protected_error()
+            has_workbook = Package(archive).find_workbook_part() is not None
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError, zlib.error):
         raise corrupt_error() from None
     names = {normalize_member_name(member.filename) for member in members}
@@ -56,12 +58,7 @@ def _detect_zip_format(data: bytes) -> str:
     for part, file_format in _FORMAT_BY_MAIN_PART.items():
         if part in names:
             return file_format
-    return "zip"
-
-
-def normalize_member_name(name: str) -> str:
-    """The name of a zip member for comparison; some programs write backslashes or capitals."""
-    return name.replace("\\", "/").lstrip("/").lower()
+    return "xlsx" if has_workbook else "zip"
 
 
 def _reject_zip_bombs(members: Sequence[zipfile.ZipInfo]) -> None:
@@ -135,9 +132,10 @@ def reader_crashed_error() -> UnreadableSheetError:
     )
 
 
-def too_many_cells_error(limit: int) -> UnreadableSheetError:
-    """The error for a sheet whose cells are too far apart."""
+def too_many_cells_error(limit: int, far_cell: str = "") -> UnreadableSheetError:
+    """The error for a sheet whose cells are too far apart, or for several sheets."""
+    reason = f": the cell {far_cell} is far away from the others" if far_cell else ""
     return UnreadableSheetError(
-        f"The sheet spans more than {limit // 1_000_000} million cells: there is a cell far away from the others. "
+        f"The sheet spans more than {limit // 1_000_000} million cells{reason}. "
         "Delete the rows and columns beyond the table, or copy the table into a new workbook."
     )

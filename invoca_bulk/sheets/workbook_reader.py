@@ -1,8 +1,8 @@
 """Workbooks: xlsx, xlsm, xlsb, xls and ods, through calamine.
 
-Values are read from all formats; error cells, formulas without a stored result and hidden rows from xlsx and xlsm only
-(`xlsx_scanner`). In xls, xlsb and ods calamine returns an empty text for error cells and for formulas without a result,
-so they are read as blank cells, and hidden rows are not counted.
+What calamine does not report, such as error cells and merged cells, is read from xlsx and xlsm only (`xlsx_scanner`).
+In xls, xlsb and ods calamine returns an empty text for error cells and for formulas without a result, so they are read
+as blank cells, and hidden rows are not counted.
 """
 
 from __future__ import annotations
@@ -13,25 +13,18 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import python_calamine
-from python_calamine import SheetTypeEnum, SheetVisibleEnum
 
 from invoca_bulk.errors import UnreadableSheetError
-from invoca_bulk.sheets import subprocess_reader, workbook_formats, xlsx_scanner
+from invoca_bulk.sheets import number_formats, subprocess_reader, workbook_formats, xlsx_package, xlsx_scanner
 from invoca_bulk.sheets.model import Grid
+from invoca_bulk.sheets.zip_package import Package
 
 if TYPE_CHECKING:
-    from python_calamine import CalamineWorkbook
+    from python_calamine import CalamineSheet
 
-_VISIBILITY: Sequence[tuple[SheetVisibleEnum, Literal["visible", "hidden", "very hidden"]]] = (
-    (SheetVisibleEnum.Visible, "visible"),
-    (SheetVisibleEnum.Hidden, "hidden"),
-    (SheetVisibleEnum.VeryHidden, "very hidden"),
-)
-#: calamine rejects a whole workbook that has any other error.
-_CALAMINE_ERRORS = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"})
 #: Errors by the name of calamine's exception in the subprocess; any other name: a damaged file.
 _ERROR_BY_EXCEPTION_NAME: Mapping[str, Callable[[], UnreadableSheetError]] = {
     "": workbook_formats.reader_crashed_error,
@@ -50,19 +43,28 @@ def read_grids(data: bytes, file_format: str, sheet_name: str | None) -> list[Gr
 
 
 def _read_xlsx(data: bytes, sheet_name: str | None) -> list[Grid]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive, python_calamine.load_workbook(io.BytesIO(data)) as workbook:
-        names = [metadata.name for metadata in workbook.sheets_metadata if metadata.typ == SheetTypeEnum.WorkSheet]
-        visibility = {
-            metadata.name: name
-            for metadata in workbook.sheets_metadata
-            for visible, name in _VISIBILITY
-            if metadata.visible == visible
-        }
-        members = xlsx_scanner.find_worksheet_members(archive)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        package = Package(archive)
+        workbook = xlsx_package.read_workbook(package)
+        parts = {worksheet.name: worksheet for worksheet in workbook.worksheets}
+        worksheets = [parts[name] for name in _select_worksheets(list(parts), sheet_name)]
+        formats = number_formats.read_number_formats(workbook.styles)
+        scanned_worksheets = [_scan_worksheet(package, worksheet, formats) for worksheet in worksheets]
+    if not worksheets:
+        return []
+    packed = xlsx_package.pack(workbook, [scanned.xml for scanned in scanned_worksheets])
+    with python_calamine.load_workbook(packed) as calamine_workbook:
         return _limit_total_cells(
-            replace(_read_xlsx_grid(archive, members[name], workbook, name), visibility=visibility[name])
-            for name in _select_worksheets(names, sheet_name)
+            _read_xlsx_grid(worksheet, scanned, calamine_workbook.get_sheet_by_index(index))
+            for index, (worksheet, scanned) in enumerate(zip(worksheets, scanned_worksheets, strict=True))
         )
+
+
+def _scan_worksheet(
+    package: Package, worksheet: xlsx_package.WorksheetPart, formats: Mapping[int, str]
+) -> xlsx_scanner.ScannedWorksheet:
+    totals = xlsx_package.find_table_totals(package, worksheet)
+    return xlsx_scanner.scan_worksheet(package.read(worksheet.part), formats, totals)
 
 
 def _limit_total_cells(grids: Iterable[Grid]) -> list[Grid]:
@@ -76,13 +78,18 @@ def _limit_total_cells(grids: Iterable[Grid]) -> list[Grid]:
     return grids_read
 
 
-def _read_xlsx_grid(archive: zipfile.ZipFile, member: str, workbook: CalamineWorkbook, name: str) -> Grid:
-    scan = xlsx_scanner.scan_worksheet(archive.read(member))  # first: it rejects what would fill the memory
-    if unknown := sorted(set(scan.error_cells.values()) - _CALAMINE_ERRORS):
-        raise UnreadableSheetError(
-            f"The sheet {name!r} holds the error {unknown[0]}, which cannot be read. Correct it, or clear the cell."
-        )
-    return Grid(name=name, rows=workbook.get_sheet_by_name(name).to_python(skip_empty_area=False), scan=scan)
+def _read_xlsx_grid(
+    worksheet: xlsx_package.WorksheetPart, scanned: xlsx_scanner.ScannedWorksheet, sheet: CalamineSheet
+) -> Grid:
+    rows = sheet.to_python(skip_empty_area=False)
+    shown_texts = {}
+    for (row, column), code in scanned.cell_formats.items():
+        if row <= len(rows) and column < len(rows[0]):
+            shown = number_formats.show(code, rows[row - 1][column])
+            if shown is not None:
+                shown_texts[row, column] = shown
+    scan = replace(scanned.scan, shown_texts=shown_texts)
+    return Grid(name=worksheet.name, rows=rows, visibility=worksheet.visibility, scan=scan)
 
 
 def _select_worksheets(names: Sequence[str], sheet_name: str | None) -> list[str]:

@@ -380,15 +380,17 @@ class SheetValidator:
     def _add_read_issues(self) -> None:
         """Add the read issues, but for those of whole rows, which are in the rows' cells as markers."""
         positions: dict[int, int] = {}
-        if any(issue.column and issue.row is not None for issue in self.sheet.read_issues):
+        columns = {issue.column for issue in self.sheet.read_issues if issue.column and issue.row is not None}
+        if columns:
             positions = {number: position for position, number in enumerate(self.sheet.frame.index)}
+        texts = {title: self.sheet.frame[title].to_numpy() for title in columns.intersection(self.column_positions)}
         for issue in self.sheet.read_issues:
             if issue.row is None:
                 if not issue.column or issue.column in self.column_positions:
                     self._add_issue(-1, issue.column, issue.column, issue.problem)
             elif issue.column in self.column_positions and issue.row in positions:
                 position = positions[issue.row]
-                text = str(self.sheet.frame.iloc[position, self.column_positions[issue.column]])
+                text = str(texts[issue.column][position])
                 if text == issue.problem.details.get("value"):
                     self._add_issue(position, issue.column, text, issue.problem)
 

@@ -323,12 +323,6 @@ def test_an_unknown_resource_is_refused() -> None:
         load(b"", resource="campaigns")
 
 
-def test_an_error_that_calamine_does_not_know_is_named(make: Any) -> None:
-    """An error value other than the seven classic ones is named, since calamine cannot read such a workbook."""
-    data = with_cells(make, '<row r="3"><c r="A3" t="e"><v>#GETTING_DATA</v></c></row>')
-    assert "'Requests' holds the error #GETTING_DATA" in refused(data)
-
-
 def test_a_million_rows_are_within_the_limits() -> None:
     """A million rows of 40 columns are within the cell limit, and their results within the unpacked size."""
     assert xlsx_scanner.MAX_CELLS >= 40 * 1_048_576
