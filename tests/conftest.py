@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import httpx
+import hypothesis
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck
 
 from invoca_bulk.cli.wording import command_words
 from invoca_bulk.config.network import Network, resolve_network
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
 use_wording(command_words)
 #: A shell starts background commands with Ctrl-C ignored, and so would be all processes that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
+#: Speed is measured by the benchmarks; on a busy machine any example may be slow.
+hypothesis.settings.register_profile("untimed", suppress_health_check=[HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 TOKEN = "the-secret-token"
 #: Folders whose files take longest; they come first, so that no core waits for the last of them.

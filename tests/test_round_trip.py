@@ -289,7 +289,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("version", API_VERSIONS)
-@settings(max_examples=5, deadline=None, phases=NO_SHRINK)
+@settings(max_examples=5, phases=NO_SHRINK)
 @given(data=st.data())
 def test_advertisers(sandbox: Sandbox, http: Any, folder: Path, version: str, data: st.DataObject) -> None:
     """Advertisers with sites and users plan as unchanged; one edited cell plans as that change in one step."""
@@ -301,7 +301,7 @@ def test_advertisers(sandbox: Sandbox, http: Any, folder: Path, version: str, da
 
 
 @pytest.mark.parametrize("version", API_VERSIONS)
-@settings(max_examples=5, deadline=None, phases=NO_SHRINK)
+@settings(max_examples=5, phases=NO_SHRINK)
 @given(data=st.data())
 def test_promo_numbers(sandbox: Sandbox, http: Any, folder: Path, version: str, data: st.DataObject) -> None:
     """Promo numbers of campaigns and affiliates plan as unchanged; one edited cell as that change in one step."""

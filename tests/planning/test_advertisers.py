@@ -947,7 +947,7 @@ STATE = (
 
 
 @given(given_=GIVEN, nested=st.sampled_from(["merge", "replace"]), allowed=st.booleans())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_three_shapes_give_the_same_plan(given_: dict[str, Any], nested: str, allowed: bool) -> None:  # noqa: FBT001  drawn
     """Every sheet layout yields the same requests, refusals and reported changes."""
     advertisers = [{"id_from_network": own_id} | item for own_id, item in given_.items()]
@@ -971,7 +971,7 @@ def test_the_three_shapes_give_the_same_plan(given_: dict[str, Any], nested: str
 
 
 @given(given_=GIVEN)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_planning_again_changes_nothing(given_: dict[str, Any]) -> None:
     """After a plan is executed, planning again changes nothing, and everything else is unchanged."""
     advertisers = [{"id_from_network": own_id} | item for own_id, item in given_.items()]

@@ -519,7 +519,6 @@ def by_id(advertiser: Any, collection: str) -> dict[str, Any]:
 
 
 @given(current=OBJECTS, version=VERSIONS)
-@settings(deadline=None)
 def test_an_empty_patch_changes_nothing(current: dict[str, Any], version: str) -> None:
     """An empty patch changes nothing and keeps every part; the writable form is stable."""
     merged = merge.merge_patch(ADVERTISERS, patch(), current, version)
@@ -533,7 +532,6 @@ def test_an_empty_patch_changes_nothing(current: dict[str, Any], version: str) -
 
 
 @given(current=OBJECTS, change=PATCHES, version=VERSIONS)
-@settings(deadline=None)
 def test_unnamed_parts_are_kept(current: dict[str, Any], change: dict[str, Any], version: str) -> None:
     """For any patch, parts that it does not name are sent unchanged in their order, or listed as removed."""
     merged = merge.merge_patch(ADVERTISERS, change, current, version)
@@ -551,7 +549,6 @@ def test_unnamed_parts_are_kept(current: dict[str, Any], change: dict[str, Any],
 
 
 @given(current=OBJECTS, change=PATCHES, version=VERSIONS)
-@settings(deadline=None)
 def test_bound_patches_are_idempotent(current: dict[str, Any], change: dict[str, Any], version: str) -> None:
     """Applied to its result, a bound patch changes nothing: an update whose response was lost can be repeated."""
     once_bound = merge.bind_entries(ADVERTISERS, change, current, version)
@@ -563,7 +560,6 @@ def test_bound_patches_are_idempotent(current: dict[str, Any], change: dict[str,
 
 
 @given(current=OBJECTS, change=PATCHES, version=VERSIONS)
-@settings(deadline=None)
 def test_a_change_is_a_difference(current: dict[str, Any], change: dict[str, Any], version: str) -> None:
     """There is a change exactly when the body differs from the one of an empty patch."""
     merged = merge.merge_patch(ADVERTISERS, change, current, version)
@@ -577,7 +573,6 @@ def sets_by_id(sent: Any) -> dict[str, Any]:
 
 
 @given(current=OBJECTS.filter(lambda one: one["users"]), data=st.data(), version=VERSIONS)
-@settings(deadline=None)
 def test_one_leaf(current: dict[str, Any], data: st.DataObject, version: str) -> None:
     """One value that differs is exactly one change, and all other leaves of the body are the same."""
     number = data.draw(st.integers(0, len(current["users"]) - 1))
@@ -623,7 +618,7 @@ def test_the_platform_accepts_the_merged_body(platform: Callable[..., Any], vers
 
 
 @given(data=st.data(), version=VERSIONS)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_any_advertiser_over_http(sandbox: Any, http: Any, data: st.DataObject, version: str) -> None:
     """Any advertiser that is read and written back stays the same; a site's change keeps the users and the order."""
     network_id = "merging"

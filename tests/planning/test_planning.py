@@ -392,7 +392,7 @@ FEW: dict[Scope, PlatformState] = {
 
 
 @given(rows=st.lists(ROWS, max_size=10))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_every_row_is_planned(rows: list[dict[str, str]]) -> None:
     """Each row has either a step or an outcome; each step belongs to one row; no error row is sent.
 

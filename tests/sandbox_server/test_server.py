@@ -37,7 +37,7 @@ IDS = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_si
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(advertiser=IDS, campaign=IDS, affiliate=IDS, own_id=IDS)
 def test_ids_with_any_characters(sandbox: Sandbox, advertiser: str, campaign: str, affiliate: str, own_id: str) -> None:
     """An id with any characters survives the path; a percent-encoded slash stays inside its part."""
@@ -70,7 +70,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(path=st.sampled_from([NUMBERS, f"{NUMBERS}_by_id", "advertisers"]), fields=st.dictionaries(_NAMES, _JSON))
 def test_any_json(sandbox: Sandbox, http: httpx.Client, path: str, fields: Any) -> None:
     """No JSON object crashes the platform: it is accepted, or rejected by field."""

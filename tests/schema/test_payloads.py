@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, PROMO_NUMBERS, SHEET_RESOURCES, payloads
@@ -176,7 +176,6 @@ TOP = [
 
 
 @given(resource_field=st.sampled_from(TOP), raw_value=JSON, key=st.text())
-@settings(deadline=None)
 def test_every_value_has_a_cell_or_is_reported(resource_field: Any, raw_value: Any, key: str) -> None:
     """Every value gets a cell that is parsed to the same value, or is reported; empty values need neither."""
     resource, field = resource_field

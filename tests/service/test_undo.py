@@ -378,7 +378,7 @@ _advertisers = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(before=_advertisers, now=_advertisers)
 def test_any_advertiser_is_restored(before: dict[str, Any], now: dict[str, Any]) -> None:
     """For any update of an advertiser, its undo sends the previous object; users and sites keep their order."""

@@ -327,7 +327,9 @@ def test_a_total_is_one_error(make: Any) -> None:
     rows = [HEADER, ROW, ROW, ["Requests", None, None, None, "=SUM(E2:E3)", None, None]]
     issues = ib.validate(make.xlsx(rows)).issues
     errors_found = issues[issues["level"] == "error"]
-    assert errors_found[["row", "message"]].to_numpy().tolist() == [[4, "The row looks like a total."]]
+    assert errors_found[["row", "message"]].to_numpy().tolist() == [
+        [4, "The row looks like a total, not like a request."]
+    ]
 
 
 @pytest.mark.parametrize("action", ["create", " Create "])

@@ -1035,7 +1035,7 @@ SHEETS = st.lists(
 
 
 @given(rows=SHEETS)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_rows_do_not_affect_each_other(rows: list[dict[str, str]]) -> None:
     """A row has the same issues in a sheet as alone, except issues that compare rows."""
     comparing_codes = {"duplicate_own_id", "identical_rows"}
@@ -1068,7 +1068,7 @@ ANY_SHEET = st.dictionaries(
 
 
 @given(columns=ANY_SHEET)
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_any_sheet(columns: dict[str, list[str]]) -> None:
     """No sheet makes validation fail, and every issue has a known code, a cell of the sheet, and its texts."""
     frame = pd.DataFrame({**columns, "quantity": ["", "1", "x"]}, index=pd.Index([2, 3, 5], name="row"), dtype="str")
