@@ -76,8 +76,8 @@ def csv(*lines: str) -> bytes:
     return "\n".join([",".join(GOOD), *lines]).encode()
 
 
-def xlsx(*rows: Mapping[str, Any], hidden: int = 0) -> bytes:
-    """A workbook by openpyxl, which stores formulas without their results."""
+def xlsx(*rows: Mapping[str, Any], hidden: int = 0, hidden_column: str = "", number_format: str = "") -> bytes:
+    """A workbook by openpyxl, which stores formulas without their results; `number_format`: of all cells in row 2."""
     workbook = openpyxl.Workbook()
     sheet: Any = workbook.active
     frame = frame_of(*rows)
@@ -85,6 +85,10 @@ def xlsx(*rows: Mapping[str, Any], hidden: int = 0) -> bytes:
         sheet.append(row)
     if hidden:
         sheet.row_dimensions[hidden].hidden = True
+    if hidden_column:
+        sheet.column_dimensions[hidden_column].hidden = True
+    for cell in sheet[2] if number_format else ():
+        cell.number_format = number_format
     file = io.BytesIO()
     workbook.save(file)
     return file.getvalue()
@@ -150,6 +154,7 @@ def codes_of(cases: list[Any]) -> set[str]:
 
 
 ADVERTISER_ID = "advertiser_id_from_network"
+CAMPAIGN_ID = "advertiser_campaign_id_from_network"
 NUMBER = "promo_number"
 LOCAL = "local_center.tn_prefix"
 ZIP = "local_center.zipcode"
@@ -279,7 +284,30 @@ CASES = [
     case("text_replaced", {"description": "Caf\ufffd"}, "description", text="damaged before it came here"),
     case("text_garbled", {"description": "Caf\xc3\xa9"}, "description", text="(probably 'é')"),
     case("text_missing_value", {"id_from_network": "nan"}, "id_from_network", text="for a missing value"),
-    case("row_marked", csv("#ROW! A,C,Smith,Jones"), ADVERTISER_ID, "#ROW! A", "Type the row again."),
+    case("row_marked", csv("#ROW! A,C,Smith,Jones"), ADVERTISER_ID, "#ROW! A", "Type the row again, or delete it."),
+    case(
+        "cell_merged",
+        csv("A,#MERGED! C-1,x,Online: Display"),
+        "advertiser_campaign_id_from_network",
+        "#MERGED! C-1",
+        "Unmerge the cells",
+    ),
+    case(
+        "cell_covered",
+        csv("A,#COVERED! C,x,Online: Display"),
+        "advertiser_campaign_id_from_network",
+        "#COVERED! C",
+        "Unmerge the cells",
+    ),
+    case(
+        "id_format",
+        csv("A,#FORMAT! 07,x,Online: Display"),
+        "advertiser_campaign_id_from_network",
+        "#FORMAT! 07",
+        "changes the id",
+    ),
+    case("cell_format", xlsx({"description": 7}, number_format='"C-"000'), "description", "7", "shows 'C-007'"),
+    case("hidden_columns", xlsx({}, hidden_column="A"), header(""), "", "Hidden columns in the spreadsheet: "),
     case("row_total", csv("Total,,,"), ADVERTISER_ID, "Total", "Delete the row."),
     case("row_example", csv('A-100,C-100,"Spring sale, newspaper",Offline: Newspaper'), "", "", "Replace it"),
     case("no_rows", csv(), [(None, "")], "", "Type or paste your rows"),
