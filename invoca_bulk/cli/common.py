@@ -10,7 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,6 +162,13 @@ def current_program() -> list[str]:
     shell_path = shutil.which("invoca-bulk")
     is_same = shell_path and Path(shell_path).with_suffix("").resolve() == Path(path).with_suffix("").resolve()
     return ["invoca-bulk"] if is_same else [path]
+
+
+def format_variables(variables: Mapping[str, str], *, is_windows: bool = os.name == "nt") -> str:
+    """The line that sets environment variables in a terminal; on Windows in PowerShell."""
+    if is_windows:
+        return "; ".join(f'$env:{name} = "{value}"' for name, value in variables.items())
+    return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
 
 
 def unknown_name_error(

@@ -49,10 +49,14 @@ def region_link(region: str) -> str:
 
 def render_help(topics: Mapping[str, Topic], shown: str = "") -> str:
     """The list of topics, below the text of one if `shown` names it."""
-    items = "".join(f"<li>{topic_link(topic.name)}: {escape(topic.summary.replace('`', ''))}</li>" for topic in topics.values())
+    items = "".join(f"<li>{topic_link(name)}: {_plain_summary(topic)}</li>" for name, topic in topics.items())
     topic_list = f"<details{'' if shown in topics else ' open'}><summary>All topics</summary><ul>{items}</ul></details>"
     text = _render_topic(topics[shown], topics) if shown in topics else ""
     return f"<h2>Help</h2>{topic_list}{text}"
+
+
+def _plain_summary(topic: Topic) -> str:
+    return escape(topic.summary.replace("`", ""))
 
 
 def _render_topic(topic: Topic, names: Iterable[str]) -> str:

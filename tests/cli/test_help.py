@@ -196,6 +196,23 @@ def test_an_unknown_code_names_the_nearest(cli: Callable[..., Any]) -> None:
     assert "Did you mean" not in cli("explain", "xyzzy").err
 
 
+# Lines to copy
+
+
+@pytest.mark.parametrize(
+    ("is_windows", "line"),
+    [
+        (False, "export URL=http://127.0.0.1:8080 ID='12 34'"),
+        (True, '$env:URL = "http://127.0.0.1:8080"; $env:ID = "12 34"'),
+    ],
+    ids=["posix", "windows"],
+)
+def test_variables_are_set_in_one_line(*, is_windows: bool, line: str) -> None:
+    """The line can be copied into a terminal, on Windows into PowerShell."""
+    variables = {"URL": "http://127.0.0.1:8080", "ID": "12 34"}
+    assert common.format_variables(variables, is_windows=is_windows) == line
+
+
 # Commands that are typed wrong
 
 
