@@ -1099,6 +1099,7 @@ def test_hostile_texts(text: str) -> None:
         pytest.param([*GOOD, "quantity", "result_status", "result_run", OWN, LOCAL, ZIP], [], id="more"),
         pytest.param(["description"], ["column_missing"] * 2, id="missing"),
         pytest.param([*GOOD, "descripion"], ["column_misspelt"], id="misspelt"),
+        pytest.param([*GOOD.keys() - {"description"}, "descripion"], ["column_misspelt"], id="misspelt, not missing"),
     ],
 )
 def test_no_rows(columns: list[str], expected: list[str]) -> None:
