@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Network,
         Options,
         export,
+        help,  # noqa: A004  it is called as `ib.help`
         plan,
         read,
         results,
@@ -97,6 +98,7 @@ __all__ = [
     "UnreadableSheetError",
     "UserError",
     "export",
+    "help",
     "page",
     "plan",
     "read",

@@ -122,7 +122,7 @@ def issues_table() -> str:
 
 def verbs_table() -> str:
     """The commands."""
-    return _markdown_table(("verb", "what it does"), ((f"`{verb}`", text) for verb, text in COMMANDS.items()))
+    return _markdown_table(("command", "what it does"), ((f"`{verb}`", text) for verb, text in COMMANDS.items()))
 
 
 #: Name of a marker to the function that builds its table.

@@ -12,6 +12,7 @@ import pytest
 
 import invoca_bulk as ib
 from invoca_bulk import errors
+from invoca_bulk.manual import read_topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,6 +116,24 @@ def test_the_tree_of_exceptions_is_complete() -> None:
             assert [line for line in tree.splitlines() if f"{name} " in line]
             if value.__base__ is not Exception:
                 assert tree.index(value.__base__.__name__) < tree.index(name)
+
+
+def test_help_is_formatted_in_a_notebook_and_text_elsewhere() -> None:
+    """Without a topic it lists all of them."""
+    topic = ib.help("columns")
+    assert repr(topic) == topic._repr_markdown_() == topic.text
+    assert topic.text.startswith("# Columns\n")
+    overview = ib.help().text
+    for name, each in read_topics().items():
+        assert f"- `{name}`: {each.summary}\n" in overview
+
+
+def test_an_unknown_topic_names_the_nearest() -> None:
+    """The proposal is the whole call."""
+    with pytest.raises(ib.UserError, match=r"no topic 'colums'\. Did you mean ib\.help\(\"columns\"\)\?"):
+        ib.help("colums")
+    with pytest.raises(ib.UserError, match=r"no topic 'xyzzy'\. ib\.help\(\) lists"):
+        ib.help("xyzzy")
 
 
 def test_a_template_never_replaces_a_file_unasked(tmp_path: Path) -> None:

@@ -68,6 +68,15 @@ def test_every_notebook_is_listed() -> None:
         assert f"`{path.stem}`" in TOPICS["notebooks"]
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_link_to_topics(path: Path) -> None:
+    """Each notebook says which topic has more, and each topic that it names exists."""
+    topics = re.findall(r'ib\.help\(\\"([\w-]+)\\"\)', path.read_text(encoding="utf-8"))
+    assert topics
+    for topic in topics:
+        assert ib.help(topic).text == TOPICS[topic] or "<!--" in TOPICS[topic]
+
+
 def test_exit_codes_are_those_of_the_program() -> None:
     """The topic of the settings explains each exit code."""
     table = TOPICS["settings"].split("| exit code |")[1].split("\n\n")[0]

@@ -18,7 +18,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 #: Import levels, lowest first: a module imports from its own package and from the rows above.
 LEVELS = [
-    ["wording", "exit_codes"],
+    ["wording", "exit_codes", "manual"],
     ["errors"],
     ["schema"],
     ["sandbox_server", "config", "sheets"],
@@ -52,6 +52,7 @@ LIBRARIES = {
     "anywidget": {"web"},
     "traitlets": {"web"},
     "voila": {"web"},
+    "mistune": {"web"},
     "jupyterlab": {"cli"},
     "phonenumbers": {"schema", "sandbox_server"},
     "email_validator": {"schema"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from invoca_bulk.api.arguments import python_words
+from invoca_bulk.api.manual_functions import help  # noqa: A004  it is called as `ib.help`
 from invoca_bulk.api.run_functions import results, resume, run, runs, sandbox, undo
 from invoca_bulk.api.sheet_functions import export, plan, read, template, validate, view
 from invoca_bulk.config.network import Network
@@ -13,6 +14,7 @@ __all__ = [
     "Network",
     "Options",
     "export",
+    "help",
     "plan",
     "read",
     "results",

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
-from importlib import resources
-from importlib.resources.abc import Traversable
+from collections.abc import Mapping
 
 import click
 
 from invoca_bulk.cli import COMMANDS, common
+from invoca_bulk.manual import Topic, read_topics
 
-#: Comments of the manual's source, such as the marks around a generated table.
-_COMMENT = re.compile(r"^<!--.*?-->\n?", flags=re.DOTALL | re.MULTILINE)
 #: The option that shows a command's own help.
 _HELP_FLAG = "--help"
 
@@ -28,7 +25,7 @@ def command(topic: str | None) -> None:
     if topic is None:
         _print_topics(topics)
         return
-    texts = [topics[topic].rstrip()] if topic in topics else []
+    texts = [topics[topic].text.rstrip()] if topic in topics else []
     if topic in COMMANDS:
         texts.append(_command_help(topic))
     if not texts:
@@ -38,29 +35,11 @@ def command(topic: str | None) -> None:
     click.echo_via_pager("\n\n".join(texts))
 
 
-def _manual_folder() -> Traversable:
-    return resources.files("invoca_bulk") / "manual"
-
-
-def read_topics() -> dict[str, str]:
-    """Name of each topic to its text as it is shown, in the order of the names."""
-    folder = _manual_folder()
-    files = [file for file in folder.iterdir() if file.name.endswith(".md")] if folder.is_dir() else []
-    texts = {file.name.removesuffix(".md"): file.read_text(encoding="utf-8") for file in files}
-    return {name: _COMMENT.sub("", texts[name]) for name in sorted(texts)}
-
-
-def summarize(text: str) -> str:
-    """The sentence below the title of a topic."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return next((line for line in lines if not line.startswith("#")), "")
-
-
-def _print_topics(topics: dict[str, str]) -> None:
+def _print_topics(topics: Mapping[str, Topic]) -> None:
     width = max(map(len, topics), default=0)
     click.echo("Topics:")
-    for name, text in topics.items():
-        click.echo(f"  {name:<{width}}  {summarize(text)}")
+    for name, topic in topics.items():
+        click.echo(f"  {name:<{width}}  {topic.summary}")
     click.echo(f"Show one: {common.format_command(['help', 'TOPIC'])}")
     click.echo(f"All commands: {common.format_command([_HELP_FLAG])}")
 

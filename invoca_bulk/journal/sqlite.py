@@ -14,6 +14,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -155,17 +156,28 @@ def _read_owner(path: Path) -> Owner | None:
         return None
 
 
+#: Settings of a connection whose commits survive a power cut.
+_DURABLE = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "fullfsync=ON",  # macOS: otherwise the drive's cache can lose commits
+    "checkpoint_fullfsync=ON",
+)
+
+
 def durable_engine(path: Path) -> sa.Engine:
     """Connections to a database whose commits survive a power cut."""
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), connect_args={"check_same_thread": False})
 
     @sa.event.listens_for(engine, "connect")
     def set_pragmas(connection: Any, _: object) -> None:  # noqa: ANN401  the driver's own connection
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA fullfsync=ON")  # macOS: otherwise the drive's cache can lose commits
-        connection.execute("PRAGMA checkpoint_fullfsync=ON")
+        try:
+            for pragma in _DURABLE:
+                connection.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error:  # it is no database; SQLAlchemy before 2.1 would leave the file open
+            connection.close()
+            raise
 
     return engine
 

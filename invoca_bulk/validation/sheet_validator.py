@@ -45,6 +45,8 @@ class SheetValidator:
         self.column_positions = {header: position for position, header in enumerate(self.headers)}
         self.columns: list[ValidatedColumn] = []
         self.by_path: dict[str, ValidatedColumn] = {}
+        #: Paths that misspelt headers resemble: these columns are not missing too.
+        self.misspelt_paths: set[str] = set()
         self.pending = np.ones(len(sheet.frame), dtype=bool)
         self.was_unknown = ~self.pending
         #: Row number to the problem of a whole row; unknown if the row was written to a file and read again.
@@ -120,12 +122,14 @@ class SheetValidator:
         column = self.resource.column_for(name) if name else None
         is_missing = column is not None and column.path not in known_columns
         suggestion = name if name in self.resource.by_path or is_missing else ""
+        if suggestion and column:
+            self.misspelt_paths.add(column.path)
         code = "column_misspelt" if suggestion else "column_unknown"
         self._add_issue(-1, header, header, Problem(code=code, details={"value": header, "known": suggestion}))
 
     def _require_columns(self) -> None:
         for field in self.resource.fields:
-            if field.path not in self.by_path and (
+            if field.path not in self.by_path.keys() | self.misspelt_paths and (
                 self._is_required_on_all_rows(field) or self._required_mask(field)[self.pending].any()
             ):
                 self._add_issue(-1, field.path, "", Problem(code="column_missing", details={"known": field.path}))

@@ -17,12 +17,13 @@ from invoca_bulk.reports.results import Results, format_time
 from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, RESOURCES
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
+from invoca_bulk.web.help import region_link, render_explanations
 from invoca_bulk.web.run_progress import Progress
 from invoca_bulk.web.wording import LABELS, page_words
 from invoca_bulk.wording import count_of, plural_of, word
 
 #: The regions from top to bottom; empty ones are hidden.
-REGIONS = ("connect", "sheet", "issues", "plan", "run", "results", "runs")
+REGIONS = ("connect", "sheet", "issues", "plan", "run", "results", "runs", "help")
 _MAX_RUNS_SHOWN = 50
 #: Settings in the connect form.
 _NETWORK_FIELDS = ("network_id", "base_url", "api_version")
@@ -47,7 +48,7 @@ def render_layout(style: str) -> str:
     regions = "".join(f'<section data-region="{region}" hidden></section>' for region in REGIONS)
     return (
         f"<style>{style}</style><header><h1>invoca-bulk</h1>"
-        "<p>Create and manage advertisers and promo numbers from a spreadsheet.</p></header>"
+        f"<p>Create and manage advertisers and promo numbers from a spreadsheet. {_button('help', 'Help')}</p></header>"
         f"<main>{regions}</main>"
     )
 
@@ -84,7 +85,8 @@ def render_connect_form(problem: str = "", form_values: Mapping[str, Any] = Mapp
     <label>API version<select name="api_version">{versions}</select></label>
   </div>
   <button class="main">Connect</button>
-</form>"""
+</form>
+{region_link("connect")}"""
 
 
 def _text_input(name: str, label: str, value: str) -> str:
@@ -113,7 +115,8 @@ def render_upload_form(file_name: str = "", problem: str = "") -> str:
   <input type="file" id="file" aria-label="The sheet to upload"
     accept=".xlsx,.xlsm,.xlsb,.xls,.ods,.csv,.tsv,.txt"></label>
 <p role="status" data-region="upload"></p>
-{current_file}"""
+{current_file}
+{region_link("sheet")}"""
 
 
 def render_busy(title: str, activity: str) -> str:
@@ -133,6 +136,8 @@ def render_issues(report: Report, form_values: Mapping[str, Any], problem: str =
 {displays.container(*report.html_parts("all are in the annotated workbook, which you can download below"))}
 {note}
 <p>{annotated}</p>
+{render_explanations(report.issues["code"].unique())}
+{region_link("issues")}
 {plan_form}"""
 
 
@@ -180,6 +185,7 @@ def render_plan(plan: Plan, network_name: str, problem: str = "") -> str:
 {displays.container(*plan.html_parts("all are in the plan, which you can download below"))}
 <p>{_button("plan_workbook", "Download the plan")}</p>
 {_prior_runs_note(plan)}
+{region_link("plan")}
 {_run_form(plan, network_name)}"""
 
 
@@ -301,7 +307,8 @@ def render_results(
 <p>{xlsx} {csv}</p>
 {_next_steps_note(results, run_summary)}
 {_resume_and_undo_forms(results, run_summary, blocked_reason)}
-{results._repr_html_()}"""
+{results._repr_html_()}
+{region_link("results")}"""
 
 
 def _next_steps_note(results: Results, run_summary: RunSummary) -> str:
@@ -344,7 +351,8 @@ def render_run_list(run_entries: Sequence[tuple[RunSummary, str]], *, unreadable
 <h2>Runs</h2>
 <div class="wide"><table><thead><tr><th scope="col">run</th><th scope="col">started (UTC)</th>
 <th scope="col">state</th><th scope="col">file</th><th scope="col">network</th><th scope="col">rows</th></tr>
-</thead><tbody>{rows}</tbody></table></div>{hidden_note}{unreadable_note}"""
+</thead><tbody>{rows}</tbody></table></div>{hidden_note}{unreadable_note}
+{region_link("runs")}"""
 
 
 def _run_row(run_summary: RunSummary, network_name: str) -> str:

@@ -22,6 +22,7 @@ from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import Options
 from invoca_bulk.config.secrets import TOKEN_ENV_VARIABLE
 from invoca_bulk.errors import ConfirmationRequiredError, InvocaBulkError
+from invoca_bulk.manual import read_topics
 from invoca_bulk.reports import html, plan_file, templates
 from invoca_bulk.reports.plan_report import Plan
 from invoca_bulk.reports.validation_report import Report
@@ -31,6 +32,7 @@ from invoca_bulk.service.plan import plan_sheet, validate_sheet
 from invoca_bulk.service.run_result import load_results
 from invoca_bulk.sheets import MAX_FILE_BYTES
 from invoca_bulk.web import jobs, sandbox, screens
+from invoca_bulk.web.help import render_help
 from invoca_bulk.web.journal_locations import JournalLocations
 from invoca_bulk.web.runs import RunMonitor
 from invoca_bulk.web.widget import PageWidget
@@ -68,6 +70,7 @@ class UploadPage:
         self._locations = JournalLocations(resolve_journal_location(journal))
         self._run_monitor = RunMonitor(self._show_region, self._locations)
         self._show_region("connect", screens.render_busy("1. Connect", "Reading earlier runs"))
+        self._show_region("help", render_help(read_topics()))
 
     def _repr_mimebundle_(self, **options: Any) -> Any:  # noqa: ANN401  IPython's protocol
         return self.widget._repr_mimebundle_(**options)
@@ -78,7 +81,7 @@ class UploadPage:
     # Messages, tasks and polling
 
     def _handle_message(self, message: Message, buffers: list[Any]) -> None:
-        """Handle a message in the kernel's own thread: uploads and stops at once, all others as tasks."""
+        """Handle a message in the kernel's own thread: uploads, stops and help at once, all others as tasks."""
         if not self._is_started:
             self._is_started = True
             self._task_queue.put(self._restore_runs)
@@ -89,6 +92,8 @@ class UploadPage:
             self._receive_chunk(message, bytes(buffers[0]) if buffers else b"")
         elif action == "stop":
             self._try_or_show_error("run", _RUN_ERROR_SCREEN, lambda: self._run_monitor.stop(str(message["run"])))
+        elif action == "help":
+            self._show_region("help", render_help(read_topics(), str(message.get("topic", ""))), focus=True)
         elif handler := self._MESSAGE_HANDLERS.get(action):
             self._task_queue.put(lambda: handler(self, message))
 

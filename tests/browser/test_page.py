@@ -351,3 +351,13 @@ def test_markup_in_a_sheet_is_shown_as_text(opened: Driver, tmp_path: Path) -> N
     opened.sees("results", markup)
     assert opened.page.title() == "invoca-bulk"
     assert opened.root.locator("img").count() == 0
+
+
+def test_help_opens_on_the_page(opened: Driver) -> None:
+    """A link shows its topic and moves the focus there; topics that it names are links too."""
+    opened.press("sandbox")
+    opened.sees("help", "Rehearse on a sandbox")
+    expect(opened.region("help").locator("h2")).to_be_focused(timeout=TIMEOUT)
+    opened.region("help").locator("article").get_by_role("button", name="recovery", exact=True).first.click()
+    opened.sees("help", "When something goes wrong")
+    assert opened.region("help").locator("table").count() > 0

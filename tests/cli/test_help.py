@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from invoca_bulk.cli import COMMANDS, HELP, common, help, main  # noqa: A004  the command of this name
+from invoca_bulk.cli import COMMANDS, HELP, common, main
+from invoca_bulk.manual import topics
 from invoca_bulk.schema.issue_catalog import ISSUE_TYPES
 from invoca_bulk.schema.outcomes import OUTCOME_HELP, Outcome
 from tests.systems import posix_only
@@ -31,7 +32,7 @@ def manual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         encoding="utf-8",
     )
     (folder / "undo.md").write_text("# Undo\n\nHow to reverse a run: “über”.\n", encoding="utf-8")
-    monkeypatch.setattr(help, "_manual_folder", lambda: folder)
+    monkeypatch.setattr(topics, "_folder", lambda: folder)
     return folder
 
 
@@ -93,7 +94,7 @@ def test_help_of_a_command(capsys: pytest.CaptureFixture[str], command: str) -> 
 
 def test_help_without_a_manual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     """A package without topics still shows the help of commands."""
-    monkeypatch.setattr(help, "_manual_folder", lambda: tmp_path / "missing")
+    monkeypatch.setattr(topics, "_folder", lambda: tmp_path / "missing")
     assert _run(capsys, "help")[0] == 0
     assert _run(capsys, "help", "runs")[0] == 0
 

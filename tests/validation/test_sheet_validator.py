@@ -1157,6 +1157,9 @@ def test_hostile_texts(text: str) -> None:
         pytest.param([*GOOD, "quantity", "result_status", "result_run", OWN, LOCAL, ZIP], ["no_rows"], id="more"),
         pytest.param(["description"], ["column_missing", "column_missing", "no_rows"], id="missing"),
         pytest.param([*GOOD, "descripion"], ["no_rows", "column_misspelt"], id="misspelt"),
+        pytest.param(
+            [*GOOD.keys() - {"description"}, "descripion"], ["no_rows", "column_misspelt"], id="misspelt, not missing"
+        ),
     ],
 )
 def test_no_rows(columns: list[str], expected: list[str]) -> None:

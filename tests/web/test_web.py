@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,10 +25,12 @@ from invoca_bulk import journal
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.journal import sqlite
+from invoca_bulk.manual import Topic, read_topics
 from invoca_bulk.reports import plan_file
 from invoca_bulk.schema.outcomes import Outcome
 from invoca_bulk.service.plan import plan_sheet
-from invoca_bulk.web import jobs
+from invoca_bulk.web import jobs, screens
+from invoca_bulk.web.help import TOPIC_BY_REGION, region_link, render_help
 from invoca_bulk.web.run_progress import ProgressMeter
 from invoca_bulk.web.upload_page import UploadPage
 from tests.systems import linux_only, posix_only
@@ -207,9 +210,11 @@ def test_a_job_outlives_the_process_that_started_it(tmp_path: Path, box: Sandbox
 _STARTER = """
 import time
 from pathlib import Path
+from invoca_bulk.manual import Topic, read_topics
 from invoca_bulk.reports import plan_file
 from invoca_bulk.service.plan import plan_sheet
-from invoca_bulk.web import jobs
+from invoca_bulk.web import jobs, screens
+from invoca_bulk.web.help import TOPIC_BY_REGION, region_link, render_help
 from invoca_bulk.config.options import Options
 from invoca_bulk.config.network import Network
 network = Network(base_url="{url}", network_id="{id}", token="{token}")
@@ -289,6 +294,7 @@ def test_from_a_sheet_to_its_results(tmp_path: Path, box: Sandbox, requests_fram
     user.sees("sheet", "2. Sheet")
     user.uploads(tmp_path / "mine.csv")
     user.sees("issues", "&#x27;Telegraph&#x27; is not a valid value for")
+    user.sees("issues", "<summary>not_a_choice</summary><pre>not_a_choice: error")
     user.does("plan", values={"again": False, "assign_ids": True})
     user.sees("plan", "5 requests")
     user.does("run", values={"skip_invalid": True, "confirmed": "4"})
@@ -303,6 +309,43 @@ def test_from_a_sheet_to_its_results(tmp_path: Path, box: Sandbox, requests_fram
     user.does("run", values={"skip_invalid": True, "confirmed": "5"})  # a second click
     user.sees("runs", "mine.csv")
     assert len(box.store.ledger) == 5
+
+
+def test_the_page_shows_every_topic() -> None:
+    """A click shows a topic as HTML, with tables and with links to the topics that it names; all of them exist."""
+    topics = read_topics()
+    user = PageUser()
+    assert _linked_topics(user.widget.regions["help"]) == list(topics)
+    for name in topics:
+        user.does("help", topic=name)
+        shown = user.widget.regions["help"]
+        assert f"<h3>{topics[name].text.splitlines()[0].removeprefix('# ')}</h3>" in shown
+        assert set(_linked_topics(shown)) == set(topics)
+        assert ("\n| --- |" in topics[name].text) == ("<table>" in shown)
+        assert not re.search(r"(src|href)=", shown), "nothing is loaded, and nothing leads out of the page"
+    user.does("help", topic="no topic")
+    assert "<article" not in user.widget.regions["help"]
+
+
+def test_every_region_links_to_an_existing_topic() -> None:
+    """What a region says more about is in the manual."""
+    assert set(TOPIC_BY_REGION) <= set(screens.REGIONS)
+    for region, topic in TOPIC_BY_REGION.items():
+        assert _linked_topics(region_link(region)) == [topic]
+        assert topic in read_topics()
+
+
+def test_html_in_a_topic_is_text() -> None:
+    """What looks like HTML is shown, and a link to a script leads nowhere."""
+    text = "# <b>x</b>\n\n<script>alert(1)</script> `<i>` [link](javascript:alert(1))\n\n| <u> |\n| --- |\n| <s> |\n"
+    shown = render_help({"<a>": Topic("<a>", text)}, "<a>")
+    assert not re.search(r"<(script|b|i|u|s|a)\b", shown.replace('<a href="#harmful-link">', ""))
+    assert 'href="javascript' not in shown
+    assert "&lt;script&gt;" in shown
+
+
+def _linked_topics(html: str) -> list[str]:
+    return re.findall(r'data-do="help" data-topic="([^"]*)"', html)
 
 
 def test_the_connect_form_is_shown_once(tmp_path: Path, box: Sandbox, requests_frame: Any) -> None:
