@@ -80,7 +80,7 @@ def network(box: Sandbox) -> Network:
 
 @pytest.fixture
 def requests_frame() -> Callable[..., pd.DataFrame]:
-    """Builds a frame of `count` valid requests; keyword arguments set columns."""
+    """Builds a frame of `count` valid requests, with row numbers as of a file; keyword arguments set columns."""
 
     def make(count: int, **columns: Any) -> pd.DataFrame:
         base = {
@@ -89,7 +89,7 @@ def requests_frame() -> Callable[..., pd.DataFrame]:
             "description": [f"Number {number}" for number in range(1, count + 1)],
             "media_type": "Online: Display",
         }
-        return pd.DataFrame(base | columns, index=range(count))
+        return pd.DataFrame(base | columns, index=pd.RangeIndex(2, 2 + count, name="row"))
 
     return make
 

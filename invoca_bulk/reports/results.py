@@ -20,12 +20,14 @@ from invoca_bulk.reports.xlsx import Cell, Style, WorksheetSpec
 from invoca_bulk.schema import SHEET_RESOURCES, Resource, Role, payloads
 from invoca_bulk.schema.outcomes import OUTCOME_HELP, SUCCESS_OUTCOMES, Outcome
 from invoca_bulk.schema.result_columns import RESULT_FIELDS, VALIDATION_FIELDS
+from invoca_bulk.sheets.row_labels import RowLabels, from_stored
 from invoca_bulk.wording import word
 
 _SUMMARY_WIDTHS = {0: 44, 1: 44, 2: 100}
 _SENTENCE_COLUMNS = frozenset({"result_error", "result_fix"})
 _SENTENCE_WIDTH = 70.0  # in characters
 _RESULT_COLUMNS = tuple(field.path for field in RESULT_FIELDS)
+_ADDED_COLUMNS = (*payloads.ASSIGNED_FIELDS, *_RESULT_COLUMNS)
 _VALIDATION_COLUMNS = frozenset(field.path for field in VALIDATION_FIELDS)
 
 
@@ -35,21 +37,29 @@ class Results:
 
     run: RunRecord
     rows: Sequence[RowRecord]  # in the order of the sheet
+    own_labels: Sequence[RowLabels | None] = ()  # of each sheet, as this process has them; empty: only the journal has
 
     @property
     def frame(self) -> pd.DataFrame | dict[str, pd.DataFrame]:
         """The sheet with its outcomes; for several sheets, a dict with the resource names as keys.
 
-        A DataFrame of texts whose index `row` is the spreadsheet row number (shared by the rows of a `quantity`). Its
-        columns are those of the sheet with their titles, then the values that the platform assigned (`promo_number`,
-        `id`, `id_from_network`, `object_url`), then the `result_` columns.
+        A DataFrame of texts whose index `row` is the spreadsheet row number, or for the rows of a DataFrame its own
+        index; the rows of a `quantity` share a label. Its columns are those of the sheet with their titles, then the
+        values that the platform assigned (`promo_number`, `id`, `id_from_network`, `object_url`), then the `result_`
+        columns.
         """
         frames = self._frame_by_resource
         return frames if len(frames) > 1 else next(iter(frames.values()))
 
     @property
     def _frame_by_resource(self) -> html.FrameDict:
-        return html.FrameDict({sheet.resource: frame for sheet, _, frame in self.tables})
+        labels = self.own_labels or [None] * len(self.tables)
+        return html.FrameDict(
+            {
+                sheet.resource: _with_index(sheet, rows, frame, sheet_labels)
+                for (sheet, rows, frame), sheet_labels in zip(self.tables, labels, strict=True)
+            }
+        )
 
     @property
     def view(self) -> ResultsView:
@@ -133,6 +143,24 @@ class Results:
         )
 
 
+def _with_index(
+    sheet: PlannedSheet, rows: Sequence[RowRecord], frame: pd.DataFrame, labels: RowLabels | None
+) -> pd.DataFrame:
+    """The table with the index of the DataFrame that was run, without the columns that its levels became.
+
+    Columns that all results have stay, too.
+    """
+    if not sheet.index_names:
+        return frame
+    numbers = [row.row for row in rows]
+    index = labels.select(numbers) if labels else from_stored([row.label for row in rows], sheet.index_names)
+    paths = _column_paths(SHEET_RESOURCES[sheet.resource], sheet.index_columns)
+    level_columns = [
+        title for title, path in zip(sheet.index_columns, paths, strict=True) if path not in _ADDED_COLUMNS
+    ]
+    return frame.drop(columns=level_columns, errors="ignore").set_axis(index, axis="index")
+
+
 def build_worksheets(results: Results) -> list[WorksheetSpec]:
     """New worksheets: the rows of each sheet, and a summary."""
     specs = [
@@ -194,7 +222,7 @@ def _result_headers(resource: Resource, headers: Sequence[str]) -> dict[str, str
         for path, header in zip(_column_paths(resource, headers), headers, strict=True)
         if path not in _VALIDATION_COLUMNS
     }
-    added_paths = (path for path in (*payloads.ASSIGNED_FIELDS, *_RESULT_COLUMNS) if path in resource.by_path)
+    added_paths = (path for path in _ADDED_COLUMNS if path in resource.by_path)
     return titles | {path: titles.get(path, path) for path in added_paths}
 
 

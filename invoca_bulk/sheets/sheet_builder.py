@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,8 @@ from invoca_bulk.schema.model import fold_header
 from invoca_bulk.sheets import cell_text
 from invoca_bulk.sheets.header_detection import HeaderRow
 from invoca_bulk.sheets.model import Grid, ReadIssue, Sheet, WorksheetScan, column_letters
+from invoca_bulk.sheets.row_labels import ROW_INDEX_NAME
 
-ROW_INDEX_NAME = "row"
 _SECRET_NAMES = {
     fold_header(field.path.rpartition(".")[2])
     for resource in SHEET_RESOURCES.values()
@@ -34,6 +34,7 @@ class RawTable:
     columns: Sequence[Sequence[object]]  # the cells of each column
     row_numbers: Sequence[int]  # as in the spreadsheet
     row_problems: Mapping[int, Problem]  # row number to the problem of the whole row
+    date_code: str = "cell_date"  # the issue of a cell that is a date
 
 
 def extract_table(grid: Grid, header: HeaderRow) -> RawTable:
@@ -93,7 +94,7 @@ def build_frame(table: RawTable, scan: WorksheetScan, resource: Resource) -> tup
         position = row - table.row_numbers[0]  # only files have such rows, and their numbers have no gaps
         texts[known[0]][position] = add_marker("row_marked", texts[known[0]][position])
     _truncate_long_texts([texts[index] for index in known])
-    secrets = [index for index, title in enumerate(titles) if any(texts[index]) and _is_secret(title)]
+    secrets = [index for index, title in enumerate(titles) if any(texts[index]) and is_secret(title)]
     for index in secrets:
         texts[index][:] = [""] * len(texts[index])
     nonblank = _nonblank_positions(texts, table.row_numbers)
@@ -110,7 +111,7 @@ def is_normalized(sheet: Sheet) -> bool:
     """Whether `build_frame` would not change a sheet of text columns, e.g. one that was read before."""
     titles = list(sheet.frame.columns)
     if len(set(titles)) < len(titles) or any(
-        title != title.strip() or not title or _is_secret(title) for title in titles
+        title != title.strip() or not title or is_secret(title) for title in titles
     ):
         return False
     blank = np.ones(len(sheet.frame), dtype=bool)
@@ -123,7 +124,7 @@ def is_normalized(sheet: Sheet) -> bool:
     return not blank.any()
 
 
-def _is_secret(title: str) -> bool:
+def is_secret(title: str) -> bool:
     """Whether the title is, or contains, the name of a secret field; what such a column holds is unknown."""
     return any(name in fold_header(title) for name in _SECRET_NAMES)
 
@@ -139,12 +140,12 @@ def _require_unique_titles(titles: Sequence[str]) -> None:
         first_columns[title] = index
 
 
-def _convert_columns(titles: Sequence[str], table: RawTable, known: Iterable[int]) -> list[list[str]]:
+def _convert_columns(titles: Sequence[str], table: RawTable, known: Collection[int]) -> list[list[str]]:
     """The texts of each column; in the known ones, a value that the spreadsheet program damaged has its marker."""
     texts, damage_codes = [], []
-    for title, column in zip(titles, table.columns, strict=True):
+    for index, (title, column) in enumerate(zip(titles, table.columns, strict=True)):
         try:
-            text, codes = cell_text.convert_to_texts(column)
+            text, codes = cell_text.convert_to_texts(column, any_type=index not in known)
         except cell_text.NoTextFormError as error:
             raise UnreadableSheetError(
                 f"The column {title!r} holds {error}, which has no text form. "
@@ -154,7 +155,8 @@ def _convert_columns(titles: Sequence[str], table: RawTable, known: Iterable[int
         damage_codes.append(codes)
     for index in known:
         for position, code in damage_codes[index].items():
-            texts[index][position] = add_marker(code, texts[index][position])
+            issue_code = table.date_code if code == "cell_date" else code
+            texts[index][position] = add_marker(issue_code, texts[index][position])
     return texts
 
 

@@ -310,13 +310,13 @@ class SheetValidator:
         client_id = self.by_path.get("id_from_network")
         without_id = self._is_create & ~client_id.filled if client_id is not None else self._is_create
         for positions in self._find_duplicate_groups(compared, only=without_id):
-            problem = Problem(code="identical_rows", details={"rows": self._format_row_numbers(positions)})
+            problem = Problem(code="identical_rows", details={"rows": self._name_rows(positions)})
             issue = self._make_issue(positions[0], "", "", problem)  # formatted once: a group may be the whole sheet
             self.all_issues += [issue._replace(position=int(position)) for position in positions]
 
     def _report_duplicates(self, columns: Sequence[ValidatedColumn], key: ValidatedColumn, code: str) -> None:
         for positions in self._find_duplicate_groups(columns, only=key.filled):
-            details = {"value": key.cell_text(positions[0]).strip(), "rows": self._format_row_numbers(positions)}
+            details = {"value": key.cell_text(positions[0]).strip(), "rows": self._name_rows(positions)}
             problem = Problem(code=code, details=details)
             for position in positions:
                 self._add_issue(position, key.column.header, key.cell_text(position), problem)
@@ -336,8 +336,10 @@ class SheetValidator:
         ends = np.cumsum(np.bincount(groups))[:-1]
         yield from (group for group in np.split(positions[order], ends) if len(group) > 1)
 
-    def _format_row_numbers(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> str:
-        return join_limited([str(self.sheet.frame.index[position]) for position in positions], MAX_ROWS_NAMED)
+    def _name_rows(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> str:
+        labels, numbers = self.sheet.labels, self.sheet.frame.index
+        names = [str(labels.name(numbers[position])) for position in positions]
+        return join_limited(names, MAX_ROWS_NAMED) + labels.list_suffix
 
     # Issues
 

@@ -19,6 +19,7 @@ from invoca_bulk import planning
 from invoca_bulk.errors import ConfirmationRequiredError, OutputError, PlanError
 from invoca_bulk.planning import PlannedRow, Step, plan_diff
 from invoca_bulk.reports import plan_file
+from tests.examples import with_row_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ def http(box: Sandbox) -> Iterator[httpx.Client]:
 def edit(http: httpx.Client, network: Network) -> Plan:
     """A plan that changes one field of Acme."""
     del http
-    return ib.plan(pd.DataFrame([EDIT]), network)
+    return ib.plan(with_row_numbers(pd.DataFrame([EDIT])), network)
 
 
 def get_acme(http: httpx.Client) -> dict[str, Any]:
@@ -331,7 +332,7 @@ def test_changed_since(edit: Plan, network: Network, http: httpx.Client, tmp_pat
 def test_deleted_since(edit: Plan, network: Network, http: httpx.Client, tmp_path: Path, status: str) -> None:
     """An advertiser deleted since is not created again by a plan that updates it."""
     row = {**EDIT, "name": "Acme", "sites.1.id_from_network": "901"} if status == "create" else EDIT
-    plan = ib.plan(pd.DataFrame([row]), network)
+    plan = ib.plan(with_row_numbers(pd.DataFrame([row])), network)
     assert plan.counts == edit.counts
     path = plan.save(tmp_path / "plan.json")
     http.delete("advertisers/A-1.json").raise_for_status()
