@@ -135,11 +135,16 @@ class Results:
                 counts.setdefault(campaign, Counter())[row.outcome] += 1
         return {campaign: dict(outcome_counts) for campaign, outcome_counts in counts.items()}
 
-    def save(self, path: str | Path, *, protected_paths: Iterable[Path] = ()) -> Path:
+    def save(self, path: str | Path, *, protected_paths: Iterable[Path] = (), plain_csv: bool = False) -> Path:
         """Write the results as `.xlsx` with a summary, or as `.csv`; if that fails, to another folder or name."""
         build, count = functools.partial(build_worksheets, self), len(self.run.sheets)
         return save.save_worksheets(
-            path, build, protected_paths=protected_paths, allow_fallback=True, table_count=count
+            path,
+            build,
+            protected_paths=protected_paths,
+            allow_fallback=True,
+            table_count=count,
+            plain_csv=plain_csv,
         )
 
 

@@ -45,4 +45,6 @@ def collect_result(
         is_resumable=record.state in {RunState.INTERRUPTED, RunState.ABORTED},
         is_detached=options.detach,
     )
-    return run_result if run_result.is_running else save_results(run_result, output_path, input_paths)
+    if run_result.is_running:
+        return run_result
+    return save_results(run_result, output_path, input_paths, plain_csv=options.plain_csv)

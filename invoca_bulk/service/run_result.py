@@ -64,12 +64,14 @@ def load_results(run_id: str, location: str | JournalLocation | None) -> Results
     return Results(run=record, rows=rows)
 
 
-def save_results(run_result: RunResult, requested_path: Path | None, input_paths: Sequence[Path]) -> RunResult:
+def save_results(
+    run_result: RunResult, requested_path: Path | None, input_paths: Sequence[Path], *, plain_csv: bool
+) -> RunResult:
     """Write the results file, if one is wanted."""
     if requested_path is None:
         return run_result
     try:
-        output_path = run_result.results.save(requested_path, protected_paths=input_paths)
+        output_path = run_result.results.save(requested_path, protected_paths=input_paths, plain_csv=plain_csv)
     except OutputError as error:
         return replace(run_result, write_error=error)
     return replace(run_result, output_path=output_path, requested_path=requested_path)
