@@ -37,6 +37,9 @@ use_wording(command_words)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+#: The tests have pyarrow, most users have not; with it, pandas would keep texts in another way.
+pd.set_option("mode.string_storage", "python")
+
 TOKEN = "the-secret-token"
 #: Folders whose files take longest; they come first, so that no core waits for the last of them.
 _SLOWEST_FOLDERS = ("browser", "workers", "crash", "web", "execution", "service")

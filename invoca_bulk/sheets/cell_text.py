@@ -183,6 +183,7 @@ _DAMAGE_CHECKS: Mapping[type, Callable[[Any], str | None]] = {
     dt.date: lambda _value: "cell_date",
     type(pd.NaT): lambda _value: None,
     bool: lambda _value: None,
+    np.timedelta64: lambda _value: None,
     int: _check_int_digits,
     np.integer: lambda value: _check_int_digits(int(value)),
     float: _check_float_digits,

@@ -9,6 +9,7 @@ numbers.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,7 +97,9 @@ _CONVERTERS: Mapping[str, Callable[[Any], pd.DataFrame]] = {
 def _convert(source: object, convert: Callable[[Any], pd.DataFrame]) -> pd.DataFrame:
     name = type(source).__name__
     try:
-        return convert(source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # for authors of libraries: the interchange protocol is deprecated
+            return convert(source)
     except ImportError:
         raise UnreadableSheetError(
             f"Reading a {name} of {type(source).__module__.partition('.')[0]} needs pyarrow. "

@@ -118,6 +118,8 @@ class SheetValidator:
         column = self.resource.column_for(name) if name else None
         is_missing = column is not None and column.path not in known_columns
         suggestion = name if name in self.resource.by_path or is_missing else ""
+        if not suggestion and header in self.sheet.labels.columns:
+            return  # an index names the rows, and need not be sent
         code = "column_misspelt" if suggestion else "column_unknown"
         self._add_issue(-1, header, header, Problem(code=code, details={"value": header, "known": suggestion}))
 

@@ -224,6 +224,32 @@ def test_tampered_values(edit: Plan, tmp_path: Path, value: Any) -> None:
     assert rejected_count > len(key_paths) / 2
 
 
+INDEXES: dict[str, Any] = {
+    "as saved": {},
+    "a label missing": {"labels": [["a"]]},
+    "a level missing": {"labels": [["a"], ["b"]], "names": ["x", "y"]},
+    "no levels": {"labels": [[], []], "names": []},
+    "an unknown column": {"columns": ["y"]},
+    "nested labels": {"labels": [[["a"]], ["b"]]},
+    "a key missing": {"labels": None},
+}
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_tampered_index(network: Network, tmp_path: Path, name: str) -> None:
+    """The index of a DataFrame fits its rows, or the file is rejected."""
+    frame = pd.DataFrame([NUMBER, NUMBER], index=pd.Index(["a", "b"], name="key"))
+    content = json.loads(ib.plan(frame, network).save(tmp_path / "plan.json").read_text())
+    content["sheets"][0]["index"] |= INDEXES[name]
+    (tmp_path / "edited.json").write_text(json.dumps(content))
+    if name == "as saved":
+        (sheet,) = plan_file.read_saved_plan(tmp_path / "edited.json").sheets
+        pd.testing.assert_index_equal(sheet.labels.index, frame.index)
+        return
+    with pytest.raises(PlanError, match="edited"):
+        plan_file.read_saved_plan(tmp_path / "edited.json")
+
+
 @pytest.mark.parametrize(
     "edited",
     [
