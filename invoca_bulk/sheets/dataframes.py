@@ -185,7 +185,7 @@ def _label_rows(index: pd.Index, titles: Sequence[str]) -> RowLabels:
     if secrets := [title for title in columns if sheet_builder.is_secret(title)]:
         raise UnreadableSheetError(
             f"The DataFrame's index {secrets[0]!r} is a secret of the platform, which is never read. "
-            "Take it out of the index, e.g. with frame.reset_index(drop=True)."
+            "Give the rows other labels, e.g. frame.index = range(len(frame))."
         )
     return label_positions(index, tuple(dict.fromkeys(columns)))
 

@@ -636,7 +636,7 @@ def test_steps_in_doubt_must_be_resolved_first(odd: Any, reply: Any) -> None:
     run = frame.attrs["run"]
     undo = ib.undo(run, odd.network())
     (not_undone,) = undo.not_undone.to_dict("records")
-    assert not_undone["row"] == 2
+    assert not_undone["row"] == 0
     assert not_undone["error"].startswith("It is uncertain whether the run did this: ")
     assert f'ib.resume(network, "{run}")' in not_undone["fix"]
     assert (undo.requests, undo.notes) == (0, ("Nothing to undo: 1 request rejected or failed.",))
