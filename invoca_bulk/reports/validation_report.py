@@ -198,10 +198,12 @@ def label_rows(issues: pd.DataFrame, validated_book: ValidatedBook) -> pd.DataFr
     labels_by_sheet = _labels_by_sheet(validated_book)
     if all(labels.is_spreadsheet for labels in labels_by_sheet.values()):
         return issues
-    labels = [
-        pd.NA if row is pd.NA else labels_by_sheet[sheet].label(row)
-        for sheet, row in _iter_rows(issues[["sheet", "row"]])
-    ]
+    labels: list[Any] = [pd.NA] * len(issues)
+    for sheet, sheet_labels in labels_by_sheet.items():
+        positions = np.flatnonzero((issues["sheet"] == sheet) & issues["row"].notna())
+        selected = sheet_labels.select(pd.Index(issues["row"].iloc[positions], dtype="int64"))
+        for position, label in zip(positions, selected, strict=True):
+            labels[position] = label
     return issues.assign(row=pd.Series(labels, index=issues.index, dtype="Int64" if all_integers(labels) else object))
 
 

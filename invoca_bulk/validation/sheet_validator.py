@@ -340,8 +340,9 @@ class SheetValidator:
 
     def _name_rows(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> str:
         labels, numbers = self.sheet.labels, self.sheet.frame.index
-        names = [str(labels.name(numbers[position])) for position in positions]
-        return join_limited(names, MAX_ROWS_NAMED) + labels.list_suffix
+        names = [str(labels.name(numbers[position])) for position in positions[:MAX_ROWS_NAMED]]
+        unnamed = [""] * (len(positions) - len(names))  # only counted: the group may be the whole sheet
+        return join_limited([*names, *unnamed], MAX_ROWS_NAMED) + labels.list_suffix
 
     # Issues
 
