@@ -41,6 +41,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("untimed", suppress_health_check=[HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
 
+#: The tests have pyarrow, most users have not; with it, pandas would keep texts in another way.
+pd.set_option("mode.string_storage", "python")
+
 TOKEN = "the-secret-token"
 #: Folders whose files take longest; they come first, so that no core waits for the last of them.
 _SLOWEST_FOLDERS = ("browser", "workers", "crash", "web", "execution", "service")
@@ -84,7 +87,7 @@ def network(box: Sandbox) -> Network:
 
 @pytest.fixture
 def requests_frame() -> Callable[..., pd.DataFrame]:
-    """Builds a frame of `count` valid requests; keyword arguments set columns."""
+    """Builds a frame of `count` valid requests, with row numbers as of a file; keyword arguments set columns."""
 
     def make(count: int, **columns: Any) -> pd.DataFrame:
         base = {
@@ -93,7 +96,7 @@ def requests_frame() -> Callable[..., pd.DataFrame]:
             "description": [f"Number {number}" for number in range(1, count + 1)],
             "media_type": "Online: Display",
         }
-        return pd.DataFrame(base | columns, index=range(count))
+        return pd.DataFrame(base | columns, index=pd.RangeIndex(2, 2 + count, name="row"))
 
     return make
 

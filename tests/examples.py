@@ -57,10 +57,15 @@ OF_THE_PLAN_OF_ADVERTISERS = {
 OF_THE_PLAN = OF_THE_PLAN_OF_NUMBERS | OF_THE_PLAN_OF_ADVERTISERS
 
 
+def with_row_numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the row numbers of a spreadsheet, as `read` gives it."""
+    return frame.set_axis(pd.RangeIndex(2, 2 + len(frame), name="row"), axis="index")
+
+
 def frame_of(*rows: Mapping[str, Any], base: Mapping[str, Any] = GOOD) -> pd.DataFrame:
     """One row per mapping: `base` updated with it; a cell is blank where a row lacks another row's column."""
     titles = dict.fromkeys(title for row in (base, *rows) for title in row)
-    return pd.DataFrame([{**base, **row} for row in rows], columns=list(titles)).fillna("")
+    return with_row_numbers(pd.DataFrame([{**base, **row} for row in rows], columns=list(titles)).fillna(""))
 
 
 # Advertisers
@@ -107,7 +112,7 @@ def _records(advertiser: Advertiser) -> Iterator[tuple[str, int, Mapping[str, st
 
 def _frame(rows: list[dict[str, str]], *first_columns: str) -> pd.DataFrame:
     titles = dict.fromkeys([*first_columns, *(title for row in rows for title in row)])
-    return pd.DataFrame(rows, columns=list(titles)).fillna("")
+    return with_row_numbers(pd.DataFrame(rows, columns=list(titles)).fillna(""))
 
 
 def book(*advertisers: Advertiser) -> dict[str, pd.DataFrame]:

@@ -57,6 +57,7 @@ def run(  # noqa: PLR0913  keyword-only
     timeout: float = Options.timeout,
     journal: str | JournalLocation | None = Options.journal,
     progress: bool = Options.progress,
+    plain_csv: bool = Options.plain_csv,
     cluster: bool = Options.cluster,
     detach: bool = Options.detach,
     first_backoff: float = Options.first_backoff,
@@ -94,6 +95,8 @@ def run(  # noqa: PLR0913  keyword-only
         timeout: seconds to wait for a response (default 60).
         journal: as for `plan`.
         progress: show a progress bar.
+        plain_csv: write a `.csv` for programs such as `pandas.read_csv`: all cells as they are. Otherwise a text that a
+            spreadsheet would run as a formula gets an apostrophe in front, which `read` removes.
         cluster: let workers execute the run, and follow it; needs a journal on PostgreSQL. The stop button then only
             stops following; the frame contains what is done so far.
         detach: with `cluster`: do not follow the run.
@@ -103,9 +106,10 @@ def run(  # noqa: PLR0913  keyword-only
 
     Returns:
         The sheet with what the platform assigned (`promo_number`, `id`, `id_from_network`, `object_url`) and the
-        `result_` columns. All cells are texts, indexed by spreadsheet row number (`row`, int64). `attrs["run"]` is the
-        id of the run, `attrs["output"]` the file that was written. Of several sheets: a dict of such frames with the
-        keys of `read`.
+        `result_` columns. All cells are texts. The index is that of your own DataFrame; of a file, and of what `read`
+        gave, the spreadsheet's row number (`row`, int64). The rows that one `quantity` became share a label.
+        `attrs["run"]` is the id of the run, `attrs["output"]` the file that was written. Of several sheets: a dict of
+        such frames with the keys of `read`.
 
     Warns:
         UserWarning: the run was interrupted or aborted, with the call that resumes it; or the results were written to
@@ -153,6 +157,7 @@ def resume(  # noqa: PLR0913  keyword-only
     timeout: float = Options.timeout,
     journal: str | JournalLocation | None = Options.journal,
     progress: bool = Options.progress,
+    plain_csv: bool = Options.plain_csv,
     cluster: bool = Options.cluster,
     detach: bool = Options.detach,
     first_backoff: float = Options.first_backoff,
@@ -174,12 +179,14 @@ def resume(  # noqa: PLR0913  keyword-only
         timeout: as for `run`.
         journal: as for `plan`.
         progress: as for `run`.
+        plain_csv: as for `run`.
         cluster: as for `run`.
         detach: as for `run`.
         first_backoff: as for `run`.
 
     Returns:
-        All rows of the run, as `run` returns them.
+        All rows of the run, as `run` returns them. Of a run of your own DataFrame, the journal has kept the labels of
+        its index: whole numbers, decimals, truth values and texts as they were, others (such as dates) as text.
 
     Warns:
         UserWarning: as `run`.
@@ -221,8 +228,8 @@ def undo(
         journal: as for `plan`.
 
     Returns:
-        A plan like that of `plan`, for review and for `run`, with `.not_undone` (a frame: what stays, by its row in the
-        run, and why) and `.notes` (sentences on what cannot be undone).
+        A plan like that of `plan`, for review and for `run`, with `.not_undone` (a frame: what stays, by its row or
+        label in the run, and why) and `.notes` (sentences on what cannot be undone).
 
     Raises:
         UserError: the run is unknown, or belongs to another network.
@@ -280,17 +287,22 @@ def runs(*, journal: str | JournalLocation | None = Options.journal) -> pd.DataF
 
 @public_function
 def results(
-    run: str, *, output: str | Path | None = None, journal: str | JournalLocation | None = Options.journal
+    run: str,
+    *,
+    output: str | Path | None = None,
+    plain_csv: bool = Options.plain_csv,
+    journal: str | JournalLocation | None = Options.journal,
 ) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """The results of a run as the journal has them, at any time, even while another process executes it.
 
     Args:
         run: the id of the run.
         output: also write the results to this `.xlsx` or `.csv` file. An existing file is never overwritten.
+        plain_csv: as for `run`.
         journal: as for `plan`.
 
     Returns:
-        All rows of the run, as `run` returns them.
+        All rows of the run, as `resume` returns them.
 
     Raises:
         UserError: no journal there knows the run, or the file cannot be written.
@@ -301,7 +313,7 @@ def results(
         invoca_bulk.errors.ConfigError: No journal knows the run
     """
     run_results = load_results(run, journal)
-    path = "" if output is None else run_results.save(files.unused_path(Path(output)))
+    path = "" if output is None else run_results.save(files.unused_path(Path(output)), plain_csv=plain_csv)
     for frame in each_frame(run_results.frame):
         frame.attrs.update(run=run, output=str(path))
     return run_results.frame

@@ -34,16 +34,18 @@ def read(
     """Read a spreadsheet, CSV file or DataFrame into a DataFrame of texts.
 
     Args:
-        source: a path, an open file, a DataFrame, or a dict of DataFrames with the keys below. The content determines
-            the format, not the file extension.
+        source: a path, an open file, a DataFrame (of pandas, or of any library that offers Arrow's stream or the
+            interchange protocol), a list of dicts, or a dict of DataFrames with the keys below. The content determines
+            a file's format, not its extension.
         sheet: the worksheet. None: all that are named as below, or else the one whose headers match.
         resource: `promo_numbers` or `advertisers`. None: decided by the headers.
         encoding: of a CSV file, such as `"macroman"`. None: UTF-8, UTF-16, or else Windows-1252 with a warning.
 
     Returns:
         A frame of text cells (blank: ""), columns as the sheet's titles, indexed by spreadsheet row number (`row`,
-        int64; the first data row is 2). A row is a row of the sheet. What was noticed while reading is in `attrs` and
-        is reported by `validate`.
+        int64; the first data row is 2). So is a DataFrame; its named index levels become columns. To keep its own
+        index, give it to the other functions without `read`. A row is a row of the sheet. What was noticed while
+        reading is in `attrs` and is reported by `validate`.
         Of a workbook with two or more worksheets named `advertisers`, `sites`, `users` or `promo_numbers` (in any
         spelling): a dict of such frames with these keys. You can change it and validate it like a frame.
 
@@ -80,7 +82,8 @@ def validate(  # noqa: PLR0913  keyword-only
         auto_ids: whether the network assigns ids to advertisers that come without one.
 
     Returns:
-        The report: `.ok`, `.issues` and `.sheet` (frames, or dicts of them), `.to_excel("annotated.xlsx")`.
+        The report: `.ok`, `.issues` and `.sheet` (frames, or dicts of them), `.to_excel("annotated.xlsx")`. Rows are
+        named by the labels of your own DataFrame's index, which `.sheet` has too; else by the spreadsheet's row number.
 
     Raises:
         UserError: the source cannot be read.
@@ -131,7 +134,8 @@ def plan(  # noqa: PLR0913  keyword-only
 
     Returns:
         The plan: `.rows`, `.changes` (old and new values), `.removals` and `.issues` (frames), `.summary`, `.ok`,
-        `.save("plan.json")`, `.to_excel("plan.xlsx")`. `run` takes it, or the path of its saved file.
+        `.save("plan.json")`, `.to_excel("plan.xlsx")`. `run` takes it, or the path of its saved file. `.rows` has the
+        index of the results of `run`.
 
     Raises:
         UserError: you can fix it.
@@ -159,6 +163,7 @@ def export(  # noqa: PLR0913  keyword-only
     api_version: str | None = None,
     concurrency: int = Options.concurrency,
     timeout: float = Options.timeout,
+    plain_csv: bool = Options.plain_csv,
 ) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """Read what the platform has, in the template's columns. Unedited, it plans as all unchanged. Nothing is changed.
 
@@ -175,6 +180,7 @@ def export(  # noqa: PLR0913  keyword-only
         api_version: the API version. None: that of the `Network`.
         concurrency: maximum number of requests in flight (default 8).
         timeout: seconds to wait for a response (default 60).
+        plain_csv: as for `run`.
 
     Returns:
         Frames of texts (blank: ""), indexed by the row numbers of the file (`row`, int64); a row is an object. Of promo

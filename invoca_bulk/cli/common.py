@@ -112,6 +112,13 @@ def output_option(help_text: str, *, required: bool = False) -> Decorator:
     return click.option("-o", "--output", type=click.Path(path_type=Path), required=required, help=help_text)
 
 
+plain_csv_option = click.option(
+    "--plain-csv",
+    is_flag=True,
+    help="Write a .csv for programs: cells as they are, also those that a spreadsheet would run as a formula.",
+)
+
+
 def read_token(token_file: Path | None) -> Token | None:
     """The token from a file or standard input, never from an option's value, which other users can see.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: Parameters of `run` and `resume` that the next command needs too.
 _SHARED_PARAMETERS = (
     *("token_file", "concurrency", "timeout", "rate", "settle", "max_failures", "max_new_numbers", "journal"),
-    "doubt_refusals",
+    *("doubt_refusals", "plain_csv"),
 )
 #: The same, where the next command is `resume`.
 _RESUME_PARAMETERS = (*_SHARED_PARAMETERS, "resend_absent", "cluster")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Parameters that `plan` does not have.
 _RUN_ONLY_PARAMETERS = (
-    *("output", "yes", "skip_invalid", "max_new_numbers", "max_failures", "rate", "as_json"),
+    *("output", "plain_csv", "yes", "skip_invalid", "max_new_numbers", "max_failures", "rate", "as_json"),
     *connection_options.RECONCILE_PARAMETERS,
 )
 
@@ -25,6 +25,7 @@ _RUN_ONLY_PARAMETERS = (
 @click.command()
 @common.file_argument
 @common.output_option("Results file, .xlsx or .csv. Default: FILE's name with -results.xlsx.")
+@common.plain_csv_option
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation before actions that cannot be undone.")
 @common.again_option
 @click.option("--skip-invalid", is_flag=True, help="Send the valid rows even if others have errors.")

@@ -74,6 +74,7 @@ class Options:
         journal: where the journals are: a folder, or `postgresql://…`; None: `INVOCA_JOURNAL`, or your user state
             directory.
         progress: show a progress bar.
+        plain_csv: write a `.csv` for programs: cells as they are, also those that a spreadsheet runs as a formula.
         cluster: let workers execute the run and follow it; needs a journal on PostgreSQL.
         detach: with `cluster`: do not follow the run.
         first_backoff: longest wait in seconds after a row's first rejection by the rate limit; doubles each time.
@@ -99,6 +100,7 @@ class Options:
     timeout: float = SETTINGS["timeout"].default
     journal: str | JournalLocation | None = None
     progress: bool = True
+    plain_csv: bool = False
     cluster: bool = False
     detach: bool = False
     first_backoff: float = INITIAL_BACKOFF_SECONDS

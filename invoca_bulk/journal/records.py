@@ -122,10 +122,12 @@ class RowRecord:
 
     `ended_at`: seconds since the epoch. `step` None: there was nothing to do. `step_run`: the run that the step belongs
     to. `action`: the row's action, or else its step's; empty: it has neither. `sheet`: index of its sheet in the plan.
+    `label`: of the row of a DataFrame, as JSON.
     """
 
     sheet: int
     row: int
+    label: Any
     cells: tuple[str, ...]
     outcome: Outcome
     from_results: bool
@@ -184,6 +186,7 @@ def row_values(run: str, plan: PlanData) -> list[dict[str, Any]]:
             "position": position,
             "sheet": row.sheet,
             "row": int(row.row),
+            "label": row.label,
             "cells": row.cells,
             "action": "" if row.prior_purchase else row.action,  # empty: the action of the earlier run's step counts
             **_step_reference(run, row),
@@ -213,11 +216,19 @@ def baseline_values(run: str, plan: PlanData) -> list[dict[str, Any]]:
 
 def to_run_record(values: Mapping[str, Any]) -> RunRecord:
     """A run from the values of its columns."""
-    sheets = tuple(PlannedSheet(**{**sheet, "headers": tuple(sheet["headers"])}) for sheet in values["sheets"])
+    sheets = tuple(map(_to_planned_sheet, values["sheets"]))
     choices = PlanOptions(**values["choices"])
     return RunRecord(
         **{**from_stored(values), "choices": choices, "sheets": sheets, "state": RunState(values["state"])}
     )
+
+
+def _to_planned_sheet(values: Mapping[str, Any]) -> PlannedSheet:
+    """A sheet from its JSON; older versions of the journal have no index."""
+    attributes: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    return PlannedSheet(**attributes)
 
 
 def to_step_record(values: Mapping[Any, Any]) -> StepRecord:
@@ -252,6 +263,7 @@ def to_row_record(joined_row: sa.Row[Any]) -> RowRecord:
     return RowRecord(
         sheet=joined_row.rows_sheet,
         row=joined_row.rows_row,
+        label=joined_row.rows_label,
         cells=tuple(joined_row.rows_cells),
         outcome=Outcome(planned_outcome) if planned_outcome else derive_outcome(joined_row.steps_state, action),
         from_results=joined_row.rows_carried,

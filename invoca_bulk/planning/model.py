@@ -108,6 +108,8 @@ class PlannedSheet:
     name: str  # the worksheet's name; empty if only one was read
     resource: str
     headers: tuple[str, ...]  # the column titles of `PlannedRow.cells`
+    index_names: tuple[str | None, ...] = ()  # of the index of a DataFrame; empty for a spreadsheet
+    index_columns: tuple[str, ...] = ()  # the headers that are levels of that index
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +118,7 @@ class PlannedRow:
 
     sheet: int = 0  # the index of the sheet
     row: int  # the row number in the spreadsheet; rows expanded from one `quantity` share it
+    label: Json = None  # of the row of a DataFrame, as the journal keeps it; a list for a MultiIndex
     cells: tuple[str, ...]  # the texts of the row, in the order of its sheet's headers
     action: str = ""  # `create`, `update`, `move`, `delete`, `remove`, `unchanged` or `refused`
     object_label: str = ""  # the object as people refer to it; empty when it has no name yet

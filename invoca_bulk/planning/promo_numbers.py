@@ -211,7 +211,7 @@ class NumberPlanner:
         if row.action is Action.CREATE:
             self._refuse(row, "own_id_exists", _OWN_ID, value=row.identifier, number=current.get(_NUMBER, ""))
         elif first_row != row.row_ref:
-            rows = ", ".join(str(self._builder.row_number(row_ref)) for row_ref in (first_row, row.row_ref))
+            rows = self._builder.name_rows(first_row, row.row_ref)
             path = _NUMBER if _NUMBER in row.values else _OWN_ID
             self._refuse(row, "duplicate_number", path, value=_number_label(current), rows=rows)
         elif row.values.get(_OWN_ID, own_id).strip() != own_id.strip() and not is_moved:

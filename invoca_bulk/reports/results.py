@@ -20,12 +20,14 @@ from invoca_bulk.reports.xlsx import Cell, Style, WorksheetSpec
 from invoca_bulk.schema import SHEET_RESOURCES, Resource, Role, payloads
 from invoca_bulk.schema.outcomes import OUTCOME_HELP, SUCCESS_OUTCOMES, Outcome
 from invoca_bulk.schema.result_columns import RESULT_FIELDS, VALIDATION_FIELDS
+from invoca_bulk.sheets.row_labels import RowLabels, from_stored
 from invoca_bulk.wording import word
 
 _SUMMARY_WIDTHS = {0: 44, 1: 44, 2: 100}
 _SENTENCE_COLUMNS = frozenset({"result_error", "result_fix"})
 _SENTENCE_WIDTH = 70.0  # in characters
 _RESULT_COLUMNS = tuple(field.path for field in RESULT_FIELDS)
+_ADDED_COLUMNS = (*payloads.ASSIGNED_FIELDS, *_RESULT_COLUMNS)
 _VALIDATION_COLUMNS = frozenset(field.path for field in VALIDATION_FIELDS)
 
 
@@ -36,21 +38,29 @@ class Results:
     run: RunRecord
     rows: Sequence[RowRecord]  # in the order of the sheet
     warnings: Sequence[str] = ()  # lines about the sheet as a whole; the journal does not have them
+    own_labels: Sequence[RowLabels | None] = ()  # of each sheet, as this process has them; empty: only the journal has
 
     @property
     def frame(self) -> pd.DataFrame | dict[str, pd.DataFrame]:
         """The sheet with its outcomes; for several sheets, a dict with the resource names as keys.
 
-        A DataFrame of texts whose index `row` is the spreadsheet row number (shared by the rows of a `quantity`). Its
-        columns are those of the sheet with their titles, then the values that the platform assigned (`promo_number`,
-        `id`, `id_from_network`, `object_url`), then the `result_` columns.
+        A DataFrame of texts whose index `row` is the spreadsheet row number, or for the rows of a DataFrame its own
+        index; the rows of a `quantity` share a label. Its columns are those of the sheet with their titles, then the
+        values that the platform assigned (`promo_number`, `id`, `id_from_network`, `object_url`), then the `result_`
+        columns.
         """
         frames = self._frame_by_resource
         return frames if len(frames) > 1 else next(iter(frames.values()))
 
     @property
     def _frame_by_resource(self) -> html.FrameDict:
-        return html.FrameDict({sheet.resource: frame for sheet, _, frame in self.tables})
+        labels = self.own_labels or [None] * len(self.tables)
+        return html.FrameDict(
+            {
+                sheet.resource: _with_index(sheet, rows, frame, sheet_labels)
+                for (sheet, rows, frame), sheet_labels in zip(self.tables, labels, strict=True)
+            }
+        )
 
     @property
     def view(self) -> ResultsView:
@@ -126,12 +136,35 @@ class Results:
                 counts.setdefault(campaign, Counter())[row.outcome] += 1
         return {campaign: dict(outcome_counts) for campaign, outcome_counts in counts.items()}
 
-    def save(self, path: str | Path, *, protected_paths: Iterable[Path] = ()) -> Path:
+    def save(self, path: str | Path, *, protected_paths: Iterable[Path] = (), plain_csv: bool = False) -> Path:
         """Write the results as `.xlsx` with a summary, or as `.csv`; if that fails, to another folder or name."""
         build, count = functools.partial(build_worksheets, self), len(self.run.sheets)
         return save.save_worksheets(
-            path, build, protected_paths=protected_paths, allow_fallback=True, table_count=count
+            path,
+            build,
+            protected_paths=protected_paths,
+            allow_fallback=True,
+            table_count=count,
+            plain_csv=plain_csv,
         )
+
+
+def _with_index(
+    sheet: PlannedSheet, rows: Sequence[RowRecord], frame: pd.DataFrame, labels: RowLabels | None
+) -> pd.DataFrame:
+    """The table with the index of the DataFrame that was run, without the columns that its levels became.
+
+    Columns that all results have stay, too.
+    """
+    if not sheet.index_names:
+        return frame
+    numbers = [row.row for row in rows]
+    index = labels.select(numbers) if labels else from_stored([row.label for row in rows], sheet.index_names)
+    paths = _column_paths(SHEET_RESOURCES[sheet.resource], sheet.index_columns)
+    level_columns = [
+        title for title, path in zip(sheet.index_columns, paths, strict=True) if path not in _ADDED_COLUMNS
+    ]
+    return frame.drop(columns=level_columns, errors="ignore").set_axis(index, axis="index")
 
 
 def build_worksheets(results: Results) -> list[WorksheetSpec]:
@@ -197,7 +230,7 @@ def _result_headers(resource: Resource, headers: Sequence[str]) -> dict[str, str
         for path, header in zip(_column_paths(resource, headers), headers, strict=True)
         if path not in _VALIDATION_COLUMNS
     }
-    added_paths = (path for path in (*payloads.ASSIGNED_FIELDS, *_RESULT_COLUMNS) if path in resource.by_path)
+    added_paths = (path for path in _ADDED_COLUMNS if path in resource.by_path)
     return titles | {path: titles.get(path, path) for path in added_paths}
 
 

@@ -33,6 +33,7 @@ MAX_CELL_CHARACTERS = 131_072
 #: stays invalid in every file, DataFrame and copy until somebody types over it.
 ISSUE_CODE_BY_MARKER: Mapping[str, str] = {
     "#DATE!": "cell_date",
+    "#DATETIME!": "cell_datetime",
     "#FORMULA!": "cell_formula",
     "#DIGITS!": "cell_digits_lost",
     "#MERGED!": "cell_merged",
@@ -96,6 +97,10 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     "cell_date": _error(
         "The cell is a date ({value}): Excel turns text such as 3-4 or MAY1 into dates.",
         "Format the column as Text and type the value again.",
+    ),
+    "cell_datetime": _error(
+        "The cell is a date ({value}), not the text that is to be sent.",
+        'Turn the column into text, e.g. frame[column] = pd.to_datetime(frame[column]).dt.strftime("%Y-%m-%d").',
     ),
     "cell_digits_lost": _error(
         "The cell is a number with more than 15 digits; Excel has replaced the digits after the 15th with zeros.",

@@ -195,6 +195,14 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "marker #DATE! stays in every copy until you type over it.",
             value="2026-08-05",
         ),
+        "cell_datetime": _cell(
+            "custom_data.start",
+            "#DATETIME! 2026-08-05",
+            "2026-08-05",
+            "A date in a DataFrame can be written in many ways, and only you know which one the platform is to get. "
+            "The marker #DATETIME! stays in every copy until you change the cell.",
+            value="2026-08-05",
+        ),
         "cell_digits_lost": _cell(
             "custom_data.order",
             "#DIGITS! 12345678901234500",

@@ -55,4 +55,6 @@ def collect_result(  # noqa: PLR0913  the run, and what its results file needs
         is_detached=options.detach,
         ignored_input=ignored_input,
     )
-    return run_result if run_result.is_running else save_results(run_result, output_path, input_paths)
+    if run_result.is_running:
+        return run_result
+    return save_results(run_result, output_path, input_paths, plain_csv=options.plain_csv)

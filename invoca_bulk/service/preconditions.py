@@ -15,6 +15,7 @@ from invoca_bulk.reports import save
 from invoca_bulk.reports.validation_report import Report, RowsInvalid
 from invoca_bulk.schema import SHEET_RESOURCES, Action
 from invoca_bulk.schema.outcomes import Outcome
+from invoca_bulk.validation import ValidatedBook
 from invoca_bulk.wording import count_of, join_limited, limit_lines, option, plural_of, remedy
 
 _MAX_ERRORS_SHOWN = 5
@@ -25,7 +26,7 @@ _MAX_RANGES_SHOWN = 10
 
 def reject_invalid_rows(report: Report, *, skip: bool) -> None:
     """Send nothing of a sheet with errors: `RowsInvalid`. With errors in the header no row can be skipped either."""
-    errors = report.errors
+    errors = report.numbered_issues[report.numbered_issues["level"] == "error"]
     would_remove = bool((errors["code"] == "would_be_removed").any())
     has_header_errors = bool(errors["row"].isna().any())
     if errors.empty or (skip and not has_header_errors):
@@ -114,7 +115,7 @@ def require_same_plan_options(record: RunRecord, network: Network, options: Opti
         )
 
 
-def reject_already_bought(plan: PlanData) -> str:
+def reject_already_bought(plan: PlanData, validated_book: ValidatedBook) -> str:
     """The same content run again would buy the same numbers again; updates and deletes may be repeated freely.
 
     Returns a sentence that names the rows that earlier runs have done, if other rows are left; empty: there are none.
@@ -126,7 +127,7 @@ def reject_already_bought(plan: PlanData) -> str:
     counts = Counter(row.outcome.value for row in done_rows if row.outcome)
     totals = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
     count = len({(row.sheet, row.row) for row in done_rows})
-    rows = f"{plural_of(count, 'Row')} {_format_rows(plan, done_rows)} {plural_of(count, 'was', 'were')}"
+    rows = f"{plural_of(count, 'Row')} {_format_rows(validated_book, done_rows)} {plural_of(count, 'was', 'were')}"
     sent_by = f"already sent by {plural_of(len(runs), 'run')} {', '.join(runs)} ({totals})"
     again = f"To buy their numbers again: {option('again')}."
     if plan.steps or Outcome.UNKNOWN in counts:
@@ -139,27 +140,29 @@ def reject_already_bought(plan: PlanData) -> str:
     raise ConfirmationRequiredError("\n".join(lines))
 
 
-def _format_rows(plan: PlanData, rows: Sequence[PlannedRow]) -> str:
+def _format_rows(validated_book: ValidatedBook, rows: Sequence[PlannedRow]) -> str:
     """`2-61, 64`, by sheet if there are several."""
     numbers_by_sheet: dict[int, set[int]] = {}
     for row in rows:
         numbers_by_sheet.setdefault(row.sheet, set()).add(row.row)
+    sheets = [validated.sheet for validated in validated_book.sheets]
     return "; ".join(
-        f"{plan.sheets[sheet].name} {_format_ranges(sorted(numbers))}".strip()
+        f"{sheets[sheet].name} {_format_ranges(list(map(sheets[sheet].labels.name, sorted(numbers))))}".strip()
+        + sheets[sheet].labels.list_suffix
         for sheet, numbers in numbers_by_sheet.items()
     )
 
 
-def _format_ranges(numbers: Sequence[int]) -> str:
+def _format_ranges(names: Sequence[int | str]) -> str:
     """`2-61, 64`, limited in length."""
-    ranges: list[list[int]] = []
-    for number in numbers:
-        if ranges and number == ranges[-1][1] + 1:
-            ranges[-1][1] = number
+    ranges: list[list[int | str]] = []
+    for name in names:
+        last = ranges[-1][-1] if ranges else None
+        if isinstance(name, int) and isinstance(last, int) and name == last + 1:
+            ranges[-1] = [ranges[-1][0], name]
         else:
-            ranges.append([number, number])
-    texts = [f"{first}-{last}" if last > first else str(first) for first, last in ranges]
-    return join_limited(texts, _MAX_RANGES_SHOWN)
+            ranges.append([name])
+    return join_limited(["-".join(map(str, ends)) for ends in ranges], _MAX_RANGES_SHOWN)
 
 
 def resolve_output_path(

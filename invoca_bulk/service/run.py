@@ -19,7 +19,7 @@ from invoca_bulk.service import follow, preconditions
 from invoca_bulk.service.execute import ReadyRun, execute_here, notify, record_for_workers
 from invoca_bulk.service.plan import fetch_and_build_plan, validate_sheet
 from invoca_bulk.service.resume import prepare_to_continue
-from invoca_bulk.service.run_result import RunResult
+from invoca_bulk.service.run_result import RunResult, label_rows
 from invoca_bulk.workers import client
 
 
@@ -56,9 +56,12 @@ def run_sheet(
         else:
             ready_run = _prepare_to_start(report, saved_plan, network, open_journal, options, requested_output=output)
         if not options.cluster:
-            return execute_here(ready_run, open_journal, options, keep_ignoring_interrupts=keep_ignoring_interrupts)
+            run_result = execute_here(
+                ready_run, open_journal, options, keep_ignoring_interrupts=keep_ignoring_interrupts
+            )
+            return label_rows(run_result, report.validated_book)
         queued_run = record_for_workers(ready_run, options)
-    return follow.enqueue_and_follow(queued_run, ready_run, options)
+    return label_rows(follow.enqueue_and_follow(queued_run, ready_run, options), report.validated_book)
 
 
 def _prepare_to_start(  # noqa: PLR0913  a sheet and how to run it
@@ -73,7 +76,7 @@ def _prepare_to_start(  # noqa: PLR0913  a sheet and how to run it
     """Plan a validated sheet, and have everything checked and confirmed."""
     prior_journal = None if network.rehearsal else open_journal
     plan = fetch_and_build_plan(report.validated_book, network, options, prior_journal)
-    notice = preconditions.reject_already_bought(plan)
+    notice = preconditions.reject_already_bought(plan, report.validated_book)
     if saved_plan:
         preconditions.require_unchanged_plan(saved_plan, plan)
     report_of_plan = Report(replace(report.validated_book, issues=plan.issues))

@@ -6,9 +6,7 @@ import contextlib
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
-
-import pandas as pd
+from typing import TYPE_CHECKING, TypeAlias
 
 from invoca_bulk.errors import UnreadableSheetError
 from invoca_bulk.schema import Resource
@@ -27,8 +25,11 @@ from invoca_bulk.sheets import (
 from invoca_bulk.sheets.model import Grid, Sheet
 from invoca_bulk.wording import option
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 #: What a sheet is read from.
-Source: TypeAlias = sources.FileSource | pd.DataFrame | Mapping[str, pd.DataFrame]
+Source: TypeAlias = sources.FileSource | dataframes.Table | Mapping[str, dataframes.Table]
 
 
 def read(
@@ -47,8 +48,8 @@ def load(
     """Read a spreadsheet, as `read` does, into sheets in the order of `schema.SHEET_RESOURCES`, one per resource."""
     encodings.check_encoding(encoding)
     candidates = header_detection.candidate_resources(resource)
-    if isinstance(source, pd.DataFrame):
-        return (dataframes.to_sheet(source, candidates),)
+    if (frame := dataframes.to_pandas(source)) is not None:
+        return (dataframes.to_sheet(frame, candidates),)
     if isinstance(source, Mapping):
         return tuple(multi_sheet.sheets_from_frames(source, sheet, candidates))
     name = sources.get_file_name(source)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from invoca_bulk.schema import Resource
 from invoca_bulk.schema.issue_catalog import Problem
+from invoca_bulk.sheets.row_labels import RowLabels, number_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,9 +49,15 @@ class Sheet:
     read_issues: tuple[ReadIssue, ...]  # problems of the sheet and of whole rows
     #: The worksheet's name or the dict's key, if several are read together or a subresource alone; else empty.
     name: str = ""
+    own_labels: RowLabels | None = None  # of an analyst's own DataFrame; None: the user knows the rows by their numbers
     _encoded_columns: dict[str, tuple[npt.NDArray[np.int64], list[str]]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    @property
+    def labels(self) -> RowLabels:
+        """What the user calls the rows."""
+        return self.own_labels or number_rows(self.frame.index)
 
     def encode_column(self, header: str) -> tuple[npt.NDArray[np.int64], list[str]]:
         """A column, cached: row position to the index of its text (-1: missing), and the distinct texts."""

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
-
 from invoca_bulk.errors import UnreadableSheetError
 from invoca_bulk.schema import RESOURCES, SHEET_RESOURCES, Resource
 from invoca_bulk.sheets import dataframes, header_detection, sheet_builder, worksheet_choice
@@ -123,11 +121,12 @@ def _list_table_names(candidates: Sequence[Resource]) -> str:
 
 def _load_frame(key: str, frame: object, resource: Resource) -> Sheet:
     with _prefix_errors(key):
-        if not isinstance(frame, pd.DataFrame):
+        table = dataframes.to_pandas(frame)
+        if table is None:
             raise UnreadableSheetError(
                 f"Expected a DataFrame, but the value is of the type {type(frame).__name__}. Pass a DataFrame."
             )
-        return replace(dataframes.to_sheet(frame, (resource,)), name=key)
+        return replace(dataframes.to_sheet(table, (resource,)), name=key)
 
 
 def _without_empty_sheets(sheets: Sequence[Sheet]) -> list[Sheet]:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from invoca_bulk.errors import UnreadableSheetError
-from invoca_bulk.schema import SHEET_RESOURCES, Column, Resource
+from invoca_bulk.schema import SHEET_RESOURCES, Resource
 from invoca_bulk.schema.invisible import is_blank, name_invisible, strip_invisible
 from invoca_bulk.schema.issue_catalog import MAX_CELL_CHARACTERS, Problem, add_marker
 from invoca_bulk.schema.model import fold_header
 from invoca_bulk.sheets import cell_text, scan_problems, workbook_formats, xlsx_scanner
 from invoca_bulk.sheets.header_detection import HeaderRow
 from invoca_bulk.sheets.model import Grid, ReadIssue, Sheet, WorksheetScan, column_letters
+from invoca_bulk.sheets.row_labels import ROW_INDEX_NAME
 from invoca_bulk.sheets.scan_problems import TextTable, sendable_indexes
 
-ROW_INDEX_NAME = "row"
 _SECRET_NAMES = {
     fold_header(field.path.rpartition(".")[2])
     for resource in SHEET_RESOURCES.values()
@@ -36,6 +36,7 @@ class RawTable:
     columns: Sequence[Sequence[object]]  # the cells of each column
     row_numbers: Sequence[int]  # as in the spreadsheet
     row_problems: Mapping[int, Problem]  # row number to the problem of the whole row
+    date_code: str = "cell_date"  # the issue of a cell that is a date
 
 
 def extract_table(grid: Grid, header: HeaderRow) -> RawTable:
@@ -87,7 +88,7 @@ def build_frame(table: RawTable, scan: WorksheetScan, resource: Resource) -> tup
     titles = list(map(strip_invisible, table.titles))
     _require_unique_titles(titles)
     columns = [resource.column_for(title) for title in titles]
-    texts = _convert_columns(titles, table, columns)
+    texts = _convert_columns(titles, table, sendable_indexes(columns))
     text_table = TextTable(titles=titles, columns=columns, texts=texts, row_numbers=table.row_numbers)
     known = text_table.sendable
     scan_issues, row_problems = _apply_scan(text_table, scan)
@@ -97,7 +98,7 @@ def build_frame(table: RawTable, scan: WorksheetScan, resource: Resource) -> tup
         position = text_table.positions[row]
         text_table.mark("row_marked", known[0], position, texts[known[0]][position])
     _truncate_long_texts([texts[index] for index in known])
-    secrets = [index for index, title in enumerate(titles) if any(texts[index]) and _is_secret(title)]
+    secrets = [index for index, title in enumerate(titles) if any(texts[index]) and is_secret(title)]
     for index in secrets:
         texts[index][:] = [""] * len(texts[index])
     nonblank = _nonblank_positions(texts, table.row_numbers)
@@ -107,7 +108,7 @@ def build_frame(table: RawTable, scan: WorksheetScan, resource: Resource) -> tup
         *(ReadIssue(row=row, problem=problem) for row, problem in row_problems.items()),
         *(ReadIssue(row=None, problem=problem) for problem in dropped),
         *_report_row_counts(table.row_numbers, nonblank, scan),
-        *(issue for issue in scan_issues if not _is_secret(issue.column)),
+        *(issue for issue in scan_issues if not is_secret(issue.column)),
     ]
     return _make_frame(titles, texts, table.row_numbers, nonblank), read_issues
 
@@ -146,7 +147,7 @@ def is_normalized(sheet: Sheet) -> bool:
     """Whether `build_frame` would not change a sheet of text columns, e.g. one that was read before."""
     titles = list(sheet.frame.columns)
     if len(set(titles)) < len(titles) or any(
-        title != strip_invisible(title) or not title or _is_secret(title) for title in titles
+        title != strip_invisible(title) or not title or is_secret(title) for title in titles
     ):
         return False
     blank = np.ones(len(sheet.frame), dtype=bool)
@@ -159,7 +160,7 @@ def is_normalized(sheet: Sheet) -> bool:
     return not blank.any()
 
 
-def _is_secret(title: str) -> bool:
+def is_secret(title: str) -> bool:
     """Whether the title is, or contains, the name of a secret field; what such a column holds is unknown."""
     return any(name in fold_header(title) for name in _SECRET_NAMES)
 
@@ -175,12 +176,12 @@ def _require_unique_titles(titles: Sequence[str]) -> None:
         first_columns[title] = index
 
 
-def _convert_columns(titles: Sequence[str], table: RawTable, known_columns: Sequence[Column | None]) -> list[list[str]]:
-    """The texts of each column; in those that can be sent, a value that the spreadsheet damaged has its marker."""
+def _convert_columns(titles: Sequence[str], table: RawTable, known: Collection[int]) -> list[list[str]]:
+    """The texts of each column; in the known ones, a value that the spreadsheet program damaged has its marker."""
     texts, damage_codes = [], []
-    for title, column in zip(titles, table.columns, strict=True):
+    for index, (title, column) in enumerate(zip(titles, table.columns, strict=True)):
         try:
-            text, codes = cell_text.convert_to_texts(column)
+            text, codes = cell_text.convert_to_texts(column, any_type=index not in known)
         except cell_text.NoTextFormError as error:
             raise UnreadableSheetError(
                 f"The column {title!r} holds {error}, which has no text form. "
@@ -188,9 +189,10 @@ def _convert_columns(titles: Sequence[str], table: RawTable, known_columns: Sequ
             ) from None
         texts.append(text)
         damage_codes.append(codes)
-    for index in sendable_indexes(known_columns):
+    for index in known:
         for position, code in damage_codes[index].items():
-            texts[index][position] = add_marker(code, texts[index][position])
+            issue_code = table.date_code if code == "cell_date" else code
+            texts[index][position] = add_marker(issue_code, texts[index][position])
     return texts
 
 

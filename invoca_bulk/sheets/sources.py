@@ -60,7 +60,7 @@ def read_content(source: object) -> bytes | str:
         return _read_file_object(source)
     raise UnreadableSheetError(
         f"A sheet cannot be read from a value of the type {type(source).__name__}. "
-        "Pass the path of a file, an open file, bytes or a DataFrame."
+        "Pass the path of a file, an open file, bytes, a DataFrame or a list of dicts."
     )
 
 

@@ -124,6 +124,8 @@ class SheetValidator:
         suggestion = name if name in self.resource.by_path or is_missing else ""
         if suggestion and column:
             self.misspelt_paths.add(column.path)
+        if not suggestion and header in self.sheet.labels.columns:
+            return  # an index names the rows, and need not be sent
         code = "column_misspelt" if suggestion else "column_unknown"
         self._add_issue(-1, header, header, Problem(code=code, details={"value": header, "known": suggestion}))
 
@@ -316,13 +318,13 @@ class SheetValidator:
         client_id = self.by_path.get("id_from_network")
         without_id = self._is_create & ~client_id.filled if client_id is not None else self._is_create
         for positions in self._find_duplicate_groups(compared, only=without_id):
-            problem = Problem(code="identical_rows", details={"rows": self._format_row_numbers(positions)})
+            problem = Problem(code="identical_rows", details={"rows": self._name_rows(positions)})
             issue = self._make_issue(positions[0], "", "", problem)  # formatted once: a group may be the whole sheet
             self.all_issues += [issue._replace(position=int(position)) for position in positions]
 
     def _report_duplicates(self, columns: Sequence[ValidatedColumn], key: ValidatedColumn, code: str) -> None:
         for positions in self._find_duplicate_groups(columns, only=key.filled):
-            details = {"value": key.cell_text(positions[0]).strip(), "rows": self._format_row_numbers(positions)}
+            details = {"value": key.cell_text(positions[0]).strip(), "rows": self._name_rows(positions)}
             problem = Problem(code=code, details=details)
             for position in positions:
                 self._add_issue(position, key.column.header, key.cell_text(position), problem)
@@ -363,8 +365,11 @@ class SheetValidator:
         ends = np.cumsum(np.bincount(groups))[:-1]
         yield from (group for group in np.split(positions[order], ends) if len(group) > 1)
 
-    def _format_row_numbers(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> str:
-        return join_limited([str(self.sheet.frame.index[position]) for position in positions], MAX_ROWS_NAMED)
+    def _name_rows(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> str:
+        labels, numbers = self.sheet.labels, self.sheet.frame.index
+        names = [str(labels.name(numbers[position])) for position in positions[:MAX_ROWS_NAMED]]
+        unnamed = [""] * (len(positions) - len(names))  # only counted: the group may be the whole sheet
+        return join_limited([*names, *unnamed], MAX_ROWS_NAMED) + labels.list_suffix
 
     # Rows that are no requests
 

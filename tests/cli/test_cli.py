@@ -366,7 +366,7 @@ def test_the_results_of_an_unknown_run(cli: Any) -> None:
 def test_the_next_command_is_the_exact_one(cli: Any, environment: dict[str, str], tmp_path: Path, small: Path) -> None:
     """The printed command repeats the options that were passed, and finishes the remaining rows."""
     frame = pd.read_csv(small, dtype=str)
-    frame.loc[1, "media_type"] = "nonsense"
+    frame.loc[3, "media_type"] = "nonsense"
     frame.to_csv(small, index=False)
     token = environment.pop("INVOCA_API_TOKEN")
     (tmp_path / "token").write_text(token)

@@ -19,6 +19,7 @@ from invoca_bulk.reports import plan_report
 from invoca_bulk.reports.plan_report import ACTION_STYLES
 from invoca_bulk.reports.xlsx import BLANK, FORMATS, Style
 from invoca_bulk.schema import REMOVE_ACTION, Action
+from tests.examples import with_row_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,7 +88,7 @@ def frames(put: Callable[..., None]) -> dict[str, pd.DataFrame]:
         ],
         "promo_numbers": [{**NUMBER, "quantity": "3"}, {**NUMBER, "affiliate_id_from_network": "F-1"}],
     }
-    return {name: pd.DataFrame(records).fillna("") for name, records in rows.items()}
+    return {name: with_row_numbers(pd.DataFrame(records).fillna("")) for name, records in rows.items()}
 
 
 @pytest.fixture
@@ -206,7 +207,7 @@ def test_only_the_first_changes_are_shown(put: Callable[..., None], network: Net
     """Of many changes, twenty are shown, and the others are counted."""
     for number in range(30):
         put(f"A-{number}", f"Name {number}")
-    frame = pd.DataFrame({"id_from_network": [f"A-{number}" for number in range(30)]})
+    frame = with_row_numbers(pd.DataFrame({"id_from_network": [f"A-{number}" for number in range(30)]}))
     lines = ib.plan(frame.assign(web_integration_phone_number="8005550100"), network).lines()
     assert lines[0] == "30 rows: 30 update; 30 requests."
     assert lines[2].startswith("  row 2, web_integration_phone_number (Name 0 (A-0))")
@@ -218,7 +219,7 @@ def test_warnings_are_shown(network: Network) -> None:
     deletions = [{"id_from_network": f"A-{number}", "action": "delete"} for number in (8, 9)]
     row = {"id_from_network": "A-7", "action": "create", "name": "Seven", "sites.1.id_from_network": "7"}
     frame = pd.DataFrame([row | {"web_integration_phone_number": "(800) 555-0100"}, *deletions]).fillna("")
-    plan = ib.plan(frame, network)
+    plan = ib.plan(with_row_numbers(frame), network)
     lines = plan.lines()
     texts = [
         f"  row {row}, id_from_network: The platform has no advertiser 'A-{row + 5}', so there is nothing to delete. "

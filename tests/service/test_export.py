@@ -509,16 +509,20 @@ UNUSABLE: dict[str, tuple[Any, type[Exception], str]] = {
         InvalidSheetError,
         r"header, advertiser_campaign_id_from_network: The required column .* is missing\. Add",
     ),
-    "a blank": ([CAMPAIGN, CAMPAIGN | {"advertiser_id_from_network": ""}], InvalidSheetError, "row 3, .* is required"),
+    "a blank": (
+        [CAMPAIGN, CAMPAIGN | {"advertiser_id_from_network": ""}],
+        InvalidSheetError,
+        "index 1, .* is required",
+    ),
     "no id": (
         [CAMPAIGN | {"advertiser_campaign_id_from_network": ".."}],
         InvalidSheetError,
-        r"row 2, .*: '\.\.' cannot be used as an id",
+        r"index 0, .*: '\.\.' cannot be used as an id",
     ),
     "an error": (
         [CAMPAIGN | {"advertiser_campaign_id_from_network": "#N/A"}],
         InvalidSheetError,
-        "row 2, .* error #N/A",
+        "index 0, .* error #N/A",
     ),
     "many": ([CAMPAIGN | {"advertiser_id_from_network": ".."}] * 9, InvalidSheetError, "… and 4 more"),
     "too long a row": (

@@ -25,6 +25,7 @@ from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, Action
 from invoca_bulk.service.undo import undo_sheets
 from invoca_bulk.service.undo.changes import AppliedChange
 from invoca_bulk.service.undo.undo_rows import Reversal, build_reversal
+from tests.examples import with_row_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +77,14 @@ ADVERTISER: dict[str, Any] = {
 }
 
 
+def _as_read(source: Any) -> Any:
+    """The frames with row numbers, unless they have their own."""
+    if isinstance(source, dict):
+        return {name: _as_read(frame) for name, frame in source.items()}
+    is_own = isinstance(source, pd.DataFrame) and source.index.name is None
+    return with_row_numbers(source) if is_own else source
+
+
 class Stage:
     """A sandbox network with some numbers and an advertiser, and actions on it."""
 
@@ -100,7 +109,7 @@ class Stage:
 
     def run(self, source: Any, **options: Any) -> str:
         """Run a sheet to its end; returns the run's id."""
-        frame = ib.run(source, self.network, **{"yes": True, "progress": False} | options)
+        frame = ib.run(_as_read(source), self.network, **{"yes": True, "progress": False} | options)
         frames = frame.values() if isinstance(frame, dict) else [frame]
         statuses = [status for frame in frames for status in frame["result_status"]]
         assert not {"unknown", "failed", "invalid", "rejected", "not_sent"} & set(statuses), frame
@@ -627,7 +636,7 @@ def test_steps_in_doubt_must_be_resolved_first(odd: Any, reply: Any) -> None:
     run = frame.attrs["run"]
     undo = ib.undo(run, odd.network())
     (not_undone,) = undo.not_undone.to_dict("records")
-    assert not_undone["row"] == 2
+    assert not_undone["row"] == 0
     assert not_undone["error"].startswith("It is uncertain whether the run did this: ")
     assert f'ib.resume(network, "{run}")' in not_undone["fix"]
     assert (undo.requests, undo.notes) == (0, ("Nothing to undo: 1 request rejected or failed.",))

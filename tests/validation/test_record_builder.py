@@ -15,7 +15,19 @@ from invoca_bulk.planning import PlatformState
 from invoca_bulk.schema import ADVERTISERS, DEFAULT_API_VERSION, SHEET_RESOURCES, Action
 from invoca_bulk.schema.issue_catalog import ISSUE_TYPES
 from invoca_bulk.wording import option
-from tests.examples import OF_RECORDS, SHAPES, advertiser, book, numbered, place, repeated, site, user, written
+from tests.examples import (
+    OF_RECORDS,
+    SHAPES,
+    advertiser,
+    book,
+    numbered,
+    place,
+    repeated,
+    site,
+    user,
+    with_row_numbers,
+    written,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -521,7 +533,7 @@ PARENT, OWN = "advertiser_id_from_network", "id_from_network"
 def with_row(frames: dict[str, pd.DataFrame], sheet: str, **cells: str) -> dict[str, pd.DataFrame]:
     """The same book with one more row on a sheet."""
     rows = [*frames[sheet].to_dict("records"), cells]
-    return frames | {sheet: pd.DataFrame(rows).fillna("")}
+    return frames | {sheet: with_row_numbers(pd.DataFrame(rows).fillna(""))}
 
 
 @pytest.mark.parametrize(

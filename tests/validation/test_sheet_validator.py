@@ -242,7 +242,8 @@ CASES = [
         "#FORMULA! =1+1",
         "save it and try again",
     ),
-    case("cell_date", {LOCAL: dt.date(2026, 3, 4)}, LOCAL, "#DATE! 2026-03-04", "a date (2026-03-04)"),
+    case("cell_date", xlsx({LOCAL: dt.date(2026, 3, 4)}), LOCAL, "#DATE! 2026-03-04", "a date (2026-03-04)"),
+    case("cell_datetime", {LOCAL: dt.date(2026, 3, 4)}, LOCAL, "#DATETIME! 2026-03-04", ".dt.strftime("),
     case(
         "cell_date",
         {"id": "#date!2026-03-04"},
@@ -690,7 +691,7 @@ def test_local_center(given_columns: tuple[str, ...]) -> None:
         ),
         pytest.param(frame_of({"id_from_network": "..", "quantity": "2"}), "not_an_id", id="own-id"),
         pytest.param(frame_of({"id_from_network": "X", "quantity": "0"}), "out_of_range", id="quantity"),
-        pytest.param(frame_of({LOCAL: dt.date(2026, 3, 4), ZIP: "93101"}), "cell_date", id="date"),
+        pytest.param(frame_of({LOCAL: dt.date(2026, 3, 4), ZIP: "93101"}), "cell_datetime", id="date"),
         pytest.param(frame_of({"quantity": 10**16}), "cell_digits_lost", id="digits-lost"),
         pytest.param(xlsx({CITY: "Boston", STATE: '=UPPER("ma")'}), "cell_formula", id="formula-in-state"),
         pytest.param(xlsx({LOCAL: "=800+5", WHITELIST: "805"}), "cell_formula", id="formula-in-center"),
@@ -720,7 +721,7 @@ def test_a_damaged_cell_affects_only_its_row() -> None:
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        pytest.param({"description": dt.date(2026, 3, 4)}, ["cell_date"], id="sent"),
+        pytest.param({"description": dt.date(2026, 3, 4)}, ["cell_datetime"], id="sent"),
         pytest.param({"notes": dt.date(2026, 3, 4)}, ["column_unknown"], id="unknown-column"),
         pytest.param({"result_at": dt.date(2026, 3, 4)}, [], id="our-own-column"),
         pytest.param({"description": dt.date(2026, 3, 4), "result_status": "created"}, [], id="done-earlier"),

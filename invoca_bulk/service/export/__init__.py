@@ -71,7 +71,8 @@ def export(  # noqa: PLR0913  what to read, from where, and in which form
         omitted_values += scope_omissions
     tables = export_tables.ExportTables(resource, rows, version, for_migration=for_migration)
     if path is not None:
-        path = save.save_worksheets(path, partial(tables.to_worksheets, flat=path.suffix.lower() == ".csv"))
+        build = partial(tables.to_worksheets, flat=path.suffix.lower() == ".csv")
+        path = save.save_worksheets(path, build, plain_csv=options.plain_csv)
     return ExportResult(
         frames=tables.to_frames(),
         notes=(

@@ -19,6 +19,7 @@ from invoca_bulk.service.undo import changes, undo_notes, undo_rows, undo_sheets
 from invoca_bulk.service.undo.changes import AppliedChange, CurrentState
 from invoca_bulk.service.undo.undo_report import NotUndone, Undo, undo_source_name
 from invoca_bulk.service.undo.undo_rows import Reversal
+from invoca_bulk.sheets.row_labels import from_stored
 from invoca_bulk.wording import word
 
 
@@ -136,9 +137,11 @@ class _UndoBuilder:
 
     def _add_not_undone(self, step: Step, error: str, fix: str, object_label: str) -> None:
         row = self._first_row_by_step[step.number]
+        sheet = self._run_record.sheets[row.sheet]
         self._not_undone[step.number] = NotUndone(
-            sheet=self._run_record.sheets[row.sheet].name,
-            row=row.row,
+            sheet=sheet.name,
+            row=from_stored([row.label], sheet.index_names)[0] if sheet.index_names else row.row,
+            naming="index" if sheet.index_names else "row",
             action=step.action.value,
             object_label=object_label,
             error=word(error),
