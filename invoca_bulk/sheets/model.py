@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import pandas as pd
 
@@ -15,6 +15,9 @@ from invoca_bulk.schema.issue_catalog import Problem
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+#: Whether a spreadsheet program shows a worksheet; a very hidden one is not even in the list from which it is unhidden.
+Visibility: TypeAlias = Literal["visible", "hidden", "very hidden"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,7 @@ class WorksheetScan:
     #: The text that the spreadsheet shows for each cell whose number format makes it another text than the value's.
     shown_texts: Mapping[tuple[int, int], str] = field(default_factory=dict)
     total_rows: frozenset[int] = frozenset()  # that the file itself marks: totals rows of tables, sums of a column
+    far_cell: str = ""  # a cell, such as XFD9, so far away that only the cells at the start were read; empty: none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +96,7 @@ class Grid:
     #: The cells; the first item is row 1 of the spreadsheet. A blank cell is "". The rows of a worksheet have equal
     #: lengths, those of a CSV file need not.
     rows: Sequence[Sequence[object]]
-    visibility: Literal["visible", "hidden", "very hidden"] = "visible"
+    visibility: Visibility = "visible"
     scan: WorksheetScan = field(default_factory=WorksheetScan)
     row_problems: Mapping[int, Problem] = field(default_factory=dict)  # row number to the problem of the whole row
 

@@ -12,7 +12,7 @@ from invoca_bulk.errors import UnreadableSheetError
 from invoca_bulk.schema import SHEET_RESOURCES, Resource, Role
 from invoca_bulk.schema.issue_catalog import MAX_CELL_CHARACTERS, Problem, add_marker
 from invoca_bulk.schema.model import fold_header
-from invoca_bulk.sheets import cell_text
+from invoca_bulk.sheets import cell_text, workbook_formats, xlsx_scanner
 from invoca_bulk.sheets.header_detection import HeaderRow
 from invoca_bulk.sheets.model import Grid, ReadIssue, Sheet, WorksheetScan, column_letters
 
@@ -38,6 +38,8 @@ class RawTable:
 
 def extract_table(grid: Grid, header: HeaderRow) -> RawTable:
     """The rows below a header, padded or cut to its width; a longer row is a problem."""
+    if grid.scan.far_cell:
+        raise workbook_formats.too_many_cells_error(xlsx_scanner.MAX_CELLS, grid.scan.far_cell)
     width, header_row = len(header.titles), header.index + 1
     for row, problem in grid.row_problems.items():
         if row <= header_row:
