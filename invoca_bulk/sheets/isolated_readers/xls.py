@@ -25,6 +25,8 @@ _FORMATTED_TYPES = frozenset({xlrd.XL_CELL_TEXT, xlrd.XL_CELL_NUMBER, xlrd.XL_CE
 
 _RECORD = struct.Struct("<HH")  # type and size
 _BOF, _BOUND_SHEET, _CONTINUE = 0x809, 0x85, 0x3C
+_NOTES_AND_NAMES = {0x18, 0x218, 0x1C}
+_UNKNOWN_RECORD = b"\xff\xff"
 _FORMULAS = {0x06, 0x206, 0x406}
 _LABELS = {0x204, 0xD6}  # texts that are stored in the cell itself
 #: Row, column, format, the result, flags and the cache of the program that calculated the formula.
@@ -34,9 +36,11 @@ _EMPTY_RESULT = struct.Struct("<B5xH").pack(3, 0xFFFF)
 
 def read(data: bytes, limit: CellLimit) -> list[Worksheet]:
     """All worksheets; macro sheets and charts are left out."""
-    uncached = _find_uncached_formulas(data)
+    stream = _find_stream(data)
+    uncached = _find_uncached_formulas(stream)
+    _blank_out_notes(stream)
     try:
-        book = xlrd.open_workbook(file_contents=data, logfile=io.StringIO(), formatting_info=True)
+        book = xlrd.open_workbook(file_contents=bytes(stream), logfile=io.StringIO(), formatting_info=True)
     except UnicodeDecodeError:
         raise UnreadableTextError from None
     except xlrd.XLRDError as error:
@@ -96,12 +100,11 @@ def _find_hidden_rows(sheet: xlrd.sheet.Sheet) -> set[int]:
     return unlisted | {index + 1 for index, row in sheet.rowinfo_map.items() if row.hidden}
 
 
-def _find_uncached_formulas(data: bytes) -> dict[int, set[Position]]:
+def _find_uncached_formulas(stream: bytearray) -> dict[int, set[Position]]:
     """Index of the worksheet to the cells whose formula has an empty result, and was not calculated by Excel.
 
     Excel leaves its cache beside each result; programs that cannot calculate write an empty result and no cache.
     """
-    stream = _find_stream(data)
     offsets: list[int] = []
     cells: dict[int, set[Position]] = {}
     for offset, record_type, content in _iter_records(stream):
@@ -116,16 +119,23 @@ def _find_uncached_formulas(data: bytes) -> dict[int, set[Position]]:
     return cells
 
 
-def _find_stream(data: bytes) -> bytes:
+def _blank_out_notes(stream: bytearray) -> None:
+    """Turn the records of notes and names into unknown ones: xlrd fails at odd ones, and no cell depends on them."""
+    for offset, record_type, _ in _iter_records(stream):
+        if record_type in _NOTES_AND_NAMES:
+            stream[offset : offset + 2] = _UNKNOWN_RECORD
+
+
+def _find_stream(data: bytes) -> bytearray:
     """The records of the workbook; before Excel 5 they are the whole file."""
     if not data.startswith(_OLE_SIGNATURE):
-        return data
+        return bytearray(data)
     container = CompDoc(data, logfile=io.StringIO())
     streams = (container.locate_named_stream(name) for name in _STREAM_NAMES)
-    return next((bytes(memory[start : start + size]) for memory, start, size in streams if memory), b"")
+    return next((bytearray(memory[start : start + size]) for memory, start, size in streams if memory), bytearray())
 
 
-def _iter_records(stream: bytes) -> Iterator[tuple[int, int, bytes]]:
+def _iter_records(stream: bytearray) -> Iterator[tuple[int, int, bytearray]]:
     """Offset, type and content of each record; UnreadableTextError if a cell's text goes on in the next one.
 
     xlrd would cut it.
