@@ -192,7 +192,7 @@ def test_a_reader_over_its_limits_is_stopped(
     make: Any, monkeypatch: pytest.MonkeyPatch, file_format: str, limit: str
 ) -> None:
     """A file that takes too much time or memory is refused; the process that reads it may even crash."""
-    rows = [HEADER, *([random.Random(seed).randbytes(15_000).hex()] for seed in range(100))]
+    rows = [HEADER, *([random.Random(seed).randbytes(15_000).hex()] for seed in range(100))]  # noqa: S311  test data
     monkeypatch.setattr(subprocess_reader, limit, LIMITS[limit])
     assert "damaged, or has a cell far away" in refused(getattr(make, file_format)(rows))
 

@@ -63,9 +63,9 @@ def _read_sheet(book: xlrd.Book, sheet: xlrd.sheet.Sheet, uncached: set[Position
     return worksheet
 
 
-def _read_format_codes(book: xlrd.Book) -> list[str]:
+def _read_format_codes(book: xlrd.Book) -> dict[int, str]:
     """The code of the number format of each style; a file need not say the built-in ones."""
-    return [_find_code(book, style.format_key) for style in book.xf_list]
+    return {index: _find_code(book, style.format_key) for index, style in enumerate(book.xf_list)}
 
 
 def _find_code(book: xlrd.Book, key: int) -> str:
@@ -75,12 +75,12 @@ def _find_code(book: xlrd.Book, key: int) -> str:
 
 
 def _read_row(
-    book: xlrd.Book, sheet: xlrd.sheet.Sheet, index: int, codes: list[str], worksheet: Worksheet
+    book: xlrd.Book, sheet: xlrd.sheet.Sheet, index: int, codes: dict[int, str], worksheet: Worksheet
 ) -> list[object]:
     cells: list[Any] = sheet.row_values(index)
     for column, cell_type in enumerate(sheet.row_types(index)):
         if cell_type in _FORMATTED_TYPES:
-            code = codes[sheet.cell_xf_index(index, column)]
+            code = codes.get(sheet.cell_xf_index(index, column), "General")
             kind = serial_dates.find_kind(code)
             if kind != "number" and cell_type != xlrd.XL_CELL_TEXT:
                 cells[column] = serial_dates.convert(cells[column], kind, is_1904=bool(book.datemode))
