@@ -15,7 +15,8 @@ _ERRORS_TEXT = """\
 #BLOCKED! #BUSY! #CALC! #CONNECT! #DIV/0! #ERROR! #FIELD! #GETTING_DATA #N/A #NAME? #NULL! #NUM! #REF! #SPILL! #UNKNOWN!
 #VALUE!"""
 #: What spreadsheet programs show in a cell whose formula failed; such a text is an error, never a value.
-SPREADSHEET_ERRORS = frozenset(_ERRORS_TEXT.split())
+#: LibreOffice numbers the others.
+SPREADSHEET_ERRORS = frozenset([*_ERRORS_TEXT.split(), *(f"Err:{number}" for number in range(501, 541))])
 #: Fields that the platform sets and the results show.
 ASSIGNED_FIELDS = ("promo_number", "id", "id_from_network", "object_url")
 #: What a field type raises for a JSON value of another type, such as an object instead of a text.

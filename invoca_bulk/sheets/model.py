@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import pandas as pd
 
@@ -16,6 +16,9 @@ from invoca_bulk.sheets.row_labels import RowLabels, number_rows
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+#: Whether a spreadsheet program shows a worksheet; a very hidden one is not even in the list from which it is unhidden.
+Visibility: TypeAlias = Literal["visible", "hidden", "very hidden"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +103,7 @@ class Grid:
     #: The cells; the first item is row 1 of the spreadsheet. A blank cell is "". The rows of a worksheet have equal
     #: lengths, those of a CSV file need not.
     rows: Sequence[Sequence[object]]
-    visibility: Literal["visible", "hidden", "very hidden"] = "visible"
+    visibility: Visibility = "visible"
     scan: WorksheetScan = field(default_factory=WorksheetScan)
     row_problems: Mapping[int, Problem] = field(default_factory=dict)  # row number to the problem of the whole row
     #: Row number and column, counted from 0, to the warning of a cell; its detail `value` is the cell's text.

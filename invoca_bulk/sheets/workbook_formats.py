@@ -27,10 +27,11 @@ _ENCRYPTED_FLAG = 0x1
 _FORMAT_BY_MAIN_PART = {DEFAULT_WORKBOOK_PART: "xlsx", "xl/workbook.bin": "xlsb", "content.xml": "ods"}
 #: The format of an OLE container, by the names of streams in its directory. The first match decides.
 _FORMAT_BY_OLE_STREAM = {"EncryptedPackage": "password", "Workbook": "xls", "Book": "xls"}
-#: The start of the globals in an xls stream; the record FilePass of a protected file is among the next few.
-_XLS_GLOBALS_START = re.compile(rb"\x09\x08[\x08\x10]\x00\x00[\x05\x06]\x05\x00")
-_XLS_FILE_PASS_RECORD = 0x2F
-_XLS_MAX_RECORDS_SEARCHED = 8
+_OLE_ENTRY_BYTES, _OLE_NAME_BYTES = 128, 64
+#: The first record of an xls without a container: its type, its length, and in the later ones the version.
+_BARE_XLS_START = re.compile(
+    rb"\x09(?:\x00\x04\x00|\x02\x06\x00|\x04\x06\x00|\x08[\x06-\x10]\x00\x00[\x02-\x06])", re.DOTALL
+)
 
 
 def detect_format(data: bytes) -> str | None:
@@ -39,7 +40,9 @@ def detect_format(data: bytes) -> str | None:
         return _detect_zip_format(data)
     if data.startswith(_OLE_SIGNATURE):
         return _detect_ole_format(data)
-    return "gzip" if data.startswith(_GZIP_SIGNATURE) else None
+    if data.startswith(_GZIP_SIGNATURE):
+        return "gzip"
+    return "xls" if _BARE_XLS_START.match(data) else None
 
 
 def _detect_zip_format(data: bytes) -> str:
@@ -89,26 +92,24 @@ def _is_protected(archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo]) 
 
 
 def _detect_ole_format(data: bytes) -> str:
+    streams = {name for name in _FORMAT_BY_OLE_STREAM if _has_ole_stream(data, name)}
     for stream, file_format in _FORMAT_BY_OLE_STREAM.items():
-        if f"{stream}\0".encode("utf-16-le") in data:
-            if file_format == "password" or _xls_is_protected(data):
+        if stream in streams:
+            if file_format == "password":
                 raise password_protected_error()
             return file_format
     raise foreign_ole_error(data)
 
 
-def _xls_is_protected(data: bytes) -> bool:
-    """Checked here because calamine reports it only for files that it opens by path."""
-    start = _XLS_GLOBALS_START.search(data)
-    offset = start.start() if start else len(data)
-    for _ in range(_XLS_MAX_RECORDS_SEARCHED):
-        if offset + 4 > len(data):
-            return False
-        record_type, size = struct.unpack_from("<HH", data, offset)
-        if record_type == _XLS_FILE_PASS_RECORD:
-            return True
-        offset += 4 + size
-    return False
+def _has_ole_stream(data: bytes, name: str) -> bool:
+    """Whether the directory has a stream of this name; some programs write it in capitals."""
+    stored_name = f"{name}\0".encode("utf-16-le")
+    entry = re.compile(re.escape(stored_name), re.IGNORECASE)
+    length = struct.pack("<H", len(stored_name))
+    return any(
+        match.start() % _OLE_ENTRY_BYTES == 0 and data.startswith(length, match.start() + _OLE_NAME_BYTES)
+        for match in entry.finditer(data)
+    )
 
 
 def password_protected_error() -> UnreadableSheetError:
@@ -138,4 +139,20 @@ def too_many_cells_error(limit: int, far_cell: str = "") -> UnreadableSheetError
     return UnreadableSheetError(
         f"The sheet spans more than {limit // 1_000_000} million cells{reason}. "
         "Delete the rows and columns beyond the table, or copy the table into a new workbook."
+    )
+
+
+def unreadable_text_error() -> UnreadableSheetError:
+    """The error for a file with a text that cannot be decoded, or only in part."""
+    return UnreadableSheetError(
+        "A text in the file is stored in a way that cannot be read. "
+        "Open it in Excel, save it as a new workbook (.xlsx), and check its texts."
+    )
+
+
+def other_document_error() -> UnreadableSheetError:
+    """The error for an OpenDocument file of another kind, such as a text."""
+    return UnreadableSheetError(
+        "The file is an OpenDocument file of another kind, not a spreadsheet. "
+        "Give an Excel workbook, an OpenDocument spreadsheet, CSV or TSV."
     )

@@ -1,8 +1,7 @@
-"""Workbooks: xlsx, xlsm, xlsb, xls and ods, through calamine.
+"""Workbooks: xlsx and xlsm through calamine; xls, xlsb and ods through `isolated_readers`, in a process of their own.
 
-What calamine does not report, such as error cells and merged cells, is read from xlsx and xlsm only (`xlsx_scanner`).
-In xls, xlsb and ods calamine returns an empty text for error cells and for formulas without a result, so they are read
-as blank cells, and hidden rows are not counted.
+Calamine reports neither error cells nor what is hidden or merged: `xlsx_scanner` reads that beside it. The others tell
+all of it.
 """
 
 from __future__ import annotations
@@ -13,23 +12,25 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import python_calamine
 
 from invoca_bulk.errors import UnreadableSheetError
 from invoca_bulk.sheets import number_formats, subprocess_reader, workbook_formats, xlsx_package, xlsx_scanner
-from invoca_bulk.sheets.model import Grid
+from invoca_bulk.sheets.model import Grid, MergedRange, Visibility, WorksheetScan, column_letters
 from invoca_bulk.sheets.zip_package import Package
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet
 
-#: Errors by the name of calamine's exception in the subprocess; any other name: a damaged file.
+#: Errors by the name of the exception in the subprocess; any other name: a damaged file.
 _ERROR_BY_EXCEPTION_NAME: Mapping[str, Callable[[], UnreadableSheetError]] = {
     "": workbook_formats.reader_crashed_error,
     "MemoryError": workbook_formats.reader_crashed_error,
+    "NotASpreadsheetError": workbook_formats.other_document_error,
     "PasswordError": workbook_formats.password_protected_error,
+    "UnreadableTextError": workbook_formats.unreadable_text_error,
 }
 
 
@@ -38,8 +39,30 @@ def read_grids(data: bytes, file_format: str, sheet_name: str | None) -> list[Gr
     with _translate_parser_errors():
         if file_format == "xlsx":
             return _read_xlsx(data, sheet_name)
-        rows = dict(subprocess_reader.read_worksheets(data))
-        return [Grid(name=name, rows=rows[name]) for name in _select_worksheets(list(rows), sheet_name)]
+        return _read_isolated(data, file_format, sheet_name)
+
+
+def _read_isolated(data: bytes, file_format: str, sheet_name: str | None) -> list[Grid]:
+    """The grids of an xls, xlsb or ods. Of equal names the last one counts, as no program writes them."""
+    worksheets = subprocess_reader.read_worksheets(data, file_format, xlsx_scanner.MAX_CELLS)
+    fields = {worksheet.pop("name"): worksheet for worksheet in worksheets}
+    return [_make_grid(name, **fields[name]) for name in _select_worksheets(list(fields), sheet_name)]
+
+
+def _make_grid(name: str, *, rows: list[list[object]], visibility: Visibility, **scan: Any) -> Grid:  # noqa: ANN401  fields of many types
+    """A grid of the fields of an `isolated_readers.worksheets.Worksheet`."""
+    format_codes: dict[tuple[int, int], str] = scan.pop("format_codes")
+    shown_texts: dict[tuple[int, int], str] = scan.pop("shown_texts")
+    for (row, column), code in format_codes.items():
+        if not number_formats.is_plain(code):
+            shown = number_formats.show(code, rows[row - 1][column])
+            if shown is not None:
+                shown_texts[row, column] = shown
+    far_row, far_column = scan.pop("far_cell") or (0, 0)
+    far_cell = f"{column_letters(far_column)}{far_row}" if far_row else ""
+    merged_ranges = tuple(MergedRange(*merged_range) for merged_range in scan.pop("merged_ranges"))
+    filled_scan = WorksheetScan(**scan, merged_ranges=merged_ranges, shown_texts=shown_texts, far_cell=far_cell)
+    return Grid(name=name, rows=rows, visibility=visibility, scan=filled_scan)
 
 
 def _read_xlsx(data: bytes, sheet_name: str | None) -> list[Grid]:
