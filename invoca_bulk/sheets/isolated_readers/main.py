@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import pickle
 import sys
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ def main() -> None:
     """Arguments: the format, the most cells, the most bytes of memory."""
     file_format, max_cells, max_bytes = sys.argv[1:]
     _limit_memory(int(max_bytes))
+    gc.disable()  # it would take much of the time, for millions of new lists and texts
     pickle.dump(_read(file_format, int(max_cells), sys.stdin.buffer.read()), sys.stdout.buffer)
 
 
@@ -35,9 +37,8 @@ def _read(file_format: str, max_cells: int, data: bytes) -> dict[str, Any]:
 
 def _limit_memory(max_bytes: int) -> None:
     """Limit this process's memory, where the system can: not on Windows, nor on macOS."""
-    if sys.platform == "win32":
-        return
-    import resource  # noqa: PLC0415  does not exist on Windows
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415  does not exist on Windows
 
-    with contextlib.suppress(OSError, ValueError):  # macOS has no such limit; or a lower limit is set
-        resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
+        with contextlib.suppress(OSError, ValueError):  # macOS has no such limit; or a lower limit is set
+            resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
