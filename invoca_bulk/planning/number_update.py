@@ -25,7 +25,8 @@ class NumberUpdate:
     """The difference between a number on the platform and the row that changes it; None in `changes` clears a value."""
 
     def __init__(self, changes: Mapping[str, Json], current: Mapping[str, Json]) -> None:
-        self._current = {path: value for path, value in payloads.flatten_object(current) if value not in (None, "", [])}
+        self._shown = dict(payloads.flatten_object(current))
+        self._current = {path: value for path, value in self._shown.items() if value not in (None, "", [])}
         self._requested = {path: value for path, value in changes.items() if _is_comparable(path)}
         #: Path to the values before and after, where the two differ.
         self.changed_values = {path: pair for path, pair in self._compare_values() if pair[0] != pair[1]}
@@ -44,13 +45,13 @@ class NumberUpdate:
         values |= {path: new for path, (_, new) in self.changed_values.items()}
         for parent in _WHOLE_OBJECT_PATHS:
             if any(path.startswith(f"{parent}.") for path in values):
-                leaves = (path for path in (*self._current, *self._requested) if path.startswith(f"{parent}."))
+                leaves = (path for path in (*self._shown, *self._requested) if path.startswith(f"{parent}."))
                 values = {path: self._value_after_update(path) for path in leaves} | values
         return update_body(values)
 
     def _value_after_update(self, path: str) -> Json:
         """The value after the update; verbatim as on the platform where the row does not set it."""
-        return self._requested[path] if path in self._requested else self._current.get(path)
+        return self._requested[path] if path in self._requested else self._shown.get(path)
 
     def find_problems(self, values: Mapping[str, Json]) -> Iterator[Problem]:
         """What is wrong with the updated number; rules that no change touches are not applied."""

@@ -356,6 +356,15 @@ def _parse_phone(text: str) -> ParsedValue:
     return _parsed_value(text, e164[2:] if number.country_code == 1 else e164)
 
 
+def _parse_country_code(text: str) -> ParsedValue:
+    import phonenumbers  # noqa: PLC0415  heavy, and `--help` does not need it
+
+    clean = _without_point_zero(normalize_text(text)).removeprefix("+")
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", clean) or int(clean) not in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+        raise ParseError("not_a_country_code", value=text)
+    return _parsed_value(text, clean)
+
+
 def _parse_email(text: str) -> ParsedValue:
     import email_validator  # noqa: PLC0415  heavy, and `--help` does not need it
 
@@ -384,6 +393,7 @@ def _parse_looks_like(text: str) -> ParsedValue:
 
 
 PHONE = FieldType(name="phone number", parse=_parse_phone)
+COUNTRY_CODE = FieldType(name="country code", parse=_parse_country_code, also_accepts=(int,))
 EMAIL = FieldType(name="email address", parse=_parse_email)
 ADS_ACCOUNT = FieldType(name="Google Ads account id", parse=_parse_ads_account)
 LOOKS_LIKE = FieldType(name="digits", parse=_parse_looks_like)

@@ -152,6 +152,9 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "{value!r} is not a valid phone number.",
         "Type 10 digits, such as 8055550100, or the international form, such as +448081570192.",
     ),
+    "not_a_country_code": _error(
+        "{value!r} is not the country code of phone numbers.", "Type its digits, such as 44 for the United Kingdom."
+    ),
     "not_an_email": _error(
         "{value!r} is not a valid email address: {reason}", "Type an address such as name@example.com."
     ),
@@ -302,6 +305,14 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     "would_be_removed": _error(
         f"With {option('nested=replace')}, the advertiser would lose {{what}}.",
         f"Add them to the sheet, use {option('nested=merge')}, or allow it with {option('allow_removals')}.",
+    ),
+    "cannot_keep": _error(
+        "The platform shows {what}; no update can send that back unchanged.",
+        "Change the advertiser on the platform, or ask Invoca's support.",
+    ),
+    "country_code_kept": _error(
+        "The user has the country code {other} on the platform, which would also apply to the new number {value!r}.",
+        "Fill in contact_country_code too.",
     ),
     "row_beside_invalid": _error(
         "Another row of the same {part} has errors ({place}), so none of its rows is sent.", "Correct that row."

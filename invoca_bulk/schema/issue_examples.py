@@ -115,6 +115,7 @@ _USER = {
     "users.1.last_name": "Dean",
     "users.1.contact_phone_number": "8055550100",
 }
+_BRITISH_USER = {"id_from_network": "A-400", "name": "London Cabs", "users.1.id_from_network": "U-1"}
 _CSV_HEADER = "advertiser_id_from_network,advertiser_campaign_id_from_network,description,media_type"
 
 
@@ -374,6 +375,13 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "Without its area code a phone number is incomplete.",
             resource="advertisers",
             value="5550100",
+        ),
+        "not_a_country_code": _rows(
+            [_USER | {"users.1.contact_country_code": "999"}],
+            [_USER | {"users.1.contact_country_code": "44"}],
+            "It is dialled before the phone number, so it must be a code that telephone networks use.",
+            resource="advertisers",
+            value="999",
         ),
         "not_an_email": _rows(
             [_USER | {_EMAIL: "chris@"}],
@@ -729,6 +737,25 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "A user or site that is missing in the sheet may have been forgotten, and it cannot be restored.",
             state=f"The advertiser A-100 has the site 1001, and the plan is made with {option('nested=replace')}.",
             what="site 1001",
+        ),
+        "cannot_keep": _rows(
+            [{"id_from_network": "A-401", "name": "New name"}],
+            [{"id_from_network": "A-401", "name": "Two Numbers"}],
+            "An update sends the whole advertiser, users included. Which of the two numbers would stay, nobody knows.",
+            resource="advertisers",
+            is_complete=True,
+            state="The platform shows the user U-1 of A-401 with two different phone numbers.",
+            what="contact_phone_number and phone_number of user Ana Dean (U-1), which differ",
+        ),
+        "country_code_kept": _rows(
+            [{**_BRITISH_USER, "users.1.contact_phone_number": "2135550100"}],
+            [{**_BRITISH_USER, "users.1.contact_phone_number": "2135550100", "users.1.contact_country_code": "1"}],
+            "A number that is written without its country code would be dialled in the old country.",
+            resource="advertisers",
+            is_complete=True,
+            state="The user U-1 of A-400 has the phone number 2079460000 with the country code 44.",
+            value="2135550100",
+            other="44",
         ),
         "row_beside_invalid": _sheets(
             {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import openpyxl
@@ -107,7 +108,17 @@ def started() -> Iterator[tuple[Sandbox, str]]:
     with Sandbox() as sandbox:
         results = ib.run(pd.DataFrame([BASES["promo_numbers"] | {"id_from_network": "P-1"}]), sandbox)
         assert isinstance(results, pd.DataFrame)
+        _add_advertiser(sandbox, "A-400", "London Cabs", phone_number="2079460000", contact_country_code="44")
+        _add_advertiser(sandbox, "A-401", "Two Numbers", phone_number="8055550100", contact_phone_number="8055550101")
         yield sandbox, results["promo_number"].iloc[0]
+
+
+def _add_advertiser(sandbox: Sandbox, own_id: str, name: str, **phone: str) -> None:
+    """Add an advertiser with a user of whom the platform shows these numbers."""
+    settings = [{"email_address": "ana@example.com", "use_for_notifications": True}]
+    user = {"id_from_network": "U-1", "email_settings": settings, "first_name": "Ana", "last_name": "Dean", **phone}
+    advertiser = sandbox.store.add_advertiser(own_id, name=name)
+    sandbox.store.networks[sandbox.network_id].put_advertiser(own_id, replace(advertiser, users=(user,)))
 
 
 @pytest.mark.parametrize("code", sorted(OF_THE_PLAN))

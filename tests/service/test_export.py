@@ -360,7 +360,7 @@ def test_odd_advertisers(trip: Trip, case: Odd) -> None:
     """A value that no cell can hold is blank and noted, plans as unchanged, and an edit of another cell keeps it."""
     there = advertiser(**case.has)
     body = trip.check(trip.export(ADVERTISERS, there), case)
-    before = dict(payloads.flatten_object(merge.to_writable(ADVERTISERS, there, "2026-02-01")))
+    before = dict(payloads.flatten_object(merge.to_comparable(ADVERTISERS, there, "2026-02-01")))
     after = {"id_from_network": "A-1", **dict(payloads.flatten_object(body))}
     assert set(before) == set(after)
     assert [after[path] for path in before if after[path] != before[path]] == ["edited"]

@@ -118,7 +118,7 @@ def find_conflict(
 def _comparable_form(change: AppliedChange, record: Mapping[str, Json], version: str) -> dict[str, Json]:
     """The writable values of an object, with everything sorted whose order is insignificant."""
     resource = change.resource
-    form = merge.to_writable(resource, record, version)
+    form = merge.to_comparable(resource, record, version)
     if resource is PROMO_NUMBERS:
         form.pop(SUBRESOURCE_KEY, None)  # a move changes it
     if change.step.action is not Action.MOVE and record.get("id") not in (None, ""):
