@@ -108,6 +108,7 @@ SETTINGS: Mapping[str, Setting] = {
 
 #: Constants that users cannot set, each with its reason.
 MAX_LIST_BYTES = 200 * 2**20  # a list of all advertisers of a large network is some tens of MB
+MAX_LIST_PAGES = 10_000  # more are a list without an end
 MAX_RESPONSE_BYTES = 5 * 2**20  # one object; more is a mistake, or an attack on this machine's memory
 LIST_TIMEOUT_FACTOR = 10  # a whole list may take this many times the timeout
 CONNECT_TIMEOUT_SECONDS = 10.0

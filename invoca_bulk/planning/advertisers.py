@@ -182,7 +182,11 @@ class AdvertiserPlanner:
         merged = merge.merge_patch(ADVERTISERS, patch, current, self._version)
         if not merged.has_changes:
             self._mark_unchanged(record, current)
-        elif problem := self._find_unrequested_removals(record, merged) or _find_unkeepable(current):
+        elif problem := (
+            _find_unknown_parts(current)
+            or self._find_unrequested_removals(record, merged)
+            or _find_unkeepable(current)
+        ):
             self._refuse(record, [problem], current)
         elif problems := list(self._find_new_problems(record, current, merged)):
             self._refuse(record, problems, current)
@@ -286,6 +290,12 @@ def _part_id_text(collection: str, record: Mapping[str, Json]) -> str:
 def _part_numbers(record: Record) -> dict[PartId, int]:
     """The numbers that a record's column paths use for its users and sites."""
     return {(part.collection, part.id): number for number, part in record.numbered_subrecords()}
+
+
+def _find_unknown_parts(current: Mapping[str, Json]) -> Problem | None:
+    """The users or sites that the platform does not show: an update would delete them."""
+    missing = " and ".join(merge.missing_collections(ADVERTISERS, current))
+    return Problem(code="parts_unknown", details={"what": missing}) if missing else None
 
 
 def _find_unkeepable(current: Mapping[str, Json]) -> Problem | None:

@@ -94,6 +94,16 @@ def describe_part(collection: str, own_id: str, name: str) -> str:
     return f"{noun} {name} ({own_id})" if name and name != own_id else f"{noun} {own_id}"
 
 
+def missing_collections(resource: Resource, body: Mapping[str, Json]) -> list[str]:
+    """The names of the collections, such as `users`, that a body does not have as a list of objects."""
+    collections = {subresource.name: body.get(subresource.name) for subresource in resource.subresources}
+    return [
+        name
+        for name, parts in collections.items()
+        if not (isinstance(parts, list) and all(isinstance(part, dict) for part in parts))
+    ]
+
+
 def to_writable(resource: Resource, current: Mapping[str, Json], version: str) -> dict[str, Json]:
     """The platform's object in the form in which it is sent back: everything that was read, to the letter.
 

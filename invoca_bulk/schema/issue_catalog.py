@@ -306,6 +306,10 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         f"With {option('nested=replace')}, the advertiser would lose {{what}}.",
         f"Add them to the sheet, use {option('nested=merge')}, or allow it with {option('allow_removals')}.",
     ),
+    "parts_unknown": _error(
+        "The platform does not show the {what} of the advertiser, and an update would delete what it does not name.",
+        "Plan again later, or ask Invoca's support about this advertiser.",
+    ),
     "cannot_keep": _error(
         "The platform shows {what}; no update can send that back unchanged.",
         "Change the advertiser on the platform, or ask Invoca's support.",

@@ -738,6 +738,15 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             state=f"The advertiser A-100 has the site 1001, and the plan is made with {option('nested=replace')}.",
             what="site 1001",
         ),
+        "parts_unknown": _rows(
+            [{"id_from_network": "A-402", "name": "New name"}],
+            [{"id_from_network": "A-402", "action": "delete"}],
+            "An update sends the whole advertiser, users included, and the platform removes those that are left out.",
+            resource="advertisers",
+            is_complete=True,
+            state="The platform shows A-402 without its users, in its list and alone.",
+            what="users",
+        ),
         "cannot_keep": _rows(
             [{"id_from_network": "A-401", "name": "New name"}],
             [{"id_from_network": "A-401", "name": "Two Numbers"}],

@@ -480,6 +480,14 @@ REFUSALS = [
         "of user Chris Dean U-1 (U-1), which differ",
         id="two-phone-numbers",
     ),
+    pytest.param(
+        [advertiser(name="Other")],
+        (platform_advertiser(users=None), platform_advertiser("A-2")),
+        "",
+        "parts_unknown",
+        "does not show the users of",
+        id="users-unknown",
+    ),
 ]
 
 
@@ -621,7 +629,6 @@ def test_the_last_site_stays(shape: str) -> None:
         pytest.param({"users": [person("U-1"), person("U-2", email_settings=[])]}, id="no-address"),
         pytest.param({"users": [person("U-1"), person("U-2", email_settings=None)]}, id="null"),
         pytest.param({"sites": []}, id="no-sites"),
-        pytest.param({"sites": None, "users": None}, id="nothing"),
         pytest.param({"users": [person("U-2", role="Emperor")]}, id="role"),
     ],
 )

@@ -13,6 +13,7 @@ import pytest
 
 import invoca_bulk as ib
 from invoca_bulk.sandbox_server import Sandbox
+from invoca_bulk.sandbox_server.platform_model import Advertiser
 from invoca_bulk.schema import SHEET_RESOURCES
 from invoca_bulk.schema.issue_catalog import ISSUE_TYPES, Problem
 from invoca_bulk.schema.issue_examples import ISSUE_EXAMPLES, IssueExample, Sheets
@@ -110,7 +111,17 @@ def started() -> Iterator[tuple[Sandbox, str]]:
         assert isinstance(results, pd.DataFrame)
         _add_advertiser(sandbox, "A-400", "London Cabs", phone_number="2079460000", contact_country_code="44")
         _add_advertiser(sandbox, "A-401", "Two Numbers", phone_number="8055550100", contact_phone_number="8055550101")
+        _add_advertiser(sandbox, "A-402", "No Users")
+        without_users = sandbox.store.networks[sandbox.network_id].advertisers["A-402"]
+        sandbox.store.networks[sandbox.network_id].advertisers["A-402"] = _WithoutUsers(**vars(without_users))
         yield sandbox, results["promo_number"].iloc[0]
+
+
+class _WithoutUsers(Advertiser):
+    """An advertiser whose users the platform does not show."""
+
+    def to_json(self, version: str) -> dict[str, Any]:
+        return {**super().to_json(version), "users": None}
 
 
 def _add_advertiser(sandbox: Sandbox, own_id: str, name: str, **phone: str) -> None:

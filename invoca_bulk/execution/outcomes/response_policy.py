@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from invoca_bulk.journal import State
-from invoca_bulk.planning import Step
-from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, SUBRESOURCE_KEY, Action, Resource
+from invoca_bulk.planning import Step, merge
+from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, SUBRESOURCE_KEY, Action
 from invoca_bulk.schema.field_types import Json
 
 #: Refused for now, without being processed.
@@ -150,18 +150,8 @@ def describe_mismatch(step: Step, body: Json) -> str:
     expected_id = _expected_advertiser_id(step)
     if not isinstance(body, dict) or id_of(body) != expected_id:
         return f"the platform's answer is not the {resource.singular} {expected_id}"
-    missing = missing_collections(resource, body)
+    missing = merge.missing_collections(resource, body)
     return f"the platform's answer has no list of its {missing[0]}" if missing else ""
-
-
-def missing_collections(resource: Resource, body: Mapping[str, Json]) -> list[str]:
-    """The names of the collections, such as `users`, that a body does not have as a list of objects."""
-    collections = {subresource.name: body.get(subresource.name) for subresource in resource.subresources}
-    return [
-        name
-        for name, parts in collections.items()
-        if not (isinstance(parts, list) and all(isinstance(part, dict) for part in parts))
-    ]
 
 
 CORRECT_ROW_FIX = "Correct what the platform objects to, then run the results file."

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError
-from invoca_bulk.planning import Scope
+from invoca_bulk.planning import Scope, merge
 from invoca_bulk.reports import save
 from invoca_bulk.schema import Resource
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.service import snapshot
 from invoca_bulk.service.export import export_tables, omissions
 from invoca_bulk.service.export.campaigns import CampaignSource, read_scopes
@@ -64,8 +65,10 @@ def export(  # noqa: PLR0913  what to read, from where, and in which form
         cells = address_cells[scope]
         if state.refusal_reason:
             unreadable.append(omissions.format_unreadable_campaign(cells, state.refusal_reason))
+        unreadable += omissions.format_unknown_parts(resource, state.objects)
+        objects = [_without_unknown_parts(resource, record) for record in state.objects]
         scope_rows, scope_omissions = to_rows(
-            resource, state.objects, version, address_cells=cells, for_migration=for_migration
+            resource, objects, version, address_cells=cells, for_migration=for_migration
         )
         rows += scope_rows
         omitted_values += scope_omissions
@@ -78,6 +81,10 @@ def export(  # noqa: PLR0913  what to read, from where, and in which form
         is_complete=not unreadable,
         output_path=path,
     )
+
+
+def _without_unknown_parts(resource: Resource, record: Mapping[str, Json]) -> Mapping[str, Json]:
+    return {**record, **dict.fromkeys(merge.missing_collections(resource, record), ())}
 
 
 def _requested_scopes(resource: Resource, campaigns: CampaignSource | None) -> dict[Scope, dict[str, str]]:

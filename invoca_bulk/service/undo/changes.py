@@ -53,7 +53,7 @@ def _has_both_states(record: StepRecord) -> bool:
     has_before = step.action is Action.CREATE or isinstance(step.snapshot, dict)
     if step.resource == PROMO_NUMBERS.name:
         return has_before and bool(outcomes.number_of(answer))
-    return has_before and bool(outcomes.id_of(answer)) and not outcomes.missing_collections(ADVERTISERS, answer)
+    return has_before and bool(outcomes.id_of(answer)) and not merge.missing_collections(ADVERTISERS, answer)
 
 
 def _find_scopes(step: Step) -> tuple[Scope, Scope | None]:
