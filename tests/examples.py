@@ -49,6 +49,7 @@ OF_THE_PLAN_OF_ADVERTISERS = {
     "advertiser_not_found",
     "name_taken",
     "would_be_removed",
+    "no_site",
     "parts_unknown",
     "cannot_keep",
     "country_code_kept",

@@ -59,13 +59,14 @@ def read(
 
 
 @public_function
-def validate(
+def validate(  # noqa: PLR0913  keyword-only
     source: Source,
     *,
     api_version: str = DEFAULT_API_VERSION,
     sheet: str | None = None,
     resource: str | None = None,
     auto_ids: bool = Options.auto_ids,
+    allow_unlisted: bool = Options.allow_unlisted,
 ) -> Report:
     """Check every row; nothing is sent.
 
@@ -75,6 +76,7 @@ def validate(
         sheet: as for `read`.
         resource: as for `read`.
         auto_ids: whether the network assigns ids to advertisers that come without one.
+        allow_unlisted: whether media types and promo types may be outside the published lists.
 
     Returns:
         The report: `.ok`, `.issues` and `.sheet` (frames, or dicts of them), `.to_excel("annotated.xlsx")`.
@@ -87,7 +89,14 @@ def validate(
         >>> report.ok
         True
     """
-    return planner.validate_sheet(source, api_version=api_version, sheet=sheet, resource=resource, auto_ids=auto_ids)
+    return planner.validate_sheet(
+        source,
+        api_version=api_version,
+        sheet=sheet,
+        resource=resource,
+        auto_ids=auto_ids,
+        allow_unlisted=allow_unlisted,
+    )
 
 
 @public_function
@@ -100,6 +109,7 @@ def plan(  # noqa: PLR0913  keyword-only
     nested: str = Options.nested,
     allow_removals: bool = Options.allow_removals,
     auto_ids: bool = Options.auto_ids,
+    allow_unlisted: bool = Options.allow_unlisted,
     again: bool = Options.again,
     concurrency: int = Options.concurrency,
     timeout: float = Options.timeout,
@@ -116,6 +126,7 @@ def plan(  # noqa: PLR0913  keyword-only
         nested: `merge`: users and sites that the sheet does not mention stay; `replace`: they are removed.
         allow_removals: let `replace` remove users and sites.
         auto_ids: whether the network assigns ids to advertisers that come without one.
+        allow_unlisted: whether media types and promo types may be outside the published lists.
         again: plan to buy again what earlier runs have bought.
         concurrency: maximum number of requests in flight (default 8).
         timeout: seconds to wait for a response (default 60).

@@ -48,7 +48,7 @@ SETTINGS: Mapping[str, Setting] = {
             name="api_version",
             default=DEFAULT_API_VERSION,
             env_variable="INVOCA_API_VERSION",
-            help=f"API version: {', '.join(API_VERSIONS)}.",
+            help=f"API version, a date; the API changed at {', '.join(API_VERSIONS)}.",
         ),
         Setting(
             name="concurrency",

@@ -141,10 +141,14 @@ class AdvertiserPlanner:
         values = record.flat_values()
         problems = [*find_missing_fields(ADVERTISERS, values, auto_ids=self._builder.validated_book.auto_ids)]
         problems += [problem for _, problem in check_whole_object(ADVERTISERS, values)]
+        warnings = [problem for problem in problems if problem.level == "warning"]
+        problems = [problem for problem in problems if problem.level == "error"]
         if problems:
             explained = [self._in_sheet_terms(record, _explain_create(problem)) for problem in problems]
             self._refuse(record, explained, None)
             return
+        for problem in warnings:
+            self._builder.add_warning(*locate_cell(record, problem.column), problem)
         body = payloads.request_body(ADVERTISERS, values)
         identity = "" if record.id else request_identity((ADVERTISERS.name,), body)
         if purchase := self._builder.prior_purchases.claim(identity):
@@ -183,9 +187,7 @@ class AdvertiserPlanner:
         if not merged.has_changes:
             self._mark_unchanged(record, current)
         elif problem := (
-            _find_unknown_parts(current)
-            or self._find_unrequested_removals(record, merged)
-            or _find_unkeepable(current)
+            _find_unknown_parts(current) or self._find_unrequested_removals(record, merged) or _find_unkeepable(current)
         ):
             self._refuse(record, [problem], current)
         elif problems := list(self._find_new_problems(record, current, merged)):
@@ -210,6 +212,8 @@ class AdvertiserPlanner:
         old_problems = {(problem.code, problem.column) for problem in _validate_object(before)}
         changed = {change.part for change in merged.changes} | {*merged.added}
         numbers, parts = _part_numbers(record), merge.parts_by_id(ADVERTISERS, merged.body)
+        if any(removed.collection == "sites" for removed in merged.removed) and not merged.body["sites"]:
+            yield Problem(code="no_site", column="sites.1.id_from_network")
         for problem in _validate_object({SUBRESOURCE_KEY: record.id, **merged.body}):
             located = _split_part_path(problem.column or "", merged.body)
             if located is None:
@@ -320,7 +324,8 @@ def _validate_object(advertiser: Mapping[str, Json]) -> Iterator[Problem]:
     """What the platform would reject in a whole advertiser."""
     values = {path: value for path, value in payloads.flatten_object(advertiser) if value not in (None, "", [], {})}
     yield from find_missing_fields(ADVERTISERS, values, auto_ids=False)
-    yield from (problem for rule in ADVERTISERS.rules for problem in rule.check(values))
+    problems = (problem for rule in ADVERTISERS.rules for problem in rule.check(values))
+    yield from (problem for problem in problems if problem.level == "error")
 
 
 def _record_label(record: Record, current: Mapping[str, Json] | None = None) -> str:

@@ -30,7 +30,7 @@ from invoca_bulk.wording import plural_of, setting
 FORMAT_KEY, FORMAT_VERSION = "invoca_bulk_plan", 2
 FILE_EXTENSION = ".json"
 #: Options and arguments that a saved plan fixes.
-FIXED_OPTIONS = ("nested", "allow_removals", "auto_ids", "sheet", "resource")
+FIXED_OPTIONS = ("nested", "allow_removals", "auto_ids", "allow_unlisted", "sheet", "resource")
 
 #: The start of a JSON object; no sheet starts like this.
 _JSON_OBJECT_START = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*["}]')
@@ -64,10 +64,12 @@ _STEP_SCHEMA = {
 }
 _ROW_SCHEMA = {"sheet": int, "row": int, "action": str, "about": str, "step": (int, _NONE_TYPE)}
 _SHEET_SCHEMA = {"name": str, "resource": frozenset(SHEET_RESOURCES), "headers": [str], "rows": [int], "cells": [[str]]}
+_CHOICES_SCHEMA = {"nested": frozenset(NESTED_MODES), "allow_removals": bool, "auto_ids": bool}
 _FILE_SCHEMA = {
     FORMAT_KEY: int,
     **dict.fromkeys(_TEXT_ATTRIBUTES, str),
-    "choices": {"nested": frozenset(NESTED_MODES), "allow_removals": bool, "auto_ids": bool},
+    #: Plans of earlier versions have no `allow_unlisted`.
+    "choices": ({**_CHOICES_SCHEMA, "allow_unlisted": bool}, _CHOICES_SCHEMA),
     "reading": {"sheet": (str, _NONE_TYPE), "resource": (str, _NONE_TYPE)},
     "path": (str, _NONE_TYPE),
     "sheets": [_SHEET_SCHEMA],

@@ -238,7 +238,7 @@ def _check_users_have_addresses(values: Mapping[str, Json]) -> Iterator[Problem]
 
 def _check_has_site(values: Mapping[str, Json]) -> Iterator[Problem]:
     if not any(path.startswith("sites.") for path in values):
-        yield Problem(code="no_site", column="sites.1.id_from_network")
+        yield Problem(code="created_without_site", column="sites.1.id_from_network")
 
 
 _EMAIL_ADDRESS = "users.#.email_settings.#.email_address"

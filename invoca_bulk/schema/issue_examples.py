@@ -119,10 +119,14 @@ _BRITISH_USER = {"id_from_network": "A-400", "name": "London Cabs", "users.1.id_
 _CSV_HEADER = "advertiser_id_from_network,advertiser_campaign_id_from_network,description,media_type"
 
 
+_OPEN = {"hours_of_operation.open_24_7": "TRUE", "hours_of_operation.time_zone": "Hawaii"}
+
+
 def _schedule(number: int, opens: str, closes: str) -> Cells:
     names = ("day_of_week", "open_time", "close_time")
     path = f"hours_of_operation.schedules.{number}"
-    return {f"{path}.{name}": text for name, text in zip(names, ("Monday", opens, closes), strict=True)}
+    texts = {f"{path}.{name}": text for name, text in zip(names, ("Monday", opens, closes), strict=True)}
+    return {"hours_of_operation.time_zone": "Hawaii", **texts}
 
 
 #: Group of codes to the examples of its codes, in the order of the catalogue.
@@ -157,8 +161,17 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             value="Area Code",
             known="local_center.tn_prefix",
         ),
+        "version_between": _rows(
+            [{}],
+            [{"description": "Summer sale"}],
+            "It is a warning, so that you see a mistyped date. The platform seems to take any.",
+            api_version="2023-10-09",
+            state="The API version is 2023-10-09.",
+            version="2023-10-09",
+            which="2022-08-01",
+        ),
         "column_unsupported": _rows(
-            [{"hours_of_operation.open_24_7": "TRUE"}],
+            [_OPEN],
             [{}],
             "The platform would ignore or refuse a field that the chosen API version does not have.",
             known="hours_of_operation.open_24_7",
@@ -265,6 +278,22 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             known="media_type",
             suggestion="Online: Display",
         ),
+        "unlisted_value": _rows(
+            [{"media_type": "Pooling"}],
+            [{"media_type": "Online: Display"}],
+            "Some accounts have other media types than the published ones. It is a warning, so that you see each.",
+            state=f"The sheet is checked with {option('allow_unlisted')}.",
+            value="Pooling",
+            known="media_type",
+        ),
+        "spelling_uncertain": _cell(
+            "media_type",
+            "Offline: In-Call Ad",
+            "Offline: Radio",
+            "The published list has lost a character there. It is a warning: nobody has published an answer with it.",
+            value="Offline: In-Call Ad",
+            other="Offline: InCall Ad",
+        ),
         "choice_cleaned": _cell(
             "media_type",
             "online: display",
@@ -369,6 +398,20 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             api_version=NEWEST_API_VERSION,
             value="08:05",
         ),
+        "end_of_day": _rows(
+            [_schedule(1, "08:00", "24:00")],
+            [_schedule(1, "08:00", "23:45")],
+            "No documented schedule ends at midnight. It is a warning, since the platform may take it.",
+            api_version=NEWEST_API_VERSION,
+            value="24:00",
+        ),
+        "only_cleared": _rows(
+            [{"hours_of_operation": "always"}],
+            [{"hours_of_operation": ""}],
+            "Opening hours have several parts, and each has a column of its own.",
+            api_version=NEWEST_API_VERSION,
+            value="always",
+        ),
         "not_a_phone_number": _rows(
             [_USER | {"users.1.contact_phone_number": "5550100"}],
             [_USER],
@@ -442,8 +485,8 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             value="Online: Search",
         ),
         "hours_on_affiliate": _rows(
-            [{"affiliate_id_from_network": "F-1", "hours_of_operation.open_24_7": "TRUE"}],
-            [{"affiliate_id_from_network": "", "hours_of_operation.open_24_7": "TRUE"}],
+            [{"affiliate_id_from_network": "F-1", **_OPEN}],
+            [{"affiliate_id_from_network": "", **_OPEN}],
             "The platform has opening hours for advertiser campaigns only.",
             api_version=NEWEST_API_VERSION,
         ),
@@ -454,10 +497,17 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             api_version=NEWEST_API_VERSION,
             missing="hours_of_operation.schedules.1.close_time",
         ),
+        "hours_incomplete": _rows(
+            [{**_OPEN, "hours_of_operation.time_zone": ""}],
+            [_OPEN],
+            "The platform requires the time zone of opening hours, and schedules unless they are around the clock.",
+            api_version=NEWEST_API_VERSION,
+            missing="time_zone",
+        ),
         "schedule_backwards": _rows(
             [_schedule(1, "17:00", "08:00")],
             [_schedule(1, "08:00", "17:00")],
-            "A schedule is about one day, so it cannot close before it opens.",
+            "Whether a schedule may pass midnight is not documented. It is a warning, since the platform may take it.",
             api_version=NEWEST_API_VERSION,
             open="17:00",
             close="08:00",
@@ -540,11 +590,19 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "The platform refuses a user whom it cannot notify.",
             resource="advertisers",
         ),
-        "no_site": _rows(
+        "created_without_site": _rows(
             [{"action": "create", "sites.1.id_from_network": ""}],
             [{"action": "create", "sites.1.id_from_network": "315"}],
-            "The platform refuses an advertiser without a default site.",
+            "The documentation requires a site, and the platform has been seen to do without. So it is a warning.",
             resource="advertisers",
+        ),
+        "no_site": _rows(
+            [{"id_from_network": "A-100", "sites.1.id_from_network": "1001", "sites.1.action": "remove"}],
+            [{"id_from_network": "A-100", "sites.1.id_from_network": "1001", "sites.1.action": ""}],
+            "The first site of an advertiser is its default, so the last one cannot be removed.",
+            resource="advertisers",
+            is_complete=True,
+            state="The advertiser A-100 has the site 1001 alone.",
         ),
         "part_without_id": _rows(
             [_USER | {"users.1.id_from_network": ""}],

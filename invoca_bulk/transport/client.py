@@ -126,7 +126,8 @@ class Client:
     ) -> None:
         self._sleep = sleep
         self._network = network
-        self._base_url = f"{network.base_url}/api/{network.api_version}/{network.network_id}/"
+        parts = (network.base_url, "api", network.api_version, network.network_id)
+        self._base_url = "".join(f"{part}/" for part in parts if part)  # a host of the network's own needs no id
         self._timeout = timeout
         self._timeouts = httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT_SECONDS)).as_dict()
         self._headers = _build_headers(network)
@@ -366,10 +367,7 @@ def _retry_delay(state: tenacity.RetryCallState) -> float:
 
 def unauthorized_message(network: Network) -> str:
     """The error message for a 401."""
-    return (
-        f"The platform does not accept the token for network {network.network_id} at {network.base_url} (401). "
-        "Check the token and the network id."
-    )
+    return f"The platform does not accept the token for {network.label} (401). Check the token and the network id."
 
 
 def describe_error(error: Exception) -> str:

@@ -32,6 +32,7 @@ NUMBER_FIELDS = {
     "promo_number_looks_like": (str, FIRST, "2022-08-01", False),
     "adwords_account_id": (str, FIRST, LAST, False),
     "custom_data.*": (str, FIRST, LAST, False),
+    "hours_of_operation": (None, "2026-02-01", LAST, False),
     "hours_of_operation.open_24_7": (bool, "2026-02-01", LAST, False),
     "hours_of_operation.time_zone": (str, "2026-02-01", LAST, False),
     "hours_of_operation.schedules.#.day_of_week": (str, "2026-02-01", LAST, False),

@@ -519,7 +519,7 @@ def test_refused(
 def test_every_code_is_found() -> None:
     """Each issue code that depends on the platform's advertisers has a case above."""
     found = {case.values[3] for case in REFUSALS}  # noqa: PD011  a set of parameters
-    elsewhere = {"row_beside_invalid", "already_gone", "default_site_changes", "country_code_kept"}
+    elsewhere = {"row_beside_invalid", "already_gone", "default_site_changes", "country_code_kept", "no_site"}
     assert found | elsewhere == OF_THE_PLAN_OF_ADVERTISERS
 
 

@@ -31,6 +31,11 @@ BASES = {
 }
 #: The number of the examples; the sandbox chooses another one.
 NUMBER = "8055550100"
+#: Code of an issue that an option or a setting raises to the arguments of the validation.
+WITH_OPTION: dict[str, dict[str, Any]] = {
+    "version_between": {"api_version": "2023-10-09"},
+    "unlisted_value": {"allow_unlisted": True},
+}
 VALIDATED = [code for code, example in ISSUE_EXAMPLES.items() if not example.state]
 
 
@@ -59,7 +64,7 @@ def _issues(example: IssueExample, sheets: Sheets | str, folder: Path) -> pd.Dat
 def test_every_code_has_an_example() -> None:
     """The examples are in the order of the catalogue; each group has a title."""
     assert list(ISSUE_EXAMPLES) == list(ISSUE_TYPES)
-    stated = {code for code in ISSUE_TYPES if code.startswith("undo_")} | OF_THE_PLAN | {"hidden_rows"}
+    stated = {code for code in ISSUE_TYPES if code.startswith("undo_")} | OF_THE_PLAN | {"hidden_rows", *WITH_OPTION}
     assert {code for code, example in ISSUE_EXAMPLES.items() if example.state} == stated
 
 
@@ -88,6 +93,15 @@ def test_validation(code: str, tmp_path: Path) -> None:
     texts = (word(problem.message), word(problem.fix))
     assert texts in set(issues[["message", "fix"]].itertuples(index=False, name=None))
     assert list(_issues(example, example.right, tmp_path)["code"]) == []
+
+
+@pytest.mark.parametrize("code", WITH_OPTION)
+def test_with_option(code: str) -> None:
+    """The wrong cells raise the warning alone with the option or setting, whose words are explained."""
+    example = ISSUE_EXAMPLES[code]
+    frame = _frames(example, example.wrong)["promo_numbers"]  # type: ignore[arg-type]  no CSV text
+    issues = ib.validate(frame, **WITH_OPTION[code]).issues
+    assert list(issues["message"]) == [Problem(code=code, details=example.details).message]
 
 
 def test_hidden_rows(tmp_path: Path) -> None:
