@@ -370,6 +370,14 @@ def unauthorized_message(network: Network) -> str:
     return f"The platform does not accept the token for {network.label} (401). Check the token and the network id."
 
 
+def refused_token_message(network: Network, reason: str) -> str:
+    """The error message for a token without the rights that all rows need."""
+    return (
+        f"The platform refuses what the rows ask with this token for {network.label} ({reason.rstrip('.')}). "
+        "Use the token of a person who has these rights."
+    )
+
+
 def describe_error(error: Exception) -> str:
     """The text for an exception; never its own message, which may contain the URL."""
     cause: BaseException | None = error

@@ -173,6 +173,23 @@ _REJECTION_FIXES: Mapping[tuple[str, Action, int], str] = {
 }
 
 
-def rejection_fix(step: Step, status: int) -> str:
-    """How to fix a step that the platform rejected."""
+RIGHTS_FIX = (
+    "The token lacks a right that the row needs, or belongs to another network. Create a token as a person who may do "
+    "this on the platform, then run the results file."
+)
+_ALLOWANCE_FIX = (
+    "The campaign, or your plan, has used up its allowance of promo numbers, and deleting one does not give it back. "
+    "Raise the allowance on the platform or ask Invoca's support, then run the results file."
+)
+#: Classes of errors that are about the token, not the row.
+TOKEN_ERROR_CLASSES = frozenset({"UnauthorizedOperation", "UnauthorizedAdvertiser"})
+_ALLOWANCE_PATTERN = re.compile(r"promo.?number limit", re.IGNORECASE)
+
+
+def rejection_fix(step: Step, status: int, error_class: str = "", reason: str = "") -> str:
+    """How to fix a step that the platform rejected, with an error of a class, or for a reason in its words."""
+    if error_class in TOKEN_ERROR_CLASSES:
+        return RIGHTS_FIX
+    if _ALLOWANCE_PATTERN.search(reason):
+        return _ALLOWANCE_FIX
     return _REJECTION_FIXES.get((step.resource, step.action, status), CORRECT_ROW_FIX)
