@@ -26,7 +26,6 @@ from invoca_bulk.transport.client import Client, Response
 
 _READ = OPERATIONS["read"]
 _LIST = OPERATIONS["list"]
-_SUCCESS_STATUSES = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT})
 #: Its rules leave out the performance flags, which may be false whatever was sent.
 _NEWEST_VERSION = API_VERSIONS[-1]
 
@@ -39,7 +38,7 @@ async def confirm_after_doubt(
     `was_in_doubt`: an earlier attempt may have been applied; a rejection is then in doubt as well.
     """
     is_rewritable = step.action is not Action.MOVE and outcomes.response_policy_for(step).retryable
-    is_readable = is_rewritable and _is_empty_success(result)
+    is_readable = is_rewritable and result.is_empty_success
     find = _find_written if is_readable else _LOOKUPS.get((step.resource, step.action))
     is_open = result.state is State.IN_DOUBT or (was_in_doubt and result.state is State.REJECTED)
     if not is_open or find is None:
@@ -49,11 +48,6 @@ async def confirm_after_doubt(
     except InvocaBulkError:
         return result
     return result if platform_object is None else outcomes.confirmed(platform_object)
-
-
-def _is_empty_success(result: StepResult) -> bool:
-    """Whether an answer is a success that shows nothing: old versions answer like this."""
-    return result.http_status in _SUCCESS_STATUSES and result.answer in (None, {})
 
 
 async def _find_written(client: Client, connection: int, step: Step, _: StepResult) -> Mapping[str, Json] | None:
@@ -77,7 +71,7 @@ async def _find_moved_number(
     collection, key = step.path[-2:]
     number = key if collection == PROMO_NUMBERS.name else outcomes.number_of(step.snapshot)
     is_refused = result.state is State.REJECTED or result.http_status == HTTPStatus.NOT_FOUND
-    if not (is_refused or _is_empty_success(result)) or not number:
+    if not (is_refused or result.is_empty_success) or not number:
         return None
     response = await client.get(connection, (*step.destination[:-1], PROMO_NUMBERS.name, number))
     return response.body if _is_number(response) else None

@@ -35,6 +35,7 @@ class StepResult:
     fix: str = ""
     retry_after: float | None = None  # seconds that the platform asks to wait
     aborts_run: bool = False  # whether the whole run has to stop
+    is_empty_success: bool = False  # whether the answer is a success that shows nothing, as old versions give
     refuses_token: bool = False  # whether the platform rejected the token's rights, not the row
     doubt_reason: str = ""  # why an attempt may have been applied; empty: none may have been
 
@@ -60,6 +61,7 @@ def classify_response(
     if state is State.DONE:
         problem = response_policy.missing_proof(step, response.body)
         if problem:
+            values["is_empty_success"] = response.body in (None, {})
             return in_doubt(step, f"the platform answered {response.status}, but {problem}", **values)
         return StepResult(state=state, **values)
     reason = describe_error_response(response, column_titles, step.body)

@@ -24,7 +24,7 @@ def describe_error_response(response: Response, column_titles: Mapping[str, str]
 
 def _reason(response: Response, column_titles: Mapping[str, str], sent_body: Json) -> str:
     body = response.body if isinstance(response.body, dict) else {}
-    errors = body.get("errors") or body.get("error") or {}
+    errors: Json = body.get("errors") or body.get("error") or {}
     if error_class := error_class_of(response.body):
         return f"{errors.get('invalid_data', '')} ({error_class}, {response.status})".strip()
     if isinstance(errors, dict) and errors:

@@ -29,6 +29,7 @@ class ResponsePolicy:
 _STATES_BY_STATUS: Mapping[int, State] = {
     HTTPStatus.OK: State.DONE,
     HTTPStatus.CREATED: State.DONE,
+    HTTPStatus.NO_CONTENT: State.DONE,
     HTTPStatus.BAD_REQUEST: State.REJECTED,
     HTTPStatus.UNAUTHORIZED: State.PENDING,
     HTTPStatus.FORBIDDEN: State.REJECTED,
@@ -51,7 +52,7 @@ NON_IDEMPOTENT_POLICY_429_AMBIGUOUS = ResponsePolicy(
 IDEMPOTENT_POLICY = ResponsePolicy(states_by_status=_STATES_BY_STATUS)
 #: After a doubt a 404 means that an earlier attempt has deleted the object.
 DELETE_POLICY = ResponsePolicy(
-    states_by_status={**_STATES_BY_STATUS, HTTPStatus.NO_CONTENT: State.DONE},
+    states_by_status=_STATES_BY_STATUS,
     states_after_doubt={HTTPStatus.NOT_FOUND: State.DONE},
 )
 #: After a doubt a 404 means that an earlier attempt may have moved the number; its destination has to be looked up.
