@@ -32,7 +32,7 @@ OF_RECORDS = {
     "duplicate_name",
     "email_repeated",
     "nobody_notified",
-    "no_site",
+    "created_without_site",
     "sheet_ignored",
 }
 #: Issue codes that need the platform's state; the tests of the plan produce each.

@@ -188,7 +188,7 @@ def _next_free_id(call: ApiRequest, campaign: Campaign) -> tuple[int, str]:
 def _merge_values(old: Mapping[str, Json], body: Mapping[str, Json]) -> dict[str, Json]:
     """The fields after a write: null or an empty object removes a field."""
     written = {name: body[name] for name in _ECHOED_FIELDS if name in body}
-    values = {name: value for name, value in {**old, **written}.items() if value not in (None, {})}
+    values = {name: value for name, value in {**old, **written}.items() if value not in (None, {}, [], "")}
     return {**values, "custom_data": merge_custom_data(old["custom_data"], body.get("custom_data"))}
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from invoca_bulk.schema import regions
-from invoca_bulk.schema.issue_catalog import ParseError, Problem
+from invoca_bulk.schema.issue_catalog import ParseError, Problem, Unshortened
 from invoca_bulk.wording import option
 
 #: Any JSON value. Not a recursive type, which would need a cast at every access to a response.
@@ -208,7 +208,7 @@ def choice(*choices: str, name: str = "choice", may_be_unlisted: bool = False) -
             return ParsedValue(value=match, warning=warning)
         suggestion = suggest_choice(text, choices)
         if may_be_unlisted and suggestion not in choices:
-            suggestion = f"{suggestion} If your account has it: {option('allow_unlisted')}."
+            suggestion = Unshortened(f"{suggestion} If your account has it: {option('allow_unlisted')}.")
         raise ParseError("not_a_choice", value=text, known=name, suggestion=suggestion)
 
     return FieldType(name=name, parse=parse, choices=choices)

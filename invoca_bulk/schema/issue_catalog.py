@@ -248,7 +248,7 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Set use_for_notifications to TRUE for one of them.",
     ),
     "created_without_site": _warning(
-        "The new advertiser has no site. The documentation asks for one at least, but the platform has accepted none.",
+        "The new advertiser has no site; the documentation requires one, but the platform has been seen to do without.",
         "To be safe, add a site: fill in sites.1.id_from_network, or add a row to the sheet sites.",
     ),
     "no_site": _error(

@@ -93,8 +93,10 @@ def buy(odd: Any) -> Callable[..., pd.DataFrame]:
 def test_token_without_rights(odd: Any, reply: Any, buy: Any, error_class: str) -> None:
     """If every row gets it, the run stops; the other rows are not sent."""
     odd.replies.extend([reply(403, _refusal(error_class))] * 8)
-    with pytest.warns(UserWarning, match="was aborted"):
+    with pytest.warns(UserWarning, match="token|aborted") as caught:
         results = buy(8)
+    assert error_class in str(caught[0].message)
+    assert "refuses what the rows ask with this token" in str(caught[0].message)
     assert list(results["result_status"]) == ["rejected"] * 5 + ["not_sent"] * 3
     assert results["result_fix"].iloc[0].startswith("The token lacks a right")
     assert len(odd.posts) == 5
