@@ -149,7 +149,7 @@ def _build_advertiser(call: ApiRequest, body: Mapping[str, Json], old: Advertise
     )
     optional = {name: call.body.get(name, old_values[name]) for name in _OPTIONAL_DEFAULTS}
     creative = optional["default_creative_id_from_network"]
-    tokens = {user["id_from_network"]: user["oauth_refresh_token"] for user in old.users} if old else {}
+    tokens = {user["id_from_network"]: user.get("oauth_refresh_token") for user in old.users} if old else {}
     return Advertiser(
         id=old.id if old else call.store.next_id(),
         values={

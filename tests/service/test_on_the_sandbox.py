@@ -29,7 +29,7 @@ def test_unknown_keys_survive_an_update() -> None:
         user = {"id_from_network": "U-1", "email_settings": [], "first_name": "Ana", "last_name": "Dean"}
         user["email_settings"] = [{"email_address": "ana@example.com", "use_for_notifications": True}]
         user |= {"phone_number": "2079460000", "contact_country_code": "44", "locale": "en", "role": "Manager"}
-        values = {**advertisers["A-100"].values, "tier": "gold", "web_integration_phone_number": "8004685865"}
+        values = {**advertisers["A-100"].values, "tier": "gold", "web_integration_phone_number": "8004685865"}  # noqa: PD011  no frame
         advertisers["A-100"] = replace(advertisers["A-100"], values=values, users=(user,))
         results = _run(pd.DataFrame([{"id_from_network": "A-100", "name": "New"}]), sandbox, resource="advertisers")
         assert list(results["result_status"]) == ["updated"]
@@ -55,11 +55,11 @@ def test_hours_are_removed() -> None:
         assert list(_run(pd.DataFrame([row]), network)["result_status"]) == ["updated"]
         campaigns = sandbox.store.networks[sandbox.network_id].campaigns.values()
         (number,) = next(iter(campaigns)).numbers.values()
-        assert HOURS not in number.values
+        assert HOURS not in number.values  # noqa: PD011  no frame
         assert list(_run(pd.DataFrame([row]), network)["result_status"]) == ["unchanged"]
         anew = {**row, f"{HOURS}.open_24_7": "TRUE", f"{HOURS}.time_zone": "Hawaii"}
         assert list(_run(pd.DataFrame([anew]), network)["result_status"]) == ["updated"]
-        assert number.values[HOURS] == {"open_24_7": True, "time_zone": "Hawaii"}
+        assert number.values[HOURS] == {"open_24_7": True, "time_zone": "Hawaii"}  # noqa: PD011  no frame
 
 
 @pytest.mark.parametrize(("sites_required", "status"), [(True, "rejected"), (False, "created")])
