@@ -164,8 +164,9 @@ def test_a_network_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     )
     assert ib.Network(network_id="1", base_url="https://invoca.net").base_url == "https://invoca.net"
     monkeypatch.delenv("INVOCA_NETWORK_ID")
+    assert ib.Network().network_id == ""  # the host is the network's own
     with pytest.raises(ib.ConfigError, match="INVOCA_NETWORK_ID"):
-        ib.Network()
+        ib.Network(base_url="https://invoca.net")
 
 
 def test_runs_and_results_are_frames(network: Sandbox, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ def run(  # noqa: PLR0913  keyword-only
     nested: str = Options.nested,
     allow_removals: bool = Options.allow_removals,
     auto_ids: bool = Options.auto_ids,
+    allow_unlisted: bool = Options.allow_unlisted,
     yes: bool = Options.yes,
     again: bool = Options.again,
     assign_ids: bool = Options.assign_ids,
@@ -80,6 +81,7 @@ def run(  # noqa: PLR0913  keyword-only
         nested: `merge`: users and sites that the sheet does not mention stay; `replace`: they are removed.
         allow_removals: let `replace` remove users and sites.
         auto_ids: whether the network assigns ids to advertisers that come without one.
+        allow_unlisted: whether media types and promo types may be outside the published lists.
         yes: do not ask before something that cannot be undone.
         again: start over instead of resuming an interrupted run, and buy again what earlier runs have bought.
         assign_ids: give each new number that has no `id_from_network` one, so that it can be looked up by it.
@@ -329,6 +331,11 @@ def sandbox(  # noqa: PLR0913  keyword-only
     latency: float = Sandbox.latency,
     auto_ids: bool = Sandbox.auto_ids,
     repeat_updates: bool = Sandbox.repeat_updates,
+    unlisted_types: bool = Sandbox.unlisted_types,
+    sites_required: bool = Sandbox.sites_required,
+    moved_ids: str = Sandbox.moved_ids,
+    performance_flags: bool = Sandbox.performance_flags,
+    campaign_allowance: int | None = Sandbox.campaign_allowance,
     seed: int = Sandbox.seed,
     faults: str | Faults = "",
 ) -> Sandbox:
@@ -342,6 +349,11 @@ def sandbox(  # noqa: PLR0913  keyword-only
         latency: seconds that each response takes.
         auto_ids: assign an id to an advertiser that comes without one.
         repeat_updates: let a second POST with an `id_from_network` that is taken update the number; else it is refused.
+        unlisted_types: accept media types and promo types outside of the published lists.
+        sites_required: refuse an advertiser without a site.
+        moved_ids: `new`: a moved number gets another `id_from_network`; `kept`: it keeps it.
+        performance_flags: whether the performance flags are shown as they were written, or always false.
+        campaign_allowance: how many numbers a campaign may ever get. None: any number.
         seed: the same seed gives the same numbers.
         faults: what goes wrong: text such as `20%` or `drop_after=5%,429=10%,limit=10`, or `Faults`.
 
@@ -362,6 +374,11 @@ def sandbox(  # noqa: PLR0913  keyword-only
         latency=latency,
         auto_ids=auto_ids,
         repeat_updates=repeat_updates,
+        unlisted_types=unlisted_types,
+        sites_required=sites_required,
+        moved_ids=moved_ids,
+        performance_flags=performance_flags,
+        campaign_allowance=campaign_allowance,
         seed=seed,
         faults=faults,
     )

@@ -70,6 +70,7 @@ def validate(  # noqa: PLR0913  keyword-only
     resource: str | None = None,
     encoding: str | None = None,
     auto_ids: bool = Options.auto_ids,
+    allow_unlisted: bool = Options.allow_unlisted,
 ) -> Report:
     """Check every row; nothing is sent.
 
@@ -80,6 +81,7 @@ def validate(  # noqa: PLR0913  keyword-only
         resource: as for `read`.
         encoding: as for `read`.
         auto_ids: whether the network assigns ids to advertisers that come without one.
+        allow_unlisted: whether media types and promo types may be outside the published lists.
 
     Returns:
         The report: `.ok`, `.issues` and `.sheet` (frames, or dicts of them), `.to_excel("annotated.xlsx")`. Rows are
@@ -94,7 +96,13 @@ def validate(  # noqa: PLR0913  keyword-only
         True
     """
     return planner.validate_sheet(
-        source, api_version=api_version, sheet=sheet, resource=resource, encoding=encoding, auto_ids=auto_ids
+        source,
+        api_version=api_version,
+        sheet=sheet,
+        resource=resource,
+        encoding=encoding,
+        auto_ids=auto_ids,
+        allow_unlisted=allow_unlisted,
     )
 
 
@@ -109,6 +117,7 @@ def plan(  # noqa: PLR0913  keyword-only
     nested: str = Options.nested,
     allow_removals: bool = Options.allow_removals,
     auto_ids: bool = Options.auto_ids,
+    allow_unlisted: bool = Options.allow_unlisted,
     again: bool = Options.again,
     concurrency: int = Options.concurrency,
     timeout: float = Options.timeout,
@@ -126,6 +135,7 @@ def plan(  # noqa: PLR0913  keyword-only
         nested: `merge`: users and sites that the sheet does not mention stay; `replace`: they are removed.
         allow_removals: let `replace` remove users and sites.
         auto_ids: whether the network assigns ids to advertisers that come without one.
+        allow_unlisted: whether media types and promo types may be outside the published lists.
         again: plan to buy again what earlier runs have bought.
         concurrency: maximum number of requests in flight (default 8).
         timeout: seconds to wait for a response (default 60).

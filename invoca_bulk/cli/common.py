@@ -23,7 +23,7 @@ from invoca_bulk.config.journal_location import resolve_journal_location
 from invoca_bulk.config.secrets import TOKEN_ENV_VARIABLE, Token
 from invoca_bulk.config.settings import SETTINGS
 from invoca_bulk.errors import ConfigError, RunAborted
-from invoca_bulk.schema import API_VERSIONS, RESOURCES
+from invoca_bulk.schema import RESOURCES
 
 if TYPE_CHECKING:
     from invoca_bulk.reports.validation_report import Report
@@ -97,7 +97,21 @@ reading_options = compose(
         "--encoding", help="Encoding of a CSV file, such as macroman. Default: UTF-8, UTF-16 or Windows-1252."
     ),
 )
-api_version_option = setting_option("api_version", click.Choice(API_VERSIONS))
+
+
+def _convert_version(text: str) -> str:
+    from invoca_bulk.config.network import validate_version
+
+    try:
+        return validate_version(text)
+    except ConfigError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+api_version_option = setting_option("api_version", callback=lambda *arguments: _convert_version(arguments[2]))
+unlisted_option = click.option(
+    "--allow-unlisted", is_flag=True, help="Send media types and promo types that are not in the published lists."
+)
 auto_ids_option = click.option(
     "--auto-ids", is_flag=True, help="Allow new advertisers without an id; the network assigns it."
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from invoca_bulk.config.journal_location import Database, JournalLocation, resolve_journal_location
 from invoca_bulk.config.network import Network
@@ -34,6 +34,7 @@ class PlanOptions:
     nested: str = "merge"  # `merge`: users and sites that the sheet does not mention stay; `replace`: they are removed
     allow_removals: bool = False  # whether `replace` may remove users and sites
     auto_ids: bool = False  # whether the network assigns ids to advertisers that come without one
+    allow_unlisted: bool = False  # whether media types and promo types may be outside the published lists
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,7 @@ class Options:
         nested: `merge`: users and sites that the sheet does not mention stay; `replace`: they are removed.
         allow_removals: let `replace` remove users and sites.
         auto_ids: the network assigns ids to advertisers that come without one.
+        allow_unlisted: send media types and promo types that are not in the published lists.
         yes: do not ask before something that cannot be undone.
         again: start over instead of resuming an interrupted run, and buy again what earlier runs have bought.
         resend_absent: send creates again that got no response and that the platform does not list.
@@ -84,6 +86,7 @@ class Options:
     nested: str = "merge"
     allow_removals: bool = False
     auto_ids: bool = False
+    allow_unlisted: bool = False
     yes: bool = False
     again: bool = False
     resend_absent: bool = False
@@ -108,7 +111,7 @@ class Options:
     @property
     def plan_options(self) -> PlanOptions:
         """The options that a plan depends on."""
-        return PlanOptions(nested=self.nested, allow_removals=self.allow_removals, auto_ids=self.auto_ids)
+        return PlanOptions(**{field.name: getattr(self, field.name) for field in fields(PlanOptions)})
 
     def __post_init__(self) -> None:
         if self.nested not in NESTED_MODES:

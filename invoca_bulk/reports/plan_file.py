@@ -31,7 +31,7 @@ from invoca_bulk.wording import plural_of, setting
 FORMAT_KEY, FORMAT_VERSION = "invoca_bulk_plan", 2
 FILE_EXTENSION = ".json"
 #: Options and arguments that a saved plan fixes.
-FIXED_OPTIONS = ("nested", "allow_removals", "auto_ids", "sheet", "resource", "encoding")
+FIXED_OPTIONS = ("nested", "allow_removals", "auto_ids", "allow_unlisted", "sheet", "resource", "encoding")
 
 #: The start of a JSON object; no sheet starts like this.
 _JSON_OBJECT_START = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*["}]')
@@ -65,14 +65,16 @@ _STEP_SCHEMA = {
 }
 _ROW_SCHEMA = {"sheet": int, "row": int, "action": str, "about": str, "step": (int, _NONE_TYPE)}
 _SHEET_SCHEMA = {"name": str, "resource": frozenset(SHEET_RESOURCES), "headers": [str], "rows": [int], "cells": [[str]]}
+_CHOICES_SCHEMA = {"nested": frozenset(NESTED_MODES), "allow_removals": bool, "auto_ids": bool}
 _READING_SCHEMA = {"sheet": (str, _NONE_TYPE), "resource": (str, _NONE_TYPE)}
 #: Of a sheet that was a DataFrame: its index. Each label is a list of one value for each level.
 _INDEX_SCHEMA = {"names": [(str, _NONE_TYPE)], "columns": [str], "labels": [[(str, int, float, bool, _NONE_TYPE)]]}
 _FILE_SCHEMA = {
     FORMAT_KEY: int,
     **dict.fromkeys(_TEXT_ATTRIBUTES, str),
-    "choices": {"nested": frozenset(NESTED_MODES), "allow_removals": bool, "auto_ids": bool},
-    "reading": (_READING_SCHEMA, _READING_SCHEMA | {"encoding": (str, _NONE_TYPE)}),  # version 0.2.0 had no encoding
+    # Plans of version 0.2.0 have neither `allow_unlisted` nor `encoding`.
+    "choices": ({**_CHOICES_SCHEMA, "allow_unlisted": bool}, _CHOICES_SCHEMA),
+    "reading": (_READING_SCHEMA, _READING_SCHEMA | {"encoding": (str, _NONE_TYPE)}),
     "path": (str, _NONE_TYPE),
     "sheets": [(_SHEET_SCHEMA, _SHEET_SCHEMA | {"index": _INDEX_SCHEMA})],
     "rows": [_ROW_SCHEMA],

@@ -444,12 +444,13 @@ def _value_cell(text: str, style: Style) -> Cell:
 def _summary_rows(plan: Plan) -> Iterator[Sequence[str | Cell]]:
     network, choices = plan.network, plan.options.plan_options
     yield ["file", plan.data.source or "a DataFrame"]
-    yield ["network", f"{network.network_id} at {network.base_url}"]
+    yield ["network", f"{network.network_id} at {network.base_url}" if network.network_id else network.base_url]
     yield ["API version", network.api_version]
     yield ["made (UTC)", plan.made_at]
     yield ["users and sites", _NESTED_HELP[choices.nested]]
     yield ["removals allowed", "yes" if choices.allow_removals else "no"]
     yield ["ids given by the network", "yes" if choices.auto_ids else "no"]
+    yield ["unlisted media types", "allowed" if choices.allow_unlisted else "refused"]
     yield from _section_rows(
         "rows",
         ([Cell(text=action, style=ACTION_STYLES[action]), f"{count:,}"] for action, count in plan.counts.items()),

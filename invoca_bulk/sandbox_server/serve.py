@@ -44,6 +44,11 @@ class Sandbox:
         latency: the seconds that each response takes.
         auto_ids: assign an id to an advertiser that is created without `id_from_network`.
         repeat_updates: whether a POST with an own id that is taken updates that number instead of being rejected.
+        unlisted_types: accept media types and promo types outside of the published lists.
+        sites_required: refuse an advertiser without a site.
+        moved_ids: `new`: a moved number gets another `id_from_network`; `kept`: it keeps it.
+        performance_flags: whether the performance flags are shown as they were written, or always false.
+        campaign_allowance: how many numbers a campaign may ever get; None: any number.
         seed: the same seed gives the same numbers.
         faults: `Faults`, or text for `parse_faults`, such as `20%` or `drop_after=5%,429=10%,limit=10`. Default: no
             faults. Can be changed at any time.
@@ -61,6 +66,11 @@ class Sandbox:
     latency: float = 0.0
     auto_ids: bool = False
     repeat_updates: bool = False
+    unlisted_types: bool = False
+    sites_required: bool = True
+    moved_ids: str = "new"
+    performance_flags: bool = True
+    campaign_allowance: int | None = None
     seed: int = 0
     faults: ValidatedField[Faults] = ValidatedField("", to_faults, "Faults, or text such as 20%")  # noqa: RUF009  a descriptor
     layers: Sequence[Middleware] = ()
@@ -76,6 +86,11 @@ class Sandbox:
             open_campaigns=self.open_campaigns,
             auto_ids=self.auto_ids,
             repeat_updates=self.repeat_updates,
+            unlisted_types=self.unlisted_types,
+            sites_required=self.sites_required,
+            moved_ids=self.moved_ids,
+            performance_flags=self.performance_flags,
+            campaign_allowance=self.campaign_allowance,
         )
         self.store.ledger = TimedLedger()
 

@@ -35,6 +35,11 @@ class Store:
     seed: InitVar[int] = 0  # the same seed gives the same numbers and tokens
     open_campaigns: bool = False  # create any campaign or affiliate on first use instead of answering 404
     auto_ids: bool = False  # assign an id to an advertiser that is created without `id_from_network`
+    unlisted_types: bool = False  # accept media types and promo types outside of the published lists
+    sites_required: bool = True  # refuse an advertiser without a site; documented so, and recorded otherwise
+    moved_ids: str = "new"  # the `id_from_network` of a moved number: `new` or `kept`
+    performance_flags: bool = True  # show the performance flags as they were written, where the version has them
+    campaign_allowance: int | None = None  # how many numbers a campaign may ever get; None: any number
     repeat_updates: bool = False  # a POST with a taken own id updates that number; the documentation says both ways
     networks: dict[str, SandboxNetwork] = field(default_factory=dict, init=False)
     ledger: list[LedgerEntry] = field(default_factory=list, init=False)  # one entry for each issued number, in order

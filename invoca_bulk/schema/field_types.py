@@ -19,7 +19,8 @@ from typing import Any, TypeAlias
 from invoca_bulk.schema import regions
 from invoca_bulk.schema.damaged_text import MISSING_VALUE_WORDS, SCIENTIFIC_PATTERN, find_damage, is_scientific
 from invoca_bulk.schema.invisible import name_invisible, remove_invisible, strip_invisible
-from invoca_bulk.schema.issue_catalog import ParseError, Problem
+from invoca_bulk.schema.issue_catalog import ParseError, Problem, Unshortened
+from invoca_bulk.wording import option
 
 #: Any JSON value. Not a recursive type, which would need a cast at every access to a response.
 Json: TypeAlias = Any
@@ -217,8 +218,11 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\w+", normalize_text(text).casefold())
 
 
-def choice(*choices: str, name: str = "choice") -> FieldType:
-    """A closed set of texts. Differences in case, dashes, spaces and invisible characters are cleaned."""
+def choice(*choices: str, name: str = "choice", may_be_unlisted: bool = False) -> FieldType:
+    """A set of texts. Differences in case, dashes, spaces and invisible characters are cleaned.
+
+    `may_be_unlisted`: accounts may have others, which an option allows.
+    """
     choices = tuple(map(str, choices))  # messages would show the members of an enum with their class
     choice_by_folded = {_fold(value): value for value in choices}
 
@@ -228,7 +232,10 @@ def choice(*choices: str, name: str = "choice") -> FieldType:
         if match := choice_by_folded.get(_fold(text)):
             warning = Problem(code="choice_cleaned", details={"value": text, "clean": match})
             return ParsedValue(value=match, warning=warning)
-        raise ParseError("not_a_choice", value=text, known=name, suggestion=suggest_choice(text, choices))
+        suggestion = suggest_choice(text, choices)
+        if may_be_unlisted and suggestion not in choices:
+            suggestion = Unshortened(f"{suggestion} If your account has it: {option('allow_unlisted')}.")
+        raise ParseError("not_a_choice", value=text, known=name, suggestion=suggestion)
 
     return FieldType(name=name, parse=parse, choices=choices)
 
@@ -357,15 +364,23 @@ def _parse_zip_code(text: str) -> ParsedValue:
 
 def _parse_time(text: str) -> ParsedValue:
     match = re.fullmatch(r"([0-9]{1,2}):([0-9]{2})(?::00)?", normalize_text(text))
+    if match and (int(match[1]), match[2]) == (24, "00"):
+        return ParsedValue(value="24:00", warning=Problem(code="end_of_day", details={"value": "24:00"}))
     if not match or int(match[1]) > 23 or int(match[2]) % 15 or int(match[2]) > 45:  # noqa: PLR2004  a clock's limits
         raise ParseError("not_a_time", value=text)
     return _parsed_value(text, f"{int(match[1]):02}:{match[2]}")
+
+
+def _parse_only_cleared(text: str) -> ParsedValue:
+    raise ParseError("only_cleared", value=text)
 
 
 AREA_CODE = FieldType(name="area code", parse=_parse_area_code)
 AREA_CODES = FieldType(name="area codes", parse=_parse_area_codes, to_text=", ".join, cleared_value=[])
 ZIP_CODE = FieldType(name="zip code", parse=_parse_zip_code)
 STATE = FieldType(name="state", parse=_parse_state, choices=tuple(regions.STATES))
+#: A hash whose parts have columns of their own: its own column takes `[]` alone.
+ONLY_CLEARED = FieldType(name="[] alone", parse=_parse_only_cleared, to_text=json.dumps)
 TIME = FieldType(name="time, HH:MM", parse=_parse_time)
 TIME_ZONE = choice(*regions.TIME_ZONES, name="time zone")
 
@@ -392,6 +407,15 @@ def _parse_phone(text: str) -> ParsedValue:
     is_placeholder = len(set(str(number.national_number))) == 1 or not phonenumbers.is_valid_number(number)
     placeholder = Problem(code="phone_placeholder", details={"value": text}) if is_placeholder else None
     return ParsedValue(value=value, warning=cleaning_warning(text, value) or placeholder)
+
+
+def _parse_country_code(text: str) -> ParsedValue:
+    import phonenumbers  # noqa: PLC0415  heavy, and `--help` does not need it
+
+    clean = _without_point_zero(normalize_text(text)).removeprefix("+")
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", clean) or int(clean) not in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+        raise ParseError("not_a_country_code", value=text)
+    return _parsed_value(text, clean)
 
 
 def _parse_email(text: str) -> ParsedValue:
@@ -423,6 +447,7 @@ def _parse_looks_like(text: str) -> ParsedValue:
 
 
 PHONE = FieldType(name="phone number", parse=_parse_phone)
+COUNTRY_CODE = FieldType(name="country code", parse=_parse_country_code, also_accepts=(int,))
 EMAIL = FieldType(name="email address", parse=_parse_email)
 ADS_ACCOUNT = FieldType(name="Google Ads account id", parse=_parse_ads_account)
 LOOKS_LIKE = FieldType(name="digits", parse=_parse_looks_like)

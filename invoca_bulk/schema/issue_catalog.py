@@ -78,6 +78,9 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     "column_repeated": _error(
         "The columns {first!r} and {value!r} both mean {known!r}.", "Remove one of the two columns."
     ),
+    "version_between": _warning(
+        "The API did not change at {version}; the rules of version {which} apply.",
+    ),
     "column_unsupported": _error(
         "API version {version} does not support {known!r}; {which}.",
         f"Choose a version that does ({option('api_version=…')}), or remove the column.",
@@ -173,6 +176,13 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     # Values
     "required": _error("{known!r} is required to {action}.", "Fill in the cell{example}."),
     "not_a_choice": _error("{value!r} is not a valid value for {known!r}.", "{suggestion}"),
+    "unlisted_value": _warning(
+        "{value!r} is not in the published list of {known!r}; it is sent as it is.", "Check the spelling."
+    ),
+    "spelling_uncertain": _warning(
+        "{value!r} is sent as typed, but the published spelling is uncertain: it may be {other!r}.",
+        "If the platform refuses it, type {other!r}.",
+    ),
     "choice_cleaned": _warning("{value!r} is read as {clean!r}."),
     "not_a_number": _error("{value!r} is not a whole number.", "Type a whole number from {minimum} to {maximum}."),
     "out_of_range": _error(
@@ -207,12 +217,22 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "{value!r} is not a time of day on a quarter of an hour.",
         "Type the time as HH:MM, on a quarter of an hour, such as 08:00 or 17:45.",
     ),
+    "end_of_day": _warning(
+        "Whether a schedule may end at {value} is not documented; it is sent as typed.",
+        "If the platform refuses it, type 23:45.",
+    ),
+    "only_cleared": _error(
+        "{value!r} cannot be set as a whole.", "Type [] to remove it, or use the columns of its parts."
+    ),
     "not_a_phone_number": _error(
         "{value!r} is not a valid phone number.",
         "Type 10 digits, such as 8055550100, or the international form, such as +448081570192.",
     ),
     "phone_placeholder": _warning(
         "{value!r} looks like a placeholder: no phone has this number.", "Type a number that is in use."
+    ),
+    "not_a_country_code": _error(
+        "{value!r} is not the country code of phone numbers.", "Type its digits, such as 44 for the United Kingdom."
     ),
     "not_an_email": _error(
         "{value!r} is not a valid email address: {reason}", "Type an address such as name@example.com."
@@ -246,8 +266,10 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     "schedule_incomplete": _error(
         "A schedule needs day_of_week, open_time and close_time together; {missing} is blank.", "Fill in {missing}."
     ),
-    "schedule_backwards": _error(
-        "The schedule opens at {open} but closes at {close}.", "Type a close_time that is later than the open_time."
+    "hours_incomplete": _error("hours_of_operation needs {missing}.", "Fill in the cell."),
+    "schedule_backwards": _warning(
+        "The schedule opens at {open} and closes at {close}; whether it may pass midnight is not documented.",
+        "If the platform refuses it, split the schedule at midnight, or correct the times.",
     ),
     "schedules_overlap": _error(
         "Two schedules of {day} overlap: {first} and {second}.", "Change the times so that they do not overlap."
@@ -287,9 +309,13 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "None of the user's email addresses is used for notifications; at least one must be.",
         "Set use_for_notifications to TRUE for one of them.",
     ),
+    "created_without_site": _warning(
+        "The new advertiser has no site; the documentation requires one, but the platform has been seen to do without.",
+        "To be safe, add a site: fill in sites.1.id_from_network, or add a row to the sheet sites.",
+    ),
     "no_site": _error(
-        "The advertiser has no site; it needs at least one, and the first one is the default.",
-        "Add a site: fill in sites.1.id_from_network, or add a row to the sheet sites.",
+        "The row removes the advertiser's last site; it needs at least one, and the first one is the default.",
+        "Keep a site, or add another: fill in sites.1.id_from_network, or add a row to the sheet sites.",
     ),
     "part_without_id": _error(
         "The row has values for a {part} but no {known!r}, so it is unclear which {part} they belong to.",
@@ -368,6 +394,18 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     "would_be_removed": _error(
         f"With {option('nested=replace')}, the advertiser would lose {{what}}.",
         f"Add them to the sheet, use {option('nested=merge')}, or allow it with {option('allow_removals')}.",
+    ),
+    "parts_unknown": _error(
+        "The platform does not show the {what} of the advertiser, and an update would delete what it does not name.",
+        "Plan again later, or ask Invoca's support about this advertiser.",
+    ),
+    "cannot_keep": _error(
+        "The platform shows {what}; no update can send that back unchanged.",
+        "Change the advertiser on the platform, or ask Invoca's support.",
+    ),
+    "country_code_kept": _error(
+        "The user has the country code {other} on the platform, which would also apply to the new number {value!r}.",
+        "Fill in contact_country_code too.",
     ),
     "row_beside_invalid": _error(
         "Another row of the same {part} has errors ({place}), so none of its rows is sent.", "Correct that row."

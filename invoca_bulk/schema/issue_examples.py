@@ -115,13 +115,18 @@ _USER = {
     "users.1.last_name": "Dean",
     "users.1.contact_phone_number": "8055550100",
 }
+_BRITISH_USER = {"id_from_network": "A-400", "name": "London Cabs", "users.1.id_from_network": "U-1"}
 _CSV_HEADER = "advertiser_id_from_network,advertiser_campaign_id_from_network,description,media_type"
+
+
+_OPEN = {"hours_of_operation.open_24_7": "TRUE", "hours_of_operation.time_zone": "Hawaii"}
 
 
 def _schedule(number: int, opens: str, closes: str) -> Cells:
     names = ("day_of_week", "open_time", "close_time")
     path = f"hours_of_operation.schedules.{number}"
-    return {f"{path}.{name}": text for name, text in zip(names, ("Monday", opens, closes), strict=True)}
+    texts = {f"{path}.{name}": text for name, text in zip(names, ("Monday", opens, closes), strict=True)}
+    return {"hours_of_operation.time_zone": "Hawaii", **texts}
 
 
 #: Group of codes to the examples of its codes, in the order of the catalogue.
@@ -156,8 +161,17 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             value="Area Code",
             known="local_center.tn_prefix",
         ),
+        "version_between": _rows(
+            [{}],
+            [{"description": "Summer sale"}],
+            "It is a warning, so that you see a mistyped date. The platform seems to take any.",
+            api_version="2023-10-09",
+            state="The API version is 2023-10-09.",
+            version="2023-10-09",
+            which="2022-08-01",
+        ),
         "column_unsupported": _rows(
-            [{"hours_of_operation.open_24_7": "TRUE"}],
+            [_OPEN],
             [{}],
             "The platform would ignore or refuse a field that the chosen API version does not have.",
             known="hours_of_operation.open_24_7",
@@ -372,6 +386,22 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             known="media_type",
             suggestion="Online: Display",
         ),
+        "unlisted_value": _rows(
+            [{"media_type": "Pooling"}],
+            [{"media_type": "Online: Display"}],
+            "Some accounts have other media types than the published ones. It is a warning, so that you see each.",
+            state=f"The sheet is checked with {option('allow_unlisted')}.",
+            value="Pooling",
+            known="media_type",
+        ),
+        "spelling_uncertain": _cell(
+            "media_type",
+            "Offline: In-Call Ad",
+            "Offline: Radio",
+            "The published list has lost a character there. It is a warning: nobody has published an answer with it.",
+            value="Offline: In-Call Ad",
+            other="Offline: InCall Ad",
+        ),
         "choice_cleaned": _cell(
             "media_type",
             "online: display",
@@ -476,6 +506,20 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             api_version=NEWEST_API_VERSION,
             value="08:05",
         ),
+        "end_of_day": _rows(
+            [_schedule(1, "08:00", "24:00")],
+            [_schedule(1, "08:00", "23:45")],
+            "No documented schedule ends at midnight. It is a warning, since the platform may take it.",
+            api_version=NEWEST_API_VERSION,
+            value="24:00",
+        ),
+        "only_cleared": _rows(
+            [{"hours_of_operation": "always"}],
+            [{"hours_of_operation": ""}],
+            "Opening hours have several parts, and each has a column of its own.",
+            api_version=NEWEST_API_VERSION,
+            value="always",
+        ),
         "not_a_phone_number": _rows(
             [_USER | {"users.1.contact_phone_number": "5550100"}],
             [_USER],
@@ -489,6 +533,13 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "People type such a number where they must type one. It is a warning, because lists of numbers in use age.",
             resource="advertisers",
             value="0000000000",
+        ),
+        "not_a_country_code": _rows(
+            [_USER | {"users.1.contact_country_code": "999"}],
+            [_USER | {"users.1.contact_country_code": "44"}],
+            "It is dialled before the phone number, so it must be a code that telephone networks use.",
+            resource="advertisers",
+            value="999",
         ),
         "not_an_email": _rows(
             [_USER | {_EMAIL: "chris@"}],
@@ -549,8 +600,8 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             value="Online: Search",
         ),
         "hours_on_affiliate": _rows(
-            [{"affiliate_id_from_network": "F-1", "hours_of_operation.open_24_7": "TRUE"}],
-            [{"affiliate_id_from_network": "", "hours_of_operation.open_24_7": "TRUE"}],
+            [{"affiliate_id_from_network": "F-1", **_OPEN}],
+            [{"affiliate_id_from_network": "", **_OPEN}],
             "The platform has opening hours for advertiser campaigns only.",
             api_version=NEWEST_API_VERSION,
         ),
@@ -561,10 +612,17 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             api_version=NEWEST_API_VERSION,
             missing="hours_of_operation.schedules.1.close_time",
         ),
+        "hours_incomplete": _rows(
+            [{**_OPEN, "hours_of_operation.time_zone": ""}],
+            [_OPEN],
+            "The platform requires the time zone of opening hours, and schedules unless they are around the clock.",
+            api_version=NEWEST_API_VERSION,
+            missing="time_zone",
+        ),
         "schedule_backwards": _rows(
             [_schedule(1, "17:00", "08:00")],
             [_schedule(1, "08:00", "17:00")],
-            "A schedule is about one day, so it cannot close before it opens.",
+            "Whether a schedule may pass midnight is not documented. It is a warning, since the platform may take it.",
             api_version=NEWEST_API_VERSION,
             open="17:00",
             close="08:00",
@@ -647,11 +705,19 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "The platform refuses a user whom it cannot notify.",
             resource="advertisers",
         ),
-        "no_site": _rows(
+        "created_without_site": _rows(
             [{"action": "create", "sites.1.id_from_network": ""}],
             [{"action": "create", "sites.1.id_from_network": "315"}],
-            "The platform refuses an advertiser without a default site.",
+            "The documentation requires a site, and the platform has been seen to do without. So it is a warning.",
             resource="advertisers",
+        ),
+        "no_site": _rows(
+            [{"id_from_network": "A-100", "sites.1.id_from_network": "1001", "sites.1.action": "remove"}],
+            [{"id_from_network": "A-100", "sites.1.id_from_network": "1001", "sites.1.action": ""}],
+            "The first site of an advertiser is its default, so the last one cannot be removed.",
+            resource="advertisers",
+            is_complete=True,
+            state="The advertiser A-100 has the site 1001 alone.",
         ),
         "part_without_id": _rows(
             [_USER | {"users.1.id_from_network": ""}],
@@ -853,6 +919,34 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "A user or site that is missing in the sheet may have been forgotten, and it cannot be restored.",
             state=f"The advertiser A-100 has the site 1001, and the plan is made with {option('nested=replace')}.",
             what="site 1001",
+        ),
+        "parts_unknown": _rows(
+            [{"id_from_network": "A-402", "name": "New name"}],
+            [{"id_from_network": "A-402", "action": "delete"}],
+            "An update sends the whole advertiser, users included, and the platform removes those that are left out.",
+            resource="advertisers",
+            is_complete=True,
+            state="The platform shows A-402 without its users, in its list and alone.",
+            what="users",
+        ),
+        "cannot_keep": _rows(
+            [{"id_from_network": "A-401", "name": "New name"}],
+            [{"id_from_network": "A-401", "name": "Two Numbers"}],
+            "An update sends the whole advertiser, users included. Which of the two numbers would stay, nobody knows.",
+            resource="advertisers",
+            is_complete=True,
+            state="The platform shows the user U-1 of A-401 with two different phone numbers.",
+            what="contact_phone_number and phone_number of user Ana Dean (U-1), which differ",
+        ),
+        "country_code_kept": _rows(
+            [{**_BRITISH_USER, "users.1.contact_phone_number": "2135550100"}],
+            [{**_BRITISH_USER, "users.1.contact_phone_number": "2135550100", "users.1.contact_country_code": "1"}],
+            "A number that is written without its country code would be dialled in the old country.",
+            resource="advertisers",
+            is_complete=True,
+            state="The user U-1 of A-400 has the phone number 2079460000 with the country code 44.",
+            value="2135550100",
+            other="44",
         ),
         "row_beside_invalid": _sheets(
             {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,15 @@ from invoca_bulk.schema.issue_catalog import Problem
 #: The versions in which the Network Integration API changed, oldest first (the manual, topic versions).
 API_VERSIONS = ("2017-09-01", "2018-05-01", "2018-11-01", "2019-05-01", "2022-08-01", "2026-02-01")
 DEFAULT_API_VERSION = "2022-08-01"
+
+
+@functools.lru_cache
+def rules_version(version: str) -> str:
+    """The version whose rules apply to a date: the newest known one that is not later.
+
+    The platform takes dates between its versions, as its users' programs show.
+    """
+    return max(known for known in API_VERSIONS if known <= version)
 
 
 class Action(StrEnum):
@@ -80,12 +90,13 @@ class Field:
     aliases: tuple[str, ...] = ()  # other accepted headers
     response_name: str = ""  # its name in the platform's responses if it differs
     clearable: bool = True  # whether `[]` clears it
+    may_be_unlisted: bool = False  # whether real accounts have values outside of the published list
     default: Json = None  # the platform's documented default; None: none
     template_columns: int = 1  # how many (numbered) columns the template has for it; 0: none
 
     def is_known_in(self, version: str) -> bool:
-        """Whether an API version documents this field."""
-        return self.since <= version and (self.until is None or version <= self.until)
+        """Whether an API version documents this field; dates between two versions have the rules of the earlier one."""
+        return self.since <= version and (self.until is None or rules_version(version) <= self.until)
 
     @property
     def is_always_required(self) -> bool:

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from invoca_bulk import journal, planning, sheets, validation
 from invoca_bulk.config.journal_location import resolve_journal_location
-from invoca_bulk.config.network import Network
+from invoca_bulk.config.network import Network, validate_version
 from invoca_bulk.config.options import Options
 from invoca_bulk.journal import Journal
 from invoca_bulk.planning import PlanData, SavedPlan
@@ -21,15 +21,17 @@ def validate_sheet(
     *,
     api_version: str,
     auto_ids: bool = False,
+    allow_unlisted: bool = False,
     **read_arguments: str | None,
 ) -> Report:
     """Read and validate.
 
-    A `Report` for the same API version is returned as it is; a saved plan contains its sheets.
+    A `Report` for the same API version and options is returned as it is; a saved plan contains its sheets.
     """
+    validate_version(api_version)
     if isinstance(source, Report):
         book = source.validated_book
-        if (book.version, book.auto_ids) == (api_version, auto_ids):
+        if (book.version, book.auto_ids, book.allow_unlisted) == (api_version, auto_ids, allow_unlisted):
             return source
         loaded = tuple(validated_sheet.sheet for validated_sheet in book.sheets)
     elif isinstance(source, SavedPlan):
@@ -37,14 +39,21 @@ def validate_sheet(
     else:
         loaded = sheets.load(source, **read_arguments)
     with sheets.gc_paused():
-        return Report(validation.validate(loaded, version=api_version, auto_ids=auto_ids))
+        book = validation.validate(loaded, version=api_version, auto_ids=auto_ids, allow_unlisted=allow_unlisted)
+        return Report(book)
 
 
 def plan_sheet(
     source: sheets.Source | Report, network: Network, options: Options, **read_arguments: str | None
 ) -> Plan:
     """Read, validate and plan; rows with errors are refused. The journal is read if there is one, and not needed."""
-    report = validate_sheet(source, api_version=network.api_version, auto_ids=options.auto_ids, **read_arguments)
+    report = validate_sheet(
+        source,
+        api_version=network.api_version,
+        auto_ids=options.auto_ids,
+        allow_unlisted=options.allow_unlisted,
+        **read_arguments,
+    )
     preconditions.reject_sandbox_results(report, network)
     preconditions.reject_template_examples(report, network)
     opened_journal: AbstractContextManager[Journal | None] = nullcontext()  # a rehearsal may be repeated freely

@@ -194,7 +194,7 @@ def confirm_irreversible(plan: PlanData, network: Network, options: Options) -> 
     irreversible = plan.irreversible
     if not irreversible or options.yes or network.rehearsal:
         return
-    effects = f"{' and '.join(irreversible)} on network {network.network_id} at {network.base_url}"
+    effects = f"{' and '.join(irreversible)} on {network.label}"
     losses = _list_losses(plan)
     if options.confirm is None:
         msg = f"Nothing was sent: the sheet {effects}, which cannot be undone.{losses}To confirm: {option('yes')}."

@@ -43,7 +43,13 @@ def run_sheet(
         options = replace(options, **asdict(saved_plan.choices))
     if options.cluster:
         client.create_queues(network, options)
-    report = validate_sheet(source, api_version=network.api_version, auto_ids=options.auto_ids, **read_arguments)
+    report = validate_sheet(
+        source,
+        api_version=network.api_version,
+        auto_ids=options.auto_ids,
+        allow_unlisted=options.allow_unlisted,
+        **read_arguments,
+    )
     preconditions.reject_invalid_rows(report, skip=options.skip_invalid)
     preconditions.reject_sandbox_results(report, network)
     preconditions.reject_template_examples(report, network)

@@ -47,9 +47,14 @@ __all__ = [
 ]
 
 
-def validate(sheets: Sequence[Sheet], *, version: str, auto_ids: bool = False) -> ValidatedBook:
+def validate(
+    sheets: Sequence[Sheet], *, version: str, auto_ids: bool = False, allow_unlisted: bool = False
+) -> ValidatedBook:
     """Check every row of every sheet. Problems in the data are values in `issues`, never exceptions."""
-    validators = [SheetValidator(sheet, index, version, auto_ids=auto_ids) for index, sheet in enumerate(sheets)]
+    validators = [
+        SheetValidator(sheet, index, version, auto_ids=auto_ids, allow_unlisted=allow_unlisted)
+        for index, sheet in enumerate(sheets)
+    ]
     for validator in validators:
         validator.run()
     validated_sheets = [validator.to_validated_sheet() for validator in validators]
@@ -71,6 +76,7 @@ def validate(sheets: Sequence[Sheet], *, version: str, auto_ids: bool = False) -
         sheets=tuple(replace(sheet, invalid=mask) for sheet, mask in zip(validated_sheets, masks, strict=True)),
         version=version,
         auto_ids=auto_ids,
+        allow_unlisted=allow_unlisted,
         records=records,
         issues=issue_frame.build_issue_frame(issues, sheets),
     )

@@ -199,6 +199,7 @@ class ValidatedBook:
     sheets: tuple[ValidatedSheet, ...]  # in the order of processing
     version: str  # the API version that the rows were checked for
     auto_ids: bool  # whether advertisers without an id are allowed
+    allow_unlisted: bool = False  # whether media types and promo types outside the published lists are allowed
     records: tuple[Record, ...]  # the objects with subrecords that have a pending row, in the order of their first rows
     issues: pd.DataFrame  # one row per issue, by sheet, row and column; columns: `issue_catalog.ISSUE_COLUMNS`
 

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from invoca_bulk.schema import SUBRESOURCE_KEY, Action, Column, Field, Resource, Role, Rule, paths
+from invoca_bulk.schema import API_VERSIONS, SUBRESOURCE_KEY, Action, Column, Field, Resource, Role, Rule, paths
 from invoca_bulk.schema.field_types import ParsedValue, cleaning_warning, find_control_character, normalize_text
 from invoca_bulk.schema.invisible import name_invisible
 from invoca_bulk.schema.issue_catalog import ParseError, Problem, Unshortened, parse_marker
+from invoca_bulk.schema.model import rules_version
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome, parse_outcome
 from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
 from invoca_bulk.sheets import Sheet
@@ -34,10 +35,13 @@ _TEXT_BATCH_SIZE = 1_000
 class SheetValidator:
     """The validation of one sheet; `run` fills the attributes."""
 
-    def __init__(self, sheet: Sheet, sheet_index: int, version: str, *, auto_ids: bool) -> None:
+    def __init__(
+        self, sheet: Sheet, sheet_index: int, version: str, *, auto_ids: bool, allow_unlisted: bool = False
+    ) -> None:
         self.sheet = sheet
         self.sheet_index = sheet_index
         self.auto_ids = auto_ids
+        self.allow_unlisted = allow_unlisted
         self.resource: Resource = sheet.resource
         self.version = version
         self.all_issues: list[Issue] = []
@@ -63,6 +67,9 @@ class SheetValidator:
 
     def run(self) -> None:
         """Run all checks."""
+        if self.sheet_index == 0 and self.version not in API_VERSIONS:
+            details = {"version": self.version, "which": rules_version(self.version)}
+            self._add_issue(-1, "", "", Problem(code="version_between", details=details))
         known_columns = self._match_headers()
         self._apply_earlier_results(known_columns)
         self._add_read_issues()
@@ -185,8 +192,7 @@ class SheetValidator:
     def _parse_column(self, column: Column) -> None:
         codes, texts = self.sheet.encode_column(column.header)
         results = {
-            index: _parse_text(column.field, texts[index], identifier_field=self.resource.identifier_field)
-            for index in _texts_to_parse(column.field, texts)
+            index: self._parse_text(column.field, texts[index]) for index in _texts_to_parse(column.field, texts)
         }
         has_error = np.zeros(len(texts), dtype=bool)
         has_error[[index for index, (_, problem) in results.items() if problem]] = True
@@ -203,6 +209,14 @@ class SheetValidator:
             index: problem or (parsed.warning if parsed else None) for index, (parsed, problem) in results.items()
         }
         self._add_issues_by_text(validated_column, {index: problem for index, problem in problems.items() if problem})
+
+    def _parse_text(self, field: Field, text: str) -> tuple[ParsedValue | None, Problem | None]:
+        parsed, problem = _parse_text(field, text, identifier_field=self.resource.identifier_field)
+        if problem and problem.code == "not_a_choice" and field.may_be_unlisted and self.allow_unlisted:
+            value = normalize_text(text)
+            warning = Problem(code="unlisted_value", details={"value": value, "known": field.path})
+            return ParsedValue(value=value, warning=warning), None
+        return parsed, problem
 
     def _check_field(self, column: ValidatedColumn) -> None:
         """The checks of a field that do not depend on the text, only on whether the cell is blank."""

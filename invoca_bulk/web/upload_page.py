@@ -51,7 +51,7 @@ _RUN_ERROR_SCREEN, _RESULTS_ERROR_SCREEN, _RUN_LIST_ERROR_SCREEN = (
     partial(screens.render_failure, title) for title in ("5. Run", "6. Results", "Runs")
 )
 #: Fields of the plan form that the plan depends on; the others are options of the run.
-_PLAN_OPTION_NAMES = ("nested", "allow_removals", "auto_ids", "again")
+_PLAN_OPTION_NAMES = ("nested", "allow_removals", "auto_ids", "allow_unlisted", "again")
 
 
 class UploadPage:
@@ -250,9 +250,13 @@ class UploadPage:
     def _validate_sheet(self) -> None:
         if not (self._sheet_path and self._locations.network):
             return
-        auto_ids = bool(self._form_values.get("auto_ids"))
         version = self._locations.network.api_version
-        self._report = validate_sheet(self._sheet_path, api_version=version, auto_ids=auto_ids)
+        self._report = validate_sheet(
+            self._sheet_path,
+            api_version=version,
+            auto_ids=bool(self._form_values.get("auto_ids")),
+            allow_unlisted=bool(self._form_values.get("allow_unlisted")),
+        )
         self._show_region("issues", screens.render_issues(self._report, self._form_values), focus=True)
 
     def _on_download_annotated(self, message: Message) -> None:
@@ -281,8 +285,7 @@ class UploadPage:
         network = self._locations.network
         values = {name: value for name in _PLAN_OPTION_NAMES if (value := self._form_values.get(name)) is not None}
         options = Options(**values, journal=self._locations.location_for(network))
-        source = self._report if self._report.validated_book.auto_ids == options.auto_ids else self._sheet_path
-        self._show_plan(plan_sheet(source, network, options))
+        self._show_plan(plan_sheet(self._report, network, options))
 
     def _show_plan(self, plan: Plan, problem: str = "") -> None:
         self._current_plan = plan

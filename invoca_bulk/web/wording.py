@@ -21,6 +21,7 @@ _RUN_ACTIONS = frozenset({"results", "resume", "stop"})
 #: Option to the label of its field; the page has no others.
 LABELS = {
     "again": "Buy again what earlier runs have bought",
+    "allow_unlisted": "Send media types that are not in the list",
     "allow_removals": "Let replace remove users and sites",
     "api_version": "API version",
     "assign_ids": "Generate an id for each new number without one",

@@ -242,8 +242,9 @@ def test_the_token_may_come_from_a_file(cli: Any, environment: dict[str, str], s
 def test_missing_settings_are_named(
     cli: Any, environment: dict[str, str], small: Path, missing: str, sentence: str
 ) -> None:
-    """The message names the missing setting and how to give it."""
+    """The message names the missing setting and how to give it; a host that serves all networks needs the id."""
     del environment[missing]
+    environment["INVOCA_BASE_URL"] = "https://invoca.net"
     ran = cli("run", small, "--yes", **environment)
     assert (ran.code, sentence in ran.err) == (2, True)
 

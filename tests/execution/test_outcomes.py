@@ -116,7 +116,7 @@ def test_failed_calls() -> None:
             "1228118400",
         ),
         (400, {"message": "bad JSON"}, "bad JSON"),
-        (400, {"errors": "odd"}, '{"errors": "odd"} (400)'),
+        (400, {"errors": "odd"}, "odd (400)"),
         (422, {"errors": ["too long"]}, "too long"),
         (422, {"error": "campaign is closed"}, "campaign is closed"),
         (502, None, "answered 502"),

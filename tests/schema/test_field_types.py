@@ -78,6 +78,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "time, HH:MM": st.builds("{:02}:{:02}".format, st.integers(0, 23), st.sampled_from([0, 15, 30, 45])),
     "phone number": digits("[2-9][0-9]{9}") | digits(r"\+44[1-9][0-9]{9}") | digits(r"\+1[2-9][0-9]{9}"),
     "email address": st.builds("{}@{}.com".format, digits("[a-z][a-z0-9]{0,9}"), digits("[a-z][a-z0-9]{0,9}")),
+    "country code": st.sampled_from(["1", "33", "44", "353"]),
     "Google Ads account id": digits("[0-9]{3}-[0-9]{3}-[0-9]{4}") | digits("[0-9]{10,15}"),
     "whole number, 1 to 10,000": st.integers(1, 10_000),
     "whole number, 0 to 100,000": st.integers(0, 100_000),

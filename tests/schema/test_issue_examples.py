@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import openpyxl
@@ -12,6 +13,7 @@ import pytest
 
 import invoca_bulk as ib
 from invoca_bulk.sandbox_server import Sandbox
+from invoca_bulk.sandbox_server.platform_model import Advertiser
 from invoca_bulk.schema import SHEET_RESOURCES
 from invoca_bulk.schema.issue_catalog import ISSUE_TYPES, Problem
 from invoca_bulk.schema.issue_examples import ISSUE_EXAMPLES, IssueExample, Sheets
@@ -29,6 +31,11 @@ BASES = {
 }
 #: The number of the examples; the sandbox chooses another one.
 NUMBER = "8055550100"
+#: Code of an issue that an option or a setting raises to the arguments of the validation.
+WITH_OPTION: dict[str, dict[str, Any]] = {
+    "version_between": {"api_version": "2023-10-09"},
+    "unlisted_value": {"allow_unlisted": True},
+}
 VALIDATED = [code for code, example in ISSUE_EXAMPLES.items() if not example.state]
 
 
@@ -58,7 +65,7 @@ def test_every_code_has_an_example() -> None:
     """The examples are in the order of the catalogue; each group has a title."""
     assert list(ISSUE_EXAMPLES) == list(ISSUE_TYPES)
     stated = {code for code in ISSUE_TYPES if code.startswith("undo_")} | OF_THE_PLAN | set(OF_THE_WORKBOOK)
-    stated |= {"sheet_hidden", "encoding_assumed"}
+    stated |= {"sheet_hidden", "encoding_assumed", *WITH_OPTION}
     assert {code for code, example in ISSUE_EXAMPLES.items() if example.state} == stated
 
 
@@ -87,6 +94,15 @@ def test_validation(code: str, tmp_path: Path) -> None:
     texts = (word(problem.message), word(problem.fix))
     assert texts in set(issues[["message", "fix"]].itertuples(index=False, name=None))
     assert list(_issues(example, example.right, tmp_path)["code"]) == []
+
+
+@pytest.mark.parametrize("code", WITH_OPTION)
+def test_with_option(code: str) -> None:
+    """The wrong cells raise the warning alone with the option or setting, whose words are explained."""
+    example = ISSUE_EXAMPLES[code]
+    frame = _frames(example, example.wrong)["promo_numbers"]  # type: ignore[arg-type]  no CSV text
+    issues = ib.validate(frame, **WITH_OPTION[code]).issues
+    assert list(issues["message"]) == [Problem(code=code, details=example.details).message]
 
 
 def _hide_row(sheet: Any) -> None:
@@ -155,7 +171,27 @@ def started() -> Iterator[tuple[Sandbox, str]]:
     with Sandbox() as sandbox:
         results = ib.run(pd.DataFrame([BASES["promo_numbers"] | {"id_from_network": "P-1"}]), sandbox)
         assert isinstance(results, pd.DataFrame)
+        _add_advertiser(sandbox, "A-400", "London Cabs", phone_number="2079460000", contact_country_code="44")
+        _add_advertiser(sandbox, "A-401", "Two Numbers", phone_number="8055550100", contact_phone_number="8055550101")
+        _add_advertiser(sandbox, "A-402", "No Users")
+        without_users = sandbox.store.networks[sandbox.network_id].advertisers["A-402"]
+        sandbox.store.networks[sandbox.network_id].advertisers["A-402"] = _WithoutUsers(**vars(without_users))
         yield sandbox, results["promo_number"].iloc[0]
+
+
+class _WithoutUsers(Advertiser):
+    """An advertiser whose users the platform does not show."""
+
+    def to_json(self, version: str) -> dict[str, Any]:
+        return {**super().to_json(version), "users": None}
+
+
+def _add_advertiser(sandbox: Sandbox, own_id: str, name: str, **phone: str) -> None:
+    """Add an advertiser with a user of whom the platform shows these numbers."""
+    settings = [{"email_address": "ana@example.com", "use_for_notifications": True}]
+    user = {"id_from_network": "U-1", "email_settings": settings, "first_name": "Ana", "last_name": "Dean", **phone}
+    advertiser = sandbox.store.add_advertiser(own_id, name=name)
+    sandbox.store.networks[sandbox.network_id].put_advertiser(own_id, replace(advertiser, users=(user,)))
 
 
 @pytest.mark.parametrize("code", sorted(OF_THE_PLAN))

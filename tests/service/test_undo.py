@@ -419,7 +419,7 @@ def test_any_advertiser_is_restored(before: dict[str, Any], now: dict[str, Any])
 
 
 def _written(record: dict[str, Any]) -> dict[str, Any]:
-    form = merge.to_writable(ADVERTISERS, record, VERSION)
+    form = merge.to_comparable(ADVERTISERS, record, VERSION)
     form.pop("id_from_network")
     return _in_order({"custom_data": {}, **form})
 

@@ -40,7 +40,7 @@ from invoca_bulk.schema.issue_catalog import (
 from invoca_bulk.schema.model import Collection
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
 from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
-from invoca_bulk.wording import option
+from invoca_bulk.wording import option, word
 from tests.examples import GOOD, OF_RECORDS, OF_THE_PLAN, frame_of
 
 if TYPE_CHECKING:
@@ -172,8 +172,11 @@ TO_ADVERTISER, TO_CAMPAIGN, TO_AFFILIATE = (
 )
 
 
+ZONE = {"hours_of_operation.time_zone": "Hawaii"}
+
+
 def hours(number: int, **times: str) -> dict[str, str]:
-    return {f"hours_of_operation.schedules.{number}.{name}": text for name, text in times.items()}
+    return ZONE | {f"hours_of_operation.schedules.{number}.{name}": text for name, text in times.items()}
 
 
 def monday(number: int, start: str, end: str) -> dict[str, str]:
@@ -211,7 +214,11 @@ CASES = [
     ),
     case("column_repeated", {"custom_data.a": "1", "Custom Data. a": ""}, header("Custom Data. a"), "Custom Data. a"),
     case(
-        "column_unsupported", {OPEN: "TRUE"}, OPEN, text="does not support 'hours_of_operation.open_24_7'; 2026-02-01"
+        "column_unsupported",
+        {"promo_number_looks_like": "805"},
+        "promo_number_looks_like",
+        text="does not",
+        version=NEWEST,
     ),
     case(
         "column_unsupported", {"id_from_network": "X"}, "id_from_network", text="2018-05-01 and later", version=OLDEST
@@ -357,6 +364,12 @@ CASES = [
         other_codes=("part_without_id",),
     ),
     case("not_a_phone_number", {PHONE: "5550100"}, PHONE, text="10 digits", resource="advertisers"),
+    case(
+        "not_a_country_code",
+        {"users.1.contact_country_code": "0"},
+        "users.1.contact_country_code",
+        resource="advertisers",
+    ),
     case("not_an_email", {EMAIL: "chris@"}, EMAIL, text="name@example.com", resource="advertisers"),
     case("not_an_id", {"affiliate_id_from_network": ".."}, "affiliate_id_from_network", text="relative path"),
     case("not_an_id", {"id_from_network": "A\tB"}, "id_from_network", text="control character", name="own-id"),
@@ -391,7 +404,7 @@ CASES = [
         "adwords_account_id",
         text="'Online: Display'",
     ),
-    case("hours_on_affiliate", {OPEN: "TRUE", "affiliate_id_from_network": "F"}, OPEN, version=NEWEST),
+    case("hours_on_affiliate", {OPEN: "TRUE", **ZONE, "affiliate_id_from_network": "F"}, OPEN, version=NEWEST),
     case(
         "schedule_incomplete",
         hours(2, open_time="08:00"),
@@ -409,6 +422,12 @@ CASES = [
         "Fill in hours_of_operation.schedules.2.day_of_week",
         version=NEWEST,
     ),
+    case("hours_incomplete", {OPEN: "TRUE"}, OPEN, "TRUE", "time_zone", version=NEWEST),
+    case("hours_incomplete", ZONE, next(iter(ZONE)), "Hawaii", "schedules", version=NEWEST, name="no-schedules"),
+    case("only_cleared", {"hours_of_operation": "none"}, "hours_of_operation", version=NEWEST),
+    case("end_of_day", monday(1, "08:00", "24:00"), "hours_of_operation.schedules.1.close_time", version=NEWEST),
+    case("spelling_uncertain", {"media_type": "Offline: In-Call Ad"}, "media_type"),
+    case("version_between", {}, header(""), "", "the rules of version 2022-08-01", version="2023-10-09"),
     case(
         "schedule_backwards", monday(1, "17:00", "08:00"), "hours_of_operation.schedules.1.close_time", version=NEWEST
     ),
@@ -553,8 +572,45 @@ def test_every_code_is_found() -> None:
     plan, and codes of an undo (`undo_…`) in the tests of undo.
     """
     undo_codes = {code for code in ISSUE_TYPES if code.startswith("undo_")}
-    assert codes_of(CASES) | OF_RECORDS | OF_THE_PLAN | undo_codes == set(ISSUE_TYPES)
+    assert codes_of(CASES) | OF_RECORDS | OF_THE_PLAN | undo_codes | {"unlisted_value"} == set(ISSUE_TYPES)
     assert not codes_of(CASES) & (OF_RECORDS | OF_THE_PLAN | undo_codes)
+
+
+@pytest.mark.parametrize(
+    ("cells", "code"),
+    [({"media_type": " Pooling "}, "unlisted_value"), ({"promo_type": "Fixed"}, "unlisted_value")],
+)
+def test_unlisted_values(cells: dict[str, str], code: str) -> None:
+    """Outside of the published lists: an error, or with the option a warning, and the text is sent as it is."""
+    loaded = sheets.load(frame_of(cells), resource="promo_numbers")
+    refused = validation.validate(loaded, version=NEWEST)
+    assert list(refused.issues["code"]) == ["not_a_choice"]
+    assert "allow-unlisted" in str(word(refused.issues["fix"].iloc[0]))
+    allowed = validation.validate(loaded, version=NEWEST, allow_unlisted=True)
+    assert list(allowed.issues[["level", "code"]].itertuples(index=False, name=None)) == [("warning", code)]
+    ((name, text),) = cells.items()
+    assert allowed.sheets[0].values(0)[name] == text.strip()
+
+
+def test_other_choices_stay_closed() -> None:
+    """The option is about media types and promo types alone."""
+    loaded = sheets.load(frame_of({"action": "buy"}), resource="promo_numbers")
+    assert list(validation.validate(loaded, version=NEWEST, allow_unlisted=True).issues["code"]) == ["not_a_choice"]
+
+
+@pytest.mark.parametrize("text", ["Offline: InCall Ad", "Offline: In-Call Ad"])
+def test_uncertain_spellings(text: str) -> None:
+    """Both spellings are sent as typed; a soft hyphen is none."""
+    rows = [{"media_type": text}, {"media_type": "offline: In\u00adCall ad", "description": "other"}]
+    validated_book = check(frame_of(*rows))
+    assert codes(validated_book) == ["spelling_uncertain"] * 2
+    assert [validated_book.sheets[0].values(row)["media_type"] for row in (0, 1)] == [text, "Offline: InCall Ad"]
+
+
+def test_restrict_to_state() -> None:
+    """The name of older pages is an alias."""
+    validated_book = check(frame_of({LOCAL: "805", "local_number_preferences.restrict_to_state": "no"}))
+    assert validated_book.sheets[0].values(0)[IN_STATE] is False
 
 
 # The frame of issues
@@ -1125,7 +1181,7 @@ def test_wide_sheets(title: str) -> None:
     wide = pd.DataFrame([GOOD | {title.format(number): "08:00" for number in range(500)}])
     validated_book = check(wide, version=NEWEST)
     assert len(validated_book.sheets[0].columns) in {len(GOOD), len(GOOD) + 500}
-    assert set(codes(validated_book)) <= {"column_unknown", "schedule_incomplete"}
+    assert set(codes(validated_book)) <= {"column_unknown", "schedule_incomplete", "hours_incomplete"}
 
 
 @pytest.mark.parametrize(
