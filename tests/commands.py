@@ -2,7 +2,7 @@
 
 Most of what a short command takes is Python importing pandas; hundreds of tests run several commands each. The forked
 process has its own arguments, folder, environment, standard streams and exit code, and ends as any other does. Where
-there is no `fork`, and for `fresh` commands, a new Python is started.
+there is no `fork`, or where libraries of the system do not survive it (macOS), a new Python is started.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def run_command(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, without a terminal."""
     words = [str(argument) for argument in arguments]
-    if not hasattr(os, "fork"):
+    if sys.platform != "linux":
         return subprocess.run(
             [sys.executable, "-m", "invoca_bulk", *words],
             cwd=folder,
-            env=dict(environment),
+            env={**environment, "PYTHONIOENCODING": "utf-8"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

@@ -19,6 +19,7 @@ from invoca_bulk.cli import COMMANDS, main
 from invoca_bulk.exit_codes import EXIT_CODES
 from invoca_bulk.sandbox_server import Sandbox
 from tests import manual_tables
+from tests.systems import posix_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,6 +101,7 @@ def _without_progress(text: str) -> list[str]:
     return [line.rstrip() for line in text.splitlines() if "it/s" not in line and "row/s" not in line]
 
 
+@posix_only
 def test_demo_output_is_real(tmp_path: Path) -> None:
     """The README shows what `.venv/bin/invoca-bulk demo` prints; its next command works where the demo was run."""
     program = tmp_path / ".venv/bin/invoca-bulk"

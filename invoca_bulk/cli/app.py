@@ -27,7 +27,7 @@ def command(port: int, journal: str | None, *, no_browser: bool) -> None:
     try:
         from invoca_bulk.web import serving
     except ModuleNotFoundError as error:
-        raise ConfigError(f"The page needs {error.name}. Install it: pip install 'invoca-bulk[app]'") from None
+        raise ConfigError(f'The page needs {error.name}. Install it: pip install "invoca-bulk[app]"') from None
     if journal:
         os.environ[SETTINGS["journal"].env_variable] = to_env_value(resolve_journal_location(journal))
     serving.serve(port=port, open_browser=not no_browser, on_ready=_print_address)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import difflib
 import json
 import os
+import re
 import shlex
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,8 @@ def _reject_password(context: click.Context, _: click.Parameter, value: str | No
     is_flag = context.get_parameter_source("journal") is ParameterSource.COMMANDLINE
     if value and is_flag and getattr(resolve_journal_location(value), "has_password", False):
         raise ConfigError(
-            "Other users of this machine can see a password in --journal. Set INVOCA_JOURNAL instead, or use ~/.pgpass."
+            "Other users of this machine can see a password in --journal. "
+            "Set INVOCA_JOURNAL instead, or use PostgreSQL's password file."
         )
     if value and is_flag:
         JOURNAL_FLAGS[:] = ["--journal", value]
@@ -113,10 +115,10 @@ def read_token(token_file: Path | None) -> Token | None:
     None: no file was named, and `Network` takes the token from the environment or prompts for it.
     """
     if str(token_file) == "-":
-        return Token(sys.stdin.readline().removeprefix("\ufeff") if sys.stdin else "")
+        return Token(_decode_token(sys.stdin.buffer.readline()) if sys.stdin else "")
     if token_file is not None:
         try:
-            return Token(token_file.read_text(encoding="utf-8-sig"))
+            return Token(_decode_token(token_file.read_bytes()))
         except (OSError, UnicodeDecodeError):
             raise ConfigError(
                 f"The token file {token_file} cannot be read. Check its name and its permissions."
@@ -126,9 +128,21 @@ def read_token(token_file: Path | None) -> Token | None:
     return None
 
 
+def _decode_token(content: bytes) -> str:
+    """The text, also of files that PowerShell writes, which are UTF-16 or begin with a byte order mark."""
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+
+
 def print_json(content: dict[str, Any]) -> None:
     """Print one JSON object on standard output."""
-    click.echo(json.dumps(content, ensure_ascii=False, indent=2))
+    click.echo(format_json(content, getattr(sys.stdout, "encoding", None) or "ascii"))
+
+
+def format_json(content: dict[str, Any], encoding: str) -> str:
+    """JSON that loses nothing in an encoding; that of a file or pipe on Windows has few characters."""
+    is_complete = codecs.lookup(encoding).name == "utf-8"
+    return json.dumps(content, ensure_ascii=not is_complete, indent=2)
 
 
 def print_issues(report: Report, limit: int = 20) -> None:
@@ -143,25 +157,59 @@ def sibling_path(path: Path, suffix: str) -> Path:
     return path.with_name(f"{path.stem}{suffix}.xlsx")
 
 
-def format_command(arguments: Sequence[str | Path], program: Sequence[str] = ("invoca-bulk",)) -> str:
+def format_command(
+    arguments: Sequence[str | Path], program: Sequence[str] = ("invoca-bulk",), system: str = os.name
+) -> str:
     """A command that can be copied into a shell.
 
     Args:
         arguments: the command and its arguments.
         program: the words that start the program.
+        system: as in `os.name`.
     """
-    words = [*program, *map(str, arguments)]
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+    words = [quote_word(str(word), system) for word in (*program, *arguments)]
+    is_text = system == "nt" and words[0] != program[0]  # PowerShell takes a first word in quotes for a mere text
+    return " ".join(["&", *words] if is_text else words)
+
+
+#: A word that neither PowerShell nor cmd changes.
+_PLAIN_WINDOWS_WORD = re.compile(r"[\w.:/\\+=-]+")
+
+
+def quote_word(word: str, system: str = os.name) -> str:
+    """A word as the shell of this system reads it: a POSIX shell; or PowerShell and, where its quotes allow, cmd."""
+    if system != "nt":
+        return shlex.quote(word)
+    if _PLAIN_WINDOWS_WORD.fullmatch(word):
+        return word
+    if set(word) & set('$`"'):  # PowerShell replaces these within double quotes
+        return "'" + word.replace("'", "''") + "'"
+    return f'"{word}\\"' if word.endswith("\\") else f'"{word}"'  # a single backslash would escape the quote
+
+
+def format_variables(variables: Mapping[str, str], system: str = os.name) -> str:
+    """The command that sets environment variables for the commands after it."""
+    if system == "nt":
+        return "; ".join(f'$env:{name} = "{value}"' for name, value in variables.items())
+    return shlex.join(["export", *(f"{name}={value}" for name, value in variables.items())])
 
 
 def current_program() -> list[str]:
     """The words that start this program again: its name if the shell finds this very program by it, or its path."""
-    path = sys.argv[0]
+    path = _shorten(sys.argv[0])
     if Path(path).name == "__main__.py":
         return [sys.executable, "-m", "invoca_bulk"]
     shell_path = shutil.which("invoca-bulk")
     is_same = shell_path and Path(shell_path).with_suffix("").resolve() == Path(path).with_suffix("").resolve()
     return ["invoca-bulk"] if is_same else [path]
+
+
+def _shorten(path: str) -> str:
+    """A path below the current folder as a relative one: Windows starts programs by their whole path."""
+    with contextlib.suppress(ValueError):
+        shorter = Path(path).relative_to(Path.cwd())
+        return str(shorter) if len(shorter.parts) > 1 else path  # shells do not look for programs in the current folder
+    return path
 
 
 def unknown_name_error(

@@ -46,7 +46,7 @@ def command(folder: Path, port: int | None, *, no_browser: bool) -> None:
     The server accepts connections from this machine only, and only with the token in the printed address.
     """
     if not importlib.util.find_spec("jupyterlab"):
-        raise ConfigError("JupyterLab is not installed. Install it: pip install 'invoca-bulk[notebook]'")
+        raise ConfigError('JupyterLab is not installed. Install it: pip install "invoca-bulk[notebook]"')
     if port:
         _require_free_port(port)
     copied, not_overwritten = _copy_notebooks(folder)

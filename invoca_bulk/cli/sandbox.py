@@ -70,7 +70,8 @@ def command(  # noqa: PLR0913  one argument per option
 def _print_connection(sandbox_server: Sandbox) -> None:
     url, network_id, token = sandbox_server.base_url, sandbox_server.network_id, sandbox_server.token
     click.echo(f"The sandbox serves network {network_id} at {url} until Ctrl-C. To use it, in another terminal:")
-    click.echo(f"  export INVOCA_BASE_URL={url} INVOCA_NETWORK_ID={network_id} INVOCA_API_TOKEN={token}")
+    variables = {"INVOCA_BASE_URL": url, "INVOCA_NETWORK_ID": network_id, "INVOCA_API_TOKEN": token}
+    click.echo(f"  {common.format_variables(variables)}")
     click.echo(f"  {common.format_command(['run', 'requests.xlsx', '-o', 'results.xlsx'])}")
     if sandbox_server.faults.is_active:
         click.echo(f"It injects faults. The numbers really issued: GET {url}/sandbox/ledger, with the same token.")

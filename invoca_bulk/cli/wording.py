@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 from invoca_bulk.cli import common
 from invoca_bulk.wording import Remedy
 
@@ -26,4 +24,4 @@ def _to_flag(option: str) -> str:
     """`skip_invalid` -> `--skip-invalid`; `nested=merge` -> `--nested merge`; `sheet=…` -> `--sheet`."""
     name, _, value = option.partition("=")
     flag = _FLAGS.get(name) or f"--{name.replace('_', '-')}"
-    return flag if value in {"", "…"} else f"{flag} {shlex.quote(value)}"
+    return flag if value in {"", "…"} else f"{flag} {common.quote_word(value)}"

@@ -153,14 +153,13 @@ class Executor:
     @contextlib.asynccontextmanager
     async def _ensure_recorded(self) -> AsyncIterator[None]:
         """Write all results to the journal before the block ends, whatever goes wrong in it."""
-        stop_watcher = asyncio.create_task(self._watch_stop_requests()) if self._journal.owner_id else None
+        stop_watcher = asyncio.create_task(self._watch_stop_requests())
         try:
             yield
         except Exception as error:  # noqa: BLE001  reported in the run's outcome
             self._cancel_token.abort(error)
         finally:
-            if stop_watcher:
-                stop_watcher.cancel()
+            stop_watcher.cancel()
             await self._journal_writer.close()
             with contextlib.suppress(Exception):  # the results are recorded already
                 await self._rate_gate.close()

@@ -40,7 +40,7 @@ _SCHEMA_PREFIX = "invoca_"
 _MIGRATION_LOCK_ID = 0x1BD0CA
 #: Part of PostgreSQL's error message, to the fix.
 _ERROR_HINTS = {
-    "password": "Put the password into ~/.pgpass, or into INVOCA_JOURNAL itself.",
+    "password": "Put the password into PostgreSQL's password file, or into INVOCA_JOURNAL itself.",
     **dict.fromkeys(
         ("permission denied", "no schema has been selected", "already exists"),
         "Let the whole team use one role that may create schemas in the database.",
@@ -87,7 +87,7 @@ def make_engine(database: Database, schema: str = "", *, pool_size: int = 0) -> 
         # Keeps the values of cells and requests out of error messages.
         return sa.create_engine(url, connect_args=_CONNECT_OPTIONS | options, hide_parameters=True, **pool)
     except ModuleNotFoundError:
-        msg = "A journal on PostgreSQL needs one more package: pip install 'invoca-bulk[cluster]'"
+        msg = 'A journal on PostgreSQL needs one more package: pip install "invoca-bulk[cluster]"'
         raise ConfigError(msg) from None
     except sa.exc.ArgumentError:
         raise ConfigError(f"The address of the journal, {database}, cannot be used.") from None

@@ -40,10 +40,24 @@ from invoca_bulk.wording import option
 _LOCK_TIMEOUT_SECONDS = 0.2
 
 
+class FileJournal(Journal):
+    """A network's journal in a file, opened for writing."""
+
+    def __init__(self, connection: sa.Connection, stop_file: Path) -> None:
+        super().__init__(connection)
+        self._stop_file = stop_file
+
+    @property
+    def is_stop_requested(self) -> bool:
+        """Whether `ask_to_stop` has left its file."""
+        return self._stop_file.exists()
+
+
 @functools.cache
 def sandbox_journal_folder(base_url: str) -> Path:
     """A temporary folder for each sandbox, deleted when this program ends."""
-    folder = tempfile.TemporaryDirectory(prefix=f"invoca-bulk-{urlsplit(base_url).port}-")
+    prefix = f"invoca-bulk-{urlsplit(base_url).port}-"
+    folder = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
     atexit.register(folder.cleanup)
     return Path(folder.name)
 
@@ -64,7 +78,7 @@ def open_for_writing(folder: Path, network: Network) -> Iterator[Journal]:
         with _translate_errors(path):
             connection = stack.enter_context(connect_once(durable_engine(path)))
             db_schema.create_or_migrate(connection)
-        journal = Journal(connection)
+        journal = FileJournal(connection, _stop_file(path))
         journal.recover_from_crash()
         yield journal
 
@@ -107,7 +121,8 @@ def _hold_lock(path: Path) -> Iterator[None]:
     except filelock.Timeout:
         raise JournalLockedError(locked_message(_read_owner(path))) from None
     try:
-        owner_file.unlink(missing_ok=True)  # left by a process that was killed
+        for left_over in (owner_file, _stop_file(path)):  # by a process that was killed
+            _delete_note(left_over)
         owner = Owner(
             process=os.getpid(),
             host=socket.gethostname(),
@@ -117,9 +132,19 @@ def _hold_lock(path: Path) -> Iterator[None]:
         owner_file.touch(mode=0o600)
         owner_file.write_text(json.dumps(db_schema.to_stored(vars(owner))))
         yield
-        owner_file.unlink(missing_ok=True)
+        _delete_note(owner_file)
     finally:
         lock.release()
+
+
+def _stop_file(path: Path) -> Path:
+    return path.with_suffix(".stop")
+
+
+def _delete_note(path: Path) -> None:
+    """Delete a file beside a journal; one that another process reads just now, which Windows keeps, does no harm."""
+    with contextlib.suppress(PermissionError):
+        path.unlink(missing_ok=True)
 
 
 def _read_owner(path: Path) -> Owner | None:
@@ -199,10 +224,20 @@ class SqliteHandle:
             return f"It runs on {owner.host} and can be stopped only there."
         if not owner.can_be_signalled:
             return f"It runs inside another program (process {owner.process}); stop it in that program."
-        with contextlib.suppress(OSError):  # it has just ended
-            # Not SIGINT: processes started by a notebook's kernel ignore it.
-            os.kill(owner.process, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
+        ask_to_stop(owner, self.path)
         return ""
+
+
+def ask_to_stop(owner: Owner, path: Path, system: str = os.name) -> None:
+    """Ask the owner of a journal to stop its run, the second time at once: by SIGTERM, or on Windows by a file.
+
+    Windows has no signal for the processes of other consoles: `os.kill` ends them, which is what the second time asks.
+    """
+    if system == "nt" and not _stop_file(path).exists():
+        _stop_file(path).touch(mode=0o600)  # every owner looks for it
+        return
+    with contextlib.suppress(OSError):  # it has just ended
+        os.kill(owner.process, signal.SIGTERM)  # not SIGINT: processes started by a notebook's kernel ignore it
 
 
 def list_handles(folder: Path) -> list[SqliteHandle]:

@@ -19,6 +19,10 @@ from invoca_bulk.sheets.csv_safety import escape_formula
 #: The last name to try: valid on every file system, whatever is wrong with the requested one.
 _FALLBACK_NAME = "invoca-bulk-results"
 
+#: Around the characters that `tempfile` chooses.
+_TEMPORARY_PREFIX, _TEMPORARY_SUFFIX = ".invoca-bulk-", ".tmp"
+#: Windows refuses paths from this length on, unless it is set up for longer ones.
+_MAX_WINDOWS_PATH_CHARS = 260
 #: Error number to what is wrong and what to do. For all others, the operating system's own text is shown.
 _ERRNO_TEXTS = {
     **dict.fromkeys(
@@ -31,7 +35,7 @@ _ERRNO_TEXTS = {
     errno.EROFS: ("the disk is read-only", "Choose another folder"),
     errno.ENOSPC: ("the disk is full", "Make room, or choose another disk"),
     errno.EDQUOT: ("your disk quota is used up", "Make room, or choose another disk"),
-    errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter name"),
+    errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter name or folder"),
     errno.ENOENT: ("the folder no longer exists", "Create it again, or choose another"),
 }
 
@@ -83,9 +87,16 @@ def _try_write(path: Path, write: Callable[[BinaryIO], None], protected_paths: S
         _write_atomically(path, write)
     except OSError as error:
         system_text = error.strerror or str(error)
-        reason, advice = _ERRNO_TEXTS.get(error.errno or 0, (system_text, "Choose another name or folder"))
+        reason, advice = _ERRNO_TEXTS.get(error_number(error, path), (system_text, "Choose another name or folder"))
         return OutputError(f"{path} cannot be written: {reason}. {advice}.")
     return None
+
+
+def error_number(error: OSError, path: Path, system: str = os.name) -> int:
+    """The number of the error; Windows says of a path that is too long that its folder does not exist."""
+    paths = (path.absolute(), path.absolute().with_name(f"{_TEMPORARY_PREFIX}12345678{_TEMPORARY_SUFFIX}"))
+    is_too_long = system == "nt" and max(len(str(name)) for name in paths) >= _MAX_WINDOWS_PATH_CHARS
+    return errno.ENAMETOOLONG if error.errno == errno.ENOENT and is_too_long else error.errno or 0
 
 
 def why_not_writable(path: Path, protected_paths: Sequence[Path]) -> str | None:
@@ -112,7 +123,7 @@ def _same_file(path: Path, other: Path) -> bool:
 
 def _write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
     # mkstemp makes files of mode 0600.
-    descriptor, name = tempfile.mkstemp(prefix=".invoca-bulk-", suffix=".tmp", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, suffix=_TEMPORARY_SUFFIX, dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as stream:

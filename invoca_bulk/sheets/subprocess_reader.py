@@ -38,12 +38,12 @@ def read_worksheets(data: bytes) -> list[tuple[str, list[list[object]]]]:
 
 
 def _limit_memory() -> None:
-    try:
+    """Limit this process's memory, where the system can: not on Windows, nor on macOS."""
+    if sys.platform != "win32":
         import resource  # noqa: PLC0415  does not exist on Windows
-    except ImportError:
-        return
-    with contextlib.suppress(OSError, ValueError):  # macOS has no such limit; or a lower limit is set
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+
+        with contextlib.suppress(OSError, ValueError):  # macOS has no such limit; or a lower limit is set
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
 
 
 def _read_workbook(data: bytes) -> dict[str, Any]:

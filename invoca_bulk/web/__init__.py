@@ -36,5 +36,5 @@ def page(journal: str | Path | None = None) -> UploadPage:
     try:
         from invoca_bulk.web.upload_page import UploadPage  # noqa: PLC0415  ipywidgets is needed here only
     except ModuleNotFoundError as error:
-        raise ConfigError(f"The page needs {error.name}. Install it: pip install 'invoca-bulk[notebook]'") from None
+        raise ConfigError(f'The page needs {error.name}. Install it: pip install "invoca-bulk[notebook]"') from None
     return UploadPage(journal)

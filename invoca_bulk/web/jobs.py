@@ -111,7 +111,7 @@ def start_job(
             stdin=subprocess.PIPE,
             stdout=report,
             stderr=log,
-            **_DETACHED_PROCESS_OPTIONS,
+            **detached_process_options(),
         )
     assert process.stdin is not None  # noqa: S101  tells mypy what PIPE gives
     with contextlib.suppress(BrokenPipeError):  # the process has ended already; its log says why
@@ -120,17 +120,19 @@ def start_job(
     return Job(folder=folder, process=process, resumed_run_id=resumed_run_id)
 
 
-#: Keeps a job out of the kernel's process group, which ends with the kernel.
-_DETACHED_PROCESS_OPTIONS: Mapping[str, Any] = (
-    {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
-    if os.name == "nt"
-    else {"start_new_session": True}
-)
+def detached_process_options(system: str = os.name) -> Mapping[str, Any]:
+    """The options of a process that outlives the kernel and the terminal: its own group or console."""
+    if system == "nt":
+        flags = (getattr(subprocess, name, 0) for name in ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW"))
+        return {"creationflags": sum(flags)}
+    return {"start_new_session": True}
 
 
 def _job_environment(journal_location: JournalLocation) -> dict[str, str]:
     """This process's environment without the token and without the settings that the page passes itself."""
     excluded = {TOKEN_ENV_VARIABLE, *(SETTINGS[name].env_variable for name in _OVERRIDDEN_SETTINGS)}
     environment = {name: value for name, value in os.environ.items() if name not in excluded}
+    # On Windows, output to a file is otherwise not in UTF-8.
+    environment |= {JOB_VARIABLE: "1", "PYTHONIOENCODING": "utf-8"}
     # Other users can see options; a database's address may contain a password.
-    return environment | {SETTINGS["journal"].env_variable: to_env_value(journal_location), JOB_VARIABLE: "1"}
+    return environment | {SETTINGS["journal"].env_variable: to_env_value(journal_location)}

@@ -48,7 +48,8 @@ def get_session() -> SandboxSession | None:
 def start_session() -> SandboxSession:
     """Serve a sandbox until this process ends."""
     sandbox_server = Sandbox(open_campaigns=True, latency=_LATENCY_SECONDS)
-    folder = tempfile.TemporaryDirectory(prefix="invoca-bulk-rehearsal-")
+    # A run of the page may outlive it; Windows keeps what that has open.
+    folder = tempfile.TemporaryDirectory(prefix="invoca-bulk-rehearsal-", ignore_cleanup_errors=True)
     sandbox_server.start()
     atexit.register(folder.cleanup)
     atexit.register(sandbox_server.stop)

@@ -100,7 +100,7 @@ def serve(*, port: int, open_browser: bool, on_ready: Callable[[str], None], idl
     # Voilà searches this package's templates before the user's own folders.
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(_JUPYTER_FOLDER), os.environ.get("JUPYTER_PATH")]))
     address = f"http://{_HOST}:{port}/?token={token}"
-    asyncio.set_event_loop(asyncio.new_event_loop())
+    asyncio.set_event_loop(asyncio.SelectorEventLoop())  # Windows' own cannot wait for kernels
     server = _PageServer.instance(config=_voila_config(port, token, idle_seconds))
     server.initialize([])
 
@@ -118,7 +118,7 @@ def _open_browser(address: str) -> None:
     folder = jupyter_runtime_dir()
     Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(suffix=".html", dir=folder)
-    with os.fdopen(descriptor, "w") as page:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as page:
         page.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={escape(address)}">')
     atexit.register(lambda: Path(name).unlink(missing_ok=True))
     webbrowser.open(Path(name).as_uri())

@@ -56,7 +56,7 @@ class UploadPage:
     """The upload page, to be displayed in a notebook's cell."""
 
     def __init__(self, journal: str | JournalLocation | None = None) -> None:
-        self._temp_folder = tempfile.TemporaryDirectory(prefix="invoca-bulk-page-")
+        self._temp_folder = tempfile.TemporaryDirectory(prefix="invoca-bulk-page-", ignore_cleanup_errors=True)
         self._sheet_path: Path | None = None
         self._report: Report | None = None
         self._current_plan: Plan | None = None
@@ -212,8 +212,8 @@ class UploadPage:
         """Replace the current sheet with the uploaded one and check it."""
         folder = self._temp_path("sheet")
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
-        self._sheet_path, self._form_values = path.rename(folder / path.name), {}
+        folder.mkdir(mode=0o700, exist_ok=True)  # Windows does not delete what a virus scanner has open
+        self._sheet_path, self._form_values = path.replace(folder / path.name), {}
         self._clear_regions("results")
         self._start_check()
 

@@ -64,7 +64,7 @@ def _import_queue() -> ModuleType:
     try:
         return importlib.import_module("invoca_bulk.workers.queue")
     except ModuleNotFoundError as error:
-        msg = f"Workers need {error.name}. Install it: pip install 'invoca-bulk[cluster]'"
+        msg = f'Workers need {error.name}. Install it: pip install "invoca-bulk[cluster]"'
         raise ConfigError(msg) from None
 
 

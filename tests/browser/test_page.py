@@ -21,6 +21,8 @@ from conftest import command_arguments, served
 from driver import TIMEOUT, Driver
 from playwright.sync_api import expect
 
+from tests.systems import posix_only
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -278,6 +280,7 @@ def test_it_works_with_a_long_path_for_temporary_files(
         page.context.close()
 
 
+@posix_only
 def test_the_browsers_command_line_does_not_show_the_link(tmp_path: Path) -> None:
     """Other users can read command lines; the link is in a file that only the user can read."""
     opener = tmp_path / "opener"

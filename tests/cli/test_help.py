@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import pty
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import pytest
 from invoca_bulk.cli import COMMANDS, HELP, common, help, main  # noqa: A004  the command of this name
 from invoca_bulk.schema.issue_catalog import ISSUE_TYPES
 from invoca_bulk.schema.outcomes import OUTCOME_HELP, Outcome
+from tests.systems import posix_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +100,7 @@ def test_help_without_a_manual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 def _run_in_terminal(*arguments: str, typed: bytes = b"", **environment: str) -> tuple[int, str]:
     """Run the program in a terminal: its exit code, and all that the terminal shows."""
-    controller, terminal = pty.openpty()
+    controller, terminal = pytest.importorskip("pty").openpty()
     command = [sys.executable, "-m", "invoca_bulk", *arguments]
     with subprocess.Popen(
         command, stdin=terminal, stdout=terminal, stderr=terminal, env={**os.environ, **environment}
@@ -267,6 +267,7 @@ def test_the_demo_leaves_nothing_for_git(cli: Callable[..., Any], tmp_path: Path
     assert not (tmp_path / "mine/.gitignore").exists()
 
 
+@posix_only
 def test_the_demo_names_the_program_that_ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its name is enough where the shell finds this very program by it, not where it finds another one."""
     program, other = (tmp_path / folder / "invoca-bulk" for folder in ("venv", "elsewhere"))

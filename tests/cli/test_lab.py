@@ -139,7 +139,7 @@ def test_without_jupyterlab_the_message_names_the_extra() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         2,
-        "JupyterLab is not installed. Install it: pip install 'invoca-bulk[notebook]'\n",
+        'JupyterLab is not installed. Install it: pip install "invoca-bulk[notebook]"\n',
     )
 
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -550,7 +549,7 @@ def test_request_of_a_killed_process_is_unknown(odd: Any, reply: Any, raw_reply:
         deadline = time.monotonic() + 60
         while "PUT" not in _verbs(odd) and time.monotonic() < deadline:
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
     (step,) = Runner(folder=tmp_path / "journal", interrupts=run_sync.Interrupts()).steps(odd.network())
     assert (step["state"], step["attempt"], step["once"]) == ("sent", 1, 0)
     _, (row,) = journal.find_results(tmp_path / "journal", step["run"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -18,12 +20,14 @@ from invoca_bulk import journal
 from invoca_bulk.config.network import Network
 from invoca_bulk.errors import ConfigError, JournalLockedError, RunAborted
 from invoca_bulk.journal import RunState, State, StepTransition
-from invoca_bulk.journal.sqlite import durable_engine, journal_file
+from invoca_bulk.journal.owner import Owner
+from invoca_bulk.journal.sqlite import ask_to_stop, durable_engine, journal_file
 from invoca_bulk.journal.states import OUTCOME_IF_STOPPED, TRANSITIONS
 from invoca_bulk.planning import PlannedRow
 from invoca_bulk.schema import Action
 from invoca_bulk.schema.outcomes import Outcome
 from tests.journal.sample_plans import NETWORK, make_plan, make_step, transitions
+from tests.systems import linux_only, posix_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -264,6 +268,7 @@ def test_database_is_durable(tmp_path: Path) -> None:
     assert pragmas == ["wal", 2]
 
 
+@posix_only
 def test_files_are_private(tmp_path: Path) -> None:
     """Other users cannot read the journal, its log or its folder."""
     folder = tmp_path / "state" / "journal"
@@ -367,6 +372,7 @@ def test_networks_have_separate_files(tmp_path: Path) -> None:
     assert len(files) == len(pairs)
 
 
+@posix_only
 def test_existing_file_is_made_private(tmp_path: Path) -> None:
     """A file that others can access is made private; a symbolic link in its place is not followed."""
     path = journal_file(tmp_path, base_url=NETWORK.base_url, network_id="1234")
@@ -379,6 +385,36 @@ def test_existing_file_is_made_private(tmp_path: Path) -> None:
     path.symlink_to(target)
     with pytest.raises(ConfigError, match="--journal"), journal.open_for_writing(tmp_path, NETWORK):
         pytest.fail("opened")
+
+
+def test_a_note_that_cannot_be_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows keeps a file that another process reads just now; the journal is closed and opened all the same."""
+    with monkeypatch.context() as windows, journal.open_for_writing(tmp_path, NETWORK):
+        windows.setattr(Path, "unlink", _refuse)
+    (note,) = tmp_path.glob("*.owner")
+    with journal.open_for_writing(tmp_path, NETWORK):
+        assert note.exists()
+    assert not note.exists()
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise PermissionError(13, "The process cannot access the file because it is being used by another process")
+
+
+def test_a_request_to_stop_as_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file asks for the stop, the second time the process is ended; the file does not stop a later run."""
+    ended = []
+    monkeypatch.setattr(os, "kill", lambda *arguments: ended.append(arguments))
+    path = journal_file(tmp_path, base_url=NETWORK.base_url, network_id=NETWORK.network_id)
+    owner = Owner(process=1, host="here", since="")
+    with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
+        assert not open_journal.is_stop_requested
+        ask_to_stop(owner, path, system="nt")
+        assert (open_journal.is_stop_requested, ended) == (True, [])
+        ask_to_stop(owner, path, system="nt")
+        assert ended == [(1, signal.SIGTERM)]
+    with journal.open_for_writing(tmp_path, NETWORK) as open_journal:
+        assert not open_journal.is_stop_requested
 
 
 def test_batched_transitions_keep_each_steps_order(tmp_path: Path) -> None:
@@ -429,7 +465,7 @@ def _make_garbage(path: Path) -> None:
     path.write_bytes(b"not a database" * 1_000)
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, which only Linux has")
+@linux_only
 @pytest.mark.parametrize("damage", [None, _make_newer, _make_garbage], ids=["sound", "newer", "garbage"])
 def test_no_file_stays_open(tmp_path: Path, damage: Callable[[Path], None] | None) -> None:
     """Also where opening fails, each connection is closed at once: an open one locks the file on Windows."""

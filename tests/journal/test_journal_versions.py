@@ -18,6 +18,7 @@ from invoca_bulk.errors import ConfigError, JournalLockedError
 from invoca_bulk.journal import RunState, State, db_schema
 from invoca_bulk.journal.db_schema import SCHEMA_VERSION
 from invoca_bulk.journal.sqlite import journal_file
+from tests.systems import posix_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -232,6 +233,7 @@ with journal.open_for_writing(Path(sys.argv[1]), network):
 """
 
 
+@posix_only
 @pytest.mark.parametrize("statement", ["ALTER TABLE runs ADD COLUMN stopping", "UPDATE version", "CREATE TABLE paces"])
 def test_process_killed_in_a_migration_leaves_the_old_journal(old: Path, statement: str) -> None:
     """After SIGKILL at any statement, the file is still of version 3 with all its data, and can be opened."""

@@ -17,11 +17,10 @@ from hypothesis import strategies as st
 from invoca_bulk.errors import OutputError
 from invoca_bulk.reports import files
 from invoca_bulk.sheets.csv_safety import unescape_formula
+from tests.systems import posix_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX links, devices and modes")
 
 
 def write_hello(stream: BinaryIO) -> None:
@@ -242,3 +241,13 @@ def test_csv_form(folders: Path) -> None:
     assert target.read_bytes() == (
         b'\xef\xbb\xbfname,x\r\nZo\xc3\xab,\'=1+1\r\n00123,"a ""b"", c"\r\n?,+18055550100\r\n'
     )
+
+
+@pytest.mark.parametrize(
+    ("system", "length", "number"),
+    [("nt", 300, errno.ENAMETOOLONG), ("nt", 100, errno.ENOENT), ("posix", 300, errno.ENOENT)],
+)
+def test_a_path_too_long_for_windows(system: str, length: int, number: int) -> None:
+    """Windows says of a path that is too long that it does not exist."""
+    error = FileNotFoundError(errno.ENOENT, "No such file or directory")
+    assert files.error_number(error, Path("/x" * (length // 2)), system) == number

@@ -19,6 +19,7 @@ from invoca_bulk import planning
 from invoca_bulk.errors import ConfirmationRequiredError, OutputError, PlanError
 from invoca_bulk.planning import PlannedRow, Step, plan_diff
 from invoca_bulk.reports import plan_file
+from tests.systems import posix_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,6 +114,7 @@ def test_several_sheets(network: Network, http: httpx.Client, tmp_path: Path) ->
     ]
 
 
+@posix_only
 def test_the_file_is_the_users_own(edit: Plan, tmp_path: Path, box: Sandbox) -> None:
     """Only the user can read the file, no file is overwritten, and the token is not in it."""
     paths = [edit.save(tmp_path / "plan.json") for _ in range(3)]
@@ -128,6 +130,7 @@ def test_invalid_paths(edit: Plan, tmp_path: Path, name: str) -> None:
         edit.save(tmp_path / name)
 
 
+@posix_only
 def test_sheet_is_not_a_saved_plan(tmp_path: Path) -> None:
     """A file that does not start like a saved plan is read as a sheet, whatever its name; a pipe does not block."""
     pd.DataFrame([NUMBER]).to_csv(tmp_path / "plan.json", index=False)

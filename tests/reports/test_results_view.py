@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 from typing import TYPE_CHECKING, Any
@@ -229,7 +228,7 @@ def interrupting(after: int) -> Callable[[Any], Any]:
         async def serve(scope: Any, receive: Any, send: Any) -> None:
             requests.append(scope)
             if len(requests) == after:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
             await app(scope, receive, send)
 
         return serve

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import io
-import os
 import shutil
 import tempfile
 import weakref
@@ -20,6 +19,7 @@ from hypothesis import strategies as st
 from invoca_bulk.errors import OutputError
 from invoca_bulk.reports import xlsx
 from invoca_bulk.reports.xlsx import Cell, Dropdown, IntegerRange, Style, WorksheetSpec
+from tests.systems import posix_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -314,7 +314,7 @@ def test_no_room_for_temporary_files(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         write_bytes(make_spec(["x"]))
 
 
-@pytest.mark.skipif(os.name != "posix", reason="other systems cannot remove open files")
+@posix_only
 @pytest.mark.usefixtures("temporary_folder")
 def test_temporary_files_gone() -> None:
     """If the temporary files are missing at the end, the operating system's error is raised too."""

@@ -18,6 +18,7 @@ import pytest
 import invoca_bulk as ib
 from invoca_bulk.errors import OutputError
 from invoca_bulk.reports import files
+from tests.systems import posix_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     ReadFiles = Callable[[Path], dict[str, bytes]]
 
-posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX links and file modes")
 
 RUNS = "=cmd|' /C calc'!A0"
 STARTS = [RUNS, "+1+cmd", "-1+cmd", "@SUM(A1)", "\t=1", "\r=1", "'=1", "''=1", '=HYPERLINK("http://x")', "=1+1\n=2"]
@@ -203,7 +203,9 @@ def _relative(sheet: Path) -> Path:
     return Path(os.path.relpath(sheet))
 
 
-@pytest.mark.parametrize("other_name", [_itself, _hard_link, _folder_link, _roundabout, _relative])
+@pytest.mark.parametrize(
+    "other_name", [_itself, _hard_link, pytest.param(_folder_link, marks=posix_only), _roundabout, _relative]
+)
 @pytest.mark.parametrize("name", [name for name in WRITERS if name not in {"saved plan", "template"}])
 def test_no_output_overwrites_the_input(
     sheet: Path, network: Network, name: str, other_name: Callable[[Path], Path]

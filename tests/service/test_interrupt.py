@@ -15,6 +15,7 @@ import pytest
 
 from invoca_bulk.sandbox_server import Sandbox
 from invoca_bulk.transport import run_sync
+from tests.systems import posix_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,7 @@ def _start(tmp_path: Path, box: Any, concurrency: int) -> subprocess.Popen[str]:
     return process
 
 
+@posix_only
 def test_ctrl_c_waits_for_requests_in_flight(tmp_path: Path, requests_frame: Callable[..., pd.DataFrame]) -> None:
     """Nothing more is sent, every issued number is on its row, the other rows are `not_sent`, exit 4."""
     requests_frame(2000).to_csv(tmp_path / "many.csv", index=False)
@@ -52,6 +54,7 @@ def test_ctrl_c_waits_for_requests_in_flight(tmp_path: Path, requests_frame: Cal
         assert "invoca-bulk resume sandbox-" in out
 
 
+@posix_only
 def test_second_ctrl_c_stops_immediately(tmp_path: Path, requests_frame: Callable[..., pd.DataFrame]) -> None:
     """Requests in flight are abandoned as `unknown`; recorded outcomes are written."""
     requests_frame(200).to_csv(tmp_path / "many.csv", index=False)
@@ -67,6 +70,7 @@ def test_second_ctrl_c_stops_immediately(tmp_path: Path, requests_frame: Callabl
         assert counts.sum() == 200
 
 
+@posix_only
 def test_sigterm_stops_gracefully(tmp_path: Path, requests_frame: Callable[..., pd.DataFrame]) -> None:
     """SIGTERM is a graceful stop too: results are written, exit 4."""
     requests_frame(2000).to_csv(tmp_path / "many.csv", index=False)
@@ -78,6 +82,7 @@ def test_sigterm_stops_gracefully(tmp_path: Path, requests_frame: Callable[..., 
         assert set(pd.read_csv(tmp_path / "results.csv", dtype=str)["result_status"]) == {"created", "not_sent"}
 
 
+@posix_only
 def test_burst_of_interrupts_loses_nothing(tmp_path: Path, requests_frame: Callable[..., pd.DataFrame]) -> None:
     """Repeated Ctrl-C, also while results are written: exit 4, and every row has an outcome."""
     requests_frame(500).to_csv(tmp_path / "many.csv", index=False)
@@ -99,11 +104,11 @@ def test_burst_of_interrupts_loses_nothing(tmp_path: Path, requests_frame: Calla
 def test_interrupts_are_deferred_until_results_are_written() -> None:
     """From the first request to the written file, interrupts are counted instead of raised."""
     with run_sync.defer_interrupts() as interrupts:
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
         assert interrupts.count == 2
     with pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_progress_error_does_not_end_the_run() -> None:

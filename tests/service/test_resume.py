@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -29,6 +27,7 @@ from tests.runs import (
     run_sheet,
     wait_for,
 )
+from tests.systems import posix_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -259,6 +258,7 @@ def _script(network: Network, sheet: Path) -> list[str]:
     return [sys.executable, "-c", code]
 
 
+@posix_only
 def test_killed_run_is_listed_and_resumes(
     box: Any, network: Any, requests_frame: Requests, tmp_path: Path, cli: Any
 ) -> None:
@@ -271,7 +271,7 @@ def test_killed_run_is_listed_and_resumes(
         run_sheet(sheet, network)
     listed = cli("runs")
     assert "running" in listed.out
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     listed = cli("runs")
     assert "interrupted" in listed.out

@@ -5,7 +5,6 @@ import io
 import os
 import re
 import struct
-import sys
 import zipfile
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 
 from invoca_bulk import errors, sheets
 from invoca_bulk.sheets import sources, workbook_formats, xlsx_scanner
+from tests.systems import linux_only, posix_only
 
 HEADER = ["description", "media_type", "quantity"]
 ROWS = [HEADER, ["a", "b", "1"]]
@@ -241,7 +241,7 @@ def test_a_file_object_that_cannot_be_read_is_refused(tmp_path: Any, case: str) 
         getattr(source, "close", lambda: None)()
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@posix_only
 def test_devices_and_pipes_are_refused(tmp_path: Any) -> None:
     """Reading a device may never end, and a pipe may block; neither is opened."""
     os.mkfifo(tmp_path / "pipe.csv")
@@ -275,7 +275,7 @@ def test_a_file_object_with_short_reads_is_read_completely() -> None:
     assert len(load(Slow()).frame) == 100
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@linux_only
 def test_file_names_that_are_not_text_are_sanitized(tmp_path: Any) -> None:
     """For a file name of any bytes, source and messages can be written to any output."""
     path = tmp_path / os.fsdecode(b"\xff\n.csv")

@@ -23,12 +23,14 @@ import invoca_bulk as ib
 from invoca_bulk import journal
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError
+from invoca_bulk.journal import sqlite
 from invoca_bulk.reports import plan_file
 from invoca_bulk.schema.outcomes import Outcome
 from invoca_bulk.service.plan import plan_sheet
 from invoca_bulk.web import jobs
 from invoca_bulk.web.run_progress import ProgressMeter
 from invoca_bulk.web.upload_page import UploadPage
+from tests.systems import linux_only, posix_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,7 +79,7 @@ def test_a_job_is_the_command_lines_run(start_job: Callable[..., Job], box: Sand
     assert sorted(results["promo_number"]) == sorted(entry.number for entry in box.store.ledger)
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs the process files of Linux")
+@linux_only
 def test_other_users_cannot_read_the_token(start_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not in the job's command line, environment or files, even if it is in this process's environment."""
     monkeypatch.setenv("INVOCA_API_TOKEN", TOKEN)
@@ -108,7 +110,7 @@ def test_another_process_can_see_and_stop_a_run(start_job: Callable[..., Job], b
     _wait_until(lambda: len(box.store.ledger) >= 3)
     (run_summary,) = journal.list_active_runs(folder)
     assert run_summary.owner
-    assert run_summary.owner.process == job.process.pid
+    assert run_summary.owner.process == job.process.pid or os.name == "nt"  # there, a launcher starts the venv's Python
     assert sum(run_summary.totals.values()) == 200
     assert journal.request_stop(folder, run_summary.record.run) == ""
     job.process.wait(timeout=60)
@@ -116,6 +118,27 @@ def test_another_process_can_see_and_stop_a_run(start_job: Callable[..., Job], b
     assert job.json_report["totals"]["created"] == len(box.store.ledger) < 200
     assert journal.list_active_runs(folder) == []
     assert journal.request_stop(folder, run_summary.record.run) == "The run is no longer in progress."
+
+
+def test_a_run_is_stopped_as_on_windows(start_job: Callable[..., Job], box: Sandbox, tmp_path: Path) -> None:
+    """Without a signal, by a file: the run ends as after Ctrl-C, and the file is gone when the next one starts."""
+    job = start_job(200, "--rate", "40")
+    _wait_until(lambda: len(box.store.ledger) >= 3)
+    (run_summary,) = journal.list_active_runs(tmp_path / "journal")
+    (path,) = (tmp_path / "journal").glob("*.sqlite")
+    assert run_summary.owner
+    sqlite.ask_to_stop(run_summary.owner, path, system="nt")
+    job.process.wait(timeout=60)
+    assert (job.json_report["state"], job.json_report["exit_code"]) == ("interrupted", 4)
+    assert job.json_report["totals"]["created"] == len(box.store.ledger) < 200
+
+
+def test_a_job_has_a_group_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the end of the kernel nor that of the terminal ends it; on Windows that takes two flags."""
+    monkeypatch.setattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0x200, raising=False)
+    monkeypatch.setattr(subprocess, "CREATE_NO_WINDOW", 0x8000000, raising=False)
+    assert jobs.detached_process_options("nt") == {"creationflags": 0x8000200}
+    assert jobs.detached_process_options("posix") == {"start_new_session": True}
 
 
 def test_a_killed_run_is_not_active(start_job: Callable[..., Job], box: Sandbox, tmp_path: Path) -> None:
@@ -164,6 +187,7 @@ def test_a_run_in_a_thread_cannot_be_stopped_by_a_signal(tmp_path: Path, box: Sa
     assert len(box.store.ledger) == 10
 
 
+@posix_only
 def test_a_job_outlives_the_process_that_started_it(tmp_path: Path, box: Sandbox, requests_frame: Any) -> None:
     """The kernel's process group ends, as when a tab is closed, and the run still finishes."""
     requests_frame(60).to_csv(tmp_path / "sheet.csv", index=False)
@@ -425,8 +449,8 @@ def test_without_its_packages_the_message_names_the_extra() -> None:
         "from invoca_bulk.cli import main; main(['app'])"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "pip install 'invoca-bulk[notebook]'" in process.stdout
-    assert (process.returncode, "pip install 'invoca-bulk[app]'" in process.stderr) == (2, True)
+    assert 'pip install "invoca-bulk[notebook]"' in process.stdout
+    assert (process.returncode, 'pip install "invoca-bulk[app]"' in process.stderr) == (2, True)
 
 
 def test_a_port_in_use_is_one_message(cli: Callable[..., Any], box: Sandbox) -> None:
