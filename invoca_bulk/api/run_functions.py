@@ -44,6 +44,7 @@ def run(  # noqa: PLR0913  keyword-only
     auto_ids: bool = Options.auto_ids,
     yes: bool = Options.yes,
     again: bool = Options.again,
+    apply_edits: bool = Options.apply_edits,
     assign_ids: bool = Options.assign_ids,
     resend_absent: bool = Options.resend_absent,
     resend_unknown: bool = Options.resend_unknown,
@@ -79,6 +80,7 @@ def run(  # noqa: PLR0913  keyword-only
         auto_ids: whether the network assigns ids to advertisers that come without one.
         yes: do not ask before something that cannot be undone.
         again: start over instead of resuming an interrupted run, and buy again what earlier runs have bought.
+        apply_edits: send rows of a results file that were done before and edited since as updates.
         assign_ids: give each new number that has no `id_from_network` one, so that it can be looked up by it.
         resend_absent: send creates again that got no response and that the platform does not list.
         resend_unknown: send creates again whose outcome could not be determined; check the platform first.

@@ -27,6 +27,7 @@ _RUN_ONLY_PARAMETERS = (
 @common.output_option("Results file, .xlsx or .csv. Default: FILE's name with -results.xlsx.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation before actions that cannot be undone.")
 @common.again_option
+@common.apply_edits_option
 @click.option("--skip-invalid", is_flag=True, help="Send the valid rows even if others have errors.")
 @connection_options.plan_options
 @connection_options.network_options

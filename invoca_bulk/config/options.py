@@ -59,6 +59,7 @@ class Options:
         auto_ids: the network assigns ids to advertisers that come without one.
         yes: do not ask before something that cannot be undone.
         again: start over instead of resuming an interrupted run, and buy again what earlier runs have bought.
+        apply_edits: send rows that were done before and edited since as updates.
         resend_absent: send creates again that got no response and that the platform does not list.
         resend_unknown: send creates again whose outcome could not be determined; check the platform first.
         assign_ids: give each new number that has no `id_from_network` one, so that it can be looked up by it.
@@ -85,6 +86,7 @@ class Options:
     auto_ids: bool = False
     yes: bool = False
     again: bool = False
+    apply_edits: bool = False
     resend_absent: bool = False
     resend_unknown: bool = False
     assign_ids: bool = False

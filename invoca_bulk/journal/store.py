@@ -248,6 +248,10 @@ class Journal:
         query = query.order_by(STEPS.c.ended_at)
         return {str(row["before"]["promo_number"]): row["ended_at"] for row in self._fetch_all(query) if row["before"]}
 
+    def deletions(self) -> list[StepRecord]:
+        """The steps of all runs that deleted an object."""
+        return self._select_steps(STEPS.c.action == Action.DELETE, STEPS.c.state == State.DONE)
+
     def steps(self, run: str) -> list[StepRecord]:
         """All steps of a run."""
         return self._select_steps(STEPS.c.run == run)

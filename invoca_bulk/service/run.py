@@ -16,6 +16,7 @@ from invoca_bulk.planning import SavedPlan
 from invoca_bulk.reports.plan_report import Plan
 from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.service import follow, preconditions
+from invoca_bulk.service.claims import check_claims
 from invoca_bulk.service.execute import ReadyRun, execute_here, notify, record_for_workers
 from invoca_bulk.service.plan import fetch_and_build_plan, validate_sheet
 from invoca_bulk.service.resume import prepare_to_continue
@@ -44,8 +45,9 @@ def run_sheet(
     if options.cluster:
         client.create_queues(network, options)
     report = validate_sheet(source, api_version=network.api_version, auto_ids=options.auto_ids, **read_arguments)
-    preconditions.reject_invalid_rows(report, skip=options.skip_invalid)
     preconditions.reject_sandbox_results(report, network)
+    report = check_claims(report, network, options, may_ask=True)
+    preconditions.reject_invalid_rows(report, skip=options.skip_invalid)
     with journal.open_for_writing(journal.location_for(network, options.journal), network) as open_journal:
         fingerprint = planning.fingerprint_sheets(sheet.sheet for sheet in report.validated_book.sheets)
         unfinished_run = None if options.again else open_journal.find_unfinished_run(fingerprint)

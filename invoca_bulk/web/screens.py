@@ -159,6 +159,7 @@ def _plan_form(report: Report, form_values: Mapping[str, Any]) -> str:
   <details{" open" if any(form_values.values()) else ""}><summary>More options</summary><div class="fields">
     {advertiser_options if has_advertisers else ""}
     {_checkbox("again", form_values)}
+    {_checkbox("apply_edits", form_values)}
     {_checkbox("assign_ids", form_values)}
   </div></details>
   <p>The plan compares the sheet with the platform and shows what would be done. Nothing is sent yet.</p>

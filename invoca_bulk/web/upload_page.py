@@ -49,7 +49,7 @@ _RUN_ERROR_SCREEN, _RESULTS_ERROR_SCREEN, _RUN_LIST_ERROR_SCREEN = (
     partial(screens.render_failure, title) for title in ("5. Run", "6. Results", "Runs")
 )
 #: Fields of the plan form that the plan depends on; the others are options of the run.
-_PLAN_OPTION_NAMES = ("nested", "allow_removals", "auto_ids", "again")
+_PLAN_OPTION_NAMES = ("nested", "allow_removals", "auto_ids", "again", "apply_edits")
 
 
 class UploadPage:

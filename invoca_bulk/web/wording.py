@@ -23,6 +23,7 @@ LABELS = {
     "again": "Buy again what earlier runs have bought",
     "allow_removals": "Let replace remove users and sites",
     "api_version": "API version",
+    "apply_edits": "Send the edits of rows that were done before",
     "assign_ids": "Generate an id for each new number without one",
     "auto_ids": "The network assigns ids to new advertisers",
     "nested": "Users and sites",
