@@ -249,7 +249,9 @@ def runs(*, journal: str | JournalLocation | None = Options.journal) -> pd.DataF
     Returns:
         A row for each run: `run` (its id), `state` (`running`, `finished`, `interrupted`, `aborted` or `closed`: later
         runs have taken over the rest), `started` and `ended` (UTC, ISO 8601; blank: not yet), `file`, `network_id`,
-        `base_url` (texts), the number of rows with each outcome (int64), and `can_be_resumed` (bool).
+        `base_url` (texts), the number of rows that the run brought to each outcome (int64; added up, they are what was
+        bought), `before` (int64: rows that earlier runs had done), `can_be_resumed` (bool), and `undone_by` (the run
+        that has undone it; blank: none).
 
     Raises:
         UserError: the journals cannot be read.
@@ -271,10 +273,12 @@ def runs(*, journal: str | JournalLocation | None = Options.journal) -> pd.DataF
             record.base_url,
         )
         counts = [summary.totals.get(outcome, 0) for outcome in Outcome]
-        rows.append((*texts, *counts, summary.is_resumable and not summary.is_in_use))
-    columns = [*_RUN_COLUMNS, *(outcome.value for outcome in Outcome), "can_be_resumed"]
-    dtypes = dict.fromkeys(_RUN_COLUMNS, "str") | {outcome.value: "int64" for outcome in Outcome}
-    return pd.DataFrame(rows, columns=columns).astype({**dtypes, "can_be_resumed": "bool"})
+        before = sum(summary.earlier_totals.values())
+        rows.append((*texts, *counts, before, summary.is_resumable and not summary.is_in_use, summary.undone_by))
+    counted = [*(outcome.value for outcome in Outcome), "before"]
+    dtypes = dict.fromkeys(_RUN_COLUMNS, "str") | dict.fromkeys(counted, "int64")
+    dtypes |= {"can_be_resumed": "bool", "undone_by": "str"}
+    return pd.DataFrame(rows, columns=list(dtypes)).astype(dtypes)
 
 
 @public_function

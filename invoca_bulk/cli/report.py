@@ -27,7 +27,7 @@ _RESUME_PARAMETERS = (*_SHARED_PARAMETERS, "resend_absent", "cluster")
 
 def print_result(run_result: RunResult, saved_plan: SavedPlan | None = None, *, as_json: bool) -> None:
     """Print the totals, the path of the results and the next command, or one JSON object."""
-    from invoca_bulk.reports.results import format_totals
+    from invoca_bulk.reports.results import describe_totals, format_totals
 
     results = run_result.results
     next_command = _follow_command(run_result) if run_result.is_running else _next_command(run_result, saved_plan)
@@ -41,6 +41,8 @@ def print_result(run_result: RunResult, saved_plan: SavedPlan | None = None, *, 
                 "state": results.run.state,
                 "exit_code": run_result.exit_code,
                 "totals": results.totals,
+                "now": results.own_totals,
+                "before": results.earlier_totals,
                 "output": str(run_result.output_path) if run_result.output_path else None,
                 "error": " ".join(run_result.notes) or None,
                 "next": next_command,
@@ -48,6 +50,8 @@ def print_result(run_result: RunResult, saved_plan: SavedPlan | None = None, *, 
         )
         return
     click.echo(_describe_progress(run_result) if run_result.is_running else format_totals(results.totals))
+    for line in () if run_result.is_running else describe_totals(results.own_totals, results.earlier_totals):
+        click.echo(f"  {line}")
     if run_result.output_path:
         click.echo(f"Results: {run_result.output_path}")
     if next_command:

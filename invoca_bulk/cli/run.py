@@ -81,7 +81,7 @@ def command(file: Path, output: Path | None, *, as_json: bool, **flags: Any) -> 
 
 def _replan_command(saved_plan: SavedPlan) -> str:
     from invoca_bulk.cli import undo
-    from invoca_bulk.service.undo import undone_run_id
+    from invoca_bulk.journal import undone_run_id
 
     file = click.get_current_context().params["file"]
     if run := undone_run_id(saved_plan.source):

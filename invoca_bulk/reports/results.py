@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from invoca_bulk.journal import RowRecord, RunRecord
+from invoca_bulk.journal import RowRecord, RunRecord, RunSummary
 from invoca_bulk.planning import PlannedSheet
 from invoca_bulk.reports import html, save
 from invoca_bulk.reports.results_view import OUTCOME_STYLES, ResultsView
@@ -35,6 +35,7 @@ class Results:
 
     run: RunRecord
     rows: Sequence[RowRecord]  # in the order of the sheet
+    undone_by: str = ""  # the later run that has undone the run; empty: none
 
     @property
     def frame(self) -> pd.DataFrame | dict[str, pd.DataFrame]:
@@ -104,8 +105,22 @@ class Results:
     @cached_property
     def totals(self) -> dict[Outcome, int]:
         """Outcome to number of rows, in the order of `Outcome`; outcomes without rows are omitted."""
-        counts = Counter(row.outcome for row in self.rows)
+        return self._count(self.rows)
+
+    @staticmethod
+    def _count(rows: Iterable[RowRecord]) -> dict[Outcome, int]:
+        counts = Counter(row.outcome for row in rows)
         return {outcome: counts[outcome] for outcome in Outcome if counts[outcome]}
+
+    @cached_property
+    def own_totals(self) -> dict[Outcome, int]:
+        """As `totals`, of the rows that the run itself did, or tried to."""
+        return self._count(row for row in self.rows if not row.is_of_earlier_run(self.run.run))
+
+    @cached_property
+    def earlier_totals(self) -> dict[Outcome, int]:
+        """As `totals`, of the rows that earlier runs had done."""
+        return self._count(row for row in self.rows if row.is_of_earlier_run(self.run.run))
 
     @property
     def all_done(self) -> bool:
@@ -172,12 +187,16 @@ def _summary_rows(results: Results) -> Iterator[list[str | Cell]]:
     yield ["started (UTC)", format_time(run.started_at)]
     yield ["ended (UTC)", format_time(run.ended_at)]
     yield ["state", run.state]
+    if results.undone_by:
+        yield ["undone by", results.undone_by]
     yield []
     yield [Cell(text="outcome", style=Style.BOLD), Cell(text="rows", style=Style.BOLD)]
     for outcome, count in results.totals.items():
         meaning, advice = OUTCOME_HELP[outcome]
         text = meaning if outcome in SUCCESS_OUTCOMES else word(f"{meaning} {advice}", run.run)
         yield [Cell(text=outcome, style=OUTCOME_STYLES[outcome]), f"{count:,}", text]
+    for line in describe_totals(results.own_totals, results.earlier_totals):
+        yield [line]
     campaigns = results.counts_by_campaign()
     if campaigns:
         yield []
@@ -206,6 +225,30 @@ def _column_paths(resource: Resource, headers: Iterable[str]) -> list[str]:
 def format_time(seconds: float | None) -> str:
     """A Unix time in seconds as ISO 8601 in UTC, to the second; None: empty."""
     return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def describe_totals(own: Mapping[Outcome, int], earlier: Mapping[Outcome, int]) -> list[str]:
+    """What a run did apart from what earlier runs had done: `now: 3 created; before: 12 created`; none: no such rows.
+
+    Adding up what several runs did gives what was bought.
+    """
+    return [f"now: {join_totals(own) or 'nothing'}; before: {join_totals(earlier)}"] if earlier else []
+
+
+def describe_run_totals(run_summary: RunSummary) -> str:
+    """The totals of a run in a list of runs."""
+    own, earlier = (dict(sorted(totals.items())) for totals in (run_summary.totals, run_summary.earlier_totals))
+    return next(iter(describe_totals(own, earlier)), join_totals(own))
+
+
+def describe_state(run_summary: RunSummary) -> str:
+    """The state of a run in a list of runs: `finished, undone by RUN`."""
+    return f"{run_summary.state}, undone by {run_summary.undone_by}" if run_summary.undone_by else run_summary.state
+
+
+def join_totals(totals: Mapping[Outcome, int]) -> str:
+    """`3 created, 1 rejected`."""
+    return ", ".join(f"{count:,} {outcome.value}" for outcome, count in totals.items())
 
 
 def format_totals(totals: dict[Outcome, int]) -> str:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
 
 import invoca_bulk as ib
+from invoca_bulk import journal
+from invoca_bulk.config.journal_location import resolve_journal_location
 from invoca_bulk.config.network import Network
 from invoca_bulk.reports.validation_report import RowsInvalid
 from invoca_bulk.service import undo
+from invoca_bulk.service.run_result import load_results
+from invoca_bulk.web import screens
+from tests.conftest import TOKEN
 from tests.runs import issued_numbers, outcome_counts, promo_numbers, run_options, run_sheet
 
 if TYPE_CHECKING:
@@ -363,3 +369,49 @@ def test_results_on_ones_own_sandbox_are_corrected_there(requests_frame: Request
         second = ib.run(first.assign(description=["Number 1", "Corrected"]), box, progress=False)
         assert list(second[STATUS]) == ["created", "created"]
         assert len(box.store.ledger) == 2
+
+
+# What a run did, apart from what earlier runs had done
+
+
+def test_adding_up_runs_gives_what_was_bought(box: Sandbox, network: Network, results: pd.DataFrame) -> None:
+    """A later run of the results counts only what it bought itself; the rest is counted apart."""
+    finished = run_sheet(results, network)
+    assert finished.results.own_totals == {"created": 2}
+    assert finished.results.earlier_totals == {"created": 10}
+    listed = ib.runs()
+    assert listed["created"].sum() == len(issued_numbers(box)) == 12
+    assert list(listed["before"]) == [0, 10]
+
+
+def test_closing_lines(network: Network, results: pd.DataFrame, tmp_path: Path, cli: Any) -> None:
+    """The command line and the summary sheet say what this run did and what stood there before."""
+    sheet, done = tmp_path / "sheet.csv", tmp_path / "done.xlsx"
+    results.to_csv(sheet, index=False)
+    address = {"INVOCA_BASE_URL": network.base_url, "INVOCA_NETWORK_ID": "1234", "INVOCA_API_TOKEN": TOKEN}
+    ran = cli("run", sheet, "-o", done, "--yes", "--settle", "0.2", **address)
+    assert "now: 2 created; before: 10 created" in ran.out
+    summary = pd.read_excel(done, sheet_name="summary", header=None, engine="openpyxl").to_csv()
+    assert "now: 2 created; before: 10 created" in summary
+    assert "now: 2 created; before: 10 created" in cli("runs", **address).out
+    again = json.loads(cli("run", done, "-o", tmp_path / "again.xlsx", "--yes", "--json", **address).out)
+    assert (again["now"], again["before"]) == ({}, {"created": 12})
+
+
+def test_a_run_that_was_undone_says_so(network: Network, requests_frame: Requests, tmp_path: Path, cli: Any) -> None:
+    """`runs`, its results and the page name the run that has undone it, and offer no second undo."""
+    first = run_sheet(requests_frame(2), network).results.run.run
+    second = run_sheet(undo.undo(first, network, run_options()), network).results.run.run
+    assert list(ib.runs()["undone_by"]) == [second, ""]
+    assert f"finished, undone by {second}" in cli("runs").out
+    ib.results(first, output=tmp_path / "results.xlsx")
+    assert (
+        second
+        in pd.read_excel(tmp_path / "results.xlsx", sheet_name="summary", header=None, engine="openpyxl").to_csv()
+    )
+    location = resolve_journal_location(None)
+    run_summary = journal.find_run_summary(location, first)
+    assert run_summary is not None
+    page = screens.render_results(load_results(first, location), run_summary, "here", blocked_reason="")
+    assert f"undone by {second}" in page
+    assert "Plan to undo" not in page

@@ -20,7 +20,6 @@ from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, SHEET_RESOURCES, Reso
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome, parse_outcome
 from invoca_bulk.service import snapshot
 from invoca_bulk.service.claims.model import NUMBER, OWN_ID, RUN, STATUS, ClaimedRow, RecordedRow
-from invoca_bulk.service.undo import undone_run_id
 
 _DESTINATION_PREFIX = "destination_"
 
@@ -84,7 +83,7 @@ class Evidence:
 
     def _undone_objects(self, record: RunRecord) -> dict[tuple[str, str], tuple[str, float]]:
         """Resource and name of each object that a later run deleted, or restored, to that run and the time."""
-        undos = {other.run for other in self._runs if undone_run_id(other.source) == record.run}
+        undos = {other.run for other in self._runs if journal.undone_run_id(other.source) == record.run}
         with journal.open_readonly(self._location, self.network) as open_journal:
             if open_journal is None:
                 return {}
