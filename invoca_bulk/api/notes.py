@@ -30,7 +30,8 @@ def present_result(run_result: RunResult, options: Options) -> pd.DataFrame | di
     if is_in_kernel() and options.progress:
         results = run_result.results
         totals = describe_totals(results.own_totals, results.earlier_totals)
-        html.display_below(results_view.view(frame_or_frames).to_rich_text([*totals, *notes]))
+        rehearsal = filter(None, [results.rehearsal_note])
+        html.display_below(results_view.view(frame_or_frames).to_rich_text([*rehearsal, *totals, *notes]))
     else:
         show_notes(notes, stacklevel=5)
     return frame_or_frames

@@ -24,6 +24,7 @@ from invoca_bulk.service import resume as resumption
 from invoca_bulk.service import run as runner
 from invoca_bulk.service import undo as undo_service
 from invoca_bulk.service.run_result import load_results
+from invoca_bulk.service.sandbox_like import read_campaigns
 from invoca_bulk.service.undo import Undo
 from invoca_bulk.sheets import Source
 
@@ -317,6 +318,7 @@ def sandbox(  # noqa: PLR0913  keyword-only
     network_id: str = Sandbox.network_id,
     token: str = Sandbox.token,
     open_campaigns: bool = Sandbox.open_campaigns,
+    like: Source | None = None,
     latency: float = Sandbox.latency,
     auto_ids: bool = Sandbox.auto_ids,
     repeat_updates: bool = Sandbox.repeat_updates,
@@ -330,6 +332,7 @@ def sandbox(  # noqa: PLR0913  keyword-only
         network_id: the id of its network.
         token: the token that it accepts.
         open_campaigns: create any campaign or affiliate on first use instead of answering 404.
+        like: what `export` gave, or its file: just its advertisers and campaigns are there, so that a wrong id shows.
         latency: seconds that each response takes.
         auto_ids: assign an id to an advertiser that comes without one.
         repeat_updates: let a second POST with an `id_from_network` that is taken update the number; else it is refused.
@@ -350,6 +353,7 @@ def sandbox(  # noqa: PLR0913  keyword-only
         network_id=network_id,
         token=token,
         open_campaigns=open_campaigns,
+        like=None if like is None else read_campaigns(like),
         latency=latency,
         auto_ids=auto_ids,
         repeat_updates=repeat_updates,

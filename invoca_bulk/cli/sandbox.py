@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -37,6 +38,11 @@ To see which numbers were really issued: GET /sandbox/ledger, with the same toke
     help="Accept any advertiser, campaign and affiliate id; unknown ones are created on first use.",
 )
 @click.option(
+    "--like",
+    type=click.Path(path_type=Path),
+    help="Know just the advertisers and campaigns of this export, so that a wrong id shows.",
+)
+@click.option(
     "--latency", type=click.FloatRange(0, 60), default=0.0, show_default=True, help="Seconds to wait before responding."
 )
 @click.option("--auto-ids", is_flag=True, help="Assign ids to advertisers that are created without one.")
@@ -50,14 +56,24 @@ To see which numbers were really issued: GET /sandbox/ledger, with the same toke
     help="Seed for the phone numbers and the faults; the same seed repeats them.",
 )
 def command(  # noqa: PLR0913  one argument per option
-    port: int, network_id: str, latency: float, faults: str, seed: int, *, open_campaigns: bool, auto_ids: bool
+    port: int,
+    network_id: str,
+    like: Path | None,
+    latency: float,
+    faults: str,
+    *,
+    seed: int,
+    open_campaigns: bool,
+    auto_ids: bool,
 ) -> None:
     """Serve a stand-in for the platform on this machine until Ctrl-C. It costs nothing and stores nothing on disk."""
     from invoca_bulk.sandbox_server import Sandbox, serve
+    from invoca_bulk.service.sandbox_like import read_campaigns
 
     sandbox_server = Sandbox(
         port=port,
         network_id=network_id,
+        like=read_campaigns(like) if like else None,
         latency=latency,
         open_campaigns=open_campaigns,
         auto_ids=auto_ids,

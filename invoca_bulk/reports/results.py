@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from invoca_bulk.journal import RowRecord, RunRecord, RunSummary
+from invoca_bulk.journal import SANDBOX_RUN_PREFIX, RowRecord, RunRecord, RunSummary
 from invoca_bulk.planning import PlannedSheet
 from invoca_bulk.reports import html, save
 from invoca_bulk.reports.results_view import OUTCOME_STYLES, ResultsView
@@ -20,7 +20,7 @@ from invoca_bulk.reports.xlsx import Cell, Style, WorksheetSpec
 from invoca_bulk.schema import SHEET_RESOURCES, Resource, Role, payloads
 from invoca_bulk.schema.outcomes import OUTCOME_HELP, SUCCESS_OUTCOMES, Outcome
 from invoca_bulk.schema.result_columns import RESULT_FIELDS, VALIDATION_FIELDS
-from invoca_bulk.wording import word
+from invoca_bulk.wording import remedy, word
 
 _SUMMARY_WIDTHS = {0: 44, 1: 44, 2: 100}
 _SENTENCE_COLUMNS = frozenset({"result_error", "result_fix"})
@@ -123,6 +123,17 @@ class Results:
         return self._count(row for row in self.rows if row.is_of_earlier_run(self.run.run))
 
     @property
+    def rehearsal_note(self) -> str:
+        """What a rehearsal is not, and what to do next; empty: the run was none."""
+        if not self.run.run.startswith(SANDBOX_RUN_PREFIX):
+            return ""
+        return word(
+            "This was a rehearsal on a sandbox: nothing was bought, and the numbers are made up. A sandbox accepts any "
+            f"campaign id, unless it is started like an export: {remedy('sandbox', 'like=export.xlsx')}. For the real "
+            f"run, correct {self.run.source or 'the original DataFrame'} and not these results."
+        )
+
+    @property
     def all_done(self) -> bool:
         """Whether every row is done."""
         return all(outcome in SUCCESS_OUTCOMES for outcome in self.totals)
@@ -187,6 +198,8 @@ def _summary_rows(results: Results) -> Iterator[list[str | Cell]]:
     yield ["started (UTC)", format_time(run.started_at)]
     yield ["ended (UTC)", format_time(run.ended_at)]
     yield ["state", run.state]
+    if results.rehearsal_note:
+        yield ["rehearsal", results.rehearsal_note]
     if results.undone_by:
         yield ["undone by", results.undone_by]
     yield []

@@ -257,7 +257,7 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     # Rows compared with earlier runs
     "status_unknown": _error(
         "{value!r} is not a valid result_status, so it is unclear whether the row was processed.",
-        "Clear the cell to send the row, or type created to skip it.",
+        "Clear the cell to send the row, or remove the row to skip it.",
     ),
     "unsettled_row": _warning(
         "An earlier run ({run}) could not determine whether this row was done; it is looked up again and not sent.",

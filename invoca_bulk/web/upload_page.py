@@ -275,6 +275,8 @@ class UploadPage:
             return
         network = self._locations.network
         values = {name: value for name in _PLAN_OPTION_NAMES if (value := self._form_values.get(name)) is not None}
+        if self._locations.is_sandbox(network):
+            values["again"] = True  # a rehearsal may be repeated freely
         options = Options(**values, journal=self._locations.location_for(network))
         source = self._report if self._report.validated_book.auto_ids == options.auto_ids else self._sheet_path
         self._show_plan(plan_sheet(source, network, options))

@@ -415,3 +415,92 @@ def test_a_run_that_was_undone_says_so(network: Network, requests_frame: Request
     page = screens.render_results(load_results(first, location), run_summary, "here", blocked_reason="")
     assert f"undone by {second}" in page
     assert "Plan to undo" not in page
+
+
+# Advertisers, several sheets, files
+
+
+ADVERTISERS = {
+    "id_from_network": ["A-1", "A-2"],
+    "name": ["Acme", "Harbor"],
+    "sites.1.id_from_network": ["101", "102"],
+    "sites.1.name": ["Main", "Main"],
+}
+
+
+@pytest.mark.parametrize("suffix", ["xlsx", "csv"])
+def test_results_of_advertisers(network: Network, tmp_path: Path, suffix: str) -> None:
+    """Unedited results are left alone, edits are told or applied, and a filled-down status is refused."""
+    path = tmp_path / f"results.{suffix}"
+    finished = run_sheet(pd.DataFrame(ADVERTISERS), network)
+    assert outcome_counts(finished) == {"created": 2}
+    finished.results.save(path)
+    assert outcome_counts(run_sheet(path, network)) == {"created": 2}
+    frame = finished.results.frame
+    assert isinstance(frame, pd.DataFrame)
+    cleared = frame.assign(id="", object_url="")
+    assert outcome_counts(run_sheet(cleared, network)) == {"created": 2}
+    edited = frame.assign(name=["Acme Travel", "Harbor"])
+    assert set(_warnings(edited, network).values()) >= {"row_edited"}
+    assert list(run_sheet(edited, network).results.frame["name"]) == ["Acme", "Harbor"]
+    assert outcome_counts(run_sheet(edited, network, apply_edits=True)) == {"updated": 1, "created": 1}
+
+
+def test_an_advertiser_that_was_undone(network: Network) -> None:
+    """Its results are not taken for done."""
+    finished = run_sheet(pd.DataFrame(ADVERTISERS), network)
+    run_sheet(undo.undo(finished.results.run.run, network, run_options()), network)
+    assert set(_errors(finished.results.frame, network).values()) == {"claim_undone"}
+
+
+def test_several_sheets_of_a_workbook(box: Sandbox, network: Network, requests_frame: Requests, tmp_path: Path) -> None:
+    """Each sheet's rows are compared with that sheet's."""
+    book = {"advertisers": pd.DataFrame(ADVERTISERS), "promo_numbers": requests_frame(2)}
+    finished = run_sheet(book, network)
+    path = finished.results.save(tmp_path / "results.xlsx")
+    assert {name: set(frame[STATUS]) for name, frame in run_sheet(path, network).results.frame.items()} == {
+        "advertisers": {"created"},
+        "promo_numbers": {"created"},
+    }
+    frames = dict(finished.results.frame)
+    frames["promo_numbers"] = frames["promo_numbers"].assign(**{NUMBER: ""})
+    again = run_sheet(frames, network).results.frame
+    assert sorted(again["promo_numbers"][NUMBER]) == issued_numbers(box)
+
+
+def test_own_ids_and_quantities(box: Sandbox, network: Network, requests_frame: Requests) -> None:
+    """Rows that are equal but for their own ids get their own numbers back, in any order."""
+    frame = requests_frame(4, description="Same", id_from_network=["P-1", "P-2", "P-3", "P-4"])
+    results = run_sheet(frame, network).results.frame
+    numbers = dict(zip(results["id_from_network"], results[NUMBER], strict=True))
+    again = run_sheet(results.iloc[::-1].assign(**{NUMBER: ""}), network).results.frame
+    assert dict(zip(again["id_from_network"], again[NUMBER], strict=True)) == numbers
+    several = run_sheet(requests_frame(1, description="Three", quantity="3"), network).results.frame
+    again = run_sheet(several.drop(columns=NUMBER), network).results.frame
+    assert sorted(again[NUMBER]) == sorted(several[NUMBER])
+    assert len(issued_numbers(box)) == 7
+
+
+# Rehearsals
+
+
+def test_a_rehearsal_says_what_it_is(requests_frame: Requests, tmp_path: Path, cli: Any) -> None:
+    """The closing lines and the file say that nothing was bought, and name the file to correct."""
+    requests_frame(2).to_csv(tmp_path / "sheet.csv", index=False)
+    ran = cli("run", "sheet.csv", "--sandbox", "-o", "results.xlsx")
+    assert "nothing was bought" in ran.out
+    assert "correct sheet.csv and not these results" in ran.out
+    summary = pd.read_excel(tmp_path / "results.xlsx", sheet_name="summary", header=None, engine="openpyxl")
+    assert "nothing was bought" in summary.to_csv()
+
+
+def test_a_sandbox_like_an_export(box: Sandbox, network: Network, requests_frame: Requests) -> None:
+    """Just the exported campaigns are known, so that a wrong id shows."""
+    run_sheet(requests_frame(1), network)
+    keys = ["advertiser_id_from_network", "advertiser_campaign_id_from_network"]
+    export = ib.export("promo_numbers", network, campaigns=requests_frame(1)[keys])
+    sheet = requests_frame(2, advertiser_campaign_id_from_network=["C-1", "C-9"])
+    with ib.sandbox(like=export) as like:
+        assert list(ib.plan(sheet, like).issues["code"]) == ["campaign_not_found"]
+        assert list(ib.run(sheet, like, skip_invalid=True, progress=False)[STATUS]) == ["created", "invalid"]
+    assert len(issued_numbers(box)) == 1

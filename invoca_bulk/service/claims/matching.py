@@ -13,6 +13,7 @@ from invoca_bulk.schema.field_types import normalize_text
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
 from invoca_bulk.service.claims.model import (
     NUMBER,
+    OWN_ID,
     ClaimedRow,
     RecordedRow,
     Request,
@@ -164,6 +165,8 @@ class _Matcher:
             free = [index for index in free if self._recorded[index].outcome is claimed.outcome]
         if not free:
             return False
+        own_id = claimed.texts.get(OWN_ID, "").strip()
+        free.sort(key=lambda index: self._recorded[index].texts.get(OWN_ID, "").strip() != own_id)
         text = normalize_text(claimed.texts.get(NUMBER, ""))
         if text and self._request.resource is PROMO_NUMBERS:
             return self._match_other_number(claimed, text, free)

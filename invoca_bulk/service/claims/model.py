@@ -158,9 +158,10 @@ def column_headers(sheet: Sheet) -> dict[str, str]:
 
 
 def _is_request_path(resource: Resource, path: str) -> bool:
-    found_field = resource.by_path[schema_paths.to_pattern(path)]
-    is_assigned = path in payloads.ASSIGNED_FIELDS and resource is PROMO_NUMBERS
-    return found_field.role is not Role.RESULT and not found_field.secret and not is_assigned and path != "id"
+    request_field = resource.by_path[schema_paths.to_pattern(path)]
+    # The id of an advertiser, a user or a site is the client's own; that of a number may be the platform's.
+    is_assigned = path in payloads.ASSIGNED_FIELDS and (path != OWN_ID or resource is PROMO_NUMBERS)
+    return request_field.role is not Role.RESULT and not request_field.secret and not is_assigned
 
 
 @functools.lru_cache(maxsize=65_536)
