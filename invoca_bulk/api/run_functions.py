@@ -121,7 +121,10 @@ def run(  # noqa: PLR0913  keyword-only
         >>> results.loc[2, "result_status"]
         'created'
     """
-    options = to_options(locals(), confirm=confirm or (_ask if can_prompt() else None))
+    is_asked_here = confirm is None and can_prompt()
+    options = to_options(
+        locals(), confirm=confirm or (_ask if is_asked_here else None), ask_text=_ask_text if is_asked_here else None
+    )
     saved_plan = source.saved_plan if isinstance(source, Plan) else plan_file.read_if_saved_plan(source)
     if saved_plan:
         plan_file.reject_plan_options(passed_names())
@@ -234,6 +237,10 @@ def undo(
         {'delete': 1}
     """
     return undo_service.undo(run, checked_network(network), to_options(locals()))
+
+
+def _ask_text(question: str) -> str:
+    return input(f"{question}: ")
 
 
 def _ask(question: str) -> bool:

@@ -65,6 +65,7 @@ class Options:
         assign_ids: give each new number that has no `id_from_network` one, so that it can be looked up by it.
         doubt_refusals: after a 429, check whether the number was created before retrying.
         confirm: asks the user a question and returns the answer; None: nobody can be asked.
+        ask_text: asks the user to type something and returns it; None: `confirm` has to do.
         say: shows the user a sentence before and during a run; None: on standard error.
         max_new_numbers: refuse to buy more numbers than this; None: `INVOCA_MAX_NEW_NUMBERS`, or no limit.
         max_failures: stop after this many failed rows: a number, or a share such as `5%`; None: never.
@@ -92,6 +93,7 @@ class Options:
     assign_ids: bool = False
     doubt_refusals: bool = False
     confirm: Callable[[str], bool] | None = None
+    ask_text: Callable[[str], str] | None = None
     say: Callable[[str], None] | None = None
     max_new_numbers: int | None = None
     max_failures: int | str | None = None

@@ -82,7 +82,7 @@ def _prepare_to_start(  # noqa: PLR0913  a sheet and how to run it
     if notice:
         notify(options, notice)
     output_path = preconditions.resolve_output_path(requested_output, plan.sheets, plan.rows)
-    preconditions.confirm_irreversible(plan, network, options)
+    preconditions.confirm_effects(plan, network, options)
     input_paths = [path for sheet in report.validated_book.sheets if (path := sheet.sheet.path)]
 
     def start(worker_options: Mapping[str, Any] | None) -> Workload:

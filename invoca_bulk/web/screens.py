@@ -211,22 +211,24 @@ def _run_form(plan: Plan, network_name: str) -> str:
     return f"""
 <form data-do="run">
   {skip}
-  {_confirmation_input(new_numbers, plan.data.irreversible, network_name)}
+  {_confirmation_input(plan, network_name)}
   <button class="main">{"Buy and run" if new_numbers else "Run"}</button>
 </form>"""
 
 
-def _confirmation_input(new_numbers: int, irreversible: Sequence[str], network_name: str) -> str:
-    """The confirmation: the count is typed when numbers are bought, else a box is ticked for what cannot be undone."""
-    warning = f"This {escape(' and '.join(irreversible))} on {escape(network_name)}."
+def _confirmation_input(plan: Plan, network_name: str) -> str:
+    """The confirmation: the count is typed when numbers are bought, else a box is ticked for what needs it."""
+    new_numbers = plan.data.new_number_count
+    warning = f"This {escape('; '.join(plan.data.effects))} on {escape(network_name)}."
     if new_numbers:
         return f"""
   <p class="note">{warning} The cost of numbers is not refunded, even if you delete them later.</p>
   <div class="fields"><label><span>Type <b>{new_numbers}</b> to confirm how many numbers to buy</span>
     <input name="confirmed" inputmode="numeric" autocomplete="off" required></label></div>"""
-    if irreversible:
+    if plan.data.needs_confirmation:
+        loss = " This cannot be undone." if plan.data.irreversible else ""
         return f"""
-  <p class="note">{warning} This cannot be undone.</p>
+  <p class="note">{warning}{loss}</p>
   <label class="choice"><input type="checkbox" name="confirmed" required><span>Yes, do it.</span></label>"""
     return ""
 

@@ -413,8 +413,8 @@ def _require_confirmation(plan: Plan, values: Message) -> None:
             f"Nothing was sent: you typed {typed or 'nothing'}, but the plan buys {new_numbers}. "
             f"Type {new_numbers} to confirm."
         )
-    if plan.data.irreversible and not values.get("confirmed"):
-        raise ConfirmationRequiredError("Nothing was sent: tick the box to confirm what cannot be undone.")
+    if plan.data.needs_confirmation and not values.get("confirmed"):
+        raise ConfirmationRequiredError("Nothing was sent: tick the box to confirm what would be done.")
     if plan.counts.get("refused") and not values.get("skip_invalid"):
         raise ConfirmationRequiredError(
             "Nothing was sent: tick the box to leave out the refused rows, or correct them."

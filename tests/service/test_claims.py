@@ -504,3 +504,50 @@ def test_a_sandbox_like_an_export(box: Sandbox, network: Network, requests_frame
         assert list(ib.plan(sheet, like).issues["code"]) == ["campaign_not_found"]
         assert list(ib.run(sheet, like, skip_invalid=True, progress=False)[STATUS]) == ["created", "invalid"]
     assert len(issued_numbers(box)) == 1
+
+
+# Questions before a run
+
+
+def test_a_question_names_all_that_will_be_written(network: Network) -> None:
+    """Creating advertisers asks as buying does, and what is changed is named beside what is deleted."""
+    users = {
+        "users.1.id_from_network": ["1", "2"],
+        "users.1.first_name": "Pat",
+        "users.1.last_name": "Lee",
+        "users.1.contact_phone_number": "6175550199",
+        "users.1.email_settings.1.email_address": ["pat@example.com", "lee@example.com"],
+    }
+    questions: list[str] = []
+    options: dict[str, Any] = {"yes": False, "confirm": lambda question: not questions.append(question)}
+    run_sheet(pd.DataFrame({**ADVERTISERS, **users}), network, **options)
+    assert questions[0].startswith("This creates 2 advertisers with 2 users on network 1234")
+    assert "undone" not in questions[0]
+    sheet = pd.DataFrame({"id_from_network": ["A-1", "A-2"], "action": ["delete", ""], "name": ["Acme", "Pier"]})
+    run_sheet(sheet, network, **options)
+    assert questions[1].startswith("This deletes 1 advertiser; changes 1 field on network 1234")
+    assert "  deletes Acme (A-1) (row 2)" in questions[1]
+    assert "name Harbor -> Pier" in questions[1]
+
+
+@pytest.mark.parametrize(("typed", "is_done"), [("8", True), ("y", False)])
+def test_many_deletions_want_their_count(
+    box: Sandbox, network: Network, requests_frame: Requests, typed: str, *, is_done: bool
+) -> None:
+    """The count is typed, beside the description, the campaign and the row of each number."""
+    first = run_sheet(requests_frame(8), network)
+    plan = undo.undo(first.results.run.run, network, run_options())
+    questions: list[str] = []
+    options: dict[str, Any] = {
+        "yes": False,
+        "confirm": lambda _: True,
+        "ask_text": lambda question: questions.append(question) or typed,
+    }
+    if is_done:
+        run_sheet(plan, network, **options)
+    else:
+        with pytest.raises(ib.ConfirmationRequiredError, match="not confirmed"):
+            run_sheet(plan, network, **options)
+    assert questions[0].endswith("Type 8 to confirm how many are deleted")
+    assert "(Number 3, A-1 / C-1, row 4)" in questions[0]
+    assert len(_on_platform(box)) == (0 if is_done else 8)
