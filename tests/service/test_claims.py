@@ -517,6 +517,7 @@ def test_a_question_names_all_that_will_be_written(network: Network) -> None:
         "users.1.last_name": "Lee",
         "users.1.contact_phone_number": "6175550199",
         "users.1.email_settings.1.email_address": ["pat@example.com", "lee@example.com"],
+        "users.1.email_settings.1.use_for_notifications": "TRUE",
     }
     questions: list[str] = []
     options: dict[str, Any] = {"yes": False, "confirm": lambda question: not questions.append(question)}

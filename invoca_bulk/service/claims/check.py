@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import pandas as pd
+
 from invoca_bulk import validation
 from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import Options
@@ -188,7 +190,7 @@ def _apply(sheet: Sheet, rulings: Sequence[Ruling], *, apply_edits: bool) -> She
         texts = frame[header].tolist() if header in frame.columns else [""] * len(frame)
         for position, text in text_by_position.items():
             texts[position] = text
-        frame[header] = texts
+        frame[header] = pd.Series(texts, index=frame.index, dtype=frame.dtypes.iloc[0])
     header = headers.get(STATUS) or headers[RUN]
     status_texts = frame[header].tolist()
     issues = [

@@ -33,13 +33,16 @@ class Evidence:
 
     def __post_init__(self) -> None:
         self._location = journal.location_for(self.network, self.options.journal)
+        self._records: dict[str, RunRecord | None] = {}
         self._rows_by_run: dict[str, dict[str, list[RecordedRow]]] = {}
 
     def find_run(self, run: str) -> RunRecord | None:
         """A run of any network; None: no journal here knows it."""
-        with contextlib.suppress(ConfigError):
-            return journal.find_run(self._location, run)
-        return None
+        if run not in self._records:
+            self._records[run] = None
+            with contextlib.suppress(ConfigError):
+                self._records[run] = journal.find_run(self._location, run)
+        return self._records[run]
 
     def is_here(self, record: RunRecord) -> bool:
         """Whether a run was made on this network."""

@@ -31,17 +31,13 @@ class Ruling:
 
 def rule(request: Request, match: Match, *, again: bool) -> Ruling:
     """Decide on one row; `again`: rows without a status are bought again."""
-    recorded = match.recorded
-    if match.claimed.status_text.strip() and match.claimed.outcome is None:
+    recorded, has_status = match.recorded, bool(match.claimed.status_text.strip())
+    if has_status and match.claimed.outcome is None:
         return Ruling(match=match)  # validation says that there is no such outcome
-    is_done = recorded is not None and recorded.outcome in SUCCESS_OUTCOMES
-    if recorded and recorded.undone_by and match.kind in {Kind.SAME, Kind.EDITED} and match.claimed.status_text.strip():
+    if recorded and recorded.undone_by and has_status and match.kind in {Kind.SAME, Kind.EDITED}:
         return _refuse(match, "claim_undone", run=recorded.run, other=recorded.undone_by)
-    if match.kind is Kind.SAME and not match.claimed.status_text.strip() and (again or match.claimed.number):
-        return Ruling(match=match)
-    if match.kind is Kind.EDITED and not (is_done and match.claimed.outcome in SUCCESS_OUTCOMES):
-        return _contradict(match) if match.claimed.outcome in SUCCESS_OUTCOMES else Ruling(match=match)
-    if match.kind is Kind.REPLACES_UNKNOWN and again:
+    is_sent_anyway = match.kind is Kind.SAME and not has_status and (again or match.claimed.number)
+    if is_sent_anyway or (match.kind is Kind.REPLACES_UNKNOWN and again):
         return Ruling(match=match)
     return _RULES[match.kind](request, match)
 
@@ -109,6 +105,10 @@ def _contradict(match: Match) -> Ruling:
 def _rule_edited(request: Request, match: Match) -> Ruling:
     """Tell what was edited; the row keeps what the run sent unless the edits are applied."""
     claimed, recorded = match.claimed, _recorded(match)
+    if claimed.outcome not in SUCCESS_OUTCOMES:
+        return _rule_edited_pending(request, match)
+    if recorded.outcome not in SUCCESS_OUTCOMES:
+        return _contradict(match)
     differing = request.differing_paths(claimed, recorded)
     if set(differing).intersection(request.scope_paths):
         what = _describe_edits(match, [path for path in differing if path in request.scope_paths])
@@ -124,6 +124,14 @@ def _rule_edited(request: Request, match: Match) -> Ruling:
         problem=Problem(code="row_edited", details=details),
         cells_to_apply=new_cells,
     )
+
+
+def _rule_edited_pending(request: Request, match: Match) -> Ruling:
+    """Leave a row that is to be sent, unless the number of another row was typed into an unknown one."""
+    is_number_of_other = match.claimed.outcome is Outcome.UNKNOWN and match.claimed.number
+    if is_number_of_other and _recorded(match).outcome in SUCCESS_OUTCOMES:
+        return _rule_moved(request, match)
+    return Ruling(match=match)
 
 
 def _describe_edits(match: Match, differing: list[str]) -> Unshortened:
