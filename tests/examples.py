@@ -58,6 +58,23 @@ OF_THE_PLAN_OF_ADVERTISERS = {
     "already_gone",
     "default_site_changes",
 }
+#: Issue codes that need the journal of an earlier run; the tests of the claims produce each.
+OF_CLAIMS = {
+    "claim_restored",
+    "claim_dropped",
+    "row_edited",
+    "unsettled_row_edited",
+    "claim_contradicted",
+    "claim_moved",
+    "claim_repeated",
+    "claim_other_number",
+    "claim_elsewhere",
+    "claim_unfounded",
+    "claim_undone",
+    "claim_of_other_network",
+    "claim_not_on_platform",
+    "replaces_unsettled_row",
+}
 OF_THE_PLAN = OF_THE_PLAN_OF_NUMBERS | OF_THE_PLAN_OF_ADVERTISERS
 
 

@@ -24,6 +24,7 @@ from invoca_bulk.service import resume as resumption
 from invoca_bulk.service import run as runner
 from invoca_bulk.service import undo as undo_service
 from invoca_bulk.service.run_result import load_results
+from invoca_bulk.service.sandbox_like import read_campaigns
 from invoca_bulk.service.undo import Undo
 from invoca_bulk.sheets import Source
 
@@ -46,6 +47,7 @@ def run(  # noqa: PLR0913  keyword-only
     allow_unlisted: bool = Options.allow_unlisted,
     yes: bool = Options.yes,
     again: bool = Options.again,
+    apply_edits: bool = Options.apply_edits,
     assign_ids: bool = Options.assign_ids,
     resend_absent: bool = Options.resend_absent,
     resend_unknown: bool = Options.resend_unknown,
@@ -84,6 +86,7 @@ def run(  # noqa: PLR0913  keyword-only
         allow_unlisted: whether media types and promo types may be outside the published lists.
         yes: do not ask before something that cannot be undone.
         again: start over instead of resuming an interrupted run, and buy again what earlier runs have bought.
+        apply_edits: send rows of a results file that were done before and edited since as updates.
         assign_ids: give each new number that has no `id_from_network` one, so that it can be looked up by it.
         resend_absent: send creates again that got no response and that the platform does not list.
         resend_unknown: send creates again whose outcome could not be determined; check the platform first.
@@ -126,7 +129,10 @@ def run(  # noqa: PLR0913  keyword-only
         >>> results.loc[2, "result_status"]
         'created'
     """
-    options = to_options(locals(), confirm=confirm or (_ask if can_prompt() else None))
+    is_asked_here = confirm is None and can_prompt()
+    options = to_options(
+        locals(), confirm=confirm or (_ask if is_asked_here else None), ask_text=_ask_text if is_asked_here else None
+    )
     saved_plan = source.saved_plan if isinstance(source, Plan) else plan_file.read_if_saved_plan(source)
     if saved_plan:
         plan_file.reject_plan_options(passed_names())
@@ -245,6 +251,10 @@ def undo(
     return undo_service.undo(run, checked_network(network), to_options(locals()))
 
 
+def _ask_text(question: str) -> str:
+    return input(f"{question}: ")
+
+
 def _ask(question: str) -> bool:
     return input(f"{question} [y/N] ").strip().casefold() in {"y", "yes"}
 
@@ -259,7 +269,9 @@ def runs(*, journal: str | JournalLocation | None = Options.journal) -> pd.DataF
     Returns:
         A row for each run: `run` (its id), `state` (`running`, `finished`, `interrupted`, `aborted` or `closed`: later
         runs have taken over the rest), `started` and `ended` (UTC, ISO 8601; blank: not yet), `file`, `network_id`,
-        `base_url` (texts), the number of rows with each outcome (int64), and `can_be_resumed` (bool).
+        `base_url` (texts), the number of rows that the run brought to each outcome (int64; added up, they are what was
+        bought), `before` (int64: rows that earlier runs had done), `can_be_resumed` (bool), and `undone_by` (the run
+        that has undone it; blank: none).
 
     Raises:
         UserError: the journals cannot be read.
@@ -281,10 +293,12 @@ def runs(*, journal: str | JournalLocation | None = Options.journal) -> pd.DataF
             record.base_url,
         )
         counts = [summary.totals.get(outcome, 0) for outcome in Outcome]
-        rows.append((*texts, *counts, summary.is_resumable and not summary.is_in_use))
-    columns = [*_RUN_COLUMNS, *(outcome.value for outcome in Outcome), "can_be_resumed"]
-    dtypes = dict.fromkeys(_RUN_COLUMNS, "str") | {outcome.value: "int64" for outcome in Outcome}
-    return pd.DataFrame(rows, columns=columns).astype({**dtypes, "can_be_resumed": "bool"})
+        before = sum(summary.earlier_totals.values())
+        rows.append((*texts, *counts, before, summary.is_resumable and not summary.is_in_use, summary.undone_by))
+    counted = [*(outcome.value for outcome in Outcome), "before"]
+    dtypes = dict.fromkeys(_RUN_COLUMNS, "str") | dict.fromkeys(counted, "int64")
+    dtypes |= {"can_be_resumed": "bool", "undone_by": "str"}
+    return pd.DataFrame(rows, columns=list(dtypes)).astype(dtypes)
 
 
 @public_function
@@ -328,6 +342,7 @@ def sandbox(  # noqa: PLR0913  keyword-only
     network_id: str = Sandbox.network_id,
     token: str = Sandbox.token,
     open_campaigns: bool = Sandbox.open_campaigns,
+    like: Source | None = None,
     latency: float = Sandbox.latency,
     auto_ids: bool = Sandbox.auto_ids,
     repeat_updates: bool = Sandbox.repeat_updates,
@@ -346,6 +361,7 @@ def sandbox(  # noqa: PLR0913  keyword-only
         network_id: the id of its network.
         token: the token that it accepts.
         open_campaigns: create any campaign or affiliate on first use instead of answering 404.
+        like: what `export` gave, or its file: just its advertisers and campaigns are there, so that a wrong id shows.
         latency: seconds that each response takes.
         auto_ids: assign an id to an advertiser that comes without one.
         repeat_updates: let a second POST with an `id_from_network` that is taken update the number; else it is refused.
@@ -371,6 +387,7 @@ def sandbox(  # noqa: PLR0913  keyword-only
         network_id=network_id,
         token=token,
         open_campaigns=open_campaigns,
+        like=None if like is None else read_campaigns(like),
         latency=latency,
         auto_ids=auto_ids,
         repeat_updates=repeat_updates,

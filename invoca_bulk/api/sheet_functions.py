@@ -119,6 +119,7 @@ def plan(  # noqa: PLR0913  keyword-only
     auto_ids: bool = Options.auto_ids,
     allow_unlisted: bool = Options.allow_unlisted,
     again: bool = Options.again,
+    apply_edits: bool = Options.apply_edits,
     concurrency: int = Options.concurrency,
     timeout: float = Options.timeout,
     journal: str | JournalLocation | None = Options.journal,
@@ -137,6 +138,7 @@ def plan(  # noqa: PLR0913  keyword-only
         auto_ids: whether the network assigns ids to advertisers that come without one.
         allow_unlisted: whether media types and promo types may be outside the published lists.
         again: plan to buy again what earlier runs have bought.
+        apply_edits: plan rows of a results file that were done before and edited since as updates.
         concurrency: maximum number of requests in flight (default 8).
         timeout: seconds to wait for a response (default 60).
         journal: where the journals are: a folder, or `postgresql://…`. None: `INVOCA_JOURNAL`, or your user state

@@ -86,6 +86,12 @@ journal_option = setting_option("journal", callback=_reject_password)
 again_option = click.option(
     "--again", is_flag=True, help="Start over instead of resuming, and buy again what earlier runs have bought."
 )
+apply_edits_option = click.option(
+    "--apply-edits",
+    is_flag=True,
+    help="Send rows of a results file that were done before and edited since as updates. Without it they are left as "
+    "they are, and at a terminal `run` asks.",
+)
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 #: How to read FILE.
 reading_options = compose(

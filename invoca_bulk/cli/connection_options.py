@@ -90,7 +90,8 @@ def build_options(flags: dict[str, Any], *, as_json: bool) -> Options:
     from invoca_bulk.config.options import Options
 
     confirm = partial(click.confirm, err=True) if can_prompt() else None
-    return Options(**flags, confirm=confirm, say=partial(click.echo, err=True), progress=not as_json)
+    ask_text = partial(click.prompt, err=True, default="", show_default=False) if can_prompt() else None
+    return Options(**flags, confirm=confirm, ask_text=ask_text, say=partial(click.echo, err=True), progress=not as_json)
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ _RUN_ONLY_PARAMETERS = (
 @common.plain_csv_option
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation before actions that cannot be undone.")
 @common.again_option
+@common.apply_edits_option
 @click.option("--skip-invalid", is_flag=True, help="Send the valid rows even if others have errors.")
 @connection_options.plan_options
 @connection_options.network_options
@@ -83,7 +84,7 @@ def command(file: Path, output: Path | None, *, as_json: bool, **flags: Any) -> 
 
 def _replan_command(saved_plan: SavedPlan) -> str:
     from invoca_bulk.cli import undo
-    from invoca_bulk.service.undo import undone_run_id
+    from invoca_bulk.journal import undone_run_id
 
     file = click.get_current_context().params["file"]
     if run := undone_run_id(saved_plan.source):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -37,6 +38,11 @@ To see which numbers were really issued: GET /sandbox/ledger, with the same toke
     help="Accept any advertiser, campaign and affiliate id; unknown ones are created on first use.",
 )
 @click.option(
+    "--like",
+    type=click.Path(path_type=Path),
+    help="Know just the advertisers and campaigns of this export, so that a wrong id shows.",
+)
+@click.option(
     "--latency", type=click.FloatRange(0, 60), default=0.0, show_default=True, help="Seconds to wait before responding."
 )
 @click.option("--auto-ids", is_flag=True, help="Assign ids to advertisers that are created without one.")
@@ -60,10 +66,11 @@ To see which numbers were really issued: GET /sandbox/ledger, with the same toke
     show_default=True,
     help="Seed for the phone numbers and the faults; the same seed repeats them.",
 )
-def command(
+def command(  # noqa: PLR0913  one argument per option
     faults: str,
     seed: int,
     *,
+    like: Path | None,
     no_sites: bool,
     false_flags: bool,
     allowance: int | None,
@@ -71,9 +78,11 @@ def command(
 ) -> None:
     """Serve a stand-in for the platform on this machine until Ctrl-C. It costs nothing and stores nothing on disk."""
     from invoca_bulk.sandbox_server import Sandbox, serve
+    from invoca_bulk.service.sandbox_like import read_campaigns
 
     sandbox_server = Sandbox(
         **switches,
+        like=read_campaigns(like) if like else None,
         sites_required=not no_sites,
         performance_flags=not false_flags,
         campaign_allowance=allowance,

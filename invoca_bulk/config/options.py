@@ -61,11 +61,13 @@ class Options:
         allow_unlisted: send media types and promo types that are not in the published lists.
         yes: do not ask before something that cannot be undone.
         again: start over instead of resuming an interrupted run, and buy again what earlier runs have bought.
+        apply_edits: send rows that were done before and edited since as updates.
         resend_absent: send creates again that got no response and that the platform does not list.
         resend_unknown: send creates again whose outcome could not be determined; check the platform first.
         assign_ids: give each new number that has no `id_from_network` one, so that it can be looked up by it.
         doubt_refusals: after a 429, check whether the number was created before retrying.
         confirm: asks the user a question and returns the answer; None: nobody can be asked.
+        ask_text: asks the user to type something and returns it; None: `confirm` has to do.
         say: shows the user a sentence before and during a run; None: on standard error.
         max_new_numbers: refuse to buy more numbers than this; None: `INVOCA_MAX_NEW_NUMBERS`, or no limit.
         max_failures: stop after this many failed requests: a number, or a share such as `5%`; None: never.
@@ -89,11 +91,13 @@ class Options:
     allow_unlisted: bool = False
     yes: bool = False
     again: bool = False
+    apply_edits: bool = False
     resend_absent: bool = False
     resend_unknown: bool = False
     assign_ids: bool = False
     doubt_refusals: bool = False
     confirm: Callable[[str], bool] | None = None
+    ask_text: Callable[[str], str] | None = None
     say: Callable[[str], None] | None = None
     max_new_numbers: int | None = None
     max_failures: int | str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias
@@ -140,6 +141,37 @@ class RowRecord:
     step_run: str
     step: int | None
     action: str
+
+    def is_of_earlier_run(self, run: str) -> bool:
+        """Whether the row's outcome is not of this run, whose results contain it."""
+        return self.from_results or self.step_run not in {"", run}
+
+
+#: The name of an undo's sheet, before the run's id.
+_UNDO_PREFIX = "undo of "
+
+
+def undo_source_name(run: str) -> str:
+    """The name of the sheet that undoes a run, shown in lists of runs and results."""
+    return f"{_UNDO_PREFIX}{run}"
+
+
+def undone_run_id(source: str) -> str:
+    """The run that a sheet with this name undoes; empty: none."""
+    return source.removeprefix(_UNDO_PREFIX) if source.startswith(_UNDO_PREFIX) else ""
+
+
+@dataclass(frozen=True)
+class RunTotals:
+    """Outcome to number of rows of a run."""
+
+    own: Counter[Outcome] = field(default_factory=Counter)  # of the rows that the run itself did, or tried to
+    earlier: Counter[Outcome] = field(default_factory=Counter)  # of the rows that earlier runs had done
+
+    @property
+    def all(self) -> Counter[Outcome]:
+        """Of all rows of its results."""
+        return self.own + self.earlier
 
 
 def run_values(run: str, plan: PlanData, network: Network, metadata: RunMetadata, now: float) -> dict[str, Any]:

@@ -177,6 +177,33 @@ class PlanData:
         ]
         return [f"{verb} {count_of(count, noun)}" for verb, count, noun in counts if count]
 
+    @property
+    def needs_confirmation(self) -> bool:
+        """Whether a person has to agree: something cannot be undone, or new advertisers would appear."""
+        return bool(self.irreversible) or self.count_steps("advertisers", Action.CREATE) > 0
+
+    @property
+    def effects(self) -> list[str]:
+        """All that would be written, each as the end of a sentence, what cannot be undone first."""
+        created = [step for step in self.steps if (step.resource, step.action) == ("advertisers", Action.CREATE)]
+        users = sum(len(step.body.get("users") or ()) for step in created if step.body)
+        with_users = f" with {count_of(users, 'user')}" if users else ""
+        counts = (
+            ("moves", self.count_steps("promo_numbers", Action.MOVE), "promo number", ""),
+            ("changes", len(self.updates), "field", ""),
+            ("creates", len(created), "advertiser", with_users),
+        )
+        return [
+            *self.irreversible,
+            *(f"{verb} {count_of(count, noun)}{rest}" for verb, count, noun, rest in counts if count),
+        ]
+
+    @cached_property
+    def updates(self) -> list[FieldChange]:
+        """The changes of objects that exist."""
+        updated = {(row.sheet, row.row) for row in self.rows if row.action in {Action.UPDATE, Action.MOVE}}
+        return [change for change in self.changes if (change.sheet, change.row) in updated]
+
 
 @dataclass(frozen=True, kw_only=True)
 class SavedPlan:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.sandbox_server.fault_middleware import TRANSPORT_KEY, FaultMiddleware, TimedLedger
 from invoca_bulk.sandbox_server.faults import Faults, to_faults
-from invoca_bulk.sandbox_server.store import DEFAULT_NETWORK_ID, Store
+from invoca_bulk.sandbox_server.store import DEFAULT_NETWORK_ID, Campaigns, Store
 from invoca_bulk.sandbox_server.validated_fields import ValidatedField
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Sandbox:
         network_id: the id of its network.
         token: the token that it accepts.
         open_campaigns: create any campaign or affiliate on first use instead of answering 404.
+        like: advertiser id to campaign id to affiliate ids: just these are there. None: a few.
         latency: the seconds that each response takes.
         auto_ids: assign an id to an advertiser that is created without `id_from_network`.
         repeat_updates: whether a POST with an own id that is taken updates that number instead of being rejected.
@@ -63,6 +64,7 @@ class Sandbox:
     network_id: str = DEFAULT_NETWORK_ID
     token: str = field(default="sandbox-token", repr=False)
     open_campaigns: bool = False
+    like: Campaigns | None = None
     latency: float = 0.0
     auto_ids: bool = False
     repeat_updates: bool = False
@@ -84,6 +86,7 @@ class Sandbox:
             network_ids=(self.network_id,),
             seed=self.seed,
             open_campaigns=self.open_campaigns,
+            like=self.like,
             auto_ids=self.auto_ids,
             repeat_updates=self.repeat_updates,
             unlisted_types=self.unlisted_types,

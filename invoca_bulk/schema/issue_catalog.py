@@ -349,12 +349,68 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     # Rows compared with earlier runs
     "status_unknown": _error(
         "{value!r} is not a valid result_status, so it is unclear whether the row was processed.",
-        "Clear the cell to send the row, or type created to skip it.",
+        "Clear the cell to send the row, or remove the row to skip it.",
     ),
     "unsettled_row": _warning(
         "An earlier run ({run}) could not determine whether this row was done; it is looked up again and not sent.",
         "If you are sure that the platform does not have it: {resume}. If the "
         "journal of that run is gone, clear the row's result columns instead.",
+    ),
+    "claim_restored": _warning("The results of run {run} have for this row: {what}."),
+    "claim_dropped": _warning(
+        "Run {run} has no such row, and all its rows are in the sheet, so this row counts as a new request.",
+        "To leave it out, delete the row.",
+    ),
+    "row_edited": _warning(
+        "Run {run} did this row, and it was edited since: {what}. The edits are not sent.",
+        f"To send them as an update: {option('apply_edits')}.",
+    ),
+    "unsettled_row_edited": _warning(
+        "Run {run} could not determine whether this row was done, and it was edited since: {what}. The row is looked "
+        "up with what was sent.",
+        "Edit the row once its outcome is known.",
+    ),
+    "claim_contradicted": _error(
+        "The row says {value!r}, but the outcome in run {run} is {outcome!r}.", "Type {outcome} into the cell."
+    ),
+    "claim_moved": _error(
+        "In run {run}, {number} belongs to another request; the cells of this row differ from it: {what}. A column was "
+        "probably sorted alone.",
+        "Take the results of the run again ({resume}), and sort whole rows.",
+    ),
+    "claim_repeated": _error(
+        "Rows {rows} stand for the same row of run {run}.",
+        "Keep one of them. To ask for one more number, clear the result columns and promo_number of the other.",
+    ),
+    "claim_other_number": _error(
+        "The row shows the number {shown!r}, but in run {run} its number is {number}.",
+        "Type {number} into promo_number, or sort the sheet as whole rows.",
+    ),
+    "claim_elsewhere": _error(
+        "Run {run} did this row elsewhere; its ids were edited since: {what}.",
+        "Type the earlier ids. To move a number, fill in the destination columns and clear the result columns.",
+    ),
+    "claim_unfounded": _error(
+        "The row says {value!r}, but run {run} has no such row.",
+        "Take the results of the run again ({resume}), or clear the row's result columns to send it as a new one.",
+    ),
+    "claim_undone": _error(
+        "Run {other} has taken back what run {run} did for this row.",
+        "Remove the row. To send it again, clear its result columns and what the platform assigned (promo_number).",
+    ),
+    "claim_of_other_network": _error(
+        "Run {run} did this row on {other}; this is {network}.",
+        "To send it here, clear its result columns and what the platform assigned (promo_number, id).",
+    ),
+    "claim_not_on_platform": _error(
+        "The row says {value!r}, but no journal here knows its run ({run}), and the platform does not bear it out: "
+        "{name}.",
+        "Correct the original sheet and run that, or clear the row's result columns and promo_number to send it here.",
+    ),
+    "replaces_unsettled_row": _error(
+        "Row {row} of run {run} may have been done, and no row of the sheet stands for it any more; this row resembles "
+        "it, and could ask for the same once more.",
+        f"Look it up first: {{resume}}. If this row is another request: {option('again')}.",
     ),
     # Planning: rows compared with the platform's state
     "advertiser_exists": _error(

@@ -101,6 +101,8 @@ _CITY, _STATE = "local_center.city", "local_center.state"
 _CAMPAIGN = {"advertiser_id_from_network": "A-100", "advertiser_campaign_id_from_network": "C-100"}
 _REQUEST = {**_CAMPAIGN, "description": "Spring sale", "media_type": "Online: Display"}
 _NUMBER = {**_CAMPAIGN, "promo_number": "8055550100"}
+_RUN = "20260301-101500-ab12"
+_DONE = {"promo_number": "8055550100", "result_status": "created", "result_run": _RUN}
 _TO_ADVERTISER = "destination_advertiser_id_from_network"
 _TO_CAMPAIGN = "destination_advertiser_campaign_id_from_network"
 _TO_AFFILIATE = "destination_affiliate_id_from_network"
@@ -806,6 +808,128 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "the platform first.",
             run="20260301-101500-ab12",
             resume=str(remedy("resume", "resend_absent", subject="20260301-101500-ab12")),
+        ),
+        "claim_restored": _rows(
+            [{"result_status": "created", "result_run": _RUN}],
+            [_DONE],
+            "What the row lacks is in the journal of the run. It is a warning: the results have it again.",
+            state="The run bought the number 8055550100 for the row, and its cell was cleared.",
+            run=_RUN,
+            what="promo_number 8055550100",
+        ),
+        "claim_dropped": _rows(
+            [_DONE, {"description": "Autumn", "result_status": "created", "result_run": _RUN}],
+            [_DONE, {"description": "Autumn"}],
+            "A row that was filled down has the result columns of the row above. It is a warning: the row is sent.",
+            state="The run has the first row only.",
+            run=_RUN,
+        ),
+        "row_edited": _rows(
+            [{**_DONE, "description": "Summer"}],
+            [{**_DONE, "description": "Spring"}],
+            "The results must not say that a text is there which the platform does not have. It is a warning: the "
+            "results show what the run sent, unless you ask for the update.",
+            state="The run created the number with the description Spring.",
+            run=_RUN,
+            what="description 'Spring' -> 'Summer'",
+        ),
+        "unsettled_row_edited": _rows(
+            [{"description": "Summer", "result_status": "unknown", "result_run": _RUN}],
+            [{"description": "Spring", "result_status": "unknown", "result_run": _RUN}],
+            "The request may have been carried out, with the text that it had then. It is a warning: the row is looked "
+            "up, and not sent.",
+            state="The run sent the description Spring, and got no reliable response.",
+            run=_RUN,
+            what="description 'Spring' -> 'Summer'",
+        ),
+        "claim_contradicted": _rows(
+            [{"result_status": "created", "result_run": _RUN}],
+            [{"result_status": "rejected", "result_run": _RUN}],
+            "A status that was filled down or sorted alone would hide that the row is not done.",
+            state="The platform rejected the row in the run.",
+            value="created",
+            run=_RUN,
+            outcome="rejected",
+        ),
+        "claim_moved": _rows(
+            [{**_DONE, "description": "Summer"}, {**_DONE, "promo_number": "8055550101", "description": "Spring"}],
+            [{**_DONE, "description": "Spring"}, {**_DONE, "promo_number": "8055550101", "description": "Summer"}],
+            "The number would stand beside a text that is another number's.",
+            state="The run bought 8055550100 for Spring and 8055550101 for Summer.",
+            run=_RUN,
+            number="8055550100",
+            what="description 'Spring' -> 'Summer'",
+            resume=str(remedy("results", "output=results.xlsx", subject=_RUN)),
+        ),
+        "claim_repeated": _rows(
+            [_DONE, _DONE],
+            [_DONE],
+            "One number cannot be two; a copied row asks for nothing that is not there.",
+            state="The run bought the number for one row.",
+            run=_RUN,
+            rows="2, 3",
+        ),
+        "claim_other_number": _rows(
+            [{**_DONE, "promo_number": "8055550199"}],
+            [_DONE],
+            "The number in the row is not the one that was bought for it.",
+            state="The run bought 8055550100 for the row.",
+            run=_RUN,
+            shown="8055550199",
+            number="8055550100",
+        ),
+        "claim_elsewhere": _rows(
+            [{**_DONE, "advertiser_campaign_id_from_network": "C-101"}],
+            [{**_DONE, "advertiser_campaign_id_from_network": "C-100"}],
+            "The number is in the campaign in which it was bought; another id in the row does not move it.",
+            state="The run bought the number in the campaign C-100.",
+            run=_RUN,
+            what="advertiser_campaign_id_from_network 'C-100' -> 'C-101'",
+        ),
+        "claim_unfounded": _rows(
+            [{"description": "Autumn", "result_status": "created", "result_run": _RUN}],
+            [{"description": "Autumn"}],
+            "Nothing that the run did belongs to the row, so nothing shows that it is done.",
+            state="The run has no row with this description.",
+            value="created",
+            run=_RUN,
+            resume=str(remedy("results", "output=results.xlsx", subject=_RUN)),
+        ),
+        "claim_undone": _rows(
+            [_DONE],
+            [{"description": "Spring sale"}],
+            "The number was deleted, so the row is not done any more.",
+            state="A later run has undone the run. The corrected row buys another number.",
+            run=_RUN,
+            other="20260302-090000-cd34",
+        ),
+        "claim_of_other_network": _rows(
+            [_DONE],
+            [{"description": "Spring sale"}],
+            "What was bought on one network does not exist on another.",
+            state="The run bought the number on another network.",
+            run=_RUN,
+            other="network 1234 at https://invoca.net",
+            network="network 5678 at https://invoca.net",
+        ),
+        "claim_not_on_platform": _rows(
+            [_DONE],
+            [{"description": "Spring sale"}],
+            "Neither a journal nor the platform shows that the row is done. Results of a rehearsal are such rows.",
+            state="No journal on this machine has the run, and the campaign does not have the number.",
+            value="created",
+            run=_RUN,
+            name="8055550100",
+        ),
+        "replaces_unsettled_row": _rows(
+            [{"description": "Summer"}],
+            [{"description": "Summer", "result_status": "unknown", "result_run": _RUN}],
+            "The first request may have been carried out; then this one would buy a second number for one wish.",
+            state="The run sent the row with the description Spring and got no reliable response; its result columns "
+            "were cleared, and other rows of the sheet still have theirs.",
+            row=2,
+            run=_RUN,
+            resume=str(remedy("resume", subject=_RUN)),
         ),
     },
     "Rows compared with the platform": {

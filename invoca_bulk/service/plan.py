@@ -13,6 +13,7 @@ from invoca_bulk.planning import PlanData, SavedPlan
 from invoca_bulk.reports.plan_report import Plan
 from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.service import preconditions, snapshot
+from invoca_bulk.service.claims import check_claims
 from invoca_bulk.validation import ValidatedBook
 
 
@@ -56,6 +57,7 @@ def plan_sheet(
     )
     preconditions.reject_sandbox_results(report, network)
     preconditions.reject_template_examples(report, network)
+    report = check_claims(report, network, options)
     opened_journal: AbstractContextManager[Journal | None] = nullcontext()  # a rehearsal may be repeated freely
     if not network.rehearsal:
         opened_journal = journal.open_readonly(resolve_journal_location(options.journal), network)

@@ -10,10 +10,10 @@ from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError, ConfirmationRequiredError, InvalidSheetError, PlanError
 from invoca_bulk.journal import SANDBOX_RUN_PREFIX, RowRecord, RunRecord
-from invoca_bulk.planning import PlanData, PlannedRow, PlannedSheet, SavedPlan, plan_diff
+from invoca_bulk.planning import FieldChange, PlanData, PlannedRow, PlannedSheet, SavedPlan, plan_diff
 from invoca_bulk.reports import save
 from invoca_bulk.reports.validation_report import Report, RowsInvalid
-from invoca_bulk.schema import SHEET_RESOURCES, Action
+from invoca_bulk.schema import RESOURCES, SHEET_RESOURCES, Action
 from invoca_bulk.schema.outcomes import Outcome
 from invoca_bulk.validation import ValidatedBook
 from invoca_bulk.wording import count_of, join_limited, limit_lines, option, plural_of, remedy
@@ -22,6 +22,8 @@ _MAX_ERRORS_SHOWN = 5
 _MAX_REMOVALS_SHOWN = 200
 _MAX_CHANGES_SHOWN = 20
 _MAX_RANGES_SHOWN = 10
+#: More deletions than these are confirmed by typing how many they are.
+MAX_DELETED_WITHOUT_COUNT = 5
 
 
 def reject_invalid_rows(report: Report, *, skip: bool) -> None:
@@ -188,27 +190,59 @@ def enforce_cap(new_number_count: int, options: Options) -> None:
         )
 
 
-def confirm_irreversible(plan: PlanData, network: Network, options: Options) -> None:
-    """Count what cannot be undone, enforce the cap, and ask for confirmation."""
+def confirm_effects(plan: PlanData, network: Network, options: Options) -> None:
+    """Enforce the cap, name all that would be written, and ask for confirmation where the plan needs it."""
     enforce_cap(plan.new_number_count, options)
-    irreversible = plan.irreversible
-    if not irreversible or options.yes or network.rehearsal:
+    if not plan.needs_confirmation or options.yes or network.rehearsal:
         return
-    effects = f"{' and '.join(irreversible)} on {network.label}"
-    losses = _list_losses(plan)
+    effects = f"{'; '.join(plan.effects)} on {network.label}"
+    details = _list_details(plan)
+    warning = ", which cannot be undone" if plan.irreversible else ""
     if options.confirm is None:
-        msg = f"Nothing was sent: the sheet {effects}, which cannot be undone.{losses}To confirm: {option('yes')}."
+        msg = f"Nothing was sent: the sheet {effects}{warning}.{details}To confirm: {option('yes')}."
         raise ConfirmationRequiredError(msg)
-    cost = "It costs money and" if plan.new_number_count else "It"
-    if not options.confirm(f"This {effects}.{losses}{cost} cannot be undone. Continue?"):
+    cost = "It costs money and cannot" if plan.new_number_count else "It cannot"
+    question = f"This {effects}.{details}{f'{cost} be undone. ' if plan.irreversible else ''}"
+    if not _ask(question, plan, options):
         raise ConfirmationRequiredError("Nothing was sent: not confirmed.")
 
 
-def _list_losses(plan: PlanData) -> str:
-    """The names of what is deleted or removed, a line each; a space if there are none."""
-    deleted = dict.fromkeys(row.object_label for row in plan.rows if row.action == Action.DELETE)
-    lines = [
-        *(f"  deletes {label}" for label in deleted),
+def _ask(question: str, plan: PlanData, options: Options) -> bool:
+    """Ask; what deletes more than a few objects is confirmed by its count, which nobody types by mistake."""
+    assert options.confirm is not None  # noqa: S101  tells mypy what `confirm_effects` has checked
+    deleted = sum(plan.count_steps(resource, Action.DELETE) for resource in RESOURCES)
+    if deleted <= MAX_DELETED_WITHOUT_COUNT or options.ask_text is None:
+        return options.confirm(f"{question}Continue?")
+    typed = options.ask_text(f"{question}Type {deleted} to confirm how many are deleted")
+    return typed.replace(",", "").strip() == str(deleted)
+
+
+def _list_details(plan: PlanData) -> str:
+    """What is deleted, removed and changed, a line each; a space if there is nothing of it."""
+    losses = [
+        *dict.fromkeys(_describe_deletion(plan, row) for row in plan.rows if row.action == Action.DELETE),
         *(f"  {removal.advertiser}: {removal.part}" for removal in plan.removals),
     ]
-    return "".join(f"\n{line}" for line in limit_lines(lines, _MAX_REMOVALS_SHOWN)) + ("\n" if lines else " ")
+    shown = plan.updates[: _MAX_CHANGES_SHOWN + 1]  # a label is searched for each
+    changes = [f"  {_describe_change(plan, change)}" for change in shown]
+    if len(plan.updates) > _MAX_CHANGES_SHOWN:
+        changes[-1] = f"  … and {len(plan.updates) - _MAX_CHANGES_SHOWN:,} more"
+    lines = [*limit_lines(losses, _MAX_REMOVALS_SHOWN), *changes]
+    return "".join(f"\n{line}" for line in lines) + ("\n" if lines else " ")
+
+
+def _describe_deletion(plan: PlanData, row: PlannedRow) -> str:
+    """`deletes 8055550100 (Radio, A-100 / C-100, row 4)`."""
+    step = plan.steps[row.step] if row.step is not None else None
+    current = (step.snapshot if step else None) or {}
+    campaign = " / ".join(step.path[1:-2:2]) if step else ""
+    details = ", ".join(filter(None, [str(current.get("description") or ""), campaign, f"row {row.row}"]))
+    return f"  deletes {row.object_label} ({details})"
+
+
+def _describe_change(plan: PlanData, change: FieldChange) -> str:
+    """`row 4, 8055550100: user Pat Lee, description Radio -> TV`."""
+    labels = (row.object_label for row in plan.rows if (row.sheet, row.row) == (change.sheet, change.row))
+    place = ", ".join(filter(None, [f"row {change.row}", next(labels, "")]))
+    what = ", ".join(filter(None, [change.part, change.column]))
+    return f"{place}: {what} {change.old or 'blank'} -> {change.new or 'blank'}"

@@ -16,6 +16,7 @@ from invoca_bulk.planning import SavedPlan
 from invoca_bulk.reports.plan_report import Plan
 from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.service import follow, preconditions
+from invoca_bulk.service.claims import check_claims
 from invoca_bulk.service.execute import ReadyRun, execute_here, notify, record_for_workers
 from invoca_bulk.service.plan import fetch_and_build_plan, validate_sheet
 from invoca_bulk.service.resume import prepare_to_continue
@@ -50,9 +51,10 @@ def run_sheet(
         allow_unlisted=options.allow_unlisted,
         **read_arguments,
     )
-    preconditions.reject_invalid_rows(report, skip=options.skip_invalid)
     preconditions.reject_sandbox_results(report, network)
     preconditions.reject_template_examples(report, network)
+    report = check_claims(report, network, options, may_ask=True)
+    preconditions.reject_invalid_rows(report, skip=options.skip_invalid)
     with journal.open_for_writing(journal.location_for(network, options.journal), network) as open_journal:
         fingerprint = planning.fingerprint_sheets(sheet.sheet for sheet in report.validated_book.sheets)
         unfinished_run = None if options.again else open_journal.find_unfinished_run(fingerprint)
@@ -90,7 +92,7 @@ def _prepare_to_start(  # noqa: PLR0913  a sheet and how to run it
     for sentence in filter(None, (notice, preconditions.describe_skipped_rows(report_of_plan))):
         notify(options, sentence)
     output_path = preconditions.resolve_output_path(requested_output, plan.sheets, plan.rows)
-    preconditions.confirm_irreversible(plan, network, options)
+    preconditions.confirm_effects(plan, network, options)
     input_paths = [path for sheet in report.validated_book.sheets if (path := sheet.sheet.path)]
 
     def start(worker_options: Mapping[str, Any] | None) -> Workload:

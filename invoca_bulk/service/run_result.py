@@ -60,8 +60,10 @@ class RunResult:
 
 def load_results(run_id: str, location: str | JournalLocation | None) -> Results:
     """The results of any run as they are now, even while another process executes it."""
-    record, rows = journal.find_results(resolve_journal_location(location), run_id)
-    return Results(run=record, rows=rows)
+    resolved_location = resolve_journal_location(location)
+    record, rows = journal.find_results(resolved_location, run_id)
+    run_summary = journal.find_run_summary(resolved_location, run_id)
+    return Results(run=record, rows=rows, undone_by=run_summary.undone_by if run_summary else "")
 
 
 def save_results(

@@ -28,6 +28,8 @@ from invoca_bulk.validation.model import Codes, Mask, ValidatedColumn, Validated
 from invoca_bulk.validation.total_rows import find_total_rows
 from invoca_bulk.wording import join_limited, option, remedy
 
+#: What is said even of rows that are not sent, since it is about their results.
+_CODES_OF_DONE_ROWS = frozenset({"unsettled_row", "unsettled_row_edited", "row_edited", "claim_restored"})
 #: How many texts are matched at once.
 _TEXT_BATCH_SIZE = 1_000
 
@@ -156,7 +158,7 @@ class SheetValidator:
         self.was_unknown = np.array([outcome is Outcome.UNKNOWN for outcome in outcomes], dtype=bool)[codes]
         done = np.array([outcome in SUCCESS_OUTCOMES for outcome in outcomes], dtype=bool)[codes]
         unresolved = self.was_unknown & ~self._identifies_object(columns)
-        self.pending = ~(done | unresolved)
+        self.pending = ~(done | unresolved) | self._refused_claims(columns.values())
         is_invalid = [
             outcome is None and bool(normalize_text(text)) for outcome, text in zip(outcomes, texts, strict=True)
         ]
@@ -169,6 +171,16 @@ class SheetValidator:
             resume = Unshortened(str(remedy("resume", "resend_absent", subject=run)))
             details = {"run": run or "not named", "resume": resume}
             self._add_issue(position, status.header, Outcome.UNKNOWN, Problem(code="unsettled_row", details=details))
+
+    def _refused_claims(self, known_columns: Iterable[Column]) -> Mask:
+        """Row position to whether the row claims an outcome that nothing bears out, so that it cannot be skipped."""
+        titles = {column.header for column in known_columns if column.field.role is Role.RESULT}
+        rows = {
+            issue.row
+            for issue in self.sheet.read_issues
+            if issue.row is not None and issue.column in titles and issue.problem.level == "error"
+        }
+        return np.isin(self.sheet.frame.index, list(rows))
 
     def _identifies_object(self, columns: Mapping[str, Column]) -> Mask:
         """Row position to whether the row identifies an existing object, so that sending it again is harmless."""
@@ -418,7 +430,7 @@ class SheetValidator:
                     self._add_issue(position, issue.column, text, issue.problem)
 
     def _add_issue(self, position: int | np.integer, header: str, value: str, problem: Problem) -> None:
-        if position >= 0 and not self.pending[position] and problem.code != "unsettled_row":
+        if position >= 0 and not self.pending[position] and problem.code not in _CODES_OF_DONE_ROWS:
             return
         is_row_problem = problem.code == "row_marked"
         if is_row_problem:

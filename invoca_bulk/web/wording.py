@@ -24,6 +24,7 @@ LABELS = {
     "allow_unlisted": "Send media types that are not in the list",
     "allow_removals": "Let replace remove users and sites",
     "api_version": "API version",
+    "apply_edits": "Send the edits of rows that were done before",
     "assign_ids": "Generate an id for each new number without one",
     "auto_ids": "The network assigns ids to new advertisers",
     "nested": "Users and sites",

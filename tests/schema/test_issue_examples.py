@@ -18,7 +18,7 @@ from invoca_bulk.schema import SHEET_RESOURCES
 from invoca_bulk.schema.issue_catalog import ISSUE_TYPES, Problem
 from invoca_bulk.schema.issue_examples import ISSUE_EXAMPLES, IssueExample, Sheets
 from invoca_bulk.wording import word
-from tests.examples import GOOD, OF_THE_PLAN, frame_of, written
+from tests.examples import GOOD, OF_CLAIMS, OF_THE_PLAN, frame_of, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,8 +64,8 @@ def _issues(example: IssueExample, sheets: Sheets | str, folder: Path) -> pd.Dat
 def test_every_code_has_an_example() -> None:
     """The examples are in the order of the catalogue; each group has a title."""
     assert list(ISSUE_EXAMPLES) == list(ISSUE_TYPES)
-    stated = {code for code in ISSUE_TYPES if code.startswith("undo_")} | OF_THE_PLAN | set(OF_THE_WORKBOOK)
-    stated |= {"sheet_hidden", "encoding_assumed", *WITH_OPTION}
+    stated = {code for code in ISSUE_TYPES if code.startswith("undo_")} | OF_THE_PLAN | OF_CLAIMS
+    stated |= {"sheet_hidden", "encoding_assumed", *OF_THE_WORKBOOK, *WITH_OPTION}
     assert {code for code, example in ISSUE_EXAMPLES.items() if example.state} == stated
 
 

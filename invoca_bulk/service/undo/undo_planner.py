@@ -17,7 +17,7 @@ from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.service import preconditions, snapshot
 from invoca_bulk.service.undo import changes, undo_notes, undo_rows, undo_sheets
 from invoca_bulk.service.undo.changes import AppliedChange, CurrentState
-from invoca_bulk.service.undo.undo_report import NotUndone, Undo, undo_source_name
+from invoca_bulk.service.undo.undo_report import NotUndone, Undo
 from invoca_bulk.service.undo.undo_rows import Reversal
 from invoca_bulk.sheets.row_labels import from_stored
 from invoca_bulk.wording import word
@@ -53,7 +53,7 @@ class _UndoBuilder:
         affected_scopes = [scope for scope in dict.fromkeys(scopes) if scope is not None]
         platform_state = snapshot.fetch_state(affected_scopes, network, options)
         reversals = self._build_reversals(applied_changes, changes.CurrentState(platform_state, network.api_version))
-        source = undo_source_name(self._run_record.run)
+        source = journal.undo_source_name(self._run_record.run)
         while True:
             reversals = self._drop_needed_advertisers(reversals)
             plan_options = undo_sheets.choose_plan_options(reversals)

@@ -18,19 +18,7 @@ from invoca_bulk.wording import limit_lines
 if TYPE_CHECKING:
     import pandas as pd
 
-#: The name of an undo's sheet, before the run's id.
-_SOURCE_PREFIX = "undo of "
 _SENTENCE_COLUMN_WIDTH = 90.0
-
-
-def undo_source_name(run: str) -> str:
-    """The name of the sheet that undoes a run, shown in lists of runs and results."""
-    return f"{_SOURCE_PREFIX}{run}"
-
-
-def undone_run_id(source: str) -> str:
-    """The run that a sheet with this name undoes; empty: none."""
-    return source.removeprefix(_SOURCE_PREFIX) if source.startswith(_SOURCE_PREFIX) else ""
 
 
 @dataclass(frozen=True, kw_only=True)
