@@ -152,7 +152,10 @@ def _parse_digits(text: str) -> ParsedValue:
 
 
 #: No spaces at the ends, no invisible characters, no leading sign that may have a special meaning.
-_PASSTHROUGH_PATTERN = re.compile(rf"[0-9A-Za-z](?:[ -~]{{0,{_MAX_ID_CHARACTERS - 2}}}[!-~])?")
+#: Nor an error such as `Err:502`; validation also matches the texts of many cells as lines.
+_PASSTHROUGH_PATTERN = re.compile(
+    rf"(?!Err:[0-9]{{3}}(?:\n|\Z))[0-9A-Za-z](?:[ -~]{{0,{_MAX_ID_CHARACTERS - 2}}}[!-~])?"
+)
 
 TEXT = FieldType(name="text", parse=_parse_text, passthrough_pattern=_PASSTHROUGH_PATTERN)
 ID = FieldType(name="id", parse=_parse_id, passthrough_pattern=_PASSTHROUGH_PATTERN)

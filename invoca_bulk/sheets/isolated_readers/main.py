@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import pickle
 import sys
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ def main() -> None:
     """Arguments: the format, the most cells, the most bytes of memory."""
     file_format, max_cells, max_bytes = sys.argv[1:]
     _limit_memory(int(max_bytes))
+    gc.disable()  # it would take much of the time, for millions of new lists and texts
     pickle.dump(_read(file_format, int(max_cells), sys.stdin.buffer.read()), sys.stdout.buffer)
 
 

@@ -129,11 +129,12 @@ class _ContentReader:
 
     def start_element(self, name: str, attributes: Attributes) -> None:
         """Expat's call."""
-        is_inner_table = self._cell is not None and name == f"{_TABLE}table"
-        if self._skip_depth or name in _SKIPPED or is_inner_table or name.startswith(_DRAWING):
+        if self._skip_depth:
             self._skip_depth += 1
         elif handler := self._starts.get(name):
             handler(attributes)
+        elif name in _SKIPPED or name.startswith(_DRAWING):
+            self._skip_depth = 1
 
     def end_element(self, name: str) -> None:
         """Expat's call."""
@@ -158,6 +159,9 @@ class _ContentReader:
             self._hidden_styles.add(self._style_name)
 
     def _start_table(self, attributes: Attributes) -> None:
+        if self._cell is not None:  # a table in a cell
+            self._skip_depth = 1
+            return
         is_hidden = attributes.get(f"{_TABLE}style-name") in self._hidden_styles
         name = attributes.get(f"{_TABLE}name", "")
         self.worksheets.append(Worksheet(name=name, visibility="hidden" if is_hidden else "visible"))
