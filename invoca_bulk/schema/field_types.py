@@ -175,9 +175,10 @@ def _parse_digits(text: str) -> ParsedValue:
     return _parsed_value(text, clean)
 
 
-#: No spaces at the ends, no invisible characters, no leading sign that may have a special meaning, nothing damaged.
+#: No spaces at the ends, no invisible characters, no leading sign that may have a special meaning, nothing damaged, and
+#: no error such as `Err:502`.
 _PASSTHROUGH_PATTERN = re.compile(
-    rf"(?!(?:{'|'.join(MISSING_VALUE_WORDS)}|{SCIENTIFIC_PATTERN})(?![ -~]))"
+    rf"(?!(?:Err:[0-9]{{3}}|{'|'.join(MISSING_VALUE_WORDS)}|{SCIENTIFIC_PATTERN})(?![ -~]))"
     rf"[0-9A-Za-z](?:[ -~]{{0,{_MAX_ID_CHARACTERS - 2}}}[!-~])?"
 )
 
