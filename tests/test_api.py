@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FUNCTIONS = [name for name in ib.__all__ if inspect.isfunction(getattr(ib, name)) and name != "page"]
 #: The option that is no argument of `run`: a function returns or warns, and a door says.
-INTERNAL_OPTIONS = {"say"}
+INTERNAL_OPTIONS = {"ask_text", "say"}
 
 
 @pytest.fixture

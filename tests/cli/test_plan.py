@@ -164,7 +164,7 @@ def test_a_sheet_with_errors_is_planned(cli: Any, environment: dict[str, str], t
     ("rows", "flags", "code"),
     [
         pytest.param([NUMBER], (), 2, id="changes"),
-        pytest.param([NUMBER | {"result_status": "created"}], (), 0, id="nothing-to-do"),
+        pytest.param([NUMBER | {"result_status": "deleted"}], (), 0, id="nothing-to-do"),
         pytest.param([NUMBER, NUMBER | {"media_type": "x"}], (), 1, id="row-error"),
         pytest.param([NUMBER], ("--concurrency", "x"), 1, id="usage"),
         pytest.param([NUMBER], ("--save", "plan.txt"), 1, id="flag"),

@@ -159,7 +159,7 @@ def test_counts(plan: Plan) -> None:
     [
         pytest.param([], "0 rows: nothing to do; 0 requests.", 2, 1, id="no-rows"),
         pytest.param([{}], "1 row: 1 create; 1 request.", 0, 2, id="changes"),
-        pytest.param([{"result_status": "created"}], "1 row: 1 unchanged; 0 requests.", 0, 0, id="already-done"),
+        pytest.param([{"result_status": "deleted"}], "1 row: 1 unchanged; 0 requests.", 0, 0, id="already-done"),
         pytest.param([{"quantity": "0"}], "1 row: 1 refused; 0 requests.", 2, 1, id="invalid"),
         pytest.param([{}, {"quantity": "0"}], "2 rows: 1 create, 1 refused; 1 request.", 2, 1, id="partly-invalid"),
         pytest.param([{"descripion": "x"}], "1 row: 1 refused; 0 requests.", 2, 1, id="bad-header"),
@@ -313,10 +313,10 @@ def test_csv(plan: Plan, tmp_path: Path) -> None:
 
 def test_single_sheet_has_no_sheet_column(network: Network, tmp_path: Path) -> None:
     """With one sheet, there is no column `sheet`; the outcome of an earlier run is shown."""
-    frame = pd.DataFrame([NUMBER | {"result_status": "created"}])
+    frame = pd.DataFrame([NUMBER | {"result_status": "deleted"}])
     worksheet = openpyxl.load_workbook(ib.plan(frame, network).to_excel(tmp_path / "plan.xlsx"))["plan"]
     assert [cell.value for cell in worksheet[1]][:2] == ["row", "action"]
-    assert styled_texts(worksheet[2])[1:] == [("unchanged", Style.MUTED), ("an earlier run: created", Style.MUTED)]
+    assert styled_texts(worksheet[2])[1:] == [("unchanged", Style.MUTED), ("an earlier run: deleted", Style.MUTED)]
 
 
 def test_the_sheet_is_never_overwritten(network: Network, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -11,7 +12,7 @@ from operator import ne
 
 from invoca_bulk.schema import PROMO_NUMBERS, SHEET_RESOURCES, Resource, Role, payloads
 from invoca_bulk.schema import paths as schema_paths
-from invoca_bulk.schema.field_types import normalize_text
+from invoca_bulk.schema.field_types import FieldType, normalize_text
 from invoca_bulk.schema.issue_catalog import ParseError
 from invoca_bulk.schema.outcomes import Outcome, parse_outcome
 from invoca_bulk.sheets import Sheet
@@ -20,6 +21,7 @@ from invoca_bulk.validation.issue_frame import MAX_ROWS_NAMED
 from invoca_bulk.wording import join_limited
 
 STATUS, RUN, NUMBER, OWN_ID = "result_status", "result_run", "promo_number", "id_from_network"
+_PLAIN_NUMBER = re.compile(r"[2-9][0-9]{9}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,24 +166,36 @@ def _is_request_path(resource: Resource, path: str) -> bool:
     return request_field.role is not Role.RESULT and not request_field.secret and not is_assigned
 
 
+@functools.lru_cache(maxsize=1024)
+def _field_type(resource_name: str, path: str) -> FieldType:
+    return SHEET_RESOURCES[resource_name].by_path[schema_paths.to_pattern(path)].field_type
+
+
 @functools.lru_cache(maxsize=65_536)
 def _parsed_text(resource_name: str, path: str, text: str) -> str:
     clean = normalize_text(text)
     try:
-        value = SHEET_RESOURCES[resource_name].by_path[schema_paths.to_pattern(path)].field_type.parse_cell(clean).value
-    except (ParseError, KeyError):
+        value = _field_type(resource_name, path).parse_cell(clean).value
+    except ParseError:
         return clean
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
 def canonical(resource: Resource, path: str, text: str) -> str:
     """The value of a cell as a text that is equal for cells that mean the same; empty: blank."""
-    return _parsed_text(resource.name, path, text) if text and not text.isspace() else ""
+    if not text or text.isspace():
+        return ""
+    pattern = _field_type(resource.name, path).passthrough_pattern
+    if pattern and "  " not in text and pattern.fullmatch(text):  # each row may have its own text
+        return text
+    return _parsed_text(resource.name, path, text)
 
 
 def number_form(text: str) -> str:
     """A promo number in one form, also from `8052000000.0`; empty: it cannot be read, such as `8.052E+09`."""
     clean = normalize_text(text)
+    if _PLAIN_NUMBER.fullmatch(clean):  # parsing it takes a hundred times as long
+        return clean
     if "e" in clean.casefold():
         return ""
     return strip_country_code(canonical(PROMO_NUMBERS, NUMBER, clean.removesuffix(".0")))
