@@ -38,7 +38,7 @@ use_wording(command_words)
 #: A shell starts background commands with Ctrl-C ignored, and so would be all processes that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 #: Speed is measured by the benchmarks; on a busy machine any example may be slow.
-hypothesis.settings.register_profile("untimed", suppress_health_check=[HealthCheck.too_slow])
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
 
 #: The tests have pyarrow, most users have not; with it, pandas would keep texts in another way.

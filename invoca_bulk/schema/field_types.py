@@ -390,6 +390,18 @@ TIME_ZONE = choice(*regions.TIME_ZONES, name="time zone")
 
 
 def _parse_phone(text: str) -> ParsedValue:
+    """A number that is called; one that nobody can have is a warning."""
+    import phonenumbers  # noqa: PLC0415  heavy, and `--help` does not need it
+
+    parsed = _parse_assigned_number(text)
+    number = phonenumbers.parse(parsed.value, "US")
+    is_placeholder = len(set(str(number.national_number))) == 1 or not phonenumbers.is_valid_number(number)
+    if parsed.warning or not is_placeholder:
+        return parsed
+    return ParsedValue(value=parsed.value, warning=Problem(code="phone_placeholder", details={"value": text}))
+
+
+def _parse_assigned_number(text: str) -> ParsedValue:
     """E.164, or 10 digits for a number in the USA or Canada, as documented; other forms are cleaned to one of these."""
     import phonenumbers  # noqa: PLC0415  heavy, and `--help` does not need it
 
@@ -405,9 +417,7 @@ def _parse_phone(text: str) -> ParsedValue:
         raise ParseError("not_a_phone_number", value=text)
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     value = text if text == e164 else e164[2:] if number.country_code == 1 else e164
-    is_placeholder = len(set(str(number.national_number))) == 1 or not phonenumbers.is_valid_number(number)
-    placeholder = Problem(code="phone_placeholder", details={"value": text}) if is_placeholder else None
-    return ParsedValue(value=value, warning=cleaning_warning(text, value) or placeholder)
+    return _parsed_value(text, value)
 
 
 def _parse_country_code(text: str) -> ParsedValue:
@@ -448,6 +458,7 @@ def _parse_looks_like(text: str) -> ParsedValue:
 
 
 PHONE = FieldType(name="phone number", parse=_parse_phone)
+ASSIGNED_NUMBER = FieldType(name="phone number", parse=_parse_assigned_number)  # the platform knows that it exists
 COUNTRY_CODE = FieldType(name="country code", parse=_parse_country_code, also_accepts=(int,))
 EMAIL = FieldType(name="email address", parse=_parse_email)
 ADS_ACCOUNT = FieldType(name="Google Ads account id", parse=_parse_ads_account)

@@ -293,7 +293,7 @@ FIELDS = (
     ),
     Field(
         path="promo_number",
-        field_type=field_types.PHONE,
+        field_type=field_types.ASSIGNED_NUMBER,
         read_only=True,
         help="The number that the platform assigned. In an input row, it names the number to update, move or delete.",
         template_columns=0,

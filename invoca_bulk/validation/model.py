@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from invoca_bulk.schema import Action, Column, Resource, paths
-from invoca_bulk.schema.field_types import PHONE, Json, ParsedValue, normalize_text
+from invoca_bulk.schema.field_types import ASSIGNED_NUMBER, PHONE, Json, ParsedValue, normalize_text
 from invoca_bulk.sheets import Sheet
 
 Codes: TypeAlias = npt.NDArray[np.int64]
@@ -63,7 +63,7 @@ class ValidatedColumn:
         """Row position to a code that is equal for cells with the same value, such as `X` and `X `."""
         if not self.parsed:
             return self.codes
-        is_phone = self.column.field.field_type is PHONE
+        is_phone = self.column.field.field_type in {PHONE, ASSIGNED_NUMBER}
         values = np.array(self.texts, dtype="object")
         for index, parsed in self.parsed.items():
             text = str(parsed.value) if parsed else normalize_text(self.texts[index])
