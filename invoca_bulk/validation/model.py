@@ -63,7 +63,7 @@ class ValidatedColumn:
         """Row position to a code that is equal for cells with the same value, such as `X` and `X `."""
         if not self.parsed:
             return self.codes
-        is_phone = self.column.field.field_type in {PHONE, ASSIGNED_NUMBER}
+        is_phone = self.column.field.field_type in (PHONE, ASSIGNED_NUMBER)
         values = np.array(self.texts, dtype="object")
         for index, parsed in self.parsed.items():
             text = str(parsed.value) if parsed else normalize_text(self.texts[index])
