@@ -552,3 +552,14 @@ def test_many_deletions_want_their_count(
     assert questions[0].endswith("Type 8 to confirm how many are deleted")
     assert "(Number 3, A-1 / C-1, row 4)" in questions[0]
     assert len(_on_platform(box)) == (0 if is_done else 8)
+
+
+def test_the_number_of_an_invalid_row_corrected(network: Network, results: pd.DataFrame) -> None:
+    """A number that was typed wrongly and refused is corrected in the results, and the row is sent."""
+    update = _done(results).head(1)[["advertiser_id_from_network", "advertiser_campaign_id_from_network", NUMBER]]
+    wrong = pd.concat([update.assign(**{NUMBER: update[NUMBER] + "5"}), _done(results).tail(1)[update.columns]])
+    refused = run_sheet(wrong.assign(description="Changed", media_type="Online: Display"), network, skip_invalid=True)
+    frame = refused.results.frame
+    assert list(frame[STATUS]) == ["invalid", "updated"]
+    corrected = frame.assign(**{NUMBER: [update[NUMBER].iloc[0], frame[NUMBER].iloc[1]]})
+    assert outcome_counts(run_sheet(corrected, network)) == {"updated": 2}

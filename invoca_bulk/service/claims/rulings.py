@@ -171,6 +171,8 @@ def _rule_repeated(_: Request, match: Match) -> Ruling:
 
 def _rule_other_number(_: Request, match: Match) -> Ruling:
     recorded = _recorded(match)
+    if not SUCCESS_OUTCOMES.intersection({recorded.outcome, match.claimed.outcome}):
+        return Ruling(match=match)  # nobody was given the number that the run was told, and it has been corrected
     number = recorded.texts.get(NUMBER) or "none"
     shown = match.claimed.texts.get(NUMBER, "")
     return _refuse(match, "claim_other_number", run=recorded.run, number=number, shown=shown)
