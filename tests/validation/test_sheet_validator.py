@@ -29,6 +29,7 @@ from invoca_bulk.schema import (
     Rule,
 )
 from invoca_bulk.schema.field_types import FieldType, ParsedValue
+from invoca_bulk.schema.invisible import strip_invisible
 from invoca_bulk.schema.issue_catalog import (
     ISSUE_CODE_BY_MARKER,
     ISSUE_COLUMNS,
@@ -1141,7 +1142,7 @@ def test_rows_do_not_affect_each_other(rows: list[dict[str, str]]) -> None:
 
 TITLES = st.sampled_from([*POOL, "notes", "custom_data.a", "custom_data.", "Area Code", "result_run", "promo_number"])
 ANY_SHEET = st.dictionaries(
-    TITLES | st.text(max_size=30).map(str.strip).filter(bool),
+    TITLES | st.text(max_size=30).map(strip_invisible).filter(bool),
     st.lists(
         st.sampled_from(sorted({text for texts in POOL.values() for text in texts})) | st.text(max_size=20),
         min_size=3,
