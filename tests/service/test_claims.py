@@ -18,6 +18,7 @@ from invoca_bulk.service import undo
 from invoca_bulk.service.run_result import load_results
 from invoca_bulk.web import screens
 from tests.conftest import TOKEN
+from tests.examples import with_row_numbers
 from tests.runs import issued_numbers, outcome_counts, promo_numbers, run_options, run_sheet
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def test_a_done_row_copied(box: Sandbox, network: Network, results: pd.DataFrame
     """A copy with the number of another row is an error, whatever it asks for."""
     before = issued_numbers(box)
     last = _done(results).tail(1).assign(description=description)
-    codes = _errors(pd.concat([_done(results), last], ignore_index=True), network)
+    codes = _errors(with_row_numbers(pd.concat([_done(results), last])), network)
     assert codes == {10: "claim_repeated"}
     assert issued_numbers(box) == before
 
@@ -189,7 +190,7 @@ def test_a_done_row_copied(box: Sandbox, network: Network, results: pd.DataFrame
 def test_a_new_row_filled_down_without_a_number(box: Sandbox, network: Network, results: pd.DataFrame) -> None:
     """A copy that asks for something else and shows no number is a new request."""
     new = _done(results).tail(1).assign(**{NUMBER: "", "id": "", "id_from_network": "", "description": "New"})
-    sheet = pd.concat([results, new], ignore_index=True)
+    sheet = with_row_numbers(pd.concat([results, new]))
     assert _warnings(sheet, network)[14] == "claim_dropped"
     finished = run_sheet(sheet, network)
     assert outcome_counts(finished) == {"created": 13}
@@ -200,7 +201,7 @@ def test_a_new_row_filled_down_without_a_number(box: Sandbox, network: Network, 
 def test_a_file_appended_to_itself(box: Sandbox, network: Network, results: pd.DataFrame) -> None:
     """Each row is there twice, and that is said; nothing is bought."""
     before = issued_numbers(box)
-    codes = _errors(pd.concat([results, results], ignore_index=True), network)
+    codes = _errors(with_row_numbers(pd.concat([results, results])), network)
     assert {row: codes[row] for row in range(14, 24)} == dict.fromkeys(range(14, 24), "claim_repeated")
     assert issued_numbers(box) == before
 
@@ -344,7 +345,7 @@ def test_results_on_another_machine(box: Sandbox, network: Network, results: pd.
     assert outcome_counts(run_sheet(edited, network, journal=elsewhere, apply_edits=True)) == {"updated": 1}
     gone = _done(results).head(1).assign(**{NUMBER: "8005550199"})
     assert _errors(gone, network, journal=elsewhere) == {2: "claim_not_on_platform"}
-    twice = pd.concat([_done(results).head(2), _done(results).head(1)], ignore_index=True)
+    twice = with_row_numbers(pd.concat([_done(results).head(2), _done(results).head(1)]))
     assert "claim_repeated" in _errors(twice, network, journal=elsewhere).values()
 
 
