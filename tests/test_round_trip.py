@@ -18,6 +18,7 @@ from invoca_bulk import planning, sheets, validation
 from invoca_bulk.planning import PlatformState
 from invoca_bulk.reports import save
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, PROMO_NUMBERS, RESOURCES, SHEET_RESOURCES, field_types, paths
+from invoca_bulk.schema.invisible import is_blank, name_invisible
 from invoca_bulk.schema.promo_numbers import DAYS, GOOGLE_CALL_EXTENSION, MEDIA_TYPES
 from invoca_bulk.service import export
 from invoca_bulk.service.export import object_rows
@@ -44,9 +45,13 @@ ODD = (
 #: Without control characters, which the platform and this package refuse.
 PRINTABLE = st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"])
 TEXT = st.sampled_from(ODD) | st.text(PRINTABLE, min_size=1, max_size=12)
-REQUIRED = TEXT.filter(str.strip)
+REQUIRED = TEXT.filter(lambda text: not is_blank(text))
 IDS = st.sampled_from([*ODD, "A/1", "a?b#c%d", "..a", "0"]).filter(lambda text: "\n" not in text and "\t" not in text)
-OWN_ID = IDS | st.text(PRINTABLE, min_size=1, max_size=8).filter(lambda text: text.strip() not in {".", ".."})
+OWN_ID = (IDS | st.text(PRINTABLE, min_size=1, max_size=8)).filter(
+    lambda text: (
+        text.strip() not in {".", ".."} and not name_invisible(text) and not is_blank(text)
+    )
+)
 KEYS = st.sampled_from(
     ["channel", "a.b", "a.1.b", "two words", "ключ", " key ", "#N/A", "name", "=x", "bad\x01", "1", ""]
 )
@@ -113,8 +118,9 @@ def advertisers(version: str) -> st.SearchStrategy[list[dict[str, Any]]]:
 def hours(draw: st.DrawFn) -> dict[str, Any]:
     days = draw(st.lists(st.sampled_from(DAYS), max_size=3, unique=True))
     schedules = [{"day_of_week": day, "open_time": "08:00", "close_time": draw(CLOSE)} for day in days]
-    schedule_fields = {"time_zone": "Pacific Time (US & Canada)", "schedules": schedules} if schedules else {}
-    return {"open_24_7": draw(st.booleans()), **schedule_fields}
+    open_always = draw(st.booleans()) or not schedules
+    schedule_fields = {"schedules": schedules} if schedules else {}
+    return {"open_24_7": open_always, "time_zone": "Pacific Time (US & Canada)", **schedule_fields}
 
 
 CLOSE = st.sampled_from(["12:00", "17:45", "23:45"])

@@ -48,9 +48,17 @@ __all__ = [
 
 
 def validate(
-    sheets: Sequence[Sheet], *, version: str, auto_ids: bool = False, allow_unlisted: bool = False
+    sheets: Sequence[Sheet],
+    *,
+    version: str,
+    auto_ids: bool = False,
+    allow_unlisted: bool = False,
+    allow_no_rows: bool = False,
 ) -> ValidatedBook:
-    """Check every row of every sheet. Problems in the data are values in `issues`, never exceptions."""
+    """Check every row of every sheet. Problems in the data are values in `issues`, never exceptions.
+
+    `allow_no_rows`: for sheets that this program has made, such as an undo that has nothing to do.
+    """
     validators = [
         SheetValidator(sheet, index, version, auto_ids=auto_ids, allow_unlisted=allow_unlisted)
         for index, sheet in enumerate(sheets)
@@ -69,7 +77,7 @@ def validate(
         *chain.from_iterable(validator.reported_issues(validator.all_issues) for validator in validators),
         *chain.from_iterable(validators[issue.sheet_index].reported_issues([issue]) for issue in builder_issues),
     ]
-    if all(sheet.frame.empty for sheet in sheets):
+    if not allow_no_rows and all(sheet.frame.empty for sheet in sheets):
         issues.append(make_issue(0, -1, (-1, "", ""), Problem(code="no_rows")))
     masks = _invalid_masks(validators, issues, records)
     return ValidatedBook(

@@ -569,7 +569,6 @@ def test_all_missing_fields_of_a_create_are_reported(shape: str) -> None:
     assert sorted(errors(plan_data)) == sorted(
         [
             (*place(shape, [one], 0, "name"), "required"),
-            (*place(shape, [one], 0, "name")[:2], "sites.1.id_from_network", "no_site"),
             (*place(shape, [one], 0, "users.1.first_name"), "required"),
             (*place(shape, [one], 0, "users.2.contact_phone_number"), "required"),
             (*place(shape, [one], 0, f"users.2.{NOTIFIED}"), "nobody_notified"),
@@ -907,7 +906,7 @@ def test_a_done_advertiser_is_not_recreated() -> None:
     frames = with_status(book(advertiser()), advertisers=["created"], sites=["created"], users=["rejected"])
     plan_data = plan(frames)
     assert plan_data.steps == ()
-    assert sorted(code for *_, code in errors(plan_data)) == ["no_site", "required"]
+    assert sorted(code for *_, code in errors(plan_data)) == ["required"]
     assert {sheet for sheet, *_ in errors(plan_data)} == {"users"}
 
 

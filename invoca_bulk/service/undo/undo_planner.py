@@ -59,7 +59,7 @@ class _UndoBuilder:
             plan_options = undo_sheets.choose_plan_options(reversals)
             sheets = undo_sheets.to_sheets(reversals, plan_options, network.api_version)
             validated_book = validation.validate(
-                [replace(sheet, source=source) for sheet in sheets], version=network.api_version
+                [replace(sheet, source=source) for sheet in sheets], version=network.api_version, allow_no_rows=True
             )
             plan = planning.build_plan(validated_book, platform_state, plan_options)
             refused_steps = self._collect_refused_steps(plan, reversals, plan_options)
