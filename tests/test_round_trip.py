@@ -48,9 +48,7 @@ TEXT = st.sampled_from(ODD) | st.text(PRINTABLE, min_size=1, max_size=12)
 REQUIRED = TEXT.filter(lambda text: not is_blank(text))
 IDS = st.sampled_from([*ODD, "A/1", "a?b#c%d", "..a", "0"]).filter(lambda text: "\n" not in text and "\t" not in text)
 OWN_ID = (IDS | st.text(PRINTABLE, min_size=1, max_size=8)).filter(
-    lambda text: (
-        text.strip() not in {".", ".."} and not name_invisible(text) and not is_blank(text)
-    )
+    lambda text: text.strip() not in {".", ".."} and not name_invisible(text) and not is_blank(text)
 )
 KEYS = st.sampled_from(
     ["channel", "a.b", "a.1.b", "two words", "ключ", " key ", "#N/A", "name", "=x", "bad\x01", "1", ""]
@@ -179,7 +177,8 @@ class RoundTrip:
         return export.export_tables.ExportTables(resource, rows, self.version, for_migration=False)
 
     def plan(self, source: Any) -> PlanData:
-        validated_book = validation.validate(sheets.load(source), version=self.version)
+        loaded = sheets.load(source)  # without rows if no id of the platform can stand in a sheet
+        validated_book = validation.validate(loaded, version=self.version, allow_no_rows=True)
         assert validated_book.issues[validated_book.issues["level"] == "error"].empty, validated_book.issues.to_string()
         return planning.build_plan(
             validated_book, {scope: self.list(scope) for scope in planning.required_scopes(validated_book)}
