@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import httpx
+import hypothesis
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck
 
 from invoca_bulk.cli.wording import command_words
 from invoca_bulk.config.network import Network, resolve_network
@@ -35,7 +37,12 @@ if TYPE_CHECKING:
 use_wording(command_words)
 #: A shell starts background commands with Ctrl-C ignored, and so would be all processes that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+#: Speed is measured by the benchmarks; on a busy machine any example may be slow.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
+#: The tests have pyarrow, most users have not; with it, pandas would keep texts in another way.
+pd.set_option("mode.string_storage", "python")
 
 TOKEN = "the-secret-token"
 #: Folders whose files take longest; they come first, so that no core waits for the last of them.
@@ -80,7 +87,7 @@ def network(box: Sandbox) -> Network:
 
 @pytest.fixture
 def requests_frame() -> Callable[..., pd.DataFrame]:
-    """Builds a frame of `count` valid requests; keyword arguments set columns."""
+    """Builds a frame of `count` valid requests, with row numbers as of a file; keyword arguments set columns."""
 
     def make(count: int, **columns: Any) -> pd.DataFrame:
         base = {
@@ -89,7 +96,7 @@ def requests_frame() -> Callable[..., pd.DataFrame]:
             "description": [f"Number {number}" for number in range(1, count + 1)],
             "media_type": "Online: Display",
         }
-        return pd.DataFrame(base | columns, index=range(count))
+        return pd.DataFrame(base | columns, index=pd.RangeIndex(2, 2 + count, name="row"))
 
     return make
 

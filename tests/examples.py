@@ -32,8 +32,9 @@ OF_RECORDS = {
     "duplicate_name",
     "email_repeated",
     "nobody_notified",
-    "no_site",
+    "created_without_site",
     "sheet_ignored",
+    "sheet_hidden",
 }
 #: Issue codes that need the platform's state; the tests of the plan produce each.
 OF_THE_PLAN_OF_NUMBERS = {
@@ -49,17 +50,43 @@ OF_THE_PLAN_OF_ADVERTISERS = {
     "advertiser_not_found",
     "name_taken",
     "would_be_removed",
+    "no_site",
+    "parts_unknown",
+    "cannot_keep",
+    "country_code_kept",
     "row_beside_invalid",
     "already_gone",
     "default_site_changes",
 }
+#: Issue codes that need the journal of an earlier run; the tests of the claims produce each.
+OF_CLAIMS = {
+    "claim_restored",
+    "claim_dropped",
+    "row_edited",
+    "unsettled_row_edited",
+    "claim_contradicted",
+    "claim_moved",
+    "claim_repeated",
+    "claim_other_number",
+    "claim_elsewhere",
+    "claim_unfounded",
+    "claim_undone",
+    "claim_of_other_network",
+    "claim_not_on_platform",
+    "replaces_unsettled_row",
+}
 OF_THE_PLAN = OF_THE_PLAN_OF_NUMBERS | OF_THE_PLAN_OF_ADVERTISERS
+
+
+def with_row_numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the row numbers of a spreadsheet, as `read` gives it."""
+    return frame.set_axis(pd.RangeIndex(2, 2 + len(frame), name="row"), axis="index")
 
 
 def frame_of(*rows: Mapping[str, Any], base: Mapping[str, Any] = GOOD) -> pd.DataFrame:
     """One row per mapping: `base` updated with it; a cell is blank where a row lacks another row's column."""
     titles = dict.fromkeys(title for row in (base, *rows) for title in row)
-    return pd.DataFrame([{**base, **row} for row in rows], columns=list(titles)).fillna("")
+    return with_row_numbers(pd.DataFrame([{**base, **row} for row in rows], columns=list(titles)).fillna(""))
 
 
 # Advertisers
@@ -106,7 +133,7 @@ def _records(advertiser: Advertiser) -> Iterator[tuple[str, int, Mapping[str, st
 
 def _frame(rows: list[dict[str, str]], *first_columns: str) -> pd.DataFrame:
     titles = dict.fromkeys([*first_columns, *(title for row in rows for title in row)])
-    return pd.DataFrame(rows, columns=list(titles)).fillna("")
+    return with_row_numbers(pd.DataFrame(rows, columns=list(titles)).fillna(""))
 
 
 def book(*advertisers: Advertiser) -> dict[str, pd.DataFrame]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FUNCTIONS = [name for name in ib.__all__ if inspect.isfunction(getattr(ib, name)) and name != "page"]
 #: The option that is no argument of `run`: a function returns or warns, and a door says.
-INTERNAL_OPTIONS = {"say"}
+INTERNAL_OPTIONS = {"ask_text", "say"}
 
 
 @pytest.fixture
@@ -164,8 +164,9 @@ def test_a_network_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     )
     assert ib.Network(network_id="1", base_url="https://invoca.net").base_url == "https://invoca.net"
     monkeypatch.delenv("INVOCA_NETWORK_ID")
+    assert ib.Network().network_id == ""  # the host is the network's own
     with pytest.raises(ib.ConfigError, match="INVOCA_NETWORK_ID"):
-        ib.Network()
+        ib.Network(base_url="https://invoca.net")
 
 
 def test_runs_and_results_are_frames(network: Sandbox, tmp_path: Path) -> None:

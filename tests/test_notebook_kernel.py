@@ -358,4 +358,4 @@ def test_token_comes_from_the_environment(tmp_path: Path) -> None:
 def test_nest_asyncio_is_not_used() -> None:
     """`nest_asyncio` patches the event loop of the whole kernel; a separate thread does not."""
     sources = Path(invoca_bulk.__file__).parent.rglob("*.py")
-    assert [path for path in sources if "nest_asyncio" in path.read_text(encoding="utf-8")] == []
+    assert [path for path in sources if "import nest_asyncio" in path.read_text(encoding="utf-8")] == []

@@ -43,6 +43,7 @@ LIBRARIES = {
     "dbos": {"workers"},
     "filelock": {"journal"},
     "python_calamine": {"sheets"},
+    "xlrd": {"sheets"},
     "xlsxwriter": {"reports"},
     "tqdm": {"reports"},
     "click": {"cli"},
@@ -85,7 +86,7 @@ def _imports(path: Path, *, types: bool = False) -> set[str]:
             continue
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:  # relative: from its own package
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
 

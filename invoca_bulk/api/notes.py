@@ -11,6 +11,7 @@ from invoca_bulk.config.environment import is_in_kernel
 from invoca_bulk.config.options import Options
 from invoca_bulk.journal import RunState
 from invoca_bulk.reports import html, results_view
+from invoca_bulk.reports.results import describe_totals
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES
 from invoca_bulk.service.run_result import RunResult
 from invoca_bulk.wording import remedy
@@ -27,7 +28,10 @@ def present_result(run_result: RunResult, options: Options) -> pd.DataFrame | di
     for frame in each_frame(frame_or_frames):
         frame.attrs.update(attributes)
     if is_in_kernel() and options.progress:
-        html.display_below(results_view.view(frame_or_frames).to_rich_text(notes))
+        results = run_result.results
+        totals = describe_totals(results.own_totals, results.earlier_totals)
+        rehearsal = filter(None, [results.rehearsal_note])
+        html.display_below(results_view.view(frame_or_frames).to_rich_text([*rehearsal, *totals, *notes]))
     else:
         show_notes(notes, stacklevel=5)
     return frame_or_frames

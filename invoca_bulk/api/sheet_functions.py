@@ -29,20 +29,23 @@ if TYPE_CHECKING:
 
 @public_function
 def read(
-    source: Source, *, sheet: str | None = None, resource: str | None = None
+    source: Source, *, sheet: str | None = None, resource: str | None = None, encoding: str | None = None
 ) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """Read a spreadsheet, CSV file or DataFrame into a DataFrame of texts.
 
     Args:
-        source: a path, an open file, a DataFrame, or a dict of DataFrames with the keys below. The content determines
-            the format, not the file extension.
+        source: a path, an open file, a DataFrame (of pandas, or of any library that offers Arrow's stream or the
+            interchange protocol), a list of dicts, or a dict of DataFrames with the keys below. The content determines
+            a file's format, not its extension.
         sheet: the worksheet. None: all that are named as below, or else the one whose headers match.
         resource: `promo_numbers` or `advertisers`. None: decided by the headers.
+        encoding: of a CSV file, such as `"macroman"`. None: UTF-8, UTF-16, or else Windows-1252 with a warning.
 
     Returns:
         A frame of text cells (blank: ""), columns as the sheet's titles, indexed by spreadsheet row number (`row`,
-        int64; the first data row is 2). A row is a row of the sheet. What was noticed while reading is in `attrs` and
-        is reported by `validate`.
+        int64; the first data row is 2). So is a DataFrame; its named index levels become columns. To keep its own
+        index, give it to the other functions without `read`. A row is a row of the sheet. What was noticed while
+        reading is in `attrs` and is reported by `validate`.
         Of a workbook with two or more worksheets named `advertisers`, `sites`, `users` or `promo_numbers` (in any
         spelling): a dict of such frames with these keys. You can change it and validate it like a frame.
 
@@ -54,18 +57,20 @@ def read(
         >>> sheet.loc[2, "description"]
         'Radio'
     """
-    frames = sheets.read(source, sheet=sheet, resource=resource)
+    frames = sheets.read(source, sheet=sheet, resource=resource, encoding=encoding)
     return html.FrameDict(frames) if isinstance(frames, dict) else frames
 
 
 @public_function
-def validate(
+def validate(  # noqa: PLR0913  keyword-only
     source: Source,
     *,
     api_version: str = DEFAULT_API_VERSION,
     sheet: str | None = None,
     resource: str | None = None,
+    encoding: str | None = None,
     auto_ids: bool = Options.auto_ids,
+    allow_unlisted: bool = Options.allow_unlisted,
 ) -> Report:
     """Check every row; nothing is sent.
 
@@ -74,10 +79,13 @@ def validate(
         api_version: the API version that the rows are for.
         sheet: as for `read`.
         resource: as for `read`.
+        encoding: as for `read`.
         auto_ids: whether the network assigns ids to advertisers that come without one.
+        allow_unlisted: whether media types and promo types may be outside the published lists.
 
     Returns:
-        The report: `.ok`, `.issues` and `.sheet` (frames, or dicts of them), `.to_excel("annotated.xlsx")`.
+        The report: `.ok`, `.issues` and `.sheet` (frames, or dicts of them), `.to_excel("annotated.xlsx")`. Rows are
+        named by the labels of your own DataFrame's index, which `.sheet` has too; else by the spreadsheet's row number.
 
     Raises:
         UserError: the source cannot be read.
@@ -87,7 +95,15 @@ def validate(
         >>> report.ok
         True
     """
-    return planner.validate_sheet(source, api_version=api_version, sheet=sheet, resource=resource, auto_ids=auto_ids)
+    return planner.validate_sheet(
+        source,
+        api_version=api_version,
+        sheet=sheet,
+        resource=resource,
+        encoding=encoding,
+        auto_ids=auto_ids,
+        allow_unlisted=allow_unlisted,
+    )
 
 
 @public_function
@@ -97,10 +113,13 @@ def plan(  # noqa: PLR0913  keyword-only
     *,
     sheet: str | None = None,
     resource: str | None = None,
+    encoding: str | None = None,
     nested: str = Options.nested,
     allow_removals: bool = Options.allow_removals,
     auto_ids: bool = Options.auto_ids,
+    allow_unlisted: bool = Options.allow_unlisted,
     again: bool = Options.again,
+    apply_edits: bool = Options.apply_edits,
     concurrency: int = Options.concurrency,
     timeout: float = Options.timeout,
     journal: str | JournalLocation | None = Options.journal,
@@ -113,10 +132,13 @@ def plan(  # noqa: PLR0913  keyword-only
         network: a `Network`, or the sandbox of `with ib.sandbox() as network`.
         sheet: as for `read`.
         resource: as for `read`.
+        encoding: as for `read`.
         nested: `merge`: users and sites that the sheet does not mention stay; `replace`: they are removed.
         allow_removals: let `replace` remove users and sites.
         auto_ids: whether the network assigns ids to advertisers that come without one.
+        allow_unlisted: whether media types and promo types may be outside the published lists.
         again: plan to buy again what earlier runs have bought.
+        apply_edits: plan rows of a results file that were done before and edited since as updates.
         concurrency: maximum number of requests in flight (default 8).
         timeout: seconds to wait for a response (default 60).
         journal: where the journals are: a folder, or `postgresql://…`. None: `INVOCA_JOURNAL`, or your user state
@@ -124,7 +146,8 @@ def plan(  # noqa: PLR0913  keyword-only
 
     Returns:
         The plan: `.rows`, `.changes` (old and new values), `.removals` and `.issues` (frames), `.summary`, `.ok`,
-        `.save("plan.json")`, `.to_excel("plan.xlsx")`. `run` takes it, or the path of its saved file.
+        `.save("plan.json")`, `.to_excel("plan.xlsx")`. `run` takes it, or the path of its saved file. `.rows` has the
+        index of the results of `run`.
 
     Raises:
         UserError: you can fix it.
@@ -136,7 +159,9 @@ def plan(  # noqa: PLR0913  keyword-only
         '1 row: 1 create; 1 request.'
     """
     options = to_options(locals())
-    return planner.plan_sheet(source, checked_network(network), options, sheet=sheet, resource=resource)
+    return planner.plan_sheet(
+        source, checked_network(network), options, sheet=sheet, resource=resource, encoding=encoding
+    )
 
 
 @public_function
@@ -150,6 +175,7 @@ def export(  # noqa: PLR0913  keyword-only
     api_version: str | None = None,
     concurrency: int = Options.concurrency,
     timeout: float = Options.timeout,
+    plain_csv: bool = Options.plain_csv,
 ) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """Read what the platform has, in the template's columns. Unedited, it plans as all unchanged. Nothing is changed.
 
@@ -166,6 +192,7 @@ def export(  # noqa: PLR0913  keyword-only
         api_version: the API version. None: that of the `Network`.
         concurrency: maximum number of requests in flight (default 8).
         timeout: seconds to wait for a response (default 60).
+        plain_csv: as for `run`.
 
     Returns:
         Frames of texts (blank: ""), indexed by the row numbers of the file (`row`, int64); a row is an object. Of promo

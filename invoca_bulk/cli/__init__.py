@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from invoca_bulk.cli.pipes import tolerate_closed_pipes
 from invoca_bulk.exit_codes import ALL_DONE, EXIT_CODES
 
 TYPE_CHECKING = False  # importing `typing` takes half as long as Python's own start
@@ -54,9 +55,10 @@ Exit codes:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    if list(sys.argv[1:] if arguments is None else arguments) in ([], ["--help"], ["-h"]):
-        print(HELP)
-        sys.exit(ALL_DONE)
-    from invoca_bulk.cli import group
+    with tolerate_closed_pipes():
+        if list(sys.argv[1:] if arguments is None else arguments) in ([], ["--help"], ["-h"]):
+            print(HELP)
+            sys.exit(ALL_DONE)
+        from invoca_bulk.cli import group
 
-    group.run_command_line(arguments)
+        group.run_command_line(arguments)

@@ -23,7 +23,7 @@ from invoca_bulk.config.journal_location import resolve_journal_location
 from invoca_bulk.config.secrets import TOKEN_ENV_VARIABLE, Token
 from invoca_bulk.config.settings import SETTINGS
 from invoca_bulk.errors import ConfigError, RunAborted
-from invoca_bulk.schema import API_VERSIONS, RESOURCES
+from invoca_bulk.schema import RESOURCES
 
 if TYPE_CHECKING:
     from invoca_bulk.reports.validation_report import Report
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 #: Settings whose default depends on the network; `Options` knows it.
 _NETWORK_DEPENDENT_DEFAULTS = frozenset({"settle"})
 #: Parameters of `reading_options`.
-READING_PARAMETERS = ("sheet", "resource")
+READING_PARAMETERS = ("sheet", "resource", "encoding")
 
 
 def setting_option(name: str, value_type: Any = str, **click_arguments: Any) -> Decorator:  # noqa: ANN401  any type, and any argument, that click knows
@@ -86,6 +86,12 @@ journal_option = setting_option("journal", callback=_reject_password)
 again_option = click.option(
     "--again", is_flag=True, help="Start over instead of resuming, and buy again what earlier runs have bought."
 )
+apply_edits_option = click.option(
+    "--apply-edits",
+    is_flag=True,
+    help="Send rows of a results file that were done before and edited since as updates. Without it they are left as "
+    "they are, and at a terminal `run` asks.",
+)
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 #: How to read FILE.
 reading_options = compose(
@@ -93,8 +99,25 @@ reading_options = compose(
     click.option(
         "--resource", type=click.Choice(list(RESOURCES)), help="What FILE contains. Default: detected from the headers."
     ),
+    click.option(
+        "--encoding", help="Encoding of a CSV file, such as macroman. Default: UTF-8, UTF-16 or Windows-1252."
+    ),
 )
-api_version_option = setting_option("api_version", click.Choice(API_VERSIONS))
+
+
+def _convert_version(text: str) -> str:
+    from invoca_bulk.config.network import validate_version
+
+    try:
+        return validate_version(text)
+    except ConfigError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+api_version_option = setting_option("api_version", callback=lambda *arguments: _convert_version(arguments[2]))
+unlisted_option = click.option(
+    "--allow-unlisted", is_flag=True, help="Send media types and promo types that are not in the published lists."
+)
 auto_ids_option = click.option(
     "--auto-ids", is_flag=True, help="Allow new advertisers without an id; the network assigns it."
 )
@@ -107,6 +130,13 @@ token_file_option = click.option(
 def output_option(help_text: str, *, required: bool = False) -> Decorator:
     """`-o`, `--output`: the file to write."""
     return click.option("-o", "--output", type=click.Path(path_type=Path), required=required, help=help_text)
+
+
+plain_csv_option = click.option(
+    "--plain-csv",
+    is_flag=True,
+    help="Write a .csv for programs: cells as they are, also those that a spreadsheet would run as a formula.",
+)
 
 
 def read_token(token_file: Path | None) -> Token | None:

@@ -25,7 +25,7 @@ _ADDRESS_FIELDS = ("network_id", "base_url", "api_version")
 #: Parameters of `request_options` that are fields of `Options`.
 REQUEST_PARAMETERS = ("concurrency", "timeout")
 #: Parameters of `plan_options`, in which a saved plan differs from another.
-PLAN_PARAMETERS = ("nested", "allow_removals", "auto_ids")
+PLAN_PARAMETERS = ("nested", "allow_removals", "auto_ids", "allow_unlisted")
 #: Parameters that decide what happens to requests without a response.
 RECONCILE_PARAMETERS = ("settle", "resend_absent", "doubt_refusals", "assign_ids")
 
@@ -56,6 +56,7 @@ plan_options = common.compose(
     ),
     click.option("--allow-removals", is_flag=True, help="Let --nested replace remove users and sites."),
     common.auto_ids_option,
+    common.unlisted_option,
 )
 #: Whether workers execute the run.
 cluster_options = common.compose(
@@ -89,25 +90,26 @@ def build_options(flags: dict[str, Any], *, as_json: bool) -> Options:
     from invoca_bulk.config.options import Options
 
     confirm = partial(click.confirm, err=True) if can_prompt() else None
-    return Options(**flags, confirm=confirm, say=partial(click.echo, err=True), progress=not as_json)
+    ask_text = partial(click.prompt, err=True, default="", show_default=False) if can_prompt() else None
+    return Options(**flags, confirm=confirm, ask_text=ask_text, say=partial(click.echo, err=True), progress=not as_json)
 
 
 @contextlib.contextmanager
-def open_network(flags: dict[str, Any], *, auto_ids: bool = False) -> Iterator[Network]:
+def open_network(flags: dict[str, Any], *, auto_ids: bool = False, allow_unlisted: bool = False) -> Iterator[Network]:
     """The network that the options name; with --sandbox, a sandbox that stops at the end of the block.
 
     The parameters of `network_options` are removed from `flags`.
     """
-    from invoca_bulk.config.network import Network, resolve_network
+    from invoca_bulk.config.network import Network, has_own_host, resolve_network
 
     sandbox, token_file = flags.pop("sandbox", None), flags.pop("token_file")
     network_id, base_url, version = (flags.pop(name) for name in _ADDRESS_FIELDS)
     if sandbox:
         from invoca_bulk.sandbox_server import Sandbox
 
-        with Sandbox(open_campaigns=True, auto_ids=auto_ids) as sandbox_server:
+        with Sandbox(open_campaigns=True, auto_ids=auto_ids, unlisted_types=allow_unlisted) as sandbox_server:
             yield resolve_network(sandbox_server, api_version=version)
-    elif not network_id:
+    elif not network_id and not has_own_host(base_url):
         alternative = "" if sandbox is None else "; or rehearse with --sandbox"
         raise ConfigError(f"There is no network id. Set INVOCA_NETWORK_ID, or use --network-id{alternative}.")
     else:
@@ -142,4 +144,5 @@ def plan_flags(choices: PlanOptions) -> list[str]:
     """The options that make these choices, except the defaults."""
     nested = ["--nested", choices.nested] if choices.nested != NESTED_MODES[0] else []
     removals = ["--allow-removals"] if choices.allow_removals else []
-    return [*nested, *removals, *(["--auto-ids"] if choices.auto_ids else [])]
+    unlisted = ["--allow-unlisted"] if choices.allow_unlisted else []
+    return [*nested, *removals, *(["--auto-ids"] if choices.auto_ids else []), *unlisted]

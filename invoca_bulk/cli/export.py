@@ -24,12 +24,21 @@ _CAMPAIGN_ID_COLUMNS = {
     "affiliate": "affiliate_id_from_network",
 }
 #: Parameters that the next command does not have.
-_EXPORT_ONLY_PARAMETERS = ("resource", "output", "for_migration", "as_json", "campaigns", *_CAMPAIGN_ID_COLUMNS)
+_EXPORT_ONLY_PARAMETERS = (
+    "resource",
+    "output",
+    "plain_csv",
+    "for_migration",
+    "as_json",
+    "campaigns",
+    *_CAMPAIGN_ID_COLUMNS,
+)
 
 
 @click.command()
 @click.argument("resource", type=click.Choice(list(RESOURCES)))
 @common.output_option("Sheet to write, .xlsx or .csv.", required=True)
+@common.plain_csv_option
 @click.option(
     "--for-migration", is_flag=True, help="Write a sheet that creates the same promo numbers in another network."
 )
@@ -56,7 +65,7 @@ def command(resource: str, output: Path, *, for_migration: bool, as_json: bool, 
     from invoca_bulk.service.export import export
 
     campaigns = _campaigns_from_flags(flags)
-    options = Options(**{name: flags[name] for name in connection_options.REQUEST_PARAMETERS})
+    options = Options(**{name: flags[name] for name in ("plain_csv", *connection_options.REQUEST_PARAMETERS)})
     with connection_options.open_network(flags) as network, common.show_retry_command("export", resource):
         result = export(
             RESOURCES[resource], network, options, campaigns=campaigns, for_migration=for_migration, output=output

@@ -23,6 +23,7 @@ _PLAN_ONLY_PARAMETERS = ("output", "save", "detailed_exitcode", "as_json")
 @plan_output.plan_output_options
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 0 for nothing to do, 1 for an error, 2 for changes.")
 @common.again_option
+@common.apply_edits_option
 @connection_options.plan_options
 @connection_options.network_options
 @connection_options.request_options
@@ -52,7 +53,9 @@ def command(
         raise ConfigError("A plan made with --sandbox cannot be saved: its sandbox stops with this command.")
     reading = {name: flags.pop(name) for name in common.READING_PARAMETERS}
     with (
-        connection_options.open_network(flags, auto_ids=flags["auto_ids"]) as network,
+        connection_options.open_network(
+            flags, auto_ids=flags["auto_ids"], allow_unlisted=flags["allow_unlisted"]
+        ) as network,
         common.show_retry_command("plan", file),
     ):
         plan = plan_sheet(file, network, Options(**flags), **reading)
@@ -69,6 +72,7 @@ def _next_command(plan: Plan, file: Path, saved_path: Path | None) -> str | None
     if not plan.requests:
         return None
     if saved_path:  # the choices and how the sheet is read are part of the saved plan
-        excluded = (*connection_options.PLAN_PARAMETERS, *common.READING_PARAMETERS, *_PLAN_ONLY_PARAMETERS)
+        in_plan = (*connection_options.PLAN_PARAMETERS, *common.READING_PARAMETERS, "apply_edits")
+        excluded = (*in_plan, *_PLAN_ONLY_PARAMETERS)
         return common.format_command(["run", saved_path, *common.passed_flags(*excluded)])
     return common.format_command(["run", file, *common.passed_flags(*_PLAN_ONLY_PARAMETERS)])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: Parameters of `run` and `resume` that the next command needs too.
 _SHARED_PARAMETERS = (
     *("token_file", "concurrency", "timeout", "rate", "settle", "max_failures", "max_new_numbers", "journal"),
-    "doubt_refusals",
+    *("doubt_refusals", "plain_csv"),
 )
 #: The same, where the next command is `resume`.
 _RESUME_PARAMETERS = (*_SHARED_PARAMETERS, "resend_absent", "cluster")
@@ -27,7 +27,7 @@ _RESUME_PARAMETERS = (*_SHARED_PARAMETERS, "resend_absent", "cluster")
 
 def print_result(run_result: RunResult, saved_plan: SavedPlan | None = None, *, as_json: bool) -> None:
     """Print the totals, the path of the results and the next command, or one JSON object."""
-    from invoca_bulk.reports.results import format_totals
+    from invoca_bulk.reports.results import describe_totals, format_totals
 
     results = run_result.results
     next_command = _follow_command(run_result) if run_result.is_running else _next_command(run_result, saved_plan)
@@ -41,13 +41,21 @@ def print_result(run_result: RunResult, saved_plan: SavedPlan | None = None, *, 
                 "state": results.run.state,
                 "exit_code": run_result.exit_code,
                 "totals": results.totals,
+                "now": results.own_totals,
+                "before": results.earlier_totals,
+                "rehearsal": results.rehearsal_note or None,
                 "output": str(run_result.output_path) if run_result.output_path else None,
+                "warnings": [line.strip() for line in run_result.ignored_input],
                 "error": " ".join(run_result.notes) or None,
                 "next": next_command,
             }
         )
         return
     click.echo(_describe_progress(run_result) if run_result.is_running else format_totals(results.totals))
+    for line in () if run_result.is_running else describe_totals(results.own_totals, results.earlier_totals):
+        click.echo(f"  {line}")
+    if results.rehearsal_note:
+        click.echo(results.rehearsal_note)
     if run_result.output_path:
         click.echo(f"Results: {run_result.output_path}")
     if next_command:
@@ -71,12 +79,13 @@ def _follow_command(run_result: RunResult) -> str:
 
 def _next_command(run_result: RunResult, saved_plan: SavedPlan | None) -> str | None:
     """What to do about the rows that are not done; None: nothing."""
+    parameters = click.get_current_context().params
+    if parameters.get("sandbox") and parameters.get("file"):
+        return _repeat_rehearsal(run_result, parameters["file"])
     outcomes, run = set(run_result.results.totals), run_result.results.run.run
     if run_result.is_resumable and not run_result.is_rehearsal:  # a rehearsal's sandbox stops with this command
         return common.format_command(["resume", run, *common.passed_flags(only=_RESUME_PARAMETERS)])
     if run_result.output_path is None:
-        if click.get_current_context().params.get("sandbox"):  # its journal is deleted with this command
-            return None
         return common.format_command(["results", run, "-o", "results.csv", *common.passed_flags(only=("journal",))])
     rerun_command = common.format_command(_rerun_command(run_result, run_result.output_path, saved_plan))
     if outcomes & {Outcome.INVALID, Outcome.REJECTED}:
@@ -84,6 +93,12 @@ def _next_command(run_result: RunResult, saved_plan: SavedPlan | None) -> str | 
     if outcomes & {Outcome.FAILED, Outcome.NOT_SENT}:
         return rerun_command
     return _advise_on_unknown(run_result) if Outcome.UNKNOWN in outcomes else None
+
+
+def _repeat_rehearsal(run_result: RunResult, file: Path) -> str | None:
+    """The next rehearsal of the same file: the numbers of this one end with its sandbox."""
+    command = common.format_command(["run", file, *common.passed_flags("as_json")])
+    return None if run_result.results.all_done else f"correct {file}, then {command}"
 
 
 def _advise_on_unknown(run_result: RunResult) -> str:
@@ -114,4 +129,4 @@ def _rerun_command(run_result: RunResult, results_path: Path, saved_plan: SavedP
             *common.passed_flags(only=_SHARED_PARAMETERS),
         ]
     choices = connection_options.plan_flags(saved_plan.choices) if saved_plan else []
-    return [*command, *choices, *common.passed_flags("output", "as_json", "sheet", "again")]
+    return [*command, *choices, *common.passed_flags("output", "as_json", "sheet", "encoding", "again")]

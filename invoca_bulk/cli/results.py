@@ -12,9 +12,10 @@ from invoca_bulk.cli import common
 @click.command()
 @click.argument("run")
 @common.output_option("Results file, .xlsx or .csv.", required=True)
+@common.plain_csv_option
 @common.journal_option
 @common.json_option
-def command(run: str, output: Path, journal: str | None, *, as_json: bool) -> None:
+def command(run: str, output: Path, journal: str | None, *, plain_csv: bool, as_json: bool) -> None:
     """Write the current results of RUN, even while it is running.
 
     A row whose request is still open, or was open when the run was killed, is unknown. Runs with --sandbox leave no
@@ -25,7 +26,7 @@ def command(run: str, output: Path, journal: str | None, *, as_json: bool) -> No
     from invoca_bulk.service.run_result import load_results
 
     results = load_results(run, journal)
-    path = results.save(files.unused_path(save.check_output_path(output)))
+    path = results.save(files.unused_path(save.check_output_path(output)), plain_csv=plain_csv)
     if as_json:
         common.print_json({"run": run, "state": results.run.state, "totals": results.totals, "output": str(path)})
         return

@@ -14,6 +14,7 @@ from invoca_bulk.cli import common, connection_options, report
 @click.command()
 @click.argument("run", required=False)
 @common.output_option("Results file, .xlsx or .csv. Default: the one that RUN was started with.")
+@common.plain_csv_option
 @connection_options.reconcile_options
 @click.option(
     "--resend-unknown",

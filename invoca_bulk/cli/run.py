@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Parameters that `plan` does not have.
 _RUN_ONLY_PARAMETERS = (
-    *("output", "yes", "skip_invalid", "max_new_numbers", "max_failures", "rate", "as_json"),
+    *("output", "plain_csv", "yes", "skip_invalid", "max_new_numbers", "max_failures", "rate", "as_json"),
     *connection_options.RECONCILE_PARAMETERS,
 )
 
@@ -25,8 +25,10 @@ _RUN_ONLY_PARAMETERS = (
 @click.command()
 @common.file_argument
 @common.output_option("Results file, .xlsx or .csv. Default: FILE's name with -results.xlsx.")
+@common.plain_csv_option
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation before actions that cannot be undone.")
 @common.again_option
+@common.apply_edits_option
 @click.option("--skip-invalid", is_flag=True, help="Send the valid rows even if others have errors.")
 @connection_options.plan_options
 @connection_options.network_options
@@ -61,7 +63,9 @@ def command(file: Path, output: Path | None, *, as_json: bool, **flags: Any) -> 
     if saved_plan:
         plan_file.reject_plan_options(filter(common.was_passed, flags | reading))
     with (
-        connection_options.open_network(flags, auto_ids=flags["auto_ids"]) as network,
+        connection_options.open_network(
+            flags, auto_ids=flags["auto_ids"], allow_unlisted=flags["allow_unlisted"]
+        ) as network,
         # Only before the first request: later aborts come back as a result.
         common.show_retry_command("run", file, note="Nothing was sent. "),
     ):
@@ -80,7 +84,7 @@ def command(file: Path, output: Path | None, *, as_json: bool, **flags: Any) -> 
 
 def _replan_command(saved_plan: SavedPlan) -> str:
     from invoca_bulk.cli import undo
-    from invoca_bulk.service.undo import undone_run_id
+    from invoca_bulk.journal import undone_run_id
 
     file = click.get_current_context().params["file"]
     if run := undone_run_id(saved_plan.source):

@@ -49,7 +49,9 @@ def _to_json_record(run_summary: RunSummary) -> dict[str, object]:
         "file": run.source or None,
         "network_id": run.network_id,
         "base_url": run.base_url,
+        "undone_by": run_summary.undone_by or None,
         "totals": {outcome.value: count for outcome, count in run_summary.totals.items()},
+        "before": {outcome.value: count for outcome, count in run_summary.earlier_totals.items()},
         "can_be_resumed": _can_be_resumed(run_summary),
     }
 
@@ -60,15 +62,17 @@ def _can_be_resumed(run_summary: RunSummary) -> bool:
 
 def format_runs(run_summaries: Sequence[RunSummary]) -> list[str]:
     """A header and a line for each run, in columns."""
-    from invoca_bulk.reports.results import format_time
+    from invoca_bulk.reports.results import describe_run_totals, describe_state, format_time
 
     rows = [("run", "state", "started (UTC)", "rows", "file", "network")]
     for run_summary in run_summaries:
         run = run_summary.record
-        totals = ", ".join(f"{count:,} {outcome.value}" for outcome, count in sorted(run_summary.totals.items()))
+        totals = describe_run_totals(run_summary)
         started = format_time(run.started_at)[:16].replace("T", " ")
         network = f"{run.network_id} at {run.base_url}"
-        rows.append((run.run, run_summary.state, started, totals or "none", run.source or "a DataFrame", network))
+        rows.append(
+            (run.run, describe_state(run_summary), started, totals or "none", run.source or "a DataFrame", network)
+        )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

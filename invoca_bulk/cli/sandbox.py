@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -37,9 +38,25 @@ To see which numbers were really issued: GET /sandbox/ledger, with the same toke
     help="Accept any advertiser, campaign and affiliate id; unknown ones are created on first use.",
 )
 @click.option(
+    "--like",
+    type=click.Path(path_type=Path),
+    help="Know just the advertisers and campaigns of this export, so that a wrong id shows.",
+)
+@click.option(
     "--latency", type=click.FloatRange(0, 60), default=0.0, show_default=True, help="Seconds to wait before responding."
 )
 @click.option("--auto-ids", is_flag=True, help="Assign ids to advertisers that are created without one.")
+@click.option("--unlisted-types", is_flag=True, help="Accept media types outside of the published list.")
+@click.option("--no-sites", is_flag=True, help="Accept advertisers without a site.")
+@click.option(
+    "--moved-ids",
+    type=click.Choice(["new", "kept"]),
+    default="new",
+    show_default=True,
+    help="Whether a moved number keeps its id_from_network.",
+)
+@click.option("--false-flags", is_flag=True, help="Answer false to every performance flag.")
+@click.option("--allowance", type=click.IntRange(0), help="How many numbers a campaign may ever get.")
 @click.option(
     "--faults", default="", metavar="TEXT", help="Faults to inject, such as 20% or drop_after=5%,429=10%,limit=10."
 )
@@ -50,17 +67,25 @@ To see which numbers were really issued: GET /sandbox/ledger, with the same toke
     help="Seed for the phone numbers and the faults; the same seed repeats them.",
 )
 def command(  # noqa: PLR0913  one argument per option
-    port: int, network_id: str, latency: float, faults: str, seed: int, *, open_campaigns: bool, auto_ids: bool
+    faults: str,
+    seed: int,
+    *,
+    like: Path | None,
+    no_sites: bool,
+    false_flags: bool,
+    allowance: int | None,
+    **switches: Any,  # noqa: ANN401  click gives each its type
 ) -> None:
     """Serve a stand-in for the platform on this machine until Ctrl-C. It costs nothing and stores nothing on disk."""
     from invoca_bulk.sandbox_server import Sandbox, serve
+    from invoca_bulk.service.sandbox_like import read_campaigns
 
     sandbox_server = Sandbox(
-        port=port,
-        network_id=network_id,
-        latency=latency,
-        open_campaigns=open_campaigns,
-        auto_ids=auto_ids,
+        **switches,
+        like=read_campaigns(like) if like else None,
+        sites_required=not no_sites,
+        performance_flags=not false_flags,
+        campaign_allowance=allowance,
         seed=seed,
         faults=parse_faults(faults, seed=seed),
     )

@@ -81,7 +81,8 @@ def _choose_run(location: JournalLocation) -> str:
         command = common.format_command(["runs", *common.JOURNAL_FLAGS])
         raise ConfigError(f"Name the run to undo. See all runs: {command}")
     run_summaries = list_runs(location)
-    candidates = [run_summary for run_summary in run_summaries if _is_of_own_network(run_summary.record)]
+    of_network = [run_summary for run_summary in run_summaries if _is_of_own_network(run_summary.record)]
+    candidates = [run_summary for run_summary in of_network if not run_summary.undone_by]
     if not candidates:
         raise ConfigError(f"There are no runs of your network in {location}.")
     for line in format_runs(run_summaries[-_SHOWN_RUNS:]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import date
 from ipaddress import ip_address
 from typing import Protocol, runtime_checkable
 from urllib.parse import urlsplit
@@ -20,11 +21,13 @@ class Network:
     """The network that a run works on.
 
     Args:
-        network_id: the id of your network. None: taken from `INVOCA_NETWORK_ID`.
+        network_id: the id of your network. None: taken from `INVOCA_NETWORK_ID`. May be left out where the network has
+            a host of its own.
         token: the access token. None: taken from `INVOCA_API_TOKEN`, or asked for without showing what you type.
         base_url: `https://…`; `http://` on this machine only. None: taken from `INVOCA_BASE_URL`, or
             `https://invoca.net`.
-        api_version: one of `API_VERSIONS`. None: taken from `INVOCA_API_VERSION`, or 2022-08-01.
+        api_version: a date; the rules of the newest version in `API_VERSIONS` that is not later apply. None: taken
+            from `INVOCA_API_VERSION`, or 2022-08-01.
         rehearsal: whether this is a sandbox, where nothing costs money and nothing needs to be confirmed.
 
     Raises:
@@ -56,15 +59,21 @@ class Network:
         del token
         if isinstance(secret, ConfigError):
             raise secret
+        address = _validate_base_url(_given_or_set("base_url", base_url))
         values = {
-            "network_id": _validate_network_id(_given_or_set("network_id", network_id)),
-            "base_url": _validate_base_url(_given_or_set("base_url", base_url)),
-            "api_version": _validate_version(_given_or_set("api_version", api_version)),
+            "network_id": _resolve_network_id(network_id, address),
+            "base_url": address,
+            "api_version": validate_version(_given_or_set("api_version", api_version)),
             "rehearsal": rehearsal,
             "token": secret or obtain_token(),  # last, so that nobody types a token in vain
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def label(self) -> str:
+        """The network in a sentence: `network 1234 at https://invoca.net`."""
+        return f"network {self.network_id} at {self.base_url}" if self.network_id else f"the network at {self.base_url}"
 
     @property
     def is_test_network(self) -> bool:
@@ -108,10 +117,35 @@ def _given_or_set(name: str, value: str | None) -> str:
     return str(value)
 
 
-def _validate_version(text: str) -> str:
-    if text not in API_VERSIONS:
-        raise ConfigError(f"Unknown API version {text!r}. Choose one of {', '.join(API_VERSIONS)}.")
+def validate_version(text: str) -> str:
+    """An API version: a date from the first version on; a `ConfigError` for any other text."""
+    try:
+        is_date = date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        is_date = False
+    if not is_date or text < API_VERSIONS[0]:
+        raise ConfigError(
+            f"Unknown API version {text!r}. Use a date from {API_VERSIONS[0]} on; "
+            f"the API changed at {', '.join(API_VERSIONS)}."
+        )
     return text
+
+
+#: The hosts that serve all networks; the others below them belong to one network each.
+_SHARED_HOSTS = frozenset({"invoca.net", "www.invoca.net"})
+
+
+def has_own_host(base_url: str) -> bool:
+    """Whether a base URL names one network, so that paths may leave out its id: `https://NAME.invoca.net`."""
+    host = urlsplit(base_url).hostname or ""
+    return host not in _SHARED_HOSTS and (host.endswith(".invoca.net") or is_loopback(host))
+
+
+def _resolve_network_id(network_id: str | None, base_url: str) -> str:
+    given = setting_from_environment("network_id") if network_id is None else network_id
+    if not given and has_own_host(base_url):
+        return ""
+    return _validate_network_id(_given_or_set("network_id", network_id))
 
 
 def _validate_network_id(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from invoca_bulk.config.journal_location import Database, JournalLocation, resolve_journal_location
 from invoca_bulk.config.network import Network
@@ -34,6 +34,7 @@ class PlanOptions:
     nested: str = "merge"  # `merge`: users and sites that the sheet does not mention stay; `replace`: they are removed
     allow_removals: bool = False  # whether `replace` may remove users and sites
     auto_ids: bool = False  # whether the network assigns ids to advertisers that come without one
+    allow_unlisted: bool = False  # whether media types and promo types may be outside the published lists
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,16 +58,19 @@ class Options:
         nested: `merge`: users and sites that the sheet does not mention stay; `replace`: they are removed.
         allow_removals: let `replace` remove users and sites.
         auto_ids: the network assigns ids to advertisers that come without one.
+        allow_unlisted: send media types and promo types that are not in the published lists.
         yes: do not ask before something that cannot be undone.
         again: start over instead of resuming an interrupted run, and buy again what earlier runs have bought.
+        apply_edits: send rows that were done before and edited since as updates.
         resend_absent: send creates again that got no response and that the platform does not list.
         resend_unknown: send creates again whose outcome could not be determined; check the platform first.
         assign_ids: give each new number that has no `id_from_network` one, so that it can be looked up by it.
         doubt_refusals: after a 429, check whether the number was created before retrying.
         confirm: asks the user a question and returns the answer; None: nobody can be asked.
+        ask_text: asks the user to type something and returns it; None: `confirm` has to do.
         say: shows the user a sentence before and during a run; None: on standard error.
         max_new_numbers: refuse to buy more numbers than this; None: `INVOCA_MAX_NEW_NUMBERS`, or no limit.
-        max_failures: stop after this many failed rows: a number, or a share such as `5%`; None: never.
+        max_failures: stop after this many failed requests: a number, or a share such as `5%`; None: never.
         settle: seconds to wait before looking up a request that got no response; None: `INVOCA_SETTLE`, or 120.
         concurrency: maximum number of requests in flight.
         rate: maximum requests per second; None: no client-side limit.
@@ -74,6 +78,7 @@ class Options:
         journal: where the journals are: a folder, or `postgresql://…`; None: `INVOCA_JOURNAL`, or your user state
             directory.
         progress: show a progress bar.
+        plain_csv: write a `.csv` for programs: cells as they are, also those that a spreadsheet runs as a formula.
         cluster: let workers execute the run and follow it; needs a journal on PostgreSQL.
         detach: with `cluster`: do not follow the run.
         first_backoff: longest wait in seconds after a row's first rejection by the rate limit; doubles each time.
@@ -83,13 +88,16 @@ class Options:
     nested: str = "merge"
     allow_removals: bool = False
     auto_ids: bool = False
+    allow_unlisted: bool = False
     yes: bool = False
     again: bool = False
+    apply_edits: bool = False
     resend_absent: bool = False
     resend_unknown: bool = False
     assign_ids: bool = False
     doubt_refusals: bool = False
     confirm: Callable[[str], bool] | None = None
+    ask_text: Callable[[str], str] | None = None
     say: Callable[[str], None] | None = None
     max_new_numbers: int | None = None
     max_failures: int | str | None = None
@@ -99,6 +107,7 @@ class Options:
     timeout: float = SETTINGS["timeout"].default
     journal: str | JournalLocation | None = None
     progress: bool = True
+    plain_csv: bool = False
     cluster: bool = False
     detach: bool = False
     first_backoff: float = INITIAL_BACKOFF_SECONDS
@@ -106,7 +115,7 @@ class Options:
     @property
     def plan_options(self) -> PlanOptions:
         """The options that a plan depends on."""
-        return PlanOptions(nested=self.nested, allow_removals=self.allow_removals, auto_ids=self.auto_ids)
+        return PlanOptions(**{field.name: getattr(self, field.name) for field in fields(PlanOptions)})
 
     def __post_init__(self) -> None:
         if self.nested not in NESTED_MODES:

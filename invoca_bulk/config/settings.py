@@ -48,7 +48,7 @@ SETTINGS: Mapping[str, Setting] = {
             name="api_version",
             default=DEFAULT_API_VERSION,
             env_variable="INVOCA_API_VERSION",
-            help=f"API version: {', '.join(API_VERSIONS)}.",
+            help=f"API version, a date; the API changed at {', '.join(API_VERSIONS)}.",
         ),
         Setting(
             name="concurrency",
@@ -84,8 +84,8 @@ SETTINGS: Mapping[str, Setting] = {
         Setting(
             name="max_failures",
             default=None,
-            unit="rows, or % of them",
-            help="Stop after this many failed rows, such as 20 or 5%.",
+            unit="requests, or % of them",
+            help="Stop after this many failed requests, such as 20 or 5%.",
         ),
         Setting(
             name="journal",
@@ -108,6 +108,7 @@ SETTINGS: Mapping[str, Setting] = {
 
 #: Constants that users cannot set, each with its reason.
 MAX_LIST_BYTES = 200 * 2**20  # a list of all advertisers of a large network is some tens of MB
+MAX_LIST_PAGES = 10_000  # more are a list without an end
 MAX_RESPONSE_BYTES = 5 * 2**20  # one object; more is a mistake, or an attack on this machine's memory
 LIST_TIMEOUT_FACTOR = 10  # a whole list may take this many times the timeout
 CONNECT_TIMEOUT_SECONDS = 10.0

@@ -34,13 +34,15 @@ from invoca_bulk.execution.workload import RunCounters, RunOutcome, Workload
 from invoca_bulk.journal import AMBIGUOUS_STATES, Journal, RunState, State, StepTransition, derive_outcome
 from invoca_bulk.planning import Step
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
-from invoca_bulk.transport.client import Client, unauthorized_message
+from invoca_bulk.transport.client import Client, refused_token_message, unauthorized_message
 from invoca_bulk.wording import setting
 
 #: States of a step between two attempts: not applied, and possibly applied.
 _RETRYABLE_STATES = frozenset({State.PENDING, State.SENT})
 #: How often one execution resends creates that the client chose the id of and that were not found.
 _MAX_RESEND_ROUNDS = 20
+#: After so many rows, all rejected for the token's rights, the others are not sent.
+_MAX_TOKEN_REFUSALS = 5
 #: Seconds between two checks for a stop request from another process.
 _STOP_POLL_SECONDS = 0.5
 _STALLED_MESSAGE = "this process was suspended for so long that other processes may consider it dead"
@@ -77,6 +79,7 @@ class Executor:
         self._not_found_steps: set[int] = set()
         self._counted_outcomes: dict[int, Outcome] = {}
         self._failure_count = 0
+        self._refusal_count: int | None = 0  # first results that reject the token's rights; None: another came first
         self._unrecorded_results: dict[int, StepResult] = {}
         self._cancel_token = CancelToken()
         for number in self._states:
@@ -233,11 +236,21 @@ class Executor:
             if result.aborts_run:
                 self._cancel_token.abort(AuthenticationError(unauthorized_message(self._network)))
                 return False
+            self._stop_if_token_is_refused(result)
             if result.state not in _RETRYABLE_STATES:
                 return True
             jitter = random.random()  # noqa: S311  not security-relevant
             await self._cancel_token.wait(transport.backoff(attempt, jitter, self._policy.first_backoff_seconds))
         raise AssertionError  # `count` never ends
+
+    def _stop_if_token_is_refused(self, result: StepResult) -> None:
+        """Abort the run if the platform has rejected the token's rights for all of the first rows."""
+        if self._refusal_count is None or not result.refuses_token:
+            self._refusal_count = None
+            return
+        self._refusal_count += 1
+        if self._refusal_count >= _MAX_TOKEN_REFUSALS:
+            self._cancel_token.abort(AuthenticationError(refused_token_message(self._network, result.error)))
 
     def _prior_result(self, step: Step) -> StepResult:
         """The result of the attempts of an earlier execution."""
@@ -292,7 +305,8 @@ class Executor:
         result = await self._send_request(step, request, connection, was_in_doubt=was_in_doubt)
         result = self._check_duplicate_number(step, result)
         may_exist = was_in_doubt or step.number in self._not_found_steps  # it may have appeared after the lookup
-        result = await lookup.confirm_after_doubt(self._client, connection, step, result, was_in_doubt=may_exist)
+        sent_step = replace(step, body=request.body)
+        result = await lookup.confirm_after_doubt(self._client, connection, sent_step, result, was_in_doubt=may_exist)
         return outcomes.apply_retry_policy(result, step, attempt, earlier_result)
 
     async def _record_actual_request(self, step: Step, request: PreparedRequest, *, was_in_doubt: bool) -> None:

@@ -11,13 +11,23 @@ from invoca_bulk.execution import outcomes
 from invoca_bulk.execution.outcomes import StepResult
 from invoca_bulk.execution.preflight import object_path
 from invoca_bulk.journal import State
-from invoca_bulk.planning import Step
-from invoca_bulk.schema import ADVERTISERS, OPERATIONS, PROMO_NUMBERS, Action
+from invoca_bulk.planning import Step, merge
+from invoca_bulk.schema import (
+    ADVERTISERS,
+    API_VERSIONS,
+    OPERATIONS,
+    PROMO_NUMBERS,
+    RESOURCES,
+    Action,
+    payloads,
+)
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.transport.client import Client, Response
 
 _READ = OPERATIONS["read"]
 _LIST = OPERATIONS["list"]
+#: Its rules leave out the performance flags, which may be false whatever was sent.
+_NEWEST_VERSION = API_VERSIONS[-1]
 
 
 async def confirm_after_doubt(
@@ -27,7 +37,9 @@ async def confirm_after_doubt(
 
     `was_in_doubt`: an earlier attempt may have been applied; a rejection is then in doubt as well.
     """
-    find = _LOOKUPS.get((step.resource, step.action))
+    is_rewritable = step.action is not Action.MOVE and outcomes.response_policy_for(step).retryable
+    is_readable = is_rewritable and result.is_empty_success
+    find = _find_written if is_readable else _LOOKUPS.get((step.resource, step.action))
     is_open = result.state is State.IN_DOUBT or (was_in_doubt and result.state is State.REJECTED)
     if not is_open or find is None:
         return result
@@ -38,6 +50,20 @@ async def confirm_after_doubt(
     return result if platform_object is None else outcomes.confirmed(platform_object)
 
 
+async def _find_written(client: Client, connection: int, step: Step, _: StepResult) -> Mapping[str, Json] | None:
+    """The object of a write, if it shows what was sent."""
+    response = await client.get(connection, object_path(step))
+    if response.status != _READ.success_status or outcomes.missing_proof(step, response.body):
+        return None
+    resource, body = RESOURCES[step.resource], step.body or {}
+    sent, shown = (
+        dict(payloads.flatten_object(merge.to_comparable(resource, tree, _NEWEST_VERSION)))
+        for tree in (body, response.body)
+    )
+    is_shown = all(shown[path] == value for path, value in sent.items() if path in shown)
+    return response.body if is_shown else None
+
+
 async def _find_moved_number(
     client: Client, connection: int, step: Step, result: StepResult
 ) -> Mapping[str, Json] | None:
@@ -45,7 +71,7 @@ async def _find_moved_number(
     collection, key = step.path[-2:]
     number = key if collection == PROMO_NUMBERS.name else outcomes.number_of(step.snapshot)
     is_refused = result.state is State.REJECTED or result.http_status == HTTPStatus.NOT_FOUND
-    if not is_refused or not number:
+    if not (is_refused or result.is_empty_success) or not number:
         return None
     response = await client.get(connection, (*step.destination[:-1], PROMO_NUMBERS.name, number))
     return response.body if _is_number(response) else None

@@ -19,7 +19,16 @@ from invoca_bulk.journal.catalog import (
     request_stop,
 )
 from invoca_bulk.journal.locations import handle_for, location_for, open_for_writing, open_readonly
-from invoca_bulk.journal.records import RowRecord, RunMetadata, RunRecord, StepRecord, StepTransition
+from invoca_bulk.journal.records import (
+    RowRecord,
+    RunMetadata,
+    RunRecord,
+    RunTotals,
+    StepRecord,
+    StepTransition,
+    undo_source_name,
+    undone_run_id,
+)
 from invoca_bulk.journal.states import AMBIGUOUS_STATES, OUTCOME_IF_DONE, RunState, State, derive_outcome
 from invoca_bulk.journal.store import SANDBOX_RUN_PREFIX, Journal
 
@@ -33,6 +42,7 @@ __all__ = [
     "RunRecord",
     "RunState",
     "RunSummary",
+    "RunTotals",
     "State",
     "StepRecord",
     "StepTransition",
@@ -48,4 +58,6 @@ __all__ = [
     "open_for_writing",
     "open_readonly",
     "request_stop",
+    "undo_source_name",
+    "undone_run_id",
 ]

@@ -14,7 +14,7 @@ from invoca_bulk.errors import ConfigError
 from invoca_bulk.journal import db_schema
 from invoca_bulk.journal.locations import JournalHandle, handles_in
 from invoca_bulk.journal.owner import Owner
-from invoca_bulk.journal.records import RowRecord, RunRecord
+from invoca_bulk.journal.records import RowRecord, RunRecord, RunTotals
 from invoca_bulk.journal.states import NOT_RUNNING, RunState
 from invoca_bulk.journal.store import Journal
 from invoca_bulk.schema.outcomes import Outcome
@@ -28,7 +28,9 @@ class RunSummary:
     """A run in one of the journals at a location."""
 
     record: RunRecord
-    totals: Mapping[Outcome, int]  # number of rows
+    totals: Mapping[Outcome, int]  # number of rows that the run itself did, or tried to
+    earlier_totals: Mapping[Outcome, int]  # number of rows that earlier runs had done
+    undone_by: str = ""  # the later run that has undone it; empty: none
     is_in_use: bool  # whether a process is working on the run's network
     is_resumable: bool  # whether resuming it would do anything
     owner: Owner | None = None  # the process working on the run's network; None: there is none, or it is unknown
@@ -69,8 +71,7 @@ def list_runs(location: JournalLocation) -> list[RunSummary]:
     def summarize_all(handle: JournalHandle, journal: Journal) -> list[RunSummary]:
         is_in_use, totals = handle.is_in_use(), journal.outcome_totals()
         return [
-            _summarize_run(record, handle, journal, is_in_use=is_in_use, totals=totals.get(record.run, {}))
-            for record in journal.runs()
+            _summarize_run(record, handle, journal, is_in_use=is_in_use, totals=totals) for record in journal.runs()
         ]
 
     return _collect_summaries(handles_in(location), summarize_all)
@@ -116,11 +117,14 @@ def _summarize_run(
     journal: Journal,
     *,
     is_in_use: bool,
-    totals: Mapping[Outcome, int] | None = None,
+    totals: Mapping[str, RunTotals] | None = None,
 ) -> RunSummary:
+    run_totals = (journal.outcome_totals(record.run) if totals is None else totals).get(record.run, RunTotals())
     return RunSummary(
         record=_with_actual_state(record, is_in_use=is_in_use),
-        totals=journal.outcome_totals(record.run).get(record.run, {}) if totals is None else totals,
+        totals=run_totals.own,
+        earlier_totals=run_totals.earlier,
+        undone_by=journal.find_undo(record.run),
         is_in_use=is_in_use,
         is_resumable=journal.is_resumable(record),
         owner=handle.find_owner() if is_in_use else None,

@@ -11,7 +11,7 @@ from invoca_bulk.errors import ConfigError
 from invoca_bulk.wording import option
 
 #: Version of the tables below. Journals of a version that cannot be migrated are not touched.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 METADATA = sa.MetaData()
 
@@ -118,6 +118,7 @@ ROWS = sa.Table(
     sa.Column("found", sa.JSON(none_as_null=True)),
     sa.Column("error", _NulSafeText, nullable=False),
     sa.Column("fix", _NulSafeText, nullable=False),
+    sa.Column("label", sa.JSON(none_as_null=True)),  # of the row of a DataFrame
 )
 #: The numbers of each scope when the run began: numbers found later are compared with them.
 BASELINES = sa.Table(
@@ -155,7 +156,10 @@ SAVED_RATES = sa.Table(
 )
 
 #: An older version to the columns that the next version adds; missing tables are always created.
-_ADDED_COLUMNS: Mapping[int, tuple[sa.Column[Any], ...]] = {3: (RUNS.c.workers, RUNS.c.stopping, STEPS.c.owner)}
+_ADDED_COLUMNS: Mapping[int, tuple[sa.Column[Any], ...]] = {
+    3: (RUNS.c.workers, RUNS.c.stopping, STEPS.c.owner),
+    4: (ROWS.c.label,),
+}
 
 #: Speeds up finding the sent steps of an owner. Only PostgreSQL needs it: a SQLite journal has one writer.
 _SENT_STEPS_INDEX = sa.DDL("CREATE INDEX steps_under_way ON steps (owner) WHERE state = 'sent'")  # type: ignore[no-untyped-call]

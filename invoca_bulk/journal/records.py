@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias
@@ -122,10 +123,12 @@ class RowRecord:
 
     `ended_at`: seconds since the epoch. `step` None: there was nothing to do. `step_run`: the run that the step belongs
     to. `action`: the row's action, or else its step's; empty: it has neither. `sheet`: index of its sheet in the plan.
+    `label`: of the row of a DataFrame, as JSON.
     """
 
     sheet: int
     row: int
+    label: Any
     cells: tuple[str, ...]
     outcome: Outcome
     from_results: bool
@@ -138,6 +141,37 @@ class RowRecord:
     step_run: str
     step: int | None
     action: str
+
+    def is_of_earlier_run(self, run: str) -> bool:
+        """Whether the row's outcome is not of this run, whose results contain it."""
+        return self.from_results or self.step_run not in {"", run}
+
+
+#: The name of an undo's sheet, before the run's id.
+_UNDO_PREFIX = "undo of "
+
+
+def undo_source_name(run: str) -> str:
+    """The name of the sheet that undoes a run, shown in lists of runs and results."""
+    return f"{_UNDO_PREFIX}{run}"
+
+
+def undone_run_id(source: str) -> str:
+    """The run that a sheet with this name undoes; empty: none."""
+    return source.removeprefix(_UNDO_PREFIX) if source.startswith(_UNDO_PREFIX) else ""
+
+
+@dataclass(frozen=True)
+class RunTotals:
+    """Outcome to number of rows of a run."""
+
+    own: Counter[Outcome] = field(default_factory=Counter)  # of the rows that the run itself did, or tried to
+    earlier: Counter[Outcome] = field(default_factory=Counter)  # of the rows that earlier runs had done
+
+    @property
+    def all(self) -> Counter[Outcome]:
+        """Of all rows of its results."""
+        return self.own + self.earlier
 
 
 def run_values(run: str, plan: PlanData, network: Network, metadata: RunMetadata, now: float) -> dict[str, Any]:
@@ -184,6 +218,7 @@ def row_values(run: str, plan: PlanData) -> list[dict[str, Any]]:
             "position": position,
             "sheet": row.sheet,
             "row": int(row.row),
+            "label": row.label,
             "cells": row.cells,
             "action": "" if row.prior_purchase else row.action,  # empty: the action of the earlier run's step counts
             **_step_reference(run, row),
@@ -213,11 +248,19 @@ def baseline_values(run: str, plan: PlanData) -> list[dict[str, Any]]:
 
 def to_run_record(values: Mapping[str, Any]) -> RunRecord:
     """A run from the values of its columns."""
-    sheets = tuple(PlannedSheet(**{**sheet, "headers": tuple(sheet["headers"])}) for sheet in values["sheets"])
+    sheets = tuple(map(_to_planned_sheet, values["sheets"]))
     choices = PlanOptions(**values["choices"])
     return RunRecord(
         **{**from_stored(values), "choices": choices, "sheets": sheets, "state": RunState(values["state"])}
     )
+
+
+def _to_planned_sheet(values: Mapping[str, Any]) -> PlannedSheet:
+    """A sheet from its JSON; older versions of the journal have no index."""
+    attributes: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    return PlannedSheet(**attributes)
 
 
 def to_step_record(values: Mapping[Any, Any]) -> StepRecord:
@@ -252,6 +295,7 @@ def to_row_record(joined_row: sa.Row[Any]) -> RowRecord:
     return RowRecord(
         sheet=joined_row.rows_sheet,
         row=joined_row.rows_row,
+        label=joined_row.rows_label,
         cells=tuple(joined_row.rows_cells),
         outcome=Outcome(planned_outcome) if planned_outcome else derive_outcome(joined_row.steps_state, action),
         from_results=joined_row.rows_carried,

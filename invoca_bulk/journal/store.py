@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -18,7 +18,15 @@ from invoca_bulk.config.settings import MAX_ATTEMPTS
 from invoca_bulk.errors import StepConflictError
 from invoca_bulk.journal import records
 from invoca_bulk.journal.db_schema import BASELINES, RATE_LIMITERS, ROWS, RUNS, SAVED_RATES, STEPS
-from invoca_bulk.journal.records import RowRecord, RunMetadata, RunRecord, StatementKey, StepRecord, StepTransition
+from invoca_bulk.journal.records import (
+    RowRecord,
+    RunMetadata,
+    RunRecord,
+    RunTotals,
+    StatementKey,
+    StepRecord,
+    StepTransition,
+)
 from invoca_bulk.journal.shared_rate_limiter import SharedRateLimiter
 from invoca_bulk.journal.states import MAY_HAVE_EFFECT_STATES, RunState, State, derive_outcome
 from invoca_bulk.journal.takeover import resolve_purchases, take_over_steps
@@ -248,6 +256,10 @@ class Journal:
         query = query.order_by(STEPS.c.ended_at)
         return {str(row["before"]["promo_number"]): row["ended_at"] for row in self._fetch_all(query) if row["before"]}
 
+    def deletions(self) -> list[StepRecord]:
+        """The steps of all runs that deleted an object."""
+        return self._select_steps(STEPS.c.action == Action.DELETE, STEPS.c.state == State.DONE)
+
     def steps(self, run: str) -> list[StepRecord]:
         """All steps of a run."""
         return self._select_steps(STEPS.c.run == run)
@@ -338,18 +350,28 @@ class Journal:
         """The rate that the network accepts, in requests per second; None: it never rejected a request."""
         return self._read(lambda db: db.execute(sa.select(SAVED_RATES.c.rate)).scalar_one_or_none())
 
-    def outcome_totals(self, run: str | None = None) -> dict[str, Counter[Outcome]]:
-        """Run to outcome to number of rows; for one run, or for all."""
+    def outcome_totals(self, run: str | None = None) -> dict[str, RunTotals]:
+        """Run to its totals; for one run, or for all."""
+        is_earlier = ROWS.c.carried | sa.func.coalesce(ROWS.c.step_run != ROWS.c.run, sa.false())
         columns = (ROWS.c.outcome, ROWS.c.action, STEPS.c.state, STEPS.c.action.label("step_action"))
         on = (ROWS.c.step_run == STEPS.c.run) & (ROWS.c.step == STEPS.c.step)
-        query = sa.select(ROWS.c.run, *columns, sa.func.count().label("rows")).outerjoin_from(ROWS, STEPS, on)
+        counted = (is_earlier.label("earlier"), sa.func.count().label("rows"))
+        query = sa.select(ROWS.c.run, *columns, *counted).outerjoin_from(ROWS, STEPS, on)
         query = query.where(ROWS.c.run == run) if run else query
-        totals: dict[str, Counter[Outcome]] = defaultdict(Counter)
-        for group in self._fetch_all(query.group_by(ROWS.c.run, *columns)):
+        totals: dict[str, RunTotals] = defaultdict(RunTotals)
+        for group in self._fetch_all(query.group_by(ROWS.c.run, *columns, is_earlier)):
             action = group["action"] or group["step_action"]
             outcome = Outcome(group["outcome"]) if group["outcome"] else derive_outcome(group["state"], action)
-            totals[group["run"]][outcome] += group["rows"]
+            run_totals = totals[group["run"]]
+            (run_totals.earlier if group["earlier"] else run_totals.own)[outcome] += group["rows"]
         return totals
+
+    def find_undo(self, run: str) -> str:
+        """The latest run that has undone a run, and has not been undone itself; empty: none."""
+        done = sa.exists().where(STEPS.c.run == RUNS.c.run, STEPS.c.state == State.DONE)
+        query = sa.select(RUNS.c.run).where(RUNS.c.source == records.undo_source_name(run), done)
+        undos = [row["run"] for row in self._fetch_all(query.order_by(RUNS.c.started_at.desc()))]
+        return next((undo for undo in undos if not self.find_undo(undo)), "")
 
     def runs(self) -> list[RunRecord]:
         """All runs, oldest first."""

@@ -34,6 +34,7 @@ from invoca_bulk.planning.prior_purchases import PriorPurchases
 from invoca_bulk.planning.promo_numbers import NumberPlanner
 from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, Resource, paths
 from invoca_bulk.sheets import Sheet
+from invoca_bulk.sheets.row_labels import to_stored_names
 from invoca_bulk.validation import Record, RowRef, ValidatedBook
 
 __all__ = [
@@ -134,10 +135,7 @@ def _assemble_plan(builder: PlanBuilder) -> PlanData:
             if sheet_resources & {name, *(part.name for part in resource.subresources)}
         ),
         source=validated_book.source,
-        sheets=tuple(
-            PlannedSheet(name=sheet.name, resource=sheet.resource.name, headers=tuple(sheet.frame.columns))
-            for sheet in sheets
-        ),
+        sheets=tuple(map(_plan_sheet, sheets)),
         titles={name: dict(_column_titles(validated_book, resource)) for name, resource in RESOURCES.items()},
         rows=builder.rows(),
         steps=tuple(builder.steps),
@@ -147,6 +145,17 @@ def _assemble_plan(builder: PlanBuilder) -> PlanData:
         resolved_purchases=tuple(builder.resolved_purchases),
         platform_state=builder.platform_state,
         fingerprint=fingerprint_sheets(sheets),
+    )
+
+
+def _plan_sheet(sheet: Sheet) -> PlannedSheet:
+    labels = sheet.own_labels
+    return PlannedSheet(
+        name=sheet.name,
+        resource=sheet.resource.name,
+        headers=tuple(sheet.frame.columns),
+        index_names=to_stored_names(labels.index) if labels else (),
+        index_columns=labels.columns if labels else (),
     )
 
 

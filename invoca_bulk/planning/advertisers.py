@@ -9,7 +9,14 @@ from functools import cached_property
 
 from invoca_bulk.planning import merge
 from invoca_bulk.planning.builder import PlanBuilder
-from invoca_bulk.planning.display_values import display_text, id_text, index_by_id, object_label
+from invoca_bulk.planning.display_values import (
+    display_text,
+    find_case_variant,
+    fold_ids,
+    id_text,
+    index_by_id,
+    object_label,
+)
 from invoca_bulk.planning.merge import MergeResult, PartId, RemovedPart
 from invoca_bulk.planning.prior_purchases import request_identity
 from invoca_bulk.schema import ADVERTISERS, REMOVE_ACTION, SHEET_RESOURCES, SUBRESOURCE_KEY, Action, paths, payloads
@@ -31,6 +38,7 @@ ADVERTISER_PHASE, ADVERTISER_DELETE_PHASE = 0, 3
 #: Paths that a user's or site's row uses for its own cells.
 _PART_FIELD_PATHS = {field.path for part in ADVERTISERS.subresources for field in part.fields}
 
+_PHONE = "contact_phone_number"
 _CREATE_PURPOSE = "create an advertiser; the platform has none with this id, so the row creates it"
 
 
@@ -59,6 +67,8 @@ class AdvertiserPlanner:
         elif record.action is Action.DELETE:
             self._plan_delete(record, current)
         elif current is None:
+            if warning := find_case_variant(record.id, self._folded_ids):
+                self._builder.add_warning(*locate_cell(record, SUBRESOURCE_KEY), warning)
             self._plan_create(record)
         else:
             self._plan_update(record, current)
@@ -77,6 +87,10 @@ class AdvertiserPlanner:
     @cached_property
     def _by_id(self) -> dict[str, Mapping[str, Json]]:
         return index_by_id(self._builder.platform_state[()].objects)
+
+    @cached_property
+    def _folded_ids(self) -> dict[str, str]:
+        return fold_ids(self._by_id)
 
     @cached_property
     def _id_by_name(self) -> dict[str, str]:
@@ -140,10 +154,14 @@ class AdvertiserPlanner:
         values = record.flat_values()
         problems = [*find_missing_fields(ADVERTISERS, values, auto_ids=self._builder.validated_book.auto_ids)]
         problems += [problem for _, problem in check_whole_object(ADVERTISERS, values)]
+        warnings = [problem for problem in problems if problem.level == "warning"]
+        problems = [problem for problem in problems if problem.level == "error"]
         if problems:
             explained = [self._in_sheet_terms(record, _explain_create(problem)) for problem in problems]
             self._refuse(record, explained, None)
             return
+        for problem in warnings:
+            self._builder.add_warning(*locate_cell(record, problem.column), problem)
         body = payloads.request_body(ADVERTISERS, values)
         identity = "" if record.id else request_identity((ADVERTISERS.name,), body)
         if purchase := self._builder.prior_purchases.claim(identity):
@@ -181,7 +199,9 @@ class AdvertiserPlanner:
         merged = merge.merge_patch(ADVERTISERS, patch, current, self._version)
         if not merged.has_changes:
             self._mark_unchanged(record, current)
-        elif problem := self._find_unrequested_removals(record, merged):
+        elif problem := (
+            _find_unknown_parts(current) or self._find_unrequested_removals(record, merged) or _find_unkeepable(current)
+        ):
             self._refuse(record, [problem], current)
         elif problems := list(self._find_new_problems(record, current, merged)):
             self._refuse(record, problems, current)
@@ -205,6 +225,8 @@ class AdvertiserPlanner:
         old_problems = {(problem.code, problem.column) for problem in _validate_object(before)}
         changed = {change.part for change in merged.changes} | {*merged.added}
         numbers, parts = _part_numbers(record), merge.parts_by_id(ADVERTISERS, merged.body)
+        if any(removed.collection == "sites" for removed in merged.removed) and not merged.body["sites"]:
+            yield Problem(code="no_site", column="sites.1.id_from_network")
         for problem in _validate_object({SUBRESOURCE_KEY: record.id, **merged.body}):
             located = _split_part_path(problem.column or "", merged.body)
             if located is None:
@@ -221,6 +243,7 @@ class AdvertiserPlanner:
                 details = {"known": column, "example": ""} if problem.code == "required" else {}
                 part_problem = Problem(code=problem.code, column=column, details={**problem.details, **details})
                 yield self._in_sheet_terms(record, part_problem, verb)
+        yield from _find_kept_country_codes(record, merged)
 
     def _in_sheet_terms(self, record: Record, problem: Problem, verb: str = "add") -> Problem:
         title = self._builder.column_title(*locate_cell(record, problem.column))
@@ -286,11 +309,36 @@ def _part_numbers(record: Record) -> dict[PartId, int]:
     return {(part.collection, part.id): number for number, part in record.numbered_subrecords()}
 
 
+def _find_unknown_parts(current: Mapping[str, Json]) -> Problem | None:
+    """The users or sites that the platform does not show: an update would delete them."""
+    missing = " and ".join(merge.missing_collections(ADVERTISERS, current))
+    return Problem(code="parts_unknown", details={"what": missing}) if missing else None
+
+
+def _find_unkeepable(current: Mapping[str, Json]) -> Problem | None:
+    """What an update of the advertiser would change although no row asks for it."""
+    text = merge.find_unkeepable(ADVERTISERS, current)
+    return Problem(code="cannot_keep", details={"what": text}) if text else None
+
+
+def _find_kept_country_codes(record: Record, merged: MergeResult) -> Iterator[Problem]:
+    """New phone numbers beside a country code that the platform has and the sheet does not mention."""
+    parts = merge.parts_by_id(ADVERTISERS, merged.body)
+    changed = {(change.part, change.path): change.new for change in merged.changes}
+    for part_id, number in _part_numbers(record).items():
+        code = parts.get(part_id, {}).get(merge.COUNTRY_CODE)
+        new = changed.get((part_id, _PHONE))
+        if new and code not in (None, "") and (part_id, merge.COUNTRY_CODE) not in changed:
+            column = f"{part_id[0]}.{number}.{_PHONE}"
+            yield Problem(code="country_code_kept", column=column, details={"value": new, "other": code})
+
+
 def _validate_object(advertiser: Mapping[str, Json]) -> Iterator[Problem]:
     """What the platform would reject in a whole advertiser."""
-    values = {path: value for path, value in payloads.flatten_object(advertiser) if value not in (None, "", [])}
+    values = {path: value for path, value in payloads.flatten_object(advertiser) if value not in (None, "", [], {})}
     yield from find_missing_fields(ADVERTISERS, values, auto_ids=False)
-    yield from (problem for rule in ADVERTISERS.rules for problem in rule.check(values))
+    problems = (problem for rule in ADVERTISERS.rules for problem in rule.check(values))
+    yield from (problem for problem in problems if problem.level == "error")
 
 
 def _record_label(record: Record, current: Mapping[str, Json] | None = None) -> str:

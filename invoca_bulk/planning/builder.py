@@ -27,6 +27,8 @@ from invoca_bulk.schema import OPERATIONS, payloads
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import ISSUE_COLUMNS, Problem, truncate
 from invoca_bulk.schema.outcomes import Outcome, parse_outcome
+from invoca_bulk.sheets import Sheet
+from invoca_bulk.sheets.row_labels import to_stored_label
 from invoca_bulk.validation import Record, RowRef, ValidatedBook
 
 
@@ -50,6 +52,7 @@ class PlanBuilder:
         self._error_texts = [_error_texts_by_row(self.validated_book.issues, sheet.name) for sheet in sheets]
         self._cells = [list(zip(*(sheet.frame[header] for header in sheet.frame), strict=True)) for sheet in sheets]
         self._row_numbers = [sheet.frame.index for sheet in sheets]
+        self._stored_labels = [_stored_labels(sheet) for sheet in sheets]
 
     def add_step(self, **attributes: Any) -> int:  # noqa: ANN401  the attributes of `Step`
         """Add a step, by default with the verb of its action; returns its number."""
@@ -156,13 +159,21 @@ class PlanBuilder:
         """The row number in the spreadsheet."""
         return int(self._row_numbers[row_ref.sheet_index][row_ref.position])
 
+    def name_rows(self, *row_refs: RowRef) -> str:
+        """Rows of one sheet as the user knows them: `2, 5`."""
+        labels = self.validated_book.sheets[row_refs[0].sheet_index].sheet.labels
+        return ", ".join(str(labels.name(self.row_number(row_ref))) for row_ref in row_refs) + labels.list_suffix
+
     def replace_last_cells(self, row_ref: RowRef, cells: tuple[str, ...]) -> None:
         """Replace the cells of the planned row that was added last, for one number of a `quantity`."""
         self._rows[row_ref][-1] = replace(self._rows[row_ref][-1], cells=cells)
 
     def _add_row(self, row_ref: RowRef, **attributes: Any) -> None:  # noqa: ANN401  the attributes of `PlannedRow`
         sheet, row = row_ref.sheet_index, self.row_number(row_ref)
-        self._rows[row_ref].append(PlannedRow(sheet=sheet, row=row, cells=self.cells(row_ref), **attributes))
+        label = self._stored_labels[sheet][row_ref.position] if self._stored_labels[sheet] else None
+        self._rows[row_ref].append(
+            PlannedRow(sheet=sheet, row=row, label=label, cells=self.cells(row_ref), **attributes)
+        )
 
     def rows(self) -> tuple[PlannedRow, ...]:
         """The planned rows in the order of the sheets."""
@@ -195,6 +206,11 @@ class PlanBuilder:
 
     def _title_or_blank(self, row_ref: RowRef, path: str) -> str:
         return self.column_title(row_ref, path) if path else ""
+
+
+def _stored_labels(sheet: Sheet) -> list[Json]:
+    """The label of each row of a DataFrame, as the journal keeps it; empty for a spreadsheet."""
+    return [to_stored_label(label) for label in sheet.labels.select(sheet.frame.index)] if sheet.own_labels else []
 
 
 def _error_texts_by_row(issues: pd.DataFrame, sheet: str) -> dict[int | None, tuple[str, str]]:

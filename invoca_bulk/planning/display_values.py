@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from invoca_bulk.schema import PROMO_NUMBERS, SUBRESOURCE_KEY, Resource, paths, payloads
 from invoca_bulk.schema.field_types import Json
+from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.validation import strip_country_code
 
 #: What field types raise for values that they cannot format; such values are shown verbatim.
@@ -18,6 +19,18 @@ def index_by_id(objects: Sequence[Mapping[str, Json]]) -> dict[str, Mapping[str,
         str(record[SUBRESOURCE_KEY]): record for record in objects if record.get(SUBRESOURCE_KEY) not in (None, "")
     }
     return {own_id.strip(): record for own_id, record in exact.items()} | exact
+
+
+def fold_ids(ids: Iterable[str]) -> dict[str, str]:
+    """The ids by their form without case."""
+    return {own_id.casefold(): own_id for own_id in ids}
+
+
+def find_case_variant(own_id: str, platform_ids: Mapping[str, str]) -> Problem | None:
+    """The warning for an id of a new object that differs only in case from one of the platform's (`fold_ids`)."""
+    other = platform_ids.get(own_id.casefold(), own_id)
+    details = {"value": own_id, "other": other, "place": "on the platform"}
+    return Problem(code="own_id_case", details=details) if other != own_id else None
 
 
 def id_text(resource: Resource, record: Mapping[str, Json]) -> str:

@@ -10,6 +10,9 @@ named once. `bind_entries` adds to a part which of the platform's list entries i
 
 from __future__ import annotations
 
+import copy
+import math
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +20,7 @@ from itertools import count
 from typing import NamedTuple
 
 from invoca_bulk.planning.display_values import id_text
-from invoca_bulk.schema import SHEET_RESOURCES, SUBRESOURCE_KEY, Field, Resource, field_types, paths, payloads
+from invoca_bulk.schema import SHEET_RESOURCES, SUBRESOURCE_KEY, Field, Resource, Role, field_types, paths, payloads
 from invoca_bulk.schema.field_types import Json
 
 #: A part: its collection (`users`) and its id within the object.
@@ -31,7 +34,16 @@ ENTRY_KEY_FIELDS = {"email_settings": "email_address"}
 _COLLECTIONS_WITH_DEFAULT = frozenset({"sites"})
 #: The fields that make up a part's name.
 _NAME_FIELDS = ("first_name", "last_name", "name")
-#: Sent back verbatim: a trailing space in a user's id is part of the id, and another id is another user.
+#: The country code beside a user's phone number, and the field of the number.
+COUNTRY_CODE = "contact_country_code"
+_PHONE_FIELD = SHEET_RESOURCES["users"].by_path["contact_phone_number"]
+#: Sheet's resource to the top-level names that an update never sends: read-only, secret, or for a new object only.
+_UNWRITABLE_NAMES = {
+    resource.name: {field.path.partition(".")[0] for field in resource.fields if field.role is Role.BODY}
+    - {field.path.partition(".")[0] for field in resource.fields if field.is_sent and field.applies_on_update}
+    for resource in SHEET_RESOURCES.values()
+}
+#: Compared verbatim: a trailing space in a user's id is part of the id, and another id is another user.
 _VERBATIM_TYPES = (field_types.TEXT, field_types.ID)
 
 
@@ -82,20 +94,91 @@ def describe_part(collection: str, own_id: str, name: str) -> str:
     return f"{noun} {name} ({own_id})" if name and name != own_id else f"{noun} {own_id}"
 
 
-def to_writable(resource: Resource, current: Mapping[str, Json], version: str) -> dict[str, Json]:
-    """The platform's object in the form in which it is sent back, with all that a write can carry.
+def missing_collections(resource: Resource, body: Mapping[str, Json]) -> list[str]:
+    """The names of the collections, such as `users`, that a body does not have as a list of objects."""
+    collections = {subresource.name: body.get(subresource.name) for subresource in resource.subresources}
+    return [
+        name
+        for name, parts in collections.items()
+        if not (isinstance(parts, list) and all(isinstance(part, dict) for part in parts))
+    ]
 
-    Without nulls, read-only and secret fields, and fields that the API version does not know.
+
+def to_writable(resource: Resource, current: Mapping[str, Json], version: str) -> dict[str, Json]:
+    """The platform's object in the form in which it is sent back: everything that was read, to the letter.
+
+    Keys and values that the table of fields does not know are kept. Read-only and secret fields, and fields that only
+    apply to a new object, are left out; a field that is written under another name is renamed.
+    """
+    part_names = {part.name for part in resource.subresources}
+    own_fields = {name: value for name, value in current.items() if name not in part_names}
+    parts = {
+        part.name: [to_writable(part, record, version) for record in current.get(part.name) or ()]
+        for part in resource.subresources
+    }
+    return _rename_fields(resource, _without_unwritable(resource, own_fields)) | parts
+
+
+def _without_unwritable(resource: Resource, fields: Mapping[str, Json]) -> dict[str, Json]:
+    unwritable = _UNWRITABLE_NAMES[resource.name]
+    return copy.deepcopy({name: value for name, value in fields.items() if name not in unwritable})
+
+
+def _rename_fields(resource: Resource, tree: dict[str, Json]) -> dict[str, Json]:
+    """Give each field that is read under another name the name under which it is written."""
+    for field in resource.fields:
+        if field.response_name and "." not in field.path and field.response_name in tree:
+            shown = tree.pop(field.response_name)
+            tree.setdefault(field.path, _written_phone(shown, tree.get(COUNTRY_CODE)))
+    return tree
+
+
+def _written_phone(shown: Json, country_code: Json) -> Json:
+    """A phone number as a write takes it: without punctuation, unless it has letters, as 1-800-GOT-JUNK has.
+
+    Beside a country code it is a national number, which must not be read as one of the USA.
+    """
+    digits = re.sub(r"[\s().\-\u2010-\u2015]", "", str(shown))
+    if not re.fullmatch(r"\+?[0-9]+", digits):
+        return shown
+    is_national = country_code not in (None, "", "1", 1)
+    return digits if is_national else payloads.normalize_value(_PHONE_FIELD, shown)
+
+
+def find_unkeepable(resource: Resource, current: Mapping[str, Json]) -> str:
+    """What of an object no update can send back unchanged, in words; empty: nothing."""
+    for part, number, record in _numbered_parts(resource, current):
+        names = {_PHONE_FIELD.path, _PHONE_FIELD.response_name}
+        numbers = {_comparison_form(_PHONE_FIELD, record[name]) for name in names if record.get(name)}
+        if part.name == "users" and len(numbers) > 1:
+            label = describe_part(part.name, id_text(part, record) or f"number {number}", display_name(record))
+            return f"{' and '.join(sorted(names))} of {label}, which differ"
+    has_infinity = any(isinstance(value, float) and math.isinf(value) for _, value in paths.flatten(current))
+    return "a number that is too large" if has_infinity else ""
+
+
+def _numbered_parts(
+    resource: Resource, current: Mapping[str, Json]
+) -> Iterator[tuple[Resource, int, Mapping[str, Json]]]:
+    for part in resource.subresources:
+        for number, record in enumerate(current.get(part.name) or (), 1):
+            yield part, number, record
+
+
+def to_comparable(resource: Resource, current: Mapping[str, Json], version: str) -> dict[str, Json]:
+    """The values of the platform's object that a write can set, in one spelling, to compare two readings of it.
+
+    Without nulls, unknown keys, read-only and secret fields, and fields that the API version does not know.
     """
     part_names = {part.name for part in resource.subresources}
     fields = {name: value for name, value in current.items() if name not in part_names}
     values = {
         path: form
         for path, field, value in payloads.flatten_known(resource, fields, version)
-        if _is_writable(field, version, is_new=False) and (form := _writable_value(field, value)) is not None
+        if _is_writable(field, version, is_new=False) and (form := _stripped_value(field, value)) is not None
     }
     parts = {
-        part.name: [to_writable(part, record, version) for record in current.get(part.name) or ()]
+        part.name: [to_comparable(part, record, version) for record in current.get(part.name) or ()]
         for part in resource.subresources
     }
     return paths.nest(values) | parts
@@ -107,7 +190,7 @@ def merge_patch(
     """Change what the patch names, and keep everything else; without a current object, it is to be created.
 
     Applied to its own result, a patch changes nothing (one with numbered entries only if bound by `bind_entries`).
-    Fields that the API version does not know are not sent.
+    Values of the patch that the API version does not know are not sent.
     """
     old = None if current is None else to_writable(resource, current, version)
     not_fields = {SUBRESOURCE_KEY, *(part.name for part in resource.subresources)}
@@ -220,20 +303,34 @@ def _edit_object(
 ) -> _EditResult:
     """The object (`part_id` None) or part with the requested values; `old` None: it is new."""
     leaves = dict(payloads.flatten_object(old or {}))
-    changes = []
+    changes, written = [], {}
     for path, object_path, value in _locate_values(leaves, requested):
         field = resource.by_path[paths.to_pattern(path)]
         before = leaves.get(object_path)
         clears_nothing = before is None and payloads.normalize_value(field, value) is None
         if clears_nothing or not _is_writable(field, version, is_new=old is None):
             continue
-        if old is not None and _comparison_form(field, before) == _comparison_form(field, value):
-            leaves.setdefault(object_path, value)
-        else:
-            leaves[object_path] = value
+        if old is None or not _is_same_value(field, before, value, leaves.get(COUNTRY_CODE)):
+            written[object_path] = value
             changes.append(ValueChange(part=part_id, path=path, old=before, new=value))
-    kept = {path: value for path, value in leaves.items() if not _removes_entry(_entry_path(path), leaves)}
-    return _EditResult(paths.nest(kept), changes)
+    return _EditResult(_write_values(old or {}, written), changes)
+
+
+def _write_values(old: Mapping[str, Json], written: Mapping[str, Json]) -> dict[str, Json]:
+    """A copy of an object with these values; a list entry whose key they clear is left out."""
+    tree = copy.deepcopy(dict(old))
+    for path, value in written.items():
+        paths.set_value(tree, path, value)
+    for name in ENTRY_KEY_FIELDS:
+        entries, old_entries = tree.get(name), old.get(name)
+        old_count = len(old_entries) if isinstance(old_entries, list) else 0
+        if isinstance(entries, list):
+            tree[name] = [
+                entry
+                for number, entry in enumerate(entries, 1)
+                if not _removes_entry(f"{name}.{number}", written) and (entry or number <= old_count)
+            ]
+    return tree
 
 
 def _is_writable(field: Field, version: str, *, is_new: bool) -> bool:
@@ -241,9 +338,17 @@ def _is_writable(field: Field, version: str, *, is_new: bool) -> bool:
     return field.is_sent and field.is_known_in(version) and applies
 
 
-def _writable_value(field: Field, value: Json) -> Json:
+def _stripped_value(field: Field, value: Json) -> Json:
     form = payloads.normalize_value(field, value)
     return value if form is not None and field.field_type in _VERBATIM_TYPES else form
+
+
+def _is_same_value(field: Field, before: Json, value: Json, country_code: Json) -> bool:
+    """Whether a value asks for what is there; a national number beside a country code also has an E.164 form."""
+    forms = [_comparison_form(field, before)]
+    if field.path == _PHONE_FIELD.path and before and country_code:
+        forms.append(f"+{country_code}{before}")
+    return _comparison_form(field, value) in forms
 
 
 def _comparison_form(field: Field, value: Json) -> Json:
@@ -383,7 +488,8 @@ def _bind_part(part: Mapping[str, Json], record: Mapping[str, Json]) -> Mapping[
 def _entry_path(path: str) -> str:
     """The entry that a path leads into: `email_settings.2`; empty when the path is not in such a list."""
     list_name, _, path_in_list = path.partition(".")
-    return f"{list_name}.{path_in_list.partition('.')[0]}" if list_name in ENTRY_KEY_FIELDS else ""
+    number = path_in_list.partition(".")[0]
+    return f"{list_name}.{number}" if list_name in ENTRY_KEY_FIELDS and number.isdecimal() else ""
 
 
 def _entry_key_path(entry: str) -> str:

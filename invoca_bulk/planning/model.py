@@ -108,6 +108,8 @@ class PlannedSheet:
     name: str  # the worksheet's name; empty if only one was read
     resource: str
     headers: tuple[str, ...]  # the column titles of `PlannedRow.cells`
+    index_names: tuple[str | None, ...] = ()  # of the index of a DataFrame; empty for a spreadsheet
+    index_columns: tuple[str, ...] = ()  # the headers that are levels of that index
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +118,7 @@ class PlannedRow:
 
     sheet: int = 0  # the index of the sheet
     row: int  # the row number in the spreadsheet; rows expanded from one `quantity` share it
+    label: Json = None  # of the row of a DataFrame, as the journal keeps it; a list for a MultiIndex
     cells: tuple[str, ...]  # the texts of the row, in the order of its sheet's headers
     action: str = ""  # `create`, `update`, `move`, `delete`, `remove`, `unchanged` or `refused`
     object_label: str = ""  # the object as people refer to it; empty when it has no name yet
@@ -174,6 +177,33 @@ class PlanData:
         ]
         return [f"{verb} {count_of(count, noun)}" for verb, count, noun in counts if count]
 
+    @property
+    def needs_confirmation(self) -> bool:
+        """Whether a person has to agree: something cannot be undone, or new advertisers would appear."""
+        return bool(self.irreversible) or self.count_steps("advertisers", Action.CREATE) > 0
+
+    @property
+    def effects(self) -> list[str]:
+        """All that would be written, each as the end of a sentence, what cannot be undone first."""
+        created = [step for step in self.steps if (step.resource, step.action) == ("advertisers", Action.CREATE)]
+        users = sum(len(step.body.get("users") or ()) for step in created if step.body)
+        with_users = f" with {count_of(users, 'user')}" if users else ""
+        counts = (
+            ("moves", self.count_steps("promo_numbers", Action.MOVE), "promo number", ""),
+            ("changes", len(self.updates), "field", ""),
+            ("creates", len(created), "advertiser", with_users),
+        )
+        return [
+            *self.irreversible,
+            *(f"{verb} {count_of(count, noun)}{rest}" for verb, count, noun, rest in counts if count),
+        ]
+
+    @cached_property
+    def updates(self) -> list[FieldChange]:
+        """The changes of objects that exist."""
+        updated = {(row.sheet, row.row) for row in self.rows if row.action in {Action.UPDATE, Action.MOVE}}
+        return [change for change in self.changes if (change.sheet, change.row) in updated]
+
 
 @dataclass(frozen=True, kw_only=True)
 class SavedPlan:
@@ -183,7 +213,7 @@ class SavedPlan:
     network_id: str
     api_version: str
     choices: PlanOptions
-    read_arguments: Mapping[str, str | None]  # the `sheet` and `resource` arguments of reading the sheet
+    read_arguments: Mapping[str, str | None]  # the `sheet`, `resource` and `encoding` arguments of reading the sheet
     source: str  # the sheet's file name; empty for a DataFrame
     path: Path | None  # the sheet's file, absolute; None if there was none
     made_at: str  # UTC, ISO 8601

@@ -25,13 +25,25 @@ class NumberUpdate:
     """The difference between a number on the platform and the row that changes it; None in `changes` clears a value."""
 
     def __init__(self, changes: Mapping[str, Json], current: Mapping[str, Json]) -> None:
-        self._current = {path: value for path, value in payloads.flatten_object(current) if value not in (None, "", [])}
+        self._object = current
         self._requested = {path: value for path, value in changes.items() if _is_comparable(path)}
+        replaced = [path for path in self._requested if path in _WHOLE_OBJECT_PATHS and self._has_parts(path)]
+        for path in replaced:  # cleared, and set anew by the cells of its parts
+            del self._requested[path]
+        kept = {name: value for name, value in current.items() if name not in replaced}
+        self._shown = dict(payloads.flatten_object(kept))
+        self._current = {path: value for path, value in self._shown.items() if value not in (None, "", [])}
         #: Path to the values before and after, where the two differ.
         self.changed_values = {path: pair for path, pair in self._compare_values() if pair[0] != pair[1]}
 
+    def _has_parts(self, parent: str) -> bool:
+        return any(path.startswith(f"{parent}.") and value is not None for path, value in self._requested.items())
+
     def _compare_values(self) -> Iterator[tuple[str, tuple[Json, Json]]]:
         for path, value in self._requested.items():
+            if path in _WHOLE_OBJECT_PATHS:  # cleared as a whole
+                yield path, (self._object.get(path) or None, None)
+                continue
             field = PROMO_NUMBERS.by_path[paths.to_pattern(path)]
             yield path, (payloads.normalize_value(field, self._current.get(path)), value if value != [] else None)
 
@@ -43,18 +55,20 @@ class NumberUpdate:
         values = {path: self._value_after_update(path) for path in required}
         values |= {path: new for path, (_, new) in self.changed_values.items()}
         for parent in _WHOLE_OBJECT_PATHS:
-            if any(path.startswith(f"{parent}.") for path in values):
-                leaves = (path for path in (*self._current, *self._requested) if path.startswith(f"{parent}."))
+            if parent not in values and any(path.startswith(f"{parent}.") for path in values):
+                leaves = (path for path in (*self._shown, *self._requested) if path.startswith(f"{parent}."))
                 values = {path: self._value_after_update(path) for path in leaves} | values
         return update_body(values)
 
     def _value_after_update(self, path: str) -> Json:
         """The value after the update; verbatim as on the platform where the row does not set it."""
-        return self._requested[path] if path in self._requested else self._current.get(path)
+        return self._requested[path] if path in self._requested else self._shown.get(path)
 
     def find_problems(self, values: Mapping[str, Json]) -> Iterator[Problem]:
         """What is wrong with the updated number; rules that no change touches are not applied."""
         updated = {path: self._value_after_update(path) for path in (*self._current, *self._requested)} | dict(values)
+        cleared = tuple(f"{path}." for path in _WHOLE_OBJECT_PATHS if path in self.changed_values)
+        updated = {path: value for path, value in updated.items() if not path.startswith(cleared)}
         yield from find_missing_fields(updated, "change a number (the platform has none for this one)")
         yield from _find_broken_rules(updated, self.changed_values)
 

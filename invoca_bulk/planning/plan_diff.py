@@ -32,11 +32,10 @@ def diff_plans(saved_plan: SavedPlan, plan: PlanData) -> list[str]:
     """
     if list(map(_to_comparable, saved_plan.steps)) == list(map(_to_comparable, plan.steps)):
         return []
-    sheet_names = [sheet.name for sheet in plan.sheets]
     before, now = _actions_by_row(saved_plan.rows, saved_plan.steps), _actions_by_row(plan.rows, plan.steps)
     differences: dict[str, None] = {}  # ordered set: the rows of one object yield the same texts
     for sheet, row in dict.fromkeys([*before, *now]):
-        row_label = f"{sheet_names[sheet]} row {row}".strip()
+        row_label = f"{plan.sheets[sheet].name} {saved_plan.sheets[sheet].labels.describe(row)}".strip()
         pairs = zip_longest(before.get((sheet, row), ()), now.get((sheet, row), ()), fillvalue=_PlannedAction())
         for old, new in pairs:
             differences |= dict.fromkeys(_describe_difference(row_label, old, new))

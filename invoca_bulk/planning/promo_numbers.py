@@ -11,7 +11,7 @@ import numpy as np
 
 from invoca_bulk.planning.advertisers import AdvertiserPlanner
 from invoca_bulk.planning.builder import PlanBuilder
-from invoca_bulk.planning.display_values import display_text, index_by_id, number_key
+from invoca_bulk.planning.display_values import display_text, find_case_variant, fold_ids, index_by_id, number_key
 from invoca_bulk.planning.model import PlatformState, Purchase, Scope
 from invoca_bulk.planning.number_update import NumberUpdate, find_missing_fields
 from invoca_bulk.planning.prior_purchases import request_identity
@@ -68,6 +68,11 @@ class _Campaign:
     @cached_property
     def _by_id(self) -> dict[str, Mapping[str, Json]]:
         return index_by_id(self.state.objects)
+
+    @cached_property
+    def folded_ids(self) -> dict[str, str]:
+        """The ids of its numbers by their form without case."""
+        return fold_ids(self._by_id)
 
     def find(self, values: Mapping[str, Json]) -> Mapping[str, Json] | None:
         """The number that a row names; None: the campaign does not have it."""
@@ -206,7 +211,7 @@ class NumberPlanner:
         if row.action is Action.CREATE:
             self._refuse(row, "own_id_exists", _OWN_ID, value=row.identifier, number=current.get(_NUMBER, ""))
         elif first_row != row.row_ref:
-            rows = ", ".join(str(self._builder.row_number(row_ref)) for row_ref in (first_row, row.row_ref))
+            rows = self._builder.name_rows(first_row, row.row_ref)
             path = _NUMBER if _NUMBER in row.values else _OWN_ID
             self._refuse(row, "duplicate_number", path, value=_number_label(current), rows=rows)
         elif row.values.get(_OWN_ID, own_id).strip() != own_id.strip() and not is_moved:
@@ -285,6 +290,8 @@ class NumberPlanner:
         elif problems := list(_find_missing_values(row.values)):
             self._refuse_values(row, problems, row.identifier)
         else:
+            if warning := find_case_variant(row.values.get(_OWN_ID, ""), campaign.folded_ids):
+                self._builder.add_warning(row.row_ref, _OWN_ID, warning)
             self._plan_create(row, depends_on)
 
     def _plan_create(self, row: _NumberRow, depends_on: int | None) -> None:

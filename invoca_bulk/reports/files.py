@@ -67,16 +67,18 @@ def write_with_fallback(path: Path, write: Callable[[BinaryIO], None], *, protec
     raise OutputError(f"{errors[0]} Writing it to another folder failed too.") from errors[0]
 
 
-def write_csv(stream: BinaryIO, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def write_csv(stream: BinaryIO, header: Sequence[str], rows: Iterable[Sequence[str]], *, plain: bool = False) -> None:
     """Write CSV for Excel: UTF-8 with a byte order mark, CRLF, formulas escaped by `escape_formula`.
 
-    A lone surrogate, which UTF-8 cannot encode, becomes a question mark.
+    A lone surrogate, which UTF-8 cannot encode, becomes a question mark. `plain`: write it for programs, with the cells
+    as they are and without the mark.
     """
     # Not a TextIOWrapper, which would close the stream when it is garbage-collected.
-    text = codecs.getwriter("utf-8-sig")(stream, "replace")
+    text = codecs.getwriter("utf-8" if plain else "utf-8-sig")(stream, "replace")
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(map(escape_formula, header))
-    writer.writerows(map(escape_formula, row) for row in rows)
+    escape = str if plain else escape_formula
+    writer.writerow(map(escape, header))
+    writer.writerows(map(escape, row) for row in rows)
 
 
 def _try_write(path: Path, write: Callable[[BinaryIO], None], protected_paths: Sequence[Path]) -> OutputError | None:

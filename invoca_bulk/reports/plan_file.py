@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,13 +24,14 @@ from invoca_bulk.reports import files
 from invoca_bulk.schema import RESOURCES, SHEET_RESOURCES, Action
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.sheets import Sheet
+from invoca_bulk.sheets.row_labels import RowLabels, from_stored, to_stored_label, to_stored_names
 from invoca_bulk.wording import plural_of, setting
 
 #: The key that identifies the file, and the version of its format; increased whenever the format changes.
 FORMAT_KEY, FORMAT_VERSION = "invoca_bulk_plan", 2
 FILE_EXTENSION = ".json"
 #: Options and arguments that a saved plan fixes.
-FIXED_OPTIONS = ("nested", "allow_removals", "auto_ids", "sheet", "resource")
+FIXED_OPTIONS = ("nested", "allow_removals", "auto_ids", "allow_unlisted", "sheet", "resource", "encoding")
 
 #: The start of a JSON object; no sheet starts like this.
 _JSON_OBJECT_START = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*["}]')
@@ -64,13 +65,18 @@ _STEP_SCHEMA = {
 }
 _ROW_SCHEMA = {"sheet": int, "row": int, "action": str, "about": str, "step": (int, _NONE_TYPE)}
 _SHEET_SCHEMA = {"name": str, "resource": frozenset(SHEET_RESOURCES), "headers": [str], "rows": [int], "cells": [[str]]}
+_CHOICES_SCHEMA = {"nested": frozenset(NESTED_MODES), "allow_removals": bool, "auto_ids": bool}
+_READING_SCHEMA = {"sheet": (str, _NONE_TYPE), "resource": (str, _NONE_TYPE)}
+#: Of a sheet that was a DataFrame: its index. Each label is a list of one value for each level.
+_INDEX_SCHEMA = {"names": [(str, _NONE_TYPE)], "columns": [str], "labels": [[(str, int, float, bool, _NONE_TYPE)]]}
 _FILE_SCHEMA = {
     FORMAT_KEY: int,
     **dict.fromkeys(_TEXT_ATTRIBUTES, str),
-    "choices": {"nested": frozenset(NESTED_MODES), "allow_removals": bool, "auto_ids": bool},
-    "reading": {"sheet": (str, _NONE_TYPE), "resource": (str, _NONE_TYPE)},
+    # Plans of version 0.2.0 have neither `allow_unlisted` nor `encoding`.
+    "choices": ({**_CHOICES_SCHEMA, "allow_unlisted": bool}, _CHOICES_SCHEMA),
+    "reading": (_READING_SCHEMA, _READING_SCHEMA | {"encoding": (str, _NONE_TYPE)}),
     "path": (str, _NONE_TYPE),
-    "sheets": [_SHEET_SCHEMA],
+    "sheets": [(_SHEET_SCHEMA, _SHEET_SCHEMA | {"index": _INDEX_SCHEMA})],
     "rows": [_ROW_SCHEMA],
     "steps": [_STEP_SCHEMA],
 }
@@ -121,14 +127,20 @@ def _to_json(saved_plan: SavedPlan) -> dict[str, Json]:
 
 
 def _sheet_to_dict(sheet: Sheet) -> dict[str, Json]:
-    frame = sheet.frame
+    frame, labels = sheet.frame, sheet.own_labels
     return {
+        **({"index": _index_to_dict(labels.select(frame.index), labels.columns)} if labels else {}),
         "name": sheet.name,
         "resource": sheet.resource.name,
         "headers": list(frame.columns),
         "rows": [int(row) for row in frame.index],
         "cells": [list(cells) for cells in zip(*(frame[header] for header in frame.columns), strict=True)],
     }
+
+
+def _index_to_dict(index: pd.Index, columns: Sequence[str]) -> dict[str, Json]:
+    labels = [stored if isinstance(stored, list) else [stored] for stored in map(to_stored_label, index)]
+    return {"names": list(to_stored_names(index)), "columns": list(columns), "labels": labels}
 
 
 def read_if_saved_plan(source: object) -> SavedPlan | None:
@@ -217,7 +229,18 @@ def _parse_sheet(values: Mapping[str, Any], source: str, path: Path | None) -> S
         path=path,
         read_issues=(),
         name=values["name"],
+        own_labels=_parse_index(values["index"], frame) if "index" in values else None,
     )
+
+
+def _parse_index(values: Mapping[str, Any], frame: pd.DataFrame) -> RowLabels:
+    """The labels of the rows of a sheet that was a DataFrame."""
+    names, labels, columns = values["names"], values["labels"], values["columns"]
+    is_consistent = names and len(labels) == len(frame) and set(columns) <= set(frame.columns)
+    if not is_consistent or any(len(label) != len(names) for label in labels):
+        raise ValueError
+    stored = labels if len(names) > 1 else [label for (label,) in labels]
+    return RowLabels(numbers=frame.index, index=from_stored(stored, names), columns=tuple(columns))
 
 
 def _parse_row(values: Mapping[str, Any], sheet_count: int, step_count: int) -> PlannedRow:

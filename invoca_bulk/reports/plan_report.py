@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
@@ -20,10 +20,11 @@ from invoca_bulk.reports import html, save
 from invoca_bulk.reports.html import Html
 from invoca_bulk.reports.plan_file import write_saved_plan
 from invoca_bulk.reports.results import format_time
-from invoca_bulk.reports.validation_report import Report, render_issues, word_issues
+from invoca_bulk.reports.validation_report import Report, all_integers, label_rows, render_issues, word_issues
 from invoca_bulk.reports.xlsx import BLANK, Cell, Style, WorksheetSpec
 from invoca_bulk.schema import PROMO_NUMBERS, REMOVE_ACTION, Action
 from invoca_bulk.schema.field_types import Json
+from invoca_bulk.sheets.row_labels import RowLabels, to_stored_label
 from invoca_bulk.validation import ValidatedBook
 from invoca_bulk.wording import count_of, limit_lines, plural_of, word
 
@@ -66,7 +67,7 @@ class Plan:
         validated_book: the validated sheets that are planned.
         network: the network that is planned for.
         options: the options of the plan.
-        read_arguments: the arguments `sheet` and `resource` that the sheet was read with.
+        read_arguments: the arguments `sheet`, `resource` and `encoding` that the sheet was read with.
         made_at: when the plan was made (UTC, ISO 8601).
     """
 
@@ -81,16 +82,24 @@ class Plan:
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """One row for each row of the results (a `quantity` is expanded): `sheet` (empty if there is only one), `row`
-        (int64), `action` (`create`, `update`, `move`, `delete`, `remove`, `unchanged`, `refused`), `object`, `error`,
-        `fix`.
+        """One row for each row of the results (a `quantity` is expanded): `sheet` (empty if there is only one), `row`,
+        `action` (`create`, `update`, `move`, `delete`, `remove`, `unchanged`, `refused`), `object`, `error`, `fix`.
+
+        `row` is the spreadsheet's row number (int64), or the label in the index of your own DataFrame (int64 for whole
+        numbers, else object). The index has the same labels, so that a column fits the sheet, if there is only one.
         """  # noqa: D205  the columns are the summary
-        return build_frame([self._row_values(row) for row in self.data.rows], ROW_COLUMNS)
+        frame = build_frame([self._row_values(row) for row in self.data.rows], ROW_COLUMNS)
+        return frame if len(self.data.sheets) > 1 else frame.set_axis(self._rows_index(), axis="index")
+
+    def _rows_index(self) -> pd.Index:
+        """The index of `rows`; a name that is also a column's would be ambiguous."""
+        index = self._labels(0).select([row.row for row in self.data.rows])
+        return index.set_names([None if name in ROW_COLUMNS else name for name in index.names])
 
     @cached_property
     def changes(self) -> pd.DataFrame:
-        """One row for each field that changes: `sheet`, `row` (int64), `action`, `object`, `part` (the user or site),
-        `column` (its title in the sheet), `old`, `new` (cell texts; empty: no value), in the order of the sheet's rows.
+        """One row for each field that changes: `sheet`, `row` (as in `rows`), `action`, `object`, `part` (the user or
+        site), `column` (its title in the sheet), `old`, `new` (cell texts; empty: no value), in the sheet's order.
         """  # noqa: D205  the columns are the summary
         records = [
             (*self._row_values(row)[:4], change.part, change.column, change.old, change.new)
@@ -101,17 +110,27 @@ class Plan:
 
     @cached_property
     def removals(self) -> pd.DataFrame:
-        """One row for each user or site to remove: `sheet`, `row` (int64), `what`, `of` (the advertiser)."""
+        """One row for each user or site to remove: `sheet`, `row` (as in `rows`), `what`, `of` (the advertiser)."""
         records = [
-            (self.sheet_name(removal.sheet), removal.row, removal.part, removal.advertiser)
+            (
+                self.sheet_name(removal.sheet),
+                self._labels(removal.sheet).label(removal.row),
+                removal.part,
+                removal.advertiser,
+            )
             for removal in self.data.removals
         ]
         return build_frame(records, _REMOVAL_COLUMNS)
 
     @cached_property
+    def numbered_issues(self) -> pd.DataFrame:
+        """The issues with the rows as `Sheet` numbers them; columns as in `issues`."""
+        return word_issues(self.data.issues)
+
+    @cached_property
     def issues(self) -> pd.DataFrame:
         """The issues of validation and of planning, in the columns of `Report.issues`."""
-        return word_issues(self.data.issues)
+        return label_rows(self.numbered_issues, self.validated_book)
 
     @property
     def ok(self) -> bool:
@@ -198,13 +217,13 @@ class Plan:
 
     def _warning_lines(self) -> list[str]:
         """The first warnings; those of planning before those of validation."""
-        from_validation = self.issues["code"].isin(self.validated_book.issues["code"])
-        issues = self.issues.loc[from_validation.sort_values(kind="stable").index]
+        from_validation = self.numbered_issues["code"].isin(self.validated_book.issues["code"])
+        issues = self.numbered_issues.loc[from_validation.sort_values(kind="stable").index]
         lines = self._report(issues).issue_lines(MAX_TERMINAL_LINES, "warning")
         return ["Warnings:", *lines] if lines else []
 
     def _refused_lines(self) -> list[str]:
-        report = self._report(self.issues)
+        report = self._report(self.numbered_issues)
         # If users or sites would be lost, every one of them is named.
         has_losses = bool((report.errors["code"] == "would_be_removed").any())
         lines = report.issue_lines(len(report.errors) if has_losses else MAX_TERMINAL_LINES)
@@ -236,7 +255,7 @@ class Plan:
         if self.data.irreversible:
             title, *lines = map(str.strip, self._irreversible_lines())
             yield html.bullet_list(title, lines, Style.WARNING, overflow_note=overflow_note)
-        yield from render_issues(self._report(self.issues), overflow_note=overflow_note)
+        yield from render_issues(self._report(self.numbered_issues), overflow_note=overflow_note)
         yield _render_changes(self, overflow_note)
 
     # In a file
@@ -285,7 +304,7 @@ class Plan:
             network_id=self.network.network_id,
             api_version=self.network.api_version,
             choices=self.options.plan_options,
-            read_arguments={"sheet": None, "resource": None} | dict(self.read_arguments),
+            read_arguments=dict.fromkeys(("sheet", "resource", "encoding")) | dict(self.read_arguments),
             source=self.data.source,
             path=self.validated_book.sheets[0].sheet.path,
             made_at=self.made_at,
@@ -317,13 +336,23 @@ class Plan:
 
     def _row_to_json(self, row: PlannedRow, changes: Sequence[FieldChange]) -> dict[str, Json]:
         fields = [{name: getattr(change, name) for name in ("part", "column", "old", "new")} for change in changes]
-        return {**dict(zip(ROW_COLUMNS, self._row_values(row), strict=True)), "changes": fields}
+        values = dict(zip(ROW_COLUMNS, self._row_values(row), strict=True))
+        return {**values, "row": to_stored_label(values["row"]), "changes": fields}
 
     # Rows, their changes and labels
 
-    def _row_values(self, row: PlannedRow) -> tuple[str, int, str, str, str, str]:
+    def _row_values(self, row: PlannedRow) -> tuple[str, Any, str, str, str, str]:
         """The values of `ROW_COLUMNS`."""
-        return self.sheet_name(row.sheet), row.row, row.action, self.object_label(row), word(row.error), word(row.fix)
+        label = self._labels(row.sheet).label(row.row)
+        return self.sheet_name(row.sheet), label, row.action, self.object_label(row), word(row.error), word(row.fix)
+
+    def _labels(self, sheet: int) -> RowLabels:
+        """What the user calls the rows of a sheet."""
+        return self.validated_book.sheets[sheet].sheet.labels
+
+    def row_name(self, row: PlannedRow) -> str:
+        """A row's number, label or position."""
+        return str(self._labels(row.sheet).name(row.row))
 
     def iter_row_changes(self) -> Iterator[tuple[PlannedRow, list[FieldChange], list[Removal]]]:
         """Each row with its changes and removals; of the identical rows of a `quantity`, only the first has them."""
@@ -336,7 +365,7 @@ class Plan:
         return self.data.sheets[number].name
 
     def _row_label(self, row: PlannedRow) -> str:
-        return f"{self.sheet_name(row.sheet)} row {row.row}".strip()
+        return f"{self.sheet_name(row.sheet)} {self._labels(row.sheet).describe(row.row)}".strip()
 
     def object_label(self, row: PlannedRow) -> str:
         """The name of the row's object; for a number to buy, its campaign."""
@@ -345,16 +374,18 @@ class Plan:
 
 
 def build_frame(records: Sequence[tuple[object, ...]], columns: Sequence[str]) -> pd.DataFrame:
-    """A DataFrame of texts; the column `row` is int64."""
-    dtypes = {name: "int64" if name == "row" else "str" for name in columns}
+    """A DataFrame of texts; the column `row` is int64, or object if a label is no whole number."""
+    row_column = columns.index("row")
+    row_dtype = "int64" if all_integers(record[row_column] for record in records) else "object"
+    dtypes = {name: row_dtype if name == "row" else "str" for name in columns}
     return pd.DataFrame(records, columns=list(columns)).astype(dtypes)
 
 
 def json_records(frame: pd.DataFrame) -> list[dict[str, Json]]:
-    """The rows of a DataFrame as JSON objects; a missing row number is null."""
+    """The rows of a DataFrame as JSON objects; a missing row is null."""
     # Not `to_json`, which fails on lone surrogates.
     cells = {str(name): list(frame[name]) for name in frame.columns}
-    cells["row"] = [None if row is pd.NA else int(row) for row in cells["row"]]
+    cells["row"] = list(map(to_stored_label, cells["row"]))
     return [dict(zip(cells, values, strict=True)) for values in zip(*cells.values(), strict=True)]
 
 
@@ -382,7 +413,7 @@ def _worksheet_header(plan: Plan) -> tuple[bool, list[str]]:
 
 def _worksheet_rows(plan: Plan, rows: Iterable[_RowChanges], *, has_sheets: bool) -> Iterator[Sequence[str | Cell]]:
     for row, changes, removals in rows:
-        location = [*([plan.sheet_name(row.sheet)] if has_sheets else []), str(row.row)]
+        location = [*([plan.sheet_name(row.sheet)] if has_sheets else []), plan.row_name(row)]
         for cells in _row_lines(row, plan.object_label(row), changes, removals):
             yield [*location, *cells, *[""] * (_DETAIL_COLUMN_COUNT - len(cells))]
 
@@ -413,12 +444,13 @@ def _value_cell(text: str, style: Style) -> Cell:
 def _summary_rows(plan: Plan) -> Iterator[Sequence[str | Cell]]:
     network, choices = plan.network, plan.options.plan_options
     yield ["file", plan.data.source or "a DataFrame"]
-    yield ["network", f"{network.network_id} at {network.base_url}"]
+    yield ["network", f"{network.network_id} at {network.base_url}" if network.network_id else network.base_url]
     yield ["API version", network.api_version]
     yield ["made (UTC)", plan.made_at]
     yield ["users and sites", _NESTED_HELP[choices.nested]]
     yield ["removals allowed", "yes" if choices.allow_removals else "no"]
     yield ["ids given by the network", "yes" if choices.auto_ids else "no"]
+    yield ["unlisted media types", "allowed" if choices.allow_unlisted else "refused"]
     yield from _section_rows(
         "rows",
         ([Cell(text=action, style=ACTION_STYLES[action]), f"{count:,}"] for action, count in plan.counts.items()),

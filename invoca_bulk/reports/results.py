@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from invoca_bulk.journal import RowRecord, RunRecord
+from invoca_bulk.journal import SANDBOX_RUN_PREFIX, RowRecord, RunRecord, RunSummary
 from invoca_bulk.planning import PlannedSheet
 from invoca_bulk.reports import html, save
 from invoca_bulk.reports.results_view import OUTCOME_STYLES, ResultsView
@@ -20,12 +20,14 @@ from invoca_bulk.reports.xlsx import Cell, Style, WorksheetSpec
 from invoca_bulk.schema import SHEET_RESOURCES, Resource, Role, payloads
 from invoca_bulk.schema.outcomes import OUTCOME_HELP, SUCCESS_OUTCOMES, Outcome
 from invoca_bulk.schema.result_columns import RESULT_FIELDS, VALIDATION_FIELDS
-from invoca_bulk.wording import word
+from invoca_bulk.sheets.row_labels import RowLabels, from_stored
+from invoca_bulk.wording import remedy, word
 
 _SUMMARY_WIDTHS = {0: 44, 1: 44, 2: 100}
 _SENTENCE_COLUMNS = frozenset({"result_error", "result_fix"})
 _SENTENCE_WIDTH = 70.0  # in characters
 _RESULT_COLUMNS = tuple(field.path for field in RESULT_FIELDS)
+_ADDED_COLUMNS = (*payloads.ASSIGNED_FIELDS, *_RESULT_COLUMNS)
 _VALIDATION_COLUMNS = frozenset(field.path for field in VALIDATION_FIELDS)
 
 
@@ -35,21 +37,31 @@ class Results:
 
     run: RunRecord
     rows: Sequence[RowRecord]  # in the order of the sheet
+    warnings: Sequence[str] = ()  # lines about the sheet as a whole; the journal does not have them
+    own_labels: Sequence[RowLabels | None] = ()  # of each sheet, as this process has them; empty: only the journal has
+    undone_by: str = ""  # the later run that has undone the run; empty: none
 
     @property
     def frame(self) -> pd.DataFrame | dict[str, pd.DataFrame]:
         """The sheet with its outcomes; for several sheets, a dict with the resource names as keys.
 
-        A DataFrame of texts whose index `row` is the spreadsheet row number (shared by the rows of a `quantity`). Its
-        columns are those of the sheet with their titles, then the values that the platform assigned (`promo_number`,
-        `id`, `id_from_network`, `object_url`), then the `result_` columns.
+        A DataFrame of texts whose index `row` is the spreadsheet row number, or for the rows of a DataFrame its own
+        index; the rows of a `quantity` share a label. Its columns are those of the sheet with their titles, then the
+        values that the platform assigned (`promo_number`, `id`, `id_from_network`, `object_url`), then the `result_`
+        columns.
         """
         frames = self._frame_by_resource
         return frames if len(frames) > 1 else next(iter(frames.values()))
 
     @property
     def _frame_by_resource(self) -> html.FrameDict:
-        return html.FrameDict({sheet.resource: frame for sheet, _, frame in self.tables})
+        labels = self.own_labels or [None] * len(self.tables)
+        return html.FrameDict(
+            {
+                sheet.resource: _with_index(sheet, rows, frame, sheet_labels)
+                for (sheet, rows, frame), sheet_labels in zip(self.tables, labels, strict=True)
+            }
+        )
 
     @property
     def view(self) -> ResultsView:
@@ -104,8 +116,33 @@ class Results:
     @cached_property
     def totals(self) -> dict[Outcome, int]:
         """Outcome to number of rows, in the order of `Outcome`; outcomes without rows are omitted."""
-        counts = Counter(row.outcome for row in self.rows)
+        return self._count(self.rows)
+
+    @staticmethod
+    def _count(rows: Iterable[RowRecord]) -> dict[Outcome, int]:
+        counts = Counter(row.outcome for row in rows)
         return {outcome: counts[outcome] for outcome in Outcome if counts[outcome]}
+
+    @cached_property
+    def own_totals(self) -> dict[Outcome, int]:
+        """As `totals`, of the rows that the run itself did, or tried to."""
+        return self._count(row for row in self.rows if not row.is_of_earlier_run(self.run.run))
+
+    @cached_property
+    def earlier_totals(self) -> dict[Outcome, int]:
+        """As `totals`, of the rows that earlier runs had done."""
+        return self._count(row for row in self.rows if row.is_of_earlier_run(self.run.run))
+
+    @property
+    def rehearsal_note(self) -> str:
+        """What a rehearsal is not, and what to do next; empty: the run was none."""
+        if not self.run.run.startswith(SANDBOX_RUN_PREFIX):
+            return ""
+        return word(
+            "This was a rehearsal on a sandbox: nothing was bought, and the numbers are made up. A sandbox accepts any "
+            f"campaign id, unless it is started like an export: {remedy('sandbox', 'like=export.xlsx')}. For the real "
+            f"run, correct {self.run.source or 'the original DataFrame'} and not these results."
+        )
 
     @property
     def all_done(self) -> bool:
@@ -125,12 +162,35 @@ class Results:
                 counts.setdefault(campaign, Counter())[row.outcome] += 1
         return {campaign: dict(outcome_counts) for campaign, outcome_counts in counts.items()}
 
-    def save(self, path: str | Path, *, protected_paths: Iterable[Path] = ()) -> Path:
+    def save(self, path: str | Path, *, protected_paths: Iterable[Path] = (), plain_csv: bool = False) -> Path:
         """Write the results as `.xlsx` with a summary, or as `.csv`; if that fails, to another folder or name."""
         build, count = functools.partial(build_worksheets, self), len(self.run.sheets)
         return save.save_worksheets(
-            path, build, protected_paths=protected_paths, allow_fallback=True, table_count=count
+            path,
+            build,
+            protected_paths=protected_paths,
+            allow_fallback=True,
+            table_count=count,
+            plain_csv=plain_csv,
         )
+
+
+def _with_index(
+    sheet: PlannedSheet, rows: Sequence[RowRecord], frame: pd.DataFrame, labels: RowLabels | None
+) -> pd.DataFrame:
+    """The table with the index of the DataFrame that was run, without the columns that its levels became.
+
+    Columns that all results have stay, too.
+    """
+    if not sheet.index_names:
+        return frame
+    numbers = [row.row for row in rows]
+    index = labels.select(numbers) if labels else from_stored([row.label for row in rows], sheet.index_names)
+    paths = _column_paths(SHEET_RESOURCES[sheet.resource], sheet.index_columns)
+    level_columns = [
+        title for title, path in zip(sheet.index_columns, paths, strict=True) if path not in _ADDED_COLUMNS
+    ]
+    return frame.drop(columns=level_columns, errors="ignore").set_axis(index, axis="index")
 
 
 def build_worksheets(results: Results) -> list[WorksheetSpec]:
@@ -172,12 +232,20 @@ def _summary_rows(results: Results) -> Iterator[list[str | Cell]]:
     yield ["started (UTC)", format_time(run.started_at)]
     yield ["ended (UTC)", format_time(run.ended_at)]
     yield ["state", run.state]
+    for line in results.warnings:
+        yield [Cell(text="warning", style=Style.WARNING), line.strip()]
+    if results.rehearsal_note:
+        yield ["rehearsal", results.rehearsal_note]
+    if results.undone_by:
+        yield ["undone by", results.undone_by]
     yield []
     yield [Cell(text="outcome", style=Style.BOLD), Cell(text="rows", style=Style.BOLD)]
     for outcome, count in results.totals.items():
         meaning, advice = OUTCOME_HELP[outcome]
         text = meaning if outcome in SUCCESS_OUTCOMES else word(f"{meaning} {advice}", run.run)
         yield [Cell(text=outcome, style=OUTCOME_STYLES[outcome]), f"{count:,}", text]
+    for line in describe_totals(results.own_totals, results.earlier_totals):
+        yield [line]
     campaigns = results.counts_by_campaign()
     if campaigns:
         yield []
@@ -194,7 +262,7 @@ def _result_headers(resource: Resource, headers: Sequence[str]) -> dict[str, str
         for path, header in zip(_column_paths(resource, headers), headers, strict=True)
         if path not in _VALIDATION_COLUMNS
     }
-    added_paths = (path for path in (*payloads.ASSIGNED_FIELDS, *_RESULT_COLUMNS) if path in resource.by_path)
+    added_paths = (path for path in _ADDED_COLUMNS if path in resource.by_path)
     return titles | {path: titles.get(path, path) for path in added_paths}
 
 
@@ -206,6 +274,30 @@ def _column_paths(resource: Resource, headers: Iterable[str]) -> list[str]:
 def format_time(seconds: float | None) -> str:
     """A Unix time in seconds as ISO 8601 in UTC, to the second; None: empty."""
     return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def describe_totals(own: Mapping[Outcome, int], earlier: Mapping[Outcome, int]) -> list[str]:
+    """What a run did apart from what earlier runs had done: `now: 3 created; before: 12 created`; none: no such rows.
+
+    Adding up what several runs did gives what was bought.
+    """
+    return [f"now: {join_totals(own) or 'nothing'}; before: {join_totals(earlier)}"] if earlier else []
+
+
+def describe_run_totals(run_summary: RunSummary) -> str:
+    """The totals of a run in a list of runs."""
+    own, earlier = (dict(sorted(totals.items())) for totals in (run_summary.totals, run_summary.earlier_totals))
+    return next(iter(describe_totals(own, earlier)), join_totals(own))
+
+
+def describe_state(run_summary: RunSummary) -> str:
+    """The state of a run in a list of runs: `finished, undone by RUN`."""
+    return f"{run_summary.state}, undone by {run_summary.undone_by}" if run_summary.undone_by else run_summary.state
+
+
+def join_totals(totals: Mapping[Outcome, int]) -> str:
+    """`3 created, 1 rejected`."""
+    return ", ".join(f"{count:,} {outcome.value}" for outcome, count in totals.items())
 
 
 def format_totals(totals: dict[Outcome, int]) -> str:

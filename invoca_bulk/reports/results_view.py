@@ -17,6 +17,7 @@ from invoca_bulk.reports.xlsx import Cell, Style, WorksheetSpec
 from invoca_bulk.schema import PROMO_NUMBERS
 from invoca_bulk.schema.outcomes import OUTCOME_HELP, SUCCESS_OUTCOMES, Outcome, parse_outcome
 from invoca_bulk.schema.result_columns import OUTPUT_FIELDS
+from invoca_bulk.sheets.row_labels import ROW_INDEX_NAME, format_label
 from invoca_bulk.wording import count_of, word
 
 #: Outcome to style, in displays and workbooks.
@@ -116,6 +117,7 @@ class ResultsView:
 
 
 def _to_worksheet(name: str, frame: pd.DataFrame) -> WorksheetSpec:
+    frame = _index_to_columns(frame)
     outcomes = _row_outcomes(frame)
     status_column = _column_paths(frame).index("result_status")
     rows = (
@@ -126,6 +128,13 @@ def _to_worksheet(name: str, frame: pd.DataFrame) -> WorksheetSpec:
         for outcome, texts in zip(outcomes, frame.itertuples(index=False, name=None), strict=True)
     )
     return WorksheetSpec(name=name or "results", header=list(frame.columns), rows=rows)
+
+
+def _index_to_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """The DataFrame with its named index levels as columns, as a results file has them; not the row numbers."""
+    known = {ROW_INDEX_NAME, *map(str, frame.columns)}
+    levels = [level for level, name in enumerate(frame.index.names) if name is not None and str(name) not in known]
+    return frame.reset_index(level=levels) if levels else frame
 
 
 def view(results: object) -> ResultsView:
@@ -188,12 +197,15 @@ def _render_table(name: str, frame: pd.DataFrame, overflow_note: str) -> Html:
     columns = [*first, *others]
     shown = frame.iloc[order, columns].fillna("").astype(str)
     rows = (
-        _render_row(str(row), outcomes[index], dict(zip(columns, texts, strict=True)), paths)
+        _render_row(str(format_label(row)), outcomes[index], dict(zip(columns, texts, strict=True)), paths)
         for index, row, texts in zip(order, shown.index, shown.itertuples(index=False, name=None), strict=True)
     )
     sorting = ", unfinished first" if set(outcomes) - SUCCESS_OUTCOMES else ""
     return html.table(
-        ["row", *(str(frame.columns[column]) for column in columns)],
+        [
+            "row" if frame.index.names == [ROW_INDEX_NAME] else "index",
+            *(str(frame.columns[column]) for column in columns),
+        ],
         rows,
         caption=f"{name} rows{sorting}".strip().capitalize(),
         total=len(frame),

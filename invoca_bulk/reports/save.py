@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,11 +12,11 @@ from invoca_bulk.reports import files, xlsx
 from invoca_bulk.reports.xlsx import WorksheetSpec
 
 
-def _write_csv(stream: BinaryIO, worksheets: Sequence[WorksheetSpec]) -> None:
+def _write_csv(stream: BinaryIO, worksheets: Sequence[WorksheetSpec], *, plain: bool = False) -> None:
     """Write the first worksheet, without colours, notes and blank rows."""
     spec = worksheets[0]
     rows = (list(map(xlsx.cell_text, row)) for row in spec.rows)
-    files.write_csv(stream, list(map(xlsx.cell_text, spec.header)), (row for row in rows if any(row)))
+    files.write_csv(stream, list(map(xlsx.cell_text, spec.header)), (row for row in rows if any(row)), plain=plain)
 
 
 _WRITERS: Mapping[str, Callable[[BinaryIO, Sequence[WorksheetSpec]], None]] = {
@@ -24,21 +25,24 @@ _WRITERS: Mapping[str, Callable[[BinaryIO, Sequence[WorksheetSpec]], None]] = {
 }
 
 
-def save_worksheets(
+def save_worksheets(  # noqa: PLR0913  keyword-only
     path: str | Path,
     make_worksheets: Callable[[], Sequence[WorksheetSpec]],
     *,
     protected_paths: Iterable[Path] = (),
     allow_fallback: bool = False,
     table_count: int = 1,
+    plain_csv: bool = False,
 ) -> Path:
     """Write worksheets as `.xlsx`, or the first one as `.csv`; with a fallback, in another folder if that fails.
 
-    `make_worksheets` is called once per attempt; `table_count` is the number of worksheets with the user's rows.
+    `make_worksheets` is called once per attempt; `table_count` is the number of worksheets with the user's rows;
+    `plain_csv`: a `.csv` is for programs.
     """
     target = check_output_path(path, table_count=table_count)
     write = files.write_with_fallback if allow_fallback else files.write_file
-    writer = _WRITERS[target.suffix.lower()]
+    suffix = target.suffix.lower()
+    writer = partial(_write_csv, plain=True) if plain_csv and suffix == ".csv" else _WRITERS[suffix]
     return write(target, lambda stream: writer(stream, make_worksheets()), protected_paths=list(protected_paths))
 
 

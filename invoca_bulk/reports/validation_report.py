@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import pairwise
@@ -17,13 +17,17 @@ from invoca_bulk.reports import html, save
 from invoca_bulk.reports.html import Html
 from invoca_bulk.reports.xlsx import MAX_ROWS, Cell, Style, WorksheetSpec
 from invoca_bulk.schema import PROMO_NUMBERS
+from invoca_bulk.schema.issue_catalog import WORKSHEET_CHOICE_CODES
 from invoca_bulk.schema.result_columns import VALIDATION_FIELDS
+from invoca_bulk.sheets.row_labels import RowLabels, format_label
 from invoca_bulk.validation import ValidatedBook, ValidatedSheet
 from invoca_bulk.wording import count_of, has_remedy, plural_of, word
 
 _ERRORS_COLUMN, _WARNINGS_COLUMN = (field.path for field in VALIDATION_FIELDS)
 _LEVEL_STYLES = {"error": Style.ERROR, "warning": Style.WARNING}
+_LINE_COLUMNS = ["code", "sheet", "row", "column", "message", "fix"]
 _SENTENCE_WIDTH = 90.0  # in characters
+_INTEGER_LIMIT = 2**63
 _COLUMN_STYLES = {_ERRORS_COLUMN: Style.ERROR, _WARNINGS_COLUMN: Style.WARNING}
 
 
@@ -38,11 +42,19 @@ class Report:
         self.validated_book = validated_book
 
     @cached_property
-    def issues(self) -> pd.DataFrame:
-        """One row per issue: `sheet`, `row` (Int64; missing: the header or the sheet), `column`, `level` (`error`,
-        `warning`), `code`, `value`, `message`, `fix` (all others text), in the order of rows and columns.
-        """  # noqa: D205  the columns are the summary
+    def numbered_issues(self) -> pd.DataFrame:
+        """The issues with the rows as `Sheet` numbers them; columns as in `issues`."""
         return word_issues(self.validated_book.issues)
+
+    @cached_property
+    def issues(self) -> pd.DataFrame:
+        """One row per issue: `sheet`, `row` (missing: the header or the sheet), `column`, `level` (`error`,
+        `warning`), `code`, `value`, `message`, `fix`, in the order of rows and columns. All but `row` are texts.
+
+        `row` is the spreadsheet's row number (Int64). Of your own DataFrame it is the label in its index (Int64 for
+        whole numbers, else object; tuples for a MultiIndex).
+        """  # noqa: D205  the columns are the summary
+        return label_rows(self.numbered_issues, self.validated_book)
 
     @property
     def errors(self) -> pd.DataFrame:
@@ -97,18 +109,21 @@ class Report:
 
     @property
     def sheet(self) -> pd.DataFrame | dict[str, pd.DataFrame]:
-        """The sheet (text cells, index `row`) with the columns `validation_errors` and `validation_warnings`.
+        """The sheet (text cells) with the columns `validation_errors` and `validation_warnings`.
 
-        For several sheets, a dict with the resource names as keys.
+        Its index is `row`, or that of your own DataFrame. For several sheets, a dict with the resource names as keys.
         """
-        frames = {validated.sheet.resource.name: frame for validated, frame in self.annotated_frames()}
+        frames = {
+            validated.sheet.resource.name: _with_index(frame, validated.sheet.labels)
+            for validated, frame in self.annotated_frames()
+        }
         return frames if len(frames) > 1 else next(iter(frames.values()))
 
     def annotated_frames(self) -> Iterator[tuple[ValidatedSheet, pd.DataFrame]]:
-        """Each sheet with its DataFrame as in `sheet`."""
+        """Each sheet with its DataFrame as in `sheet`, indexed by row number and with all columns."""
         for validated in self.validated_book.sheets:
             frame = validated.sheet.frame.copy()
-            issues = self.issues[self.issues["sheet"] == validated.sheet.name]
+            issues = self.numbered_issues[self.numbered_issues["sheet"] == validated.sheet.name]
             for column, level in ((_ERRORS_COLUMN, "error"), (_WARNINGS_COLUMN, "warning")):
                 texts = _issue_text_by_row(issues[issues["level"] == level])
                 frame[column] = pd.Series([texts.get(row, "") for row in frame.index], index=frame.index, dtype="str")
@@ -116,19 +131,19 @@ class Report:
 
     def issue_lines(self, limit: int, level: str = "error") -> list[str]:
         """The first `limit` issues of a level as lines of text, and a line with the number of all others."""
-        issues = self.issues[self.issues["level"] == level]
+        issues = self.numbered_issues[self.numbered_issues["level"] == level]
         shown = issues.head(limit)  # not `limit_lines`: there may be a million issues
+        labels = _labels_by_sheet(self.validated_book)
         lines = [
-            f"  {_location_text(sheet, row, column)}: {_message_with_fix(message, fix)}"
-            for sheet, row, column, message, fix in _iter_rows(shown[["sheet", "row", "column", "message", "fix"]])
+            f"  {_location_text(code, sheet, row, column, labels)}: {_message_with_fix(message, fix)}"
+            for code, sheet, row, column, message, fix in _iter_rows(shown[_LINE_COLUMNS])
         ]
         return [*lines, f"  … and {len(issues) - limit:,} more"] if len(issues) > limit else lines
 
     def ignored_input(self) -> list[str]:
         """Warnings about the sheet as a whole, as lines: unknown columns, ignored worksheets."""
-        warnings = self.warnings
-        sheet_report = Report(replace(self.validated_book, issues=warnings[warnings["row"].isna()]))
-        return sheet_report.issue_lines(len(warnings), "warning")
+        issues = self.numbered_issues[self.numbered_issues["row"].isna()]
+        return Report(replace(self.validated_book, issues=issues)).issue_lines(len(issues), "warning")
 
     def to_excel(self, path: str | Path, *, protected_paths: Iterable[Path] = ()) -> Path:
         """Write the annotated sheet: `.xlsx` with coloured cells, notes and a worksheet of issues, or `.csv`.
@@ -180,6 +195,34 @@ def word_issues(issues: pd.DataFrame) -> pd.DataFrame:
     return issues.assign(**{name: issues[name].map(word).astype("str") for name in worded}) if worded else issues
 
 
+def label_rows(issues: pd.DataFrame, validated_book: ValidatedBook) -> pd.DataFrame:
+    """Issues with the labels of DataFrames in place of row numbers."""
+    labels_by_sheet = _labels_by_sheet(validated_book)
+    if all(labels.is_spreadsheet for labels in labels_by_sheet.values()):
+        return issues
+    labels: list[Any] = [pd.NA] * len(issues)
+    for sheet, sheet_labels in labels_by_sheet.items():
+        positions = np.flatnonzero((issues["sheet"] == sheet) & issues["row"].notna())
+        selected = sheet_labels.select(pd.Index(issues["row"].iloc[positions], dtype="int64"))
+        for position, label in zip(positions, selected, strict=True):
+            labels[position] = label
+    return issues.assign(row=pd.Series(labels, index=issues.index, dtype="Int64" if all_integers(labels) else object))
+
+
+def all_integers(labels: Iterable[Any]) -> bool:
+    """Whether labels fit a column of whole numbers; missing ones do."""
+    return all(label is pd.NA or (pd.api.types.is_integer(label) and int(label) < _INTEGER_LIMIT) for label in labels)
+
+
+def _labels_by_sheet(validated_book: ValidatedBook) -> dict[str, RowLabels]:
+    return {validated.sheet.name: validated.sheet.labels for validated in validated_book.sheets}
+
+
+def _with_index(frame: pd.DataFrame, labels: RowLabels) -> pd.DataFrame:
+    """A sheet's frame with the index of the DataFrame that it was, without the columns that its levels became."""
+    return frame.drop(columns=list(labels.columns)).set_axis(labels.select(frame.index), axis="index")
+
+
 class RowsInvalid(InvalidSheetError):
     """Rows have errors, and `skip_invalid` is not set.
 
@@ -195,8 +238,12 @@ class RowsInvalid(InvalidSheetError):
 def build_worksheets(report: Report) -> list[WorksheetSpec]:
     """New worksheets of the annotated workbook: the rows of each sheet, and the issues."""
     specs = [_build_annotated_worksheet(report, validated, frame) for validated, frame in report.annotated_frames()]
-    row_texts = ["" if row is pd.NA else str(row) for row in report.issues["row"]]
-    issues = report.issues.assign(row=pd.Series(row_texts, dtype="str"))
+    numbered = report.numbered_issues
+    row_texts = ["" if row is pd.NA else str(row) for row in numbered["row"]]
+    issues = numbered.assign(row=pd.Series(row_texts, dtype="str"))
+    if not all(validated.sheet.labels.is_spreadsheet for validated in report.validated_book.sheets):
+        index_texts = ["" if row is pd.NA else str(format_label(row)) for row in report.issues["row"]]
+        issues.insert(list(issues.columns).index("row") + 1, "index", pd.Series(index_texts, dtype="str"))
     if len(specs) == 1:
         issues = issues.drop(columns="sheet")
     level_column = list(issues.columns).index("level")
@@ -211,7 +258,7 @@ def build_worksheets(report: Report) -> list[WorksheetSpec]:
 
 
 def _build_annotated_worksheet(report: Report, validated: ValidatedSheet, frame: pd.DataFrame) -> WorksheetSpec:
-    issues = _IssuesByCell(report.issues[report.issues["sheet"] == validated.sheet.name])
+    issues = _IssuesByCell(report.numbered_issues[report.numbered_issues["sheet"] == validated.sheet.name])
     return WorksheetSpec(
         name=validated.sheet.resource.name,
         header=[issues.styled_cell(None, header, header, Style.HEADER) for header in frame.columns],
@@ -222,7 +269,7 @@ def _build_annotated_worksheet(report: Report, validated: ValidatedSheet, frame:
 
 def render_issues(report: Report, *, overflow_note: str) -> Iterator[Html]:
     """The parts of a display of issues: their counts, those of the sheet or its header, and the rows with issues."""
-    issues = report.issues
+    issues = report.numbered_issues
     has_row = issues["row"].notna()
     counts = {level: int((issues["level"] == level).sum()) for level in _LEVEL_STYLES}
     labels = {level: plural_of(count, level) for level, count in counts.items()}
@@ -244,14 +291,14 @@ def _render_rows(validated: ValidatedSheet, issues: pd.DataFrame, overflow_note:
     numbers = list(dict.fromkeys([*errors, *issues["row"]]))  # errors first, in case not all rows are shown
     shown = numbers[: html.MAX_ROWS_SHOWN]
     shown_issues = _IssuesByCell(issues[issues["row"].isin(shown)])
-    frame = validated.sheet.frame.loc[shown]
+    frame, labels = validated.sheet.frame.loc[shown], validated.sheet.labels
     headers = list(frame.columns)
     rows = (
-        [shown_issues.styled_cell(row, "", str(row)), *shown_issues.styled_row(row, headers, texts)]
+        [shown_issues.styled_cell(row, "", str(labels.name(row))), *shown_issues.styled_row(row, headers, texts)]
         for row, texts in zip(frame.index, _iter_rows(frame), strict=True)
     )
     caption = f"{validated.sheet.name} rows with errors or warnings".strip().capitalize()
-    return html.table(["row", *headers], rows, caption=caption, total=len(numbers), overflow_note=overflow_note)
+    return html.table([labels.naming, *headers], rows, caption=caption, total=len(numbers), overflow_note=overflow_note)
 
 
 class _IssuesByCell:
@@ -305,9 +352,11 @@ def _issue_text_by_row(issues: pd.DataFrame) -> dict[int, str]:
     return texts
 
 
-def _location_text(sheet: str, row: int | object, column: str) -> str:
+def _location_text(code: str, sheet: str, row: Any, column: str, labels: Mapping[str, RowLabels]) -> str:  # noqa: ANN401  int or NA
     """Where an issue is: `row 2, description`, with several sheets `users row 2, first_name`."""
-    part = "sheet" if row is pd.NA and not column else "header" if row is pd.NA else f"row {row}"
+    if code in WORKSHEET_CHOICE_CODES:
+        return "workbook"
+    part = "sheet" if row is pd.NA and not column else "header" if row is pd.NA else labels[sheet].describe(row)
     location = f"{sheet} {part}" if sheet else part
     return f"{location}, {column}" if column else location
 

@@ -16,7 +16,7 @@ from invoca_bulk.sandbox_server.requests import (
     invalid_arguments,
     not_found,
 )
-from invoca_bulk.schema import ADVERTISERS, Action
+from invoca_bulk.schema import ADVERTISERS, Action, paths
 from invoca_bulk.schema.field_types import Json
 
 #: Fields that a write may omit, to their value on a new advertiser. Sites and users cannot be omitted.
@@ -73,15 +73,45 @@ def delete(call: ApiRequest) -> Json:
 
 def _upsert(call: ApiRequest, advertiser_id: Json) -> Json:
     body = {"id_from_network": advertiser_id, **{name: value for name, value in call.body.items() if value is not None}}
+    if isinstance(body.get("users"), list):
+        body["users"] = [_rename_read_fields(user) if isinstance(user, dict) else user for user in body["users"]]
+    old = call.network.advertisers.get(advertiser_id) if isinstance(advertiser_id, str) else None
     errors = request_validation.validate(
-        ADVERTISERS, body, version=call.version, action=Action.UPDATE, rule_context=None
+        ADVERTISERS,
+        body,
+        version=call.version,
+        action=Action.UPDATE,
+        rule_context=None,
+        shown_patterns=_unknown_patterns(old, call.version),
     )
     errors = errors or _whole_object_errors(call, advertiser_id, body)
     if errors:
         raise invalid_arguments(errors)
-    old = call.network.advertisers.get(advertiser_id)
+    call.outcome["existed"] = old is not None
     call.network.put_advertiser(advertiser_id, _build_advertiser(call, body, old))
     return call.network.advertisers[advertiser_id].to_json(call.version)
+
+
+def _rename_read_fields(user: Mapping[str, Json]) -> dict[str, Json]:
+    """A user with the names under which reads and the Networks pages show two fields, in the names of a write."""
+    renamed = dict(user)
+    if "phone_number" in renamed:
+        renamed.setdefault("contact_phone_number", renamed.pop("phone_number"))
+    if "email_settings" not in renamed and "email_address" in renamed:
+        renamed["email_settings"] = [{"email_address": renamed.pop("email_address"), "use_for_notifications": True}]
+    return renamed
+
+
+def _unknown_patterns(old: Advertiser | None, version: str) -> set[str]:
+    """What an advertiser shows besides the documented fields; only a test puts that there."""
+    shown = {paths.to_pattern(path) for path, _ in paths.flatten(old.to_json(version))} if old else set()
+    return {pattern for pattern in shown - {"users.#.phone_number"} if pattern not in ADVERTISERS.by_path}
+
+
+def _unknown_values(record: Mapping[str, Json], prefix: str = "") -> dict[str, Json]:
+    """The values of a record under names that are not documented."""
+    known = {field.path.removeprefix(prefix).partition(".")[0] for field in ADVERTISERS.fields}
+    return {name: value for name, value in record.items() if name not in known}
 
 
 def _whole_object_errors(call: ApiRequest, advertiser_id: str, body: Mapping[str, Json]) -> FieldErrors:
@@ -91,7 +121,7 @@ def _whole_object_errors(call: ApiRequest, advertiser_id: str, body: Mapping[str
         errors["id_from_network"] = ["is not the id in the address"]
     if call.network.advertiser_ids_by_name.get(body["name"], advertiser_id) != advertiser_id:
         errors["name"] = [TAKEN_MESSAGE]
-    if not body.get("sites"):
+    if not body.get("sites") and call.store.sites_required:
         errors["sites"] = ["must have at least one site"]
     for path, text in _user_errors(body.get("users") or []):
         errors[path] = [text]
@@ -119,10 +149,11 @@ def _build_advertiser(call: ApiRequest, body: Mapping[str, Json], old: Advertise
     )
     optional = {name: call.body.get(name, old_values[name]) for name in _OPTIONAL_DEFAULTS}
     creative = optional["default_creative_id_from_network"]
-    tokens = {user["id_from_network"]: user["oauth_refresh_token"] for user in old.users} if old else {}
+    tokens = {user["id_from_network"]: user.get("oauth_refresh_token") for user in old.users} if old else {}
     return Advertiser(
         id=old.id if old else call.store.next_id(),
         values={
+            **_unknown_values(body),
             **optional,
             "id_from_network": body["id_from_network"],
             "name": body["name"],
@@ -130,23 +161,28 @@ def _build_advertiser(call: ApiRequest, body: Mapping[str, Json], old: Advertise
             "default_creative_id_from_network": None if creative is None else str(creative),
             # The id as text: an integer in the documentation's text, a string in its examples.
             "sites": [
-                {"id_from_network": str(site["id_from_network"]), "name": site.get("name") or ""}
-                for site in body["sites"]
+                {
+                    **_unknown_values(site, "sites.#."),
+                    "id_from_network": str(site["id_from_network"]),
+                    "name": site.get("name") or "",
+                }
+                for site in body.get("sites") or ()
             ],
             "oauth_refresh_token": old_values["oauth_refresh_token"],
             "custom_data": merge_custom_data(old_values["custom_data"], body.get("custom_data")),
         },
         users=tuple(
-            _stored_user(user, tokens.get(user["id_from_network"]) or call.store.new_token())
+            _stored_user(call, user, tokens.get(user["id_from_network"]) or call.store.new_token())
             for user in body.get("users") or ()
         ),
     )
 
 
-def _stored_user(user: Mapping[str, Json], token: str) -> dict[str, Json]:
+def _stored_user(call: ApiRequest, user: Mapping[str, Json], token: str) -> dict[str, Json]:
     """A user as GET returns it: the phone number has another name and the documentation's hyphens."""
     phone = re.sub(r"^(\d{3})-?(\d{3})-?(\d{4})$", "\\1\u2010\\2\u2010\\3", user["contact_phone_number"])
     return {
+        **_unknown_values(user, "users.#."),
         "id_from_network": user["id_from_network"],
         "email_settings": [dict(setting) for setting in user["email_settings"]],
         "first_name": user["first_name"],
@@ -154,7 +190,9 @@ def _stored_user(user: Mapping[str, Json], token: str) -> dict[str, Json]:
         "last_name": user["last_name"],
         "role": user.get("role") or "Super",
         "oauth_refresh_token": token,
+        **({"contact_country_code": code} if (code := user.get("contact_country_code")) else {}),
         **{flag: user.get(flag) or False for flag in _USER_FLAGS},
+        **({} if call.store.performance_flags else dict.fromkeys(PERFORMANCE_FLAGS, False)),
     }
 
 

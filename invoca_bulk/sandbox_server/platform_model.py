@@ -102,6 +102,7 @@ class Campaign:
     key: CampaignKey
     custom_data: dict[str, str] = field(default_factory=dict)  # the default custom data of its numbers
     numbers: dict[str, PromoNumber] = field(default_factory=dict)  # promo number to number, in the order of issue
+    issued_count: int = 0  # numbers that it has ever got; deleting one does not give its place back
     by_id: dict[str, PromoNumber] = field(default_factory=dict)  # `id_from_network` to number
 
     def add(self, number: PromoNumber) -> None:

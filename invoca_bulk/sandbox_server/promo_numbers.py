@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from invoca_bulk.sandbox_server import request_validation
@@ -63,6 +64,32 @@ def delete(call: ApiRequest) -> Json:
     return {}
 
 
+def read_campaigns(call: ApiRequest) -> Json:
+    """GET the campaigns of an advertiser."""
+    advertiser_id = call.ids["advertiser"]
+    if advertiser_id not in call.network.advertisers:
+        raise not_found(f"advertiser {advertiser_id}")
+    return [
+        {"id_from_network": key.campaign_id, "name": key.campaign_id, "status": "Approved"}
+        for key in call.network.campaigns
+        if key.advertiser_id == advertiser_id and key.affiliate_id is None
+    ]
+
+
+def read_affiliate_campaigns(call: ApiRequest) -> Json:
+    """GET the affiliates' campaigns of a campaign."""
+    campaign = _get_campaign(call).key
+    return [
+        {
+            "affiliate_id_from_network": key.affiliate_id,
+            "status": "Approved",
+            "max_promo_numbers": call.store.campaign_allowance,
+        }
+        for key in call.network.campaigns
+        if replace(key, affiliate_id=None) == campaign and key.affiliate_id is not None
+    ]
+
+
 def _get_campaign(call: ApiRequest) -> Campaign:
     key = _campaign_key(call)
     campaign = _find_campaign(call, key)
@@ -106,7 +133,12 @@ def _validate(call: ApiRequest, action: Action, values: Mapping[str, Json]) -> F
     affiliate = call.ids.get("affiliate")
     context = {**values, **({"affiliate_id_from_network": affiliate} if affiliate else {})}
     return request_validation.validate(
-        PROMO_NUMBERS, call.body, version=call.version, action=action, rule_context=context
+        PROMO_NUMBERS,
+        call.body,
+        version=call.version,
+        action=action,
+        rule_context=context,
+        allow_unlisted=call.store.unlisted_types,
     )
 
 
@@ -120,6 +152,9 @@ def _id_error(call: ApiRequest, existing: PromoNumber | None) -> str | None:
 
 
 def _issue_number(call: ApiRequest, campaign: Campaign) -> PromoNumber:
+    allowance = call.store.campaign_allowance
+    if allowance is not None and campaign.issued_count >= allowance:
+        raise invalid_arguments({"base": ["You've reached your promo number limit"]})
     promo_number = call.store.number_pool.allocate(call.body)
     if promo_number is None:
         raise invalid_arguments({"local_center": ["no numbers are available there"]})
@@ -132,6 +167,7 @@ def _issue_number(call: ApiRequest, campaign: Campaign) -> PromoNumber:
         values=_merge_values({"custom_data": campaign.custom_data}, call.body),
     )
     campaign.add(number)
+    campaign.issued_count += 1
     body = MappingProxyType(dict(call.body))
     call.store.ledger.append(
         LedgerEntry(
@@ -152,7 +188,7 @@ def _next_free_id(call: ApiRequest, campaign: Campaign) -> tuple[int, str]:
 def _merge_values(old: Mapping[str, Json], body: Mapping[str, Json]) -> dict[str, Json]:
     """The fields after a write: null or an empty object removes a field."""
     written = {name: body[name] for name in _ECHOED_FIELDS if name in body}
-    values = {name: value for name, value in {**old, **written}.items() if value not in (None, {})}
+    values = {name: value for name, value in {**old, **written}.items() if value not in (None, {}, [], "")}
     return {**values, "custom_data": merge_custom_data(old["custom_data"], body.get("custom_data"))}
 
 
@@ -168,7 +204,8 @@ def _update_number(call: ApiRequest, campaign: Campaign, number: PromoNumber) ->
     number.values = _merge_values(number.values, call.body)
     if target:
         campaign.remove(number)
-        number.id_from_network = _next_free_id(call, target)[1]
+        if call.store.moved_ids == "new" or number.id_from_network in target.by_id:
+            number.id_from_network = _next_free_id(call, target)[1]
         target.add(number)
     return number.to_json(call.version)
 

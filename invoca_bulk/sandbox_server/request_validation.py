@@ -7,7 +7,7 @@ that sends cells as typed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 
 from invoca_bulk.sandbox_server.platform_model import PERFORMANCE_FLAGS
@@ -26,23 +26,30 @@ _UNTRIMMED_TYPES = (field_types.TEXT, field_types.ID)
 _IGNORED_PATHS = frozenset(f"users.#.{name}" for name in PERFORMANCE_FLAGS)
 
 
-def validate(
+def validate(  # noqa: PLR0913  keyword-only
     resource: Resource,
     body: Mapping[str, Json],
     *,
     version: str,
     action: Action,
     rule_context: Mapping[str, Json] | None,
+    allow_unlisted: bool = False,
+    shown_patterns: Collection[str] = (),
 ) -> FieldErrors:
     """Validate a body: path to error texts, empty if it is valid; only the errors in its shape if there are any.
 
     `rule_context` is what the rules over several fields see in addition to the body: the fields of the object and the
-    ids in the address. None: skip these rules.
+    ids in the address. None: skip these rules. `shown_patterns`: what the object shows besides the documented fields,
+    and a write may therefore send back.
     """
     errors: FieldErrors = dict(_shape_errors(body))
     if errors:
         return errors
     for path, text in _field_problems(resource, body, version, action):
+        pattern = paths.to_pattern(path)
+        field = resource.by_path.get(pattern)
+        if pattern in shown_patterns or (allow_unlisted and field and field.may_be_unlisted and text != _MALFORMED):
+            continue
         errors.setdefault(path, []).append(text)
     required = [field for field in resource.fields if action in field.required_on and field.role is Role.BODY]
     for path in chain.from_iterable(paths.missing_paths(field.path, body) for field in required):
@@ -117,6 +124,8 @@ def _field_problem(field: Field, value: Json, action: Action) -> str | None:
     if value in (None, "") and not field.clearable:
         return BLANK_MESSAGE
     if value is None or value == field.field_type.cleared_value:
+        return None
+    if field.field_type is field_types.ONLY_CLEARED and value in ("", [], {}):
         return None
     return _value_problem(field, value)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from invoca_bulk.sandbox_server.platform_model import SandboxNetwork
@@ -56,7 +56,21 @@ def server_error(handle: int) -> ApiError:
 
 
 def _nest_errors(errors: FieldErrors) -> dict[str, Json]:
-    """`{"users.2.role": texts}` to `{"users": {"2": {"role": texts}}}`; errors of a whole record are at `base`."""
+    """`{"users.2.role": texts}` to `{"users": [{}, {"role": texts}]}`; errors of a whole record are at `base`."""
+    return {name: _by_position(node) for name, node in _nest_by_number(errors).items()}
+
+
+def _by_position(node: Json) -> Json:
+    """Numbered records as an array, with an empty object for each that has no errors."""
+    if not isinstance(node, dict):
+        return node
+    children = {name: _by_position(child) for name, child in node.items()}
+    if not children or not all(name.isdecimal() for name in children):
+        return children
+    return [children.get(str(number), {}) for number in range(1, max(map(int, children)) + 1)]
+
+
+def _nest_by_number(errors: FieldErrors) -> dict[str, Json]:
     tree: dict[str, Json] = {}
     for path, texts in sorted(errors.items(), key=lambda item: -item[0].count(".")):
         *parents, leaf = paths.split(path)
@@ -80,3 +94,9 @@ class ApiRequest:
     uses_own_ids: bool  # whether the collection is addressed by the client's own ids (`promo_numbers_by_id`)
     body: Mapping[str, Json]  # the JSON object of the request, without a token; empty for GET and DELETE
     request_number: int  # from 1
+    outcome: dict[str, bool] = field(default_factory=dict)  # `existed`: a POST has updated an existing object
+
+    @property
+    def existed(self) -> bool:
+        """Whether a POST has updated an existing object."""
+        return self.outcome.get("existed", False)

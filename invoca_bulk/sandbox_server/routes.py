@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 VERSIONS = ("2017-09-01", "2018-05-01", "2018-11-01", "2019-05-01", "2022-08-01", "2026-02-01")
 _SUFFIX = ".json"
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LOG = logging.getLogger(__name__)
 
 #: HTTP method to (status of success, operation).
@@ -66,6 +68,7 @@ _ADVERTISER_COLLECTION: Handlers = {
 }
 _SINGLE_ADVERTISER: Handlers = {
     "GET": (HTTPStatus.OK, advertisers.read),
+    "POST": (HTTPStatus.CREATED, advertisers.update),
     "PUT": (HTTPStatus.OK, advertisers.update),
     "DELETE": (HTTPStatus.OK, advertisers.delete),
 }
@@ -87,6 +90,8 @@ def _route(path: str, handlers: Handlers, since: str = VERSIONS[0], *, uses_own_
 ROUTES = (
     _route("advertisers", _ADVERTISER_COLLECTION),
     _route(_ADVERTISER, _SINGLE_ADVERTISER),
+    _route(f"{_ADVERTISER}/advertiser_campaigns", {"GET": (HTTPStatus.OK, promo_numbers.read_campaigns)}),
+    _route(f"{_CAMPAIGN}/affiliate_campaigns", {"GET": (HTTPStatus.OK, promo_numbers.read_affiliate_campaigns)}),
     _route(f"{_CAMPAIGN}/promo_numbers", _NUMBER_COLLECTION),
     _route(f"{_CAMPAIGN}/promo_numbers/:promo_number", _SINGLE_NUMBER),
     _route(f"{_CAMPAIGN}/promo_numbers_by_id", _NUMBER_COLLECTION, "2018-05-01", uses_own_ids=True),
@@ -136,6 +141,7 @@ class Platform:
         version, network_id, parts = _parse_address(request.scope["raw_path"])
         body = _parse_body(request.method, content, authorized="authorization" in request.headers)
         self._authorize(request, body.pop("oauth_token", None))
+        network_id = network_id or next(iter(self._store.networks))
         if network_id not in self._store.networks:
             raise not_found(f"network {network_id}")
         route, ids = _match_route(parts, version)
@@ -149,7 +155,8 @@ class Platform:
             body=body,
             request_number=self._store.request_count,
         )
-        return status, operation(api_request)
+        result = operation(api_request)
+        return (HTTPStatus.OK if api_request.existed else status), result
 
     def _authorize(self, request: Request, body_token: Json) -> None:
         """Check the token: in the header, else in the query of a GET, else in the body of a POST."""
@@ -165,12 +172,16 @@ class Platform:
 def _parse_address(raw_path: bytes) -> tuple[str, str, list[str]]:
     """API version, network id and the parts of the path below; split before unquoting, so %2F stays in its part."""
     _, *parts = [unquote(part) for part in raw_path.decode("latin-1").split("/")]
-    if parts[:1] != ["api"] or len(parts) < 4 or not parts[-1].endswith(_SUFFIX):  # noqa: PLR2004  api, version, network, path
+    if parts[:1] != ["api"] or len(parts) < 3 or not parts[-1].endswith(_SUFFIX):  # noqa: PLR2004  api, version, path
         raise not_found("this address; it is /api/<version>/<network_id>/<path>.json")
-    _, version, network_id, *path_parts = parts
-    if version not in VERSIONS:
+    _, version, *path_parts = parts
+    earlier_versions = [known for known in VERSIONS if known <= version]
+    if not earlier_versions or not _DATE.fullmatch(version):
         raise bad_request(f"Unknown API version {version}; the versions are {', '.join(VERSIONS)}.")
-    return version, network_id, [*path_parts[:-1], path_parts[-1].removesuffix(_SUFFIX)]
+    path_parts[-1] = path_parts[-1].removesuffix(_SUFFIX)
+    # A host of the network's own may leave out the network id.
+    network_id = "" if path_parts[0] == "advertisers" else path_parts.pop(0)
+    return earlier_versions[-1], network_id, path_parts
 
 
 def _parse_body(method: str, content: bytes, *, authorized: bool) -> dict[str, Json]:

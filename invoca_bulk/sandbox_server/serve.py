@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.sandbox_server.fault_middleware import TRANSPORT_KEY, FaultMiddleware, TimedLedger
 from invoca_bulk.sandbox_server.faults import Faults, to_faults
-from invoca_bulk.sandbox_server.store import DEFAULT_NETWORK_ID, Store
+from invoca_bulk.sandbox_server.store import DEFAULT_NETWORK_ID, Campaigns, Store
 from invoca_bulk.sandbox_server.validated_fields import ValidatedField
 
 if TYPE_CHECKING:
@@ -41,9 +41,15 @@ class Sandbox:
         network_id: the id of its network.
         token: the token that it accepts.
         open_campaigns: create any campaign or affiliate on first use instead of answering 404.
+        like: advertiser id to campaign id to affiliate ids: just these are there. None: a few.
         latency: the seconds that each response takes.
         auto_ids: assign an id to an advertiser that is created without `id_from_network`.
         repeat_updates: whether a POST with an own id that is taken updates that number instead of being rejected.
+        unlisted_types: accept media types and promo types outside of the published lists.
+        sites_required: refuse an advertiser without a site.
+        moved_ids: `new`: a moved number gets another `id_from_network`; `kept`: it keeps it.
+        performance_flags: whether the performance flags are shown as they were written, or always false.
+        campaign_allowance: how many numbers a campaign may ever get; None: any number.
         seed: the same seed gives the same numbers.
         faults: `Faults`, or text for `parse_faults`, such as `20%` or `drop_after=5%,429=10%,limit=10`. Default: no
             faults. Can be changed at any time.
@@ -58,9 +64,15 @@ class Sandbox:
     network_id: str = DEFAULT_NETWORK_ID
     token: str = field(default="sandbox-token", repr=False)
     open_campaigns: bool = False
+    like: Campaigns | None = None
     latency: float = 0.0
     auto_ids: bool = False
     repeat_updates: bool = False
+    unlisted_types: bool = False
+    sites_required: bool = True
+    moved_ids: str = "new"
+    performance_flags: bool = True
+    campaign_allowance: int | None = None
     seed: int = 0
     faults: ValidatedField[Faults] = ValidatedField("", to_faults, "Faults, or text such as 20%")  # noqa: RUF009  a descriptor
     layers: Sequence[Middleware] = ()
@@ -74,8 +86,14 @@ class Sandbox:
             network_ids=(self.network_id,),
             seed=self.seed,
             open_campaigns=self.open_campaigns,
+            like=self.like,
             auto_ids=self.auto_ids,
             repeat_updates=self.repeat_updates,
+            unlisted_types=self.unlisted_types,
+            sites_required=self.sites_required,
+            moved_ids=self.moved_ids,
+            performance_flags=self.performance_flags,
+            campaign_allowance=self.campaign_allowance,
         )
         self.store.ledger = TimedLedger()
 

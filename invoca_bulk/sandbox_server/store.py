@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, InitVar, dataclass, field, replace
 from itertools import count
 
@@ -18,6 +18,8 @@ _INITIAL_DATA: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
     "A-200": ("Harbor Dental", {"C-200": ("F-1", "F-2"), "C-201": ()}),
     "A-300": ("Northwind Autos", {"C-300": ()}),
 }
+#: Advertiser id to campaign id to affiliate ids.
+Campaigns = Mapping[str, Mapping[str, Sequence[str]]]
 _FIRST_ID = 1001
 _TOKEN_DIGITS = 28
 
@@ -32,9 +34,15 @@ class Store:
 
     _: KW_ONLY
     network_ids: InitVar[Iterable[str]] = (DEFAULT_NETWORK_ID,)  # each with the same few advertisers and campaigns
+    like: Campaigns | None = None  # what each network has instead of these; None: these
     seed: InitVar[int] = 0  # the same seed gives the same numbers and tokens
     open_campaigns: bool = False  # create any campaign or affiliate on first use instead of answering 404
     auto_ids: bool = False  # assign an id to an advertiser that is created without `id_from_network`
+    unlisted_types: bool = False  # accept media types and promo types outside of the published lists
+    sites_required: bool = True  # refuse an advertiser without a site; documented so, and recorded otherwise
+    moved_ids: str = "new"  # the `id_from_network` of a moved number: `new` or `kept`
+    performance_flags: bool = True  # show the performance flags as they were written, where the version has them
+    campaign_allowance: int | None = None  # how many numbers a campaign may ever get; None: any number
     repeat_updates: bool = False  # a POST with a taken own id updates that number; the documentation says both ways
     networks: dict[str, SandboxNetwork] = field(default_factory=dict, init=False)
     ledger: list[LedgerEntry] = field(default_factory=list, init=False)  # one entry for each issued number, in order
@@ -61,13 +69,18 @@ class Store:
         """Add a network, with the initial advertisers unless `empty`."""
         with self.lock:
             network = self.networks.setdefault(network_id, SandboxNetwork(id=network_id))
-            for advertiser_id, (name, campaigns) in () if empty else _INITIAL_DATA.items():
+            for advertiser_id, (name, campaigns) in () if empty else self._initial_data():
                 self.add_advertiser(advertiser_id, name=name, network_id=network_id)
                 for campaign_id, affiliate_ids in campaigns.items():
                     self.add_campaign(advertiser_id, campaign_id, network_id=network_id)
                     for affiliate_id in affiliate_ids:
                         self.add_affiliate(advertiser_id, campaign_id, affiliate_id, network_id=network_id)
             return network
+
+    def _initial_data(self) -> Iterable[tuple[str, tuple[str, Mapping[str, Sequence[str]]]]]:
+        if self.like is None:
+            return _INITIAL_DATA.items()
+        return [(advertiser_id, ("", campaigns)) for advertiser_id, campaigns in self.like.items()]
 
     def add_advertiser(self, advertiser_id: str, *, name: str = "", network_id: str | None = None) -> Advertiser:
         """Add an advertiser with one site and no users, unless it exists."""

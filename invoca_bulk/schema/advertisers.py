@@ -146,6 +146,13 @@ FIELDS = (
         clearable=False,
     ),
     Field(
+        path="users.#.contact_country_code",
+        field_type=field_types.COUNTRY_CODE,
+        help="The country code of contact_phone_number, such as 44, where that is written without it.",
+        aliases=("users.#.country_code",),
+        template_columns=0,
+    ),
+    Field(
         path="users.#.role",
         field_type=field_types.choice(*USER_ROLES, name="role"),
         default="Super",
@@ -222,7 +229,8 @@ def _check_users_have_addresses(values: Mapping[str, Json]) -> Iterator[Problem]
     addresses_by_user = _email_settings_by_user(values, "email_address")
     for path in values:
         match = re.fullmatch(r"(users\.[0-9]+)\.id_from_network", path)
-        if match and match[1] not in addresses_by_user:
+        # The platform also shows users with a single address outside of any list.
+        if match and match[1] not in addresses_by_user and f"{match[1]}.email_address" not in values:
             column = f"{match[1]}.email_settings.1.email_address"
             details = {"known": column, "action": "add or update a user", "example": ", e.g. name@example.com"}
             yield Problem(code="required", column=column, details=details)
@@ -230,7 +238,7 @@ def _check_users_have_addresses(values: Mapping[str, Json]) -> Iterator[Problem]
 
 def _check_has_site(values: Mapping[str, Json]) -> Iterator[Problem]:
     if not any(path.startswith("sites.") for path in values):
-        yield Problem(code="no_site", column="sites.1.id_from_network")
+        yield Problem(code="created_without_site", column="sites.1.id_from_network")
 
 
 _EMAIL_ADDRESS = "users.#.email_settings.#.email_address"

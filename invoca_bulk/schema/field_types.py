@@ -17,7 +17,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from invoca_bulk.schema import regions
-from invoca_bulk.schema.issue_catalog import ParseError, Problem
+from invoca_bulk.schema.damaged_text import MISSING_VALUE_WORDS, SCIENTIFIC_PATTERN, find_damage, is_scientific
+from invoca_bulk.schema.invisible import name_invisible, remove_invisible, strip_invisible
+from invoca_bulk.schema.issue_catalog import ParseError, Problem, Unshortened
+from invoca_bulk.wording import option
 
 #: Any JSON value. Not a recursive type, which would need a cast at every access to a response.
 Json: TypeAlias = Any
@@ -31,7 +34,6 @@ _TRUE_WORDS = frozenset({"true", "yes", "y", "1", "x", "on"})
 _FALSE_WORDS = frozenset({"false", "no", "n", "0", "off"})
 #: The most choices that a fix lists.
 _MAX_LISTED_CHOICES = 12
-_INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-")
 
 
@@ -84,7 +86,7 @@ def normalize_text(text: str) -> str:
     """Remove invisible characters and needless spaces, and replace typographic dashes."""
     if text.isascii() and text.isprintable() and "  " not in text:  # fast path for most texts
         return text.strip()
-    visible = unicodedata.normalize("NFC", text).translate(_INVISIBLE).translate(_DASHES)
+    visible = remove_invisible(unicodedata.normalize("NFC", text)).translate(_DASHES)
     return re.sub(r"\s+", " ", visible).strip()
 
 
@@ -116,7 +118,14 @@ def find_control_character(text: str) -> str | None:
 def _parse_text(text: str) -> ParsedValue:
     if name := find_control_character(text):
         raise ParseError("cell_control", name=name)
-    return _parsed_value(text, text.strip())
+    clean = strip_invisible(text)
+    _reject_scientific(clean)
+    return ParsedValue(value=clean, warning=cleaning_warning(text, clean) or find_damage(clean))
+
+
+def _reject_scientific(text: str) -> None:
+    if is_scientific(text):
+        raise ParseError("cell_scientific", value=text)
 
 
 #: Four ids of this length fit into a URL, even with 12 characters for each character after percent-encoding.
@@ -137,22 +146,41 @@ def id_problem(text: str) -> str | None:
     return None
 
 
+#: What makes Excel show the zeros of an id in a CSV file, and other programs read it as it is.
+_FORMULA_ID = re.compile(r'="([^"]*)"')
+
+
+def _unwrap(text: str) -> str:
+    """The text without invisible characters at its ends, and without the formula around it: `="00123"` is `00123`."""
+    clean = strip_invisible(text)
+    match = _FORMULA_ID.fullmatch(clean)
+    return strip_invisible(match[1]) if match else clean
+
+
 def _parse_id(text: str) -> ParsedValue:
-    clean = text.strip()
+    clean = _unwrap(text)
     if reason := id_problem(clean):
         raise ParseError("not_an_id", value=text, reason=reason)
-    return _parsed_value(text, clean)
+    if names := name_invisible(clean):
+        raise ParseError("cell_control", name=names)
+    _reject_scientific(clean)
+    return ParsedValue(value=clean, warning=cleaning_warning(text, clean) or find_damage(clean))
 
 
 def _parse_digits(text: str) -> ParsedValue:
-    clean = _without_point_zero(normalize_text(text))
+    clean = _without_point_zero(normalize_text(_unwrap(text)))
+    _reject_scientific(clean)
     if not re.fullmatch(r"[0-9]+", clean):
         raise ParseError("not_digits", value=text)
     return _parsed_value(text, clean)
 
 
-#: No spaces at the ends, no invisible characters, no leading sign that may have a special meaning.
-_PASSTHROUGH_PATTERN = re.compile(rf"[0-9A-Za-z](?:[ -~]{{0,{_MAX_ID_CHARACTERS - 2}}}[!-~])?")
+#: No spaces at the ends, no invisible characters, no leading sign that may have a special meaning, nothing damaged, and
+#: no error such as `Err:502`.
+_PASSTHROUGH_PATTERN = re.compile(
+    rf"(?!(?:Err:[0-9]{{3}}|{'|'.join(MISSING_VALUE_WORDS)}|{SCIENTIFIC_PATTERN})(?![ -~]))"
+    rf"[0-9A-Za-z](?:[ -~]{{0,{_MAX_ID_CHARACTERS - 2}}}[!-~])?"
+)
 
 TEXT = FieldType(name="text", parse=_parse_text, passthrough_pattern=_PASSTHROUGH_PATTERN)
 ID = FieldType(name="id", parse=_parse_id, passthrough_pattern=_PASSTHROUGH_PATTERN)
@@ -191,8 +219,11 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\w+", normalize_text(text).casefold())
 
 
-def choice(*choices: str, name: str = "choice") -> FieldType:
-    """A closed set of texts. Differences in case, dashes, spaces and invisible characters are cleaned."""
+def choice(*choices: str, name: str = "choice", may_be_unlisted: bool = False) -> FieldType:
+    """A set of texts. Differences in case, dashes, spaces and invisible characters are cleaned.
+
+    `may_be_unlisted`: accounts may have others, which an option allows.
+    """
     choices = tuple(map(str, choices))  # messages would show the members of an enum with their class
     choice_by_folded = {_fold(value): value for value in choices}
 
@@ -202,7 +233,10 @@ def choice(*choices: str, name: str = "choice") -> FieldType:
         if match := choice_by_folded.get(_fold(text)):
             warning = Problem(code="choice_cleaned", details={"value": text, "clean": match})
             return ParsedValue(value=match, warning=warning)
-        raise ParseError("not_a_choice", value=text, known=name, suggestion=suggest_choice(text, choices))
+        suggestion = suggest_choice(text, choices)
+        if may_be_unlisted and suggestion not in choices:
+            suggestion = Unshortened(f"{suggestion} If your account has it: {option('allow_unlisted')}.")
+        raise ParseError("not_a_choice", value=text, known=name, suggestion=suggestion)
 
     return FieldType(name=name, parse=parse, choices=choices)
 
@@ -242,8 +276,10 @@ def whole_number(*, minimum: int, maximum: int) -> FieldType:
 
 def _parse_boolean(text: str) -> ParsedValue:
     word = normalize_text(text).casefold()
-    if word in _TRUE_WORDS | _FALSE_WORDS:
-        return ParsedValue(value=word in _TRUE_WORDS)
+    clean = _without_point_zero(word)
+    if clean in _TRUE_WORDS | _FALSE_WORDS:
+        value = clean in _TRUE_WORDS
+        return ParsedValue(value=value, warning=cleaning_warning(text, str(value).upper()) if clean != word else None)
     raise ParseError("not_a_boolean", value=text)
 
 
@@ -293,11 +329,18 @@ def _parse_area_codes(text: str) -> ParsedValue:
     if not parts:
         raise ParseError("not_area_codes", value=text)
     codes = [_normalize_area_code(part) for part in parts]
-    return ParsedValue(value=codes, warning=None if codes == parts else cleaning_warning(text, ", ".join(codes)))
+    is_clean = codes == parts and not _PYTHON_LIST.fullmatch(text)
+    return ParsedValue(value=codes, warning=None if is_clean else cleaning_warning(text, ", ".join(codes)))
+
+
+#: A list, tuple, set or array of texts as Python shows it; pandas writes it so to a CSV file.
+_PYTHON_LIST = re.compile(r"\s*[\[({]\s*(?:'[^'\[\](){}]*'[\s,]*)+[\])}]\s*")
 
 
 def _split_list(text: str) -> list[str]:
-    """The items of a JSON list or of a comma-separated text; empty if it is neither."""
+    """The items of a JSON list, a list of Python, or a comma-separated text; empty if it is none of these."""
+    if _PYTHON_LIST.fullmatch(text):
+        return re.findall(r"'([^']*)'", text)
     if not text.lstrip().startswith("["):
         return [part for part in re.split(r"[\s,;|]+", normalize_text(text)) if part]
     try:
@@ -322,15 +365,23 @@ def _parse_zip_code(text: str) -> ParsedValue:
 
 def _parse_time(text: str) -> ParsedValue:
     match = re.fullmatch(r"([0-9]{1,2}):([0-9]{2})(?::00)?", normalize_text(text))
+    if match and (int(match[1]), match[2]) == (24, "00"):
+        return ParsedValue(value="24:00", warning=Problem(code="end_of_day", details={"value": "24:00"}))
     if not match or int(match[1]) > 23 or int(match[2]) % 15 or int(match[2]) > 45:  # noqa: PLR2004  a clock's limits
         raise ParseError("not_a_time", value=text)
     return _parsed_value(text, f"{int(match[1]):02}:{match[2]}")
+
+
+def _parse_only_cleared(text: str) -> ParsedValue:
+    raise ParseError("only_cleared", value=text)
 
 
 AREA_CODE = FieldType(name="area code", parse=_parse_area_code)
 AREA_CODES = FieldType(name="area codes", parse=_parse_area_codes, to_text=", ".join, cleared_value=[])
 ZIP_CODE = FieldType(name="zip code", parse=_parse_zip_code)
 STATE = FieldType(name="state", parse=_parse_state, choices=tuple(regions.STATES))
+#: A hash whose parts have columns of their own: its own column takes `[]` alone.
+ONLY_CLEARED = FieldType(name="[] alone", parse=_parse_only_cleared, to_text=json.dumps)
 TIME = FieldType(name="time, HH:MM", parse=_parse_time)
 TIME_ZONE = choice(*regions.TIME_ZONES, name="time zone")
 
@@ -339,11 +390,25 @@ TIME_ZONE = choice(*regions.TIME_ZONES, name="time zone")
 
 
 def _parse_phone(text: str) -> ParsedValue:
+    """A number that is called; one that nobody can have is a warning."""
+    import phonenumbers  # noqa: PLC0415  heavy, and `--help` does not need it
+
+    parsed = _parse_assigned_number(text)
+    number = phonenumbers.parse(parsed.value, "US")
+    is_placeholder = len(set(str(number.national_number))) == 1 or not phonenumbers.is_valid_number(number)
+    if parsed.warning or not is_placeholder:
+        return parsed
+    return ParsedValue(value=parsed.value, warning=Problem(code="phone_placeholder", details={"value": text}))
+
+
+def _parse_assigned_number(text: str) -> ParsedValue:
     """E.164, or 10 digits for a number in the USA or Canada, as documented; other forms are cleaned to one of these."""
     import phonenumbers  # noqa: PLC0415  heavy, and `--help` does not need it
 
+    plain = _without_point_zero(normalize_text(_unwrap(text)))
+    _reject_scientific(plain)
     try:
-        number = phonenumbers.parse(_without_point_zero(normalize_text(text)), "US")
+        number = phonenumbers.parse(plain, "US")
     except phonenumbers.NumberParseException:
         raise ParseError("not_a_phone_number", value=text) from None
     # `is_possible_number` also accepts seven digits, which are valid only within an area code.
@@ -351,9 +416,17 @@ def _parse_phone(text: str) -> ParsedValue:
     if number.extension or not is_possible:
         raise ParseError("not_a_phone_number", value=text)
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    if text == e164:
-        return ParsedValue(value=text)
-    return _parsed_value(text, e164[2:] if number.country_code == 1 else e164)
+    value = text if text == e164 else e164[2:] if number.country_code == 1 else e164
+    return _parsed_value(text, value)
+
+
+def _parse_country_code(text: str) -> ParsedValue:
+    import phonenumbers  # noqa: PLC0415  heavy, and `--help` does not need it
+
+    clean = _without_point_zero(normalize_text(text)).removeprefix("+")
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", clean) or int(clean) not in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+        raise ParseError("not_a_country_code", value=text)
+    return _parsed_value(text, clean)
 
 
 def _parse_email(text: str) -> ParsedValue:
@@ -369,7 +442,8 @@ def _parse_email(text: str) -> ParsedValue:
 
 def _parse_ads_account(text: str) -> ParsedValue:
     """`627-345-9815` and `7567575756755` are the documentation's examples; both are sent unchanged."""
-    clean = _without_point_zero(normalize_text(text))
+    clean = _without_point_zero(normalize_text(_unwrap(text)))
+    _reject_scientific(clean)
     if not re.fullmatch(r"[0-9]{3}-[0-9]{3}-[0-9]{4}|[0-9]{10,15}", clean):
         raise ParseError("not_an_ads_account", value=text)
     return _parsed_value(text, clean)
@@ -384,6 +458,8 @@ def _parse_looks_like(text: str) -> ParsedValue:
 
 
 PHONE = FieldType(name="phone number", parse=_parse_phone)
+ASSIGNED_NUMBER = FieldType(name="phone number", parse=_parse_assigned_number)  # the platform knows that it exists
+COUNTRY_CODE = FieldType(name="country code", parse=_parse_country_code, also_accepts=(int,))
 EMAIL = FieldType(name="email address", parse=_parse_email)
 ADS_ACCOUNT = FieldType(name="Google Ads account id", parse=_parse_ads_account)
 LOOKS_LIKE = FieldType(name="digits", parse=_parse_looks_like)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from invoca_bulk.schema.invisible import show_invisible
 from invoca_bulk.wording import option, remedy
 
 Level = Literal["error", "warning"]
@@ -20,6 +21,11 @@ Level = Literal["error", "warning"]
 #: (missing: the issue concerns a column or the whole sheet); the others are text.
 ISSUE_COLUMNS = ("sheet", "row", "column", "level", "code", "value", "message", "fix")
 
+#: Issues about the choice of the worksheets to read.
+WORKSHEET_CHOICE_CODES = frozenset({"sheet_ignored", "sheet_hidden"})
+#: Issues about the file as a whole, rather than about one of its sheets.
+FILE_ISSUE_CODES = WORKSHEET_CHOICE_CODES | {"no_rows"}
+
 #: The longest text of a cell: the limit of Python's csv module, and four times that of Excel.
 MAX_CELL_CHARACTERS = 131_072
 
@@ -27,8 +33,13 @@ MAX_CELL_CHARACTERS = 131_072
 #: stays invalid in every file, DataFrame and copy until somebody types over it.
 ISSUE_CODE_BY_MARKER: Mapping[str, str] = {
     "#DATE!": "cell_date",
+    "#DATETIME!": "cell_datetime",
     "#FORMULA!": "cell_formula",
     "#DIGITS!": "cell_digits_lost",
+    "#MERGED!": "cell_merged",
+    "#COVERED!": "cell_covered",
+    "#FORMAT!": "id_format",
+    "#ERROR!": "cell_error",
     "#TOO_LONG!": "cell_too_long",
     "#ROW!": "row_marked",
 }
@@ -67,6 +78,9 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     "column_repeated": _error(
         "The columns {first!r} and {value!r} both mean {known!r}.", "Remove one of the two columns."
     ),
+    "version_between": _warning(
+        "The API did not change at {version}; the rules of version {which} apply.",
+    ),
     "column_unsupported": _error(
         "API version {version} does not support {known!r}; {which}.",
         f"Choose a version that does ({option('api_version=…')}), or remove the column.",
@@ -87,17 +101,40 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "The cell is a date ({value}): Excel turns text such as 3-4 or MAY1 into dates.",
         "Format the column as Text and type the value again.",
     ),
+    "cell_datetime": _error(
+        "The cell is a date ({value}), not the text that is to be sent.",
+        'Turn the column into text, e.g. frame[column] = pd.to_datetime(frame[column]).dt.strftime("%Y-%m-%d").',
+    ),
     "cell_digits_lost": _error(
         "The cell is a number with more than 15 digits; Excel has replaced the digits after the 15th with zeros.",
         "Format the column as Text and type the value again.",
+    ),
+    "cell_scientific": _error(
+        "{value!r} is a long number in the short form of a spreadsheet; most of its digits are lost.",
+        "Format the column as Text, type the value again, and save the file anew.",
+    ),
+    "cell_merged": _error(
+        "The cell is merged with others, and the spreadsheet shows {value!r} for all of them; the file holds it in the "
+        "first one only.",
+        "Unmerge the cells, and fill in each of them.",
+    ),
+    "cell_covered": _error(
+        "Merged cells cover the cell; it holds {value}.",
+        "Unmerge the cells, and type into each of them the value that you mean.",
+    ),
+    "id_format": _error(
+        "The cell's number format changes the id: the spreadsheet shows {value}.",
+        "Format the column as Text, and type the id again as it is in your network.",
+    ),
+    "cell_format": _warning(
+        "The cell holds {value!r}, but its number format shows {shown!r}.",
+        "If you mean {shown!r}, format the column as Text and type it again.",
     ),
     "cell_too_long": _error(
         f"The cell has more than {MAX_CELL_CHARACTERS:,} characters; its text was cut.",
         "Type a shorter text. In a CSV file, also look for a quote that is never closed.",
     ),
-    "cell_control": _error(
-        "The text contains an invisible control character ({name}).", "Type the text again without it."
-    ),
+    "cell_control": _error("The text contains an invisible character ({name}).", "Type the text again without it."),
     "row_too_long": _error(
         "The row has {count} cells, but the header has {expected}.",
         'Put quotes around each text that contains the delimiter, e.g. "Smith, Jones".',
@@ -106,14 +143,46 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "A quote opens in this row and is never closed, so the rows below it were read as part of its last cell.",
         "Close or remove the quote, and read the file again.",
     ),
+    "row_total": _error(
+        "The row looks like a total, not like a request.",
+        "Delete the row. If it is one to send, write create into its action column.",
+    ),
+    "row_example": _warning(
+        "The row is one of the template's examples; a run on a real network refuses it.",
+        "Replace it with a row of your own, or delete it.",
+    ),
     "row_marked": _error(
-        "The row could not be read from its original file (too many cells, or a quote that is never closed).",
-        "Type the row again.",
+        "The row was an error in its original file (too many cells, a quote that is never closed, or a total).",
+        "Type the row again, or delete it.",
     ),
     "cell_cleaned": _warning("{value!r} is read as {clean!r}."),
+    "cell_unwrapped": _warning("{original!r} is read as {value!r}."),
+    "text_invisible": _warning(
+        "The text contains invisible characters ({names}); they are sent.",
+        "Type the text again without them, unless they belong there.",
+    ),
+    "text_replaced": _warning(
+        "The text {value!r} was damaged before it came here: a letter in it was replaced by U+FFFD.",
+        "Type the text again.",
+    ),
+    "text_garbled": _warning(
+        "The text {value!r} has {garbled!r}{likely}, as if it had been read in the wrong encoding before it came here.",
+        "Compare it with the original, and type it again.",
+    ),
+    "text_missing_value": _warning(
+        "{value!r} is sent as a text, but programs also write it for a missing value.",
+        "If no value is meant, clear the cell.",
+    ),
     # Values
     "required": _error("{known!r} is required to {action}.", "Fill in the cell{example}."),
     "not_a_choice": _error("{value!r} is not a valid value for {known!r}.", "{suggestion}"),
+    "unlisted_value": _warning(
+        "{value!r} is not in the published list of {known!r}; it is sent as it is.", "Check the spelling."
+    ),
+    "spelling_uncertain": _warning(
+        "{value!r} is sent as typed, but the published spelling is uncertain: it may be {other!r}.",
+        "If the platform refuses it, type {other!r}.",
+    ),
     "choice_cleaned": _warning("{value!r} is read as {clean!r}."),
     "not_a_number": _error("{value!r} is not a whole number.", "Type a whole number from {minimum} to {maximum}."),
     "out_of_range": _error(
@@ -148,9 +217,22 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "{value!r} is not a time of day on a quarter of an hour.",
         "Type the time as HH:MM, on a quarter of an hour, such as 08:00 or 17:45.",
     ),
+    "end_of_day": _warning(
+        "Whether a schedule may end at {value} is not documented; it is sent as typed.",
+        "If the platform refuses it, type 23:45.",
+    ),
+    "only_cleared": _error(
+        "{value!r} cannot be set as a whole.", "Type [] to remove it, or use the columns of its parts."
+    ),
     "not_a_phone_number": _error(
         "{value!r} is not a valid phone number.",
         "Type 10 digits, such as 8055550100, or the international form, such as +448081570192.",
+    ),
+    "phone_placeholder": _warning(
+        "{value!r} looks like a placeholder: no phone has this number.", "Type a number that is in use."
+    ),
+    "not_a_country_code": _error(
+        "{value!r} is not the country code of phone numbers.", "Type its digits, such as 44 for the United Kingdom."
     ),
     "not_an_email": _error(
         "{value!r} is not a valid email address: {reason}", "Type an address such as name@example.com."
@@ -184,8 +266,10 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     "schedule_incomplete": _error(
         "A schedule needs day_of_week, open_time and close_time together; {missing} is blank.", "Fill in {missing}."
     ),
-    "schedule_backwards": _error(
-        "The schedule opens at {open} but closes at {close}.", "Type a close_time that is later than the open_time."
+    "hours_incomplete": _error("hours_of_operation needs {missing}.", "Fill in the cell."),
+    "schedule_backwards": _warning(
+        "The schedule opens at {open} and closes at {close}; whether it may pass midnight is not documented.",
+        "If the platform refuses it, split the schedule at midnight, or correct the times.",
     ),
     "schedules_overlap": _error(
         "Two schedules of {day} overlap: {first} and {second}.", "Change the times so that they do not overlap."
@@ -225,9 +309,13 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "None of the user's email addresses is used for notifications; at least one must be.",
         "Set use_for_notifications to TRUE for one of them.",
     ),
+    "created_without_site": _warning(
+        "The new advertiser has no site; the documentation requires one, but the platform has been seen to do without.",
+        "To be safe, add a site: fill in sites.1.id_from_network, or add a row to the sheet sites.",
+    ),
     "no_site": _error(
-        "The advertiser has no site; it needs at least one, and the first one is the default.",
-        "Add a site: fill in sites.1.id_from_network, or add a row to the sheet sites.",
+        "The row removes the advertiser's last site; it needs at least one, and the first one is the default.",
+        "Keep a site, or add another: fill in sites.1.id_from_network, or add a row to the sheet sites.",
     ),
     "part_without_id": _error(
         "The row has values for a {part} but no {known!r}, so it is unclear which {part} they belong to.",
@@ -253,16 +341,76 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     "duplicate_number": _error(
         "The promo number {value!r} has more than one row: {rows}.", "Keep one row for each number."
     ),
+    "own_id_case": _warning(
+        "The id {value!r} differs only in case from {other!r}, {place}; they are two different ids.",
+        "If they mean the same, write them alike.",
+    ),
     "identical_rows": _warning("Rows {rows} are identical; each of them buys a number."),
     # Rows compared with earlier runs
     "status_unknown": _error(
         "{value!r} is not a valid result_status, so it is unclear whether the row was processed.",
-        "Clear the cell to send the row, or type created to skip it.",
+        "Clear the cell to send the row, or remove the row to skip it.",
     ),
     "unsettled_row": _warning(
         "An earlier run ({run}) could not determine whether this row was done; it is looked up again and not sent.",
         "If you are sure that the platform does not have it: {resume}. If the "
         "journal of that run is gone, clear the row's result columns instead.",
+    ),
+    "claim_restored": _warning("The results of run {run} have for this row: {what}."),
+    "claim_dropped": _warning(
+        "Run {run} has no such row, and all its rows are in the sheet, so this row counts as a new request.",
+        "To leave it out, delete the row.",
+    ),
+    "row_edited": _warning(
+        "Run {run} did this row, and it was edited since: {what}. The edits are not sent.",
+        f"To send them as an update: {option('apply_edits')}.",
+    ),
+    "unsettled_row_edited": _warning(
+        "Run {run} could not determine whether this row was done, and it was edited since: {what}. The row is looked "
+        "up with what was sent.",
+        "Edit the row once its outcome is known.",
+    ),
+    "claim_contradicted": _error(
+        "The row says {value!r}, but the outcome in run {run} is {outcome!r}.", "Type {outcome} into the cell."
+    ),
+    "claim_moved": _error(
+        "In run {run}, {number} belongs to another request; the cells of this row differ from it: {what}. A column was "
+        "probably sorted alone.",
+        "Take the results of the run again ({resume}), and sort whole rows.",
+    ),
+    "claim_repeated": _error(
+        "Rows {rows} stand for the same row of run {run}.",
+        "Keep one of them. To ask for one more number, clear the result columns and promo_number of the other.",
+    ),
+    "claim_other_number": _error(
+        "The row shows the number {shown!r}, but in run {run} its number is {number}.",
+        "Type {number} into promo_number, or sort the sheet as whole rows.",
+    ),
+    "claim_elsewhere": _error(
+        "Run {run} did this row elsewhere; its ids were edited since: {what}.",
+        "Type the earlier ids. To move a number, fill in the destination columns and clear the result columns.",
+    ),
+    "claim_unfounded": _error(
+        "The row says {value!r}, but run {run} has no such row.",
+        "Take the results of the run again ({resume}), or clear the row's result columns to send it as a new one.",
+    ),
+    "claim_undone": _error(
+        "Run {other} has taken back what run {run} did for this row.",
+        "Remove the row. To send it again, clear its result columns and what the platform assigned (promo_number).",
+    ),
+    "claim_of_other_network": _error(
+        "Run {run} did this row on {other}; this is {network}.",
+        "To send it here, clear its result columns and what the platform assigned (promo_number, id).",
+    ),
+    "claim_not_on_platform": _error(
+        "The row says {value!r}, but no journal here knows its run ({run}), and the platform does not bear it out: "
+        "{name}.",
+        "Correct the original sheet and run that, or clear the row's result columns and promo_number to send it here.",
+    ),
+    "replaces_unsettled_row": _error(
+        "Row {row} of run {run} may have been done, and no row of the sheet stands for it any more; this row resembles "
+        "it, and could ask for the same once more.",
+        f"Look it up first: {{resume}}. If this row is another request: {option('again')}.",
     ),
     # Planning: rows compared with the platform's state
     "advertiser_exists": _error(
@@ -302,6 +450,18 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     "would_be_removed": _error(
         f"With {option('nested=replace')}, the advertiser would lose {{what}}.",
         f"Add them to the sheet, use {option('nested=merge')}, or allow it with {option('allow_removals')}.",
+    ),
+    "parts_unknown": _error(
+        "The platform does not show the {what} of the advertiser, and an update would delete what it does not name.",
+        "Plan again later, or ask Invoca's support about this advertiser.",
+    ),
+    "cannot_keep": _error(
+        "The platform shows {what}; no update can send that back unchanged.",
+        "Change the advertiser on the platform, or ask Invoca's support.",
+    ),
+    "country_code_kept": _error(
+        "The user has the country code {other} on the platform, which would also apply to the new number {value!r}.",
+        "Fill in contact_country_code too.",
     ),
     "row_beside_invalid": _error(
         "Another row of the same {part} has errors ({place}), so none of its rows is sent.", "Correct that row."
@@ -343,12 +503,28 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Delete the number first, then undo the run again.",
     ),
     # The whole sheet
+    "encoding_assumed": _warning(
+        "The file is not UTF-8; it is read as {name}, for example {value!r} in row {row}{others}.",
+        f"If that is not what the file says, use {option('encoding=…')}.",
+    ),
+    "quotes_after_space": _warning(
+        "Spaces stand between the delimiters and the texts, in row {row} before a quote; these spaces and the quotes "
+        "around the texts are left out."
+    ),
+    "quotes_single": _warning("The texts have single quotes around them, first in row {row}; these are left out."),
     "blank_rows": _warning("Skipped blank rows: {count}."),
     "hidden_rows": _warning("Hidden rows in the spreadsheet: {count}; they are read like any other."),
+    "hidden_columns": _warning("Hidden columns in the spreadsheet: {columns}; they are read like any other."),
     "sheet_ignored": _warning(
-        "The sheet {value!r} is not read; the sheets read from this workbook are: {read}.",
-        f"To have its rows read as well, move them to one of these; to read it alone: {option('sheet=…')}.",
+        "The sheet {value!r} is not read. Read from this workbook: {read}.",
+        f"To have its rows read as well, move them to the sheet that is read; to read it alone: {option('sheet=…')}.",
     ),
+    "sheet_hidden": _warning(
+        "The hidden sheet {value!r} is not read. Read from this workbook: {read}.",
+        f"If you want its rows, unhide it and move them to the sheet that is read; to read it alone: "
+        f"{option('sheet=…')}.",
+    ),
+    "no_rows": _error("There are no rows below the header.", "Type or paste your rows below the header."),
 }
 
 
@@ -378,7 +554,9 @@ class Problem:
     @property
     def _display_details(self) -> dict[str, object]:
         return {
-            name: truncate(detail) if isinstance(detail, str) and not isinstance(detail, Unshortened) else detail
+            name: show_invisible(truncate(detail))
+            if isinstance(detail, str) and not isinstance(detail, Unshortened)
+            else detail
             for name, detail in self.details.items()
         }
 

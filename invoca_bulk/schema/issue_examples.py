@@ -91,9 +91,9 @@ def _sheets(wrong: Sheets, right: Sheets, why: str, *, state: str = "", **detail
     return IssueExample(why=why, wrong=wrong, right=right, state=state, details=details)
 
 
-def _csv(wrong: str, right: str, why: str, **details: object) -> IssueExample:
+def _csv(wrong: str, right: str, why: str, *, state: str = "", **details: object) -> IssueExample:
     """The text of a CSV file."""
-    return IssueExample(why=why, wrong=wrong, right=right, details=details)
+    return IssueExample(why=why, wrong=wrong, right=right, state=state, details=details)
 
 
 _AREA_CODE, _ZIP_CODE = "local_center.tn_prefix", "local_center.zipcode"
@@ -101,6 +101,8 @@ _CITY, _STATE = "local_center.city", "local_center.state"
 _CAMPAIGN = {"advertiser_id_from_network": "A-100", "advertiser_campaign_id_from_network": "C-100"}
 _REQUEST = {**_CAMPAIGN, "description": "Spring sale", "media_type": "Online: Display"}
 _NUMBER = {**_CAMPAIGN, "promo_number": "8055550100"}
+_RUN = "20260301-101500-ab12"
+_DONE = {"promo_number": "8055550100", "result_status": "created", "result_run": _RUN}
 _TO_ADVERTISER = "destination_advertiser_id_from_network"
 _TO_CAMPAIGN = "destination_advertiser_campaign_id_from_network"
 _TO_AFFILIATE = "destination_affiliate_id_from_network"
@@ -115,13 +117,18 @@ _USER = {
     "users.1.last_name": "Dean",
     "users.1.contact_phone_number": "8055550100",
 }
+_BRITISH_USER = {"id_from_network": "A-400", "name": "London Cabs", "users.1.id_from_network": "U-1"}
 _CSV_HEADER = "advertiser_id_from_network,advertiser_campaign_id_from_network,description,media_type"
+
+
+_OPEN = {"hours_of_operation.open_24_7": "TRUE", "hours_of_operation.time_zone": "Hawaii"}
 
 
 def _schedule(number: int, opens: str, closes: str) -> Cells:
     names = ("day_of_week", "open_time", "close_time")
     path = f"hours_of_operation.schedules.{number}"
-    return {f"{path}.{name}": text for name, text in zip(names, ("Monday", opens, closes), strict=True)}
+    texts = {f"{path}.{name}": text for name, text in zip(names, ("Monday", opens, closes), strict=True)}
+    return {"hours_of_operation.time_zone": "Hawaii", **texts}
 
 
 #: Group of codes to the examples of its codes, in the order of the catalogue.
@@ -156,8 +163,17 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             value="Area Code",
             known="local_center.tn_prefix",
         ),
+        "version_between": _rows(
+            [{}],
+            [{"description": "Summer sale"}],
+            "It is a warning, so that you see a mistyped date. The platform seems to take any.",
+            api_version="2023-10-09",
+            state="The API version is 2023-10-09.",
+            version="2023-10-09",
+            which="2022-08-01",
+        ),
         "column_unsupported": _rows(
-            [{"hours_of_operation.open_24_7": "TRUE"}],
+            [_OPEN],
             [{}],
             "The platform would ignore or refuse a field that the chosen API version does not have.",
             known="hours_of_operation.open_24_7",
@@ -195,12 +211,59 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "marker #DATE! stays in every copy until you type over it.",
             value="2026-08-05",
         ),
+        "cell_datetime": _cell(
+            "custom_data.start",
+            "#DATETIME! 2026-08-05",
+            "2026-08-05",
+            "A date in a DataFrame can be written in many ways, and only you know which one the platform is to get. "
+            "The marker #DATETIME! stays in every copy until you change the cell.",
+            value="2026-08-05",
+        ),
         "cell_digits_lost": _cell(
             "custom_data.order",
             "#DIGITS! 12345678901234500",
             "12345678901234567",
             "A number in a spreadsheet has at most 15 digits, so the last digits of the id are lost. The marker "
             "#DIGITS! stays in every copy until you type over it.",
+        ),
+        "cell_scientific": _cell(
+            "custom_data.order",
+            "1.23457E+11",
+            "123456789012",
+            "A spreadsheet shows a long number like this, and saves it so as CSV; what you typed is lost.",
+            value="1.23457E+11",
+        ),
+        "cell_merged": _cell(
+            _AREA_CODE,
+            "#MERGED! 805",
+            "805",
+            "Merged cells have one value, that of the first cell; the others are blank in the file, and a blank area "
+            "code requests a toll-free number. The marker #MERGED! stays in every copy until you type over it.",
+            value="805",
+        ),
+        "cell_covered": _cell(
+            "quantity",
+            "#COVERED! 50 (the spreadsheet shows 2)",
+            "2",
+            "Nobody sees a value under merged cells, so it is probably not meant. The marker #COVERED! stays in every "
+            "copy until you type over it.",
+            value="50 (the spreadsheet shows 2)",
+        ),
+        "id_format": _cell(
+            "advertiser_campaign_id_from_network",
+            "#FORMAT! 00042 (the file holds 42)",
+            "00042",
+            "The id 42 is another one than 00042, and only you know which of the two your network has. The marker "
+            "#FORMAT! stays in every copy until you type over it.",
+            value="00042 (the file holds 42)",
+        ),
+        "cell_format": _rows(
+            [{"description": "7"}],
+            [{"description": "C-0007"}],
+            "What the file holds is sent, and not what you see. It is a warning, because you may mean either.",
+            state="The cell holds the number 7, and its number format shows C-0007.",
+            value="7",
+            shown="C-0007",
         ),
         "cell_too_long": _cell(
             "description",
@@ -229,11 +292,31 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             f"{_CSV_HEADER}\nA-100,C-100,Spring sale,Online: Display\nA-100,C-101,Summer,Online: Display",
             "Everything below an open quote is one cell, so rows would be missing without anybody noticing.",
         ),
+        "row_total": _rows(
+            [_REQUEST, {"advertiser_id_from_network": "Total", "quantity": "1"}],
+            [_REQUEST],
+            "A total under the rows is part of the sheet like any other row, but it must not buy numbers.",
+            is_complete=True,
+        ),
+        "row_example": _rows(
+            [
+                {
+                    "advertiser_id_from_network": "A-200",
+                    "advertiser_campaign_id_from_network": "C-200",
+                    "description": "Boston store",
+                    "media_type": "Offline: Radio",
+                    _ZIP_CODE: "02134",
+                }
+            ],
+            [_REQUEST],
+            "The template shows what rows look like. It is a warning, because a sandbox runs the examples.",
+            is_complete=True,
+        ),
         "row_marked": _rows(
             [{**_REQUEST, "advertiser_id_from_network": "#ROW! A-100", "media_type": "Jones"}],
             [_REQUEST],
-            "The cells of this row were in the wrong columns when its original file was read. The marker #ROW! stays "
-            "in every copy until you type over it.",
+            "This row was wrong as a whole when its original file was read, e.g. with cells in the wrong columns. "
+            "The marker #ROW! stays in every copy until you type over it.",
             is_complete=True,
         ),
         "cell_cleaned": _cell(
@@ -243,6 +326,47 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "The cell is sent in the cleaned form. It is a warning, so that you can see what is sent.",
             value="805.0",
             clean="805",
+        ),
+        "cell_unwrapped": _csv(
+            f"{_CSV_HEADER}\n'00123,C-100,Spring sale,Online: Display",
+            f"{_CSV_HEADER}\n00123,C-100,Spring sale,Online: Display",
+            'An apostrophe before a number, and ="…" around a text, only tell a spreadsheet to keep the zeros. It is a '
+            "warning, so that you can see what is sent.",
+            original="'00123",
+            value="00123",
+        ),
+        "text_invisible": _cell(
+            "description",
+            "Spring\u200bsale",
+            "Spring sale",
+            "An invisible character, copied from a web page, makes a text differ from one that looks the same. It is a "
+            "warning, because some languages need such characters.",
+            names="U+200B ZERO WIDTH SPACE",
+        ),
+        "text_replaced": _cell(
+            "description",
+            "Caf\ufffd",
+            "Café",
+            "Another program did not know a letter and replaced it. It is a warning, because only you know the letter.",
+            value="Caf\ufffd",
+        ),
+        "text_garbled": _cell(
+            "description",
+            "CafÃ©",
+            "Café",
+            "Another program read the text in the wrong encoding and saved it so. It is a warning, because the text "
+            "may be right.",
+            value="CafÃ©",
+            garbled="Ã©",
+            likely=" (probably 'é')",
+        ),
+        "text_missing_value": _cell(
+            "description",
+            "nan",
+            "Spring sale",
+            "Programs such as pandas write nan, None or NULL into texts where there is no value. It is a warning, "
+            "because somebody may be called so.",
+            value="nan",
         ),
     },
     "Values": {
@@ -263,6 +387,22 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             value="Online Display",
             known="media_type",
             suggestion="Online: Display",
+        ),
+        "unlisted_value": _rows(
+            [{"media_type": "Pooling"}],
+            [{"media_type": "Online: Display"}],
+            "Some accounts have other media types than the published ones. It is a warning, so that you see each.",
+            state=f"The sheet is checked with {option('allow_unlisted')}.",
+            value="Pooling",
+            known="media_type",
+        ),
+        "spelling_uncertain": _cell(
+            "media_type",
+            "Offline: In-Call Ad",
+            "Offline: Radio",
+            "The published list has lost a character there. It is a warning: nobody has published an answer with it.",
+            value="Offline: In-Call Ad",
+            other="Offline: InCall Ad",
         ),
         "choice_cleaned": _cell(
             "media_type",
@@ -368,12 +508,40 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             api_version=NEWEST_API_VERSION,
             value="08:05",
         ),
+        "end_of_day": _rows(
+            [_schedule(1, "08:00", "24:00")],
+            [_schedule(1, "08:00", "23:45")],
+            "No documented schedule ends at midnight. It is a warning, since the platform may take it.",
+            api_version=NEWEST_API_VERSION,
+            value="24:00",
+        ),
+        "only_cleared": _rows(
+            [{"hours_of_operation": "always"}],
+            [{"hours_of_operation": ""}],
+            "Opening hours have several parts, and each has a column of its own.",
+            api_version=NEWEST_API_VERSION,
+            value="always",
+        ),
         "not_a_phone_number": _rows(
             [_USER | {"users.1.contact_phone_number": "5550100"}],
             [_USER],
             "Without its area code a phone number is incomplete.",
             resource="advertisers",
             value="5550100",
+        ),
+        "phone_placeholder": _rows(
+            [_USER | {"users.1.contact_phone_number": "0000000000"}],
+            [_USER],
+            "People type such a number where they must type one. It is a warning, because lists of numbers in use age.",
+            resource="advertisers",
+            value="0000000000",
+        ),
+        "not_a_country_code": _rows(
+            [_USER | {"users.1.contact_country_code": "999"}],
+            [_USER | {"users.1.contact_country_code": "44"}],
+            "It is dialled before the phone number, so it must be a code that telephone networks use.",
+            resource="advertisers",
+            value="999",
         ),
         "not_an_email": _rows(
             [_USER | {_EMAIL: "chris@"}],
@@ -434,8 +602,8 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             value="Online: Search",
         ),
         "hours_on_affiliate": _rows(
-            [{"affiliate_id_from_network": "F-1", "hours_of_operation.open_24_7": "TRUE"}],
-            [{"affiliate_id_from_network": "", "hours_of_operation.open_24_7": "TRUE"}],
+            [{"affiliate_id_from_network": "F-1", **_OPEN}],
+            [{"affiliate_id_from_network": "", **_OPEN}],
             "The platform has opening hours for advertiser campaigns only.",
             api_version=NEWEST_API_VERSION,
         ),
@@ -446,10 +614,17 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             api_version=NEWEST_API_VERSION,
             missing="hours_of_operation.schedules.1.close_time",
         ),
+        "hours_incomplete": _rows(
+            [{**_OPEN, "hours_of_operation.time_zone": ""}],
+            [_OPEN],
+            "The platform requires the time zone of opening hours, and schedules unless they are around the clock.",
+            api_version=NEWEST_API_VERSION,
+            missing="time_zone",
+        ),
         "schedule_backwards": _rows(
             [_schedule(1, "17:00", "08:00")],
             [_schedule(1, "08:00", "17:00")],
-            "A schedule is about one day, so it cannot close before it opens.",
+            "Whether a schedule may pass midnight is not documented. It is a warning, since the platform may take it.",
             api_version=NEWEST_API_VERSION,
             open="17:00",
             close="08:00",
@@ -532,11 +707,19 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "The platform refuses a user whom it cannot notify.",
             resource="advertisers",
         ),
-        "no_site": _rows(
+        "created_without_site": _rows(
             [{"action": "create", "sites.1.id_from_network": ""}],
             [{"action": "create", "sites.1.id_from_network": "315"}],
-            "The platform refuses an advertiser without a default site.",
+            "The documentation requires a site, and the platform has been seen to do without. So it is a warning.",
             resource="advertisers",
+        ),
+        "no_site": _rows(
+            [{"id_from_network": "A-100", "sites.1.id_from_network": "1001", "sites.1.action": "remove"}],
+            [{"id_from_network": "A-100", "sites.1.id_from_network": "1001", "sites.1.action": ""}],
+            "The first site of an advertiser is its default, so the last one cannot be removed.",
+            resource="advertisers",
+            is_complete=True,
+            state="The advertiser A-100 has the site 1001 alone.",
         ),
         "part_without_id": _rows(
             [_USER | {"users.1.id_from_network": ""}],
@@ -592,6 +775,15 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             value="8055550100",
             rows="2, 3",
         ),
+        "own_id_case": _rows(
+            [{"id_from_network": "Spring-1"}, {"id_from_network": "SPRING-1", "description": "Summer"}],
+            [{"id_from_network": "Spring-1"}, {"id_from_network": "Summer-1", "description": "Summer"}],
+            "The platform takes them for two ids, so there would be two objects. It is a warning, because you may mean "
+            "two.",
+            value="SPRING-1",
+            other="Spring-1",
+            place="in row 2",
+        ),
         "identical_rows": _rows(
             [{"description": "Spring sale"}, {"description": "Spring sale"}],
             [{"description": "Spring sale", "quantity": "2"}],
@@ -616,6 +808,128 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "the platform first.",
             run="20260301-101500-ab12",
             resume=str(remedy("resume", "resend_absent", subject="20260301-101500-ab12")),
+        ),
+        "claim_restored": _rows(
+            [{"result_status": "created", "result_run": _RUN}],
+            [_DONE],
+            "What the row lacks is in the journal of the run. It is a warning: the results have it again.",
+            state="The run bought the number 8055550100 for the row, and its cell was cleared.",
+            run=_RUN,
+            what="promo_number 8055550100",
+        ),
+        "claim_dropped": _rows(
+            [_DONE, {"description": "Autumn", "result_status": "created", "result_run": _RUN}],
+            [_DONE, {"description": "Autumn"}],
+            "A row that was filled down has the result columns of the row above. It is a warning: the row is sent.",
+            state="The run has the first row only.",
+            run=_RUN,
+        ),
+        "row_edited": _rows(
+            [{**_DONE, "description": "Summer"}],
+            [{**_DONE, "description": "Spring"}],
+            "The results must not say that a text is there which the platform does not have. It is a warning: the "
+            "results show what the run sent, unless you ask for the update.",
+            state="The run created the number with the description Spring.",
+            run=_RUN,
+            what="description 'Spring' -> 'Summer'",
+        ),
+        "unsettled_row_edited": _rows(
+            [{"description": "Summer", "result_status": "unknown", "result_run": _RUN}],
+            [{"description": "Spring", "result_status": "unknown", "result_run": _RUN}],
+            "The request may have been carried out, with the text that it had then. It is a warning: the row is looked "
+            "up, and not sent.",
+            state="The run sent the description Spring, and got no reliable response.",
+            run=_RUN,
+            what="description 'Spring' -> 'Summer'",
+        ),
+        "claim_contradicted": _rows(
+            [{"result_status": "created", "result_run": _RUN}],
+            [{"result_status": "rejected", "result_run": _RUN}],
+            "A status that was filled down or sorted alone would hide that the row is not done.",
+            state="The platform rejected the row in the run.",
+            value="created",
+            run=_RUN,
+            outcome="rejected",
+        ),
+        "claim_moved": _rows(
+            [{**_DONE, "description": "Summer"}, {**_DONE, "promo_number": "8055550101", "description": "Spring"}],
+            [{**_DONE, "description": "Spring"}, {**_DONE, "promo_number": "8055550101", "description": "Summer"}],
+            "The number would stand beside a text that is another number's.",
+            state="The run bought 8055550100 for Spring and 8055550101 for Summer.",
+            run=_RUN,
+            number="8055550100",
+            what="description 'Spring' -> 'Summer'",
+            resume=str(remedy("results", "output=results.xlsx", subject=_RUN)),
+        ),
+        "claim_repeated": _rows(
+            [_DONE, _DONE],
+            [_DONE],
+            "One number cannot be two; a copied row asks for nothing that is not there.",
+            state="The run bought the number for one row.",
+            run=_RUN,
+            rows="2, 3",
+        ),
+        "claim_other_number": _rows(
+            [{**_DONE, "promo_number": "8055550199"}],
+            [_DONE],
+            "The number in the row is not the one that was bought for it.",
+            state="The run bought 8055550100 for the row.",
+            run=_RUN,
+            shown="8055550199",
+            number="8055550100",
+        ),
+        "claim_elsewhere": _rows(
+            [{**_DONE, "advertiser_campaign_id_from_network": "C-101"}],
+            [{**_DONE, "advertiser_campaign_id_from_network": "C-100"}],
+            "The number is in the campaign in which it was bought; another id in the row does not move it.",
+            state="The run bought the number in the campaign C-100.",
+            run=_RUN,
+            what="advertiser_campaign_id_from_network 'C-100' -> 'C-101'",
+        ),
+        "claim_unfounded": _rows(
+            [{"description": "Autumn", "result_status": "created", "result_run": _RUN}],
+            [{"description": "Autumn"}],
+            "Nothing that the run did belongs to the row, so nothing shows that it is done.",
+            state="The run has no row with this description.",
+            value="created",
+            run=_RUN,
+            resume=str(remedy("results", "output=results.xlsx", subject=_RUN)),
+        ),
+        "claim_undone": _rows(
+            [_DONE],
+            [{"description": "Spring sale"}],
+            "The number was deleted, so the row is not done any more.",
+            state="A later run has undone the run. The corrected row buys another number.",
+            run=_RUN,
+            other="20260302-090000-cd34",
+        ),
+        "claim_of_other_network": _rows(
+            [_DONE],
+            [{"description": "Spring sale"}],
+            "What was bought on one network does not exist on another.",
+            state="The run bought the number on another network.",
+            run=_RUN,
+            other="network 1234 at https://invoca.net",
+            network="network 5678 at https://invoca.net",
+        ),
+        "claim_not_on_platform": _rows(
+            [_DONE],
+            [{"description": "Spring sale"}],
+            "Neither a journal nor the platform shows that the row is done. Results of a rehearsal are such rows.",
+            state="No journal on this machine has the run, and the campaign does not have the number.",
+            value="created",
+            run=_RUN,
+            name="8055550100",
+        ),
+        "replaces_unsettled_row": _rows(
+            [{"description": "Summer"}],
+            [{"description": "Summer", "result_status": "unknown", "result_run": _RUN}],
+            "The first request may have been carried out; then this one would buy a second number for one wish.",
+            state="The run sent the row with the description Spring and got no reliable response; its result columns "
+            "were cleared, and other rows of the sheet still have theirs.",
+            row=2,
+            run=_RUN,
+            resume=str(remedy("resume", subject=_RUN)),
         ),
     },
     "Rows compared with the platform": {
@@ -730,6 +1044,34 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             state=f"The advertiser A-100 has the site 1001, and the plan is made with {option('nested=replace')}.",
             what="site 1001",
         ),
+        "parts_unknown": _rows(
+            [{"id_from_network": "A-402", "name": "New name"}],
+            [{"id_from_network": "A-402", "action": "delete"}],
+            "An update sends the whole advertiser, users included, and the platform removes those that are left out.",
+            resource="advertisers",
+            is_complete=True,
+            state="The platform shows A-402 without its users, in its list and alone.",
+            what="users",
+        ),
+        "cannot_keep": _rows(
+            [{"id_from_network": "A-401", "name": "New name"}],
+            [{"id_from_network": "A-401", "name": "Two Numbers"}],
+            "An update sends the whole advertiser, users included. Which of the two numbers would stay, nobody knows.",
+            resource="advertisers",
+            is_complete=True,
+            state="The platform shows the user U-1 of A-401 with two different phone numbers.",
+            what="contact_phone_number and phone_number of user Ana Dean (U-1), which differ",
+        ),
+        "country_code_kept": _rows(
+            [{**_BRITISH_USER, "users.1.contact_phone_number": "2135550100"}],
+            [{**_BRITISH_USER, "users.1.contact_phone_number": "2135550100", "users.1.contact_country_code": "1"}],
+            "A number that is written without its country code would be dialled in the old country.",
+            resource="advertisers",
+            is_complete=True,
+            state="The user U-1 of A-400 has the phone number 2079460000 with the country code 44.",
+            value="2135550100",
+            other="44",
+        ),
         "row_beside_invalid": _sheets(
             {
                 "advertisers": ({"id_from_network": "A-100", "name": "Harbor Dental"},),
@@ -817,6 +1159,31 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
         ),
     },
     "The whole sheet": {
+        "encoding_assumed": _csv(
+            f"{_CSV_HEADER}\nA-100,C-100,Café,Online: Display",
+            f"{_CSV_HEADER}\nA-100,C-100,Cafe,Online: Display",
+            "Nothing in such a file says how its bytes are to be read. It is a warning, because only you can see "
+            "whether the example is right.",
+            state="The file is saved as 'CSV', which is Windows-1252 in most Excels. As 'CSV UTF-8' it is certain.",
+            value="Café",
+            row=2,
+            name="Windows-1252",
+            others=" ('CafÈ' if it were mac_roman, 'CafΘ' if it were cp437, 'Cafй' if it were cp1251)",
+        ),
+        "quotes_after_space": _csv(
+            f'{_CSV_HEADER}\nA-100, C-100, "Smith, Jones", Online: Display',
+            f'{_CSV_HEADER}\nA-100,C-100,"Smith, Jones",Online: Display',
+            "By the rules of CSV, a quote after a space is part of the text, and the text ends at the next comma. It "
+            "is a warning, so that you can see what is left out.",
+            row=2,
+        ),
+        "quotes_single": _csv(
+            f"{_CSV_HEADER}\n'A-100','C-100','Smith, Jones','Online: Display'",
+            f'{_CSV_HEADER}\nA-100,C-100,"Smith, Jones",Online: Display',
+            "Databases write texts so; the quotes would be part of each id. It is a warning, so that you can see what "
+            "is left out.",
+            row=2,
+        ),
         "blank_rows": _csv(
             f"{_CSV_HEADER}\nA-100,C-100,Spring,Online: Display\n\nA-100,C-100,Summer,Online: Display",
             f"{_CSV_HEADER}\nA-100,C-100,Spring,Online: Display\nA-100,C-100,Summer,Online: Display",
@@ -829,6 +1196,13 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "Hidden and filtered rows are sent too. It is a warning, because you may not see what you buy.",
             state="The second row is hidden in the spreadsheet. If it must not be sent, delete it.",
             count=1,
+        ),
+        "hidden_columns": _rows(
+            [{"quantity": "50"}],
+            [{"quantity": "1"}],
+            "Hidden columns are sent too. It is a warning, because you may not see what you buy.",
+            state="The column quantity is hidden in the spreadsheet. If its values must not be sent, clear them.",
+            columns="'quantity'",
         ),
         "sheet_ignored": _sheets(
             {
@@ -847,6 +1221,22 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "is read.",
             value="Old",
             read="'advertisers', 'sites'",
+        ),
+        "sheet_hidden": _sheets(
+            {
+                "advertisers": ({"id_from_network": "A-1", "name": "Smith & Sons"},),
+                "Old": ({"id_from_network": "A-2", "name": "Jones"},),
+            },
+            {"advertisers": ({"id_from_network": "A-1", "name": "Smith & Sons"},)},
+            "Nobody sees what a hidden sheet asks for. It is a warning, because it has the headers of a sheet to read.",
+            state="The sheet Old is hidden in the spreadsheet.",
+            value="Old",
+            read="'advertisers'",
+        ),
+        "no_rows": _csv(
+            f"{_CSV_HEADER}\n",
+            f"{_CSV_HEADER}\nA-100,C-100,Spring,Online: Display",
+            "A run of a sheet without rows would do nothing, and look like one that did all.",
         ),
     },
 }

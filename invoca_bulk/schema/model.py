@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,11 +15,21 @@ from string import Formatter
 
 from invoca_bulk.schema import paths
 from invoca_bulk.schema.field_types import FieldType, Json
+from invoca_bulk.schema.invisible import remove_invisible, strip_invisible
 from invoca_bulk.schema.issue_catalog import Problem
 
 #: The versions in which the Network Integration API changed, oldest first (the manual, topic versions).
 API_VERSIONS = ("2017-09-01", "2018-05-01", "2018-11-01", "2019-05-01", "2022-08-01", "2026-02-01")
 DEFAULT_API_VERSION = "2022-08-01"
+
+
+@functools.lru_cache
+def rules_version(version: str) -> str:
+    """The version whose rules apply to a date: the newest known one that is not later.
+
+    The platform takes dates between its versions, as its users' programs show.
+    """
+    return max(known for known in API_VERSIONS if known <= version)
 
 
 class Action(StrEnum):
@@ -78,12 +90,13 @@ class Field:
     aliases: tuple[str, ...] = ()  # other accepted headers
     response_name: str = ""  # its name in the platform's responses if it differs
     clearable: bool = True  # whether `[]` clears it
+    may_be_unlisted: bool = False  # whether real accounts have values outside of the published list
     default: Json = None  # the platform's documented default; None: none
     template_columns: int = 1  # how many (numbered) columns the template has for it; 0: none
 
     def is_known_in(self, version: str) -> bool:
-        """Whether an API version documents this field."""
-        return self.since <= version and (self.until is None or version <= self.until)
+        """Whether an API version documents this field; dates between two versions have the rules of the earlier one."""
+        return self.since <= version and (self.until is None or rules_version(version) <= self.until)
 
     @property
     def is_always_required(self) -> bool:
@@ -142,9 +155,20 @@ REMOVE_ACTION = "remove"
 _RECORD_NUMBER = re.compile(r"(?<=[\s._])[0-9]{1,9}(?=[\s._])")
 
 
+#: Written around titles: whether the column is required, and marks such as a star or a colon.
+_TITLE_MARKS = re.compile(
+    r"^[\s*:'\"]+|(?:[\s*:;!?'\"\u2020\u2731]|[(\[]\s*(?:required|mandatory|optional|req|opt)\.?\s*\*?[)\]])+$",
+    re.IGNORECASE,
+)
+#: Similarity (difflib) from which an unknown header counts as a misspelt known one.
+_MISSPELT_SIMILARITY = 0.85
+
+
 def fold_header(header: str) -> str:
-    """Fold a header for comparison: drop case, spaces, dots, dashes and underscores."""
-    return re.sub(r"[\s._\-\u00ad\u200b\ufeff\u2010-\u2015]+", "", header).casefold()
+    """Fold a header for comparison: drop case, spaces, dots, dashes, underscores, what nobody sees, and outer marks."""
+    visible = header if header.isascii() else remove_invisible(header)
+    text = _TITLE_MARKS.sub("", visible) or visible
+    return re.sub(r"[\s._\-\u2010-\u2015]+", "", text).casefold()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,11 +212,11 @@ class Resource:
 
     def column_for(self, header: str) -> Column | None:
         """The column that a header names, or None if it is unknown."""
-        text = header.strip()
+        text = strip_invisible(header)
         parent, dot, key = text.partition(".")
-        if dot and fold_header(parent) == fold_header(paths.CUSTOM_DATA) and key.strip():
+        if dot and fold_header(parent) == fold_header(paths.CUSTOM_DATA) and strip_invisible(key):
             custom_field = self.by_path.get(f"{paths.CUSTOM_DATA}.*")
-            path = f"{paths.CUSTOM_DATA}.{key.strip()}"
+            path = f"{paths.CUSTOM_DATA}.{strip_invisible(key)}"
             return Column(path=path, header=header, field=custom_field) if custom_field else None
         # A number may also be part of a name (`open_24_7`), so the unchanged header takes precedence.
         numbered_match = self._fields_by_folded_header.get(fold_header(_RECORD_NUMBER.sub("#", text)))
@@ -212,6 +236,17 @@ class Resource:
             if all(map(values.get, names)):
                 return tuple(part.format_map(values) for part in parts)
         raise KeyError(self.path_templates[-1])
+
+    def find_similar_header(self, header: str) -> str:
+        """The known header that an unknown one resembles; empty: there is none."""
+        matches = difflib.get_close_matches(
+            fold_header(header), self._headers_by_folded_form, n=1, cutoff=_MISSPELT_SIMILARITY
+        )
+        return self._headers_by_folded_form[matches[0]] if matches else ""
+
+    @cached_property
+    def _headers_by_folded_form(self) -> dict[str, str]:
+        return {fold_header(name): name for name in self.known_headers() if not name.endswith("*")}
 
     def known_headers(self) -> Iterator[str]:
         """Every known header, titles and aliases, to compare misspelt headers with."""

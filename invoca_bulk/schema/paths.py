@@ -54,6 +54,25 @@ def _to_lists(node: Json) -> Json:
     return children
 
 
+def set_value(tree: dict[str, Json], path: str, value: Json) -> None:
+    """Set one leaf of a JSON object in place, and keep everything beside it; missing records of a list are added."""
+    *parents, leaf = split(path)
+    node: Json = tree
+    for part, child in zip(parents, [*parents, leaf][1:], strict=True):
+        node = _child(node, part, [] if child.isdecimal() and part != CUSTOM_DATA else {})
+    node[leaf] = value
+
+
+def _child(node: Json, part: str, empty: Json) -> Json:
+    """The container at one part of a path; `empty` takes the place of null or of what is missing."""
+    if isinstance(node, list):
+        node.extend({} for _ in range(int(part) - len(node)))
+        return node[int(part) - 1]
+    if not isinstance(node.get(part), dict | list):
+        node[part] = empty
+    return node[part]
+
+
 def missing_paths(pattern: str, tree: Mapping[str, Json]) -> Iterator[str]:
     """The paths of a pattern's leaves that an object lacks; what is no record, or an empty list, lacks none."""
     parent, separator, subpattern = pattern.partition(".#.")

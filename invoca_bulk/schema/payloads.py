@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 from invoca_bulk.schema import Field, Resource, Role, field_types, paths
 from invoca_bulk.schema.field_types import Json
+from invoca_bulk.schema.invisible import name_invisible
 from invoca_bulk.schema.issue_catalog import MAX_CELL_CHARACTERS, ParseError, parse_marker
 
 _ERRORS_TEXT = """\
 #BLOCKED! #BUSY! #CALC! #CONNECT! #DIV/0! #ERROR! #FIELD! #GETTING_DATA #N/A #NAME? #NULL! #NUM! #REF! #SPILL! #UNKNOWN!
 #VALUE!"""
 #: What spreadsheet programs show in a cell whose formula failed; such a text is an error, never a value.
-SPREADSHEET_ERRORS = frozenset(_ERRORS_TEXT.split())
+#: LibreOffice numbers the others.
+SPREADSHEET_ERRORS = frozenset([*_ERRORS_TEXT.split(), *(f"Err:{number}" for number in range(501, 541))])
 #: Fields that the platform sets and the results show.
 ASSIGNED_FIELDS = ("promo_number", "id", "id_from_network", "object_url")
 #: What a field type raises for a JSON value of another type, such as an object instead of a text.
@@ -117,7 +119,7 @@ def _to_cell_text(field: Field, value: Json) -> str | None:
 def _is_valid_header(path: str) -> bool:
     """Whether a path can be a column title: spaces around a key would be lost, control characters are rejected."""
     key = paths.split(path)[-1]
-    return bool(key) and key == key.strip() and not field_types.find_control_character(key)
+    return bool(key) and key == key.strip() and not (field_types.find_control_character(key) or name_invisible(key))
 
 
 def _find_field(resource: Resource, path: str) -> Field | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import combinations
 
 from invoca_bulk.schema import field_types
@@ -48,6 +49,24 @@ MEDIA_TYPES = (
     "Offline: Other",
     GOOGLE_CALL_EXTENSION,
 )
+#: The published list has lost a character of this media type, which may be a hyphen.
+_UNCERTAIN_MEDIA_TYPES = ("Offline: InCall Ad", "Offline: In-Call Ad")
+_LISTED_MEDIA_TYPE = field_types.choice(*MEDIA_TYPES, name="media_type", may_be_unlisted=True)
+
+
+def _parse_media_type(text: str) -> field_types.ParsedValue:
+    """A listed media type; of the uncertain spellings, the one that was typed."""
+    parsed = _LISTED_MEDIA_TYPE.parse(text)
+    if parsed.value not in _UNCERTAIN_MEDIA_TYPES:
+        return parsed
+    typed, other = _UNCERTAIN_MEDIA_TYPES
+    if "-" in field_types.normalize_text(text):
+        typed, other = other, typed
+    warning = Problem(code="spelling_uncertain", details={"value": typed, "other": other})
+    return field_types.ParsedValue(value=typed, warning=warning)
+
+
+MEDIA_TYPE = replace(_LISTED_MEDIA_TYPE, parse=_parse_media_type)
 DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 
 _ALL_ACTIONS = frozenset(Action)
@@ -116,7 +135,8 @@ FIELDS = (
     ),
     Field(
         path="media_type",
-        field_type=field_types.choice(*MEDIA_TYPES, name="media_type"),
+        field_type=MEDIA_TYPE,
+        may_be_unlisted=True,
         required_on=_CREATE_ONLY,
         help="The medium in which the number appears.",
         aliases=("media",),
@@ -171,11 +191,12 @@ FIELDS = (
         applies_on_update=False,
         since="2018-05-01",
         help="Whether to search only in the state of the local center; the platform's default is TRUE.",
-        aliases=("restrict_search_to_state",),
+        aliases=("restrict_search_to_state", "local_number_preferences.restrict_to_state", "restrict_to_state"),
     ),
     Field(
         path="promo_type",
-        field_type=field_types.choice("Local", "Mobile", name="promo_type"),
+        field_type=field_types.choice("Local", "Mobile", name="promo_type", may_be_unlisted=True),
+        may_be_unlisted=True,
         help="The type of number, for international campaigns that offer both. Blank: the organization's default.",
     ),
     Field(
@@ -196,6 +217,13 @@ FIELDS = (
         field_type=field_types.TEXT,
         help="A custom data field of your network; one column for each field, such as custom_data.channel.",
         example="Online lead",
+    ),
+    Field(
+        path="hours_of_operation",
+        field_type=field_types.ONLY_CLEARED,
+        since="2026-02-01",
+        help="[] removes the hours of operation of an existing number; to set them, use the columns below.",
+        template_columns=0,
     ),
     Field(
         path="hours_of_operation.open_24_7",
@@ -265,7 +293,7 @@ FIELDS = (
     ),
     Field(
         path="promo_number",
-        field_type=field_types.PHONE,
+        field_type=field_types.ASSIGNED_NUMBER,
         read_only=True,
         help="The number that the platform assigned. In an input row, it names the number to update, move or delete.",
         template_columns=0,
@@ -333,12 +361,27 @@ def _check_hours_without_affiliate(values: Mapping[str, Json]) -> Iterator[Probl
         yield Problem(code="hours_on_affiliate", column=hours_field)
 
 
+_MIDNIGHT = "24:00"
+
+
 def _group_schedules(values: Mapping[str, Json]) -> dict[str, dict[str, str]]:
     schedules: dict[str, dict[str, str]] = {}
     for path, value in values.items():
         if match := re.fullmatch(r"(hours_of_operation\.schedules\.[0-9]+)\.(\w+)", path):
             schedules.setdefault(match[1], {})[match[2]] = value
     return schedules
+
+
+def _check_hours_complete(values: Mapping[str, Json]) -> Iterator[Problem]:
+    hours = {name for name in values if name.startswith("hours_of_operation.")}
+    has_schedule = any(name.startswith("hours_of_operation.schedules.") for name in hours)
+    if hours and "hours_of_operation.time_zone" not in hours:
+        yield Problem(code="hours_incomplete", column="hours_of_operation.time_zone", details={"missing": "time_zone"})
+    if hours and not has_schedule and values.get("hours_of_operation.open_24_7") is not True:
+        column = "hours_of_operation.schedules.1.day_of_week"
+        yield Problem(
+            code="hours_incomplete", column=column, details={"missing": "schedules (unless open_24_7 is TRUE)"}
+        )
 
 
 def _check_schedules_complete(values: Mapping[str, Json]) -> Iterator[Problem]:
@@ -359,7 +402,9 @@ def _check_schedules_overlap(values: Mapping[str, Json]) -> Iterator[Problem]:
     schedules = [item for item in _group_schedules(values).items() if len(item[1]) == 3]  # noqa: PLR2004  day, open, close
     schedules.sort(key=lambda item: (item[1]["day_of_week"], item[1]["open_time"]))
     for (_, first), (path, second) in combinations(schedules, 2):
-        if first["day_of_week"] == second["day_of_week"] and second["open_time"] < first["close_time"]:
+        is_late = first["close_time"] <= first["open_time"]  # past midnight
+        end = _MIDNIGHT if is_late else first["close_time"]
+        if first["day_of_week"] == second["day_of_week"] and second["open_time"] < end:
             spans = [f"{schedule['open_time']}-{schedule['close_time']}" for schedule in (first, second)]
             details = {"day": first["day_of_week"], "first": spans[0], "second": spans[1]}
             yield Problem(code="schedules_overlap", column=f"{path}.open_time", details=details)
@@ -433,6 +478,7 @@ PROMO_NUMBERS = Resource(
             check=_check_hours_without_affiliate,
             presence_only=("affiliate_id_from_network", *_HOURS_FIELDS),
         ),
+        Rule(fields=_HOURS_FIELDS, check=_check_hours_complete, needs_whole_object=True),
         Rule(
             fields=_SCHEDULE_FIELDS,
             check=_check_schedules_complete,

@@ -50,7 +50,7 @@ def execute_here(
         workload = ready_run.record(None)
         run_result = execute_workload(workload, ready_run.network, open_journal, options, interrupts)
         run_result = replace(run_result, ignored_input=ready_run.ignored_input)
-        return save_results(run_result, ready_run.output_path, ready_run.input_paths)
+        return save_results(run_result, ready_run.output_path, ready_run.input_paths, plain_csv=options.plain_csv)
 
 
 def record_for_workers(ready_run: ReadyRun, options: Options) -> tasks.QueuedRun:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from invoca_bulk import journal
@@ -21,10 +20,14 @@ from invoca_bulk.workers.tasks import QueuedRun
 def enqueue_and_follow(queued_run: QueuedRun, ready_run: ReadyRun, options: Options) -> RunResult:
     """Give a recorded run to the workers, follow it unless detached, and collect its results."""
     enqueue_and_wait(queued_run, ready_run.network, options)
-    run_result = collect_result(
-        queued_run.run, ready_run.network, options, ready_run.output_path, ready_run.input_paths
+    return collect_result(
+        queued_run.run,
+        ready_run.network,
+        options,
+        ready_run.output_path,
+        ready_run.input_paths,
+        ignored_input=ready_run.ignored_input,
     )
-    return replace(run_result, ignored_input=ready_run.ignored_input)
 
 
 def enqueue_and_wait(queued_run: QueuedRun, network: Network, options: Options) -> None:
@@ -34,8 +37,14 @@ def enqueue_and_wait(queued_run: QueuedRun, network: Network, options: Options) 
         client.follow_run(network, options, queued_run.run, lambda sentence: notify(options, sentence))
 
 
-def collect_result(
-    run_id: str, network: Network, options: Options, output_path: Path | None, input_paths: Sequence[Path] = ()
+def collect_result(  # noqa: PLR0913  the run, and what its results file needs
+    run_id: str,
+    network: Network,
+    options: Options,
+    output_path: Path | None,
+    input_paths: Sequence[Path] = (),
+    *,
+    ignored_input: tuple[str, ...] = (),
 ) -> RunResult:
     """What workers have done of a run so far, or what it came to; the results file is written when it has ended."""
     record, rows = journal.find_results(journal.location_for(network, options.journal), run_id)
@@ -44,5 +53,8 @@ def collect_result(
         error=RunAborted(record.note) if record.state is RunState.ABORTED else None,
         is_resumable=record.state in {RunState.INTERRUPTED, RunState.ABORTED},
         is_detached=options.detach,
+        ignored_input=ignored_input,
     )
-    return run_result if run_result.is_running else save_results(run_result, output_path, input_paths)
+    if run_result.is_running:
+        return run_result
+    return save_results(run_result, output_path, input_paths, plain_csv=options.plain_csv)

@@ -6,13 +6,14 @@ from contextlib import AbstractContextManager, nullcontext
 
 from invoca_bulk import journal, planning, sheets, validation
 from invoca_bulk.config.journal_location import resolve_journal_location
-from invoca_bulk.config.network import Network
+from invoca_bulk.config.network import Network, validate_version
 from invoca_bulk.config.options import Options
 from invoca_bulk.journal import Journal
 from invoca_bulk.planning import PlanData, SavedPlan
 from invoca_bulk.reports.plan_report import Plan
 from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.service import preconditions, snapshot
+from invoca_bulk.service.claims import check_claims
 from invoca_bulk.validation import ValidatedBook
 
 
@@ -20,33 +21,43 @@ def validate_sheet(
     source: sheets.Source | Report | SavedPlan,
     *,
     api_version: str,
-    sheet: str | None = None,
-    resource: str | None = None,
     auto_ids: bool = False,
+    allow_unlisted: bool = False,
+    **read_arguments: str | None,
 ) -> Report:
     """Read and validate.
 
-    A `Report` for the same API version is returned as it is; a saved plan contains its sheets.
+    A `Report` for the same API version and options is returned as it is; a saved plan contains its sheets.
     """
+    validate_version(api_version)
     if isinstance(source, Report):
         book = source.validated_book
-        if (book.version, book.auto_ids) == (api_version, auto_ids):
+        if (book.version, book.auto_ids, book.allow_unlisted) == (api_version, auto_ids, allow_unlisted):
             return source
         loaded = tuple(validated_sheet.sheet for validated_sheet in book.sheets)
     elif isinstance(source, SavedPlan):
         loaded = source.sheets
     else:
-        loaded = sheets.load(source, sheet=sheet, resource=resource)
+        loaded = sheets.load(source, **read_arguments)
     with sheets.gc_paused():
-        return Report(validation.validate(loaded, version=api_version, auto_ids=auto_ids))
+        book = validation.validate(loaded, version=api_version, auto_ids=auto_ids, allow_unlisted=allow_unlisted)
+        return Report(book)
 
 
 def plan_sheet(
     source: sheets.Source | Report, network: Network, options: Options, **read_arguments: str | None
 ) -> Plan:
     """Read, validate and plan; rows with errors are refused. The journal is read if there is one, and not needed."""
-    report = validate_sheet(source, api_version=network.api_version, auto_ids=options.auto_ids, **read_arguments)
+    report = validate_sheet(
+        source,
+        api_version=network.api_version,
+        auto_ids=options.auto_ids,
+        allow_unlisted=options.allow_unlisted,
+        **read_arguments,
+    )
     preconditions.reject_sandbox_results(report, network)
+    preconditions.reject_template_examples(report, network)
+    report = check_claims(report, network, options)
     opened_journal: AbstractContextManager[Journal | None] = nullcontext()  # a rehearsal may be repeated freely
     if not network.rehearsal:
         opened_journal = journal.open_readonly(resolve_journal_location(options.journal), network)

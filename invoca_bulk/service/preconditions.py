@@ -10,27 +10,32 @@ from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError, ConfirmationRequiredError, InvalidSheetError, PlanError
 from invoca_bulk.journal import SANDBOX_RUN_PREFIX, RowRecord, RunRecord
-from invoca_bulk.planning import PlanData, PlannedRow, PlannedSheet, SavedPlan, plan_diff
+from invoca_bulk.planning import FieldChange, PlanData, PlannedRow, PlannedSheet, SavedPlan, plan_diff
 from invoca_bulk.reports import save
 from invoca_bulk.reports.validation_report import Report, RowsInvalid
-from invoca_bulk.schema import SHEET_RESOURCES, Action
+from invoca_bulk.schema import RESOURCES, SHEET_RESOURCES, Action
 from invoca_bulk.schema.outcomes import Outcome
+from invoca_bulk.validation import ValidatedBook
 from invoca_bulk.wording import count_of, join_limited, limit_lines, option, plural_of, remedy
 
 _MAX_ERRORS_SHOWN = 5
 _MAX_REMOVALS_SHOWN = 200
 _MAX_CHANGES_SHOWN = 20
 _MAX_RANGES_SHOWN = 10
+#: More deletions than these are confirmed by typing how many they are.
+MAX_DELETED_WITHOUT_COUNT = 5
 
 
 def reject_invalid_rows(report: Report, *, skip: bool) -> None:
     """Send nothing of a sheet with errors: `RowsInvalid`. With errors in the header no row can be skipped either."""
-    errors = report.errors
+    errors = report.numbered_issues[report.numbered_issues["level"] == "error"]
     would_remove = bool((errors["code"] == "would_be_removed").any())
     has_header_errors = bool(errors["row"].isna().any())
     if errors.empty or (skip and not has_header_errors):
         return
-    if has_header_errors:
+    if "no_rows" in set(errors["code"]):
+        summary = "Nothing was sent: the sheet is empty."
+    elif has_header_errors:
         summary = "Nothing was sent: the header has errors. Correct the sheet."
     else:
         rows = len(errors[["sheet", "row"]].drop_duplicates())
@@ -40,6 +45,32 @@ def reject_invalid_rows(report: Report, *, skip: bool) -> None:
         )
     lines = report.issue_lines(len(errors) if would_remove else _MAX_ERRORS_SHOWN)
     raise RowsInvalid("\n".join([summary, *lines]), report)
+
+
+def describe_skipped_rows(report: Report) -> str:
+    """A sentence with the first errors of the rows that are left out; empty: none is."""
+    errors = report.errors
+    rows = len(errors[["sheet", "row"]].drop_duplicates())
+    if not rows:
+        return ""
+    summary = (
+        f"{count_of(rows, 'row')} {plural_of(rows, 'has', 'have')} errors and {plural_of(rows, 'is', 'are')} not sent:"
+    )
+    return "\n".join([summary, *report.issue_lines(_MAX_ERRORS_SHOWN)])
+
+
+def reject_template_examples(report: Report, network: Network) -> None:
+    """The template's examples are for the sandbox, where their campaigns exist."""
+    issues = report.issues
+    examples = issues[issues["code"] == "row_example"]
+    if examples.empty or network.is_test_network:
+        return
+    rows = [f"{sheet} {row}".strip() for sheet, row in zip(examples["sheet"], examples["row"], strict=True)]
+    raise InvalidSheetError(
+        f"Nothing was sent: {plural_of(len(rows), 'row')} {join_limited(rows, _MAX_RANGES_SHOWN)} "
+        f"{plural_of(len(rows), 'is an example', 'are examples')} of the template. Replace them with your own rows, or "
+        "delete them."
+    )
 
 
 def reject_sandbox_results(report: Report, network: Network) -> None:
@@ -86,7 +117,7 @@ def require_same_plan_options(record: RunRecord, network: Network, options: Opti
         )
 
 
-def reject_already_bought(plan: PlanData) -> str:
+def reject_already_bought(plan: PlanData, validated_book: ValidatedBook) -> str:
     """The same content run again would buy the same numbers again; updates and deletes may be repeated freely.
 
     Returns a sentence that names the rows that earlier runs have done, if other rows are left; empty: there are none.
@@ -98,7 +129,7 @@ def reject_already_bought(plan: PlanData) -> str:
     counts = Counter(row.outcome.value for row in done_rows if row.outcome)
     totals = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
     count = len({(row.sheet, row.row) for row in done_rows})
-    rows = f"{plural_of(count, 'Row')} {_format_rows(plan, done_rows)} {plural_of(count, 'was', 'were')}"
+    rows = f"{plural_of(count, 'Row')} {_format_rows(validated_book, done_rows)} {plural_of(count, 'was', 'were')}"
     sent_by = f"already sent by {plural_of(len(runs), 'run')} {', '.join(runs)} ({totals})"
     again = f"To buy their numbers again: {option('again')}."
     if plan.steps or Outcome.UNKNOWN in counts:
@@ -111,27 +142,29 @@ def reject_already_bought(plan: PlanData) -> str:
     raise ConfirmationRequiredError("\n".join(lines))
 
 
-def _format_rows(plan: PlanData, rows: Sequence[PlannedRow]) -> str:
+def _format_rows(validated_book: ValidatedBook, rows: Sequence[PlannedRow]) -> str:
     """`2-61, 64`, by sheet if there are several."""
     numbers_by_sheet: dict[int, set[int]] = {}
     for row in rows:
         numbers_by_sheet.setdefault(row.sheet, set()).add(row.row)
+    sheets = [validated.sheet for validated in validated_book.sheets]
     return "; ".join(
-        f"{plan.sheets[sheet].name} {_format_ranges(sorted(numbers))}".strip()
+        f"{sheets[sheet].name} {_format_ranges(list(map(sheets[sheet].labels.name, sorted(numbers))))}".strip()
+        + sheets[sheet].labels.list_suffix
         for sheet, numbers in numbers_by_sheet.items()
     )
 
 
-def _format_ranges(numbers: Sequence[int]) -> str:
+def _format_ranges(names: Sequence[int | str]) -> str:
     """`2-61, 64`, limited in length."""
-    ranges: list[list[int]] = []
-    for number in numbers:
-        if ranges and number == ranges[-1][1] + 1:
-            ranges[-1][1] = number
+    ranges: list[list[int | str]] = []
+    for name in names:
+        last = ranges[-1][-1] if ranges else None
+        if isinstance(name, int) and isinstance(last, int) and name == last + 1:
+            ranges[-1] = [ranges[-1][0], name]
         else:
-            ranges.append([number, number])
-    texts = [f"{first}-{last}" if last > first else str(first) for first, last in ranges]
-    return join_limited(texts, _MAX_RANGES_SHOWN)
+            ranges.append([name])
+    return join_limited(["-".join(map(str, ends)) for ends in ranges], _MAX_RANGES_SHOWN)
 
 
 def resolve_output_path(
@@ -157,27 +190,59 @@ def enforce_cap(new_number_count: int, options: Options) -> None:
         )
 
 
-def confirm_irreversible(plan: PlanData, network: Network, options: Options) -> None:
-    """Count what cannot be undone, enforce the cap, and ask for confirmation."""
+def confirm_effects(plan: PlanData, network: Network, options: Options) -> None:
+    """Enforce the cap, name all that would be written, and ask for confirmation where the plan needs it."""
     enforce_cap(plan.new_number_count, options)
-    irreversible = plan.irreversible
-    if not irreversible or options.yes or network.rehearsal:
+    if not plan.needs_confirmation or options.yes or network.rehearsal:
         return
-    effects = f"{' and '.join(irreversible)} on network {network.network_id} at {network.base_url}"
-    losses = _list_losses(plan)
+    effects = f"{'; '.join(plan.effects)} on {network.label}"
+    details = _list_details(plan)
+    warning = ", which cannot be undone" if plan.irreversible else ""
     if options.confirm is None:
-        msg = f"Nothing was sent: the sheet {effects}, which cannot be undone.{losses}To confirm: {option('yes')}."
+        msg = f"Nothing was sent: the sheet {effects}{warning}.{details}To confirm: {option('yes')}."
         raise ConfirmationRequiredError(msg)
-    cost = "It costs money and" if plan.new_number_count else "It"
-    if not options.confirm(f"This {effects}.{losses}{cost} cannot be undone. Continue?"):
+    cost = "It costs money and cannot" if plan.new_number_count else "It cannot"
+    question = f"This {effects}.{details}{f'{cost} be undone. ' if plan.irreversible else ''}"
+    if not _ask(question, plan, options):
         raise ConfirmationRequiredError("Nothing was sent: not confirmed.")
 
 
-def _list_losses(plan: PlanData) -> str:
-    """The names of what is deleted or removed, a line each; a space if there are none."""
-    deleted = dict.fromkeys(row.object_label for row in plan.rows if row.action == Action.DELETE)
-    lines = [
-        *(f"  deletes {label}" for label in deleted),
+def _ask(question: str, plan: PlanData, options: Options) -> bool:
+    """Ask; what deletes more than a few objects is confirmed by its count, which nobody types by mistake."""
+    assert options.confirm is not None  # noqa: S101  tells mypy what `confirm_effects` has checked
+    deleted = sum(plan.count_steps(resource, Action.DELETE) for resource in RESOURCES)
+    if deleted <= MAX_DELETED_WITHOUT_COUNT or options.ask_text is None:
+        return options.confirm(f"{question}Continue?")
+    typed = options.ask_text(f"{question}Type {deleted} to confirm how many are deleted")
+    return typed.replace(",", "").strip() == str(deleted)
+
+
+def _list_details(plan: PlanData) -> str:
+    """What is deleted, removed and changed, a line each; a space if there is nothing of it."""
+    losses = [
+        *dict.fromkeys(_describe_deletion(plan, row) for row in plan.rows if row.action == Action.DELETE),
         *(f"  {removal.advertiser}: {removal.part}" for removal in plan.removals),
     ]
-    return "".join(f"\n{line}" for line in limit_lines(lines, _MAX_REMOVALS_SHOWN)) + ("\n" if lines else " ")
+    shown = plan.updates[: _MAX_CHANGES_SHOWN + 1]  # a label is searched for each
+    changes = [f"  {_describe_change(plan, change)}" for change in shown]
+    if len(plan.updates) > _MAX_CHANGES_SHOWN:
+        changes[-1] = f"  … and {len(plan.updates) - _MAX_CHANGES_SHOWN:,} more"
+    lines = [*limit_lines(losses, _MAX_REMOVALS_SHOWN), *changes]
+    return "".join(f"\n{line}" for line in lines) + ("\n" if lines else " ")
+
+
+def _describe_deletion(plan: PlanData, row: PlannedRow) -> str:
+    """`deletes 8055550100 (Radio, A-100 / C-100, row 4)`."""
+    step = plan.steps[row.step] if row.step is not None else None
+    current = (step.snapshot if step else None) or {}
+    campaign = " / ".join(step.path[1:-2:2]) if step else ""
+    details = ", ".join(filter(None, [str(current.get("description") or ""), campaign, f"row {row.row}"]))
+    return f"  deletes {row.object_label} ({details})"
+
+
+def _describe_change(plan: PlanData, change: FieldChange) -> str:
+    """`row 4, 8055550100: user Pat Lee, description Radio -> TV`."""
+    labels = (row.object_label for row in plan.rows if (row.sheet, row.row) == (change.sheet, change.row))
+    place = ", ".join(filter(None, [f"row {change.row}", next(labels, "")]))
+    what = ", ".join(filter(None, [change.part, change.column]))
+    return f"{place}: {what} {change.old or 'blank'} -> {change.new or 'blank'}"

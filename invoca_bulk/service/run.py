@@ -16,10 +16,11 @@ from invoca_bulk.planning import SavedPlan
 from invoca_bulk.reports.plan_report import Plan
 from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.service import follow, preconditions
+from invoca_bulk.service.claims import check_claims
 from invoca_bulk.service.execute import ReadyRun, execute_here, notify, record_for_workers
 from invoca_bulk.service.plan import fetch_and_build_plan, validate_sheet
 from invoca_bulk.service.resume import prepare_to_continue
-from invoca_bulk.service.run_result import RunResult
+from invoca_bulk.service.run_result import RunResult, label_rows
 from invoca_bulk.workers import client
 
 
@@ -43,9 +44,17 @@ def run_sheet(
         options = replace(options, **asdict(saved_plan.choices))
     if options.cluster:
         client.create_queues(network, options)
-    report = validate_sheet(source, api_version=network.api_version, auto_ids=options.auto_ids, **read_arguments)
-    preconditions.reject_invalid_rows(report, skip=options.skip_invalid)
+    report = validate_sheet(
+        source,
+        api_version=network.api_version,
+        auto_ids=options.auto_ids,
+        allow_unlisted=options.allow_unlisted,
+        **read_arguments,
+    )
     preconditions.reject_sandbox_results(report, network)
+    preconditions.reject_template_examples(report, network)
+    report = check_claims(report, network, options, may_ask=True)
+    preconditions.reject_invalid_rows(report, skip=options.skip_invalid)
     with journal.open_for_writing(journal.location_for(network, options.journal), network) as open_journal:
         fingerprint = planning.fingerprint_sheets(sheet.sheet for sheet in report.validated_book.sheets)
         unfinished_run = None if options.again else open_journal.find_unfinished_run(fingerprint)
@@ -55,9 +64,12 @@ def run_sheet(
         else:
             ready_run = _prepare_to_start(report, saved_plan, network, open_journal, options, requested_output=output)
         if not options.cluster:
-            return execute_here(ready_run, open_journal, options, keep_ignoring_interrupts=keep_ignoring_interrupts)
+            run_result = execute_here(
+                ready_run, open_journal, options, keep_ignoring_interrupts=keep_ignoring_interrupts
+            )
+            return label_rows(run_result, report.validated_book)
         queued_run = record_for_workers(ready_run, options)
-    return follow.enqueue_and_follow(queued_run, ready_run, options)
+    return label_rows(follow.enqueue_and_follow(queued_run, ready_run, options), report.validated_book)
 
 
 def _prepare_to_start(  # noqa: PLR0913  a sheet and how to run it
@@ -72,15 +84,15 @@ def _prepare_to_start(  # noqa: PLR0913  a sheet and how to run it
     """Plan a validated sheet, and have everything checked and confirmed."""
     prior_journal = None if network.rehearsal else open_journal
     plan = fetch_and_build_plan(report.validated_book, network, options, prior_journal)
-    notice = preconditions.reject_already_bought(plan)
+    notice = preconditions.reject_already_bought(plan, report.validated_book)
     if saved_plan:
         preconditions.require_unchanged_plan(saved_plan, plan)
     report_of_plan = Report(replace(report.validated_book, issues=plan.issues))
     preconditions.reject_invalid_rows(report_of_plan, skip=options.skip_invalid)
-    if notice:
-        notify(options, notice)
+    for sentence in filter(None, (notice, preconditions.describe_skipped_rows(report_of_plan))):
+        notify(options, sentence)
     output_path = preconditions.resolve_output_path(requested_output, plan.sheets, plan.rows)
-    preconditions.confirm_irreversible(plan, network, options)
+    preconditions.confirm_effects(plan, network, options)
     input_paths = [path for sheet in report.validated_book.sheets if (path := sheet.sheet.path)]
 
     def start(worker_options: Mapping[str, Any] | None) -> Workload:

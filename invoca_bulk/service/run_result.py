@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas as pd
+
 from invoca_bulk import journal
 from invoca_bulk.config.journal_location import JournalLocation, resolve_journal_location
 from invoca_bulk.errors import InvocaBulkError, OutputError
 from invoca_bulk.exit_codes import ABORTED, ALL_DONE, INTERRUPTED, ROWS_NOT_DONE
 from invoca_bulk.journal import RunState
 from invoca_bulk.reports.results import Results
+from invoca_bulk.sheets.row_labels import RowLabels
+from invoca_bulk.validation import ValidatedBook
 
 #: What a process exits with when its run did not finish.
 _EXIT_CODE_BY_STATE = {RunState.ABORTED: ABORTED, RunState.INTERRUPTED: INTERRUPTED, RunState.RUNNING: INTERRUPTED}
@@ -56,16 +60,40 @@ class RunResult:
 
 def load_results(run_id: str, location: str | JournalLocation | None) -> Results:
     """The results of any run as they are now, even while another process executes it."""
-    record, rows = journal.find_results(resolve_journal_location(location), run_id)
-    return Results(run=record, rows=rows)
+    resolved_location = resolve_journal_location(location)
+    record, rows = journal.find_results(resolved_location, run_id)
+    run_summary = journal.find_run_summary(resolved_location, run_id)
+    return Results(run=record, rows=rows, undone_by=run_summary.undone_by if run_summary else "")
 
 
-def save_results(run_result: RunResult, requested_path: Path | None, input_paths: Sequence[Path]) -> RunResult:
+def save_results(
+    run_result: RunResult, requested_path: Path | None, input_paths: Sequence[Path], *, plain_csv: bool
+) -> RunResult:
     """Write the results file, if one is wanted."""
+    run_result = replace(run_result, results=replace(run_result.results, warnings=run_result.ignored_input))
     if requested_path is None:
         return run_result
     try:
-        output_path = run_result.results.save(requested_path, protected_paths=input_paths)
+        output_path = run_result.results.save(requested_path, protected_paths=input_paths, plain_csv=plain_csv)
     except OutputError as error:
         return replace(run_result, write_error=error)
     return replace(run_result, output_path=output_path, requested_path=requested_path)
+
+
+def label_rows(run_result: RunResult, validated_book: ValidatedBook) -> RunResult:
+    """Give the rows of the results the labels of the DataFrames that were run.
+
+    The rows have the order of the sheets; a run that is resumed may have numbered them otherwise.
+    """
+    numbers: dict[int, dict[int, None]] = {}
+    for row in run_result.results.rows:
+        numbers.setdefault(row.sheet, {})[row.row] = None
+    own_labels = [
+        sheet.sheet.own_labels
+        and RowLabels(
+            numbers=pd.Index(numbers.get(index, ()), dtype="int64"),
+            index=sheet.sheet.labels.select(sheet.sheet.frame.index),
+        )
+        for index, sheet in enumerate(validated_book.sheets)
+    ]
+    return replace(run_result, results=replace(run_result.results, own_labels=own_labels))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TypeVar
@@ -12,7 +14,7 @@ from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import InvocaBulkError, PlatformUnavailableError
 from invoca_bulk.execution import outcomes
-from invoca_bulk.planning import PlatformState, Scope
+from invoca_bulk.planning import PlatformState, Scope, merge
 from invoca_bulk.schema import ADVERTISERS, OPERATIONS, SUBRESOURCE_KEY
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.transport import run_sync
@@ -60,8 +62,9 @@ async def _fetch_lists(scopes: Sequence[Scope], network: Network, options: Optio
         state_by_scope[scope] = _parse_list(response, scope, network)
 
     async def complete(connection: int, advertiser: dict[str, Json]) -> None:
-        response = await client.get(connection, (ADVERTISERS.name, str(advertiser[SUBRESOURCE_KEY])))
-        advertiser.update(_parse_advertiser(response, advertiser, network))
+        with contextlib.suppress(PlatformUnavailableError):  # then its rows are refused, and no others
+            response = await client.get(connection, (ADVERTISERS.name, str(advertiser[SUBRESOURCE_KEY])))
+            advertiser.update(_parse_advertiser(response, advertiser))
 
     connections = options.concurrency
     async with Client(network, connections=connections, timeout=options.timeout) as client:
@@ -72,7 +75,7 @@ async def _fetch_lists(scopes: Sequence[Scope], network: Network, options: Optio
             for advertiser in state_by_scope.get((), PlatformState()).objects
             if isinstance(advertiser, dict)
             and outcomes.id_of(advertiser)
-            and outcomes.missing_collections(ADVERTISERS, advertiser)
+            and merge.missing_collections(ADVERTISERS, advertiser)
         ]
         await _run_for_each(complete, incomplete, connections)
     return state_by_scope
@@ -97,21 +100,12 @@ async def _run_for_each(operation: Callable[[int, _T], Awaitable[None]], items: 
         raise first_error  # outside of `except*`: IPython displays an error with a group in its context differently
 
 
-def _parse_advertiser(response: Response, listed: Mapping[str, Json], network: Network) -> Mapping[str, Json]:
-    """An advertiser that was read on its own.
-
-    If the response does not show its users or sites either, writing it would delete them.
-    """
+def _parse_advertiser(response: Response, listed: Mapping[str, Json]) -> Mapping[str, Json]:
+    """What an advertiser that was read on its own adds to the listed one: nothing, if it is incomplete as well."""
     is_success = response.status == _LIST_OPERATION.success_status
     advertiser = response.body if is_success and isinstance(response.body, dict) else {}
     is_same = outcomes.id_of(advertiser) == outcomes.id_of(listed)
-    if is_same and not outcomes.missing_collections(ADVERTISERS, advertiser):
-        return advertiser
-    missing = " and ".join(outcomes.missing_collections(ADVERTISERS, listed))
-    raise PlatformUnavailableError(
-        f"The platform at {network.base_url} does not show the {missing} of advertiser {outcomes.id_of(listed)}, so "
-        "what an update would remove is unknown. Try again later, or ask Invoca's support."
-    )
+    return advertiser if is_same and not merge.missing_collections(ADVERTISERS, advertiser) else {}
 
 
 def _parse_list(response: Response, scope: Scope, network: Network) -> PlatformState:
@@ -119,7 +113,8 @@ def _parse_list(response: Response, scope: Scope, network: Network) -> PlatformS
     items = response.body
     is_success = response.status == _LIST_OPERATION.success_status
     if is_success and isinstance(items, list) and all(isinstance(item, dict) for item in items):
-        return PlatformState(objects=tuple(items))
+        distinct = {json.dumps(item, sort_keys=True): item for item in items}  # pages may overlap
+        return PlatformState(objects=tuple(distinct.values()))
     if response.status in _REFUSED_STATUSES and scope:
         return PlatformState(refusal_reason=outcomes.describe_error_response(response, {}).rstrip("."))
     raise PlatformUnavailableError(_unavailable_text(network, response))

@@ -1,9 +1,12 @@
 """Reading spreadsheets and DataFrames: the first stage.
 
-`loader` is the entry point. `sources` gets the bytes; `csv_reader` reads CSV and TSV; `workbook_formats`,
-`workbook_reader`, `xlsx_scanner` and `subprocess_reader` read workbooks; `header_detection` finds the header row, the
-resource and the worksheet, `multi_sheet` the worksheets that are read together; `cell_text` and `sheet_builder` turn
-cells into text; `dataframes` converts DataFrames to sheets and back, and passes read issues through their attrs.
+`loader` is the entry point. `sources` gets the bytes; `archives` unpacks them, `foreign_formats` names what is no
+spreadsheet. CSV: `csv_reader`, `encodings` for its bytes, `csv_cells` for what programs put before a text. Workbooks:
+`workbook_formats` and `workbook_reader`; an xlsx with `xlsx_package`, `xlsx_scanner` and `plain_xml`, others with
+`subprocess_reader` and `isolated_readers`; `number_formats` tells what cells show, `scan_problems` what that means.
+`header_detection` finds the header row and the resource, `worksheet_choice` the worksheet, `multi_sheet` the worksheets
+that are read together; `cell_text` and `sheet_builder` turn cells into text. `dataframes` converts DataFrames to sheets
+and back, and passes read issues through their attrs; `row_labels` names their rows.
 """
 
 from __future__ import annotations

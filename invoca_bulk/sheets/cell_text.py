@@ -23,15 +23,17 @@ class NoTextFormError(TypeError):
     """A value has no text form; the message names it, as part of a sentence. Never raised outside this package."""
 
 
-def convert_to_texts(values: Sequence[object]) -> tuple[list[str], dict[int, str]]:
+def convert_to_texts(values: Sequence[object], *, any_type: bool = False) -> tuple[list[str], dict[int, str]]:
     """The text of each cell of a column, and position to issue code of the cells that the spreadsheet program damaged.
 
-    Formatters are looked up once per type. A list that holds only texts is returned itself. Raises `NoTextFormError`.
+    Formatters are looked up once per type. A list that holds only texts is returned itself. Raises `NoTextFormError`,
+    with `any_type` only where Python itself cannot write the value.
     """
     types = set(map(type, values))
     if types <= {str}:
         return values if isinstance(values, list) else list(values), {}  # type: ignore[arg-type]  # all are str
-    formatters = {cell_type: _lookup_by_type(_FORMATTERS, cell_type) or _raise_no_text_form for cell_type in types}
+    table, fallback = (_ANY_TYPE_FORMATTERS, _format_any) if any_type else (_FORMATTERS, _raise_no_text_form)
+    formatters = {cell_type: _lookup_by_type(table, cell_type) or fallback for cell_type in types}
     checks = {cell_type: check for cell_type in types if (check := _lookup_by_type(_DAMAGE_CHECKS, cell_type))}
     return [formatters[type(value)](value) for value in values], _find_damaged_cells(checks, values)
 
@@ -134,6 +136,34 @@ _FORMATTERS: Mapping[type, Callable[[Any], str]] = {
 }
 
 
+def _format_any(value: object) -> str:
+    """The text that Python gives any value, for a column that is only carried through."""
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001  `__str__` of a foreign type
+        return _raise_no_text_form(value)
+
+
+def _format_record(value: object) -> str:
+    """A list or dict as JSON, with the text of whatever JSON does not know."""
+    try:
+        return json.dumps(value, ensure_ascii=False, default=_to_plain_or_text)
+    except (RecursionError, TypeError, ValueError):  # it contains itself, or its keys are not texts
+        return _format_any(value)
+
+
+def _to_plain_or_text(value: object) -> object:
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else _format_any(value)
+
+
+#: For columns that are not sent.
+_ANY_TYPE_FORMATTERS: Mapping[type, Callable[[Any], str]] = {
+    **_FORMATTERS,
+    np.timedelta64: _format_any,
+    **dict.fromkeys((dict, list, tuple, np.ndarray), _format_record),
+}
+
+
 def _check_float_digits(value: float) -> str | None:
     """From this size on, a float may have lost the digits that were typed."""
     return "cell_digits_lost" if abs(value) >= FIRST_LOSSY_NUMBER and value.is_integer() else None
@@ -153,6 +183,7 @@ _DAMAGE_CHECKS: Mapping[type, Callable[[Any], str | None]] = {
     dt.date: lambda _value: "cell_date",
     type(pd.NaT): lambda _value: None,
     bool: lambda _value: None,
+    np.timedelta64: lambda _value: None,
     int: _check_int_digits,
     np.integer: lambda value: _check_int_digits(int(value)),
     float: _check_float_digits,

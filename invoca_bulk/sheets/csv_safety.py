@@ -5,10 +5,11 @@ writer puts an apostrophe in front of such a text, the reader removes it.
 
 The rule, where `'*` is zero or more apostrophes:
 - written: a text that starts with `'*` and one of the six characters gets one `'` in front, except a `+` followed by
-  digits only (a phone number), which every program reads as a number;
-- read: a text that starts with one or more `'` and one of the six characters loses one `'`; all others are unchanged.
+  digits only (a phone number), which every program reads as a number; so does a number after one or more `'`;
+- read: a text that starts with one or more `'` and one of the six characters loses one `'`, as does a number after two
+  or more `'`; all others are unchanged. (`csv_cells` takes a single `'` off a number, which this writer never writes.)
 
-So `'=1` is written as `''=1` and read back as `'=1`, `'tis` and `+18055550100` are never changed, and
+So `'=1` is written as `''=1` and read back as `'=1`, `'007` as `''007`; `'tis` and `+18055550100` are never changed;
 `unescape_formula(escape_formula(text)) == text` for every text.
 """
 
@@ -16,8 +17,10 @@ from __future__ import annotations
 
 import re
 
-_FORMULA_START = re.compile(r"'*[=+\-@\t\r]")
-_ESCAPED_FORMULA = re.compile(r"'+[=+\-@\t\r]")
+#: A number as people type it.
+NUMBER_PATTERN = r"[0-9][0-9 .,()/-]*"
+_FORMULA_START = re.compile(rf"'*[=+\-@\t\r]|'+{NUMBER_PATTERN}\Z")
+_ESCAPED_FORMULA = re.compile(rf"'+[=+\-@\t\r]|''+{NUMBER_PATTERN}\Z")
 _PHONE_NUMBER = re.compile(r"\+[0-9]+")
 
 

@@ -1,23 +1,26 @@
-"""Finding the header row, its resource, and the worksheets to read."""
+"""Finding the header row, and the resource that it is about."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 
 from invoca_bulk.errors import ConfigError, UnreadableSheetError
 from invoca_bulk.schema import RESOURCES, Action, Resource
 from invoca_bulk.schema.model import fold_header
 from invoca_bulk.sheets import cell_text
-from invoca_bulk.sheets.model import Grid
-from invoca_bulk.wording import option
+from invoca_bulk.wording import count_of, join_limited, option
 
 #: The header may have titles and notes above it, but must be among this many rows that are not blank.
-HEADER_SEARCH_ROWS = 20
+HEADER_SEARCH_ROWS = 100
+#: How many rows below a row with known titles are searched for one that has more of them.
+_ROWS_AFTER_HEADER = 20
 _EXAMPLE_TITLE_COUNT = 3
-#: A worksheet with fewer known titles is taken for notes, and ignored without a warning.
-_MIN_KNOWN_TITLES = 2
+#: How many misspelt titles an error names.
+_MAX_NEAR_MISSES_NAMED = 3
+#: How many rows, and distinct texts of a row, are compared with the known titles.
+_MAX_ROWS_COMPARED, _MAX_TEXTS_COMPARED = 20, 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,20 +30,7 @@ class HeaderRow:
     index: int  # its position among the rows, from 0
     titles: tuple[str, ...]
     known_count: int  # the most columns of it that a single resource knows
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorksheetMatch:
-    """A worksheet with a header row."""
-
-    grid: Grid
-    header: HeaderRow
-    candidates: Sequence[Resource]  # the resources that it can be about
-
-    @property
-    def has_rows(self) -> bool:
-        """Whether there is anything below the header."""
-        return len(self.grid.rows) > self.header.index + 1
+    row_count: int  # how many rows above it are not blank
 
 
 def candidate_resources(name: str | None) -> tuple[Resource, ...]:
@@ -71,10 +61,12 @@ def count_known_columns(titles: Sequence[str], resource: Resource) -> int:
 def find_header_row(rows: Iterable[Sequence[object]], candidates: Sequence[Resource]) -> HeaderRow | None:
     """The first row with the most known titles; None if no row has any."""
     best: HeaderRow | None = None
-    for index, titles in islice(_iter_nonblank_rows(rows), HEADER_SEARCH_ROWS):
+    for row_count, (index, titles) in enumerate(islice(_iter_nonblank_rows(rows), HEADER_SEARCH_ROWS)):
+        if best and row_count > best.row_count + _ROWS_AFTER_HEADER:
+            break
         count = max(count_known_columns(titles, resource) for resource in candidates)
         if count > (best.known_count if best else 0):
-            best = HeaderRow(index=index, titles=titles, known_count=count)
+            best = HeaderRow(index=index, titles=titles, known_count=count, row_count=row_count)
     return best
 
 
@@ -90,119 +82,130 @@ def detect_resource(titles: Sequence[str], candidates: Sequence[Resource]) -> Re
     counts = {resource.name: count_known_columns(titles, resource) for resource in candidates}
     best_count = max(counts.values())
     if not best_count:
-        raise no_header_error(candidates)
+        raise no_header_error({"": [titles]}, candidates)
     best = [resource for resource in candidates if counts[resource.name] == best_count]
     if len(best) > 1:
-        best = [resource for resource in best if _has_required_columns(titles, resource)] or best
+        best = [resource for resource in best if has_required_columns(titles, resource)] or best
     if len(best) > 1:
-        names = [resource.name for resource in best]
-        raise UnreadableSheetError(
-            f"The columns fit {' and '.join(names)} equally well. "
-            f"Say which: {' or '.join(str(option(f'resource={name}')) for name in names)}."
-        )
+        raise _ambiguous_resource_error(titles, best)
+    _require_no_better_resource(titles, best[0])
     return best[0]
 
 
-def match_named_worksheets(grids: Sequence[Grid], candidates: Sequence[Resource]) -> list[WorksheetMatch]:
-    """The worksheets that are named after their resource, in the order of processing."""
-    order = list(resources_by_name(candidates))
-    matches = [match for grid in grids if (match := _match_by_name(grid, candidates))]
-    return sorted(matches, key=lambda match: order.index(match.candidates[0].name))
-
-
-def _match_by_name(grid: Grid, candidates: Sequence[Resource]) -> WorksheetMatch | None:
-    resource = find_resource_by_name(grid.name, candidates)
-    if resource is None:
-        return None
-    header = find_header_row(grid.rows, (resource,))
-    others = [other for other in RESOURCES.values() if resource.name not in resources_by_name((other,))]
-    if header is None or _fits_other_better(header.titles, others, resource):
-        return None
-    return WorksheetMatch(grid=grid, header=header, candidates=(resource,))
-
-
-def _fits_other_better(titles: Sequence[str], others: Iterable[Resource], resource: Resource) -> bool:
-    """Whether another resource knows more of the titles, and its required columns are there.
-
-    A sheet `sites` with columns such as city and state is still not promo numbers; one with a campaign column is,
-    whatever its name.
-    """
-    count = count_known_columns(titles, resource)
-    return any(count_known_columns(titles, other) > count and _has_required_columns(titles, other) for other in others)
-
-
-def _has_required_columns(titles: Sequence[str], resource: Resource) -> bool:
-    paths = {column.path for title in titles if (column := resource.column_for(title))}
-    return all(field.path in paths for field in resource.fields if field.is_always_required)
-
-
-def choose_worksheet(grids: Sequence[Grid], candidates: Sequence[Resource]) -> WorksheetMatch:
-    """The worksheet whose headers fit best; worksheets with rows below the header are preferred."""
-    matches = [match for grid in grids if (match := _match_worksheet(grid, candidates))]
-    if not matches:
-        if any(has_text(grid) for grid in grids):
-            raise no_header_error(candidates)
-        raise UnreadableSheetError("The file is empty. Fill in the template, one row for each request.")
-    best_quality = max(map(_match_quality, matches))
-    best = [match for match in matches if _match_quality(match) == best_quality]
-    if len(best) > 1:
-        names = " and ".join(repr(match.grid.name) for match in best)
-        raise UnreadableSheetError(
-            f"The headers of the sheets {names} fit equally well. Say which with {option('sheet=…')}."
-        )
-    return best[0]
-
-
-def _match_worksheet(grid: Grid, candidates: Sequence[Resource]) -> WorksheetMatch | None:
-    """A worksheet that is read alone: the subresource that it is named after, or all candidates."""
-    if (match := _match_by_name(grid, candidates)) and _is_subresource_match(match):
-        return match
-    header = find_header_row(grid.rows, candidates)
-    return WorksheetMatch(grid=grid, header=header, candidates=candidates) if header else None
-
-
-def _is_subresource_match(match: WorksheetMatch) -> bool:
-    resource = match.candidates[0]
-    return resource.is_subresource and not _fits_other_better(match.header.titles, RESOURCES.values(), resource)
-
-
-def _match_quality(match: WorksheetMatch) -> tuple[bool, bool, int]:
-    """Sort key, best last: whether no other resource knows more titles, whether there are rows, known titles."""
-    count = match.header.known_count
-    is_best_resource = match.candidates[0].is_subresource or count == max(
-        count_known_columns(match.header.titles, other) for other in RESOURCES.values()
+def _ambiguous_resource_error(titles: Sequence[str], resources: Sequence[Resource]) -> UnreadableSheetError:
+    """The error for titles that several resources know equally well."""
+    choice = " or ".join(str(option(f"resource={resource.name}")) for resource in resources)
+    if not any(_missing_columns(titles, resource) for resource in resources):
+        names = " and ".join(_display_name(resource) for resource in resources)
+        return UnreadableSheetError(f"The columns fit {names} equally well. Say which: {choice}.")
+    lacks = ", ".join(
+        f"{_display_name(resource)} lacks {' and '.join(_missing_columns(titles, resource))}" for resource in resources
     )
-    return is_best_resource, match.has_rows, count
+    return UnreadableSheetError(
+        f"Neither resource's required columns are there: {lacks}. "
+        "Add the missing columns of the one that the rows are about."
+    )
 
 
-def find_readable_worksheets(grids: Sequence[Grid], candidates: Sequence[Resource]) -> list[Grid]:
-    """The worksheets that have a header and rows."""
-    matches = [match for grid in grids if (match := _match_worksheet(grid, candidates))]
-    return [match.grid for match in matches if match.has_rows and match.header.known_count >= _MIN_KNOWN_TITLES]
+def _require_no_better_resource(titles: Sequence[str], resource: Resource) -> None:
+    """Reject titles that lack what a new object of the resource needs, and fit another resource better."""
+    missing = _missing_columns(titles, resource, Action.CREATE)
+    if not missing or resource.is_subresource:
+        return
+    for other in RESOURCES.values():
+        if count_known_columns(titles, other) > count_known_columns(titles, resource) and has_required_columns(
+            titles, other
+        ):
+            raise UnreadableSheetError(
+                f"The sheet looks like {_display_name(other)}, not like {_display_name(resource)}, which lacks "
+                f"{' and '.join(missing)}. Choose {option(f'resource={other.name}')}, or correct the titles."
+            )
 
 
-def find_ignored_worksheets(grids: Sequence[Grid], candidates: Sequence[Resource]) -> list[str]:
-    """Of worksheets that are left out, the names to warn about: those with a table or with the name of a resource."""
-    readable = {grid.name for grid in find_readable_worksheets(grids, candidates)}
+def _display_name(resource: Resource) -> str:
+    return resource.name.replace("_", " ")
+
+
+def _missing_columns(titles: Sequence[str], resource: Resource, *actions: Action) -> list[str]:
+    """The columns that these actions, or else all of them, need and that are not among the titles."""
+    needed_by = set(actions or Action)
+    paths = {column.path for title in titles if (column := resource.column_for(title))}
     return [
-        grid.name
-        for grid in grids
-        if grid.name in readable or (find_resource_by_name(grid.name, candidates) and has_text(grid))
+        field.path
+        for field in resource.fields
+        if needed_by <= field.required_on and "#" not in field.path and field.path not in paths
     ]
 
 
-def has_text(grid: Grid) -> bool:
+def has_required_columns(titles: Sequence[str], resource: Resource) -> bool:
+    """Whether the columns that every row of a resource needs are among the titles."""
+    return not _missing_columns(titles, resource)
+
+
+def has_text(rows: Iterable[Sequence[object]]) -> bool:
     """Whether any cell is not blank."""
-    return any(True for _ in _iter_nonblank_rows(grid.rows))
+    return any(True for _ in _iter_nonblank_rows(rows))
 
 
-def no_header_error(candidates: Sequence[Resource]) -> UnreadableSheetError:
-    """The error for a sheet without known titles; it names some expected ones."""
+def no_header_error(
+    tables: Mapping[str, Sequence[Sequence[object]]], candidates: Sequence[Resource]
+) -> UnreadableSheetError:
+    """The error for worksheets, name to rows, without known titles; it names misspelt ones, or some expected ones."""
+    rows_by_name = {
+        name: list(islice(_iter_nonblank_rows(rows), HEADER_SEARCH_ROWS + 1)) for name, rows in tables.items()
+    }
+    row_count = max(map(len, rows_by_name.values()))
+    is_limited = row_count > HEADER_SEARCH_ROWS
+    scope = f"the first {HEADER_SEARCH_ROWS} rows" if is_limited else count_of(row_count, "row")
+    each = " of each sheet" if len(tables) > 1 else ""
+    advices = (
+        _other_resource_advice(tables, candidates),
+        *(
+            _near_miss_advice(name if each else "", rows[:_MAX_ROWS_COMPARED], candidates)
+            for name, rows in rows_by_name.items()
+        ),
+        _title_advice(candidates),
+    )
+    advice = next(filter(None, advices))
+    return UnreadableSheetError(f"No header row was found in {scope}{each}: no column has a known title. {advice}")
+
+
+def _other_resource_advice(tables: Mapping[str, Sequence[Sequence[object]]], candidates: Sequence[Resource]) -> str:
+    """Which resource, that is not among the candidates, has its required columns there; empty: none."""
+    others = [resource for resource in RESOURCES.values() if resource not in candidates]
+    headers = [header for rows in tables.values() if others and (header := find_header_row(rows, others))]
+    for header, resource in product(headers, others):
+        if has_required_columns(header.titles, resource):
+            return f"The sheet looks like {_display_name(resource)}: choose {option(f'resource={resource.name}')}."
+    return ""
+
+
+def _near_miss_advice(name: str, rows: Iterable[tuple[int, Sequence[str]]], candidates: Sequence[Resource]) -> str:
+    """What to correct in the row with the most misspelt titles; empty: no row has any."""
+    best_index, best_matches = -1, dict[str, str]()
+    for index, titles in rows:
+        matches = _find_near_misses(titles, candidates)
+        if len(matches) > len(best_matches):
+            best_index, best_matches = index, matches
+    if not best_matches:
+        return ""
+    texts = [f"{title!r} is close to {known!r}" for title, known in best_matches.items()]
+    row = f"Row {best_index + 1}" + (f" of {name!r}" if name else "")
+    return f"{row} looks like a misspelt header: {join_limited(texts, _MAX_NEAR_MISSES_NAMED)}. Correct its titles."
+
+
+def _find_near_misses(titles: Iterable[str], candidates: Sequence[Resource]) -> dict[str, str]:
+    """Title to the known one that it resembles, by the resource that explains the most of them."""
+    texts = list(dict.fromkeys(title.strip() for title in titles))[:_MAX_TEXTS_COMPARED]
+    matches_by_resource = [
+        {text: known for text in texts if (known := resource.find_similar_header(text))} for resource in candidates
+    ]
+    return max(matches_by_resource, key=len)
+
+
+def _title_advice(candidates: Sequence[Resource]) -> str:
     names: list[str] = []
     for resource in candidates:
         required = (field.path for field in resource.fields if Action.CREATE in field.required_on)
         names += islice((path for path in required if "#" not in path), _EXAMPLE_TITLE_COUNT)
-    return UnreadableSheetError(
-        "No header row was found: no column has a known title. "
-        f"Put titles such as {', '.join(dict.fromkeys(names))} above the rows, or start from the template."
-    )
+    return f"Put titles such as {', '.join(dict.fromkeys(names))} above the rows, or start from the template."

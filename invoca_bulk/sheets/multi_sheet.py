@@ -7,46 +7,52 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
-
 from invoca_bulk.errors import UnreadableSheetError
 from invoca_bulk.schema import RESOURCES, SHEET_RESOURCES, Resource
-from invoca_bulk.schema.issue_catalog import Problem
-from invoca_bulk.sheets import dataframes, header_detection, sheet_builder
-from invoca_bulk.sheets.header_detection import WorksheetMatch
-from invoca_bulk.sheets.model import Grid, ReadIssue, Sheet
+from invoca_bulk.sheets import dataframes, header_detection, sheet_builder, worksheet_choice
+from invoca_bulk.sheets.model import Grid, Sheet
+from invoca_bulk.sheets.worksheet_choice import Offer, WorksheetMatch
 from invoca_bulk.wording import option
 
 
-def sheets_from_grids(grids: Sequence[Grid], candidates: Sequence[Resource]) -> list[Sheet]:
-    """The tables of a file: two or more worksheets named after resources, else the one whose headers fit best."""
-    matches = header_detection.match_named_worksheets(grids, candidates)
+def sheets_from_grids(grids: Sequence[Grid], candidates: Sequence[Resource], *, is_named: bool) -> list[Sheet]:
+    """The tables of a file: two or more worksheets named after resources, else the one whose headers fit best.
+
+    `is_named`: a person has named the worksheet, the only one of `grids`.
+    """
+    offer = worksheet_choice.offer_worksheets(grids, is_named=is_named)
+    matches = worksheet_choice.match_named_worksheets(offer.visible, candidates)
     if len(matches) > 1:
-        names = {match.grid.name for match in matches}
-        return _build_named_sheets(matches, [grid for grid in grids if grid.name not in names], candidates)
-    return _without_redundant_name([_build_sheet(header_detection.choose_worksheet(grids, candidates))])
+        return _build_named_sheets(matches, offer, candidates)
+    return _build_single_sheet(offer, candidates)
 
 
-def _build_named_sheets(
-    matches: Sequence[WorksheetMatch], others: Sequence[Grid], candidates: Sequence[Resource]
-) -> list[Sheet]:
+def _build_named_sheets(matches: Sequence[WorksheetMatch], offer: Offer, candidates: Sequence[Resource]) -> list[Sheet]:
     sheets = []
     for match in matches:
         with _prefix_errors(match.grid.name):
             sheets.append(_build_sheet(match))
-    readable = header_detection.find_readable_worksheets(others, candidates)
+    names = {match.grid.name for match in matches}
+    others = [grid for grid in offer.visible if grid.name not in names]
+    readable = worksheet_choice.find_readable_worksheets(others, candidates)
     if readable and all(sheet.frame.empty for sheet in sheets):  # an empty template next to the analyst's own sheet
-        return _without_redundant_name([_build_sheet(header_detection.choose_worksheet(readable, candidates))])
+        return _build_single_sheet(replace(offer, visible=others), candidates)
     filled_sheets = _without_redundant_name(_without_empty_sheets(sheets))
     _require_unique_resources(filled_sheets)
-    ignored = header_detection.find_ignored_worksheets(others, candidates)
-    return _report_ignored_worksheets(filled_sheets, [match.grid.name for match in matches], ignored)
+    return _report_ignored_worksheets(filled_sheets, [match.grid for match in matches], offer, candidates)
+
+
+def _build_single_sheet(offer: Offer, candidates: Sequence[Resource]) -> list[Sheet]:
+    match = worksheet_choice.choose_worksheet(offer, candidates)
+    sheets = _without_redundant_name([_build_sheet(match)])
+    return _report_ignored_worksheets(sheets, [match.grid], offer, candidates)
 
 
 def _build_sheet(match: WorksheetMatch) -> Sheet:
     resource = header_detection.detect_resource(match.header.titles, match.candidates)
     table = sheet_builder.extract_table(match.grid, match.header)
     frame, read_issues = sheet_builder.build_frame(table, match.grid.scan, resource)
+    read_issues += sheet_builder.report_grid_problems(match.grid, match.header)
     return Sheet(frame=frame, resource=resource, source="", read_issues=tuple(read_issues), name=match.grid.name)
 
 
@@ -62,12 +68,12 @@ def _require_unique_resources(sheets: Sequence[Sheet]) -> None:
         sheet_names[resource_name] = sheet.name
 
 
-def _report_ignored_worksheets(sheets: Sequence[Sheet], read: Sequence[str], ignored: Sequence[str]) -> list[Sheet]:
-    """The sheets; the first has a read issue for each ignored worksheet."""
-    read_names = ", ".join(map(repr, read))
-    problems = [Problem(code="sheet_ignored", details={"value": name, "read": read_names}) for name in ignored]
+def _report_ignored_worksheets(
+    sheets: Sequence[Sheet], read: Sequence[Grid], offer: Offer, candidates: Sequence[Resource]
+) -> list[Sheet]:
+    """The sheets; the first has a read issue for each worksheet that is left out."""
+    read_issues = worksheet_choice.report_ignored_worksheets(offer, read, candidates)
     first, *others = sheets
-    read_issues = [ReadIssue(row=None, problem=problem) for problem in problems]
     return [replace(first, read_issues=(*first.read_issues, *read_issues)), *others]
 
 
@@ -115,11 +121,12 @@ def _list_table_names(candidates: Sequence[Resource]) -> str:
 
 def _load_frame(key: str, frame: object, resource: Resource) -> Sheet:
     with _prefix_errors(key):
-        if not isinstance(frame, pd.DataFrame):
+        table = dataframes.to_pandas(frame)
+        if table is None:
             raise UnreadableSheetError(
                 f"Expected a DataFrame, but the value is of the type {type(frame).__name__}. Pass a DataFrame."
             )
-        return replace(dataframes.to_sheet(frame, (resource,)), name=key)
+        return replace(dataframes.to_sheet(table, (resource,)), name=key)
 
 
 def _without_empty_sheets(sheets: Sequence[Sheet]) -> list[Sheet]:

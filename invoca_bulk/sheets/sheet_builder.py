@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from invoca_bulk.errors import UnreadableSheetError
-from invoca_bulk.schema import SHEET_RESOURCES, Resource, Role
+from invoca_bulk.schema import SHEET_RESOURCES, Resource
+from invoca_bulk.schema.invisible import is_blank, name_invisible, strip_invisible
 from invoca_bulk.schema.issue_catalog import MAX_CELL_CHARACTERS, Problem, add_marker
 from invoca_bulk.schema.model import fold_header
-from invoca_bulk.sheets import cell_text
+from invoca_bulk.sheets import cell_text, scan_problems, workbook_formats, xlsx_scanner
 from invoca_bulk.sheets.header_detection import HeaderRow
 from invoca_bulk.sheets.model import Grid, ReadIssue, Sheet, WorksheetScan, column_letters
+from invoca_bulk.sheets.row_labels import ROW_INDEX_NAME
+from invoca_bulk.sheets.scan_problems import TextTable, sendable_indexes
 
-ROW_INDEX_NAME = "row"
 _SECRET_NAMES = {
     fold_header(field.path.rpartition(".")[2])
     for resource in SHEET_RESOURCES.values()
@@ -34,10 +36,13 @@ class RawTable:
     columns: Sequence[Sequence[object]]  # the cells of each column
     row_numbers: Sequence[int]  # as in the spreadsheet
     row_problems: Mapping[int, Problem]  # row number to the problem of the whole row
+    date_code: str = "cell_date"  # the issue of a cell that is a date
 
 
 def extract_table(grid: Grid, header: HeaderRow) -> RawTable:
     """The rows below a header, padded or cut to its width; a longer row is a problem."""
+    if grid.scan.far_cell:
+        raise workbook_formats.too_many_cells_error(xlsx_scanner.MAX_CELLS, grid.scan.far_cell)
     width, header_row = len(header.titles), header.index + 1
     for row, problem in grid.row_problems.items():
         if row <= header_row:
@@ -80,37 +85,69 @@ def build_frame(table: RawTable, scan: WorksheetScan, resource: Resource) -> tup
 
     The resource tells which columns can be sent; only in these, cells get markers.
     """
-    titles = [title.strip() for title in table.titles]
+    titles = list(map(strip_invisible, table.titles))
     _require_unique_titles(titles)
     columns = [resource.column_for(title) for title in titles]
-    roles = [column.field.role if column else None for column in columns]
-    known = [index for index, role in enumerate(roles) if role not in {None, Role.RESULT}]
-    result_columns = [index for index, role in enumerate(roles) if role is Role.RESULT]
-    texts = _convert_columns(titles, table, known)
-    _write_cell_markers(texts, table.row_numbers, scan, result_columns)
+    texts = _convert_columns(titles, table, sendable_indexes(columns))
+    text_table = TextTable(titles=titles, columns=columns, texts=texts, row_numbers=table.row_numbers)
+    known = text_table.sendable
+    scan_issues, row_problems = _apply_scan(text_table, scan)
+    row_problems |= table.row_problems  # cells of a row that is too long may be in wrong columns
     _require_titles(titles, texts)
-    for row in table.row_problems if known else ():  # one marker a row: its other cells may be in wrong columns
-        position = row - table.row_numbers[0]  # only files have such rows, and their numbers have no gaps
-        texts[known[0]][position] = add_marker("row_marked", texts[known[0]][position])
+    for row in row_problems if known else ():  # one marker a row
+        position = text_table.positions[row]
+        text_table.mark("row_marked", known[0], position, texts[known[0]][position])
     _truncate_long_texts([texts[index] for index in known])
-    secrets = [index for index, title in enumerate(titles) if any(texts[index]) and _is_secret(title)]
+    secrets = [index for index, title in enumerate(titles) if any(texts[index]) and is_secret(title)]
     for index in secrets:
         texts[index][:] = [""] * len(texts[index])
     nonblank = _nonblank_positions(texts, table.row_numbers)
     dropped = (Problem(code="secret_dropped", details={"known": titles[index]}) for index in secrets)
     read_issues = [
-        *(ReadIssue(row=row, problem=problem) for row, problem in table.row_problems.items()),
+        *_report_cleaned_titles(table.titles, titles),
+        *(ReadIssue(row=row, problem=problem) for row, problem in row_problems.items()),
         *(ReadIssue(row=None, problem=problem) for problem in dropped),
         *_report_row_counts(table.row_numbers, nonblank, scan),
+        *(issue for issue in scan_issues if not is_secret(issue.column)),
     ]
     return _make_frame(titles, texts, table.row_numbers, nonblank), read_issues
+
+
+def _report_cleaned_titles(titles: Sequence[str], clean_titles: Sequence[str]) -> Iterable[ReadIssue]:
+    """A warning for each title that had more than spaces at its ends."""
+    for title, clean in zip(titles, clean_titles, strict=True):
+        if name_invisible(title) and not name_invisible(clean):
+            details = {"value": title, "clean": clean}
+            yield ReadIssue(row=None, column=clean, problem=Problem(code="cell_cleaned", details=details))
+
+
+def report_grid_problems(grid: Grid, header: HeaderRow) -> list[ReadIssue]:
+    """The problems of the whole file, and those of cells below the header."""
+    return [
+        *(ReadIssue(row=None, problem=problem) for problem in grid.problems),
+        *(
+            ReadIssue(row=row, column=strip_invisible(header.titles[index]), problem=problem)
+            for (row, index), problem in grid.cell_problems.items()
+            if row > header.index + 1 and index < len(header.titles)
+        ),
+    ]
+
+
+def _apply_scan(table: TextTable, scan: WorksheetScan) -> tuple[list[ReadIssue], dict[int, Problem]]:
+    """Write what a scan tells into the cells; the warnings, and row number to the problem of the whole row."""
+    if not table.row_numbers or scan == WorksheetScan():
+        return [], {}
+    scan_problems.write_errors_and_formulas(table, scan)
+    scan_problems.mark_merged_cells(table, scan)
+    warnings = [*scan_problems.mark_shown_texts(table, scan), *scan_problems.report_hidden_columns(table, scan)]
+    return warnings, scan_problems.total_row_problems(table, scan.total_rows)
 
 
 def is_normalized(sheet: Sheet) -> bool:
     """Whether `build_frame` would not change a sheet of text columns, e.g. one that was read before."""
     titles = list(sheet.frame.columns)
     if len(set(titles)) < len(titles) or any(
-        title != title.strip() or not title or _is_secret(title) for title in titles
+        title != strip_invisible(title) or not title or is_secret(title) for title in titles
     ):
         return False
     blank = np.ones(len(sheet.frame), dtype=bool)
@@ -119,11 +156,11 @@ def is_normalized(sheet: Sheet) -> bool:
         if codes.min(initial=0) < 0 or max(map(len, texts), default=0) > MAX_CELL_CHARACTERS:
             return False
         if blank.any():
-            blank &= np.array([not text or text.isspace() for text in texts], dtype=bool)[codes]
+            blank &= np.array(list(map(is_blank, texts)), dtype=bool)[codes]
     return not blank.any()
 
 
-def _is_secret(title: str) -> bool:
+def is_secret(title: str) -> bool:
     """Whether the title is, or contains, the name of a secret field; what such a column holds is unknown."""
     return any(name in fold_header(title) for name in _SECRET_NAMES)
 
@@ -139,12 +176,12 @@ def _require_unique_titles(titles: Sequence[str]) -> None:
         first_columns[title] = index
 
 
-def _convert_columns(titles: Sequence[str], table: RawTable, known: Iterable[int]) -> list[list[str]]:
+def _convert_columns(titles: Sequence[str], table: RawTable, known: Collection[int]) -> list[list[str]]:
     """The texts of each column; in the known ones, a value that the spreadsheet program damaged has its marker."""
     texts, damage_codes = [], []
-    for title, column in zip(titles, table.columns, strict=True):
+    for index, (title, column) in enumerate(zip(titles, table.columns, strict=True)):
         try:
-            text, codes = cell_text.convert_to_texts(column)
+            text, codes = cell_text.convert_to_texts(column, any_type=index not in known)
         except cell_text.NoTextFormError as error:
             raise UnreadableSheetError(
                 f"The column {title!r} holds {error}, which has no text form. "
@@ -154,25 +191,9 @@ def _convert_columns(titles: Sequence[str], table: RawTable, known: Iterable[int
         damage_codes.append(codes)
     for index in known:
         for position, code in damage_codes[index].items():
-            texts[index][position] = add_marker(code, texts[index][position])
+            issue_code = table.date_code if code == "cell_date" else code
+            texts[index][position] = add_marker(issue_code, texts[index][position])
     return texts
-
-
-def _write_cell_markers(
-    texts: list[list[str]], row_numbers: Sequence[int], scan: WorksheetScan, result_columns: Sequence[int]
-) -> None:
-    """Write errors and formulas without a result into their cells; formulas not into result columns."""
-    if not (scan.error_cells or scan.uncached_formulas):
-        return
-    formulas = {
-        (row, index): add_marker("cell_formula", text)
-        for (row, index), text in scan.uncached_formulas.items()
-        if index not in result_columns
-    }
-    positions = {number: position for position, number in enumerate(row_numbers)}
-    for (row, index), text in (formulas | dict(scan.error_cells)).items():
-        if row in positions and index < len(texts):
-            texts[index][positions[row]] = text
 
 
 def _require_titles(titles: Sequence[str], texts: Sequence[Sequence[str]]) -> None:
@@ -196,7 +217,7 @@ def _nonblank_positions(texts: Sequence[Sequence[str]], row_numbers: Sequence[in
     """The positions of the rows that are not blank."""
     blank: Sequence[int] = range(len(row_numbers))
     for column in texts:
-        blank_texts = {text for text in set(column) if not text or text.isspace()}
+        blank_texts = set(filter(is_blank, set(column)))
         blank = [position for position in blank if column[position] in blank_texts] if blank_texts else []
         if not blank:
             return range(len(row_numbers))

@@ -60,7 +60,7 @@ def read_content(source: object) -> bytes | str:
         return _read_file_object(source)
     raise UnreadableSheetError(
         f"A sheet cannot be read from a value of the type {type(source).__name__}. "
-        "Pass the path of a file, an open file, bytes or a DataFrame."
+        "Pass the path of a file, an open file, bytes, a DataFrame or a list of dicts."
     )
 
 
@@ -89,8 +89,7 @@ def _require_regular_file(file_stat: os.stat_result) -> None:
         raise UnreadableSheetError("This is a folder, not a file. Use the path of a spreadsheet in it.")
     if not stat.S_ISREG(file_stat.st_mode):
         raise UnreadableSheetError("This is a device or a pipe, not a file. Save its content as a file and give that.")
-    if file_stat.st_size > MAX_FILE_BYTES:
-        raise _file_too_large_error()
+    reject_large_content(file_stat.st_size)
 
 
 def _read_file_object(file: Readable) -> bytes | str:
@@ -110,12 +109,13 @@ def _read_limited(file: Readable) -> bytes | str:
     while chunk := file.read(min(remaining, _CHUNK_BYTES)):
         chunks.append(chunk)
         remaining -= len(chunk)
-        if remaining <= 0:
-            raise _file_too_large_error()
+        reject_large_content(MAX_FILE_BYTES + 1 - remaining)
     if not isinstance(chunk, bytes | str):
         raise TypeError("it returns neither bytes nor text")
     return chunk.join(chunks)  # type: ignore[arg-type]  # the last chunk is empty and of the same type
 
 
-def _file_too_large_error() -> UnreadableSheetError:
-    return UnreadableSheetError(f"The file has more than {MAX_FILE_BYTES >> 30} GiB. Split it into smaller files.")
+def reject_large_content(size: int) -> None:
+    """Raise an error if a file, or what was compressed in it, has more bytes or characters than are read."""
+    if size > MAX_FILE_BYTES:
+        raise UnreadableSheetError(f"The file has more than {MAX_FILE_BYTES >> 30} GiB. Split it into smaller files.")

@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Sequence
 
 from invoca_bulk.errors import UnreadableSheetError
+from invoca_bulk.sheets.foreign_formats import foreign_ole_error
+from invoca_bulk.sheets.zip_package import DEFAULT_WORKBOOK_PART, Package, normalize_member_name
 
 #: The results of a million rows, 20 columns at about 65 bytes a cell, unpack to 1.3 GB.
 MAX_UNPACKED_BYTES = 2 << 30
@@ -18,25 +20,29 @@ MAX_COMPRESSION_RATIO = 300
 RATIO_CHECK_MIN_BYTES = 50_000_000
 
 _ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
+_GZIP_SIGNATURE = b"\x1f\x8b"
 _OLE_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED_FLAG = 0x1
 #: The format of a zip container, by its main part.
-_FORMAT_BY_MAIN_PART = {"xl/workbook.xml": "xlsx", "xl/workbook.bin": "xlsb", "content.xml": "ods"}
+_FORMAT_BY_MAIN_PART = {DEFAULT_WORKBOOK_PART: "xlsx", "xl/workbook.bin": "xlsb", "content.xml": "ods"}
 #: The format of an OLE container, by the names of streams in its directory. The first match decides.
 _FORMAT_BY_OLE_STREAM = {"EncryptedPackage": "password", "Workbook": "xls", "Book": "xls"}
-#: The start of the globals in an xls stream; the record FilePass of a protected file is among the next few.
-_XLS_GLOBALS_START = re.compile(rb"\x09\x08[\x08\x10]\x00\x00[\x05\x06]\x05\x00")
-_XLS_FILE_PASS_RECORD = 0x2F
-_XLS_MAX_RECORDS_SEARCHED = 8
+_OLE_ENTRY_BYTES, _OLE_NAME_BYTES = 128, 64
+#: The first record of an xls without a container: its type, its length, and in the later ones the version.
+_BARE_XLS_START = re.compile(
+    rb"\x09(?:\x00\x04\x00|\x02\x06\x00|\x04\x06\x00|\x08[\x06-\x10]\x00\x00[\x02-\x06])", re.DOTALL
+)
 
 
 def detect_format(data: bytes) -> str | None:
-    """`xlsx` (also for xlsm), `xlsb`, `ods` or `xls`; None if the file is not a container, so it may be text."""
+    """`xlsx` (also for xlsm), `xlsb`, `ods` or `xls`; `zip` or `gzip` for other compressed files; None: maybe text."""
     if data.startswith(_ZIP_SIGNATURES):
         return _detect_zip_format(data)
     if data.startswith(_OLE_SIGNATURE):
         return _detect_ole_format(data)
-    return None
+    if data.startswith(_GZIP_SIGNATURE):
+        return "gzip"
+    return "xls" if _BARE_XLS_START.match(data) else None
 
 
 def _detect_zip_format(data: bytes) -> str:
@@ -46,6 +52,7 @@ def _detect_zip_format(data: bytes) -> str:
             _reject_zip_bombs(members)
             if _is_protected(archive, members):
                 raise password_protected_error()
+            has_workbook = Package(archive).find_workbook_part() is not None
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError, zlib.error):
         raise corrupt_error() from None
     names = {normalize_member_name(member.filename) for member in members}
@@ -54,12 +61,7 @@ def _detect_zip_format(data: bytes) -> str:
     for part, file_format in _FORMAT_BY_MAIN_PART.items():
         if part in names:
             return file_format
-    raise _not_a_spreadsheet_error("a zip archive")
-
-
-def normalize_member_name(name: str) -> str:
-    """The name of a zip member for comparison; some programs write backslashes or capitals."""
-    return name.replace("\\", "/").lstrip("/").lower()
+    return "xlsx" if has_workbook else "zip"
 
 
 def _reject_zip_bombs(members: Sequence[zipfile.ZipInfo]) -> None:
@@ -67,10 +69,16 @@ def _reject_zip_bombs(members: Sequence[zipfile.ZipInfo]) -> None:
     total = sum(member.file_size for member in members)
     sizes = [(total, sum(member.compress_size for member in members))]  # the total, too: a bomb can have many parts
     sizes += [(member.file_size, member.compress_size) for member in members]
-    is_bomb = any(size > max(RATIO_CHECK_MIN_BYTES, MAX_COMPRESSION_RATIO * compressed) for size, compressed in sizes)
-    if total > MAX_UNPACKED_BYTES or is_bomb:
+    for size, compressed_size in sizes:
+        reject_bomb(size, compressed_size, total)
+
+
+def reject_bomb(size: int, compressed_size: int, total: int = 0) -> None:
+    """Raise an error if so small a file cannot be a sheet of this size; `total`: of all parts of the file."""
+    limit = min(MAX_UNPACKED_BYTES, max(RATIO_CHECK_MIN_BYTES, MAX_COMPRESSION_RATIO * compressed_size))
+    if size > limit or total > MAX_UNPACKED_BYTES:
         raise UnreadableSheetError(
-            f"The file unpacks to {total // 1_000_000:,} MB, too much for a spreadsheet of its size. "
+            f"The file unpacks to {max(size, total) // 1_000_000:,} MB, too much for a spreadsheet of its size. "
             "Copy the rows into a new workbook, or split it into smaller ones."
         )
 
@@ -84,26 +92,24 @@ def _is_protected(archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo]) 
 
 
 def _detect_ole_format(data: bytes) -> str:
+    streams = {name for name in _FORMAT_BY_OLE_STREAM if _has_ole_stream(data, name)}
     for stream, file_format in _FORMAT_BY_OLE_STREAM.items():
-        if f"{stream}\0".encode("utf-16-le") in data:
-            if file_format == "password" or _xls_is_protected(data):
+        if stream in streams:
+            if file_format == "password":
                 raise password_protected_error()
             return file_format
-    raise _not_a_spreadsheet_error("an Office document")
+    raise foreign_ole_error(data)
 
 
-def _xls_is_protected(data: bytes) -> bool:
-    """Checked here because calamine reports it only for files that it opens by path."""
-    start = _XLS_GLOBALS_START.search(data)
-    offset = start.start() if start else len(data)
-    for _ in range(_XLS_MAX_RECORDS_SEARCHED):
-        if offset + 4 > len(data):
-            return False
-        record_type, size = struct.unpack_from("<HH", data, offset)
-        if record_type == _XLS_FILE_PASS_RECORD:
-            return True
-        offset += 4 + size
-    return False
+def _has_ole_stream(data: bytes, name: str) -> bool:
+    """Whether the directory has a stream of this name; some programs write it in capitals."""
+    stored_name = f"{name}\0".encode("utf-16-le")
+    entry = re.compile(re.escape(stored_name), re.IGNORECASE)
+    length = struct.pack("<H", len(stored_name))
+    return any(
+        match.start() % _OLE_ENTRY_BYTES == 0 and data.startswith(length, match.start() + _OLE_NAME_BYTES)
+        for match in entry.finditer(data)
+    )
 
 
 def password_protected_error() -> UnreadableSheetError:
@@ -127,16 +133,26 @@ def reader_crashed_error() -> UnreadableSheetError:
     )
 
 
-def too_many_cells_error(limit: int) -> UnreadableSheetError:
-    """The error for a sheet whose cells are too far apart."""
+def too_many_cells_error(limit: int, far_cell: str = "") -> UnreadableSheetError:
+    """The error for a sheet whose cells are too far apart, or for several sheets."""
+    reason = f": the cell {far_cell} is far away from the others" if far_cell else ""
     return UnreadableSheetError(
-        f"The sheet spans more than {limit // 1_000_000} million cells: there is a cell far away from the others. "
+        f"The sheet spans more than {limit // 1_000_000} million cells{reason}. "
         "Delete the rows and columns beyond the table, or copy the table into a new workbook."
     )
 
 
-def _not_a_spreadsheet_error(container: str) -> UnreadableSheetError:
+def unreadable_text_error() -> UnreadableSheetError:
+    """The error for a file with a text that cannot be decoded, or only in part."""
     return UnreadableSheetError(
-        f"The file is {container}, not a spreadsheet, or it is incomplete. "
+        "A text in the file is stored in a way that cannot be read. "
+        "Open it in Excel, save it as a new workbook (.xlsx), and check its texts."
+    )
+
+
+def other_document_error() -> UnreadableSheetError:
+    """The error for an OpenDocument file of another kind, such as a text."""
+    return UnreadableSheetError(
+        "The file is an OpenDocument file of another kind, not a spreadsheet. "
         "Give an Excel workbook, an OpenDocument spreadsheet, CSV or TSV."
     )

@@ -1,38 +1,39 @@
 """What calamine does not report about an xlsx's worksheet, read from its XML with regular expressions over bytes.
 
-Error cells, formulas without a stored result, hidden rows, and how far apart the cells are, which must be known before
-calamine makes a dense table of them. An XML parser would take 20 times as long as the rest of the reading.
-The patterns match what all known programs write; `_normalize_xml` first converts everything else to that form.
+Error cells, formulas without a stored result, hidden rows and columns, merged cells, sums, cells whose number format
+shows another text, and how far apart the cells are, which must be known before calamine makes a dense table of them.
+An XML parser would take 20 times as long as the rest of the reading.
+The patterns match what all known programs write; everything else is first converted to that form, and calamine reads
+the same converted bytes: it cannot see other cells than these patterns do.
 """
 
 from __future__ import annotations
 
 import html
-import posixpath
 import re
-import zipfile
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from invoca_bulk.sheets import workbook_formats
-from invoca_bulk.sheets.model import WorksheetScan, column_index, column_letters
-
-_Key = TypeVar("_Key", str, bytes)
+from invoca_bulk.sheets import plain_xml
+from invoca_bulk.sheets.model import MergedRange, WorksheetScan, column_index, column_letters
 
 #: calamine makes a dense table of all cells between the first and the last; a million rows by 47 columns fit.
 MAX_CELLS = 50_000_000
+#: Of a worksheet that spans more, these cells are read, so that it can be told whether it is wanted at all.
+_NEAR_ROWS, _NEAR_COLUMNS = 1_000, 256
+_MAX_ROW_COUNT, _MAX_COLUMN_COUNT = 1_048_576, 16_384
 
 _ATTRIBUTE = re.compile(rb"""(?<![\w.:-])([\w.:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
 #: Hardly any sheet matches: normally all cells are written as expected, and are in A1:Z999999.
-_UNUSUAL_CELL = re.compile(rb'<c(?=[\s/>])(?! r="[A-Z][0-9]{1,6}+"(?: s="[0-9]*+")?+(?: t="[a-zA-Z]*+")?+/?>)')
+_UNUSUAL_CELL = re.compile(
+    rb'<c(?=[\s/>])(?! r="[A-Z][0-9]{1,6}+"(?: s="[0-9]*+")?+'
+    rb'(?: t="(?:inlineStr"(?=><is>)|(?!inline)[a-zA-Z]*+"))?+/?>)'
+)
 #: A cell that parsers may understand differently: `<c r="A1" r="XFD1048576">`. No program writes it.
 _AMBIGUOUS_CELL = re.compile(
     rb"""<c(?=[\s/>])(?! r="[A-Z]+[0-9]+"(?:\s+(?!r\s*=)[\w:.-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'))*\s*/?>)"""
 )
-#: Comments, CDATA and declarations: they can hide XML from these patterns, or from calamine.
-_HIDING_MARKUP = b"<!"
-
 # Forms that need `_normalize_xml`; each starts with a literal, which makes the search fast.
 _PREFIXED_TAG = re.compile(rb":(?:c|row|f|v|sheet|Relationship)[\s/>]")
 _CELL_WITHOUT_REFERENCE = re.compile(rb'<c(?! r="[A-Z])[\s/>]')
@@ -43,64 +44,129 @@ _ROW_OR_CELL_TAG = re.compile(rb"<(row|c)(\s[^<>]*?)?(/?)>")
 _FILLED_CELL = rb'"[^<>]*(?<!/)>(?!</c>)'
 _FAR_COLUMN = re.compile(rb'<c r="([A-Z]{2,}(?=[0-9])|[A-Z](?=[0-9]{7}))[0-9]+' + _FILLED_CELL)
 _ROW_NUMBER = re.compile(rb'<c r="[A-Z]+([0-9]+)' + _FILLED_CELL)
+_FILLED_CELL_START = re.compile(rb'<c r="([A-Z]+[0-9]+)' + _FILLED_CELL)
 _NEAR_COLUMN_COUNT = 26
 
 _ERROR_TYPE_ATTRIBUTE = re.compile(rb"""t=["']e["']""")
+#: calamine refuses a whole worksheet that has any other error.
+_CALAMINE_ERRORS = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"})
+_ERROR_CELL_TYPE = re.compile(rb"""(<c [^<>]*\st=)["']e["']""")
+_FORMULA_TAG = re.compile(rb"<f[\s/>]")
 _CELL_VALUE = re.compile(rb"<v(?:\s[^<>]*)?>([^<]*)</v>")
 _FORMULA_WITHOUT_RESULT = re.compile(rb"<f(?:\s[^<>]*)?(?:/>|>([^<]*)</f>)\s*(<v\s*/>|<v>\s*</v>)?\s*</c>")
-_HIDDEN_ROW = re.compile(rb"""<row r="([0-9]+)"[^<>]*\shidden=["'](?:1|true)["']""")
+_HIDDEN_ROW = re.compile(rb"""<row r="([0-9]+)"[^<>]*\s(?:hidden=["'](?:1|true)|ht=["']0(?:\.0*)?)["']""")
+_COLUMN_TAG = re.compile(rb"<col\s([^<>]*?)/?>")
+_ZERO_WIDTH = re.compile(rb"0(?:\.0*)?")
+_MERGED_TAG = re.compile(rb"<mergeCell\s([^<>]*?)/?>")
+#: A sum of cells in one column; whether it is the column of the formula's own cell is for `_find_sum_rows`.
+_SUM_FORMULA = re.compile(
+    rb"<f(?:\s[^<>]*)?>[^<]*?\b(?:SUM|SUBTOTAL|AGGREGATE)\((?:[0-9]+,)*\$?([A-Z]{1,3})\$?([0-9]{1,7}):\$?\1\$?([0-9]{1,7})\)"
+)
+
+# An inline text beside a `<v>`, which calamine takes for the value; and one that is in the `<v>` itself, for none.
+_VALUE_AFTER_TEXT = re.compile(rb"</is>\s*<v(?:\s[^<>]*)?(?:/>|>[^<]*</v>)")
+_TEXT_IN_VALUE = re.compile(rb"""inlineStr(["'][^<>]*>\s*<v(?:\s[^<>]*)?>[^<]*</v>\s*</c>)""")
 
 
-def find_worksheet_members(archive: zipfile.ZipFile) -> dict[str, str]:
-    """Worksheet name to archive member; ValueError if the XML is ambiguous, so calamine might read another part."""
-    members = {workbook_formats.normalize_member_name(name): name for name in archive.namelist()}
-    targets = _to_unique_dict(
-        (tag[b"Id"], workbook_formats.normalize_member_name(posixpath.join("xl", tag[b"Target"].decode())))
-        for tag in _find_tags(archive.read(members["xl/_rels/workbook.xml.rels"]), b"Relationship")
+@dataclass(frozen=True, kw_only=True)
+class ScannedWorksheet:
+    """A worksheet, and what was noticed in its XML."""
+
+    xml: bytes  # in the form that was scanned, for calamine
+    scan: WorksheetScan
+    #: The number format of each cell that has one of the `formats`.
+    cell_formats: Mapping[tuple[int, int], str]
+
+
+def scan_worksheet(
+    xml: bytes, formats: Mapping[int, str] | None = None, table_totals: Iterable[tuple[str, int]] = ()
+) -> ScannedWorksheet:
+    """Scan one worksheet: `formats` by the ids of styles, and the range and number of totals rows of its tables.
+
+    ValueError if the XML is ambiguous, so that the span of the cells is not known.
+    """
+    xml, is_unusual = _normalize_xml(_strip_prefixes(plain_xml.to_plain(xml)))
+    if is_unusual and _AMBIGUOUS_CELL.search(xml):
+        raise ValueError("a cell that parsers may understand differently")
+    far_cell = ""
+    if is_unusual and _count_spanned_cells(xml) > MAX_CELLS:
+        xml, far_cell = _split_off_far_cells(xml)
+    xml = _VALUE_AFTER_TEXT.sub(_drop_value, _TEXT_IN_VALUE.sub(rb"str\1", xml) if is_unusual else xml)
+    errors = (_parse_error_cell(xml, match) for match in _ERROR_TYPE_ATTRIBUTE.finditer(xml))
+    has_formulas = _FORMULA_TAG.search(xml)  # one search is faster than the two for each kind of formula
+    uncached = _FORMULA_WITHOUT_RESULT.finditer(xml) if has_formulas else ()
+    sum_rows = _find_sum_rows(xml) if has_formulas else ()
+    scan = WorksheetScan(
+        error_cells=dict(filter(None, errors)),
+        uncached_formulas=dict(filter(None, (_parse_formula_cell(xml, match) for match in uncached))),
+        hidden_rows=frozenset(map(int, _HIDDEN_ROW.findall(xml))),
+        hidden_columns=frozenset(_find_hidden_columns(xml)),
+        merged_ranges=tuple(_find_merged_ranges(xml)),
+        total_rows=frozenset(sum_rows).union(*map(_find_totals_rows, table_totals)),
+        far_cell=far_cell,
     )
-    names_and_members = []
-    for sheet in _find_tags(archive.read(members["xl/workbook.xml"]), b"sheet"):
-        (relationship_id,) = (value for name, value in sheet.items() if name.endswith(b":id"))
-        names_and_members.append((html.unescape(sheet[b"name"].decode()), members.get(targets[relationship_id], "")))
-    return _to_unique_dict(names_and_members)
+    return ScannedWorksheet(
+        xml=_with_readable_errors(xml, scan), scan=scan, cell_formats=_find_cell_formats(xml, formats or {})
+    )
 
 
-def _to_unique_dict(pairs: Iterable[tuple[_Key, str]]) -> dict[_Key, str]:
-    """The pairs as a dict; ValueError if a key repeats."""
-    items = list(pairs)
-    if len(dict(items)) < len(items):
-        raise ValueError
-    return dict(items)
+def _drop_value(match: re.Match[bytes]) -> bytes:
+    """The end of an inline text without the `<v>` after it; in a cell of another type, the `<v>` is the value."""
+    xml = match.string
+    cell_tag = xml[xml.rfind(b"<c ", 0, match.start()) : match.start()].partition(b">")[0]
+    return b"</is>" if _parse_attributes(cell_tag).get(b"t") == b"inlineStr" else match[0]
 
 
-def _find_tags(xml: bytes, name: bytes) -> list[dict[bytes, bytes]]:
-    if _HIDING_MARKUP in xml:
-        raise ValueError
-    return [_parse_attributes(tag) for tag in re.findall(rb"<" + name + rb"\s([^<>]*)>", _strip_prefixes(xml))]
+def _with_readable_errors(xml: bytes, scan: WorksheetScan) -> bytes:
+    """The same worksheet, with its errors as texts if there is one that calamine does not know."""
+    is_readable = _CALAMINE_ERRORS.issuperset(scan.error_cells.values())
+    return xml if is_readable else _ERROR_CELL_TYPE.sub(rb'\1"str"', xml)
+
+
+def _find_hidden_columns(xml: bytes) -> Iterator[int]:
+    for tag in _COLUMN_TAG.findall(xml[: xml.find(b"<sheetData")]):
+        attributes = _parse_attributes(tag)
+        if attributes.get(b"hidden") in {b"1", b"true"} or _ZERO_WIDTH.fullmatch(attributes.get(b"width", b"")):
+            yield from range(int(attributes[b"min"]) - 1, min(int(attributes[b"max"]), _MAX_COLUMN_COUNT))
+
+
+def _find_merged_ranges(xml: bytes) -> Iterator[MergedRange]:
+    for tag in _MERGED_TAG.findall(xml[max(xml.rfind(b"</sheetData>"), 0) :]):
+        yield _parse_range(_parse_attributes(tag)[b"ref"])
+
+
+def _parse_range(reference: bytes) -> MergedRange:
+    first, _, last = reference.replace(b"$", b"").upper().partition(b":")
+    return MergedRange(*_parse_reference(first), *_parse_reference(last or first))
+
+
+def _find_sum_rows(xml: bytes) -> Iterator[int]:
+    """The rows with a cell that sums cells of its own column above it."""
+    for match in _SUM_FORMULA.finditer(xml):
+        row, column = _cell_position(xml, xml.rfind(b"<c ", 0, match.start()))
+        if column == column_index(match[1].decode()) and int(match[2]) <= int(match[3]) < row:
+            yield row
+
+
+def _find_totals_rows(table: tuple[str, int]) -> range:
+    reference, count = table
+    last_row = _parse_range(reference.encode()).last_row
+    return range(max(last_row - count, 0) + 1, last_row + 1)
+
+
+def _find_cell_formats(xml: bytes, formats: Mapping[int, str]) -> dict[tuple[int, int], str]:
+    """The cells that have a style with one of the formats."""
+    if not formats:
+        return {}
+    style = rb"""[^<>]*?\ss=["'](%b)["']""" % b"|".join(b"%d" % number for number in formats)
+    if 0 in formats:  # also the style of cells that name none
+        style = rb"(?:%b|(?![^<>]*\ss=)())" % style
+    cells = re.findall(rb'<c r="([A-Z]+[0-9]+)"' + style, xml)
+    return {_parse_reference(reference): formats[int(number or 0)] for reference, number, *_ in cells}
 
 
 def _parse_attributes(tag: bytes) -> dict[bytes, bytes]:
     return {name: double or single for name, double, single in _ATTRIBUTE.findall(tag)}
-
-
-def scan_worksheet(xml: bytes) -> WorksheetScan:
-    """Error cells, formulas without a result and hidden rows of one worksheet.
-
-    ValueError if the XML is ambiguous, so that the span of the cells is not known.
-    """
-    xml = _normalize_xml(_strip_prefixes(xml))
-    is_unusual = _UNUSUAL_CELL.search(xml)
-    if _HIDING_MARKUP in xml or (is_unusual and _AMBIGUOUS_CELL.search(xml)):
-        raise ValueError
-    if is_unusual and _count_spanned_cells(xml) > MAX_CELLS:
-        raise workbook_formats.too_many_cells_error(MAX_CELLS)
-    errors = (_parse_error_cell(xml, match) for match in _ERROR_TYPE_ATTRIBUTE.finditer(xml))
-    formulas = (_parse_formula_cell(xml, match) for match in _FORMULA_WITHOUT_RESULT.finditer(xml))
-    return WorksheetScan(
-        error_cells=dict(filter(None, errors)),
-        uncached_formulas=dict(filter(None, formulas)),
-        hidden_rows=frozenset(map(int, _HIDDEN_ROW.findall(xml))),
-    )
 
 
 def _count_spanned_cells(xml: bytes) -> int:
@@ -108,6 +174,21 @@ def _count_spanned_cells(xml: bytes) -> int:
     columns = [column_index(letters.decode()) + 1 for letters in set(_FAR_COLUMN.findall(xml))]
     rows = map(int, set(_ROW_NUMBER.findall(xml))) if columns else ()
     return max([_NEAR_COLUMN_COUNT, *columns]) * max(rows, default=0)
+
+
+def _split_off_far_cells(xml: bytes) -> tuple[bytes, str]:
+    """The worksheet without its far cells, and the one that is the farthest away."""
+    pieces, position, far_cells = [], 0, []
+    for match in _FILLED_CELL_START.finditer(xml):
+        row, column = _parse_reference(match[1])
+        if row > _NEAR_ROWS or column >= _NEAR_COLUMNS:
+            far_cells.append((row * _MAX_COLUMN_COUNT + column * _MAX_ROW_COUNT, match[1].decode()))
+            end = xml.find(b"</c>", match.end())
+            if end < 0:
+                raise ValueError("a cell without an end")
+            pieces.append(xml[position : match.start()])
+            position = end + len(b"</c>")
+    return b"".join([*pieces, xml[position:]]), max(far_cells)[1]
 
 
 def _parse_error_cell(xml: bytes, match: re.Match[bytes]) -> tuple[tuple[int, int], str] | None:
@@ -142,12 +223,13 @@ def _strip_prefixes(xml: bytes) -> bytes:
     return re.sub(rb"(</?)[\w.-]+:", rb"\1", xml) if _PREFIXED_TAG.search(xml) else xml
 
 
-def _normalize_xml(xml: bytes) -> bytes:
-    """The same cells, each as `<c r="B7" …>` in a `<row r="7" …>`: the reference is there and comes first."""
-    lacks_reference = _UNUSUAL_CELL.search(xml) and _CELL_WITHOUT_REFERENCE.search(xml)
-    if lacks_reference or _ROW_WITHOUT_REFERENCE.search(xml):
-        return _ROW_OR_CELL_TAG.sub(_ReferenceFiller(), xml)
-    return xml
+def _normalize_xml(xml: bytes) -> tuple[bytes, bool]:
+    """The same cells, each as `<c r="B7" …>` in a `<row r="7" …>`, and whether some are unusual nevertheless."""
+    is_unusual = bool(_UNUSUAL_CELL.search(xml))
+    if (is_unusual and _CELL_WITHOUT_REFERENCE.search(xml)) or _ROW_WITHOUT_REFERENCE.search(xml):
+        xml = _ROW_OR_CELL_TAG.sub(_ReferenceFiller(), xml)
+        return xml, bool(_UNUSUAL_CELL.search(xml))
+    return xml, is_unusual
 
 
 class _ReferenceFiller:

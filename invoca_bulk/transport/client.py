@@ -16,7 +16,7 @@ import random
 import ssl
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
@@ -32,12 +32,14 @@ from invoca_bulk.config.settings import (
     LIST_TIMEOUT_FACTOR,
     MAX_ATTEMPTS,
     MAX_LIST_BYTES,
+    MAX_LIST_PAGES,
     MAX_RESPONSE_BYTES,
 )
 from invoca_bulk.errors import AuthenticationError, ConfigError, InDoubtError, NotSentError, PlatformUnavailableError
 from invoca_bulk.schema import RESOURCES
 from invoca_bulk.schema.field_types import Json, id_problem
 from invoca_bulk.schema.issue_catalog import truncate
+from invoca_bulk.transport import pagination
 
 
 class _ResponseTooLargeError(Exception):
@@ -99,6 +101,12 @@ class Response:
     body: Json  # without secrets; None: the response is not JSON
     text: str = ""  # the beginning of a plain-text response; otherwise empty
     retry_after: float | None = None  # seconds that the platform asks to wait; None: it does not say
+    next_url: str = ""  # the next page of a list, as the header Link names it; empty: none
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 200."""
+        return self.status == HTTPStatus.OK
 
 
 class Client:
@@ -118,7 +126,8 @@ class Client:
     ) -> None:
         self._sleep = sleep
         self._network = network
-        self._base_url = f"{network.base_url}/api/{network.api_version}/{network.network_id}/"
+        parts = (network.base_url, "api", network.api_version, network.network_id)
+        self._base_url = "".join(f"{part}/" for part in parts if part)  # a host of the network's own needs no id
         self._timeout = timeout
         self._timeouts = httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT_SECONDS)).as_dict()
         self._headers = _build_headers(network)
@@ -162,10 +171,11 @@ class Client:
         path: tuple[str, ...],
         body: Mapping[str, Json] | None = None,
         *,
+        query: bytes = b"",
         on_start: Callable[[], None] = lambda: None,
         on_status: Callable[[int], None] = lambda _: None,
     ) -> Response:
-        """Send a request once, on a connection that carries one request at a time.
+        """Send a request once, on a connection that carries one request at a time; `query` names a page of a list.
 
         `on_start`: called just before the first byte is sent; if it raises, nothing is sent. `on_status`: called with
         the status before the body is read. A `NotSentError` means that nothing of the request reached the platform, an
@@ -184,7 +194,7 @@ class Client:
         # Not built by the client, which merges URLs, headers, parameters and cookies again for each request.
         request = httpx.Request(
             verb,
-            self._cached_url(path),
+            self._cached_url(path).copy_with(query=query) if query else self._cached_url(path),
             headers=self._headers if body is None else self._json_headers,
             content=content,
             extensions={"trace": trace, "timeout": self._timeouts},
@@ -212,10 +222,54 @@ class Client:
         content = self._network.secret.redact(content)
         is_plain_text = response.headers.get("Content-Type", "").startswith("text/plain")
         text = _text_excerpt(content) if is_plain_text else ""
-        return Response(status=response.status_code, body=_parse_json(content), text=text, retry_after=wait)
+        return Response(
+            status=response.status_code,
+            body=_parse_json(content),
+            text=text,
+            retry_after=wait,
+            next_url=response.links.get("next", {}).get("url", ""),
+        )
 
     async def get(self, connection: int, path: tuple[str, ...]) -> Response:
-        """Read an object or a collection, with retries; the response may have any status but those of the errors.
+        """Read an object or a whole collection, page by page if it has pages; any other status is returned as it is.
+
+        Raises as `get_page` does, and a `PlatformUnavailableError` if a page cannot be read.
+        """
+        response = await self.get_page(connection, path)
+        page = pagination.parse_page(response.body, response.next_url)
+        if page is None or not response.is_success:
+            return response
+        items, queries = [*page.items], {b""}
+        while page.next_url:
+            query = self._page_query(path, page.next_url)
+            if query in queries or len(queries) >= MAX_LIST_PAGES:
+                raise self._unreadable_page("it names the same page again, or too many")
+            queries.add(query)
+            page_response = await self.get_page(connection, path, query)
+            next_page = pagination.parse_page(page_response.body, page_response.next_url)
+            if next_page is None or not page_response.is_success:
+                raise self._unreadable_page(f"it answered {page_response.status} to a further page")
+            page = next_page
+            items += page.items
+        return replace(response, body=items, next_url="")
+
+    def _page_query(self, path: tuple[str, ...], next_url: str) -> bytes:
+        """The query of a further page, which has to be of the same list: the token goes nowhere else."""
+        url = self._cached_url(path)
+        try:
+            next_page = url.join(next_url)
+        except httpx.InvalidURL:
+            raise self._unreadable_page("its address cannot be read") from None
+        if next_page.copy_with(query=None, fragment=None) != url or not next_page.query:
+            raise self._unreadable_page("it is at another address")
+        return next_page.query
+
+    def _unreadable_page(self, reason: str) -> PlatformUnavailableError:
+        msg = f"The list at {self._network.base_url} goes on, but the rest cannot be read: {reason}. Nothing was sent."
+        return PlatformUnavailableError(msg)
+
+    async def get_page(self, connection: int, path: tuple[str, ...], query: bytes = b"") -> Response:
+        """Read once, with retries; the response may have any status but those of the errors.
 
         An `AuthenticationError` means that the platform does not accept the token, a `PlatformUnavailableError` that
         there was no reliable response in several attempts.
@@ -229,7 +283,7 @@ class Client:
                 reraise=True,
             ):
                 with attempt:
-                    response = await self.send(connection, "GET", path)
+                    response = await self.send(connection, "GET", path, query=query)
                     if response.status in _RETRYABLE_READ_STATUSES:
                         raise _RetryReadError(response)  # noqa: TRY301  for the retry
         except (NotSentError, InDoubtError, _RetryReadError) as error:
@@ -313,9 +367,14 @@ def _retry_delay(state: tenacity.RetryCallState) -> float:
 
 def unauthorized_message(network: Network) -> str:
     """The error message for a 401."""
+    return f"The platform does not accept the token for {network.label} (401). Check the token and the network id."
+
+
+def refused_token_message(network: Network, reason: str) -> str:
+    """The error message for a token without the rights that all rows need."""
     return (
-        f"The platform does not accept the token for network {network.network_id} at {network.base_url} (401). "
-        "Check the token and the network id."
+        f"The platform refuses what the rows ask with this token for {network.label} ({reason.rstrip('.')}). "
+        "Use the token of a person who has these rights."
     )
 
 

@@ -100,7 +100,9 @@ class BackgroundLoop(Generic[T]):
 
     def _run(self) -> None:
         try:
-            self._result = asyncio.run(self._run_task())
+            # Not `asyncio.run`: nest_asyncio replaces it, and looks for a loop that this thread does not have.
+            with asyncio.Runner() as runner:
+                self._result = runner.run(self._run_task())
         except asyncio.CancelledError:
             self._error = KeyboardInterrupt()
         except BaseException as error:  # noqa: BLE001  raised again in the caller's thread

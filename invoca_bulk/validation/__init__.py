@@ -14,10 +14,11 @@ from itertools import chain
 import numpy as np
 
 from invoca_bulk.schema import RESOURCES
+from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.sheets import Sheet
 from invoca_bulk.validation import issue_frame
 from invoca_bulk.validation.completeness import check_whole_object, find_missing_fields, to_sheet_terms
-from invoca_bulk.validation.issue_frame import Issue
+from invoca_bulk.validation.issue_frame import Issue, make_issue
 from invoca_bulk.validation.model import (
     Mask,
     Record,
@@ -46,9 +47,22 @@ __all__ = [
 ]
 
 
-def validate(sheets: Sequence[Sheet], *, version: str, auto_ids: bool = False) -> ValidatedBook:
-    """Check every row of every sheet. Problems in the data are values in `issues`, never exceptions."""
-    validators = [SheetValidator(sheet, index, version, auto_ids=auto_ids) for index, sheet in enumerate(sheets)]
+def validate(
+    sheets: Sequence[Sheet],
+    *,
+    version: str,
+    auto_ids: bool = False,
+    allow_unlisted: bool = False,
+    allow_no_rows: bool = False,
+) -> ValidatedBook:
+    """Check every row of every sheet. Problems in the data are values in `issues`, never exceptions.
+
+    `allow_no_rows`: for sheets that this program has made, such as an undo that has nothing to do.
+    """
+    validators = [
+        SheetValidator(sheet, index, version, auto_ids=auto_ids, allow_unlisted=allow_unlisted)
+        for index, sheet in enumerate(sheets)
+    ]
     for validator in validators:
         validator.run()
     validated_sheets = [validator.to_validated_sheet() for validator in validators]
@@ -58,15 +72,19 @@ def validate(sheets: Sequence[Sheet], *, version: str, auto_ids: bool = False) -
         if resource.subresources
     ]
     records = tuple(chain.from_iterable(builder.build_records() for builder in builders))
+    builder_issues = chain.from_iterable(builder.issues for builder in builders)
     issues = [
-        *chain.from_iterable(validator.reported_issues() for validator in validators),
-        *chain.from_iterable(builder.issues for builder in builders),
+        *chain.from_iterable(validator.reported_issues(validator.all_issues) for validator in validators),
+        *chain.from_iterable(validators[issue.sheet_index].reported_issues([issue]) for issue in builder_issues),
     ]
+    if not allow_no_rows and all(sheet.frame.empty for sheet in sheets):
+        issues.append(make_issue(0, -1, (-1, "", ""), Problem(code="no_rows")))
     masks = _invalid_masks(validators, issues, records)
     return ValidatedBook(
         sheets=tuple(replace(sheet, invalid=mask) for sheet, mask in zip(validated_sheets, masks, strict=True)),
         version=version,
         auto_ids=auto_ids,
+        allow_unlisted=allow_unlisted,
         records=records,
         issues=issue_frame.build_issue_frame(issues, sheets),
     )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from invoca_bulk.schema.issue_catalog import ISSUE_COLUMNS, Problem, truncate
+from invoca_bulk.schema.issue_catalog import FILE_ISSUE_CODES, ISSUE_COLUMNS, Problem, truncate
 from invoca_bulk.sheets import Sheet
 
 #: How many rows a message names at most.
@@ -42,8 +42,13 @@ def build_issue_frame(issues: Iterable[Issue], sheets: Sequence[Sheet]) -> pd.Da
     row_numbers = [sheet.frame.index.to_numpy() for sheet in sheets]
     rows = [row_numbers[issue.sheet_index][issue.position] if issue.position >= 0 else None for issue in sorted_issues]
     columns = {
-        "sheet": pd.Series([sheets[issue.sheet_index].name for issue in sorted_issues], dtype="str"),
+        "sheet": pd.Series([_sheet_name(issue, sheets) for issue in sorted_issues], dtype="str"),
         "row": pd.array(rows, dtype="Int64"),
         **{name: pd.Series(list(map(attrgetter(name), sorted_issues)), dtype="str") for name in ISSUE_COLUMNS[2:]},
     }
     return pd.DataFrame(columns, columns=list(ISSUE_COLUMNS))
+
+
+def _sheet_name(issue: Issue, sheets: Sequence[Sheet]) -> str:
+    """The name of the sheet that an issue is about; empty if it is about the file."""
+    return "" if issue.code in FILE_ISSUE_CODES else sheets[issue.sheet_index].name

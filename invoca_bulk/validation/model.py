@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from invoca_bulk.schema import Action, Column, Resource, paths
-from invoca_bulk.schema.field_types import PHONE, Json, ParsedValue, normalize_text
+from invoca_bulk.schema.field_types import ASSIGNED_NUMBER, PHONE, Json, ParsedValue, normalize_text
 from invoca_bulk.sheets import Sheet
 
 Codes: TypeAlias = npt.NDArray[np.int64]
@@ -63,7 +63,7 @@ class ValidatedColumn:
         """Row position to a code that is equal for cells with the same value, such as `X` and `X `."""
         if not self.parsed:
             return self.codes
-        is_phone = self.column.field.field_type is PHONE
+        is_phone = self.column.field.field_type in (PHONE, ASSIGNED_NUMBER)
         values = np.array(self.texts, dtype="object")
         for index, parsed in self.parsed.items():
             text = str(parsed.value) if parsed else normalize_text(self.texts[index])
@@ -199,6 +199,7 @@ class ValidatedBook:
     sheets: tuple[ValidatedSheet, ...]  # in the order of processing
     version: str  # the API version that the rows were checked for
     auto_ids: bool  # whether advertisers without an id are allowed
+    allow_unlisted: bool = False  # whether media types and promo types outside the published lists are allowed
     records: tuple[Record, ...]  # the objects with subrecords that have a pending row, in the order of their first rows
     issues: pd.DataFrame  # one row per issue, by sheet, row and column; columns: `issue_catalog.ISSUE_COLUMNS`
 

@@ -331,9 +331,9 @@ class RecordBuilder:
 
 
 def describe_row(sheets: Sequence[ValidatedSheet], row_ref: RowRef) -> str:
-    """A row as the spreadsheet shows it: `row 5`, or `users row 5` if several sheets were read."""
+    """A row as the user knows it: `row 5`, or `users row 5` if several sheets were read."""
     sheet = sheets[row_ref.sheet_index].sheet
-    return f"{sheet.name} row {sheet.frame.index[row_ref.position]}".strip()
+    return f"{sheet.name} {sheet.labels.describe(sheet.frame.index[row_ref.position])}".strip()
 
 
 def locate_cell(record: Record, column: str | None) -> tuple[RowRef, str]:

@@ -6,7 +6,6 @@ rows: a sheet of 100,000 rows has a few dozen media types.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -15,19 +14,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from invoca_bulk.schema import SUBRESOURCE_KEY, Action, Column, Field, Resource, Role, Rule, paths
-from invoca_bulk.schema.field_types import ParsedValue, find_control_character, normalize_text
+from invoca_bulk.schema import API_VERSIONS, SUBRESOURCE_KEY, Action, Column, Field, Resource, Role, Rule, paths
+from invoca_bulk.schema.field_types import ParsedValue, cleaning_warning, find_control_character, normalize_text
+from invoca_bulk.schema.invisible import name_invisible
 from invoca_bulk.schema.issue_catalog import ParseError, Problem, Unshortened, parse_marker
-from invoca_bulk.schema.model import fold_header
+from invoca_bulk.schema.model import rules_version
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome, parse_outcome
 from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
 from invoca_bulk.sheets import Sheet
+from invoca_bulk.validation.example_rows import find_example_rows
 from invoca_bulk.validation.issue_frame import MAX_ROWS_NAMED, Issue, make_issue
 from invoca_bulk.validation.model import Codes, Mask, ValidatedColumn, ValidatedSheet
+from invoca_bulk.validation.total_rows import find_total_rows
 from invoca_bulk.wording import join_limited, option, remedy
 
-#: Similarity (difflib) from which an unknown header counts as a misspelt known one.
-_MISSPELT_SIMILARITY = 0.85
+#: What is said even of rows that are not sent, since it is about their results.
+_CODES_OF_DONE_ROWS = frozenset({"unsettled_row", "unsettled_row_edited", "row_edited", "claim_restored"})
 #: How many texts are matched at once.
 _TEXT_BATCH_SIZE = 1_000
 
@@ -35,10 +37,13 @@ _TEXT_BATCH_SIZE = 1_000
 class SheetValidator:
     """The validation of one sheet; `run` fills the attributes."""
 
-    def __init__(self, sheet: Sheet, sheet_index: int, version: str, *, auto_ids: bool) -> None:
+    def __init__(
+        self, sheet: Sheet, sheet_index: int, version: str, *, auto_ids: bool, allow_unlisted: bool = False
+    ) -> None:
         self.sheet = sheet
         self.sheet_index = sheet_index
         self.auto_ids = auto_ids
+        self.allow_unlisted = allow_unlisted
         self.resource: Resource = sheet.resource
         self.version = version
         self.all_issues: list[Issue] = []
@@ -51,7 +56,9 @@ class SheetValidator:
         self.pending = np.ones(len(sheet.frame), dtype=bool)
         self.was_unknown = ~self.pending
         #: Row number to the problem of a whole row; unknown if the row was written to a file and read again.
-        self.row_problems = {issue.row: issue.problem for issue in sheet.read_issues if issue.row is not None}
+        self.row_problems = {
+            issue.row: issue.problem for issue in sheet.read_issues if issue.row is not None and not issue.column
+        }
         #: Position of a row with such a problem to its only issue: the row's cells may be in wrong columns.
         self.row_problem_issues: dict[int, Issue] = {}
 
@@ -62,11 +69,12 @@ class SheetValidator:
 
     def run(self) -> None:
         """Run all checks."""
+        if self.sheet_index == 0 and self.version not in API_VERSIONS:
+            details = {"version": self.version, "which": rules_version(self.version)}
+            self._add_issue(-1, "", "", Problem(code="version_between", details=details))
         known_columns = self._match_headers()
         self._apply_earlier_results(known_columns)
-        for read_issue in self.sheet.read_issues:
-            if read_issue.row is None:  # issues of rows are in the rows' cells, as markers
-                self._add_issue(-1, "", "", read_issue.problem)
+        self._add_read_issues()
         for column in known_columns:
             self._parse_column(column)
         self._require_columns()
@@ -76,6 +84,9 @@ class SheetValidator:
             for rule in self.resource.rules:
                 self._apply_rule(rule)
         self._check_duplicate_rows()
+        self._check_case_of_own_ids()
+        self._report_total_rows()
+        self._report_example_rows()
 
     def to_validated_sheet(self) -> ValidatedSheet:
         """The validated sheet, without the mask of invalid rows."""
@@ -99,10 +110,12 @@ class SheetValidator:
                 first = known_columns[column.path].header
                 details = {"first": first, "value": header, "known": column.path}
                 self._add_issue(-1, header, header, Problem(code="column_repeated", details=details))
-            elif character := find_control_character(column.path):
+            elif character := find_control_character(column.path) or name_invisible(column.path):
                 self._add_issue(-1, header, header, Problem(code="cell_control", details={"name": character}))
             else:
                 known_columns[column.path] = column
+                if name_invisible(header) and (cleaned := cleaning_warning(header, normalize_text(header))):
+                    self._add_issue(-1, header, header, cleaned)
         for header in self.headers:
             if self.resource.column_for(header) is None:
                 self._report_unknown_header(header, known_columns)
@@ -114,14 +127,14 @@ class SheetValidator:
         An alias of a column that is there does not count: a column `Campaign`, with names, is common next to the
         campaign's id.
         """
-        names = {fold_header(name): name for name in self.resource.known_headers() if not name.endswith("*")}
-        matches = difflib.get_close_matches(fold_header(header), names, n=1, cutoff=_MISSPELT_SIMILARITY)
-        name = names[matches[0]] if matches else ""
+        name = self.resource.find_similar_header(header)
         column = self.resource.column_for(name) if name else None
         is_missing = column is not None and column.path not in known_columns
         suggestion = name if name in self.resource.by_path or is_missing else ""
         if suggestion and column:
             self.misspelt_paths.add(column.path)
+        if not suggestion and header in self.sheet.labels.columns:
+            return  # an index names the rows, and need not be sent
         code = "column_misspelt" if suggestion else "column_unknown"
         self._add_issue(-1, header, header, Problem(code=code, details={"value": header, "known": suggestion}))
 
@@ -145,7 +158,7 @@ class SheetValidator:
         self.was_unknown = np.array([outcome is Outcome.UNKNOWN for outcome in outcomes], dtype=bool)[codes]
         done = np.array([outcome in SUCCESS_OUTCOMES for outcome in outcomes], dtype=bool)[codes]
         unresolved = self.was_unknown & ~self._identifies_object(columns)
-        self.pending = ~(done | unresolved)
+        self.pending = ~(done | unresolved) | self._refused_claims(columns.values())
         is_invalid = [
             outcome is None and bool(normalize_text(text)) for outcome, text in zip(outcomes, texts, strict=True)
         ]
@@ -158,6 +171,16 @@ class SheetValidator:
             resume = Unshortened(str(remedy("resume", "resend_absent", subject=run)))
             details = {"run": run or "not named", "resume": resume}
             self._add_issue(position, status.header, Outcome.UNKNOWN, Problem(code="unsettled_row", details=details))
+
+    def _refused_claims(self, known_columns: Iterable[Column]) -> Mask:
+        """Row position to whether the row claims an outcome that nothing bears out, so that it cannot be skipped."""
+        titles = {column.header for column in known_columns if column.field.role is Role.RESULT}
+        rows = {
+            issue.row
+            for issue in self.sheet.read_issues
+            if issue.row is not None and issue.column in titles and issue.problem.level == "error"
+        }
+        return np.isin(self.sheet.frame.index, list(rows))
 
     def _identifies_object(self, columns: Mapping[str, Column]) -> Mask:
         """Row position to whether the row identifies an existing object, so that sending it again is harmless."""
@@ -181,8 +204,7 @@ class SheetValidator:
     def _parse_column(self, column: Column) -> None:
         codes, texts = self.sheet.encode_column(column.header)
         results = {
-            index: _parse_text(column.field, texts[index], identifier_field=self.resource.identifier_field)
-            for index in _texts_to_parse(column.field, texts)
+            index: self._parse_text(column.field, texts[index]) for index in _texts_to_parse(column.field, texts)
         }
         has_error = np.zeros(len(texts), dtype=bool)
         has_error[[index for index, (_, problem) in results.items() if problem]] = True
@@ -199,6 +221,14 @@ class SheetValidator:
             index: problem or (parsed.warning if parsed else None) for index, (parsed, problem) in results.items()
         }
         self._add_issues_by_text(validated_column, {index: problem for index, problem in problems.items() if problem})
+
+    def _parse_text(self, field: Field, text: str) -> tuple[ParsedValue | None, Problem | None]:
+        parsed, problem = _parse_text(field, text, identifier_field=self.resource.identifier_field)
+        if problem and problem.code == "not_a_choice" and field.may_be_unlisted and self.allow_unlisted:
+            value = normalize_text(text)
+            warning = Problem(code="unlisted_value", details={"value": value, "known": field.path})
+            return ParsedValue(value=value, warning=warning), None
+        return parsed, problem
 
     def _check_field(self, column: ValidatedColumn) -> None:
         """The checks of a field that do not depend on the text, only on whether the cell is blank."""
@@ -314,16 +344,37 @@ class SheetValidator:
         client_id = self.by_path.get("id_from_network")
         without_id = self._is_create & ~client_id.filled if client_id is not None else self._is_create
         for positions in self._find_duplicate_groups(compared, only=without_id):
-            problem = Problem(code="identical_rows", details={"rows": self._format_row_numbers(positions)})
+            problem = Problem(code="identical_rows", details={"rows": self._name_rows(positions)})
             issue = self._make_issue(positions[0], "", "", problem)  # formatted once: a group may be the whole sheet
             self.all_issues += [issue._replace(position=int(position)) for position in positions]
 
     def _report_duplicates(self, columns: Sequence[ValidatedColumn], key: ValidatedColumn, code: str) -> None:
         for positions in self._find_duplicate_groups(columns, only=key.filled):
-            details = {"value": key.cell_text(positions[0]).strip(), "rows": self._format_row_numbers(positions)}
+            details = {"value": key.cell_text(positions[0]).strip(), "rows": self._name_rows(positions)}
             problem = Problem(code=code, details=details)
             for position in positions:
                 self._add_issue(position, key.column.header, key.cell_text(position), problem)
+
+    def _check_case_of_own_ids(self) -> None:
+        """Warn of own ids that differ only in case from another one of the sheet."""
+        column = self.by_path.get(SUBRESOURCE_KEY)
+        if column is None or self.resource.is_subresource:
+            return
+        folded = "\0".join(column.texts).casefold().split("\0")  # all at once: they may be 100,000
+        if len(set(folded)) == len(column.texts):
+            return
+        ids_by_folded: dict[str, dict[str, int]] = {}  # each with the index of its text
+        for index, folded_text in enumerate(map(str.casefold, column.texts)):
+            if parsed := column.parsed_text(index):
+                ids_by_folded.setdefault(folded_text, {})[str(parsed.value)] = index
+        problems = {}
+        for ids in (ids for ids in ids_by_folded.values() if len(ids) > 1):
+            for own_id, index in ids.items():
+                other = next(other for other in ids if other != own_id)
+                row = self.sheet.frame.index[int(np.argmax(column.codes == ids[other]))]
+                details = {"value": own_id, "other": other, "place": f"in row {row}"}
+                problems[index] = Problem(code="own_id_case", details=details)
+        self._add_issues_by_text(column, problems)
 
     def _find_duplicate_groups(
         self, columns: Sequence[ValidatedColumn], *, only: Mask
@@ -340,13 +391,46 @@ class SheetValidator:
         ends = np.cumsum(np.bincount(groups))[:-1]
         yield from (group for group in np.split(positions[order], ends) if len(group) > 1)
 
-    def _format_row_numbers(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> str:
-        return join_limited([str(self.sheet.frame.index[position]) for position in positions], MAX_ROWS_NAMED)
+    def _name_rows(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> str:
+        labels, numbers = self.sheet.labels, self.sheet.frame.index
+        names = [str(labels.name(numbers[position])) for position in positions[:MAX_ROWS_NAMED]]
+        unnamed = [""] * (len(positions) - len(names))  # only counted: the group may be the whole sheet
+        return join_limited([*names, *unnamed], MAX_ROWS_NAMED) + labels.list_suffix
+
+    # Rows that are no requests
+
+    def _report_total_rows(self) -> None:
+        for position, header in find_total_rows(self.sheet, self.by_path):
+            if self.pending[position] and position not in self.row_problem_issues:
+                text = str(self.sheet.frame[header].iloc[position])
+                self.row_problem_issues[position] = self._make_issue(position, header, text, Problem(code="row_total"))
+                self.all_issues.append(self.row_problem_issues[position])
+
+    def _report_example_rows(self) -> None:
+        for position in find_example_rows(self.resource, self.by_path):
+            self._add_issue(position, "", "", Problem(code="row_example"))
 
     # Issues
 
+    def _add_read_issues(self) -> None:
+        """Add the read issues, but for those of whole rows, which are in the rows' cells as markers."""
+        positions: dict[int, int] = {}
+        columns = {issue.column for issue in self.sheet.read_issues if issue.column and issue.row is not None}
+        if columns:
+            positions = {number: position for position, number in enumerate(self.sheet.frame.index)}
+        texts = {title: self.sheet.frame[title].to_numpy() for title in columns.intersection(self.column_positions)}
+        for issue in self.sheet.read_issues:
+            if issue.row is None:
+                if not issue.column or issue.column in self.column_positions:
+                    self._add_issue(-1, issue.column, issue.column, issue.problem)
+            elif issue.column in self.column_positions and issue.row in positions:
+                position = positions[issue.row]
+                text = str(texts[issue.column][position])
+                if text == issue.problem.details.get("value"):
+                    self._add_issue(position, issue.column, text, issue.problem)
+
     def _add_issue(self, position: int | np.integer, header: str, value: str, problem: Problem) -> None:
-        if position >= 0 and not self.pending[position] and problem.code != "unsettled_row":
+        if position >= 0 and not self.pending[position] and problem.code not in _CODES_OF_DONE_ROWS:
             return
         is_row_problem = problem.code == "row_marked"
         if is_row_problem:
@@ -372,9 +456,9 @@ class SheetValidator:
             index = int(column.codes[position])
             self._add_issue(position, column.column.header, column.texts[index], problems[index])
 
-    def reported_issues(self) -> list[Issue]:
-        """All issues; of a row with a problem as a whole, only that one."""
-        return [issue for issue in self.all_issues if self.row_problem_issues.get(issue.position, issue) is issue]
+    def reported_issues(self, issues: Iterable[Issue]) -> list[Issue]:
+        """Those of the issues of this sheet that are reported: of a row with a problem as a whole, only that one."""
+        return [issue for issue in issues if self.row_problem_issues.get(issue.position, issue) is issue]
 
 
 def _texts_to_parse(field: Field, texts: Sequence[str]) -> Iterable[int]:

@@ -13,7 +13,7 @@ from invoca_bulk.config.settings import setting_from_environment
 from invoca_bulk.journal import RunState, RunSummary
 from invoca_bulk.reports import html as displays
 from invoca_bulk.reports.plan_report import Plan
-from invoca_bulk.reports.results import Results, format_time
+from invoca_bulk.reports.results import Results, describe_run_totals, describe_state, describe_totals, format_time
 from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.schema import ADVERTISERS, API_VERSIONS, RESOURCES
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
@@ -164,7 +164,9 @@ def _plan_form(report: Report, form_values: Mapping[str, Any]) -> str:
   <details{" open" if any(form_values.values()) else ""}><summary>More options</summary><div class="fields">
     {advertiser_options if has_advertisers else ""}
     {_checkbox("again", form_values)}
+    {_checkbox("apply_edits", form_values)}
     {_checkbox("assign_ids", form_values)}
+    {_checkbox("allow_unlisted", form_values)}
   </div></details>
   <p>The plan compares the sheet with the platform and shows what would be done. Nothing is sent yet.</p>
   <button class="main">Plan</button>
@@ -216,22 +218,24 @@ def _run_form(plan: Plan, network_name: str) -> str:
     return f"""
 <form data-do="run">
   {skip}
-  {_confirmation_input(new_numbers, plan.data.irreversible, network_name)}
+  {_confirmation_input(plan, network_name)}
   <button class="main">{"Buy and run" if new_numbers else "Run"}</button>
 </form>"""
 
 
-def _confirmation_input(new_numbers: int, irreversible: Sequence[str], network_name: str) -> str:
-    """The confirmation: the count is typed when numbers are bought, else a box is ticked for what cannot be undone."""
-    warning = f"This {escape(' and '.join(irreversible))} on {escape(network_name)}."
+def _confirmation_input(plan: Plan, network_name: str) -> str:
+    """The confirmation: the count is typed when numbers are bought, else a box is ticked for what needs it."""
+    new_numbers = plan.data.new_number_count
+    warning = f"This {escape('; '.join(plan.data.effects))} on {escape(network_name)}."
     if new_numbers:
         return f"""
   <p class="note">{warning} The cost of numbers is not refunded, even if you delete them later.</p>
   <div class="fields"><label><span>Type <b>{new_numbers}</b> to confirm how many numbers to buy</span>
     <input name="confirmed" inputmode="numeric" autocomplete="off" required></label></div>"""
-    if irreversible:
+    if plan.data.needs_confirmation:
+        loss = " This cannot be undone." if plan.data.irreversible else ""
         return f"""
-  <p class="note">{warning} This cannot be undone.</p>
+  <p class="note">{warning}{loss}</p>
   <label class="choice"><input type="checkbox" name="confirmed" required><span>Yes, do it.</span></label>"""
     return ""
 
@@ -295,7 +299,9 @@ def render_results(
     `blocked_reason`: why the run cannot be resumed or undone now; empty: it can.
     """
     run = results.run
-    heading = f"Run {run.run} of {run.source or 'a DataFrame'} on {network_name}: {run_summary.state}."
+    heading = f"Run {run.run} of {run.source or 'a DataFrame'} on {network_name}: {describe_state(run_summary)}."
+    totals = "".join(f"<p>{escape(line)}</p>" for line in describe_totals(results.own_totals, results.earlier_totals))
+    rehearsal = f'<p class="note">{escape(results.rehearsal_note)}</p>' if results.rehearsal_note else ""
     note = f'<p class="bad">{escape(word(run.note, run.run, wording=page_words))}</p>' if run.note else ""
     xlsx = _button("download", "Download the results (Excel)", run=run.run, ending=".xlsx", css_class="main")
     csv = _button("download", "CSV", run=run.run, ending=".csv") if len(run.sheets) == 1 else ""
@@ -303,7 +309,7 @@ def render_results(
 <h2>6. Results</h2>
 {_problem_message(problem)}
 <p>{escape(heading)}</p>
-{note}
+{rehearsal}{note}{totals}
 <p>{xlsx} {csv}</p>
 {_next_steps_note(results, run_summary)}
 {_resume_and_undo_forms(results, run_summary, blocked_reason)}
@@ -332,7 +338,7 @@ def _resume_and_undo_forms(results: Results, run_summary: RunSummary, blocked_re
     resume = f"""
 <form data-do="resume" data-run="{escape(run_id)}">{resend}
   <button class="main">Resume this run</button></form>"""
-    has_changes = bool(set(results.totals) & (SUCCESS_OUTCOMES - {Outcome.UNCHANGED}))
+    has_changes = not run_summary.undone_by and bool(set(results.own_totals) & (SUCCESS_OUTCOMES - {Outcome.UNCHANGED}))
     undo = _button("undo", "Plan to undo this run", run=run_id) if has_changes else ""
     return f"{resume if run_summary.is_resumable or resend else ''}<p>{undo}</p>"
 
@@ -357,10 +363,10 @@ def render_run_list(run_entries: Sequence[tuple[RunSummary, str]], *, unreadable
 
 def _run_row(run_summary: RunSummary, network_name: str) -> str:
     record = run_summary.record
-    totals = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(run_summary.totals.items()))
+    totals = describe_run_totals(run_summary)
     rows = "under way" if run_summary.state == RunState.RUNNING else totals  # "not sent" is no final outcome yet
     started = format_time(record.started_at)[:16].replace("T", " ")
-    cells = (started, run_summary.state, record.source or "a DataFrame", network_name, rows)
+    cells = (started, describe_state(run_summary), record.source or "a DataFrame", network_name, rows)
     cells_html = "".join(f"<td>{escape(str(cell))}</td>" for cell in cells)
     return f"<tr><td>{_button('show', record.run, run=record.run, css_class='link')}</td>{cells_html}</tr>"
 

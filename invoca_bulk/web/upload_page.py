@@ -51,7 +51,7 @@ _RUN_ERROR_SCREEN, _RESULTS_ERROR_SCREEN, _RUN_LIST_ERROR_SCREEN = (
     partial(screens.render_failure, title) for title in ("5. Run", "6. Results", "Runs")
 )
 #: Fields of the plan form that the plan depends on; the others are options of the run.
-_PLAN_OPTION_NAMES = ("nested", "allow_removals", "auto_ids", "again")
+_PLAN_OPTION_NAMES = ("nested", "allow_removals", "auto_ids", "allow_unlisted", "again", "apply_edits")
 
 
 class UploadPage:
@@ -250,9 +250,13 @@ class UploadPage:
     def _validate_sheet(self) -> None:
         if not (self._sheet_path and self._locations.network):
             return
-        auto_ids = bool(self._form_values.get("auto_ids"))
         version = self._locations.network.api_version
-        self._report = validate_sheet(self._sheet_path, api_version=version, auto_ids=auto_ids)
+        self._report = validate_sheet(
+            self._sheet_path,
+            api_version=version,
+            auto_ids=bool(self._form_values.get("auto_ids")),
+            allow_unlisted=bool(self._form_values.get("allow_unlisted")),
+        )
         self._show_region("issues", screens.render_issues(self._report, self._form_values), focus=True)
 
     def _on_download_annotated(self, message: Message) -> None:
@@ -280,9 +284,10 @@ class UploadPage:
             return
         network = self._locations.network
         values = {name: value for name in _PLAN_OPTION_NAMES if (value := self._form_values.get(name)) is not None}
+        if self._locations.is_sandbox(network):
+            values["again"] = True  # a rehearsal may be repeated freely
         options = Options(**values, journal=self._locations.location_for(network))
-        source = self._report if self._report.validated_book.auto_ids == options.auto_ids else self._sheet_path
-        self._show_plan(plan_sheet(source, network, options))
+        self._show_plan(plan_sheet(self._report, network, options))
 
     def _show_plan(self, plan: Plan, problem: str = "") -> None:
         self._current_plan = plan
@@ -416,8 +421,8 @@ def _require_confirmation(plan: Plan, values: Message) -> None:
             f"Nothing was sent: you typed {typed or 'nothing'}, but the plan buys {new_numbers}. "
             f"Type {new_numbers} to confirm."
         )
-    if plan.data.irreversible and not values.get("confirmed"):
-        raise ConfirmationRequiredError("Nothing was sent: tick the box to confirm what cannot be undone.")
+    if plan.data.needs_confirmation and not values.get("confirmed"):
+        raise ConfirmationRequiredError("Nothing was sent: tick the box to confirm what would be done.")
     if plan.counts.get("refused") and not values.get("skip_invalid"):
         raise ConfirmationRequiredError(
             "Nothing was sent: tick the box to leave out the refused rows, or correct them."

@@ -21,8 +21,10 @@ _RUN_ACTIONS = frozenset({"results", "resume", "stop"})
 #: Option to the label of its field; the page has no others.
 LABELS = {
     "again": "Buy again what earlier runs have bought",
+    "allow_unlisted": "Send media types that are not in the list",
     "allow_removals": "Let replace remove users and sites",
     "api_version": "API version",
+    "apply_edits": "Send the edits of rows that were done before",
     "assign_ids": "Generate an id for each new number without one",
     "auto_ids": "The network assigns ids to new advertisers",
     "nested": "Users and sites",
@@ -30,7 +32,11 @@ LABELS = {
     "skip_invalid": "Leave out the refused rows",
 }
 #: Option without a field to what a person does instead.
-_INSTEAD = {"sheet": "a file with only that sheet", "yes": "the confirmation"}
+_INSTEAD = {
+    "encoding": "a file saved as CSV UTF-8 or .xlsx",
+    "sheet": "a file with only that sheet",
+    "yes": "the confirmation",
+}
 
 
 def page_words(remedy: Remedy) -> str:

@@ -104,7 +104,7 @@ def _refresh_counters(database: Database, network: Network, run: str, counters: 
     with journal.open_readonly(database, network) as open_journal:
         if open_journal is None:
             return False
-        totals = open_journal.outcome_totals(run)[run]
+        totals = open_journal.outcome_totals(run)[run].all
         counters.total = sum(totals.values())
         counters.outcomes.clear()
         counters.outcomes.update(

@@ -45,7 +45,7 @@ def test_a_wrong_token_can_be_corrected(opened: Driver, box: Sandbox) -> None:
 #: File name, content, the region of the message, and a part of it.
 _UNREADABLE_FILES = (
     ("notes.xlsx", b"PK\x03\x04 this is no workbook", "sheet", "notes.xlsx: The file is damaged"),
-    ("picture.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 64, "sheet", "picture.png: The file is not a spreadsheet"),
+    ("picture.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 64, "sheet", "picture.png: The file is a picture"),
     ("empty.csv", b"", "sheet", "empty.csv: The file is empty"),
     ("other.csv", b"name,age\nAda,36\n", "issues", "is missing"),
 )

@@ -155,10 +155,37 @@ def test_network_id_that_would_change_the_path_is_refused(network_id: str) -> No
         Network(network_id=network_id, token=SECRET)
 
 
-def test_unknown_version_lists_the_known_ones() -> None:
-    """The message lists the supported versions."""
+@pytest.mark.parametrize("version", ["2017-08-31", "latest", "2022-8-1", "20220801", "2022-02-30"])
+def test_unknown_version_lists_the_known_ones(version: str) -> None:
+    """The message lists the known versions."""
     with pytest.raises(ConfigError, match=r"2017-09-01.*2026-02-01"):
-        Network(network_id="1", token=SECRET, api_version="2020-01-01")
+        Network(network_id="1", token=SECRET, api_version=version)
+
+
+@pytest.mark.parametrize("version", ["2017-09-01", "2021-02-11", "2023-10-09", "2030-01-31"])
+def test_any_later_date_is_a_version(version: str) -> None:
+    """The platform takes dates on which nothing changed."""
+    assert Network(network_id="1", token=SECRET, api_version=version).api_version == version
+
+
+@pytest.mark.parametrize(
+    ("base_url", "network_id", "label"),
+    [
+        ("https://acme.invoca.net", None, "the network at https://acme.invoca.net"),
+        ("https://acme.invoca.net", "7", "network 7 at https://acme.invoca.net"),
+        ("http://127.0.0.1:8080", "", "the network at http://127.0.0.1:8080"),
+    ],
+)
+def test_network_with_its_own_host(base_url: str, network_id: str | None, label: str) -> None:
+    """A host of the network's own needs no id."""
+    assert Network(base_url=base_url, network_id=network_id, token=SECRET).label == label
+
+
+@pytest.mark.parametrize("base_url", ["https://invoca.net", "https://www.invoca.net", "https://invoca.net.example"])
+def test_network_on_a_shared_host(base_url: str) -> None:
+    """Elsewhere the id is required."""
+    with pytest.raises(ConfigError, match="network id"):
+        Network(base_url=base_url, token=SECRET)
 
 
 @pytest.mark.parametrize(("name", "value"), [("concurrency", 0), ("rate", 0), ("timeout", -1), ("rate", float("nan"))])

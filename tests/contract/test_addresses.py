@@ -67,7 +67,10 @@ def test_versions(platform: Any, version: str) -> None:
 ERRORS = {
     "own ids before 2018-05-01": ("GET", "2017-09-01", "1234", f"{CAMPAIGN}/promo_numbers_by_id", 404),
     "own id before 2018-05-01": ("PUT", "2017-09-01", "1234", f"{CAMPAIGN}/promo_numbers_by_id/x", 404),
-    "unknown version": ("GET", "2018-05-02", "1234", "advertisers", 400),
+    "date between versions": ("GET", "2023-10-09", "1234", "advertisers", 200),
+    "own ids between versions": ("GET", "2018-04-30", "1234", f"{CAMPAIGN}/promo_numbers_by_id", 404),
+    "before the first version": ("GET", "2017-08-31", "1234", "advertisers", 400),
+    "no date": ("GET", "2018-5-1", "1234", "advertisers", 400),
     "unknown network": ("GET", "2022-08-01", "9999", "advertisers", 404),
     "unknown path": ("GET", "2022-08-01", "1234", "affiliates", 404),
     "unknown advertiser": ("GET", "2022-08-01", "1234", "advertisers/none", 404),
@@ -101,3 +104,9 @@ def test_statuses(http: httpx.Client, case: tuple[str, str, str, str, int]) -> N
     verb, version, network, path, status = case
     body = {} if verb in {"PUT", "POST"} else None
     assert http.request(verb, f"/api/{version}/{network}/{path}.json", json=body).status_code == status
+
+
+def test_network_id_in_the_host(http: httpx.Client) -> None:
+    """Where the host names the network, the path may leave out its id."""
+    assert http.get("/api/2022-08-01/advertisers/A-100.json").json()["id_from_network"] == "A-100"
+    assert http.get("/api/2022-08-01/advertisers.json").status_code == 200

@@ -94,7 +94,7 @@ def test_custom_data(seeded: Any) -> None:
 LATER = {
     "search radius": ("2018-05-01", {"local_number_preferences": {"search_radius_miles": 0}}),
     "restriction to the state": ("2018-05-01", {"local_number_preferences": {"restrict_search_to_state": False}}),
-    "hours, always": ("2026-02-01", {"hours_of_operation": {"open_24_7": True}}),
+    "hours, always": ("2026-02-01", {"hours_of_operation": {"open_24_7": True, "time_zone": "UTC"}}),
     "hours": (
         "2026-02-01",
         {

@@ -32,6 +32,7 @@ NUMBER_FIELDS = {
     "promo_number_looks_like": (str, FIRST, "2022-08-01", False),
     "adwords_account_id": (str, FIRST, LAST, False),
     "custom_data.*": (str, FIRST, LAST, False),
+    "hours_of_operation": (None, "2026-02-01", LAST, False),
     "hours_of_operation.open_24_7": (bool, "2026-02-01", LAST, False),
     "hours_of_operation.time_zone": (str, "2026-02-01", LAST, False),
     "hours_of_operation.schedules.#.day_of_week": (str, "2026-02-01", LAST, False),
@@ -58,6 +59,7 @@ ADVERTISER_FIELDS = {
     "users.#.first_name": (str, FIRST, LAST, False),
     "users.#.last_name": (str, FIRST, LAST, False),
     "users.#.contact_phone_number": (str, FIRST, LAST, False),
+    "users.#.contact_country_code": (str, FIRST, LAST, False),
     "users.#.oauth_refresh_token": (str, FIRST, LAST, False),
     "users.#.role": (str, FIRST, LAST, False),
     "users.#.notify_on_budgets": (bool, FIRST, LAST, False),
@@ -119,7 +121,7 @@ def test_fields(resource: Resource, facts: Facts) -> None:
 def test_json_types(resource: Resource, facts: Facts) -> None:
     """A field's text is parsed to the documented JSON type; read-only fields are skipped."""
     samples = ("Online: Display", "805", "93101", "Approved", "TRUE", "CA", "Monday", "08:00", "Super", "Local")
-    samples += ("627-345-9815", "Hawaii", "x@example.com", "8055550100", "words")
+    samples += ("44", "627-345-9815", "Hawaii", "x@example.com", "8055550100", "words")
     for path, (json_type, *_) in facts.items():
         if json_type is not None:
             assert type(_parse_sample(resource, path, samples)) is json_type, path

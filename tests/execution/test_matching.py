@@ -399,14 +399,14 @@ def _check_against_truth(world: World, result: MatchResult) -> None:
         assert count <= Counter(bodies.values())[body] - created[body]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(world=worlds())
 def test_decisions_are_correct(world: World) -> None:
     """If nobody else creates numbers, each decision is correct, up to the interchange of equal requests."""
     _check_against_truth(world, match_requests(world.pending, world.listed, world.attributed))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(world=worlds(foreign=True))
 def test_decisions_are_correct_with_foreign_numbers(world: World) -> None:
     """A number that somebody else created with other values matches no request and causes no wrong decision."""
@@ -435,7 +435,7 @@ def _assignments(world: World) -> Iterator[dict[str, int]]:
             yield {item["promo_number"]: key for item, key in zip(items, keys, strict=True)}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(world=worlds())
 def test_decisions_are_complete(world: World) -> None:
     """A number with the same request in every assignment is matched; only what depends on the assignment is open."""

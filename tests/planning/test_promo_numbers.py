@@ -302,7 +302,16 @@ HOURS = {
             },
             id="a-day-more",
         ),
-        pytest.param({"hours_of_operation.time_zone": "[]"}, HOURS | {"time_zone": None}, id="zone-cleared"),
+        pytest.param({"hours_of_operation": "[]"}, None, id="all-cleared"),
+        pytest.param(
+            {
+                "hours_of_operation": "[]",
+                "hours_of_operation.open_24_7": "yes",
+                "hours_of_operation.time_zone": "Hawaii",
+            },
+            {"open_24_7": True, "time_zone": "Hawaii"},
+            id="cleared-and-set-anew",
+        ),
     ],
 )
 def test_hours_of_operation(row: dict[str, str], hours: Any) -> None:
@@ -310,6 +319,7 @@ def test_hours_of_operation(row: dict[str, str], hours: Any) -> None:
     there = THERE | {"hours_of_operation": HOURS}
     _, step = only(plan({NUMBER: "8005550100"} | row, observed=observed_of(there), version=NEWEST))
     assert (step.body or {}).get("hours_of_operation") == hours if step else hours is None
+    assert "hours_of_operation" not in row or (step is not None and "hours_of_operation" in (step.body or {}))
 
 
 @pytest.mark.parametrize(
@@ -330,11 +340,11 @@ def test_hours_of_operation(row: dict[str, str], hours: Any) -> None:
             id="part-of-a-day-that-is-new",
         ),
         pytest.param(
-            {f"{SCHEDULE}.1.close_time": "07:00"},
+            {"hours_of_operation.time_zone": "[]"},
             {"hours_of_operation": HOURS},
-            f"{SCHEDULE}.1.close_time",
-            "schedule_backwards",
-            id="closes-before-the-platforms-opening",
+            "hours_of_operation.time_zone",
+            "hours_incomplete",
+            id="without-a-time-zone",
         ),
         pytest.param(
             {"adwords_account_id": "627-345-9815"},
@@ -468,6 +478,7 @@ def test_all_missing_fields_of_a_create_are_reported() -> None:
 def test_a_new_number_needs_whole_schedules() -> None:
     """A row that creates a number must contain complete schedules."""
     row = {OWN: "X", "description": "d", "media_type": "Online: Display"}
+    row |= {"hours_of_operation.time_zone": "Hawaii"}
     plan_data = plan(row | {f"{SCHEDULE}.1.day_of_week": "Monday", f"{SCHEDULE}.1.open_time": "08:00"}, version=NEWEST)
     assert errors(plan_data) == [(2, f"{SCHEDULE}.1.close_time", "schedule_incomplete")]
 
@@ -716,3 +727,12 @@ def test_fingerprint_ignores_the_platform() -> None:
     """The platform's state does not affect the fingerprint."""
     assert plan(SAME).fingerprint == plan(SAME, observed=observed_of()).fingerprint
     assert replace(plan(SAME), steps=()).fingerprint != plan(SAME, SAME).fingerprint
+
+
+@pytest.mark.parametrize(("own_id", "expected"), [("P-1", ["own_id_case"]), ("p-2", []), ("", [])])
+def test_an_own_id_that_differs_in_case_from_one_of_the_platform(own_id: str, expected: list[str]) -> None:
+    """The number is created, with a warning that names the other id."""
+    there = observed_of({**THERE, "id_from_network": "p-1"})
+    issues = plan({**SAME, NUMBER: "", OWN: own_id}, observed=there).issues
+    assert issues["code"].tolist() == expected
+    assert all("'p-1', on the platform" in message for message in issues["message"])

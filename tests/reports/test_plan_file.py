@@ -19,6 +19,7 @@ from invoca_bulk import planning
 from invoca_bulk.errors import ConfirmationRequiredError, OutputError, PlanError
 from invoca_bulk.planning import PlannedRow, Step, plan_diff
 from invoca_bulk.reports import plan_file
+from tests.examples import with_row_numbers
 from tests.systems import posix_only
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def http(box: Sandbox) -> Iterator[httpx.Client]:
 def edit(http: httpx.Client, network: Network) -> Plan:
     """A plan that changes one field of Acme."""
     del http
-    return ib.plan(pd.DataFrame([EDIT]), network)
+    return ib.plan(with_row_numbers(pd.DataFrame([EDIT])), network)
 
 
 def get_acme(http: httpx.Client) -> dict[str, Any]:
@@ -226,6 +227,32 @@ def test_tampered_values(edit: Plan, tmp_path: Path, value: Any) -> None:
     assert rejected_count > len(key_paths) / 2
 
 
+INDEXES: dict[str, Any] = {
+    "as saved": {},
+    "a label missing": {"labels": [["a"]]},
+    "a level missing": {"labels": [["a"], ["b"]], "names": ["x", "y"]},
+    "no levels": {"labels": [[], []], "names": []},
+    "an unknown column": {"columns": ["y"]},
+    "nested labels": {"labels": [[["a"]], ["b"]]},
+    "a key missing": {"labels": None},
+}
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_tampered_index(network: Network, tmp_path: Path, name: str) -> None:
+    """The index of a DataFrame fits its rows, or the file is rejected."""
+    frame = pd.DataFrame([NUMBER, NUMBER], index=pd.Index(["a", "b"], name="key"))
+    content = json.loads(ib.plan(frame, network).save(tmp_path / "plan.json").read_text())
+    content["sheets"][0]["index"] |= INDEXES[name]
+    (tmp_path / "edited.json").write_text(json.dumps(content))
+    if name == "as saved":
+        (sheet,) = plan_file.read_saved_plan(tmp_path / "edited.json").sheets
+        pd.testing.assert_index_equal(sheet.labels.index, frame.index)
+        return
+    with pytest.raises(PlanError, match="edited"):
+        plan_file.read_saved_plan(tmp_path / "edited.json")
+
+
 @pytest.mark.parametrize(
     "edited",
     [
@@ -334,7 +361,7 @@ def test_changed_since(edit: Plan, network: Network, http: httpx.Client, tmp_pat
 def test_deleted_since(edit: Plan, network: Network, http: httpx.Client, tmp_path: Path, status: str) -> None:
     """An advertiser deleted since is not created again by a plan that updates it."""
     row = {**EDIT, "name": "Acme", "sites.1.id_from_network": "901"} if status == "create" else EDIT
-    plan = ib.plan(pd.DataFrame([row]), network)
+    plan = ib.plan(with_row_numbers(pd.DataFrame([row])), network)
     assert plan.counts == edit.counts
     path = plan.save(tmp_path / "plan.json")
     http.delete("advertisers/A-1.json").raise_for_status()

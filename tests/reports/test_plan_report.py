@@ -19,6 +19,7 @@ from invoca_bulk.reports import plan_report
 from invoca_bulk.reports.plan_report import ACTION_STYLES
 from invoca_bulk.reports.xlsx import BLANK, FORMATS, Style
 from invoca_bulk.schema import REMOVE_ACTION, Action
+from tests.examples import with_row_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,7 +88,7 @@ def frames(put: Callable[..., None]) -> dict[str, pd.DataFrame]:
         ],
         "promo_numbers": [{**NUMBER, "quantity": "3"}, {**NUMBER, "affiliate_id_from_network": "F-1"}],
     }
-    return {name: pd.DataFrame(records).fillna("") for name, records in rows.items()}
+    return {name: with_row_numbers(pd.DataFrame(records).fillna("")) for name, records in rows.items()}
 
 
 @pytest.fixture
@@ -156,9 +157,9 @@ def test_counts(plan: Plan) -> None:
 @pytest.mark.parametrize(
     ("rows", "summary", "plain", "detailed"),
     [
-        pytest.param([], "0 rows: nothing to do; 0 requests.", 0, 0, id="no-rows"),
+        pytest.param([], "0 rows: nothing to do; 0 requests.", 2, 1, id="no-rows"),
         pytest.param([{}], "1 row: 1 create; 1 request.", 0, 2, id="changes"),
-        pytest.param([{"result_status": "created"}], "1 row: 1 unchanged; 0 requests.", 0, 0, id="already-done"),
+        pytest.param([{"result_status": "deleted"}], "1 row: 1 unchanged; 0 requests.", 0, 0, id="already-done"),
         pytest.param([{"quantity": "0"}], "1 row: 1 refused; 0 requests.", 2, 1, id="invalid"),
         pytest.param([{}, {"quantity": "0"}], "2 rows: 1 create, 1 refused; 1 request.", 2, 1, id="partly-invalid"),
         pytest.param([{"descripion": "x"}], "1 row: 1 refused; 0 requests.", 2, 1, id="bad-header"),
@@ -206,7 +207,7 @@ def test_only_the_first_changes_are_shown(put: Callable[..., None], network: Net
     """Of many changes, twenty are shown, and the others are counted."""
     for number in range(30):
         put(f"A-{number}", f"Name {number}")
-    frame = pd.DataFrame({"id_from_network": [f"A-{number}" for number in range(30)]})
+    frame = with_row_numbers(pd.DataFrame({"id_from_network": [f"A-{number}" for number in range(30)]}))
     lines = ib.plan(frame.assign(web_integration_phone_number="8005550100"), network).lines()
     assert lines[0] == "30 rows: 30 update; 30 requests."
     assert lines[2].startswith("  row 2, web_integration_phone_number (Name 0 (A-0))")
@@ -218,7 +219,7 @@ def test_warnings_are_shown(network: Network) -> None:
     deletions = [{"id_from_network": f"A-{number}", "action": "delete"} for number in (8, 9)]
     row = {"id_from_network": "A-7", "action": "create", "name": "Seven", "sites.1.id_from_network": "7"}
     frame = pd.DataFrame([row | {"web_integration_phone_number": "(800) 555-0100"}, *deletions]).fillna("")
-    plan = ib.plan(frame, network)
+    plan = ib.plan(with_row_numbers(frame), network)
     lines = plan.lines()
     texts = [
         f"  row {row}, id_from_network: The platform has no advertiser 'A-{row + 5}', so there is nothing to delete. "
@@ -312,10 +313,10 @@ def test_csv(plan: Plan, tmp_path: Path) -> None:
 
 def test_single_sheet_has_no_sheet_column(network: Network, tmp_path: Path) -> None:
     """With one sheet, there is no column `sheet`; the outcome of an earlier run is shown."""
-    frame = pd.DataFrame([NUMBER | {"result_status": "created"}])
+    frame = pd.DataFrame([NUMBER | {"result_status": "deleted"}])
     worksheet = openpyxl.load_workbook(ib.plan(frame, network).to_excel(tmp_path / "plan.xlsx"))["plan"]
     assert [cell.value for cell in worksheet[1]][:2] == ["row", "action"]
-    assert styled_texts(worksheet[2])[1:] == [("unchanged", Style.MUTED), ("an earlier run: created", Style.MUTED)]
+    assert styled_texts(worksheet[2])[1:] == [("unchanged", Style.MUTED), ("an earlier run: deleted", Style.MUTED)]
 
 
 def test_the_sheet_is_never_overwritten(network: Network, tmp_path: Path) -> None:

@@ -105,11 +105,11 @@ def test_missing_campaign_is_refused_by_the_plan(requests_frame: Requests) -> No
 
 def test_unknown_rows_are_never_sent_again(box: Any, requests_frame: Requests) -> None:
     """In a results sheet, an `unknown` row keeps its outcome and run; the other rows are processed."""
-    frame = requests_frame(3, result_status=["unknown", "not_sent", "created"], result_run="20260101-000000-abcd")
+    frame = requests_frame(3, result_status=["unknown", "not_sent", "deleted"], result_run="20260101-000000-abcd")
     frame["promo_number"] = ["", "", "8055550100"]
     frame["validation_errors"] = "stale"
     results = ib.run(frame, box, progress=False)
-    assert list(results["result_status"]) == ["unknown", "created", "created"]
+    assert list(results["result_status"]) == ["unknown", "created", "deleted"]
     assert results["result_run"].iloc[0] == "20260101-000000-abcd"
     assert results["promo_number"].iloc[2] == "8055550100"
     assert "validation_errors" not in results
@@ -186,7 +186,7 @@ def test_run_of_a_report(box: Any, requests_frame: Requests) -> None:
 
 
 def test_empty_sheet(box: Any, requests_frame: Requests) -> None:
-    """Without rows, nothing is sent, and the results have all columns."""
-    results = ib.run(requests_frame(1).iloc[:0], box, progress=False)
-    assert len(results) == 0
-    assert "promo_number" in results
+    """Without rows, nothing is sent, and one sentence says so."""
+    with pytest.raises(InvalidSheetError, match="There are no rows below the header") as raised:
+        ib.run(requests_frame(1).iloc[:0], box, progress=False)
+    assert raised.value.exit_code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,7 +30,7 @@ def test_writes_are_idempotent(platform: Any) -> None:
     created = platform("PUT", "advertisers/new", BODY)
     assert created.status_code == 200
     updated = platform("POST", "advertisers", {**BODY, "approval_status": "Suspended"})
-    assert updated.status_code == 201
+    assert updated.status_code == 200
     assert updated.json() == {**created.json(), "approval_status": "Suspended"}
     assert sum(advertiser["name"] == "New & Sons" for advertiser in platform("GET", "advertisers").json()) == 1
 
@@ -77,7 +78,7 @@ def _without(name: str) -> dict[str, Any]:
 OFF = {"email_address": "ann@example.com", "use_for_notifications": False}
 ON = USER["email_settings"][0]
 FIRST_FIVE = {
-    f"no {name}": (_without(name), {"users": {"1": {name: ...}}})
+    f"no {name}": (_without(name), {"users": [{name: ...}]})
     for name in ("id_from_network", "email_settings", "first_name", "last_name", "contact_phone_number")
 }
 REFUSED = {
@@ -88,38 +89,39 @@ REFUSED = {
     "name taken": ({**BODY, "name": "Acme Tickets"}, {"name": ...}),
     "no sites": ({**BODY, "sites": []}, {"sites": ...}),
     "sites left out": ({"id_from_network": "new", "name": "New"}, {"sites": ...}),
-    "site without id": ({**BODY, "sites": [{"name": "shop"}]}, {"sites": {"1": {"id_from_network": ...}}}),
+    "site without id": ({**BODY, "sites": [{"name": "shop"}]}, {"sites": [{"id_from_network": ...}]}),
     "sites as an object": ({**BODY, "sites": {"1": {"id_from_network": "1"}}}, {"sites": ...}),
     "a list of texts": ({**BODY, "users": ["Ann"]}, {"users": ...}),
     "a text": ({**BODY, "users": "Ann"}, {"users": ...}),
     "an empty record": ({**BODY, "users": [{}]}, {"users": ...}),
     "users twice": (
         {**BODY, "users": [USER, USER]},
-        {"users": {"1": {"id_from_network": ...}, "2": {"id_from_network": ...}}},
+        {"users": [{"id_from_network": ...}, {"id_from_network": ...}]},
     ),
-    "no notifications": (_user(email_settings=[OFF]), {"users": {"1": {"email_settings": ...}}}),
-    "email twice": (_user(email_settings=[ON, OFF]), {"users": {"1": {"email_settings": ...}}}),
+    "no notifications": (_user(email_settings=[OFF]), {"users": [{"email_settings": ...}]}),
+    "email twice": (_user(email_settings=[ON, OFF]), {"users": [{"email_settings": ...}]}),
     "email alone": (
         _user(email_settings=[{"email_address": "ann@example.com"}]),
-        {"users": {"1": {"email_settings": {"1": {"use_for_notifications": ...}}}}},
+        {"users": [{"email_settings": [{"use_for_notifications": ...}]}]},
     ),
     "not an email": (
         _user(email_settings=[{**ON, "email_address": "ann"}]),
-        {"users": {"1": {"email_settings": {"1": {"email_address": ...}}}}},
+        {"users": [{"email_settings": [{"email_address": ...}]}]},
     ),
-    "response name of a field": (_user(phone_number="8055550100"), {"users": {"1": {"phone_number": ...}}}),
     "typographic hyphens": (
         _user(contact_phone_number="805\u2010555\u20100100"),
-        {"users": {"1": {"contact_phone_number": ...}}},
+        {"users": [{"contact_phone_number": ...}]},
     ),
-    "no such role": (_user(role="super"), {"users": {"1": {"role": ...}}}),
-    "text for a flag": (_user(notify_on_budgets="true"), {"users": {"1": {"notify_on_budgets": ...}}}),
-    "read-only": (_user(can_login_via_platform=True), {"users": {"1": {"can_login_via_platform": ...}}}),
+    "no such role": (_user(role="super"), {"users": [{"role": ...}]}),
+    "text for a flag": (_user(notify_on_budgets="true"), {"users": [{"notify_on_budgets": ...}]}),
+    "read-only": (_user(can_login_via_platform=True), {"users": [{"can_login_via_platform": ...}]}),
     "unknown": ({**BODY, "colour": "red"}, {"colour": ...}),
 }
 
 
 def _names(errors: Any) -> Any:
+    if isinstance(errors, list) and all(isinstance(item, dict) for item in errors):
+        return [_names(item) for item in errors]
     return {name: _names(nested) for name, nested in errors.items()} if isinstance(errors, dict) else ...
 
 
@@ -171,3 +173,52 @@ def test_networks_are_isolated(sandbox: Sandbox, platform: Any) -> None:
     url = "/api/2022-08-01/other/advertisers.json"
     assert platform.http.get(url).json() == []
     assert platform.http.post(url, json=BODY).status_code == 201
+
+
+def test_the_second_user(platform: Any) -> None:
+    """Errors of users are an array by position, empty where a user has none."""
+    settings = [{"email_address": "ann", "use_for_notifications": True}]
+    second = {**USER, "id_from_network": "U-2", "email_settings": settings}
+    errors = platform("POST", "advertisers", {**BODY, "users": [USER, second]}).json()["errors"]
+    assert _names(errors) == {"users": [{}, {"email_settings": [{"email_address": ...}]}]}
+
+
+def test_post_of_what_exists(platform: Any) -> None:
+    """A POST, to the collection or to one advertiser, creates it with 201 and updates it with 200."""
+    assert platform("POST", "advertisers/new", BODY).status_code == 201
+    assert platform("POST", "advertisers", {**BODY, "name": "Changed"}).status_code == 200
+    answer = platform("POST", "advertisers/new", BODY)
+    assert (answer.status_code, answer.json()["name"]) == (200, BODY["name"])
+
+
+def test_other_names_of_a_user(platform: Any) -> None:
+    """A write takes the names of a read and of the Networks pages; a country code is shown again."""
+    user = {name: value for name, value in USER.items() if name not in {"email_settings", "contact_phone_number"}}
+    user |= {"phone_number": "2079460000", "contact_country_code": "44", "email_address": "ann@example.com"}
+    (shown,) = platform("POST", "advertisers", {**BODY, "users": [user]}).json()["users"]
+    assert shown["contact_country_code"] == "44"
+    assert shown["email_settings"] == [{"email_address": "ann@example.com", "use_for_notifications": True}]
+
+
+def test_unknown_keys_that_it_shows(platform: Any) -> None:
+    """What an advertiser shows besides the documented fields can be sent back, and is lost if it is not."""
+    platform("POST", "advertisers", BODY)
+    network = platform.store.networks[platform.network_id]
+    advertiser = network.advertisers["new"]
+    users = tuple({**user, "locale": "en"} for user in advertiser.users)
+    network.advertisers["new"] = replace(advertiser, values={**advertiser.values, "tier": "gold"}, users=users)
+    body = {**BODY, "tier": "gold", "users": [{**USER, "locale": "en"}]}
+    shown = platform("PUT", "advertisers/new", body).json()
+    assert (shown["tier"], shown["users"][0]["locale"]) == ("gold", "en")
+    assert "tier" not in platform("PUT", "advertisers/new", BODY).json()
+
+
+def test_switches(platform: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sites may be required or not, and performance flags kept or always false."""
+    assert platform("POST", "advertisers", {**BODY, "sites": []}).status_code == 403
+    monkeypatch.setattr(platform.store, "sites_required", False)
+    monkeypatch.setattr(platform.store, "performance_flags", False)
+    body = {**BODY, "sites": [], "users": [{**USER, "notify_on_performance_notifications": True}]}
+    answer = platform("POST", "advertisers", body)
+    assert (answer.status_code, answer.json()["sites"]) == (201, [])
+    assert answer.json()["users"][0]["notify_on_performance_notifications"] is False

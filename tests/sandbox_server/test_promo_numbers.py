@@ -126,19 +126,21 @@ def test_refused_creates(platform: Any, body: dict[str, Any], collection: str, f
 
 def test_hours_are_for_advertiser_campaigns(platform: Any) -> None:
     """`hours_of_operation` is rejected for an affiliate campaign and returned for an advertiser campaign."""
-    body = {**BODY, "hours_of_operation": {"open_24_7": True}}
+    body = {**BODY, "hours_of_operation": {"open_24_7": True, "time_zone": "UTC"}}
     answer = platform("POST", f"{AFFILIATE}/promo_numbers", body, "2026-02-01")
     assert (answer.status_code, set(answer.json()["errors"])) == (403, {"hours_of_operation"})
     number = platform("POST", f"{CAMPAIGN}/promo_numbers", body, "2026-02-01").json()
     path = f"{CAMPAIGN}/promo_numbers/{number['promo_number']}"
-    assert number["hours_of_operation"] == {"open_24_7": True}
+    assert number["hours_of_operation"] == {"open_24_7": True, "time_zone": "UTC"}
     assert "hours_of_operation" not in platform("GET", path).json()
     assert "hours_of_operation" not in platform("PUT", path, {"hours_of_operation": {}}, "2026-02-01").json()
 
 
 def _hours(*spans: tuple[str, str, str]) -> dict[str, Any]:
     names = ("day_of_week", "open_time", "close_time")
-    return {"hours_of_operation": {"schedules": [dict(zip(names, span, strict=True)) for span in spans]}}
+    return {
+        "hours_of_operation": {"time_zone": "UTC", "schedules": [dict(zip(names, span, strict=True)) for span in spans]}
+    }
 
 
 HOURS = {
@@ -146,7 +148,10 @@ HOURS = {
     "touching": (_hours(("Monday", "08:00", "12:00"), ("Monday", "12:00", "17:45")), 201),
     "overlapping": (_hours(("Monday", "08:00", "12:15"), ("Monday", "12:00", "17:45")), 403),
     "not a quarter": (_hours(("Monday", "08:10", "12:00")), 403),
-    "backwards": (_hours(("Monday", "12:00", "08:00")), 403),
+    "past midnight": (_hours(("Monday", "22:00", "02:00")), 201),
+    "end of day": (_hours(("Monday", "12:00", "24:00")), 201),
+    "no time zone": ({"hours_of_operation": {"open_24_7": True}}, 403),
+    "no schedules": ({"hours_of_operation": {"open_24_7": False, "time_zone": "UTC"}}, 403),
     "no such day": (_hours(("monday", "08:00", "12:00")), 403),
     "IANA time zone": ({"hours_of_operation": {"time_zone": "America/Los_Angeles"}}, 403),
 }
@@ -248,3 +253,32 @@ def test_delete(platform: Any) -> None:
     assert [platform("DELETE", path).status_code for _ in range(2)] == [200, 404]
     assert _create(platform)["promo_number"] != number["promo_number"]
     assert len(_ledger(platform)) == 2
+
+
+def test_allowance(platform: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A campaign that has got its allowance gets no more numbers, even after one is deleted."""
+    monkeypatch.setattr(platform.store, "campaign_allowance", 1)
+    number = _create(platform)
+    platform("DELETE", f"{CAMPAIGN}/promo_numbers/{number['promo_number']}")
+    answer = platform("POST", f"{CAMPAIGN}/promo_numbers", BODY)
+    assert (answer.status_code, answer.json()["errors"]) == (403, {"base": ["You've reached your promo number limit"]})
+
+
+@pytest.mark.parametrize("moved_ids", ["new", "kept"])
+def test_ids_of_moved_numbers(platform: Any, monkeypatch: pytest.MonkeyPatch, moved_ids: str) -> None:
+    """A moved number gets another id, or keeps it."""
+    monkeypatch.setattr(platform.store, "moved_ids", moved_ids)
+    number = _create(platform)
+    destination = {"advertiser_id_from_network": "A-200", "advertiser_campaign_id_from_network": "C-200"}
+    body = {f"destination_{name}": value for name, value in destination.items()}
+    moved = platform("PUT", f"{CAMPAIGN}/promo_numbers/{number['promo_number']}", body).json()
+    assert (moved["id_from_network"] == number["id_from_network"]) is (moved_ids == "kept")
+
+
+def test_campaigns(platform: Any) -> None:
+    """The campaigns of an advertiser, and the affiliates' campaigns of a campaign, are arrays."""
+    campaigns = platform("GET", "advertisers/A-100/advertiser_campaigns").json()
+    assert [campaign["id_from_network"] for campaign in campaigns] == ["C-100", "C-101", "C-102"]
+    affiliates = platform("GET", f"{CAMPAIGN}/affiliate_campaigns").json()
+    assert [affiliate["affiliate_id_from_network"] for affiliate in affiliates] == ["F-1"]
+    assert platform("GET", "advertisers/none/advertiser_campaigns").status_code == 404

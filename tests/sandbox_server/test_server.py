@@ -23,6 +23,7 @@ from invoca_bulk.sandbox_server import Sandbox
 from invoca_bulk.sandbox_server.platform_model import CampaignKey
 from invoca_bulk.sandbox_server.serve import serve_forever
 from invoca_bulk.schema import RESOURCES
+from invoca_bulk.schema.invisible import name_invisible
 
 BODY = {"description": "d", "media_type": "Online: Display"}
 NUMBERS = "advertisers/A-100/advertiser_campaigns/C-100/promo_numbers"
@@ -31,13 +32,13 @@ _NAMES = st.sampled_from(
     + [field.path.split(".")[0] for resource in RESOURCES.values() for field in resource.fields]
     + ["colour", "1"]
 )
-#: Clients resolve `.` and `..`; control characters cannot be sent everywhere.
+#: Clients resolve `.` and `..`; control characters cannot be sent everywhere; the table refuses invisible ones in ids.
 IDS = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=12).filter(
-    lambda text: text.strip() not in {".", ".."}
+    lambda text: text.strip() not in {".", ".."} and not name_invisible(text)
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(advertiser=IDS, campaign=IDS, affiliate=IDS, own_id=IDS)
 def test_ids_with_any_characters(sandbox: Sandbox, advertiser: str, campaign: str, affiliate: str, own_id: str) -> None:
     """An id with any characters survives the path; a percent-encoded slash stays inside its part."""
@@ -70,7 +71,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(path=st.sampled_from([NUMBERS, f"{NUMBERS}_by_id", "advertisers"]), fields=st.dictionaries(_NAMES, _JSON))
 def test_any_json(sandbox: Sandbox, http: httpx.Client, path: str, fields: Any) -> None:
     """No JSON object crashes the platform: it is accepted, or rejected by field."""

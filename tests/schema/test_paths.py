@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from invoca_bulk.schema import paths
@@ -28,7 +28,6 @@ TREES = st.builds(
 
 
 @given(tree=TREES)
-@settings(deadline=None)
 def test_round_trip(tree: dict[str, Any]) -> None:
     """An object that is flattened and nested again is the same object, with any custom keys."""
     assert paths.nest(dict(paths.flatten(tree))) == tree

@@ -165,7 +165,7 @@ def test_examples(version: str) -> None:
     frames = {name: pd.DataFrame(list(resource.examples)).fillna("") for name, resource in SHEET_RESOURCES.items()}
     validated_book = validation.validate(sheets.load(frames), version=version)
     assert len(validated_book.sheets) == len(SHEET_RESOURCES)
-    assert validated_book.issues.empty, validated_book.issues["message"].to_list()
+    assert set(validated_book.issues["code"]) == {"row_example"}, validated_book.issues["message"].to_list()
 
 
 @pytest.mark.parametrize(

@@ -243,7 +243,7 @@ ODD_ADVERTISERS = {
         told=("email_settings.2.email_address", "more than once", "U-1 of A-1"),
         kept=("JIM@example.com",),
     ),
-    "role": Odd(has={"users": [user(role="manager")]}, edit=LAST, kept=('"role": "Manager"',)),
+    "role": Odd(has={"users": [user(role="manager")]}, edit=LAST, kept=('"role": "manager"',)),
     "unknown role": Odd(
         has={"users": [user(role="Owner")]}, told=("role", "'Owner'"), edit=LAST, kept=('"role": "Owner"',)
     ),
@@ -304,7 +304,7 @@ ODD_NUMBERS = {
     "half a schedule": Odd(
         has=hours({"day_of_week": "Friday", "open_time": "08:00"}, schedule()), told=("schedules.1", "needs")
     ),
-    "backwards": Odd(has=hours(schedule(close_time="07:00")), told=("closes at 07:00",)),
+    "past midnight": Odd(has=hours(schedule(close_time="07:00")), told=()),
     "odd time": Odd(has=hours(schedule(open_time="08:07")), told=("open_time", "'08:07'", "needs")),
 }
 
@@ -509,16 +509,20 @@ UNUSABLE: dict[str, tuple[Any, type[Exception], str]] = {
         InvalidSheetError,
         r"header, advertiser_campaign_id_from_network: The required column .* is missing\. Add",
     ),
-    "a blank": ([CAMPAIGN, CAMPAIGN | {"advertiser_id_from_network": ""}], InvalidSheetError, "row 3, .* is required"),
+    "a blank": (
+        [CAMPAIGN, CAMPAIGN | {"advertiser_id_from_network": ""}],
+        InvalidSheetError,
+        "index 1, .* is required",
+    ),
     "no id": (
         [CAMPAIGN | {"advertiser_campaign_id_from_network": ".."}],
         InvalidSheetError,
-        r"row 2, .*: '\.\.' cannot be used as an id",
+        r"index 0, .*: '\.\.' cannot be used as an id",
     ),
     "an error": (
         [CAMPAIGN | {"advertiser_campaign_id_from_network": "#N/A"}],
         InvalidSheetError,
-        "row 2, .* error #N/A",
+        "index 0, .* error #N/A",
     ),
     "many": ([CAMPAIGN | {"advertiser_id_from_network": ".."}] * 9, InvalidSheetError, "… and 4 more"),
     "too long a row": (
@@ -586,7 +590,7 @@ REFUSED: dict[str, tuple[tuple[str, str], dict[str, Any], type[Exception], str]]
     "campaigns of advertisers": (("advertisers", ""), {"campaigns": [CAMPAIGN]}, ConfigError, "all advertisers"),
     "ending": (("advertisers", "x.ods"), {}, OutputError, "does not end in .xlsx or .csv"),
     "folder": (("advertisers", "no/x.csv"), {}, OutputError, "does not exist"),
-    "version": (("advertisers", ""), {"api_version": "2020-01-01"}, ConfigError, "API version"),
+    "version": (("advertisers", ""), {"api_version": "2016-01-01"}, ConfigError, "API version"),
     "concurrency": (("advertisers", ""), {"concurrency": 0}, ConfigError, "concurrency is 0, but the minimum is 1"),
 }
 

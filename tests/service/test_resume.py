@@ -179,9 +179,9 @@ def test_quantities_are_counted(box: Any, network: Any, requests_frame: Requests
 def test_corrected_sheet_buys_the_corrected_rows_only(box: Any, network: Any, requests_frame: Requests) -> None:
     """Rows sent while invalid rows were skipped are recognized; with `again` they are bought once more."""
     frame = requests_frame(4)
-    frame.loc[1, "media_type"] = "nonsense"
+    frame.loc[3, "media_type"] = "nonsense"
     assert outcome_counts(run_sheet(frame, network, skip_invalid=True)) == {"created": 3, "invalid": 1}
-    frame.loc[1, "media_type"] = "Online: Display"
+    frame.loc[3, "media_type"] = "Online: Display"
     assert outcome_counts(run_sheet(frame, network)) == {"created": 4}
     assert len(issued_numbers(box)) == 4
     run_sheet(frame, network, again=True)

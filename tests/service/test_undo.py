@@ -25,6 +25,7 @@ from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, Action
 from invoca_bulk.service.undo import undo_sheets
 from invoca_bulk.service.undo.changes import AppliedChange
 from invoca_bulk.service.undo.undo_rows import Reversal, build_reversal
+from tests.examples import with_row_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +77,14 @@ ADVERTISER: dict[str, Any] = {
 }
 
 
+def _as_read(source: Any) -> Any:
+    """The frames with row numbers, unless they have their own."""
+    if isinstance(source, dict):
+        return {name: _as_read(frame) for name, frame in source.items()}
+    is_own = isinstance(source, pd.DataFrame) and source.index.name is None
+    return with_row_numbers(source) if is_own else source
+
+
 class Stage:
     """A sandbox network with some numbers and an advertiser, and actions on it."""
 
@@ -100,7 +109,7 @@ class Stage:
 
     def run(self, source: Any, **options: Any) -> str:
         """Run a sheet to its end; returns the run's id."""
-        frame = ib.run(source, self.network, **{"yes": True, "progress": False} | options)
+        frame = ib.run(_as_read(source), self.network, **{"yes": True, "progress": False} | options)
         frames = frame.values() if isinstance(frame, dict) else [frame]
         statuses = [status for frame in frames for status in frame["result_status"]]
         assert not {"unknown", "failed", "invalid", "rejected", "not_sent"} & set(statuses), frame
@@ -378,7 +387,7 @@ _advertisers = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(before=_advertisers, now=_advertisers)
 def test_any_advertiser_is_restored(before: dict[str, Any], now: dict[str, Any]) -> None:
     """For any update of an advertiser, its undo sends the previous object; users and sites keep their order."""
@@ -404,13 +413,14 @@ def test_any_advertiser_is_restored(before: dict[str, Any], now: dict[str, Any])
     if plan.steps:
         body = {name: value for name, value in (plan.steps[0].body or {}).items() if value is not None}
         body["custom_data"] = {key: item for key, item in body.get("custom_data", {}).items() if item is not None}
+        body["sites"] = [{name: text for name, text in site.items() if text != ""} for site in body["sites"]]
         assert _in_order(body) == _written(before)
     else:
         assert not reversal.has_changes or _same_but_for_order(before, now)
 
 
 def _written(record: dict[str, Any]) -> dict[str, Any]:
-    form = merge.to_writable(ADVERTISERS, record, VERSION)
+    form = merge.to_comparable(ADVERTISERS, record, VERSION)
     form.pop("id_from_network")
     return _in_order({"custom_data": {}, **form})
 
@@ -627,7 +637,7 @@ def test_steps_in_doubt_must_be_resolved_first(odd: Any, reply: Any) -> None:
     run = frame.attrs["run"]
     undo = ib.undo(run, odd.network())
     (not_undone,) = undo.not_undone.to_dict("records")
-    assert not_undone["row"] == 2
+    assert not_undone["row"] == 0
     assert not_undone["error"].startswith("It is uncertain whether the run did this: ")
     assert f'ib.resume(network, "{run}")' in not_undone["fix"]
     assert (undo.requests, undo.notes) == (0, ("Nothing to undo: 1 request rejected or failed.",))
@@ -638,6 +648,7 @@ def test_a_list_that_no_sheet_can_empty(stage: Stage) -> None:
     stage.network = replace(stage.network, api_version="2026-02-01")
     times = {"day_of_week": "Monday", "open_time": "08:00", "close_time": "17:00"}
     hours = {f"hours_of_operation.schedules.1.{name}": text for name, text in times.items()}
+    hours["hours_of_operation.time_zone"] = "UTC"
     run = stage.run(row(CAMPAIGN, stage.numbers["one"], description="New", **hours))
     undo = stage.undo(run)
     (not_undone,) = undo.not_undone["error"]

@@ -106,10 +106,33 @@ def far_xlsb(rows: Rows) -> bytes:
     return _xlsb(rows, b"".join(_xlsb_row(index, row) for index, row in enumerate(rows)) + far_row)
 
 
-def _xlsb(rows: Rows, cells: bytes) -> bytes:
+def xlsb_of(
+    cells: bytes,
+    *,
+    before: bytes = b"",
+    after: bytes = b"",
+    strings: Sequence[str] = (),
+    format_code: str = "General",
+    row_flags: int = 0,
+    state: int = 0,
+) -> bytes:
+    """A workbook with these records of cells in its first row; style 1 has the format."""
+    row = _record(0, struct.pack("<IIHBBBI", 0, 0, 300, 0, row_flags, 0, 0))
+    styles = _record(44, struct.pack("<H", 200) + _wide(format_code)) + _record(617, struct.pack("<I", 2))
+    styles += _record(47, struct.pack("<HH", 0xFFFF, 0)) + _record(47, struct.pack("<HH", 0xFFFF, 200)) + _record(618)
+    parts = {
+        "xl/styles.bin": styles,
+        "xl/sharedStrings.bin": b"".join(_record(19, b"\0" + _wide(text)) for text in strings),
+    }
+    with zipfile.ZipFile(io.BytesIO(_xlsb([["x"]], row + cells, before=before, after=after, state=state))) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    return zipped({**contents, **parts})
+
+
+def _xlsb(rows: Rows, cells: bytes, *, before: bytes = b"", after: bytes = b"", state: int = 0) -> bytes:
     size = struct.pack("<IIII", 0, len(rows) - 1, 0, max(map(len, rows)) - 1)
-    sheet = _record(129) + _record(148, size) + _record(145) + cells + _record(146) + _record(130)
-    name = struct.pack("<II", 0, 1) + _wide("rId1") + _wide("Requests")
+    sheet = _record(129) + _record(148, size) + before + _record(145) + cells + _record(146) + after + _record(130)
+    name = struct.pack("<II", state, 1) + _wide("rId1") + _wide("Requests")
     workbook = _record(131) + _record(143) + _record(156, name) + _record(144) + _record(132)
     office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     relations = (
@@ -203,4 +226,6 @@ def make() -> Any:
         repacked=repacked,
         ole=ole,
         far_xlsb=far_xlsb,
+        xlsb_of=xlsb_of,
+        record=_record,
     )

@@ -3,18 +3,26 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import enum
+import fractions
 import io
 import json
 import re
-from typing import Any
+import sys
+import uuid
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from invoca_bulk import errors, sheets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HEADER = ["description", "media_type", "quantity"]
 
@@ -54,9 +62,9 @@ VALUES = {
     "decimal nan": (decimal.Decimal("nan"), ""),
     "NaT": (pd.NaT, ""),
     "NA": (pd.NA, ""),
-    "timestamp": (pd.Timestamp("2024-03-04"), "#DATE! 2024-03-04"),
-    "timestamp with a time": (pd.Timestamp("2024-03-04 05:06:07.9"), "#DATE! 2024-03-04 05:06:07"),
-    "date": (dt.date(2024, 3, 4), "#DATE! 2024-03-04"),
+    "timestamp": (pd.Timestamp("2024-03-04"), "#DATETIME! 2024-03-04"),
+    "timestamp with a time": (pd.Timestamp("2024-03-04 05:06:07.9"), "#DATETIME! 2024-03-04 05:06:07"),
+    "date": (dt.date(2024, 3, 4), "#DATETIME! 2024-03-04"),
     "time": (dt.time(8, 30), "08:30"),
     "just before a quarter": (dt.time(17, 44, 59, 999999), "17:45"),
     "timedelta": (pd.Timedelta(hours=8), "08:00"),
@@ -76,6 +84,135 @@ def test_every_value_becomes_text(case: str) -> None:
     loaded = load(frame)
     assert loaded.frame["media_type"].tolist() == ["x", text]
     assert not loaded.read_issues
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+CARRIED: dict[str, tuple[Any, str]] = {
+    "uuid": (uuid.UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+    "enum": (Colour.RED, "Colour.RED"),
+    "period": (pd.Period("2026-05"), "2026-05"),
+    "path": (PurePosixPath("a/b"), "a/b"),
+    "fraction": (fractions.Fraction(1, 3), "1/3"),
+    "dict": ({"a": [1, "é"]}, '{"a": [1, "é"]}'),
+    "dict with other keys": ({(1, 2): 3}, "{(1, 2): 3}"),
+    "list of a type": ([uuid.UUID(int=7)], '["00000000-0000-0000-0000-000000000007"]'),
+    "list of numpy": ([np.int64(805)], "[805]"),
+    "set": ({5}, "{5}"),
+    "bytes": (b"x", "b'x'"),
+    "numpy duration": (np.timedelta64(8, "h"), "8 hours"),
+    "interval": (pd.Interval(0, 1), "(0, 1]"),
+    "date": (dt.date(2024, 3, 4), "2024-03-04"),
+    "number": (8051234567.0, "8051234567"),
+}
+
+
+@pytest.mark.parametrize("case", CARRIED)
+def test_every_type_is_carried_through(case: str) -> None:
+    """In a column that is not sent, a value of any type becomes text."""
+    value, text = CARRIED[case]
+    frame = pd.DataFrame({"description": ["x", "y"], "my note": pd.Series([None, value], dtype=object)})
+    assert load(frame).frame["my note"].tolist() == ["", text]
+
+
+def test_a_foreign_value_that_fails_is_named() -> None:
+    """A type whose text fails is refused as any value without one."""
+
+    class Broken:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    frame = pd.DataFrame({"description": ["x"], "my note": [Broken()]})
+    with pytest.raises(errors.UnreadableSheetError, match="The column 'my note' holds a value of the type Broken"):
+        load(frame)
+
+
+@pytest.mark.parametrize("column", ["description", "my note"])
+def test_a_number_that_would_fill_the_memory_is_refused(column: str) -> None:
+    """Also where it is only carried through."""
+    frame = pd.DataFrame({"description": ["x"], column: [decimal.Decimal("1E+999999999")]})
+    with pytest.raises(errors.UnreadableSheetError, match=r"more than 1,000 digits"):
+        load(frame)
+
+
+# Tables of other kinds
+
+
+class Interchange:
+    """A table of a library that only offers the dataframe interchange protocol."""
+
+    def __dataframe__(self, nan_as_null: bool = False, allow_copy: bool = True) -> Any:  # noqa: FBT001, FBT002  the protocol's
+        return pd.DataFrame({"description": ["a", "b"], "quantity": [1, 2]}).__dataframe__(nan_as_null, allow_copy)
+
+
+class Stream:
+    """A table of a library that only offers Arrow's stream."""
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return pa.table({"description": ["a", "b"], "quantity": [1, 2]}).__arrow_c_stream__(requested_schema)
+
+
+TABLES: dict[str, Callable[[], Any]] = {
+    "interchange protocol": Interchange,
+    "Arrow stream": Stream,
+    "Arrow table": lambda: pa.table({"description": ["a", "b"], "quantity": [1, 2]}),
+    "list of dicts": lambda: [{"description": "a", "quantity": 1}, {"description": "b", "quantity": 2}],
+    "tuple of dicts": lambda: ({"description": "a", "quantity": 1}, {"description": "b", "quantity": "2"}),
+}
+
+
+@pytest.mark.parametrize("case", TABLES)
+def test_tables_of_other_kinds_are_read(case: str) -> None:
+    """Alone, and in a dict of tables; their rows are labelled from 0."""
+    for source in (TABLES[case](), {"promo_numbers": TABLES[case]()}):
+        loaded = load(source)
+        assert loaded.frame.to_dict("list") == {"description": ["a", "b"], "quantity": ["1", "2"]}
+        assert [loaded.labels.describe(row) for row in loaded.frame.index] == ["index 0", "index 1"]
+
+
+def test_cells_of_an_arrow_table_are_exact() -> None:
+    """Blank cells, nested values and numbers beside blank ones are read as those of pandas."""
+    table = pa.table({"description": ["a", None], "quantity": [1, None], "my list": [["805"], []]})
+    assert load(table).frame.to_numpy().tolist() == [["a", "1", '["805"]'], ["", "", "[]"]]
+    big = pa.table({"description": [10**16 + 1, None]})
+    assert load(big).frame["description"].tolist()[0].startswith("#DIGITS!")
+
+
+def test_pyarrow_is_asked_for_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message has the command that installs it."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(errors.UnreadableSheetError, match=r"a Stream of test.*pip install 'invoca-bulk\[arrow\]'"):
+        load(Stream())
+
+
+UNREADABLE: dict[str, tuple[Any, str]] = {
+    "a series": (pd.Series(["a"], name="description"), r"This is a Series.*\.to_frame\(\)"),
+    "a series in a dict": ({"users": pd.Series(["a"])}, r"Sheet 'users': This is a Series.*\.to_frame\(\)"),
+    "an empty list": ([], "type list.*a list of dicts"),
+    "a list of texts": (["a"], "type list.*a list of dicts"),
+    "a stream without columns": (pa.chunked_array([[1, 2]]), "The ChunkedArray cannot be read as a table"),
+}
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_what_is_no_table_is_named(case: str) -> None:
+    """The message says what it is and what to give instead."""
+    source, message = UNREADABLE[case]
+    with pytest.raises(errors.UnreadableSheetError, match=message):
+        load(source)
+
+
+def test_columns_of_one_level_are_plain_columns() -> None:
+    """A MultiIndex with a single level is read; several are refused with a line that works."""
+    frame = pd.DataFrame([["a", 1]], columns=pd.MultiIndex.from_arrays([["description", "quantity"]]))
+    assert load(frame).frame.to_dict("list") == {"description": ["a"], "quantity": ["1"]}
+    frame.columns = pd.MultiIndex.from_tuples([("description", ""), ("custom_data", "x")])
+    with pytest.raises(errors.UnreadableSheetError, match="several levels") as caught:
+        load(frame)
+    exec(str(caught.value).partition(": ")[2], {"frame": frame})  # noqa: S102  the line that the message proposes
+    assert list(load(frame).frame.columns) == ["description", "custom_data.x"]
 
 
 COLUMNS = {

@@ -512,3 +512,26 @@ def test_an_unknown_run_cannot_be_stopped(tmp_path: Path) -> None:
 def test_the_repr_says_how_to_open_the_page() -> None:
     """A terminal cannot show the widget."""
     assert "invoca-bulk app" in repr(ib.page())
+
+
+def test_edited_results_on_the_page(tmp_path: Path, box: Sandbox, requests_frame: Any) -> None:
+    """A copied row is refused on the page too, and edits are sent as updates if the box is ticked."""
+    user = PageUser()
+    user.connects(box)
+    user.sees("sheet", "2. Sheet")
+    _plan_and_run(user, tmp_path, requests_frame(2))
+    results = ib.results(ib.runs()["run"].iloc[-1])
+    assert isinstance(results, pd.DataFrame)
+    pd.concat([results, results.tail(1)]).to_csv(tmp_path / "copied.csv", index=False)
+    user.uploads(tmp_path / "copied.csv")
+    user.sees("sheet", "copied.csv")
+    user.does("plan", values={})
+    user.sees("plan", "stand for the same row")
+    results.assign(description=["Changed", "Number 2"]).to_csv(tmp_path / "edited.csv", index=False)
+    user.uploads(tmp_path / "edited.csv")
+    user.sees("sheet", "edited.csv")
+    user.does("plan", values={"apply_edits": True})
+    user.sees("plan", "Changed")
+    user.does("run", values={})
+    user.sees("results", "now: 1 updated; before: 1 created")
+    assert len(box.store.ledger) == 2

@@ -25,7 +25,12 @@ from invoca_bulk.execution.outcomes.attempt import (
     unresolved,
 )
 from invoca_bulk.execution.outcomes.error_text import describe_error_response
-from invoca_bulk.execution.outcomes.response_policy import id_of, missing_collections, number_of, response_policy_for
+from invoca_bulk.execution.outcomes.response_policy import (
+    id_of,
+    missing_proof,
+    number_of,
+    response_policy_for,
+)
 from invoca_bulk.execution.outcomes.retry_policy import apply_retry_policy, blocked
 
 __all__ = [
@@ -43,7 +48,7 @@ __all__ = [
     "duplicate_number",
     "id_of",
     "interrupted",
-    "missing_collections",
+    "missing_proof",
     "not_found",
     "not_sendable",
     "number_of",

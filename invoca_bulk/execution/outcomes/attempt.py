@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from invoca_bulk.errors import InDoubtError, NotSentError, RequestFailedError
 from invoca_bulk.execution.outcomes import response_policy
-from invoca_bulk.execution.outcomes.error_text import describe_error_response
+from invoca_bulk.execution.outcomes.error_text import describe_error_response, error_class_of
 from invoca_bulk.journal import OUTCOME_IF_DONE, State
 from invoca_bulk.planning import Step
 from invoca_bulk.schema import RESOURCES, Action
@@ -35,6 +35,8 @@ class StepResult:
     fix: str = ""
     retry_after: float | None = None  # seconds that the platform asks to wait
     aborts_run: bool = False  # whether the whole run has to stop
+    is_empty_success: bool = False  # whether the answer is a success that shows nothing, as old versions give
+    refuses_token: bool = False  # whether the platform rejected the token's rights, not the row
     doubt_reason: str = ""  # why an attempt may have been applied; empty: none may have been
 
 
@@ -59,14 +61,20 @@ def classify_response(
     if state is State.DONE:
         problem = response_policy.missing_proof(step, response.body)
         if problem:
+            values["is_empty_success"] = response.body in (None, {})
             return in_doubt(step, f"the platform answered {response.status}, but {problem}", **values)
         return StepResult(state=state, **values)
     reason = describe_error_response(response, column_titles, step.body)
     if state is State.IN_DOUBT:
         return in_doubt(step, reason, retry_after=response.retry_after, **values)
-    fix = response_policy.rejection_fix(step, response.status) if state is State.REJECTED else ""
+    fix = _rejection_fix(step, response, reason) if state is State.REJECTED else ""
     values |= {"retry_after": response.retry_after, "aborts_run": response.status == HTTPStatus.UNAUTHORIZED}
+    values["refuses_token"] = error_class_of(response.body) in response_policy.TOKEN_ERROR_CLASSES
     return StepResult(state=state, error=reason, fix=fix, **values)
+
+
+def _rejection_fix(step: Step, response: Response, reason: str) -> str:
+    return response_policy.rejection_fix(step, response.status, error_class_of(response.body), reason)
 
 
 def classify_failure(error: RequestFailedError, step: Step) -> StepResult:
@@ -173,7 +181,9 @@ def classify_preflight(response: Response, step: Step, column_titles: Mapping[st
     reason = mismatch or describe_error_response(response, column_titles).rstrip(".")
     if response_policy.IDEMPOTENT_POLICY.states_by_status.get(status) is State.REJECTED:
         error = f"The {noun} could not be read before the change: {reason}."
-        return StepResult(state=State.REJECTED, http_status=status, error=error, fix=response_policy.CORRECT_ROW_FIX)
+        refuses_token = error_class_of(response.body) in response_policy.TOKEN_ERROR_CLASSES
+        fix = response_policy.RIGHTS_FIX if refuses_token else response_policy.CORRECT_ROW_FIX
+        return StepResult(state=State.REJECTED, http_status=status, error=error, fix=fix, refuses_token=refuses_token)
     result, aborts_run = preflight_failed(step, reason), status == HTTPStatus.UNAUTHORIZED
     return replace(result, http_status=status, retry_after=response.retry_after, aborts_run=aborts_run)
 

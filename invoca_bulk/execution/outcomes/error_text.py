@@ -24,18 +24,25 @@ def describe_error_response(response: Response, column_titles: Mapping[str, str]
 
 def _reason(response: Response, column_titles: Mapping[str, str], sent_body: Json) -> str:
     body = response.body if isinstance(response.body, dict) else {}
-    errors = body.get("errors")
-    if isinstance(errors, dict) and "class" in errors:
-        return f"{errors.get('invalid_data', '')} ({errors['class']}, {response.status})".strip()
+    errors: Json = body.get("errors") or body.get("error") or {}
+    if error_class := error_class_of(response.body):
+        return f"{errors.get('invalid_data', '')} ({error_class}, {response.status})".strip()
     if isinstance(errors, dict) and errors:
         field_errors = payloads.flatten_errors(errors).items()
         texts = [f"{_field_label(path, column_titles, sent_body)}: {text}" for path, text in field_errors]
         return truncate("; ".join(texts), 1000)
-    if message := body.get("message"):
-        return f"{truncate(str(message), 500)} ({response.status})"
+    if message := errors or body.get("message"):
+        text = "; ".join(map(str, message)) if isinstance(message, list) else str(message)
+        return f"{truncate(text, 500)} ({response.status})"
     if reason := response.text or (json.dumps(response.body, ensure_ascii=False) if response.body else ""):
         return f"{truncate(reason, 300)} ({response.status})"
     return f"the platform answered {response.status} without a reason"
+
+
+def error_class_of(body: Json) -> str:
+    """The class that an error answer names, such as `RecordNotFound`; empty: none."""
+    errors = (body.get("errors") or body.get("error")) if isinstance(body, dict) else None
+    return str(errors.get("class") or "") if isinstance(errors, dict) else ""
 
 
 def _field_label(path: str, column_titles: Mapping[str, str], sent_body: Json) -> str:

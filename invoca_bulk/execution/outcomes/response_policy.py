@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from invoca_bulk.journal import State
-from invoca_bulk.planning import Step
-from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, SUBRESOURCE_KEY, Action, Resource
+from invoca_bulk.planning import Step, merge
+from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, SUBRESOURCE_KEY, Action
 from invoca_bulk.schema.field_types import Json
 
 #: Refused for now, without being processed.
@@ -29,6 +29,7 @@ class ResponsePolicy:
 _STATES_BY_STATUS: Mapping[int, State] = {
     HTTPStatus.OK: State.DONE,
     HTTPStatus.CREATED: State.DONE,
+    HTTPStatus.NO_CONTENT: State.DONE,
     HTTPStatus.BAD_REQUEST: State.REJECTED,
     HTTPStatus.UNAUTHORIZED: State.PENDING,
     HTTPStatus.FORBIDDEN: State.REJECTED,
@@ -51,7 +52,7 @@ NON_IDEMPOTENT_POLICY_429_AMBIGUOUS = ResponsePolicy(
 IDEMPOTENT_POLICY = ResponsePolicy(states_by_status=_STATES_BY_STATUS)
 #: After a doubt a 404 means that an earlier attempt has deleted the object.
 DELETE_POLICY = ResponsePolicy(
-    states_by_status={**_STATES_BY_STATUS, HTTPStatus.NO_CONTENT: State.DONE},
+    states_by_status=_STATES_BY_STATUS,
     states_after_doubt={HTTPStatus.NOT_FOUND: State.DONE},
 )
 #: After a doubt a 404 means that an earlier attempt may have moved the number; its destination has to be looked up.
@@ -150,18 +151,8 @@ def describe_mismatch(step: Step, body: Json) -> str:
     expected_id = _expected_advertiser_id(step)
     if not isinstance(body, dict) or id_of(body) != expected_id:
         return f"the platform's answer is not the {resource.singular} {expected_id}"
-    missing = missing_collections(resource, body)
+    missing = merge.missing_collections(resource, body)
     return f"the platform's answer has no list of its {missing[0]}" if missing else ""
-
-
-def missing_collections(resource: Resource, body: Mapping[str, Json]) -> list[str]:
-    """The names of the collections, such as `users`, that a body does not have as a list of objects."""
-    collections = {subresource.name: body.get(subresource.name) for subresource in resource.subresources}
-    return [
-        name
-        for name, parts in collections.items()
-        if not (isinstance(parts, list) and all(isinstance(part, dict) for part in parts))
-    ]
 
 
 CORRECT_ROW_FIX = "Correct what the platform objects to, then run the results file."
@@ -183,6 +174,23 @@ _REJECTION_FIXES: Mapping[tuple[str, Action, int], str] = {
 }
 
 
-def rejection_fix(step: Step, status: int) -> str:
-    """How to fix a step that the platform rejected."""
+RIGHTS_FIX = (
+    "The token lacks a right that the row needs, or belongs to another network. Create a token as a person who may do "
+    "this on the platform, then run the results file."
+)
+_ALLOWANCE_FIX = (
+    "The campaign, or your plan, has used up its allowance of promo numbers, and deleting one does not give it back. "
+    "Raise the allowance on the platform or ask Invoca's support, then run the results file."
+)
+#: Classes of errors that are about the token, not the row.
+TOKEN_ERROR_CLASSES = frozenset({"UnauthorizedOperation", "UnauthorizedAdvertiser"})
+_ALLOWANCE_PATTERN = re.compile(r"promo.?number limit", re.IGNORECASE)
+
+
+def rejection_fix(step: Step, status: int, error_class: str = "", reason: str = "") -> str:
+    """How to fix a step that the platform rejected, with an error of a class, or for a reason in its words."""
+    if error_class in TOKEN_ERROR_CLASSES:
+        return RIGHTS_FIX
+    if _ALLOWANCE_PATTERN.search(reason):
+        return _ALLOWANCE_FIX
     return _REJECTION_FIXES.get((step.resource, step.action, status), CORRECT_ROW_FIX)

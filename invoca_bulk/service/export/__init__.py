@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError
-from invoca_bulk.planning import Scope
+from invoca_bulk.planning import Scope, merge
 from invoca_bulk.reports import save
 from invoca_bulk.schema import Resource
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.service import snapshot
 from invoca_bulk.service.export import export_tables, omissions
 from invoca_bulk.service.export.campaigns import CampaignSource, read_scopes
@@ -59,25 +60,37 @@ def export(  # noqa: PLR0913  what to read, from where, and in which form
     path = None if output is None else save.resolve_output(output, rows=0, columns=0)
     rows: list[Row] = []
     omitted_values: list[OmittedValue] = []
-    unreadable: list[str] = []
+    unreadable: list[tuple[Mapping[str, str], str]] = []
+    unknown_parts: list[str] = []
     for scope, state in snapshot.fetch_state(list(address_cells), network, options).items():
         cells = address_cells[scope]
         if state.refusal_reason:
-            unreadable.append(omissions.format_unreadable_campaign(cells, state.refusal_reason))
+            unreadable.append((cells, state.refusal_reason))
+        unknown_parts += omissions.format_unknown_parts(resource, state.objects)
+        objects = [_without_unknown_parts(resource, record) for record in state.objects]
         scope_rows, scope_omissions = to_rows(
-            resource, state.objects, version, address_cells=cells, for_migration=for_migration
+            resource, objects, version, address_cells=cells, for_migration=for_migration
         )
         rows += scope_rows
         omitted_values += scope_omissions
     tables = export_tables.ExportTables(resource, rows, version, for_migration=for_migration)
     if path is not None:
-        path = save.save_worksheets(path, partial(tables.to_worksheets, flat=path.suffix.lower() == ".csv"))
+        build = partial(tables.to_worksheets, flat=path.suffix.lower() == ".csv")
+        path = save.save_worksheets(path, build, plain_csv=options.plain_csv)
     return ExportResult(
         frames=tables.to_frames(),
-        notes=(*unreadable, *omissions.format_omissions(omitted_values, for_migration=for_migration)),
-        is_complete=not unreadable,
+        notes=(
+            *omissions.format_unreadable_campaigns(unreadable),
+            *unknown_parts,
+            *omissions.format_omissions(omitted_values, for_migration=for_migration),
+        ),
+        is_complete=not (unreadable or unknown_parts),
         output_path=path,
     )
+
+
+def _without_unknown_parts(resource: Resource, record: Mapping[str, Json]) -> Mapping[str, Json]:
+    return {**record, **dict.fromkeys(merge.missing_collections(resource, record), ())}
 
 
 def _requested_scopes(resource: Resource, campaigns: CampaignSource | None) -> dict[Scope, dict[str, str]]:

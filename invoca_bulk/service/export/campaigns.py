@@ -73,10 +73,12 @@ def _read_addresses(sheet: Sheet) -> list[dict[str, str]]:
     issues = validated_book.issues
     errors = issues[(issues["level"] == "error") & issues["column"].isin([*titles, *_ADDRESS_COLUMNS])]
     lines = [
-        f"  row {issue.row}: {issue.problem.message} {issue.problem.fix}" for issue in sheet.read_issues if issue.row
+        f"  {sheet.labels.describe(issue.row)}: {issue.problem.message} {issue.problem.fix}"
+        for issue in sheet.read_issues
+        if issue.row and not issue.column
     ]
     lines += [
-        f"  {'header' if row is pd.NA else f'row {row}'}, {column}: {message} {fix}"
+        f"  {'header' if row is pd.NA else sheet.labels.describe(row)}, {column}: {message} {fix}"
         for row, column, message, fix in errors[["row", "column", "message", "fix"]].itertuples(index=False)
     ]
     if lines:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from invoca_bulk.schema import SHEET_RESOURCES, paths
+from invoca_bulk.planning import merge
+from invoca_bulk.planning.display_values import id_text
+from invoca_bulk.schema import SHEET_RESOURCES, Resource, paths
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import truncate
 from invoca_bulk.service.export.object_rows import DUPLICATE, NO_AREA_CODE, UNIDENTIFIED, UNREPRESENTABLE, OmittedValue
 from invoca_bulk.wording import count_of, join_limited, plural_of
 
 _MAX_NAMED = 5
+_MAX_REASONS_NAMED = 2
 _MAX_TEXT_LENGTH = 40
 #: Reason code to why cells are blank.
 _REASONS: Mapping[str, str] = {
@@ -24,10 +28,26 @@ _ADVICE = {
 }
 
 
-def format_unreadable_campaign(address: Mapping[str, str], reason: str) -> str:
-    """The note on a campaign that cannot be read."""
-    campaign = " / ".join(address.values())
-    return f"The numbers of {campaign} are missing: {reason}. Check the ids of the advertiser, campaign and affiliate."
+def format_unreadable_campaigns(campaigns: Sequence[tuple[Mapping[str, str], str]]) -> list[str]:
+    """The note on the campaigns, cells and reason of each, that cannot be read; none if there are none."""
+    if not campaigns:
+        return []
+    labels = join_limited([" / ".join(cells.values()) for cells, _ in campaigns], _MAX_NAMED)
+    names = labels if len(campaigns) == 1 else f"{len(campaigns):,} campaigns ({labels})"
+    reasons = join_limited(list(dict.fromkeys(reason for _, reason in campaigns)), _MAX_REASONS_NAMED)
+    return [f"The numbers of {names} are missing: {reasons}. Check the ids of the advertiser, campaign and affiliate."]
+
+
+def format_unknown_parts(resource: Resource, objects: Iterable[Mapping[str, Json]]) -> list[str]:
+    """A note for each object whose users or sites the platform does not show."""
+    missing_by_label = {
+        id_text(resource, record) or "without an id": merge.missing_collections(resource, record) for record in objects
+    }
+    return [
+        f"The {' and '.join(missing)} of {resource.singular} {label} are missing: the platform does not show them."
+        for label, missing in missing_by_label.items()
+        if missing
+    ]
 
 
 def format_omissions(omitted_values: Iterable[OmittedValue], *, for_migration: bool) -> list[str]:

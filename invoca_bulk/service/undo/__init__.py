@@ -9,6 +9,6 @@ reason.
 from __future__ import annotations
 
 from invoca_bulk.service.undo.undo_planner import undo
-from invoca_bulk.service.undo.undo_report import Undo, undone_run_id
+from invoca_bulk.service.undo.undo_report import Undo
 
-__all__ = ["Undo", "undo", "undone_run_id"]
+__all__ = ["Undo", "undo"]

@@ -53,7 +53,7 @@ def _has_both_states(record: StepRecord) -> bool:
     has_before = step.action is Action.CREATE or isinstance(step.snapshot, dict)
     if step.resource == PROMO_NUMBERS.name:
         return has_before and bool(outcomes.number_of(answer))
-    return has_before and bool(outcomes.id_of(answer)) and not outcomes.missing_collections(ADVERTISERS, answer)
+    return has_before and bool(outcomes.id_of(answer)) and not merge.missing_collections(ADVERTISERS, answer)
 
 
 def _find_scopes(step: Step) -> tuple[Scope, Scope | None]:
@@ -118,7 +118,7 @@ def find_conflict(
 def _comparable_form(change: AppliedChange, record: Mapping[str, Json], version: str) -> dict[str, Json]:
     """The writable values of an object, with everything sorted whose order is insignificant."""
     resource = change.resource
-    form = merge.to_writable(resource, record, version)
+    form = merge.to_comparable(resource, record, version)
     if resource is PROMO_NUMBERS:
         form.pop(SUBRESOURCE_KEY, None)  # a move changes it
     if change.step.action is not Action.MOVE and record.get("id") not in (None, ""):

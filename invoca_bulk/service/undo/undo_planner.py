@@ -17,8 +17,9 @@ from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.service import preconditions, snapshot
 from invoca_bulk.service.undo import changes, undo_notes, undo_rows, undo_sheets
 from invoca_bulk.service.undo.changes import AppliedChange, CurrentState
-from invoca_bulk.service.undo.undo_report import NotUndone, Undo, undo_source_name
+from invoca_bulk.service.undo.undo_report import NotUndone, Undo
 from invoca_bulk.service.undo.undo_rows import Reversal
+from invoca_bulk.sheets.row_labels import from_stored
 from invoca_bulk.wording import word
 
 
@@ -52,13 +53,13 @@ class _UndoBuilder:
         affected_scopes = [scope for scope in dict.fromkeys(scopes) if scope is not None]
         platform_state = snapshot.fetch_state(affected_scopes, network, options)
         reversals = self._build_reversals(applied_changes, changes.CurrentState(platform_state, network.api_version))
-        source = undo_source_name(self._run_record.run)
+        source = journal.undo_source_name(self._run_record.run)
         while True:
             reversals = self._drop_needed_advertisers(reversals)
             plan_options = undo_sheets.choose_plan_options(reversals)
             sheets = undo_sheets.to_sheets(reversals, plan_options, network.api_version)
             validated_book = validation.validate(
-                [replace(sheet, source=source) for sheet in sheets], version=network.api_version
+                [replace(sheet, source=source) for sheet in sheets], version=network.api_version, allow_no_rows=True
             )
             plan = planning.build_plan(validated_book, platform_state, plan_options)
             refused_steps = self._collect_refused_steps(plan, reversals, plan_options)
@@ -136,9 +137,11 @@ class _UndoBuilder:
 
     def _add_not_undone(self, step: Step, error: str, fix: str, object_label: str) -> None:
         row = self._first_row_by_step[step.number]
+        sheet = self._run_record.sheets[row.sheet]
         self._not_undone[step.number] = NotUndone(
-            sheet=self._run_record.sheets[row.sheet].name,
-            row=row.row,
+            sheet=sheet.name,
+            row=from_stored([row.label], sheet.index_names)[0] if sheet.index_names else row.row,
+            naming="index" if sheet.index_names else "row",
             action=step.action.value,
             object_label=object_label,
             error=word(error),

@@ -5,31 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from invoca_bulk.reports import html, plan_report
 from invoca_bulk.reports.html import Html
 from invoca_bulk.reports.plan_report import Plan
 from invoca_bulk.reports.xlsx import Cell, Style, WorksheetSpec
 from invoca_bulk.schema.field_types import Json
+from invoca_bulk.sheets.row_labels import Naming, format_label
 from invoca_bulk.wording import limit_lines
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: The name of an undo's sheet, before the run's id.
-_SOURCE_PREFIX = "undo of "
 _SENTENCE_COLUMN_WIDTH = 90.0
-
-
-def undo_source_name(run: str) -> str:
-    """The name of the sheet that undoes a run, shown in lists of runs and results."""
-    return f"{_SOURCE_PREFIX}{run}"
-
-
-def undone_run_id(source: str) -> str:
-    """The run that a sheet with this name undoes; empty: none."""
-    return source.removeprefix(_SOURCE_PREFIX) if source.startswith(_SOURCE_PREFIX) else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +26,8 @@ class NotUndone:
     """Something that the run did, or may have done, and that is not undone."""
 
     sheet: str  # of its first row in the run; empty if only one was read
-    row: int
+    row: Any  # its number, or its label in the DataFrame that was run
+    naming: Naming
     action: str  # the action of the run
     object_label: str  # empty if it is not known
     error: str
@@ -46,7 +36,7 @@ class NotUndone:
     @property
     def row_label(self) -> str:
         """The row's sheet and number, such as `users row 3`."""
-        return f"{self.sheet} row {self.row}".strip()
+        return f"{self.sheet} {self.naming} {format_label(self.row)}".strip()
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -65,7 +55,7 @@ class Undo(Plan):
 
     @property
     def not_undone(self) -> pd.DataFrame:
-        """One row for each object that is not undone: `sheet`, `row` (int64) and `action` of the run, `object`,
+        """One row for each object that is not undone: `sheet`, `row` (as in `rows`) and `action` of the run, `object`,
         `error`, `fix`.
         """  # noqa: D205  the columns are the summary
         records = [
@@ -125,7 +115,7 @@ def _not_undone_worksheet(undo: Undo) -> WorksheetSpec:
     rows: list[list[str | Cell]] = []
     for item in undo.not_undone_items:
         action, reason = (Cell(text=text, style=Style.ERROR) for text in (item.action, item.error))
-        rows.append([item.sheet, str(item.row), action, item.object_label, reason, item.fix])
+        rows.append([item.sheet, str(format_label(item.row)), action, item.object_label, reason, item.fix])
     header = ["sheet", "row", "action", "object", "reason", "fix"]
     widths = {4: _SENTENCE_COLUMN_WIDTH, 5: _SENTENCE_COLUMN_WIDTH}
     return WorksheetSpec(name="not undone", header=header, rows=rows, widths=widths)

@@ -1,0 +1,206 @@
+"""Compares the claims of the sheets with the evidence, and makes the sheets that planning goes on with."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from invoca_bulk import validation
+from invoca_bulk.config.network import Network
+from invoca_bulk.config.options import Options
+from invoca_bulk.planning import PlatformState, Scope
+from invoca_bulk.reports.validation_report import Report
+from invoca_bulk.schema.issue_catalog import Problem
+from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
+from invoca_bulk.service.claims import evidence as evidence_of
+from invoca_bulk.service.claims.evidence import Evidence
+from invoca_bulk.service.claims.matching import Kind, Match, match_rows
+from invoca_bulk.service.claims.model import (
+    OWN_ID,
+    RUN,
+    STATUS,
+    ClaimedRow,
+    RecordedRow,
+    claimed_rows,
+    column_headers,
+)
+from invoca_bulk.service.claims.rulings import Ruling, rule
+from invoca_bulk.sheets import Sheet
+from invoca_bulk.sheets.model import ReadIssue
+from invoca_bulk.wording import count_of, limit_lines
+
+#: The kinds of which no journal says anything, so that the platform's list has to.
+_UNRECORDED_KINDS = frozenset({Kind.UNFOUNDED, Kind.ADDED, Kind.OTHER_NUMBER, Kind.TYPED_NUMBER, Kind.CORRECTED})
+_MAX_EDITS_SHOWN = 20
+
+
+def check_claims(report: Report, network: Network, options: Options, *, may_ask: bool = False) -> Report:
+    """The report of the sheets as far as their claims are borne out.
+
+    `may_ask`: ask whether rows that were edited since they were done are sent as updates.
+    """
+    book = report.validated_book
+    sheets = [validated_sheet.sheet for validated_sheet in book.sheets]
+    claiming = [index for index, sheet in enumerate(sheets) if _has_claims(sheet)]
+    if not claiming:
+        return report
+    evidence = Evidence(network, options)
+    rulings = {index: list(_SheetCheck(sheets[index], evidence).rulings()) for index in claiming}
+    apply_edits = options.apply_edits or (may_ask and _ask(rulings.values(), options))
+    checked = [_apply(sheet, rulings.get(index, ()), apply_edits=apply_edits) for index, sheet in enumerate(sheets)]
+    if all(new is old for new, old in zip(checked, sheets, strict=True)):
+        return report
+    return Report(
+        validation.validate(checked, version=book.version, auto_ids=book.auto_ids, allow_unlisted=book.allow_unlisted)
+    )
+
+
+def _has_claims(sheet: Sheet) -> bool:
+    headers = column_headers(sheet)
+    columns = [sheet.encode_column(headers[path]) for path in (STATUS, RUN) if path in headers]
+    return any(text.strip() for _, texts in columns for text in texts)
+
+
+def _ask(rulings: Iterable[Sequence[Ruling]], options: Options) -> bool:
+    edited = [ruling for of_sheet in rulings for ruling in of_sheet if ruling.cells_to_apply is not None]
+    if not edited or options.yes or options.confirm is None:
+        return False
+    lines = [f"  row {ruling.match.claimed.row}: {ruling.problem.message}" for ruling in edited if ruling.problem]
+    shown = "\n".join(limit_lines(lines, _MAX_EDITS_SHOWN))
+    return options.confirm(f"{count_of(len(edited), 'row')} done before and edited since:\n{shown}\nSend the edits?")
+
+
+class _SheetCheck:
+    """The check of one sheet."""
+
+    def __init__(self, sheet: Sheet, evidence: Evidence) -> None:
+        self._evidence = evidence
+        self._resource = sheet.resource
+        self._request, self._rows = claimed_rows(sheet)
+        self._number_counts = Counter(claimed.number for claimed in self._rows if claimed.number)
+
+    def rulings(self) -> Iterator[Ruling]:
+        """What follows for the rows of which something follows."""
+        again = self._evidence.options.again
+        by_run: dict[str, list[ClaimedRow]] = defaultdict(list)
+        for claimed in self._rows:
+            if claimed.has_claim:
+                by_run[claimed.run].append(claimed)
+        new_rows = [claimed for claimed in self._rows if not claimed.has_claim]
+        matches: list[Match] = []
+        adrift: list[ClaimedRow] = []
+        for run, rows in by_run.items():
+            record = self._evidence.find_run(run) if run else None
+            if record is None:
+                adrift += rows
+            elif not self._evidence.is_here(record):
+                yield from (
+                    _refuse_other_network(claimed, record.network_id, record.base_url, self._evidence.network)
+                    for claimed in rows
+                )
+            else:
+                recorded = self._evidence.recorded_rows(run, self._resource)
+                matches += match_rows(self._request, rows, recorded, new_rows)
+        if adrift:
+            matches += self._match_adrift(adrift, matches)
+        unrecorded = [match for match in matches if self._needs_platform(match)]
+        yield from (rule(self._request, match, again=again) for match in matches if not self._needs_platform(match))
+        yield from self._rule_by_platform([match.claimed for match in unrecorded], again=again)
+
+    def _match_adrift(self, rows: Sequence[ClaimedRow], matches: Sequence[Match]) -> list[Match]:
+        """Match rows that name no run that is known, with all runs."""
+        matched = {id(match.recorded) for match in matches}
+        recorded = [item for item in self._evidence.all_recorded_rows(self._resource) if id(item) not in matched]
+        return match_rows(self._request, rows, recorded)
+
+    def _needs_platform(self, match: Match) -> bool:
+        if match.kind is Kind.TYPED_NUMBER:
+            return match.claimed.outcome in SUCCESS_OUTCOMES
+        is_adrift = not match.claimed.run or self._evidence.find_run(match.claimed.run) is None
+        return is_adrift and match.kind in _UNRECORDED_KINDS
+
+    def _rule_by_platform(self, rows: Sequence[ClaimedRow], *, again: bool) -> Iterator[Ruling]:
+        """Believe what the platform's lists show."""
+        done = [claimed for claimed in rows if claimed.outcome in SUCCESS_OUTCOMES]
+        scopes = {claimed.position: evidence_of.scope_of(self._resource, claimed) for claimed in done}
+        states = self._evidence.fetch_state(scope for scope in scopes.values() if scope is not None)
+        for claimed in done:
+            yield self._rule_listed(claimed, scopes[claimed.position], states, again=again)
+
+    def _rule_listed(
+        self, claimed: ClaimedRow, scope: Scope | None, states: Mapping[Scope, PlatformState], *, again: bool
+    ) -> Ruling:
+        state = None if scope is None else states[scope]
+        version = self._evidence.network.api_version
+        listed = evidence_of.find_on_platform(self._resource, claimed, state, version)
+        if (listed is None) != (claimed.outcome is Outcome.DELETED):
+            return _refuse_not_there(claimed)
+        if listed is None:
+            return Ruling(match=Match(claimed=claimed, kind=Kind.CORRECTED))
+        if self._number_counts[claimed.number] > 1:
+            others = tuple(other for other in self._rows if other.number == claimed.number)
+            match = Match(claimed=claimed, kind=Kind.REPEATED, recorded=listed, others=others)
+            return rule(self._request, match, again=again)
+        return rule(self._request, self._compare(claimed, listed), again=again)
+
+    def _compare(self, claimed: ClaimedRow, listed: RecordedRow) -> Match:
+        """Compare a row with its object, as far as the platform shows the values that a row can have."""
+        shown = {path: text for path, text in listed.texts.items() if path in claimed.texts}
+        recorded = replace(listed, run=claimed.run, texts={**claimed.texts, **shown})
+        kind = Kind.EDITED if self._request.differing_paths(claimed, recorded) else Kind.SAME
+        return Match(claimed=claimed, kind=kind, recorded=recorded)
+
+
+def _refuse_other_network(claimed: ClaimedRow, network_id: str, base_url: str, network: Network) -> Ruling:
+    details = {
+        "value": claimed.status_text,
+        "run": claimed.run,
+        "other": f"network {network_id} at {base_url}",
+        "network": f"network {network.network_id} at {network.base_url}",
+    }
+    match = Match(claimed=claimed, kind=Kind.UNFOUNDED)
+    return Ruling(match=match, problem=Problem(code="claim_of_other_network", details=details))
+
+
+def _refuse_not_there(claimed: ClaimedRow) -> Ruling:
+    name = claimed.texts.get("promo_number") or claimed.texts.get(OWN_ID) or "the object of this row"
+    details = {"value": claimed.status_text, "run": claimed.run or "not named", "name": name}
+    match = Match(claimed=claimed, kind=Kind.UNFOUNDED)
+    return Ruling(match=match, problem=Problem(code="claim_not_on_platform", details=details))
+
+
+def _apply(sheet: Sheet, rulings: Sequence[Ruling], *, apply_edits: bool) -> Sheet:
+    """The sheet with the rulings' cells and problems; the same sheet if they have none."""
+    cells: dict[str, dict[int, str]] = defaultdict(dict)
+    problems: dict[int, Problem] = {}
+    for ruling in rulings:
+        is_applied = apply_edits and ruling.cells_to_apply is not None
+        new_cells = (ruling.cells_to_apply or {}) if is_applied else ruling.cells
+        position = ruling.match.claimed.position
+        for path, text in new_cells.items():
+            cells[path][position] = text
+        if ruling.problem and not is_applied:
+            problems[position] = ruling.problem
+    if not cells and not problems:
+        return sheet
+    frame, headers = sheet.frame.copy(), column_headers(sheet)
+    for path, text_by_position in cells.items():
+        header = headers.setdefault(path, path)
+        texts = frame[header].tolist() if header in frame.columns else [""] * len(frame)
+        for position, text in text_by_position.items():
+            texts[position] = text
+        frame[header] = pd.Series(texts, index=frame.index, dtype=frame.dtypes.iloc[0])
+    header = headers.get(STATUS) or headers[RUN]
+    status_texts = frame[header].tolist()
+    issues = [
+        ReadIssue(
+            row=int(frame.index[position]),
+            column=header,
+            problem=replace(problem, details={**problem.details, "value": status_texts[position]}),
+        )
+        for position, problem in problems.items()
+    ]
+    return replace(sheet, frame=frame, read_issues=(*sheet.read_issues, *issues))

@@ -1,0 +1,160 @@
+"""The rows of earlier runs as the journals have them, and objects as the platform lists them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from invoca_bulk import journal
+from invoca_bulk.config.network import Network
+from invoca_bulk.config.options import Options
+from invoca_bulk.errors import ConfigError
+from invoca_bulk.journal import RowRecord, RunRecord, State, StepRecord
+from invoca_bulk.planning import PlatformState, Scope
+from invoca_bulk.planning.display_values import number_key
+from invoca_bulk.reports.results import Results
+from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, SHEET_RESOURCES, Resource, payloads
+from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome, parse_outcome
+from invoca_bulk.service import snapshot
+from invoca_bulk.service.claims.model import NUMBER, OWN_ID, RUN, STATUS, ClaimedRow, RecordedRow
+
+_DESTINATION_PREFIX = "destination_"
+
+
+@dataclass(eq=False)
+class Evidence:
+    """What is known about earlier runs on one network."""
+
+    network: Network
+    options: Options
+
+    def __post_init__(self) -> None:
+        self._location = journal.location_for(self.network, self.options.journal)
+        self._records: dict[str, RunRecord | None] = {}
+        self._rows_by_run: dict[str, dict[str, list[RecordedRow]]] = {}
+
+    def find_run(self, run: str) -> RunRecord | None:
+        """A run of any network; None: no journal here knows it."""
+        if run not in self._records:
+            self._records[run] = None
+            with contextlib.suppress(ConfigError):
+                self._records[run] = journal.find_run(self._location, run)
+        return self._records[run]
+
+    def is_here(self, record: RunRecord) -> bool:
+        """Whether a run was made on this network."""
+        return (record.base_url, record.network_id) == (self.network.base_url, self.network.network_id)
+
+    def recorded_rows(self, run: str, resource: Resource) -> Sequence[RecordedRow]:
+        """The rows of a run that it did itself, or tried to."""
+        if run not in self._rows_by_run:
+            record, rows = journal.find_results(self._location, run)
+            self._rows_by_run[run] = self._load(record, rows)
+        return self._rows_by_run[run].get(resource.name, ())
+
+    def all_recorded_rows(self, resource: Resource) -> list[RecordedRow]:
+        """The rows of all runs on this network, the latest run first."""
+        runs = reversed([record.run for record in self._runs])
+        return [item for run in runs for item in self.recorded_rows(run, resource)]
+
+    @cached_property
+    def _runs(self) -> Sequence[RunRecord]:
+        with journal.open_readonly(self._location, self.network) as open_journal:
+            return open_journal.runs() if open_journal else ()
+
+    def _load(self, record: RunRecord, rows: Sequence[RowRecord]) -> dict[str, list[RecordedRow]]:
+        """Resource of a sheet to the run's own rows."""
+        undone = self._undone_objects(record)
+        recorded: dict[str, list[RecordedRow]] = defaultdict(list)
+        for sheet, sheet_rows, frame in Results(run=record, rows=rows).tables:
+            resource = SHEET_RESOURCES[sheet.resource]
+            columns = [column.path if (column := resource.column_for(title)) else title for title in frame.columns]
+            for row, texts in zip(sheet_rows, frame.itertuples(index=False, name=None), strict=True):
+                text_by_path = dict(zip(columns, texts, strict=True))
+                if text_by_path[RUN] == record.run:
+                    undone_by = _find_undo(resource, text_by_path, row, undone)
+                    outcome = parse_outcome(text_by_path[STATUS]) or row.outcome
+                    recorded[resource.name].append(
+                        RecordedRow(
+                            run=record.run, row=row.row, texts=text_by_path, outcome=outcome, undone_by=undone_by
+                        )
+                    )
+        return recorded
+
+    def _undone_objects(self, record: RunRecord) -> dict[tuple[str, str], tuple[str, float]]:
+        """Resource and name of each object that a later run deleted, or restored, to that run and the time."""
+        undos = {other.run for other in self._runs if journal.undone_run_id(other.source) == record.run}
+        with journal.open_readonly(self._location, self.network) as open_journal:
+            if open_journal is None:
+                return {}
+            steps = [step for step in open_journal.deletions() if step.run != record.run]
+            steps += [step for run in undos for step in open_journal.steps(run) if step.state is State.DONE]
+        return {name: (step.run, step.ended_at or 0.0) for step in steps for name in _step_names(step)}
+
+    def fetch_state(self, scopes: Iterable[Scope]) -> dict[Scope, PlatformState]:
+        """The platform's lists, one request each."""
+        return snapshot.fetch_state(list(dict.fromkeys(scopes)), self.network, self.options)
+
+
+def _step_names(step: StepRecord) -> Iterator[tuple[str, str]]:
+    before = step.step.snapshot or {}
+    if step.step.resource == PROMO_NUMBERS.name:
+        yield PROMO_NUMBERS.name, number_key(before)
+    else:
+        yield ADVERTISERS.name, str(before.get(OWN_ID) or step.step.path[-1])
+
+
+def _find_undo(
+    resource: Resource, texts: dict[str, str], row: RowRecord, undone: dict[tuple[str, str], tuple[str, float]]
+) -> str:
+    """The later run that took back what a row did; empty: none."""
+    if row.outcome not in SUCCESS_OUTCOMES - {Outcome.DELETED}:
+        return ""
+    if resource is PROMO_NUMBERS:
+        name = (PROMO_NUMBERS.name, number_key({NUMBER: texts.get(NUMBER, "")}))
+    else:
+        own_id = texts.get(resource.parent_field.path if resource.is_subresource else OWN_ID, "")
+        name = (ADVERTISERS.name, own_id.strip())
+    run, time = undone.get(name, ("", 0.0))
+    return run if time >= (row.ended_at or 0.0) else ""
+
+
+def scope_of(resource: Resource, claimed: ClaimedRow) -> Scope | None:
+    """The list in which the object of a row is, or was; None: the row does not say it."""
+    if resource is not PROMO_NUMBERS:
+        return ()
+    values = {path: text.strip() for path, text in claimed.texts.items() if text.strip()}
+    if claimed.outcome is Outcome.MOVED:
+        values |= {
+            path.removeprefix(_DESTINATION_PREFIX): text
+            for path, text in values.items()
+            if path.startswith(_DESTINATION_PREFIX)
+        }
+    try:
+        return PROMO_NUMBERS.scope_for(values)
+    except KeyError:
+        return None
+
+
+def find_on_platform(
+    resource: Resource, claimed: ClaimedRow, state: PlatformState | None, version: str
+) -> RecordedRow | None:
+    """A row as the platform has its object; None: it has none, or the row does not name it."""
+    for record in state.objects if state else ():
+        is_same = (
+            number_key(record) == claimed.number
+            if resource is PROMO_NUMBERS
+            else str(record.get(OWN_ID)) == claimed.texts.get(_id_path(resource), "").strip()
+        )
+        if is_same:
+            outcome = claimed.outcome or Outcome.UNCHANGED
+            texts = payloads.to_cell_texts(resource, record, version).texts if resource is PROMO_NUMBERS else {}
+            return RecordedRow(run="", row=claimed.row, texts=texts, outcome=outcome)
+    return None
+
+
+def _id_path(resource: Resource) -> str:
+    return resource.parent_field.path if resource.is_subresource else OWN_ID

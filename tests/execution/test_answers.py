@@ -1,0 +1,120 @@
+"""What the platform's answers mean in all the forms that were seen: errors, and successes without a body."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+
+import invoca_bulk as ib
+from invoca_bulk.execution import outcomes
+from invoca_bulk.sandbox_server import Sandbox
+from invoca_bulk.transport.client import Response
+from tests.examples import GOOD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ERRORS: dict[str, tuple[Any, str]] = {
+    "error, text": ({"error": "Not now"}, "Not now (403)"),
+    "error, fields": ({"error": {"name": ["is taken"]}}, "Advertiser: is taken"),
+    "errors, list": ({"errors": ["Not now", "Try later"]}, "Not now; Try later (403)"),
+    "errors, text": ({"errors": "Not now"}, "Not now (403)"),
+    "error, class": (
+        {"error": {"class": "UnauthorizedOperation", "invalid_data": "no"}},
+        "no (UnauthorizedOperation, 403)",
+    ),
+    "users by position": (
+        {"errors": {"users": [{}, {"email_settings": [{"email_address": ["is invalid"]}]}]}},
+        "users Email (U-2): is invalid",
+    ),
+}
+TITLES = {"name": "Advertiser", "users.#.email_settings.#.email_address": "users Email"}
+
+
+@pytest.mark.parametrize(("body", "text"), ERRORS.values(), ids=ERRORS)
+def test_error_text(body: Any, text: str) -> None:
+    """Each form of an error is worded, with the sheet's title and the id of the user."""
+    sent = {"users": [{"id_from_network": "U-1"}, {"id_from_network": "U-2"}]}
+    assert outcomes.describe_error_response(Response(status=403, body=body), TITLES, sent) == text
+
+
+ADVERTISER: dict[str, Any] = {
+    "id": 1,
+    "id_from_network": "A-1",
+    "name": "Old",
+    "sites": [{"id_from_network": "1", "name": ""}],
+    "users": [],
+}
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, b""), (200, b"{}"), (200, b"null"), (201, b"null"), (204, b"")])
+def test_update_without_a_body(odd: Any, reply: Any, raw_reply: Any, status: int, body: bytes) -> None:
+    """A success that shows nothing is confirmed by one read, and the write is not sent again."""
+    renamed = {**ADVERTISER, "name": "New"}
+    odd.reads.extend([reply(200, [ADVERTISER]), reply(200, ADVERTISER), reply(200, renamed)])
+    odd.replies.append(raw_reply(status=status, body=body))
+    frame = pd.DataFrame([{"id_from_network": "A-1", "name": "New"}])
+    results = ib.run(frame, odd.network(), resource="advertisers", yes=True, progress=False)
+    assert list(results["result_status"]) == ["updated"]
+    assert [verb for verb, _, _ in odd.requests] == ["GET", "GET", "PUT", "GET"]
+
+
+def test_update_that_was_not_applied(odd: Any, reply: Any, raw_reply: Any) -> None:
+    """If the read shows the old value, the write is repeated."""
+    renamed = {**ADVERTISER, "name": "New"}
+    odd.reads.extend([reply(200, [ADVERTISER]), *[reply(200, ADVERTISER)] * 3])
+    odd.replies.extend([raw_reply(status=200), reply(200, renamed)])
+    frame = pd.DataFrame([{"id_from_network": "A-1", "name": "New"}])
+    results = ib.run(frame, odd.network(), resource="advertisers", yes=True, progress=False, first_backoff=0.01)
+    assert list(results["result_status"]) == ["updated"]
+    assert [verb for verb, _, _ in odd.requests].count("PUT") == 2
+
+
+def _refusal(error_class: str) -> dict[str, Any]:
+    return {"errors": {"class": error_class, "invalid_data": "not allowed"}}
+
+
+@pytest.fixture
+def buy(odd: Any) -> Callable[..., pd.DataFrame]:
+    """Buys numbers on the odd platform, one at a time."""
+
+    def run(count: int) -> pd.DataFrame:
+        frame = pd.DataFrame([{**GOOD, "description": f"Number {number}"} for number in range(count)])
+        results = ib.run(frame, odd.network(), yes=True, progress=False, concurrency=1)
+        assert isinstance(results, pd.DataFrame)
+        return results
+
+    return run
+
+
+@pytest.mark.parametrize("error_class", ["UnauthorizedOperation", "UnauthorizedAdvertiser"])
+def test_token_without_rights(odd: Any, reply: Any, buy: Any, error_class: str) -> None:
+    """If every row gets it, the run stops; the other rows are not sent."""
+    odd.replies.extend([reply(403, _refusal(error_class))] * 8)
+    with pytest.warns(UserWarning, match="token|aborted") as caught:
+        results = buy(8)
+    assert error_class in str(caught[0].message)
+    assert "refuses what the rows ask with this token" in str(caught[0].message)
+    assert list(results["result_status"]) == ["rejected"] * 5 + ["not_sent"] * 3
+    assert results["result_fix"].iloc[0].startswith("The token lacks a right")
+    assert len(odd.posts) == 5
+
+
+def test_one_row_without_rights(odd: Any, reply: Any, buy: Any, recwarn: pytest.WarningsRecorder) -> None:
+    """Where other rows are done, it is about the row's advertiser, and the run goes on."""
+    created = {"id": 1, "promo_number": "8055550100"}
+    odd.replies.extend([reply(201, created), *[reply(403, _refusal("UnauthorizedAdvertiser"))] * 6])
+    assert list(buy(7)["result_status"]) == ["created", *["rejected"] * 6]
+    assert not [warning for warning in recwarn if "token" in str(warning.message)]
+
+
+def test_allowance() -> None:
+    """A used-up allowance is told, with what to do."""
+    with Sandbox(open_campaigns=True, campaign_allowance=1) as sandbox:
+        frame = pd.DataFrame([{**GOOD, "description": f"Number {number}"} for number in range(2)])
+        results = ib.run(frame, sandbox, progress=False, concurrency=1)
+    assert list(results["result_status"]) == ["created", "rejected"]
+    assert "promo number limit" in results["result_error"].iloc[1]
+    assert "has used up its allowance of promo numbers" in results["result_fix"].iloc[1]
