@@ -39,7 +39,10 @@ use_wording(command_words)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 #: Speed is measured by the benchmarks; on a busy machine any example may be slow.
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-hypothesis.settings.load_profile("untimed")
+#: Everyone who runs the tests gets the same examples, so that a failure is of the change at hand. New ones are searched
+#: for with `pytest --hypothesis-profile=untimed` (see CONTRIBUTING).
+hypothesis.settings.register_profile("same", hypothesis.settings.get_profile("untimed"), derandomize=True)
+hypothesis.settings.load_profile("same")
 
 #: The tests have pyarrow, most users have not; with it, pandas would keep texts in another way.
 pd.set_option("mode.string_storage", "python")

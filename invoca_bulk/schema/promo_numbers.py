@@ -237,6 +237,7 @@ FIELDS = (
         field_type=field_types.TIME_ZONE,
         since="2026-02-01",
         help="The time zone of the schedules: a Rails name such as Pacific Time (US & Canada).",
+        clearable=False,  # required wherever there are hours; [] in hours_of_operation removes them all
         template_columns=0,
     ),
     Field(

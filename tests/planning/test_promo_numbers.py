@@ -340,8 +340,8 @@ def test_hours_of_operation(row: dict[str, str], hours: Any) -> None:
             id="part-of-a-day-that-is-new",
         ),
         pytest.param(
-            {"hours_of_operation.time_zone": "[]"},
-            {"hours_of_operation": HOURS},
+            {f"{SCHEDULE}.1.open_time": "08:15"},
+            {"hours_of_operation": HOURS | {"time_zone": None}},
             "hours_of_operation.time_zone",
             "hours_incomplete",
             id="without-a-time-zone",
