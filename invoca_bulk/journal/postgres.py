@@ -6,7 +6,6 @@ commit, the commit's mark shows whether it was made. Times are those of the data
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import re
 import secrets
@@ -31,6 +30,7 @@ from invoca_bulk.journal.owner import Owner
 from invoca_bulk.journal.shared_rate_limiter import SharedRateLimiter
 from invoca_bulk.journal.states import NOT_RUNNING, RunState
 from invoca_bulk.journal.store import Journal
+from invoca_bulk.journal.thread_safe_cache import thread_safe_cache
 from invoca_bulk.transport import RateLimiter
 
 _T = TypeVar("_T")
@@ -93,7 +93,7 @@ def make_engine(database: Database, schema: str = "", *, pool_size: int = 0) -> 
         raise ConfigError(f"The address of the journal, {database}, cannot be used.") from None
 
 
-@functools.cache
+@thread_safe_cache
 def _pooled_engine(database: Database, schema: str) -> sa.Engine:
     """Pooled connections for a worker, which opens the same few journals repeatedly."""
     return make_engine(database, schema, pool_size=2)

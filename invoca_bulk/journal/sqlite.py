@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import functools
 import hashlib
 import json
 import os
@@ -35,6 +34,7 @@ from invoca_bulk.journal.db_retry import connect_once
 from invoca_bulk.journal.owner import Owner, locked_message
 from invoca_bulk.journal.states import NOT_RUNNING
 from invoca_bulk.journal.store import Journal
+from invoca_bulk.journal.thread_safe_cache import thread_safe_cache
 from invoca_bulk.wording import option
 
 #: Listing runs holds each lock for a moment to see whether it is free; a writer waits for that.
@@ -54,7 +54,7 @@ class FileJournal(Journal):
         return self._stop_file.exists()
 
 
-@functools.cache
+@thread_safe_cache
 def sandbox_journal_folder(base_url: str) -> Path:
     """A temporary folder for each sandbox, deleted when this program ends."""
     prefix = f"invoca-bulk-{urlsplit(base_url).port}-"
