@@ -31,7 +31,8 @@ def present_result(run_result: RunResult, options: Options) -> pd.DataFrame | di
         results = run_result.results
         totals = describe_totals(results.own_totals, results.earlier_totals)
         rehearsal = filter(None, [results.rehearsal_note])
-        html.display_below(results_view.view(frame_or_frames).to_rich_text([*rehearsal, *totals, *notes]))
+        lines = [*rehearsal, *totals, *results.warnings, *notes]
+        html.display_below(results_view.view(frame_or_frames).to_rich_text(lines))
     else:
         show_notes(notes, stacklevel=5)
     return frame_or_frames

@@ -14,6 +14,7 @@ from invoca_bulk.web import run_progress
 
 if TYPE_CHECKING:
     from invoca_bulk.planning import SavedPlan
+    from invoca_bulk.reports.results import Results
     from invoca_bulk.service.run_result import RunResult
 
 #: Parameters of `run` and `resume` that the next command needs too.
@@ -31,8 +32,7 @@ def print_result(run_result: RunResult, saved_plan: SavedPlan | None = None, *, 
 
     results = run_result.results
     next_command = _follow_command(run_result) if run_result.is_running else _next_command(run_result, saved_plan)
-    warnings = ["Warnings:", *run_result.ignored_input] if run_result.ignored_input else []
-    for note in (*run_result.notes, *warnings):
+    for note in (*run_result.notes, *warning_lines(results)):
         click.echo(note, err=True)
     if as_json:
         common.print_json(
@@ -45,7 +45,7 @@ def print_result(run_result: RunResult, saved_plan: SavedPlan | None = None, *, 
                 "before": results.earlier_totals,
                 "rehearsal": results.rehearsal_note or None,
                 "output": str(run_result.output_path) if run_result.output_path else None,
-                "warnings": [line.strip() for line in run_result.ignored_input],
+                "warnings": results.warnings,
                 "error": " ".join(run_result.notes) or None,
                 "next": next_command,
             }
@@ -60,6 +60,12 @@ def print_result(run_result: RunResult, saved_plan: SavedPlan | None = None, *, 
         click.echo(f"Results: {run_result.output_path}")
     if next_command:
         click.echo(f"Next: {next_command}")
+
+
+def warning_lines(results: Results) -> list[str]:
+    """What to print about the sheet of a run as a whole."""
+    warnings = results.warnings
+    return ["Warnings:", *(f"  {warning}" for warning in warnings)] if warnings else []
 
 
 def _describe_progress(run_result: RunResult) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from invoca_bulk.cli import common
+from invoca_bulk.cli import common, report
 
 
 @click.command()
@@ -28,7 +28,10 @@ def command(run: str, output: Path, journal: str | None, *, plain_csv: bool, as_
     results = load_results(run, journal)
     path = results.save(files.unused_path(save.check_output_path(output)), plain_csv=plain_csv)
     if as_json:
-        common.print_json({"run": run, "state": results.run.state, "totals": results.totals, "output": str(path)})
+        record = {"run": run, "state": results.run.state, "totals": results.totals, "output": str(path)}
+        common.print_json({**record, "warnings": results.warnings})
         return
+    for line in report.warning_lines(results):
+        click.echo(line, err=True)
     click.echo(format_totals(results.totals))
     click.echo(f"Results: {path}")

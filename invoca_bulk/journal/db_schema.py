@@ -11,7 +11,7 @@ from invoca_bulk.errors import ConfigError
 from invoca_bulk.wording import option
 
 #: Version of the tables below. Journals of a version that cannot be migrated are not touched.
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 METADATA = sa.MetaData()
 
@@ -72,6 +72,7 @@ RUNS = sa.Table(
     sa.Column("note", _NulSafeText, nullable=False, default=""),
     sa.Column("workers", sa.JSON(none_as_null=True)),  # worker options; null: a run without workers
     sa.Column("stopping", sa.Boolean, nullable=False, default=False, server_default=sa.false()),  # asked to stop
+    sa.Column("warnings", sa.JSON(none_as_null=True)),  # about the sheets as a whole; null: unknown
 )
 STEPS = sa.Table(
     "steps",
@@ -159,6 +160,7 @@ SAVED_RATES = sa.Table(
 _ADDED_COLUMNS: Mapping[int, tuple[sa.Column[Any], ...]] = {
     3: (RUNS.c.workers, RUNS.c.stopping, STEPS.c.owner),
     4: (ROWS.c.label,),
+    5: (RUNS.c.warnings,),
 }
 
 #: Speeds up finding the sent steps of an owner. Only PostgreSQL needs it: a SQLite journal has one writer.

@@ -70,6 +70,7 @@ class RunMetadata:
     output: str = ""  # absolute path of the results file; empty: the results are only a DataFrame
     source_path: str = ""  # absolute path of the sheet's file; empty: there is none
     worker_options: Mapping[str, Any] | None = None  # see `workers.tasks`; None: the client runs it itself
+    warnings: tuple[str, ...] = ()  # about the sheets as a whole, with remedies that are not worded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +99,7 @@ class RunRecord:
     note: str
     worker_options: Mapping[str, Any] | None = None
     is_stop_requested: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,10 +251,13 @@ def baseline_values(run: str, plan: PlanData) -> list[dict[str, Any]]:
 def to_run_record(values: Mapping[str, Any]) -> RunRecord:
     """A run from the values of its columns."""
     sheets = tuple(map(_to_planned_sheet, values["sheets"]))
-    choices = PlanOptions(**values["choices"])
-    return RunRecord(
-        **{**from_stored(values), "choices": choices, "sheets": sheets, "state": RunState(values["state"])}
-    )
+    converted = {
+        "choices": PlanOptions(**values["choices"]),
+        "sheets": sheets,
+        "state": RunState(values["state"]),
+        "warnings": tuple(values["warnings"] or ()),
+    }
+    return RunRecord(**{**from_stored(values), **converted})
 
 
 def _to_planned_sheet(values: Mapping[str, Any]) -> PlannedSheet:

@@ -37,7 +37,6 @@ class Results:
 
     run: RunRecord
     rows: Sequence[RowRecord]  # in the order of the sheet
-    warnings: Sequence[str] = ()  # lines about the sheet as a whole; the journal does not have them
     own_labels: Sequence[RowLabels | None] = ()  # of each sheet, as this process has them; empty: only the journal has
     undone_by: str = ""  # the later run that has undone the run; empty: none
 
@@ -132,6 +131,11 @@ class Results:
     def earlier_totals(self) -> dict[Outcome, int]:
         """As `totals`, of the rows that earlier runs had done."""
         return self._count(row for row in self.rows if row.is_of_earlier_run(self.run.run))
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings about the sheet as a whole, such as unknown columns, in the words of the door."""
+        return [word(warning, self.run.run) for warning in self.run.warnings]
 
     @property
     def rehearsal_note(self) -> str:
@@ -233,7 +237,7 @@ def _summary_rows(results: Results) -> Iterator[list[str | Cell]]:
     yield ["ended (UTC)", format_time(run.ended_at)]
     yield ["state", run.state]
     for line in results.warnings:
-        yield [Cell(text="warning", style=Style.WARNING), line.strip()]
+        yield [Cell(text="warning", style=Style.WARNING), line]
     if results.rehearsal_note:
         yield ["rehearsal", results.rehearsal_note]
     if results.undone_by:

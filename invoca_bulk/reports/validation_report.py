@@ -133,17 +133,21 @@ class Report:
         """The first `limit` issues of a level as lines of text, and a line with the number of all others."""
         issues = self.numbered_issues[self.numbered_issues["level"] == level]
         shown = issues.head(limit)  # not `limit_lines`: there may be a million issues
-        labels = _labels_by_sheet(self.validated_book)
-        lines = [
-            f"  {_location_text(code, sheet, row, column, labels)}: {_message_with_fix(message, fix)}"
-            for code, sheet, row, column, message, fix in _iter_rows(shown[_LINE_COLUMNS])
-        ]
+        lines = [f"  {line}" for line in self._describe_issues(shown)]
         return [*lines, f"  … and {len(issues) - limit:,} more"] if len(issues) > limit else lines
 
-    def ignored_input(self) -> list[str]:
-        """Warnings about the sheet as a whole, as lines: unknown columns, ignored worksheets."""
-        issues = self.numbered_issues[self.numbered_issues["row"].isna()]
-        return Report(replace(self.validated_book, issues=issues)).issue_lines(len(issues), "warning")
+    def sheet_warnings(self) -> list[str]:
+        """Warnings about the sheet as a whole, such as unknown columns and ignored worksheets.
+
+        Their remedies are not worded: the journal stores them, and any door may show them.
+        """
+        issues = self.validated_book.issues
+        return list(self._describe_issues(issues[issues["row"].isna() & (issues["level"] == "warning")]))
+
+    def _describe_issues(self, issues: pd.DataFrame) -> Iterator[str]:
+        labels = _labels_by_sheet(self.validated_book)
+        for code, sheet, row, column, message, fix in _iter_rows(issues[_LINE_COLUMNS]):
+            yield f"{_location_text(code, sheet, row, column, labels)}: {_message_with_fix(message, fix)}"
 
     def to_excel(self, path: str | Path, *, protected_paths: Iterable[Path] = ()) -> Path:
         """Write the annotated sheet: `.xlsx` with coloured cells, notes and a worksheet of issues, or `.csv`.

@@ -39,7 +39,6 @@ class ReadyRun:
     network: Network  # with the API version of the run
     output_path: Path | None  # None: only a frame is wanted
     input_paths: Sequence[Path]  # files that the results must not overwrite
-    ignored_input: tuple[str, ...] = ()  # as in `RunResult`
 
 
 def execute_here(
@@ -49,7 +48,6 @@ def execute_here(
     with run_sync.defer_interrupts(keep_ignoring=keep_ignoring_interrupts) as interrupts:
         workload = ready_run.record(None)
         run_result = execute_workload(workload, ready_run.network, open_journal, options, interrupts)
-        run_result = replace(run_result, ignored_input=ready_run.ignored_input)
         return save_results(run_result, ready_run.output_path, ready_run.input_paths, plain_csv=options.plain_csv)
 
 

@@ -26,7 +26,6 @@ def enqueue_and_follow(queued_run: QueuedRun, ready_run: ReadyRun, options: Opti
         options,
         ready_run.output_path,
         ready_run.input_paths,
-        ignored_input=ready_run.ignored_input,
     )
 
 
@@ -37,14 +36,12 @@ def enqueue_and_wait(queued_run: QueuedRun, network: Network, options: Options) 
         client.follow_run(network, options, queued_run.run, lambda sentence: notify(options, sentence))
 
 
-def collect_result(  # noqa: PLR0913  the run, and what its results file needs
+def collect_result(
     run_id: str,
     network: Network,
     options: Options,
     output_path: Path | None,
     input_paths: Sequence[Path] = (),
-    *,
-    ignored_input: tuple[str, ...] = (),
 ) -> RunResult:
     """What workers have done of a run so far, or what it came to; the results file is written when it has ended."""
     record, rows = journal.find_results(journal.location_for(network, options.journal), run_id)
@@ -53,7 +50,6 @@ def collect_result(  # noqa: PLR0913  the run, and what its results file needs
         error=RunAborted(record.note) if record.state is RunState.ABORTED else None,
         is_resumable=record.state in {RunState.INTERRUPTED, RunState.ABORTED},
         is_detached=options.detach,
-        ignored_input=ignored_input,
     )
     if run_result.is_running:
         return run_result

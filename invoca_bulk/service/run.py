@@ -101,6 +101,7 @@ def _prepare_to_start(  # noqa: PLR0913  a sheet and how to run it
             output=str(output_path.absolute()) if output_path else "",
             source_path=str(input_paths[0].absolute()) if input_paths else "",
             worker_options=worker_options,
+            warnings=tuple(report.sheet_warnings()),
         )
         now = open_journal.now()
         run_id = open_journal.generate_run_id(network, now)
@@ -114,5 +115,4 @@ def _prepare_to_start(  # noqa: PLR0913  a sheet and how to run it
         network=network,
         output_path=output_path,
         input_paths=input_paths,
-        ignored_input=tuple(report.ignored_input()),
     )

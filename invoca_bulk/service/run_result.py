@@ -27,7 +27,6 @@ class RunResult:
 
     results: Results
     error: InvocaBulkError | None  # why the run was aborted; None: it was not
-    ignored_input: tuple[str, ...] = ()  # lines about what was not sent, such as unknown columns
     output_path: Path | None = None  # None: none was asked for, or none could be written (`write_error`)
     requested_path: Path | None = None  # not `output_path` if that could not be written
     write_error: OutputError | None = None
@@ -70,7 +69,6 @@ def save_results(
     run_result: RunResult, requested_path: Path | None, input_paths: Sequence[Path], *, plain_csv: bool
 ) -> RunResult:
     """Write the results file, if one is wanted."""
-    run_result = replace(run_result, results=replace(run_result.results, warnings=run_result.ignored_input))
     if requested_path is None:
         return run_result
     try:

@@ -302,6 +302,7 @@ def render_results(
     heading = f"Run {run.run} of {run.source or 'a DataFrame'} on {network_name}: {describe_state(run_summary)}."
     totals = "".join(f"<p>{escape(line)}</p>" for line in describe_totals(results.own_totals, results.earlier_totals))
     rehearsal = f'<p class="note">{escape(results.rehearsal_note)}</p>' if results.rehearsal_note else ""
+    warnings = displays.notices(results.warnings)
     note = f'<p class="bad">{escape(word(run.note, run.run, wording=page_words))}</p>' if run.note else ""
     xlsx = _button("download", "Download the results (Excel)", run=run.run, ending=".xlsx", css_class="main")
     csv = _button("download", "CSV", run=run.run, ending=".csv") if len(run.sheets) == 1 else ""
@@ -309,7 +310,7 @@ def render_results(
 <h2>6. Results</h2>
 {_problem_message(problem)}
 <p>{escape(heading)}</p>
-{rehearsal}{note}{totals}
+{rehearsal}{note}{totals}{warnings}
 <p>{xlsx} {csv}</p>
 {_next_steps_note(results, run_summary)}
 {_resume_and_undo_forms(results, run_summary, blocked_reason)}

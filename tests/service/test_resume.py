@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import openpyxl
 import pandas as pd
 import pytest
 
 import invoca_bulk as ib
 from invoca_bulk import journal
 from invoca_bulk.api.notes import present_result
+from invoca_bulk.cli.wording import command_words
 from invoca_bulk.config.journal_location import resolve_journal_location
 from invoca_bulk.config.network import Network, resolve_network
 from invoca_bulk.errors import ConfigError, ConfirmationRequiredError, JournalLockedError, RunAborted
+from invoca_bulk.service.run_result import load_results
 from invoca_bulk.transport import run_sync
+from invoca_bulk.wording import word
 from tests.runs import (
     KEY_COLUMNS,
     SETTLE,
@@ -42,7 +47,7 @@ TOKEN = "the-secret-token"
 
 
 def _interrupted_when(
-    condition: Callable[[], bool], frame: pd.DataFrame, network: Network, **options: Any
+    condition: Callable[[], bool], frame: pd.DataFrame | Path, network: Network, **options: Any
 ) -> RunResult:
     """Run, and stop gracefully as soon as the condition holds."""
     original = run_sync.run
@@ -63,7 +68,7 @@ def _interrupted_when(
         return run_sheet(frame, network, **options)
 
 
-def _interrupted(frame: pd.DataFrame, network: Network, box: Sandbox, after: int, **options: Any) -> RunResult:
+def _interrupted(frame: pd.DataFrame | Path, network: Network, box: Sandbox, after: int, **options: Any) -> RunResult:
     """Run, and stop gracefully once `after` numbers are issued; a rate limit leaves time for that."""
     box.faults.change(limit=50)
     finished = _interrupted_when(lambda: len(box.store.ledger) >= after, frame, network, rate=20.0, **options)
@@ -390,6 +395,26 @@ def test_resume_in_python(box: Any, network: Any, requests_frame: Requests) -> N
     frame = ib.resume(network, progress=False, settle=SETTLE)
     assert frame.attrs["run"] == first.results.run.run
     assert sorted(frame["promo_number"]) == issued_numbers(box)
+
+
+def test_warnings_about_the_sheet_stay_with_the_run(
+    box: Any, network: Any, requests_frame: Requests, tmp_path: Path, cli: Any
+) -> None:
+    """What was warned of the file as a whole is in all later results, in the words of the door that shows them."""
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_bytes(requests_frame(12, description="Caf\xe9", notes="x").to_csv(index=False).encode("cp1252"))
+    first = _interrupted(sheet, network, box, after=3)
+    encoding, column = first.results.warnings
+    assert (encoding.count("Windows-1252"), column.count("'notes'")) == (1, 1)
+    assert resume_run(network, first.results.run.run).results.warnings == [encoding, column]
+    loaded = load_results(first.results.run.run, None)
+    book = openpyxl.load_workbook(loaded.save(tmp_path / "results.xlsx"))
+    assert [row[1] for row in book["summary"].iter_rows(values_only=True) if row[0] == "warning"] == [encoding, column]
+    ran = cli("results", first.results.run.run, "-o", "again.csv", "--json")
+    (from_command, _) = json.loads(ran.out)["warnings"]
+    assert from_command == word(loaded.run.warnings[0], wording=command_words)
+    assert "--encoding" in from_command
+    assert f"Warnings:\n  {from_command}" in cli("results", first.results.run.run, "-o", "again.csv").err
 
 
 def test_sandbox_run_is_resumed_and_undone(box: Any, requests_frame: Requests, tmp_path: Path) -> None:

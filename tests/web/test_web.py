@@ -311,6 +311,21 @@ def test_from_a_sheet_to_its_results(tmp_path: Path, box: Sandbox, requests_fram
     assert len(box.store.ledger) == 5
 
 
+def test_results_show_the_warnings_of_the_sheet(tmp_path: Path, box: Sandbox, requests_frame: Any) -> None:
+    """What was warned of the file as a whole is still there after the run."""
+    user = PageUser()
+    user.connects(box)
+    requests_frame(1, notes="x").to_csv(tmp_path / "mine.csv", index=False)
+    user.uploads(tmp_path / "mine.csv")
+    user.sees("issues", "notes")
+    user.does("plan", values={"again": False})
+    user.sees("plan", "1 request")
+    user.does("run", values={"skip_invalid": True, "confirmed": "1"})
+    user.sees("results", "finished")
+    assert "Needs attention" in user.widget.regions["results"]
+    assert "Unknown column &#x27;notes&#x27;" in user.widget.regions["results"]
+
+
 def test_the_page_shows_every_topic() -> None:
     """A click shows a topic as HTML, with tables and with links to the topics that it names; all of them exist."""
     topics = read_topics()
