@@ -175,11 +175,12 @@ def _parse_digits(text: str) -> ParsedValue:
     return _parsed_value(text, clean)
 
 
+_DAMAGED_TEXTS = ("Err:[0-9]{3}", *MISSING_VALUE_WORDS, SCIENTIFIC_PATTERN)
 #: No spaces at the ends, no invisible characters, no leading sign that may have a special meaning, nothing damaged, and
-#: no error such as `Err:502`.
+#: no error such as `Err:502`. Two characters tell most texts from the damaged ones, before each of these is tried.
 _PASSTHROUGH_PATTERN = re.compile(
-    rf"(?!(?:Err:[0-9]{{3}}|{'|'.join(MISSING_VALUE_WORDS)}|{SCIENTIFIC_PATTERN})(?![ -~]))"
-    rf"[0-9A-Za-z](?:[ -~]{{0,{_MAX_ID_CHARACTERS - 2}}}[!-~])?"
+    rf"(?!(?=[EnNu1-9][aAnoruU.,eE])(?:{'|'.join(_DAMAGED_TEXTS)})(?![ -~]))"
+    rf"[0-9A-Za-z][ -~]{{0,{_MAX_ID_CHARACTERS - 1}}}+(?<! )"
 )
 
 TEXT = FieldType(name="text", parse=_parse_text, passthrough_pattern=_PASSTHROUGH_PATTERN)

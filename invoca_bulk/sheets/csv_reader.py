@@ -54,13 +54,20 @@ def read_grid(content: bytes | str, candidates: Sequence[Resource], encoding: st
 def _detect_delimiter(sample: str, candidates: Sequence[Resource]) -> str:
     """The first one with which the header has the most known columns, then the most cells."""
     plain_sample = sample.replace("'", "")  # single quotes may be around all cells
-    return max(DELIMITERS, key=lambda delimiter: _score_delimiter(plain_sample, delimiter, candidates))
+    best, best_score = DELIMITERS[0], (0, 0)
+    for delimiter in DELIMITERS:
+        score = _score_delimiter(plain_sample, delimiter, candidates, min_known_count=max(best_score[0], 1))
+        if score > best_score:
+            best, best_score = delimiter, score
+    return best
 
 
-def _score_delimiter(sample: str, delimiter: str, candidates: Sequence[Resource]) -> tuple[int, int]:
+def _score_delimiter(
+    sample: str, delimiter: str, candidates: Sequence[Resource], *, min_known_count: int
+) -> tuple[int, int]:
     with _unlimited_field_size():
         rows = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter, skipinitialspace=True)
-        header = header_detection.find_header_row(rows, candidates)
+        header = header_detection.find_header_row(rows, candidates, min_known_count=min_known_count)
     return (header.known_count, len(header.titles)) if header else (0, 0)
 
 

@@ -58,15 +58,20 @@ def count_known_columns(titles: Sequence[str], resource: Resource) -> int:
     return len({column.path for title in titles if (column := resource.column_for(title))})
 
 
-def find_header_row(rows: Iterable[Sequence[object]], candidates: Sequence[Resource]) -> HeaderRow | None:
-    """The first row with the most known titles; None if no row has any."""
+def find_header_row(
+    rows: Iterable[Sequence[object]], candidates: Sequence[Resource], *, min_known_count: int = 1
+) -> HeaderRow | None:
+    """The first row with the most known titles; None if no row has at least `min_known_count`."""
     best: HeaderRow | None = None
+    best_count = min_known_count - 1
     for row_count, (index, titles) in enumerate(islice(_iter_nonblank_rows(rows), HEADER_SEARCH_ROWS)):
         if best and row_count > best.row_count + _ROWS_AFTER_HEADER:
             break
+        if len(set(titles)) <= best_count:  # so few texts need not be looked up
+            continue
         count = max(count_known_columns(titles, resource) for resource in candidates)
-        if count > (best.known_count if best else 0):
-            best = HeaderRow(index=index, titles=titles, known_count=count, row_count=row_count)
+        if count > best_count:
+            best, best_count = HeaderRow(index=index, titles=titles, known_count=count, row_count=row_count), count
     return best
 
 

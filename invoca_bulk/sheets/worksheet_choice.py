@@ -39,7 +39,7 @@ class WorksheetMatch:
     @property
     def has_rows(self) -> bool:
         """Whether there is anything below the header."""
-        return has_text(self.grid.rows[self.header.index + 1 :])
+        return has_text(islice(self.grid.rows, self.header.index + 1, None))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -360,8 +360,10 @@ class SheetValidator:
         column = self.by_path.get(SUBRESOURCE_KEY)
         if column is None or self.resource.is_subresource:
             return
-        folded = "\0".join(column.texts).casefold().split("\0")  # all at once: they may be 100,000
-        if len(set(folded)) == len(column.texts):
+        joined = "\0".join(column.texts)  # all at once: they may be 100,000
+        if joined.isascii() and joined in {joined.upper(), joined.lower()}:
+            return
+        if len(set(joined.casefold().split("\0"))) == len(column.texts):
             return
         ids_by_folded: dict[str, dict[str, int]] = {}  # each with the index of its text
         for index, folded_text in enumerate(map(str.casefold, column.texts)):
