@@ -234,8 +234,9 @@ def choice(*choices: str, name: str = "choice", may_be_unlisted: bool = False) -
             warning = Problem(code="choice_cleaned", details={"value": text, "clean": match})
             return ParsedValue(value=match, warning=warning)
         suggestion = suggest_choice(text, choices)
-        if may_be_unlisted and suggestion not in choices:
-            suggestion = Unshortened(f"{suggestion} If your account has it: {option('allow_unlisted')}.")
+        if may_be_unlisted and _words(text) != _words(suggestion):  # else it differs in punctuation: it is misspelt
+            sentence = f"Use {suggestion!r}." if suggestion in choices else suggestion
+            suggestion = Unshortened(f"{sentence} If your account has it as typed: {option('allow_unlisted')}.")
         raise ParseError("not_a_choice", value=text, known=name, suggestion=suggestion)
 
     return FieldType(name=name, parse=parse, choices=choices)
