@@ -60,7 +60,9 @@ def find_run_summary(location: JournalLocation, run: str) -> RunSummary | None:
         return _query_journal_of_run(
             location,
             run,
-            lambda handle, journal: _summarize_run(journal.run(run), handle, journal, is_in_use=handle.is_in_use()),
+            lambda handle, journal: _summarize_run(
+                journal.run(run), handle, journal, is_in_use=handle.is_in_use(), undone=journal.undone_runs()
+            ),
         )
     return None
 
@@ -69,9 +71,10 @@ def list_runs(location: JournalLocation) -> list[RunSummary]:
     """All runs of the journals at a location, oldest first; works while other processes are running."""
 
     def summarize_all(handle: JournalHandle, journal: Journal) -> list[RunSummary]:
-        is_in_use, totals = handle.is_in_use(), journal.outcome_totals()
+        is_in_use, totals, undone = handle.is_in_use(), journal.outcome_totals(), journal.undone_runs()
         return [
-            _summarize_run(record, handle, journal, is_in_use=is_in_use, totals=totals) for record in journal.runs()
+            _summarize_run(record, handle, journal, is_in_use=is_in_use, totals=totals, undone=undone)
+            for record in journal.runs()
         ]
 
     return _collect_summaries(handles_in(location), summarize_all)
@@ -82,7 +85,8 @@ def list_active_runs(location: JournalLocation) -> list[RunSummary]:
 
     def summarize_active(handle: JournalHandle, journal: Journal) -> list[RunSummary]:
         running = [record for record in journal.runs() if record.state is RunState.RUNNING]
-        return [_summarize_run(record, handle, journal, is_in_use=True) for record in running]
+        undone = journal.undone_runs() if running else {}
+        return [_summarize_run(record, handle, journal, is_in_use=True, undone=undone) for record in running]
 
     handles_in_use = (handle for handle in handles_in(location, only_with_owner=True) if handle.is_in_use())
     return _collect_summaries(handles_in_use, summarize_active)
@@ -111,12 +115,13 @@ def request_stop(location: JournalLocation, run: str) -> str:
     return handle.request_stop(run) if record.state is RunState.RUNNING else NOT_RUNNING
 
 
-def _summarize_run(
+def _summarize_run(  # noqa: PLR0913  a run, and what was queried for all runs at once
     record: RunRecord,
     handle: JournalHandle,
     journal: Journal,
     *,
     is_in_use: bool,
+    undone: Mapping[str, str],
     totals: Mapping[str, RunTotals] | None = None,
 ) -> RunSummary:
     run_totals = (journal.outcome_totals(record.run) if totals is None else totals).get(record.run, RunTotals())
@@ -124,7 +129,7 @@ def _summarize_run(
         record=_with_actual_state(record, is_in_use=is_in_use),
         totals=run_totals.own,
         earlier_totals=run_totals.earlier,
-        undone_by=journal.find_undo(record.run),
+        undone_by=undone.get(record.run, ""),
         is_in_use=is_in_use,
         is_resumable=journal.is_resumable(record),
         owner=handle.find_owner() if is_in_use else None,

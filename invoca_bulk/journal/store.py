@@ -366,12 +366,16 @@ class Journal:
             (run_totals.earlier if group["earlier"] else run_totals.own)[outcome] += group["rows"]
         return totals
 
-    def find_undo(self, run: str) -> str:
-        """The latest run that has undone a run, and has not been undone itself; empty: none."""
+    def undone_runs(self) -> dict[str, str]:
+        """Each run that was undone to the latest run that has undone it and has not been undone itself."""
         done = sa.exists().where(STEPS.c.run == RUNS.c.run, STEPS.c.state == State.DONE)
-        query = sa.select(RUNS.c.run).where(RUNS.c.source == records.undo_source_name(run), done)
-        undos = [row["run"] for row in self._fetch_all(query.order_by(RUNS.c.started_at.desc()))]
-        return next((undo for undo in undos if not self.find_undo(undo)), "")
+        is_undo = RUNS.c.source.startswith(records.undo_source_name(""), autoescape=True)
+        query = sa.select(RUNS.c.run, RUNS.c.source).where(is_undo, done)
+        undone: dict[str, str] = {}
+        for row in self._fetch_all(query.order_by(RUNS.c.started_at.desc())):  # an undo is older than its own undo
+            if row["run"] not in undone:
+                undone.setdefault(records.undone_run_id(row["source"]), row["run"])
+        return undone
 
     def runs(self) -> list[RunRecord]:
         """All runs, oldest first."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from invoca_bulk.config.network import network_address
 from invoca_bulk.journal import SANDBOX_RUN_PREFIX, RowRecord, RunRecord, RunSummary
 from invoca_bulk.planning import PlannedSheet
 from invoca_bulk.reports import html, save
@@ -227,7 +228,7 @@ def _summary_rows(results: Results) -> Iterator[list[str | Cell]]:
     run = results.run
     yield ["run", run.run]
     yield ["file", run.source or "a DataFrame"]
-    yield ["network", f"{run.network_id} at {run.base_url}"]
+    yield ["network", network_address(run.network_id, run.base_url)]
     yield ["API version", run.api_version]
     yield ["started (UTC)", format_time(run.started_at)]
     yield ["ended (UTC)", format_time(run.ended_at)]

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pandas as pd
 
 from invoca_bulk import validation
-from invoca_bulk.config.network import Network
+from invoca_bulk.config.network import Network, describe_network
 from invoca_bulk.config.options import Options
 from invoca_bulk.planning import PlatformState, Scope
 from invoca_bulk.reports.validation_report import Report
@@ -158,8 +158,8 @@ def _refuse_other_network(claimed: ClaimedRow, network_id: str, base_url: str, n
     details = {
         "value": claimed.status_text,
         "run": claimed.run,
-        "other": f"network {network_id} at {base_url}",
-        "network": f"network {network.network_id} at {network.base_url}",
+        "other": describe_network(network_id, base_url),
+        "network": network.label,
     }
     match = Match(claimed=claimed, kind=Kind.UNFOUNDED)
     return Ruling(match=match, problem=Problem(code="claim_of_other_network", details=details))
