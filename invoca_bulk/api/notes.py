@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def present_result(run_result: RunResult, options: Options) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """The frame of a run; notes appear below a cell, or as warnings, and what it did with the progress."""
-    notes = [*run_result.notes, *_next_step(run_result, options)]
+    notes = [*run_result.notes, *map(str.strip, run_result.kept_flags), *_next_step(run_result, options)]
     results = run_result.results
     frame_or_frames = with_attributes(results, str(run_result.output_path or ""))
     totals = describe_totals(results.own_totals, results.earlier_totals)

@@ -45,6 +45,7 @@ def run(  # noqa: PLR0913  keyword-only
     allow_removals: bool = Options.allow_removals,
     auto_ids: bool = Options.auto_ids,
     allow_unlisted: bool = Options.allow_unlisted,
+    allow_no_sites: bool = Options.allow_no_sites,
     yes: bool = Options.yes,
     again: bool = Options.again,
     apply_edits: bool = Options.apply_edits,
@@ -84,6 +85,7 @@ def run(  # noqa: PLR0913  keyword-only
         allow_removals: let `replace` remove users and sites.
         auto_ids: whether the network assigns ids to advertisers that come without one.
         allow_unlisted: whether media types and promo types may be outside the published lists.
+        allow_no_sites: whether advertisers may be left without a site.
         yes: do not ask before something that cannot be undone.
         again: start over instead of resuming an interrupted run, and buy again what earlier runs have bought.
         apply_edits: send rows of a results file that were done before and edited since as updates.

@@ -31,7 +31,7 @@ def print_result(run_result: RunResult, saved_plan: SavedPlan | None = None, *, 
 
     results = run_result.results
     next_command = _follow_command(run_result) if run_result.is_running else _next_command(run_result, saved_plan)
-    warnings = ["Warnings:", *run_result.ignored_input] if run_result.ignored_input else []
+    warnings = ["Warnings:", *run_result.warnings] if run_result.warnings else []
     for note in (*run_result.notes, *warnings):
         click.echo(note, err=True)
     if as_json:
@@ -45,7 +45,7 @@ def print_result(run_result: RunResult, saved_plan: SavedPlan | None = None, *, 
                 "before": results.earlier_totals,
                 "rehearsal": results.rehearsal_note or None,
                 "output": str(run_result.output_path) if run_result.output_path else None,
-                "warnings": [line.strip() for line in run_result.ignored_input],
+                "warnings": [line.strip() for line in run_result.warnings],
                 "error": " ".join(run_result.notes) or None,
                 "next": next_command,
             }

@@ -30,8 +30,8 @@ from invoca_bulk.journal.records import (
 from invoca_bulk.journal.shared_rate_limiter import SharedRateLimiter
 from invoca_bulk.journal.states import MAY_HAVE_EFFECT_STATES, RunState, State, derive_outcome
 from invoca_bulk.journal.takeover import resolve_purchases, take_over_steps
-from invoca_bulk.planning import PlanData, Purchase, Scope
-from invoca_bulk.schema import PROMO_NUMBERS, Action
+from invoca_bulk.planning import PlanData, PriorWrite, Purchase, Scope
+from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, Action
 from invoca_bulk.schema.outcomes import Outcome
 from invoca_bulk.transport import RateLimiter
 
@@ -255,6 +255,22 @@ class Journal:
         query = sa.select(STEPS.c.before, STEPS.c.ended_at).where(is_deletion, STEPS.c.state == State.DONE)
         query = query.order_by(STEPS.c.ended_at)
         return {str(row["before"]["promo_number"]): row["ended_at"] for row in self._fetch_all(query) if row["before"]}
+
+    def done_writes(self, run: str) -> list[StepRecord]:
+        """The steps of a run that created or updated an advertiser."""
+        is_write = (STEPS.c.resource == ADVERTISERS.name, STEPS.c.body.is_not(None))
+        return self._select_steps(STEPS.c.run == run, STEPS.c.state == State.DONE, *is_write)
+
+    def last_writes(self, advertiser_ids: Iterable[str]) -> dict[str, PriorWrite]:
+        """Advertiser id to the last of its creates and updates that was done."""
+        is_done = (STEPS.c.resource == ADVERTISERS.name, STEPS.c.state == State.DONE, STEPS.c.body.is_not(None))
+        query = sa.select(STEPS.c.own_id, STEPS.c.run, STEPS.c.body, STEPS.c.answer).where(*is_done)
+        query = query.order_by(STEPS.c.ended_at)
+        return {
+            row["own_id"]: PriorWrite(run=row["run"], body=row["body"], answer=row["answer"])
+            for batch in batched(advertiser_ids, _QUERY_BATCH_SIZE)
+            for row in self._fetch_all(query.where(STEPS.c.own_id.in_(batch)))
+        }
 
     def deletions(self) -> list[StepRecord]:
         """The steps of all runs that deleted an object."""

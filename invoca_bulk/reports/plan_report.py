@@ -453,6 +453,7 @@ def _summary_rows(plan: Plan) -> Iterator[Sequence[str | Cell]]:
     yield ["users and sites", _NESTED_HELP[choices.nested]]
     yield ["removals allowed", "yes" if choices.allow_removals else "no"]
     yield ["ids given by the network", "yes" if choices.auto_ids else "no"]
+    yield ["advertisers without sites", "allowed" if choices.allow_no_sites else "warned of"]
     yield ["unlisted media types", "allowed" if choices.allow_unlisted else "refused"]
     yield from _section_rows(
         "rows",

@@ -19,6 +19,7 @@ from invoca_bulk.execution.outcomes import StepResult
 from invoca_bulk.journal import Journal, RowRecord, RunState
 from invoca_bulk.reports.progress import ProgressBar
 from invoca_bulk.reports.results import Results
+from invoca_bulk.service.kept_flags import describe_kept_flags
 from invoca_bulk.service.run_result import RunResult, save_results
 from invoca_bulk.transport import run_sync
 from invoca_bulk.transport.client import Client
@@ -108,6 +109,7 @@ def execute_workload(
         error=run_outcome.error,
         is_resumable=is_stopped and open_journal.is_resumable(record),
         is_rehearsal=network.rehearsal,
+        kept_flags=describe_kept_flags(open_journal, record),
     )
 
 

@@ -28,6 +28,7 @@ class RunResult:
     results: Results
     error: InvocaBulkError | None  # why the run was aborted; None: it was not
     ignored_input: tuple[str, ...] = ()  # lines about what was not sent, such as unknown columns
+    kept_flags: tuple[str, ...] = ()  # lines about flags that were sent and that the platform kept as they were
     output_path: Path | None = None  # None: none was asked for, or none could be written (`write_error`)
     requested_path: Path | None = None  # not `output_path` if that could not be written
     write_error: OutputError | None = None
@@ -50,6 +51,11 @@ class RunResult:
         return self.results.run.state is RunState.RUNNING
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """Lines about what was not sent, and what the platform did not take."""
+        return (*self.ignored_input, *self.kept_flags)
+
+    @property
     def notes(self) -> list[str]:
         """What the user has to know in addition to the totals."""
         notes = [str(error) for error in (self.error, self.write_error) if error]
@@ -70,7 +76,7 @@ def save_results(
     run_result: RunResult, requested_path: Path | None, input_paths: Sequence[Path], *, plain_csv: bool
 ) -> RunResult:
     """Write the results file, if one is wanted."""
-    run_result = replace(run_result, results=replace(run_result.results, warnings=run_result.ignored_input))
+    run_result = replace(run_result, results=replace(run_result.results, warnings=run_result.warnings))
     if requested_path is None:
         return run_result
     try:

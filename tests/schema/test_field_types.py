@@ -14,7 +14,6 @@ from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, RESOURCES, field_type
 from invoca_bulk.schema.invisible import remove_invisible
 from invoca_bulk.schema.issue_catalog import ISSUE_CODE_BY_MARKER, ParseError, parse_marker
 from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
-from invoca_bulk.wording import option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -335,11 +334,6 @@ def test_clear(field_type: FieldType, text: str) -> None:
 # Rejected texts and their fixes
 
 
-def or_unlisted(near: str) -> str:
-    """The fix of a media type near a listed one, which some account may have all the same."""
-    return f"Use {near!r}. If your account has it as typed: {option('allow_unlisted')}."
-
-
 def rejected(field_type: FieldType, text: str, code: str, fix: str = "") -> Any:
     return pytest.param(field_type, text, code, fix, id=f"{field_type.name}-{ascii(text)[:40]}")
 
@@ -365,9 +359,9 @@ RANGE = "Type a whole number from 1 to 10,000."
         rejected(field_types.NUMERIC_ID, "\u0661", "not_digits"),
         rejected(MEDIA_TYPE, "Online Display", "not_a_choice", "Online: Display"),
         rejected(MEDIA_TYPE, "Online - Display", "not_a_choice", "Online: Display"),
-        rejected(MEDIA_TYPE, "Online: Displayy", "not_a_choice", or_unlisted("Online: Display")),
-        rejected(MEDIA_TYPE, "ofline newspaper", "not_a_choice", or_unlisted("Offline: Newspaper")),
-        rejected(MEDIA_TYPE, "Online: Content/Review", "not_a_choice", or_unlisted("Online: Content / Review Site")),
+        rejected(MEDIA_TYPE, "Online: Displayy", "not_a_choice", "Online: Display"),
+        rejected(MEDIA_TYPE, "ofline newspaper", "not_a_choice", "Offline: Newspaper"),
+        rejected(MEDIA_TYPE, "Online: Content/Review", "not_a_choice", "Online: Content / Review Site"),
         rejected(MEDIA_TYPE, "billboard", "not_a_choice"),
         rejected(DAY, "Mon", "not_a_choice"),
         rejected(DAY, "Wendesday", "not_a_choice", "Wednesday"),

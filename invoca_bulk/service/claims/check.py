@@ -53,9 +53,7 @@ def check_claims(report: Report, network: Network, options: Options, *, may_ask:
     checked = [_apply(sheet, rulings.get(index, ()), apply_edits=apply_edits) for index, sheet in enumerate(sheets)]
     if all(new is old for new, old in zip(checked, sheets, strict=True)):
         return report
-    return Report(
-        validation.validate(checked, version=book.version, auto_ids=book.auto_ids, allow_unlisted=book.allow_unlisted)
-    )
+    return Report(validation.validate(checked, version=book.version, **book.choices))
 
 
 def _has_claims(sheet: Sheet) -> bool:
