@@ -33,6 +33,7 @@ OF_RECORDS = {
     "email_repeated",
     "nobody_notified",
     "created_without_site",
+    "maybe_without_site",
     "sheet_ignored",
     "sheet_hidden",
 }
@@ -60,6 +61,7 @@ OF_THE_PLAN_OF_ADVERTISERS = {
 }
 #: Issue codes that need the journal of an earlier run; the tests of the claims produce each.
 OF_CLAIMS = {
+    "flag_kept",
     "claim_restored",
     "claim_dropped",
     "row_edited",

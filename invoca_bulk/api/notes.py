@@ -11,8 +11,9 @@ from invoca_bulk.config.environment import is_in_kernel
 from invoca_bulk.config.options import Options
 from invoca_bulk.journal import RunState
 from invoca_bulk.reports import html, results_view
-from invoca_bulk.reports.results import describe_totals
+from invoca_bulk.reports.results import Results, describe_totals
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES
+from invoca_bulk.service.execute import notify
 from invoca_bulk.service.run_result import RunResult
 from invoca_bulk.wording import remedy
 
@@ -21,20 +22,31 @@ if TYPE_CHECKING:
 
 
 def present_result(run_result: RunResult, options: Options) -> pd.DataFrame | dict[str, pd.DataFrame]:
-    """The frame of a run; notes appear below a cell, or as warnings."""
-    notes = [*run_result.notes, *_next_step(run_result, options)]
-    attributes = {"run": run_result.results.run.run, "output": str(run_result.output_path or "")}
-    frame_or_frames = run_result.results.frame
-    for frame in each_frame(frame_or_frames):
-        frame.attrs.update(attributes)
+    """The frame of a run; notes appear below a cell, or as warnings, and what it did with the progress."""
+    results = run_result.results
+    notes = [*run_result.notes, *results.kept_flags, *_next_step(run_result, options)]
+    frame_or_frames = with_attributes(results, str(run_result.output_path or ""))
+    totals = describe_totals(results.own_totals, results.earlier_totals)
+    closing_lines = [*filter(None, [results.rehearsal_note]), *totals] if options.progress else []
     if is_in_kernel() and options.progress:
-        results = run_result.results
-        totals = describe_totals(results.own_totals, results.earlier_totals)
-        rehearsal = filter(None, [results.rehearsal_note])
-        lines = [*rehearsal, *totals, *results.warnings, *notes]
+        lines = [*closing_lines, *results.sheet_warnings, *notes]
         html.display_below(results_view.view(frame_or_frames).to_rich_text(lines))
-    else:
-        show_notes(notes, stacklevel=5)
+        return frame_or_frames
+    for line in closing_lines:
+        notify(options, line)
+    show_notes(notes, stacklevel=5)
+    return frame_or_frames
+
+
+def with_attributes(results: Results, output: str) -> pd.DataFrame | dict[str, pd.DataFrame]:
+    """The frame or frames of results; their `attrs` say which run they are of, where its file is, and what it did."""
+    now, before = (
+        {outcome.value: count for outcome, count in totals.items()}
+        for totals in (results.own_totals, results.earlier_totals)
+    )
+    frame_or_frames = results.frame
+    for frame in each_frame(frame_or_frames):
+        frame.attrs.update(run=results.run.run, output=output, now=now, before=before, undone_by=results.undone_by)
     return frame_or_frames
 
 

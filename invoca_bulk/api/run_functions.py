@@ -9,7 +9,7 @@ import pandas as pd
 
 from invoca_bulk import journal as journals
 from invoca_bulk.api.arguments import checked_network, passed_names, public_function, to_options
-from invoca_bulk.api.notes import each_frame, present_result
+from invoca_bulk.api.notes import present_result, with_attributes
 from invoca_bulk.config.environment import can_prompt
 from invoca_bulk.config.journal_location import JournalLocation, resolve_journal_location
 from invoca_bulk.config.network import Network, SandboxLike
@@ -45,6 +45,7 @@ def run(  # noqa: PLR0913  keyword-only
     allow_removals: bool = Options.allow_removals,
     auto_ids: bool = Options.auto_ids,
     allow_unlisted: bool = Options.allow_unlisted,
+    allow_no_sites: bool = Options.allow_no_sites,
     yes: bool = Options.yes,
     again: bool = Options.again,
     apply_edits: bool = Options.apply_edits,
@@ -84,6 +85,7 @@ def run(  # noqa: PLR0913  keyword-only
         allow_removals: let `replace` remove users and sites.
         auto_ids: whether the network assigns ids to advertisers that come without one.
         allow_unlisted: whether media types and promo types may be outside the published lists.
+        allow_no_sites: whether advertisers may be left without a site.
         yes: do not ask before something that cannot be undone.
         again: start over instead of resuming an interrupted run, and buy again what earlier runs have bought.
         apply_edits: send rows of a results file that were done before and edited since as updates.
@@ -113,8 +115,9 @@ def run(  # noqa: PLR0913  keyword-only
         The sheet with what the platform assigned (`promo_number`, `id`, `id_from_network`, `object_url`) and the
         `result_` columns. All cells are texts. The index is that of your own DataFrame; of a file, and of what `read`
         gave, the spreadsheet's row number (`row`, int64). The rows that one `quantity` became share a label.
-        `attrs["run"]` is the id of the run, `attrs["output"]` the file that was written. Of several sheets: a dict of
-        such frames with the keys of `read`.
+        `attrs["run"]` is the id of the run, `attrs["output"]` the file that was written, `attrs["now"]` outcome to
+        number of rows that this run did, `attrs["before"]` the same of earlier runs, `attrs["undone_by"]` the run that
+        has undone it. Of several sheets: a dict of such frames with the keys of `read`; the counts are of all sheets.
 
     Warns:
         UserWarning: the run was interrupted or aborted, with the call that resumes it; or the results were written to
@@ -330,9 +333,7 @@ def results(
     """
     run_results = load_results(run, journal)
     path = "" if output is None else run_results.save(files.unused_path(Path(output)), plain_csv=plain_csv)
-    for frame in each_frame(run_results.frame):
-        frame.attrs.update(run=run, output=str(path))
-    return run_results.frame
+    return with_attributes(run_results, str(path))
 
 
 @public_function

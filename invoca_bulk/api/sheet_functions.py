@@ -71,6 +71,7 @@ def validate(  # noqa: PLR0913  keyword-only
     encoding: str | None = None,
     auto_ids: bool = Options.auto_ids,
     allow_unlisted: bool = Options.allow_unlisted,
+    allow_no_sites: bool = Options.allow_no_sites,
 ) -> Report:
     """Check every row; nothing is sent.
 
@@ -82,6 +83,7 @@ def validate(  # noqa: PLR0913  keyword-only
         encoding: as for `read`.
         auto_ids: whether the network assigns ids to advertisers that come without one.
         allow_unlisted: whether media types and promo types may be outside the published lists.
+        allow_no_sites: whether advertisers may be left without a site.
 
     Returns:
         The report: `.ok`, `.issues` and `.sheet` (frames, or dicts of them), `.to_excel("annotated.xlsx")`. Rows are
@@ -103,6 +105,7 @@ def validate(  # noqa: PLR0913  keyword-only
         encoding=encoding,
         auto_ids=auto_ids,
         allow_unlisted=allow_unlisted,
+        allow_no_sites=allow_no_sites,
     )
 
 
@@ -118,6 +121,7 @@ def plan(  # noqa: PLR0913  keyword-only
     allow_removals: bool = Options.allow_removals,
     auto_ids: bool = Options.auto_ids,
     allow_unlisted: bool = Options.allow_unlisted,
+    allow_no_sites: bool = Options.allow_no_sites,
     again: bool = Options.again,
     apply_edits: bool = Options.apply_edits,
     concurrency: int = Options.concurrency,
@@ -137,6 +141,7 @@ def plan(  # noqa: PLR0913  keyword-only
         allow_removals: let `replace` remove users and sites.
         auto_ids: whether the network assigns ids to advertisers that come without one.
         allow_unlisted: whether media types and promo types may be outside the published lists.
+        allow_no_sites: whether advertisers may be left without a site.
         again: plan to buy again what earlier runs have bought.
         apply_edits: plan rows of a results file that were done before and edited since as updates.
         concurrency: maximum number of requests in flight (default 8).

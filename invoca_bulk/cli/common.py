@@ -115,6 +115,9 @@ def _convert_version(text: str) -> str:
 
 
 api_version_option = setting_option("api_version", callback=lambda *arguments: _convert_version(arguments[2]))
+no_sites_option = click.option(
+    "--allow-no-sites", is_flag=True, help="Create advertisers without a site, and let rows remove the last one."
+)
 unlisted_option = click.option(
     "--allow-unlisted", is_flag=True, help="Send media types and promo types that are not in the published lists."
 )

@@ -25,7 +25,7 @@ _ADDRESS_FIELDS = ("network_id", "base_url", "api_version")
 #: Parameters of `request_options` that are fields of `Options`.
 REQUEST_PARAMETERS = ("concurrency", "timeout")
 #: Parameters of `plan_options`, in which a saved plan differs from another.
-PLAN_PARAMETERS = ("nested", "allow_removals", "auto_ids", "allow_unlisted")
+PLAN_PARAMETERS = ("nested", "allow_removals", "auto_ids", "allow_unlisted", "allow_no_sites")
 #: Parameters that decide what happens to requests without a response.
 RECONCILE_PARAMETERS = ("settle", "resend_absent", "doubt_refusals", "assign_ids")
 
@@ -57,6 +57,7 @@ plan_options = common.compose(
     click.option("--allow-removals", is_flag=True, help="Let --nested replace remove users and sites."),
     common.auto_ids_option,
     common.unlisted_option,
+    common.no_sites_option,
 )
 #: Whether workers execute the run.
 cluster_options = common.compose(
@@ -95,10 +96,10 @@ def build_options(flags: dict[str, Any], *, as_json: bool) -> Options:
 
 
 @contextlib.contextmanager
-def open_network(flags: dict[str, Any], *, auto_ids: bool = False, allow_unlisted: bool = False) -> Iterator[Network]:
+def open_network(flags: dict[str, Any]) -> Iterator[Network]:
     """The network that the options name; with --sandbox, a sandbox that stops at the end of the block.
 
-    The parameters of `network_options` are removed from `flags`.
+    The parameters of `network_options` are removed from `flags`. Such a sandbox accepts what `plan_options` allow.
     """
     from invoca_bulk.config.network import Network, has_own_host, resolve_network
 
@@ -107,7 +108,13 @@ def open_network(flags: dict[str, Any], *, auto_ids: bool = False, allow_unliste
     if sandbox:
         from invoca_bulk.sandbox_server import Sandbox
 
-        with Sandbox(open_campaigns=True, auto_ids=auto_ids, unlisted_types=allow_unlisted) as sandbox_server:
+        allowed = {name: bool(flags.get(name)) for name in PLAN_PARAMETERS}
+        with Sandbox(
+            open_campaigns=True,
+            auto_ids=allowed["auto_ids"],
+            unlisted_types=allowed["allow_unlisted"],
+            sites_required=not allowed["allow_no_sites"],
+        ) as sandbox_server:
             yield resolve_network(sandbox_server, api_version=version)
     elif not network_id and not has_own_host(base_url):
         alternative = "" if sandbox is None else "; or rehearse with --sandbox"
@@ -143,6 +150,5 @@ def network_flags(record: RunRecord) -> list[str]:
 def plan_flags(choices: PlanOptions) -> list[str]:
     """The options that make these choices, except the defaults."""
     nested = ["--nested", choices.nested] if choices.nested != NESTED_MODES[0] else []
-    removals = ["--allow-removals"] if choices.allow_removals else []
-    unlisted = ["--allow-unlisted"] if choices.allow_unlisted else []
-    return [*nested, *removals, *(["--auto-ids"] if choices.auto_ids else []), *unlisted]
+    flags = {name: f"--{name.replace('_', '-')}" for name in PLAN_PARAMETERS if getattr(choices, name) is True}
+    return [*nested, *flags.values()]

@@ -53,9 +53,7 @@ def command(
         raise ConfigError("A plan made with --sandbox cannot be saved: its sandbox stops with this command.")
     reading = {name: flags.pop(name) for name in common.READING_PARAMETERS}
     with (
-        connection_options.open_network(
-            flags, auto_ids=flags["auto_ids"], allow_unlisted=flags["allow_unlisted"]
-        ) as network,
+        connection_options.open_network(flags) as network,
         common.show_retry_command("plan", file),
     ):
         plan = plan_sheet(file, network, Options(**flags), **reading)

@@ -22,16 +22,30 @@ def command(run: str, output: Path, journal: str | None, *, plain_csv: bool, as_
     journal, so their results cannot be written again.
     """
     from invoca_bulk.reports import files, save
-    from invoca_bulk.reports.results import format_totals
+    from invoca_bulk.reports.results import describe_totals, format_totals
     from invoca_bulk.service.run_result import load_results
 
     results = load_results(run, journal)
     path = results.save(files.unused_path(save.check_output_path(output)), plain_csv=plain_csv)
     if as_json:
-        record = {"run": run, "state": results.run.state, "totals": results.totals, "output": str(path)}
-        common.print_json({**record, "warnings": results.warnings})
+        common.print_json(
+            {
+                "run": run,
+                "state": results.run.state,
+                "undone_by": results.undone_by or None,
+                "totals": results.totals,
+                "now": results.own_totals,
+                "before": results.earlier_totals,
+                "output": str(path),
+                "warnings": results.warnings,
+            }
+        )
         return
     for line in report.warning_lines(results):
         click.echo(line, err=True)
     click.echo(format_totals(results.totals))
+    for line in describe_totals(results.own_totals, results.earlier_totals):
+        click.echo(f"  {line}")
+    if results.undone_by:
+        click.echo(f"This run was undone by {results.undone_by}.")
     click.echo(f"Results: {path}")

@@ -63,9 +63,7 @@ def command(file: Path, output: Path | None, *, as_json: bool, **flags: Any) -> 
     if saved_plan:
         plan_file.reject_plan_options(filter(common.was_passed, flags | reading))
     with (
-        connection_options.open_network(
-            flags, auto_ids=flags["auto_ids"], allow_unlisted=flags["allow_unlisted"]
-        ) as network,
+        connection_options.open_network(flags) as network,
         # Only before the first request: later aborts come back as a result.
         common.show_retry_command("run", file, note="Nothing was sent. "),
     ):

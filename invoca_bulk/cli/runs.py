@@ -62,6 +62,7 @@ def _can_be_resumed(run_summary: RunSummary) -> bool:
 
 def format_runs(run_summaries: Sequence[RunSummary]) -> list[str]:
     """A header and a line for each run, in columns."""
+    from invoca_bulk.config.network import network_address
     from invoca_bulk.reports.results import describe_run_totals, describe_state, format_time
 
     rows = [("run", "state", "started (UTC)", "rows", "file", "network")]
@@ -69,7 +70,7 @@ def format_runs(run_summaries: Sequence[RunSummary]) -> list[str]:
         run = run_summary.record
         totals = describe_run_totals(run_summary)
         started = format_time(run.started_at)[:16].replace("T", " ")
-        network = f"{run.network_id} at {run.base_url}"
+        network = network_address(run.network_id, run.base_url)
         rows.append(
             (run.run, describe_state(run_summary), started, totals or "none", run.source or "a DataFrame", network)
         )

@@ -75,6 +75,7 @@ def _choose_run(location: JournalLocation) -> str:
     """
     from invoca_bulk.cli.runs import format_runs
     from invoca_bulk.config.environment import can_prompt
+    from invoca_bulk.config.network import describe_network
     from invoca_bulk.journal import list_runs
 
     if not can_prompt():
@@ -88,7 +89,8 @@ def _choose_run(location: JournalLocation) -> str:
     for line in format_runs(run_summaries[-_SHOWN_RUNS:]):
         click.echo(line, err=True)
     latest = candidates[-1].record
-    question = f"Plan how to undo {latest.run}, the latest run of network {latest.network_id}? Nothing is sent."
+    network = describe_network(latest.network_id, latest.base_url)
+    question = f"Plan how to undo {latest.run}, the latest run of {network}? Nothing is sent."
     click.confirm(question, default=True, abort=True, err=True)
     return latest.run
 

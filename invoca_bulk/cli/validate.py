@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @common.api_version_option
 @common.auto_ids_option
 @common.unlisted_option
+@common.no_sites_option
 @common.json_option
 def command(file: Path, output: Path | None, *, as_json: bool, **reading: Any) -> None:  # noqa: ANN401
     """Check every row of FILE and show each problem with its row, column and fix. Nothing is sent.

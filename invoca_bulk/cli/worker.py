@@ -26,6 +26,7 @@ def command(journal: str | None) -> None:
     workers on as many machines as you like.
     """
     from invoca_bulk.config.journal_location import resolve_journal_location
+    from invoca_bulk.config.network import network_address
     from invoca_bulk.transport.run_sync import STOP_SIGNALS
     from invoca_bulk.workers import assignments, client
 
@@ -42,7 +43,7 @@ def command(journal: str | None) -> None:
     for stop_signal in STOP_SIGNALS:
         signal.signal(stop_signal, stop)
     networks = [assignment.network for assignment in worker_assignments]
-    names = ", ".join(f"{network.network_id} at {network.base_url}" for network in networks)
+    names = ", ".join(network_address(network.network_id, network.base_url) for network in networks)
     click.echo(
         f"Working for {plural_of(len(networks), 'network')} {names}, with the journal on {location}. Ctrl-C stops it."
     )

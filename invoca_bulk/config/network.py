@@ -73,7 +73,7 @@ class Network:
     @property
     def label(self) -> str:
         """The network in a sentence: `network 1234 at https://invoca.net`."""
-        return f"network {self.network_id} at {self.base_url}" if self.network_id else f"the network at {self.base_url}"
+        return describe_network(self.network_id, self.base_url)
 
     @property
     def is_test_network(self) -> bool:
@@ -85,6 +85,16 @@ class Network:
         """The token in its wrapper."""
         assert isinstance(self.token, Token)  # noqa: S101  tells mypy what __init__ did
         return self.token
+
+
+def describe_network(network_id: str, base_url: str) -> str:
+    """A network in a sentence: `network 1234 at https://invoca.net`; without an id `the network at https://…`."""
+    return f"network {network_address(network_id, base_url)}" if network_id else f"the network at {base_url}"
+
+
+def network_address(network_id: str, base_url: str) -> str:
+    """A network in a table: `1234 at https://invoca.net`; without an id `https://…`."""
+    return f"{network_id} at {base_url}" if network_id else base_url
 
 
 @runtime_checkable

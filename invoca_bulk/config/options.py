@@ -35,6 +35,7 @@ class PlanOptions:
     allow_removals: bool = False  # whether `replace` may remove users and sites
     auto_ids: bool = False  # whether the network assigns ids to advertisers that come without one
     allow_unlisted: bool = False  # whether media types and promo types may be outside the published lists
+    allow_no_sites: bool = False  # whether advertisers may be left without a site
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,7 @@ class Options:
         allow_removals: let `replace` remove users and sites.
         auto_ids: the network assigns ids to advertisers that come without one.
         allow_unlisted: send media types and promo types that are not in the published lists.
+        allow_no_sites: create advertisers without a site, and let rows remove the last one; the platform decides.
         yes: do not ask before something that cannot be undone.
         again: start over instead of resuming an interrupted run, and buy again what earlier runs have bought.
         apply_edits: send rows that were done before and edited since as updates.
@@ -89,6 +91,7 @@ class Options:
     allow_removals: bool = False
     auto_ids: bool = False
     allow_unlisted: bool = False
+    allow_no_sites: bool = False
     yes: bool = False
     again: bool = False
     apply_edits: bool = False

@@ -14,7 +14,7 @@ from invoca_bulk.errors import ConfigError
 from invoca_bulk.journal import db_schema
 from invoca_bulk.journal.locations import JournalHandle, handles_in
 from invoca_bulk.journal.owner import Owner
-from invoca_bulk.journal.records import RowRecord, RunRecord, RunTotals
+from invoca_bulk.journal.records import RowRecord, RunRecord, RunTotals, StepRecord
 from invoca_bulk.journal.states import NOT_RUNNING, RunState
 from invoca_bulk.journal.store import Journal
 from invoca_bulk.schema.outcomes import Outcome
@@ -49,6 +49,11 @@ def find_results(location: JournalLocation, run: str) -> tuple[RunRecord, list[R
     )
 
 
+def find_done_writes(location: JournalLocation, run: str) -> list[StepRecord]:
+    """The steps of a run that created or updated an advertiser, from whichever journal has it."""
+    return _query_journal_of_run(location, run, lambda _, journal: journal.done_writes(run))
+
+
 def find_run(location: JournalLocation, run: str) -> RunRecord:
     """A run, from whichever journal at the location has it."""
     return _query_journal_of_run(location, run, lambda handle, journal: _read_run(handle, journal, run))
@@ -60,7 +65,9 @@ def find_run_summary(location: JournalLocation, run: str) -> RunSummary | None:
         return _query_journal_of_run(
             location,
             run,
-            lambda handle, journal: _summarize_run(journal.run(run), handle, journal, is_in_use=handle.is_in_use()),
+            lambda handle, journal: _summarize_run(
+                journal.run(run), handle, journal, is_in_use=handle.is_in_use(), undone=journal.undone_runs()
+            ),
         )
     return None
 
@@ -69,9 +76,10 @@ def list_runs(location: JournalLocation) -> list[RunSummary]:
     """All runs of the journals at a location, oldest first; works while other processes are running."""
 
     def summarize_all(handle: JournalHandle, journal: Journal) -> list[RunSummary]:
-        is_in_use, totals = handle.is_in_use(), journal.outcome_totals()
+        is_in_use, totals, undone = handle.is_in_use(), journal.outcome_totals(), journal.undone_runs()
         return [
-            _summarize_run(record, handle, journal, is_in_use=is_in_use, totals=totals) for record in journal.runs()
+            _summarize_run(record, handle, journal, is_in_use=is_in_use, totals=totals, undone=undone)
+            for record in journal.runs()
         ]
 
     return _collect_summaries(handles_in(location), summarize_all)
@@ -82,7 +90,8 @@ def list_active_runs(location: JournalLocation) -> list[RunSummary]:
 
     def summarize_active(handle: JournalHandle, journal: Journal) -> list[RunSummary]:
         running = [record for record in journal.runs() if record.state is RunState.RUNNING]
-        return [_summarize_run(record, handle, journal, is_in_use=True) for record in running]
+        undone = journal.undone_runs() if running else {}
+        return [_summarize_run(record, handle, journal, is_in_use=True, undone=undone) for record in running]
 
     handles_in_use = (handle for handle in handles_in(location, only_with_owner=True) if handle.is_in_use())
     return _collect_summaries(handles_in_use, summarize_active)
@@ -111,12 +120,13 @@ def request_stop(location: JournalLocation, run: str) -> str:
     return handle.request_stop(run) if record.state is RunState.RUNNING else NOT_RUNNING
 
 
-def _summarize_run(
+def _summarize_run(  # noqa: PLR0913  a run, and what was queried for all runs at once
     record: RunRecord,
     handle: JournalHandle,
     journal: Journal,
     *,
     is_in_use: bool,
+    undone: Mapping[str, str],
     totals: Mapping[str, RunTotals] | None = None,
 ) -> RunSummary:
     run_totals = (journal.outcome_totals(record.run) if totals is None else totals).get(record.run, RunTotals())
@@ -124,7 +134,7 @@ def _summarize_run(
         record=_with_actual_state(record, is_in_use=is_in_use),
         totals=run_totals.own,
         earlier_totals=run_totals.earlier,
-        undone_by=journal.find_undo(record.run),
+        undone_by=undone.get(record.run, ""),
         is_in_use=is_in_use,
         is_resumable=journal.is_resumable(record),
         owner=handle.find_owner() if is_in_use else None,

@@ -30,8 +30,8 @@ from invoca_bulk.journal.records import (
 from invoca_bulk.journal.shared_rate_limiter import SharedRateLimiter
 from invoca_bulk.journal.states import MAY_HAVE_EFFECT_STATES, RunState, State, derive_outcome
 from invoca_bulk.journal.takeover import resolve_purchases, take_over_steps
-from invoca_bulk.planning import PlanData, Purchase, Scope
-from invoca_bulk.schema import PROMO_NUMBERS, Action
+from invoca_bulk.planning import PlanData, PriorWrite, Purchase, Scope
+from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, Action
 from invoca_bulk.schema.outcomes import Outcome
 from invoca_bulk.transport import RateLimiter
 
@@ -256,6 +256,22 @@ class Journal:
         query = query.order_by(STEPS.c.ended_at)
         return {str(row["before"]["promo_number"]): row["ended_at"] for row in self._fetch_all(query) if row["before"]}
 
+    def done_writes(self, run: str) -> list[StepRecord]:
+        """The steps of a run that created or updated an advertiser."""
+        is_write = (STEPS.c.resource == ADVERTISERS.name, STEPS.c.body.is_not(None))
+        return self._select_steps(STEPS.c.run == run, STEPS.c.state == State.DONE, *is_write)
+
+    def last_writes(self, advertiser_ids: Iterable[str]) -> dict[str, PriorWrite]:
+        """Advertiser id to the last of its creates and updates that was done."""
+        is_done = (STEPS.c.resource == ADVERTISERS.name, STEPS.c.state == State.DONE, STEPS.c.body.is_not(None))
+        query = sa.select(STEPS.c.own_id, STEPS.c.run, STEPS.c.body, STEPS.c.answer).where(*is_done)
+        query = query.order_by(STEPS.c.ended_at)
+        return {
+            row["own_id"]: PriorWrite(run=row["run"], body=row["body"], answer=row["answer"])
+            for batch in batched(advertiser_ids, _QUERY_BATCH_SIZE)
+            for row in self._fetch_all(query.where(STEPS.c.own_id.in_(batch)))
+        }
+
     def deletions(self) -> list[StepRecord]:
         """The steps of all runs that deleted an object."""
         return self._select_steps(STEPS.c.action == Action.DELETE, STEPS.c.state == State.DONE)
@@ -366,12 +382,16 @@ class Journal:
             (run_totals.earlier if group["earlier"] else run_totals.own)[outcome] += group["rows"]
         return totals
 
-    def find_undo(self, run: str) -> str:
-        """The latest run that has undone a run, and has not been undone itself; empty: none."""
+    def undone_runs(self) -> dict[str, str]:
+        """Each run that was undone to the latest run that has undone it and has not been undone itself."""
         done = sa.exists().where(STEPS.c.run == RUNS.c.run, STEPS.c.state == State.DONE)
-        query = sa.select(RUNS.c.run).where(RUNS.c.source == records.undo_source_name(run), done)
-        undos = [row["run"] for row in self._fetch_all(query.order_by(RUNS.c.started_at.desc()))]
-        return next((undo for undo in undos if not self.find_undo(undo)), "")
+        is_undo = RUNS.c.source.startswith(records.undo_source_name(""), autoescape=True)
+        query = sa.select(RUNS.c.run, RUNS.c.source).where(is_undo, done)
+        undone: dict[str, str] = {}
+        for row in self._fetch_all(query.order_by(RUNS.c.started_at.desc())):  # an undo is older than its own undo
+            if row["run"] not in undone:
+                undone.setdefault(records.undone_run_id(row["source"]), row["run"])
+        return undone
 
     def runs(self) -> list[RunRecord]:
         """All runs, oldest first."""

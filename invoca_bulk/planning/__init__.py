@@ -23,6 +23,7 @@ from invoca_bulk.planning.model import (
     PlannedRow,
     PlannedSheet,
     PlatformState,
+    PriorWrite,
     Purchase,
     Removal,
     SavedPlan,
@@ -46,6 +47,7 @@ __all__ = [
     "PlannedSheet",
     "PlatformState",
     "PriorPurchases",
+    "PriorWrite",
     "Purchase",
     "Removal",
     "SavedPlan",
@@ -55,6 +57,7 @@ __all__ = [
     "build_plan",
     "collection_paths",
     "fingerprint_sheets",
+    "ids_with_flags",
     "list_path",
     "required_scopes",
     "step_to_dict",
@@ -96,19 +99,35 @@ def collection_paths(validated_book: ValidatedBook) -> Iterator[tuple[str, ...]]
         yield from ((*scope, collection.name) for collection in resource.collections)
 
 
+def ids_with_flags(validated_book: ValidatedBook) -> list[str]:
+    """The ids of the advertisers whose rows set a flag that the platform may keep as it is."""
+    flags = {field.path for part in ADVERTISERS.subresources for field in part.fields if field.may_be_kept}
+    return [
+        record.id
+        for record in validated_book.records
+        if record.id and any(flags & part.fields.keys() for part in record.subrecords)
+    ]
+
+
 def build_plan(
     validated_book: ValidatedBook,
     platform_state: Mapping[Scope, PlatformState],
     plan_options: PlanOptions | None = None,
     prior_purchases: PriorPurchases | None = None,
+    prior_writes: Mapping[str, PriorWrite] | None = None,
 ) -> PlanData:
     """Decide what to do for each row.
 
-    `platform_state` has each scope of `required_scopes`. Rows that ask for one of the prior purchases count as done;
-    rows that conflict with the platform's state are `invalid` in the plan, with the reason.
+    `platform_state` has each scope of `required_scopes`. Rows that ask for one of the prior purchases count as done.
+    `prior_writes` has those of the advertisers of `ids_with_flags`, by id. Rows that conflict with the platform's state
+    are `invalid` in the plan, with the reason.
     """
     builder = PlanBuilder(
-        validated_book, platform_state, plan_options or PlanOptions(), prior_purchases or PriorPurchases()
+        validated_book,
+        platform_state,
+        plan_options or PlanOptions(),
+        prior_purchases or PriorPurchases(),
+        prior_writes or {},
     )
     advertiser_planner = AdvertiserPlanner(builder)
     for record in validated_book.records:

@@ -17,6 +17,7 @@ from invoca_bulk.planning.display_values import (
     index_by_id,
     object_label,
 )
+from invoca_bulk.planning.kept_flags import asks_for_kept_flag, find_kept_flags, flag_text
 from invoca_bulk.planning.merge import MergeResult, PartId, RemovedPart
 from invoca_bulk.planning.prior_purchases import request_identity
 from invoca_bulk.schema import ADVERTISERS, REMOVE_ACTION, SHEET_RESOURCES, SUBRESOURCE_KEY, Action, paths, payloads
@@ -154,7 +155,8 @@ class AdvertiserPlanner:
         values = record.flat_values()
         problems = [*find_missing_fields(ADVERTISERS, values, auto_ids=self._builder.validated_book.auto_ids)]
         problems += [problem for _, problem in check_whole_object(ADVERTISERS, values)]
-        warnings = [problem for problem in problems if problem.level == "warning"]
+        is_silent = self._builder.plan_options.allow_no_sites
+        warnings = [problem for problem in problems if problem.level == "warning" and not is_silent]
         problems = [problem for problem in problems if problem.level == "error"]
         if problems:
             explained = [self._in_sheet_terms(record, _explain_create(problem)) for problem in problems]
@@ -197,7 +199,7 @@ class AdvertiserPlanner:
     def _plan_update(self, record: Record, current: Mapping[str, Json]) -> None:
         patch = merge.bind_entries(ADVERTISERS, _build_patch(record, self._nested), current, self._version)
         merged = merge.merge_patch(ADVERTISERS, patch, current, self._version)
-        if not merged.has_changes:
+        if not merged.has_changes or self._asks_for_kept_flags(record, merged):
             self._mark_unchanged(record, current)
         elif problem := (
             _find_unknown_parts(current) or self._find_unrequested_removals(record, merged) or _find_unkeepable(current)
@@ -209,6 +211,25 @@ class AdvertiserPlanner:
             minimal = merge.minimal_patch(patch, merged)
             merged = merge.merge_patch(ADVERTISERS, minimal, current, self._version)
             self._add_update_step(record, current, minimal, merged)
+
+    def _asks_for_kept_flags(self, record: Record, merged: MergeResult) -> bool:
+        """Whether a row changes nothing but flags that the platform has kept as they are; if so, warn of them.
+
+        With any other change they are sent again, in case the platform takes them by then.
+        """
+        write = self._builder.prior_writes.get(record.id)
+        if write is None or merged.added or merged.removed:
+            return False
+        kept_flags = find_kept_flags(write.body, write.answer)
+        if not all(asks_for_kept_flag(change, kept_flags) for change in merged.changes):
+            return False
+        numbers = _part_numbers(record)
+        for change in merged.changes:
+            assert change.part  # noqa: S101  tells mypy that flags are those of users
+            cell = locate_cell(record, f"{change.part[0]}.{numbers[change.part]}.{change.path}")
+            details = {"value": flag_text(change.new), "other": flag_text(change.old), "run": write.run}
+            self._builder.add_warning(*cell, Problem(code="flag_kept", details=details))
+        return True
 
     def _find_unrequested_removals(self, record: Record, merged: MergeResult) -> Problem | None:
         """The removal of users and sites that no row asks to remove."""
@@ -225,7 +246,8 @@ class AdvertiserPlanner:
         old_problems = {(problem.code, problem.column) for problem in _validate_object(before)}
         changed = {change.part for change in merged.changes} | {*merged.added}
         numbers, parts = _part_numbers(record), merge.parts_by_id(ADVERTISERS, merged.body)
-        if any(removed.collection == "sites" for removed in merged.removed) and not merged.body["sites"]:
+        loses_sites = any(removed.collection == "sites" for removed in merged.removed) and not merged.body["sites"]
+        if loses_sites and not self._builder.plan_options.allow_no_sites:
             yield Problem(code="no_site", column="sites.1.id_from_network")
         for problem in _validate_object({SUBRESOURCE_KEY: record.id, **merged.body}):
             located = _split_part_path(problem.column or "", merged.body)

@@ -17,6 +17,7 @@ from invoca_bulk.planning.model import (
     FieldChange,
     PlannedRow,
     PlatformState,
+    PriorWrite,
     Purchase,
     Removal,
     Scope,
@@ -29,7 +30,7 @@ from invoca_bulk.schema.issue_catalog import ISSUE_COLUMNS, Problem, truncate
 from invoca_bulk.schema.outcomes import Outcome, parse_outcome
 from invoca_bulk.sheets import Sheet
 from invoca_bulk.sheets.row_labels import to_stored_label
-from invoca_bulk.validation import Record, RowRef, ValidatedBook
+from invoca_bulk.validation import NO_SITE_IF_CREATED, Record, RowRef, ValidatedBook
 
 
 @dataclass(eq=False)
@@ -40,6 +41,7 @@ class PlanBuilder:
     platform_state: Mapping[Scope, PlatformState]
     plan_options: PlanOptions
     prior_purchases: PriorPurchases
+    prior_writes: Mapping[str, PriorWrite] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list, init=False)
     changes: list[FieldChange] = field(default_factory=list, init=False)
     removals: list[Removal] = field(default_factory=list, init=False)
@@ -181,9 +183,11 @@ class PlanBuilder:
 
     def issues(self) -> pd.DataFrame:
         """The issues of validation and of the plan, by sheet and row; columns `ISSUE_COLUMNS`."""
-        if not self._problems:
-            return self.validated_book.issues
         validation_issues = self.validated_book.issues
+        # The plan knows which advertisers are new, and warns of them itself.
+        validation_issues = validation_issues[validation_issues["code"] != NO_SITE_IF_CREATED]
+        if not self._problems:
+            return validation_issues
         records = [self._issue_record(*located_problem) for located_problem in self._problems]
         plan_issues = pd.DataFrame(records, columns=list(ISSUE_COLUMNS)).astype(validation_issues.dtypes.to_dict())
         issues = pd.concat([validation_issues, plan_issues], ignore_index=True)

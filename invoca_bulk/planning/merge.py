@@ -149,7 +149,7 @@ def find_unkeepable(resource: Resource, current: Mapping[str, Json]) -> str:
     """What of an object no update can send back unchanged, in words; empty: nothing."""
     for part, number, record in _numbered_parts(resource, current):
         names = {_PHONE_FIELD.path, _PHONE_FIELD.response_name}
-        numbers = {_comparison_form(_PHONE_FIELD, record[name]) for name in names if record.get(name)}
+        numbers = {comparison_form(_PHONE_FIELD, record[name]) for name in names if record.get(name)}
         if part.name == "users" and len(numbers) > 1:
             label = describe_part(part.name, id_text(part, record) or f"number {number}", display_name(record))
             return f"{' and '.join(sorted(names))} of {label}, which differ"
@@ -345,13 +345,13 @@ def _stripped_value(field: Field, value: Json) -> Json:
 
 def _is_same_value(field: Field, before: Json, value: Json, country_code: Json) -> bool:
     """Whether a value asks for what is there; a national number beside a country code also has an E.164 form."""
-    forms = [_comparison_form(field, before)]
+    forms = [comparison_form(field, before)]
     if field.path == _PHONE_FIELD.path and before and country_code:
         forms.append(f"+{country_code}{before}")
-    return _comparison_form(field, value) in forms
+    return comparison_form(field, value) in forms
 
 
-def _comparison_form(field: Field, value: Json) -> Json:
+def comparison_form(field: Field, value: Json) -> Json:
     """A value in the form for comparison: missing, null, blank and the platform's default are equal, and so are the two
     forms of a US or Canadian phone number.
     """  # noqa: D205  one sentence

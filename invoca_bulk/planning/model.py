@@ -80,6 +80,15 @@ class Purchase:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PriorWrite:
+    """The last write of an advertiser that an earlier run did."""
+
+    run: str  # the run that sent it
+    body: Mapping[str, Json]  # as it was sent
+    answer: Json  # the platform's answer to it
+
+
+@dataclass(frozen=True, kw_only=True)
 class FieldChange:
     """One field that a step changes."""
 

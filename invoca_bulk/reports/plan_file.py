@@ -31,7 +31,10 @@ from invoca_bulk.wording import plural_of, setting
 FORMAT_KEY, FORMAT_VERSION = "invoca_bulk_plan", 2
 FILE_EXTENSION = ".json"
 #: Options and arguments that a saved plan fixes.
-FIXED_OPTIONS = ("nested", "allow_removals", "auto_ids", "allow_unlisted", "sheet", "resource", "encoding")
+FIXED_OPTIONS = (
+    *("nested", "allow_removals", "auto_ids", "allow_unlisted", "allow_no_sites"),
+    *("sheet", "resource", "encoding"),
+)
 
 #: The start of a JSON object; no sheet starts like this.
 _JSON_OBJECT_START = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*["}]')
@@ -72,8 +75,8 @@ _INDEX_SCHEMA = {"names": [(str, _NONE_TYPE)], "columns": [str], "labels": [[(st
 _FILE_SCHEMA = {
     FORMAT_KEY: int,
     **dict.fromkeys(_TEXT_ATTRIBUTES, str),
-    # Plans of version 0.2.0 have neither `allow_unlisted` nor `encoding`.
-    "choices": ({**_CHOICES_SCHEMA, "allow_unlisted": bool}, _CHOICES_SCHEMA),
+    # Plans of version 0.2.0 have neither `allow_unlisted` and `allow_no_sites` nor `encoding`.
+    "choices": ({**_CHOICES_SCHEMA, "allow_unlisted": bool, "allow_no_sites": bool}, _CHOICES_SCHEMA),
     "reading": (_READING_SCHEMA, _READING_SCHEMA | {"encoding": (str, _NONE_TYPE)}),
     "path": (str, _NONE_TYPE),
     "sheets": [(_SHEET_SCHEMA, _SHEET_SCHEMA | {"index": _INDEX_SCHEMA})],

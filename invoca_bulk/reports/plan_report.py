@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
-from invoca_bulk.config.network import Network
+from invoca_bulk.config.network import Network, network_address
 from invoca_bulk.config.options import Options
 from invoca_bulk.exit_codes import ALL_DONE, NOTHING_SENT, PLAN_HAS_CHANGES, PLAN_HAS_ERRORS
 from invoca_bulk.planning import REFUSED, UNCHANGED, FieldChange, PlanData, PlannedRow, Removal, SavedPlan, Step
@@ -251,7 +251,8 @@ class Plan:
         """
         yield html.heading(self.summary)
         yield html.badges(self.counts, ACTION_STYLES)
-        yield html.bullet_list("", list(map(str.strip, self._from_results_lines())))
+        effects = [f"A run {'; '.join(self.data.effects)}."] if self.data.effects else []
+        yield html.bullet_list("", [*map(str.strip, self._from_results_lines()), *effects])
         if self.data.irreversible:
             title, *lines = map(str.strip, self._irreversible_lines())
             yield html.bullet_list(title, lines, Style.WARNING, overflow_note=overflow_note)
@@ -320,13 +321,15 @@ class Plan:
             detailed: as in `exit_code`.
 
         Returns:
-            `counts` (action to number of rows), `requests`, `new_numbers` (number to buy), `irreversible` (texts),
-            `removals`, `rows` (each with its `changes`), `issues` (`row` null: the header or the sheet), `exit_code`.
+            `counts` (action to number of rows), `requests`, `new_numbers` (number to buy), `effects` (all that
+            is written, as texts), `irreversible` (those of them that cannot be undone), `removals`, `rows` (each with
+            its `changes`), `issues` (`row` null: the header or the sheet), `exit_code`.
         """
         return {
             "counts": self.counts,
             "requests": self.requests,
             "new_numbers": self.data.new_number_count,
+            "effects": self.data.effects,
             "irreversible": self.data.irreversible,
             "removals": json_records(self.removals),
             "rows": [self._row_to_json(row, changes) for row, changes, _ in self.iter_row_changes()],
@@ -444,18 +447,20 @@ def _value_cell(text: str, style: Style) -> Cell:
 def _summary_rows(plan: Plan) -> Iterator[Sequence[str | Cell]]:
     network, choices = plan.network, plan.options.plan_options
     yield ["file", plan.data.source or "a DataFrame"]
-    yield ["network", f"{network.network_id} at {network.base_url}" if network.network_id else network.base_url]
+    yield ["network", network_address(network.network_id, network.base_url)]
     yield ["API version", network.api_version]
     yield ["made (UTC)", plan.made_at]
     yield ["users and sites", _NESTED_HELP[choices.nested]]
     yield ["removals allowed", "yes" if choices.allow_removals else "no"]
     yield ["ids given by the network", "yes" if choices.auto_ids else "no"]
+    yield ["advertisers without sites", "allowed" if choices.allow_no_sites else "warned of"]
     yield ["unlisted media types", "allowed" if choices.allow_unlisted else "refused"]
     yield from _section_rows(
         "rows",
         ([Cell(text=action, style=ACTION_STYLES[action]), f"{count:,}"] for action, count in plan.counts.items()),
     )
     yield ["requests", f"{plan.requests:,}"]
+    yield from _section_rows("a run", ([text] for text in plan.data.effects))
     irreversible = ([Cell(text=text, style=Style.ERROR)] for text in plan.data.irreversible)
     yield from _section_rows("cannot be undone", irreversible)
     purchases = ([campaign, f"{count:,}"] for campaign, count in plan.new_numbers_by_campaign.items())

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from invoca_bulk.config.network import network_address
 from invoca_bulk.journal import SANDBOX_RUN_PREFIX, RowRecord, RunRecord, RunSummary
 from invoca_bulk.planning import PlannedSheet
 from invoca_bulk.reports import html, save
@@ -38,6 +39,7 @@ class Results:
     run: RunRecord
     rows: Sequence[RowRecord]  # in the order of the sheet
     own_labels: Sequence[RowLabels | None] = ()  # of each sheet, as this process has them; empty: only the journal has
+    kept_flags: Sequence[str] = ()  # sentences about flags that were sent and that the platform kept as they were
     undone_by: str = ""  # the later run that has undone the run; empty: none
 
     @property
@@ -133,9 +135,14 @@ class Results:
         return self._count(row for row in self.rows if row.is_of_earlier_run(self.run.run))
 
     @property
-    def warnings(self) -> list[str]:
+    def sheet_warnings(self) -> list[str]:
         """Warnings about the sheet as a whole, such as unknown columns, in the words of the door."""
         return [word(warning, self.run.run) for warning in self.run.warnings]
+
+    @property
+    def warnings(self) -> list[str]:
+        """All that was warned of: about the sheet as a whole, and what the platform did not take."""
+        return [*self.sheet_warnings, *self.kept_flags]
 
     @property
     def rehearsal_note(self) -> str:
@@ -231,7 +238,7 @@ def _summary_rows(results: Results) -> Iterator[list[str | Cell]]:
     run = results.run
     yield ["run", run.run]
     yield ["file", run.source or "a DataFrame"]
-    yield ["network", f"{run.network_id} at {run.base_url}"]
+    yield ["network", network_address(run.network_id, run.base_url)]
     yield ["API version", run.api_version]
     yield ["started (UTC)", format_time(run.started_at)]
     yield ["ended (UTC)", format_time(run.ended_at)]

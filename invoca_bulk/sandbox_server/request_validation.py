@@ -14,6 +14,7 @@ from invoca_bulk.sandbox_server.platform_model import PERFORMANCE_FLAGS
 from invoca_bulk.sandbox_server.requests import BLANK_MESSAGE, FieldErrors
 from invoca_bulk.schema import Action, Field, Resource, Role, field_types, paths
 from invoca_bulk.schema.field_types import Json
+from invoca_bulk.schema.issue_catalog import Problem
 
 _MALFORMED = "is not understood"
 _READ_ONLY = "is read-only"
@@ -136,7 +137,7 @@ def _value_problem(field: Field, value: Json) -> str | None:
     problem = field.field_type.find_problem(value)
     if problem is None or (field.field_type in _UNTRIMMED_TYPES and problem.level == "warning"):
         return None
-    return problem.message
+    return Problem(code=problem.code, details={**problem.details, "hint": ""}).message  # a platform has no remedies
 
 
 def _rule_errors(resource: Resource, state: Mapping[str, Json], action: Action) -> FieldErrors:

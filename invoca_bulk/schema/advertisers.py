@@ -23,7 +23,8 @@ USER_ROLES = ("Super", "Manager", "Member", "Observer")
 _CREATE_OR_UPDATE = frozenset({Action.CREATE, Action.UPDATE})
 _ACTIONS = (Action.CREATE, Action.UPDATE, Action.DELETE)
 
-#: Flag to what it notifies of. The three performance reports are deprecated and always false from 2026-02-01 on.
+#: Flag to what it notifies of. The three performance reports are deprecated and always false from 2026-02-01 on, and
+#: perhaps before.
 _NOTIFICATIONS = {
     "notify_on_budgets": "budgets",
     "notify_on_campaign_applications": "applications to campaigns",
@@ -164,6 +165,7 @@ FIELDS = (
             field_type=field_types.BOOLEAN,
             default=False,
             until="2022-08-01" if name in _DEPRECATED_2026 else None,
+            may_be_kept=name in _DEPRECATED_2026,
             help=f"Whether the user is notified of {topic}; the platform's default is FALSE.",
         )
         for name, topic in _NOTIFICATIONS.items()

@@ -75,11 +75,16 @@ class FieldType:
         except ParseError as error:
             return error.problem
         except (TypeError, ValueError, AttributeError):
-            return Problem(code="not_a_choice", details={"value": value, "known": self.name, "suggestion": ""})
+            return Problem(
+                code="not_a_choice", details={"value": value, "known": self.name, "hint": "", "suggestion": ""}
+            )
         if type(parsed.value) is type(value) and parsed.value == value:
             return None
-        details = {"value": value, "known": self.name, "suggestion": f"Use {parsed.value!r}."}
-        return parsed.warning or Problem(code="not_a_choice", details=details)
+        return parsed.warning or self._not_a_choice(value, f"Use {parsed.value!r}.")
+
+    def _not_a_choice(self, value: Json, suggestion: str) -> Problem:
+        details = {"value": value, "known": self.name, "hint": "", "suggestion": suggestion}
+        return Problem(code="not_a_choice", details=details)
 
 
 def normalize_text(text: str) -> str:
@@ -235,9 +240,10 @@ def choice(*choices: str, name: str = "choice", may_be_unlisted: bool = False) -
             warning = Problem(code="choice_cleaned", details={"value": text, "clean": match})
             return ParsedValue(value=match, warning=warning)
         suggestion = suggest_choice(text, choices)
-        if may_be_unlisted and suggestion not in choices:
-            suggestion = Unshortened(f"{suggestion} If your account has it: {option('allow_unlisted')}.")
-        raise ParseError("not_a_choice", value=text, known=name, suggestion=suggestion)
+        is_misspelt = _words(text) == _words(suggestion)  # it differs in punctuation alone
+        has_hint = may_be_unlisted and not is_misspelt
+        hint = Unshortened(f" (if your account has it: {option('allow_unlisted')})" if has_hint else "")
+        raise ParseError("not_a_choice", value=text, known=name, hint=hint, suggestion=suggestion)
 
     return FieldType(name=name, parse=parse, choices=choices)
 

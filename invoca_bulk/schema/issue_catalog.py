@@ -175,7 +175,7 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     ),
     # Values
     "required": _error("{known!r} is required to {action}.", "Fill in the cell{example}."),
-    "not_a_choice": _error("{value!r} is not a valid value for {known!r}.", "{suggestion}"),
+    "not_a_choice": _error("{value!r} is not a valid value for {known!r}{hint}.", "{suggestion}"),
     "unlisted_value": _warning(
         "{value!r} is not in the published list of {known!r}; it is sent as it is.", "Check the spelling."
     ),
@@ -311,11 +311,19 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     ),
     "created_without_site": _warning(
         "The new advertiser has no site; the documentation requires one, but the platform has been seen to do without.",
-        "To be safe, add a site: fill in sites.1.id_from_network, or add a row to the sheet sites.",
+        "To be safe, add a site: fill in sites.1.id_from_network, or add a row to the sheet sites. To go without: "
+        f"{option('allow_no_sites')}.",
+    ),
+    "maybe_without_site": _warning(
+        "If the advertiser is new, it gets no site; the documentation requires one, but the platform has been seen to "
+        "do without.",
+        "If it is new, add a site: fill in sites.1.id_from_network, or add a row to the sheet sites. To go without: "
+        f"{option('allow_no_sites')}.",
     ),
     "no_site": _error(
         "The row removes the advertiser's last site; it needs at least one, and the first one is the default.",
-        "Keep a site, or add another: fill in sites.1.id_from_network, or add a row to the sheet sites.",
+        "Keep a site, or add another: fill in sites.1.id_from_network, or add a row to the sheet sites. "
+        f"To try without: {option('allow_no_sites')}.",
     ),
     "part_without_id": _error(
         "The row has values for a {part} but no {known!r}, so it is unclear which {part} they belong to.",
@@ -437,6 +445,10 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     "own_id_differs": _error(
         "The promo number has the id_from_network {other!r} on the platform; it cannot be changed to {value!r}.",
         "Clear id_from_network.",
+    ),
+    "flag_kept": _warning(
+        "Run {run} sent {value}, and the platform answered {other} and still shows it; it is not sent again alone.",
+        "Clear the cell, or set it to {other}.",
     ),
     "already_gone": _warning(
         "The platform has no advertiser {value!r}, so there is nothing to delete.",

@@ -386,6 +386,7 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "The platform accepts only the values of a closed list, spelled exactly.",
             value="Online Display",
             known="media_type",
+            hint="",
             suggestion="Online: Display",
         ),
         "unlisted_value": _rows(
@@ -713,6 +714,13 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             "The documentation requires a site, and the platform has been seen to do without. So it is a warning.",
             resource="advertisers",
         ),
+        "maybe_without_site": _rows(
+            [{"sites.1.id_from_network": ""}],
+            [{"sites.1.id_from_network": "315"}],
+            "Without a plan, nobody knows whether the row creates the advertiser or changes it. It is a warning, which "
+            "a plan repeats only for advertisers that are new.",
+            resource="advertisers",
+        ),
         "no_site": _rows(
             [{"id_from_network": "A-100", "sites.1.id_from_network": "1001", "sites.1.action": "remove"}],
             [{"id_from_network": "A-100", "sites.1.id_from_network": "1001", "sites.1.action": ""}],
@@ -732,11 +740,17 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
         "parent_missing": _sheets(
             {
                 "advertisers": ({"id_from_network": "A-1", "name": "Smith & Sons"},),
-                "sites": ({"advertiser_id_from_network": "A-7", "id_from_network": "315"},),
+                "sites": (
+                    {"advertiser_id_from_network": "A-1", "id_from_network": "315"},
+                    {"advertiser_id_from_network": "A-7", "id_from_network": "316"},
+                ),
             },
             {
                 "advertisers": ({"id_from_network": "A-1", "name": "Smith & Sons"},),
-                "sites": ({"advertiser_id_from_network": "A-1", "id_from_network": "315"},),
+                "sites": (
+                    {"advertiser_id_from_network": "A-1", "id_from_network": "315"},
+                    {"advertiser_id_from_network": "A-1", "id_from_network": "316"},
+                ),
             },
             "A user or site belongs to an advertiser of the same workbook; an id that is missing is usually misspelt.",
             value="A-7",
@@ -989,6 +1003,17 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             value="P-2",
             other="P-1",
         ),
+        "flag_kept": _rows(
+            [_USER | {"users.1.notify_on_performance_notifications": "TRUE"}],
+            [_USER | {"users.1.notify_on_performance_notifications": ""}],
+            "Some versions no longer have the flag: the same sheet would send it again each time. It is a warning, and "
+            "nothing is sent.",
+            resource="advertisers",
+            state="A run has sent the flag, and the platform has answered FALSE.",
+            run=_RUN,
+            value="TRUE",
+            other="FALSE",
+        ),
         "already_gone": _rows(
             [{"id_from_network": "A-1000", "action": "delete"}],
             [{"id_from_network": "A-300", "action": "delete"}],
@@ -1215,7 +1240,10 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
                     {"id_from_network": "A-1", "name": "Smith & Sons"},
                     {"id_from_network": "A-2", "name": "Jones"},
                 ),
-                "sites": ({"advertiser_id_from_network": "A-1", "id_from_network": "315"},),
+                "sites": (
+                    {"advertiser_id_from_network": "A-1", "id_from_network": "315"},
+                    {"advertiser_id_from_network": "A-2", "id_from_network": "316"},
+                ),
             },
             "A workbook can have notes and old copies. It is a warning, because the sheet has the headers of one that "
             "is read.",
@@ -1224,10 +1252,10 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
         ),
         "sheet_hidden": _sheets(
             {
-                "advertisers": ({"id_from_network": "A-1", "name": "Smith & Sons"},),
+                "advertisers": ({"id_from_network": "A-1", "name": "Smith & Sons", "sites.1.id_from_network": "315"},),
                 "Old": ({"id_from_network": "A-2", "name": "Jones"},),
             },
-            {"advertisers": ({"id_from_network": "A-1", "name": "Smith & Sons"},)},
+            {"advertisers": ({"id_from_network": "A-1", "name": "Smith & Sons", "sites.1.id_from_network": "315"},)},
             "Nobody sees what a hidden sheet asks for. It is a warning, because it has the headers of a sheet to read.",
             state="The sheet Old is hidden in the spreadsheet.",
             value="Old",

@@ -91,6 +91,7 @@ class Field:
     response_name: str = ""  # its name in the platform's responses if it differs
     clearable: bool = True  # whether `[]` clears it
     may_be_unlisted: bool = False  # whether real accounts have values outside of the published list
+    may_be_kept: bool = False  # whether the platform may answer with the default, whatever was sent
     default: Json = None  # the platform's documented default; None: none
     template_columns: int = 1  # how many (numbered) columns the template has for it; 0: none
 

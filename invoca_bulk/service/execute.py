@@ -19,6 +19,7 @@ from invoca_bulk.execution.outcomes import StepResult
 from invoca_bulk.journal import Journal, RowRecord, RunState
 from invoca_bulk.reports.progress import ProgressBar
 from invoca_bulk.reports.results import Results
+from invoca_bulk.service.kept_flags import describe_kept_flags
 from invoca_bulk.service.run_result import RunResult, save_results
 from invoca_bulk.transport import run_sync
 from invoca_bulk.transport.client import Client
@@ -102,7 +103,11 @@ def execute_workload(
     record = replace(open_journal.run(workload.run), state=run_outcome.state)
     is_stopped = run_outcome.state is not RunState.FINISHED
     return RunResult(
-        results=Results(run=record, rows=_load_rows(open_journal, workload.run, run_outcome)),
+        results=Results(
+            run=record,
+            rows=_load_rows(open_journal, workload.run, run_outcome),
+            kept_flags=describe_kept_flags(record, lambda: open_journal.done_writes(workload.run)),
+        ),
         error=run_outcome.error,
         is_resumable=is_stopped and open_journal.is_resumable(record),
         is_rehearsal=network.rehearsal,

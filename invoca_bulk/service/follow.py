@@ -12,6 +12,7 @@ from invoca_bulk.errors import RunAborted
 from invoca_bulk.journal import RunState
 from invoca_bulk.reports.results import Results
 from invoca_bulk.service.execute import ReadyRun, notify
+from invoca_bulk.service.kept_flags import describe_kept_flags
 from invoca_bulk.service.run_result import RunResult, save_results
 from invoca_bulk.workers import client
 from invoca_bulk.workers.tasks import QueuedRun
@@ -44,9 +45,11 @@ def collect_result(
     input_paths: Sequence[Path] = (),
 ) -> RunResult:
     """What workers have done of a run so far, or what it came to; the results file is written when it has ended."""
-    record, rows = journal.find_results(journal.location_for(network, options.journal), run_id)
+    location = journal.location_for(network, options.journal)
+    record, rows = journal.find_results(location, run_id)
+    kept_flags = describe_kept_flags(record, lambda: journal.find_done_writes(location, run_id))
     run_result = RunResult(
-        results=Results(run=record, rows=rows),
+        results=Results(run=record, rows=rows, kept_flags=kept_flags),
         error=RunAborted(record.note) if record.state is RunState.ABORTED else None,
         is_resumable=record.state in {RunState.INTERRUPTED, RunState.ABORTED},
         is_detached=options.detach,

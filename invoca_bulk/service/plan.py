@@ -23,6 +23,7 @@ def validate_sheet(
     api_version: str,
     auto_ids: bool = False,
     allow_unlisted: bool = False,
+    allow_no_sites: bool = False,
     **read_arguments: str | None,
 ) -> Report:
     """Read and validate.
@@ -30,9 +31,10 @@ def validate_sheet(
     A `Report` for the same API version and options is returned as it is; a saved plan contains its sheets.
     """
     validate_version(api_version)
+    choices = {"auto_ids": auto_ids, "allow_unlisted": allow_unlisted, "allow_no_sites": allow_no_sites}
     if isinstance(source, Report):
         book = source.validated_book
-        if (book.version, book.auto_ids, book.allow_unlisted) == (api_version, auto_ids, allow_unlisted):
+        if (book.version, book.choices) == (api_version, choices):
             return source
         loaded = tuple(validated_sheet.sheet for validated_sheet in book.sheets)
     elif isinstance(source, SavedPlan):
@@ -40,8 +42,7 @@ def validate_sheet(
     else:
         loaded = sheets.load(source, **read_arguments)
     with sheets.gc_paused():
-        book = validation.validate(loaded, version=api_version, auto_ids=auto_ids, allow_unlisted=allow_unlisted)
-        return Report(book)
+        return Report(validation.validate(loaded, version=api_version, **choices))
 
 
 def plan_sheet(
@@ -53,6 +54,7 @@ def plan_sheet(
         api_version=network.api_version,
         auto_ids=options.auto_ids,
         allow_unlisted=options.allow_unlisted,
+        allow_no_sites=options.allow_no_sites,
         **read_arguments,
     )
     preconditions.reject_sandbox_results(report, network)
@@ -79,4 +81,6 @@ def fetch_and_build_plan(
     platform_state = snapshot.fetch_state(scopes, network, options)
     purchases = prior_journal.purchases(planning.collection_paths(validated_book)) if prior_journal else []
     prior_purchases = planning.PriorPurchases(purchases, allow_claims=not options.again)
-    return planning.build_plan(validated_book, platform_state, options.plan_options, prior_purchases)
+    flagged_ids = planning.ids_with_flags(validated_book)
+    prior_writes = prior_journal.last_writes(flagged_ids) if prior_journal and flagged_ids else {}
+    return planning.build_plan(validated_book, platform_state, options.plan_options, prior_purchases, prior_writes)

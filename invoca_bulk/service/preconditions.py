@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from invoca_bulk.config.network import Network
+from invoca_bulk.config.network import Network, describe_network, network_address
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError, ConfirmationRequiredError, InvalidSheetError, PlanError
 from invoca_bulk.journal import SANDBOX_RUN_PREFIX, RowRecord, RunRecord
@@ -86,7 +86,10 @@ def require_plan_network(saved_plan: SavedPlan, network: Network) -> None:
     planned = (saved_plan.network_id, saved_plan.base_url, saved_plan.api_version)
     requested = (network.network_id, network.base_url, network.api_version)
     if planned != requested:
-        texts = ("network {} at {} (API version {})".format(*target) for target in (planned, requested))
+        texts = (
+            f"{describe_network(network_id, base_url)} (API version {version})"
+            for network_id, base_url, version in (planned, requested)
+        )
         msg = "Nothing was sent: the plan was made for {}, but this run is for {}. Use the same network, or plan again."
         raise PlanError(msg.format(*texts))
 
@@ -102,8 +105,10 @@ def require_run_network(record: RunRecord, network: Network) -> None:
     """A run continues on the network where it started."""
     started, requested = (record.network_id, record.base_url), (network.network_id, network.base_url)
     if started != requested:
-        msg = "Nothing was sent: run {} belongs to network {} at {}, but the network passed is {} at {}."
-        raise ConfigError(msg.format(record.run, *started, *requested))
+        raise ConfigError(
+            f"Nothing was sent: run {record.run} belongs to {describe_network(*started)}, but the network passed is "
+            f"{network_address(*requested)}."
+        )
 
 
 def require_same_plan_options(record: RunRecord, network: Network, options: Options) -> None:

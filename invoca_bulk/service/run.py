@@ -49,6 +49,7 @@ def run_sheet(
         api_version=network.api_version,
         auto_ids=options.auto_ids,
         allow_unlisted=options.allow_unlisted,
+        allow_no_sites=options.allow_no_sites,
         **read_arguments,
     )
     preconditions.reject_sandbox_results(report, network)

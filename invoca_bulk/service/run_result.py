@@ -14,6 +14,7 @@ from invoca_bulk.errors import InvocaBulkError, OutputError
 from invoca_bulk.exit_codes import ABORTED, ALL_DONE, INTERRUPTED, ROWS_NOT_DONE
 from invoca_bulk.journal import RunState
 from invoca_bulk.reports.results import Results
+from invoca_bulk.service.kept_flags import describe_kept_flags
 from invoca_bulk.sheets.row_labels import RowLabels
 from invoca_bulk.validation import ValidatedBook
 
@@ -62,7 +63,12 @@ def load_results(run_id: str, location: str | JournalLocation | None) -> Results
     resolved_location = resolve_journal_location(location)
     record, rows = journal.find_results(resolved_location, run_id)
     run_summary = journal.find_run_summary(resolved_location, run_id)
-    return Results(run=record, rows=rows, undone_by=run_summary.undone_by if run_summary else "")
+    return Results(
+        run=record,
+        rows=rows,
+        kept_flags=describe_kept_flags(record, lambda: journal.find_done_writes(resolved_location, run_id)),
+        undone_by=run_summary.undone_by if run_summary else "",
+    )
 
 
 def save_results(

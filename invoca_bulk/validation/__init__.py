@@ -17,7 +17,13 @@ from invoca_bulk.schema import RESOURCES
 from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.sheets import Sheet
 from invoca_bulk.validation import issue_frame
-from invoca_bulk.validation.completeness import check_whole_object, find_missing_fields, to_sheet_terms
+from invoca_bulk.validation.completeness import (
+    NO_SITE_IF_CREATED,
+    NO_SITE_ON_CREATE,
+    check_whole_object,
+    find_missing_fields,
+    to_sheet_terms,
+)
 from invoca_bulk.validation.issue_frame import Issue, make_issue
 from invoca_bulk.validation.model import (
     Mask,
@@ -32,6 +38,8 @@ from invoca_bulk.validation.record_builder import RecordBuilder, describe_row, l
 from invoca_bulk.validation.sheet_validator import SheetValidator
 
 __all__ = [
+    "NO_SITE_IF_CREATED",
+    "NO_SITE_ON_CREATE",
     "Record",
     "RowRef",
     "Subrecord",
@@ -47,12 +55,13 @@ __all__ = [
 ]
 
 
-def validate(
+def validate(  # noqa: PLR0913  the options that the checks depend on
     sheets: Sequence[Sheet],
     *,
     version: str,
     auto_ids: bool = False,
     allow_unlisted: bool = False,
+    allow_no_sites: bool = False,
     allow_no_rows: bool = False,
 ) -> ValidatedBook:
     """Check every row of every sheet. Problems in the data are values in `issues`, never exceptions.
@@ -67,7 +76,7 @@ def validate(
         validator.run()
     validated_sheets = [validator.to_validated_sheet() for validator in validators]
     builders = [
-        RecordBuilder(resource, validated_sheets, auto_ids=auto_ids)
+        RecordBuilder(resource, validated_sheets, auto_ids=auto_ids, allow_no_sites=allow_no_sites)
         for resource in RESOURCES.values()
         if resource.subresources
     ]
@@ -85,6 +94,7 @@ def validate(
         version=version,
         auto_ids=auto_ids,
         allow_unlisted=allow_unlisted,
+        allow_no_sites=allow_no_sites,
         records=records,
         issues=issue_frame.build_issue_frame(issues, sheets),
     )

@@ -9,6 +9,9 @@ from invoca_bulk.schema import Action, Resource, paths
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import Problem
 
+#: The warnings of advertisers without a site: surely new ones, and ones that may be new.
+NO_SITE_ON_CREATE, NO_SITE_IF_CREATED = "created_without_site", "maybe_without_site"
+
 
 def find_missing_fields(resource: Resource, flat: Mapping[str, Json], *, auto_ids: bool) -> Iterator[Problem]:
     """A problem for each required field that an object, given as path to value, lacks."""

@@ -200,8 +200,14 @@ class ValidatedBook:
     version: str  # the API version that the rows were checked for
     auto_ids: bool  # whether advertisers without an id are allowed
     allow_unlisted: bool = False  # whether media types and promo types outside the published lists are allowed
+    allow_no_sites: bool = False  # whether advertisers may be left without a site
     records: tuple[Record, ...]  # the objects with subrecords that have a pending row, in the order of their first rows
     issues: pd.DataFrame  # one row per issue, by sheet, row and column; columns: `issue_catalog.ISSUE_COLUMNS`
+
+    @property
+    def choices(self) -> dict[str, bool]:
+        """The options that it was validated with, as `validate` takes them."""
+        return {name: getattr(self, name) for name in ("auto_ids", "allow_unlisted", "allow_no_sites")}
 
     @property
     def source(self) -> str:

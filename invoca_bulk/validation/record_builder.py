@@ -18,7 +18,13 @@ from typing import NamedTuple, TypeAlias
 from invoca_bulk.schema import REMOVE_ACTION, SUBRESOURCE_KEY, Action, Resource, Role, paths
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import Problem
-from invoca_bulk.validation.completeness import check_whole_object, find_missing_fields, to_sheet_terms
+from invoca_bulk.validation.completeness import (
+    NO_SITE_IF_CREATED,
+    NO_SITE_ON_CREATE,
+    check_whole_object,
+    find_missing_fields,
+    to_sheet_terms,
+)
 from invoca_bulk.validation.issue_frame import MAX_ROWS_NAMED, Issue, make_issue
 from invoca_bulk.validation.model import Record, RowRef, Subrecord, ValidatedSheet
 from invoca_bulk.wording import join_limited
@@ -68,10 +74,13 @@ class _RecordDraft(_GatheredFields):
 class RecordBuilder:
     """Combines the rows of one resource with subresources to records, and finds problems between rows (`issues`)."""
 
-    def __init__(self, resource: Resource, sheets: Sequence[ValidatedSheet], *, auto_ids: bool) -> None:
+    def __init__(
+        self, resource: Resource, sheets: Sequence[ValidatedSheet], *, auto_ids: bool, allow_no_sites: bool = False
+    ) -> None:
         self.resource = resource
         self.sheets = sheets
         self.auto_ids = auto_ids
+        self.allow_no_sites = allow_no_sites
         self.issues: list[Issue] = []
         self._drafts: dict[_RecordKey, _RecordDraft] = {}
         self._nouns = {subresource.name: subresource.singular for subresource in resource.subresources}
@@ -308,7 +317,18 @@ class RecordBuilder:
         if is_create:
             for problem in find_missing_fields(self.resource, flat, auto_ids=self.auto_ids):
                 yield (paths.to_pattern(problem.column or ""),), problem
-            yield from check_whole_object(self.resource, flat)
+            found = check_whole_object(self.resource, flat)
+            yield from (item for item in found if not (self.allow_no_sites and item[1].code == NO_SITE_ON_CREATE))
+        elif not self.allow_no_sites and record.action is None:
+            yield from self._find_missing_site(record, flat)
+
+    def _find_missing_site(self, record: Record, flat: Mapping[str, Json]) -> Iterator[tuple[Collection[str], Problem]]:
+        """The warning for an object that the rows would create without a site, should the platform not have it."""
+        has_sites = any(subrecord.collection == "sites" for subrecord in record.subrecords)
+        lacks_fields = any(find_missing_fields(self.resource, flat, auto_ids=self.auto_ids))
+        for patterns, problem in () if has_sites or lacks_fields else check_whole_object(self.resource, flat):
+            if problem.code == NO_SITE_ON_CREATE:
+                yield patterns, replace(problem, code=NO_SITE_IF_CREATED)
 
     # Reporting
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from invoca_bulk.config.journal_location import JournalLocation
-from invoca_bulk.config.network import Network
+from invoca_bulk.config.network import Network, describe_network
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.journal import RunRecord
 from invoca_bulk.web import sandbox
@@ -40,7 +40,7 @@ class JournalLocations:
         """The network's name on the page."""
         if self.is_sandbox(network_or_run):
             return "the sandbox (made-up numbers)"
-        return f"network {network_or_run.network_id} at {network_or_run.base_url}"
+        return describe_network(network_or_run.network_id, network_or_run.base_url)
 
     def network_for_run(self, record: RunRecord) -> Network:
         """The network of a run, with its token; an error if the page is not connected to it."""

@@ -167,6 +167,7 @@ def _plan_form(report: Report, form_values: Mapping[str, Any]) -> str:
     {_checkbox("apply_edits", form_values)}
     {_checkbox("assign_ids", form_values)}
     {_checkbox("allow_unlisted", form_values)}
+    {_checkbox("allow_no_sites", form_values)}
   </div></details>
   <p>The plan compares the sheet with the platform and shows what would be done. Nothing is sent yet.</p>
   <button class="main">Plan</button>

@@ -51,7 +51,9 @@ _RUN_ERROR_SCREEN, _RESULTS_ERROR_SCREEN, _RUN_LIST_ERROR_SCREEN = (
     partial(screens.render_failure, title) for title in ("5. Run", "6. Results", "Runs")
 )
 #: Fields of the plan form that the plan depends on; the others are options of the run.
-_PLAN_OPTION_NAMES = ("nested", "allow_removals", "auto_ids", "allow_unlisted", "again", "apply_edits")
+_PLAN_OPTION_NAMES = (
+    *("nested", "allow_removals", "auto_ids", "allow_unlisted", "allow_no_sites", "again", "apply_edits"),
+)
 
 
 class UploadPage:
@@ -256,6 +258,7 @@ class UploadPage:
             api_version=version,
             auto_ids=bool(self._form_values.get("auto_ids")),
             allow_unlisted=bool(self._form_values.get("allow_unlisted")),
+            allow_no_sites=bool(self._form_values.get("allow_no_sites")),
         )
         self._show_region("issues", screens.render_issues(self._report, self._form_values), focus=True)
 

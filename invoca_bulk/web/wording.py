@@ -22,6 +22,7 @@ _RUN_ACTIONS = frozenset({"results", "resume", "stop"})
 LABELS = {
     "again": "Buy again what earlier runs have bought",
     "allow_unlisted": "Send media types that are not in the list",
+    "allow_no_sites": "Let advertisers be without a site",
     "allow_removals": "Let replace remove users and sites",
     "api_version": "API version",
     "apply_edits": "Send the edits of rows that were done before",

@@ -88,8 +88,8 @@ def follow_run(network: Network, options: Options, run: str, notify: Callable[[s
                 if is_late and not is_notified and retry_on_disconnect(find_owner) is None:
                     is_notified = True
                     notify(
-                        f"No worker has picked up this run. Start one on a machine that has the token for network "
-                        f"{network.network_id} at {network.base_url}: {remedy('worker')}"
+                        f"No worker has picked up this run. Start one on a machine that has the token for "
+                        f"{network.label}: {remedy('worker')}"
                     )
                 time.sleep(max(_POLL_SECONDS, 4 * (time.monotonic() - polled_at)))
         except KeyboardInterrupt:

@@ -241,7 +241,7 @@ def test_undo_without_a_run_proposes_the_latest(
     code, shown = _run_in_terminal("undo", typed=b"\n", **environment)
     assert code == 0, shown
     assert shown.index("first.csv") < shown.index("second.csv") < shown.index("Plan how to undo ")
-    assert f"the latest run of network {box.network_id}? Nothing is sent. [Y/n]" in shown
+    assert f"the latest run of network {box.network_id} at {box.base_url}? Nothing is sent. [Y/n]" in shown
     assert "1 delete" in shown
     code, shown = _run_in_terminal("undo", typed=b"n\n", **environment)
     assert (code, shown.endswith("Stopped. Nothing was sent.\n")) == (2, True)

@@ -345,7 +345,9 @@ def test_json(plan: Plan) -> None:
     content = json.loads(json.dumps(plan.to_json()))
     assert content["counts"] == plan.counts
     assert (content["requests"], content["new_numbers"], content["exit_code"]) == (6, 4, 2)
-    assert content["irreversible"] == ["buys 4 promo numbers", "deletes 1 advertiser", "removes 1 user"]
+    irreversible = ["buys 4 promo numbers", "deletes 1 advertiser", "removes 1 user"]
+    assert content["irreversible"] == irreversible
+    assert content["effects"] == [*irreversible, "changes 3 fields"]
     assert content["removals"][0]["what"] == "user Jim Williams (U-2)"
     assert content["rows"][0]["changes"][0] == {"part": "", "column": "name", "old": "Acme", "new": "Acme Inc"}
     assert [len(row["changes"]) for row in content["rows"]] == [2, 0, 0, 0, 1, 0, 2, 0, 0, 2]

@@ -102,6 +102,7 @@ def test_plan_shows_changes_and_what_cannot_be_undone(network: Network, requests
     page = page_of(ib.plan(sheet.fillna("").reset_index(drop=True), network))
     assert "3 rows: 1 create, 1 update, 1 unchanged" in page.text
     assert "▲ Cannot be undone: buys 1 promo number. A-1 / C-1: 1 number to buy" in page.text
+    assert "A run buys 1 promo number; changes 1 field." in page.text
     assert "description Number 2 Another" in page.text
     assert "description: New one; media_type: Online: Display" in page.text
     assert count_rows(page) == 2

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: The other required cells of a row, where an example shows only some.
 BASES = {
     "promo_numbers": {**GOOD, "advertiser_id_from_network": "A-100", "advertiser_campaign_id_from_network": "C-100"},
-    "advertisers": {"id_from_network": "A-1", "name": "Smith & Sons"},
+    "advertisers": {"id_from_network": "A-1", "name": "Smith & Sons", "sites.1.id_from_network": "315"},
 }
 #: The number of the examples; the sandbox chooses another one.
 NUMBER = "8055550100"

@@ -6,6 +6,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
+import openpyxl
 import pandas as pd
 import pytest
 
@@ -397,6 +398,57 @@ def test_closing_lines(network: Network, results: pd.DataFrame, tmp_path: Path, 
     assert "now: 2 created; before: 10 created" in cli("runs", **address).out
     again = json.loads(cli("run", done, "-o", tmp_path / "again.xlsx", "--yes", "--json", **address).out)
     assert (again["now"], again["before"]) == ({}, {"created": 12})
+    record = json.loads(cli("results", again["run"], "-o", tmp_path / "later.xlsx", "--json", **address).out)
+    assert (record["now"], record["before"], record["undone_by"]) == ({}, {"created": 12}, None)
+    assert "now: nothing; before: 12 created" in cli("results", again["run"], "-o", tmp_path / "x.csv", **address).out
+
+
+def test_counts_in_python(network: Network, results: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
+    """Outside of notebooks, a run prints both counts with its progress, and its frame has them."""
+    frame = ib.run(results, network, settle=0.2, yes=True)
+    assert isinstance(frame, pd.DataFrame)
+    assert "now: 2 created; before: 10 created\n" in capsys.readouterr().err
+    assert (frame.attrs["now"], frame.attrs["before"]) == ({"created": 2}, {"created": 10})
+    read_again = ib.results(frame.attrs["run"])
+    assert isinstance(read_again, pd.DataFrame)
+    assert (read_again.attrs["now"], read_again.attrs["before"]) == ({"created": 2}, {"created": 10})
+    own_index = ib.run(frame.set_axis(list("abcdefghijkl")), network, settle=0.2, yes=True, progress=False)
+    assert isinstance(own_index, pd.DataFrame)
+    assert "before:" not in capsys.readouterr().err
+    again = ib.results(own_index.attrs["run"])
+    assert isinstance(again, pd.DataFrame)
+    assert again.attrs["before"] == {"created": 12}
+
+
+def test_the_undo_of_an_undo(network: Network, requests_frame: Requests) -> None:
+    """A run whose undo was undone is undone no longer."""
+    keys = ["advertiser_id_from_network", "advertiser_campaign_id_from_network", NUMBER, "media_type"]
+    first = run_sheet(requests_frame(1), network).results
+    changed = run_sheet(first.frame[keys].assign(description="Changed"), network).results.run.run
+    undo_run = run_sheet(undo.undo(changed, network, run_options()), network).results.run.run
+    again = run_sheet(undo.undo(undo_run, network, run_options()), network).results.run.run
+    assert list(ib.runs()["undone_by"]) == ["", "", again, ""]
+    last = run_sheet(undo.undo(changed, network, run_options()), network).results.run.run
+    assert list(ib.runs()["undone_by"]) == ["", last, again, "", ""]
+
+
+def test_a_network_without_its_id_in_texts(
+    box: Sandbox, requests_frame: Requests, tmp_path: Path, cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a host of its own a network is named by its address: in files, lists and errors."""
+    monkeypatch.setenv("INVOCA_API_TOKEN", TOKEN)
+    blank = Network(base_url=box.base_url, network_id="", token=TOKEN)
+    finished = run_sheet(requests_frame(1), blank)
+    run = finished.results.run.run
+    summary = openpyxl.load_workbook(finished.results.save(tmp_path / "results.xlsx"))["summary"]
+    assert ("network", box.base_url) in {row[:2] for row in summary.iter_rows(values_only=True)}
+    assert cli("runs").out.splitlines()[1].endswith(f"  {box.base_url}")
+    other = Network(base_url=box.base_url, network_id="1234", token=TOKEN)
+    with pytest.raises(ib.ConfigError, match=f"belongs to the network at {box.base_url}, but the network passed is 1"):
+        ib.resume(other, run)
+    plan = ib.plan(requests_frame(1, description="New"), blank)
+    with pytest.raises(ib.PlanError, match=f"made for the network at {box.base_url} "):
+        ib.run(plan, other, yes=True)
 
 
 def test_a_run_that_was_undone_says_so(network: Network, requests_frame: Requests, tmp_path: Path, cli: Any) -> None:

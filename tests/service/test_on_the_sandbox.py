@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
@@ -12,6 +12,9 @@ import invoca_bulk as ib
 from invoca_bulk.config.network import Network
 from invoca_bulk.sandbox_server import Sandbox
 from tests.examples import GOOD
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOURS = "hours_of_operation"
 
@@ -75,6 +78,41 @@ def test_advertiser_without_a_site(sites_required: bool, status: str) -> None:  
     assert list(ib.validate(named, resource="advertisers").issues["code"]) == ["created_without_site"]
 
 
+def test_validate_says_what_a_run_would_say() -> None:
+    """Whether a row creates its advertiser, only the plan knows: the warning says so, and the plan has it once."""
+    frame = pd.DataFrame({"id_from_network": ["A-9", "A-100"], "name": ["Ninth", "Santa Barbara Tickets"]})
+    assert list(ib.validate(frame, resource="advertisers").issues["code"]) == ["maybe_without_site"] * 2
+    keyed = frame.assign(name="")  # no row could create an advertiser
+    assert ib.validate(keyed, resource="advertisers").issues.empty
+    with Sandbox() as sandbox:
+        issues = ib.plan(frame, sandbox, resource="advertisers").issues
+        assert list(zip(issues["row"], issues["code"], strict=True)) == [(0, "created_without_site")]
+
+
+def test_advertisers_may_be_without_a_site() -> None:
+    """With the option nothing is said, and the last site can be removed; the platform decides."""
+    frame = pd.DataFrame([{"id_from_network": "A-9", "name": "Ninth"}])
+    option = {"resource": "advertisers", "allow_no_sites": True}
+    assert ib.validate(frame, **option).issues.empty  # type: ignore[arg-type]
+    assert ib.validate(frame.assign(action="create"), **option).issues.empty  # type: ignore[arg-type]
+    with Sandbox(sites_required=False) as sandbox:
+        assert ib.plan(frame, sandbox, **option).issues.empty  # type: ignore[arg-type]
+        assert list(_run(frame, sandbox, **option)["result_status"]) == ["created"]
+        site = {"sites.1.id_from_network": "7"}
+        assert list(_run(frame.assign(**site), sandbox, **option)["result_status"]) == ["updated"]
+        removal = frame.assign(**site, **{"sites.1.action": "remove"})
+        assert list(ib.plan(removal, sandbox, resource="advertisers").issues["code"]) == ["no_site"]
+        assert list(_run(removal, sandbox, **option)["result_status"]) == ["updated"]
+        assert sandbox.store.networks[sandbox.network_id].advertisers["A-9"].to_json("2022-08-01")["sites"] == []
+
+
+def test_a_rehearsal_without_sites(tmp_path: Path, cli: Any) -> None:
+    """A sandbox of the command takes what the option allows."""
+    pd.DataFrame([{"id_from_network": "A-9", "name": "Ninth"}]).to_csv(tmp_path / "sheet.csv", index=False)
+    assert "1  The platform rejected" in cli("run", "sheet.csv", "--sandbox", "--resource", "advertisers").out
+    assert "created" in cli("run", "sheet.csv", "--sandbox", "--resource", "advertisers", "--allow-no-sites").out
+
+
 def test_unlisted_media_type() -> None:
     """With the option, the platform decides."""
     frame = pd.DataFrame([{**GOOD, "media_type": "Pooling"}])
@@ -82,6 +120,9 @@ def test_unlisted_media_type() -> None:
         with pytest.raises(ib.InvalidSheetError):
             _run(frame, sandbox)
         assert list(_run(frame, sandbox, allow_unlisted=True)["result_status"]) == ["created"]
+    with Sandbox(open_campaigns=True) as sandbox:
+        refused = _run(frame, sandbox, allow_unlisted=True)
+        assert list(refused["result_error"]) == ["media_type: 'Pooling' is not a valid value for 'media_type'."]
 
 
 def test_network_without_its_id() -> None:
@@ -104,3 +145,55 @@ def test_moved_number(moved_ids: str) -> None:
         row |= {"destination_advertiser_campaign_id_from_network": "C-200"}
         assert list(_run(pd.DataFrame([row]), sandbox)["result_status"]) == ["moved"]
         assert list(_run(pd.DataFrame([row]), sandbox)["result_status"]) == ["unchanged"]
+
+
+FLAG = "notify_on_performance_notifications"
+USER = {
+    "users.1.id_from_network": "U-1",
+    "users.1.email_settings.1.email_address": "ana@example.com",
+    "users.1.email_settings.1.use_for_notifications": "TRUE",
+    "users.1.first_name": "Ana",
+    "users.1.last_name": "Dean",
+    "users.1.contact_phone_number": "8055550100",
+}
+
+
+@pytest.mark.parametrize("first", ["create", "update"])
+def test_a_flag_that_the_platform_keeps(first: str) -> None:
+    """The run says that it was kept; the same sheet then rests with a warning, and sends it with another change."""
+    frame = pd.DataFrame([{"id_from_network": "A-9", "name": "Ninth", "sites.1.id_from_network": "9", **USER}])
+    with Sandbox(performance_flags=False) as sandbox:
+        network = Network(base_url=sandbox.base_url, network_id=sandbox.network_id, token=sandbox.token)
+        arguments: dict[str, Any] = {"resource": "advertisers"}
+        if first == "update":
+            assert list(_run(frame, network, **arguments)["result_status"]) == ["created"]
+        flagged = frame.assign(**{f"users.1.{FLAG}": "TRUE"})
+        kept = rf"A-9, user Ana Dean \(U-1\): {FLAG} was sent as TRUE, and the platform kept FALSE\."
+        with pytest.warns(UserWarning, match=kept):
+            assert list(_run(flagged, network, **arguments)["result_status"]) == [f"{first}d"]
+        plan = ib.plan(flagged, network, **arguments)
+        assert (plan.counts, list(plan.issues["code"])) == ({"unchanged": 1}, ["flag_kept"])
+        assert list(plan.issues["column"]) == [f"users.1.{FLAG}"]
+        assert list(_run(flagged, network, **arguments)["result_status"]) == ["unchanged"]
+        renamed = flagged.assign(name="Ten")
+        with pytest.warns(UserWarning, match=kept):
+            assert list(_run(renamed, network, **arguments)["result_status"]) == ["updated"]
+        assert ib.plan(renamed, network, **arguments).counts == {"unchanged": 1}
+        off = renamed.assign(**{f"users.1.{FLAG}": "FALSE"})
+        assert ib.plan(off, network, **arguments).issues.empty
+        sandbox.store.performance_flags = True  # the platform has the flags again, and another program sets one
+        users = sandbox.store.networks[sandbox.network_id].advertisers["A-9"].users
+        users[0][FLAG] = True
+        assert ib.plan(off, network, **arguments).counts == {"update": 1}
+
+
+def test_a_flag_that_the_platform_takes() -> None:
+    """Where the platform takes the flag, nothing is said, and a flag set back by somebody else is set again."""
+    flagged = pd.DataFrame(
+        [{"id_from_network": "A-9", "name": "Ninth", "sites.1.id_from_network": "9", **USER, f"users.1.{FLAG}": "TRUE"}]
+    )
+    with Sandbox() as sandbox:
+        network = Network(base_url=sandbox.base_url, network_id=sandbox.network_id, token=sandbox.token)
+        assert list(_run(flagged, network, resource="advertisers")["result_status"]) == ["created"]
+        sandbox.store.networks[sandbox.network_id].advertisers["A-9"].users[0][FLAG] = False
+        assert ib.plan(flagged, network, resource="advertisers").counts == {"update": 1}

@@ -643,19 +643,36 @@ def test_steps_in_doubt_must_be_resolved_first(odd: Any, reply: Any) -> None:
     assert (undo.requests, undo.notes) == (0, ("Nothing to undo: 1 request rejected or failed.",))
 
 
-def test_a_list_that_no_sheet_can_empty(stage: Stage) -> None:
-    """A value that no cell can restore is reported, and the number is not restored in part."""
+HOURS = "hours_of_operation"
+MONDAY = {
+    f"{HOURS}.schedules.1.day_of_week": "Monday",
+    f"{HOURS}.schedules.1.open_time": "08:00",
+    f"{HOURS}.schedules.1.close_time": "17:00",
+}
+TUESDAY = {path.replace("1", "2"): text.replace("Monday", "Tuesday") for path, text in MONDAY.items()}
+
+
+@pytest.mark.parametrize(
+    ("before", "new"),
+    [
+        pytest.param({}, MONDAY | {f"{HOURS}.time_zone": "UTC"}, id="added"),
+        pytest.param({}, {f"{HOURS}.open_24_7": "TRUE", f"{HOURS}.time_zone": "UTC"}, id="added-without-schedules"),
+        pytest.param(MONDAY | {f"{HOURS}.time_zone": "UTC"}, TUESDAY, id="one-more-day"),
+        pytest.param(MONDAY | {f"{HOURS}.time_zone": "UTC"}, {HOURS: "[]"}, id="removed"),
+    ],
+)
+def test_hours_that_a_run_changed(stage: Stage, before: dict[str, str], new: dict[str, str]) -> None:
+    """Hours that a run added are removed as a whole, and what the number had before is set anew."""
     stage.network = replace(stage.network, api_version="2026-02-01")
-    times = {"day_of_week": "Monday", "open_time": "08:00", "close_time": "17:00"}
-    hours = {f"hours_of_operation.schedules.1.{name}": text for name, text in times.items()}
-    hours["hours_of_operation.time_zone"] = "UTC"
-    run = stage.run(row(CAMPAIGN, stage.numbers["one"], description="New", **hours))
+    if before:
+        stage.run(row(CAMPAIGN, stage.numbers["one"], **before))
+    state = stage.state()
+    run = stage.run(row(CAMPAIGN, stage.numbers["one"], description="New", **new))
+    assert stage.state() != state
     undo = stage.undo(run)
-    (not_undone,) = undo.not_undone["error"]
-    assert not_undone.startswith(
-        "These values of the promo number cannot be restored with a sheet: hours_of_operation.schedules.1.day_of_week"
-    )
-    assert undo.requests == 0
+    assert undo.not_undone.empty
+    stage.run(undo)
+    assert stage.state() == state
 
 
 def test_a_user_that_no_sheet_may_add(stage: Stage) -> None:

@@ -447,6 +447,13 @@ CASES = [
         name="the-only-one-is-removed",
     ),
     case(
+        "maybe_without_site",
+        advertiser("A-9", sites=[]),
+        "name",
+        "If it is new, add a site",
+        column="sites.1.id_from_network",
+    ),
+    case(
         "created_without_site",
         advertiser("", sites=[]),
         "name",

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 import invoca_bulk as ib
 from invoca_bulk import sheets, validation
+from invoca_bulk.api.arguments import python_words
+from invoca_bulk.cli.wording import command_words
 from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.schema import (
     API_VERSIONS,
@@ -41,6 +43,7 @@ from invoca_bulk.schema.issue_catalog import (
 from invoca_bulk.schema.model import Collection
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
 from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
+from invoca_bulk.web.wording import page_words
 from invoca_bulk.wording import option, word
 from tests.examples import GOOD, OF_CLAIMS, OF_RECORDS, OF_THE_PLAN, frame_of
 
@@ -52,7 +55,7 @@ if TYPE_CHECKING:
 
 OLDEST, NEWEST = API_VERSIONS[0], API_VERSIONS[-1]
 
-ADVERTISER = {"id_from_network": "A-1", "name": "Smith & Sons"}
+ADVERTISER = {"id_from_network": "A-1", "name": "Smith & Sons", "sites.1.id_from_network": "315"}
 
 
 def check(source: Any, *, version: str = DEFAULT_API_VERSION, resource: str = "promo_numbers") -> ValidatedBook:
@@ -577,16 +580,31 @@ def test_every_code_is_found() -> None:
     assert not codes_of(CASES) & elsewhere
 
 
+#: The remedy in the words of the command line, of the library and of the page.
+UNLISTED_PHRASES = {
+    command_words: "--allow-unlisted",
+    python_words: "allow_unlisted=True",
+    page_words: "Send media types that are not in the list",
+}
+
+
 @pytest.mark.parametrize(
     ("cells", "code"),
-    [({"media_type": " Pooling "}, "unlisted_value"), ({"promo_type": "Fixed"}, "unlisted_value")],
+    [
+        ({"media_type": " Pooling "}, "unlisted_value"),
+        ({"media_type": "Online: Displays"}, "unlisted_value"),  # near a listed one
+        ({"promo_type": "Fixed"}, "unlisted_value"),
+        ({"promo_type": "Locals"}, "unlisted_value"),
+    ],
 )
 def test_unlisted_values(cells: dict[str, str], code: str) -> None:
     """Outside of the published lists: an error, or with the option a warning, and the text is sent as it is."""
     loaded = sheets.load(frame_of(cells), resource="promo_numbers")
     refused = validation.validate(loaded, version=NEWEST)
     assert list(refused.issues["code"]) == ["not_a_choice"]
-    assert "allow-unlisted" in str(word(refused.issues["fix"].iloc[0]))
+    message = refused.issues["message"].iloc[0]
+    for words, phrase in UNLISTED_PHRASES.items():
+        assert phrase in word(message, wording=words)
     allowed = validation.validate(loaded, version=NEWEST, allow_unlisted=True)
     assert list(allowed.issues[["level", "code"]].itertuples(index=False, name=None)) == [("warning", code)]
     ((name, text),) = cells.items()

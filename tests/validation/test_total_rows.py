@@ -45,9 +45,9 @@ def test_a_row_that_says_create_is_no_total() -> None:
 
 
 ADVERTISERS = {
-    "total": ("Total,,", ["row_total"]),
-    "a short name": ("SUM,Sum Café,", []),
-    "named Total": ("7,Total,", []),
+    "total": ("Total,,,", ["row_total"]),
+    "a short name": ("SUM,Sum Café,,316", []),
+    "named Total": ("7,Total,,317", []),
 }
 
 
@@ -55,7 +55,7 @@ ADVERTISERS = {
 def test_totals_of_advertisers(case: str) -> None:
     """An advertiser with id and name is one, even if it is called Total."""
     row, expected = ADVERTISERS[case]
-    text = f"id_from_network,name,approval_status\nA-1,One,Approved\n{row}\n"
+    text = f"id_from_network,name,approval_status,sites.1.id_from_network\nA-1,One,Approved,315\n{row}\n"
     assert ib.validate(io.BytesIO(text.encode())).issues["code"].tolist() == expected
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pandas as pd
 
 from invoca_bulk import validation
-from invoca_bulk.config.network import Network
+from invoca_bulk.config.network import Network, describe_network
 from invoca_bulk.config.options import Options
 from invoca_bulk.planning import PlatformState, Scope
 from invoca_bulk.reports.validation_report import Report
@@ -53,9 +53,7 @@ def check_claims(report: Report, network: Network, options: Options, *, may_ask:
     checked = [_apply(sheet, rulings.get(index, ()), apply_edits=apply_edits) for index, sheet in enumerate(sheets)]
     if all(new is old for new, old in zip(checked, sheets, strict=True)):
         return report
-    return Report(
-        validation.validate(checked, version=book.version, auto_ids=book.auto_ids, allow_unlisted=book.allow_unlisted)
-    )
+    return Report(validation.validate(checked, version=book.version, **book.choices))
 
 
 def _has_claims(sheet: Sheet) -> bool:
@@ -158,8 +156,8 @@ def _refuse_other_network(claimed: ClaimedRow, network_id: str, base_url: str, n
     details = {
         "value": claimed.status_text,
         "run": claimed.run,
-        "other": f"network {network_id} at {base_url}",
-        "network": f"network {network.network_id} at {network.base_url}",
+        "other": describe_network(network_id, base_url),
+        "network": network.label,
     }
     match = Match(claimed=claimed, kind=Kind.UNFOUNDED)
     return Ruling(match=match, problem=Problem(code="claim_of_other_network", details=details))

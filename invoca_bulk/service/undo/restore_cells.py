@@ -113,7 +113,15 @@ def _changeable_values(resource: Resource, record: Mapping[str, Json], version: 
 
 
 def _restore_differing(resource: Resource, old: _ValuesByPath, new: _ValuesByPath) -> Restore:
-    cells, unrestorable = {}, []
+    cells: Row = {}
+    unrestorable = []
+    for parent in _removable_parents(resource):
+        leaves_before, leaves_now = (
+            {path for path in values if path.startswith(f"{parent}.")} for values in (old, new)
+        )
+        if leaves_now - leaves_before:  # removed as a whole, and what it had before is set anew
+            cells[parent] = field_types.CLEAR
+            new = {path: value for path, value in new.items() if path not in leaves_now}
     for path in dict.fromkeys([*old, *new]):
         value = old.get(path)
         if value == new.get(path):
@@ -125,6 +133,15 @@ def _restore_differing(resource: Resource, old: _ValuesByPath, new: _ValuesByPat
         else:
             unrestorable.append(path)
     return Restore(cells, tuple(unrestorable))
+
+
+def _removable_parents(resource: Resource) -> list[str]:
+    """The fields whose cell removes all fields below them, as that of hours of operation does."""
+    return [
+        field.path
+        for field in resource.fields
+        if field.clearable and any(other.path.startswith(f"{field.path}.") for other in resource.fields)
+    ]
 
 
 def _without_entries(values: _ValuesByPath) -> _ValuesByPath:
