@@ -9,7 +9,11 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
+from http import HTTPStatus
 from itertools import count
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from invoca_bulk import transport
 from invoca_bulk.config.network import Network
@@ -26,6 +30,7 @@ from invoca_bulk.execution import lookup, outcomes, preflight
 from invoca_bulk.execution.cancellation import CancelToken
 from invoca_bulk.execution.journal_writer import JournalWriter
 from invoca_bulk.execution.outcomes import StepResult
+from invoca_bulk.execution.part_columns import PartColumns
 from invoca_bulk.execution.preflight import PreparedRequest
 from invoca_bulk.execution.rate_gate import RateGate, SharedRateGate
 from invoca_bulk.execution.reconciler import Reconciler
@@ -33,12 +38,15 @@ from invoca_bulk.execution.throttle import Throttle
 from invoca_bulk.execution.workload import RunCounters, RunOutcome, Workload
 from invoca_bulk.journal import AMBIGUOUS_STATES, Journal, RunState, State, StepTransition, derive_outcome
 from invoca_bulk.planning import Step
+from invoca_bulk.schema import ADVERTISERS
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
-from invoca_bulk.transport.client import Client, refused_token_message, unauthorized_message
+from invoca_bulk.transport.client import Client, Response, refused_token_message, unauthorized_message
 from invoca_bulk.wording import setting
 
 #: States of a step between two attempts: not applied, and possibly applied.
 _RETRYABLE_STATES = frozenset({State.PENDING, State.SENT})
+#: The statuses of answers that name fields.
+_FIELD_ERROR_STATUSES = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY})
 #: How often one execution resends creates that the client chose the id of and that were not found.
 _MAX_RESEND_ROUNDS = 20
 #: After so many rows, all rejected for the token's rights, the others are not sent.
@@ -70,6 +78,7 @@ class Executor:
         self._rate_gate = SharedRateGate(shared) if shared else RateGate(rate_limiter)
         self._policy = policy or ExecutionPolicy()
         self._counters = counters
+        self._part_columns = PartColumns(journal, work.run)
         self._clock = clock
         self._client: Client
         self._throttle: Throttle
@@ -332,7 +341,7 @@ class Executor:
             return outcomes.classify_response(
                 response,
                 replace(step, body=request.body),
-                self._column_titles(step),
+                await self._titles_for_answer(step, request, response),
                 was_in_doubt=was_in_doubt,
                 treat_429_as_ambiguous=self._policy.treat_429_as_ambiguous,
             )
@@ -345,6 +354,16 @@ class Executor:
 
     def _column_titles(self, step: Step) -> Mapping[str, str]:
         return self._work.column_titles.get(step.resource, {})
+
+    async def _titles_for_answer(self, step: Step, request: PreparedRequest, response: Response) -> Mapping[str, str]:
+        """The column titles; for an error about an advertiser, by the numbers that the request gave to its users."""
+        titles = self._column_titles(step)
+        if step.resource == ADVERTISERS.name and request.body and response.status in _FIELD_ERROR_STATUSES:
+            # However the rows are read, what became of the step is known.
+            with contextlib.suppress(SQLAlchemyError):
+                find_titles = partial(self._part_columns.titles_for, step, request.body, titles)
+                return await self._journal_writer.query(find_titles)
+        return titles
 
     def _check_duplicate_number(self, step: Step, result: StepResult) -> StepResult:
         """Doubt a create whose response names a number that another row or the campaign already has."""

@@ -403,6 +403,23 @@ class Journal:
         query = sa.select(RUNS).where(RUNS.c.run == run)
         return records.to_run_record(dict(self._read(lambda db: db.execute(query).mappings().one())))
 
+    def row_positions(self, run: str) -> dict[int, list[int]]:
+        """Step of a run to the positions of its rows."""
+        query = sa.select(ROWS.c.step, ROWS.c.position).where(ROWS.c.run == run, ROWS.c.step_run == run)
+        positions: dict[int, list[int]] = defaultdict(list)
+        for row in self._fetch_all(query.order_by(ROWS.c.position)):
+            positions[row["step"]].append(row["position"])
+        return positions
+
+    def row_cells(self, run: str, positions: Iterable[int]) -> list[tuple[int, list[str]]]:
+        """Sheet and cells of some rows of a run."""
+        query = sa.select(ROWS.c.sheet, ROWS.c.cells).where(ROWS.c.run == run)
+        return [
+            (row["sheet"], row["cells"])
+            for batch in batched(positions, _QUERY_BATCH_SIZE)
+            for row in self._fetch_all(query.where(ROWS.c.position.in_(batch)).order_by(ROWS.c.position))
+        ]
+
     def rows(self, run: str) -> list[RowRecord]:
         """The rows of a run's results, in the order of the sheet, with their current outcomes."""
         query = (

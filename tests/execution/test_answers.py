@@ -29,6 +29,11 @@ ERRORS: dict[str, tuple[Any, str]] = {
         {"errors": {"users": [{}, {"email_settings": [{"email_address": ["is invalid"]}]}]}},
         "users Email (U-2): is invalid",
     ),
+    "users by id": ({"errors": {"users": {"U-2": {"email_address": ["is invalid"]}}}}, "users Email (U-2): is invalid"),
+    "a field without a column": (
+        {"errors": {"users": [{"last_name": ["is too long"]}]}},
+        "last_name of user U-1: is too long",
+    ),
 }
 TITLES = {"name": "Advertiser", "users.#.email_settings.#.email_address": "users Email"}
 
@@ -38,6 +43,91 @@ def test_error_text(body: Any, text: str) -> None:
     """Each form of an error is worded, with the sheet's title and the id of the user."""
     sent = {"users": [{"id_from_network": "U-1"}, {"id_from_network": "U-2"}]}
     assert outcomes.describe_error_response(Response(status=403, body=body), TITLES, sent) == text
+
+
+def _person(own_id: str) -> dict[str, Any]:
+    """A user as the platform shows one."""
+    settings = [{"email_address": f"{own_id}@example.com".lower(), "use_for_notifications": True}]
+    named = {"first_name": "Ana", "last_name": own_id, "phone_number": "8055550100"}
+    return {"id_from_network": own_id, "email_settings": settings, **named}
+
+
+def _cells(number: int, own_id: str, **more: str) -> dict[str, str]:
+    """The cells of a user under a number."""
+    values = {"id_from_network": own_id, "first_name": "Ana", "last_name": own_id, "contact_phone_number": "8055550100"}
+    values |= {"email_address": f"{own_id}@example.com".lower(), "email_settings.1.use_for_notifications": "TRUE"}
+    return {f"users.{number}.{name}": text for name, text in (values | more).items()}
+
+
+#: The error in the body of an answer, with the position of the user, or its id.
+REFUSALS: dict[str, Any] = {
+    "position": lambda position, _: [*[{}] * position, {"email_settings": [{"email_address": ["is invalid"]}]}],
+    "id": lambda _, own_id: {own_id: {"email_address": ["is invalid"]}},
+}
+
+
+@pytest.mark.parametrize("form", ["position", "id"])
+def test_the_cell_of_a_new_user(odd: Any, reply: Any, form: str) -> None:
+    """With a blank user in between, the second user of the request is the third of the sheet."""
+    odd.reads.extend([reply(200, []), reply(404, {"errors": {"class": "RecordNotFound"}})])
+    odd.replies.append(reply(403, {"errors": {"users": REFUSALS[form](1, "U-3")}}))
+    blank = dict.fromkeys(_cells(2, "U-2"), "")
+    row = {"id_from_network": "A-1", "name": "One", "sites.1.id_from_network": "1"}
+    frame = pd.DataFrame([{**row, **_cells(1, "U-1"), **blank, **_cells(3, "U-3")}])
+    results = ib.run(frame, odd.network(), resource="advertisers", yes=True, progress=False)
+    assert list(results["result_error"]) == ["users.3.email_address (U-3): is invalid"]
+
+
+@pytest.mark.parametrize("form", ["position", "id"])
+@pytest.mark.parametrize(
+    ("position", "own_id", "text"),
+    [
+        (0, "U-8", "email_settings.1.email_address of user U-8: is invalid"),
+        (1, "U-9", "users.2.email_address (U-9): is invalid"),
+        (2, "U-1", "users.1.email_address (U-1): is invalid"),
+    ],
+)
+def test_the_cell_of_a_user_beside_others(
+    odd: Any, reply: Any, form: str, *, position: int, own_id: str, text: str
+) -> None:
+    """Users of the platform come first in the request; those that the sheet does not have are named by their ids."""
+    listed = {**ADVERTISER, "users": [_person("U-8"), _person("U-9")]}
+    odd.reads.extend([reply(200, [listed]), reply(200, listed)])
+    odd.replies.append(reply(403, {"errors": {"users": REFUSALS[form](position, own_id)}}))
+    frame = pd.DataFrame([{"id_from_network": "A-1", **_cells(1, "U-1"), **_cells(2, "U-9", first_name="Bo")}])
+    results = ib.run(frame, odd.network(), resource="advertisers", yes=True, progress=False)
+    expected = text.removeprefix("email_settings.1.") if form == "id" else text
+    assert list(results["result_error"]) == [expected]
+
+
+def test_the_cell_of_a_user_with_a_row_of_its_own(odd: Any, reply: Any) -> None:
+    """Where each user has a row, its cell has no number."""
+    odd.reads.extend([reply(200, []), reply(404, {"errors": {"class": "RecordNotFound"}})])
+    odd.replies.append(reply(403, {"errors": {"users": REFUSALS["position"](1, "")}}))
+    row = {"id_from_network": "A-1", "name": "One", "sites.id_from_network": "1"}
+    rows = [
+        {**row, **{name.replace("users.1.", "users."): text for name, text in _cells(1, own_id).items()}}
+        for own_id in ("U-1", "U-2")
+    ]
+    results = ib.run(pd.DataFrame(rows), odd.network(), resource="advertisers", yes=True, progress=False)
+    assert list(results["result_error"]) == ["users.email_address (U-2): is invalid"] * 2
+
+
+ADDRESSES = ((1, "new"), (2, "u-1"))
+
+
+def test_the_cell_of_an_address(odd: Any, reply: Any) -> None:
+    """The platform's first address may be the sheet's second."""
+    listed = {**ADVERTISER, "users": [_person("U-1")]}
+    odd.reads.extend([reply(200, [listed]), reply(200, listed)])
+    errors = [{"email_settings": [{"email_address": ["is invalid"]}, {"email_address": ["is taken"]}]}]
+    odd.replies.append(reply(403, {"errors": {"users": errors}}))
+    cells = {f"users.1.email_settings.{number}.email_address": f"{name}@example.com" for number, name in ADDRESSES}
+    cells |= {f"users.1.email_settings.{number}.use_for_notifications": "TRUE" for number in (1, 2)}
+    frame = pd.DataFrame([{"id_from_network": "A-1", "users.1.id_from_network": "U-1", **cells}])
+    results = ib.run(frame, odd.network(), resource="advertisers", yes=True, progress=False)
+    address = "users.1.email_settings.{}.email_address (U-1): {}"
+    assert list(results["result_error"]) == [f"{address.format(2, 'is invalid')}; {address.format(1, 'is taken')}"]
 
 
 ADVERTISER: dict[str, Any] = {

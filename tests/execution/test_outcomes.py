@@ -131,7 +131,7 @@ def test_error_text_uses_column_titles(status: int, body: object, text: str) -> 
 
 
 def test_errors_of_users_name_the_user() -> None:
-    """A nested error has the sheet's title, if any, and the id, because its number is not the sheet's."""
+    """A nested error has the sheet's title, if any, and the id of the user."""
     body = {"users": [{"id_from_network": "U-1"}, {"id_from_network": "U-2"}], "sites": "odd"}
     step = _step("advertisers", Action.UPDATE, body=body)
     errors = {
@@ -142,7 +142,7 @@ def test_errors_of_users_name_the_user() -> None:
     titles = {"users.1.contact_phone_number": "Phone 1", "name": "Advertiser"}
     error = outcomes.classify_response(Response(status=403, body={"errors": errors}), step, titles).error
     assert error == (
-        "Phone 1 (U-1): is odd; users.2.role (U-2): is odd; users.3.role: none; sites.1.name: is long; "
+        "Phone 1 (U-1): is odd; role of user U-2: is odd; users.3.role: none; sites.1.name: is long; "
         "Advertiser: is taken"
     )
 

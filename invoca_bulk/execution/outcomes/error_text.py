@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from invoca_bulk.schema import SUBRESOURCE_KEY, paths, payloads
+from invoca_bulk.schema import ADVERTISERS, SUBRESOURCE_KEY, Resource, paths, payloads
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import truncate
 from invoca_bulk.transport.client import Response
@@ -46,12 +46,33 @@ def error_class_of(body: Json) -> str:
 
 
 def _field_label(path: str, column_titles: Mapping[str, str], sent_body: Json) -> str:
-    """A field's title, with the id of its user or site: after a merge its number may differ from the sheet's."""
-    title = column_titles.get(path) or column_titles.get(paths.to_pattern(path), path)
-    collection, _, tail = path.partition(".")
-    number = tail.partition(".")[0]
-    parts = sent_body.get(collection) if isinstance(sent_body, dict) else None
-    if not isinstance(parts, list) or not number.isdecimal() or not 0 < int(number) <= len(parts):
-        return title
-    part = parts[int(number) - 1]
-    return f"{title} ({part[SUBRESOURCE_KEY]})" if isinstance(part, dict) and part.get(SUBRESOURCE_KEY) else title
+    """A field's title, with the id of its user or site; without a title, the field and the user or site that has it."""
+    located = _locate_part(path, sent_body)
+    if located is None:
+        return column_titles.get(path) or column_titles.get(paths.to_pattern(path), path)
+    part, number, record, field_path = located
+    own_id = str(record.get(SUBRESOURCE_KEY) or "")
+    numbered = f"{part.name}.{number}.{field_path}"
+    column = ADVERTISERS.column_for(numbered)  # the platform may use another name than the table
+    known = column.path if column else numbered
+    title = column_titles.get(known) or column_titles.get(paths.to_pattern(known))
+    if title:
+        return f"{title} ({own_id})" if own_id else title
+    return f"{field_path} of {part.singular} {own_id}" if own_id else path
+
+
+def _locate_part(path: str, sent_body: Json) -> tuple[Resource, int, Mapping[str, Json], str] | None:
+    """The user or site of a path, its number in the body, and the path within it; None: it leads into none.
+
+    The platform names it by its position, or by its id.
+    """
+    for part in ADVERTISERS.subresources if isinstance(sent_body, dict) else ():
+        records = sent_body.get(part.name)
+        for number, record in enumerate(records if isinstance(records, list) else (), 1):
+            if not isinstance(record, dict):
+                continue
+            for key in (number, record.get(SUBRESOURCE_KEY)):
+                prefix = f"{part.name}.{key}."
+                if key and path.startswith(prefix):
+                    return part, number, record, path.removeprefix(prefix)
+    return None
