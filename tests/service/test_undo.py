@@ -144,7 +144,9 @@ class Stage:
     def advertiser(self, **changes: Any) -> None:
         """Write the current advertiser with changes, as somebody else."""
         now = self.platform("GET", "advertisers/B-1").json()
-        users = [{**user, "contact_phone_number": user["phone_number"].replace("\u2010", "-")} for user in now["users"]]
+        users = [
+            {**record, "contact_phone_number": record["phone_number"].replace("\u2010", "-")} for record in now["users"]
+        ]
         writable = [
             {name: record[name] for name in record if name in user(1) or "notify_on" in name} for record in users
         ]
