@@ -93,15 +93,16 @@ apply_edits_option = click.option(
     "they are, and at a terminal `run` asks.",
 )
 file_argument = click.argument("file", type=click.Path(path_type=Path))
+encoding_option = click.option(
+    "--encoding", help="Encoding of a CSV file, such as macroman. Default: UTF-8, UTF-16 or Windows-1252."
+)
 #: How to read FILE.
 reading_options = compose(
     click.option("--sheet", help="Worksheet to read. Default: the one whose headers match."),
     click.option(
         "--resource", type=click.Choice(list(RESOURCES)), help="What FILE contains. Default: detected from the headers."
     ),
-    click.option(
-        "--encoding", help="Encoding of a CSV file, such as macroman. Default: UTF-8, UTF-16 or Windows-1252."
-    ),
+    encoding_option,
 )
 
 

@@ -12,10 +12,11 @@ import click
 from invoca_bulk.cli import common, connection_options
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.exit_codes import ALL_DONE, ROWS_NOT_DONE
-from invoca_bulk.schema import RESOURCES
+from invoca_bulk.schema import PROMO_NUMBERS, RESOURCES
 
 if TYPE_CHECKING:
     from invoca_bulk.service.export import ExportResult
+    from invoca_bulk.service.export.campaigns import CampaignSource
 
 #: Parameter to the column whose value it gives.
 _CAMPAIGN_ID_COLUMNS = {
@@ -31,6 +32,7 @@ _EXPORT_ONLY_PARAMETERS = (
     "for_migration",
     "as_json",
     "campaigns",
+    "encoding",
     *_CAMPAIGN_ID_COLUMNS,
 )
 
@@ -47,6 +49,7 @@ _EXPORT_ONLY_PARAMETERS = (
     type=click.Path(path_type=Path),
     help="For promo_numbers: a sheet that lists the campaigns, such as one that you have run.",
 )
+@common.encoding_option
 @click.option("--advertiser", help="Advertiser's id_from_network, to export one campaign instead of --campaigns.")
 @click.option("--campaign", help="That campaign's id_from_network.")
 @click.option("--affiliate", help="Affiliate's id_from_network, to export an affiliate's numbers.")
@@ -75,8 +78,10 @@ def command(resource: str, output: Path, *, for_migration: bool, as_json: bool, 
     sys.exit(exit_code)
 
 
-def _campaigns_from_flags(flags: Mapping[str, Any]) -> Path | list[Mapping[str, str]] | None:
-    """The campaigns that the options name: a file, one campaign, or None."""
+def _campaigns_from_flags(flags: Mapping[str, Any]) -> CampaignSource | None:
+    """The campaigns that the options name: a sheet, one campaign, or None."""
+    from invoca_bulk import sheets
+
     campaign_ids = {column: flags[name] for name, column in _CAMPAIGN_ID_COLUMNS.items() if flags[name]}
     if flags["campaigns"] and campaign_ids:
         raise ConfigError(
@@ -84,7 +89,11 @@ def _campaigns_from_flags(flags: Mapping[str, Any]) -> Path | list[Mapping[str, 
         )
     if campaign_ids and not (flags["advertiser"] and flags["campaign"]):
         raise ConfigError("One campaign needs both --advertiser and --campaign. Add the missing one.")
-    return [campaign_ids] if campaign_ids else flags["campaigns"]
+    if flags["encoding"] and not flags["campaigns"]:
+        raise ConfigError("--encoding is that of the sheet of --campaigns. Name the sheet, or leave --encoding out.")
+    if not flags["encoding"]:
+        return [campaign_ids] if campaign_ids else flags["campaigns"]
+    return sheets.read(flags["campaigns"], resource=PROMO_NUMBERS.name, encoding=flags["encoding"])
 
 
 def _print_export(result: ExportResult, exit_code: int, *, for_migration: bool, as_json: bool) -> None:

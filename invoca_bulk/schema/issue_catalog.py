@@ -94,8 +94,8 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "The cell contains the spreadsheet error {value}.", "Correct the formula in the spreadsheet, or type the value."
     ),
     "cell_formula": _error(
-        "The cell contains a formula whose result is not stored in the file.",
-        "Open the original file in your spreadsheet program, save it and try again, or type the value.",
+        "The cell contains a formula without its result.",
+        "Type the value; or open the original file in your spreadsheet program, save it and try again.",
     ),
     "cell_date": _error(
         "The cell is a date ({value}): Excel turns text such as 3-4 or MAY1 into dates.",

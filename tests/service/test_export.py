@@ -650,6 +650,16 @@ def test_cli_campaigns(export: Callable[..., Any], tmp_path: Path) -> None:
     assert list(ib.read(tmp_path / "mine.csv")["description"]) == ["C-100", "F-1"]
 
 
+def test_cli_campaigns_in_another_encoding(export: Callable[..., Any], tmp_path: Path) -> None:
+    """The encoding of the sheet of campaigns may be named; the next command is about the exported sheet, without it."""
+    campaigns = pd.DataFrame([CAMPAIGN, CAMPAIGN | {"advertiser_campaign_id_from_network": "Caf\xe9"}])
+    (tmp_path / "campaigns.csv").write_bytes(campaigns.to_csv(index=False).encode("mac-roman"))
+    ran = export("promo_numbers", "-o", "mine.csv", "--campaigns", "campaigns.csv", "--encoding", "macroman")
+    assert ran.code == 1
+    assert "The numbers of A-100 / Caf\xe9 are missing" in ran.err
+    assert ran.out.splitlines()[1] == "Next: invoca-bulk plan mine.csv"
+
+
 def test_cli_flags_and_json(export: Callable[..., Any], target: Network) -> None:
     """One campaign can be named by flags; with --json, the whole output is one object."""
     flags = ("--advertiser", "A-200", "--campaign", "C-200", "--affiliate", "F-1")
@@ -671,6 +681,7 @@ CLI_REFUSES = {
     "affiliate alone": (("promo_numbers", "--affiliate", "F"), "both --advertiser and --campaign"),
     "of advertisers": (("advertisers", "--advertiser", "A", "--campaign", "C"), "all advertisers are exported"),
     "no file": (("promo_numbers", "--campaigns", "x.csv"), "x.csv"),
+    "encoding alone": (("promo_numbers", "--encoding", "macroman"), "the sheet of --campaigns"),
 }
 
 
