@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from invoca_bulk.journal.catalog import (
     RunSummary,
+    find_network_ids,
     find_results,
     find_run,
     find_run_summary,
@@ -47,6 +48,7 @@ __all__ = [
     "StepRecord",
     "StepTransition",
     "derive_outcome",
+    "find_network_ids",
     "find_results",
     "find_run",
     "find_run_summary",

@@ -470,6 +470,26 @@ def test_a_run_that_was_undone_says_so(network: Network, requests_frame: Request
     assert "Plan to undo" not in page
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "fix"),
+    [("1234", "", 'network_id="1234"'), ("", "1234", "Leave the network id out")],
+    ids=["left-out", "added"],
+)
+def test_a_network_named_in_two_ways(
+    box: Sandbox, requests_frame: Requests, *, first: str, second: str, fix: str
+) -> None:
+    """With and without its id, a network has two journals: the other one is refused, and nothing is bought twice."""
+    networks = [Network(base_url=box.base_url, network_id=text, token=TOKEN) for text in (first, second)]
+    finished = run_sheet(requests_frame(2), networks[0])
+    for function in (ib.plan, ib.run):
+        with pytest.raises(ib.ConfigError, match=fix):
+            function(requests_frame(2), networks[1])  # type: ignore[operator]
+        with pytest.raises(ib.ConfigError, match=fix):
+            function(finished.results.frame, networks[1])  # type: ignore[operator]
+    assert outcome_counts(run_sheet(finished.results.frame, networks[0])) == {"created": 2}
+    assert len(issued_numbers(box)) == 2
+
+
 # Advertisers, several sheets, files
 
 
