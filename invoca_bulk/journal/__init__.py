@@ -11,6 +11,7 @@ from __future__ import annotations
 from invoca_bulk.journal.catalog import (
     RunSummary,
     find_done_writes,
+    find_network_ids,
     find_results,
     find_run,
     find_run_summary,
@@ -49,6 +50,7 @@ __all__ = [
     "StepTransition",
     "derive_outcome",
     "find_done_writes",
+    "find_network_ids",
     "find_results",
     "find_run",
     "find_run_summary",

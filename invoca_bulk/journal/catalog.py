@@ -85,6 +85,12 @@ def list_runs(location: JournalLocation) -> list[RunSummary]:
     return _collect_summaries(handles_in(location), summarize_all)
 
 
+def find_network_ids(location: JournalLocation, base_url: str) -> set[str]:
+    """The network ids of all runs at a base URL; empty text: a run that named none."""
+    found = _query_journals(handles_in(location), lambda _, journal: journal.network_ids(base_url))
+    return {network_id for network_ids in found for network_id in network_ids}
+
+
 def list_active_runs(location: JournalLocation) -> list[RunSummary]:
     """The runs that processes are working on now, oldest first; cheap enough to poll."""
 

@@ -393,6 +393,11 @@ class Journal:
                 undone.setdefault(records.undone_run_id(row["source"]), row["run"])
         return undone
 
+    def network_ids(self, base_url: str) -> set[str]:
+        """The network ids of the runs at a base URL."""
+        query = sa.select(RUNS.c.network_id).where(RUNS.c.base_url == base_url).distinct()
+        return {row["network_id"] for row in self._fetch_all(query)}
+
     def runs(self) -> list[RunRecord]:
         """All runs, oldest first."""
         query = sa.select(RUNS).order_by(RUNS.c.started_at)

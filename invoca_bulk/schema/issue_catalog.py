@@ -447,7 +447,8 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Clear id_from_network.",
     ),
     "flag_kept": _warning(
-        "Run {run} sent {value}, and the platform answered {other} and still shows it; it is not sent again alone.",
+        "Run {run} sent {value}, and the platform answered {other} and still shows it; it is sent again only with "
+        "another change.",
         "Clear the cell, or set it to {other}.",
     ),
     "already_gone": _warning(

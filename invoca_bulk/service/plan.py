@@ -57,6 +57,7 @@ def plan_sheet(
         allow_no_sites=options.allow_no_sites,
         **read_arguments,
     )
+    preconditions.require_same_network_form(network, options)
     preconditions.reject_sandbox_results(report, network)
     preconditions.reject_template_examples(report, network)
     report = check_claims(report, network, options)

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from invoca_bulk.config.network import Network, describe_network, network_address
+from invoca_bulk import journal
+from invoca_bulk.config.network import Network, describe_network, has_own_host, network_address
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError, ConfirmationRequiredError, InvalidSheetError, PlanError
 from invoca_bulk.journal import SANDBOX_RUN_PREFIX, RowRecord, RunRecord
@@ -79,6 +80,25 @@ def reject_sandbox_results(report: Report, network: Network) -> None:
     if not network.is_test_network and any(run.startswith(SANDBOX_RUN_PREFIX) for run in runs):
         msg = "Nothing was sent: these are the results of a rehearsal, with made-up numbers. Run the original sheet."
         raise InvalidSheetError(msg)
+
+
+def require_same_network_form(network: Network, options: Options) -> None:
+    """On a host of its own, a network has one journal with its id and another without: use the one that is there.
+
+    Neither knows what runs of the other have bought.
+    """
+    if network.rehearsal or not has_own_host(network.base_url):
+        return
+    used_ids = journal.find_network_ids(journal.location_for(network, options.journal), network.base_url)
+    others = sorted(used_ids - {network.network_id})
+    if network.network_id in used_ids or not others or (network.network_id and "" not in others):
+        return
+    before, now = (f"network {text}" if text else "no network id" for text in (others[0], network.network_id))
+    fix = f"Name it again: {option(f'network_id={others[0]}')}." if others[0] else "Leave the network id out."
+    raise ConfigError(
+        f"Nothing was sent: earlier runs at {network.base_url} named {before}, and this one names {now}. It would not "
+        f"know what they have bought. {fix}"
+    )
 
 
 def require_plan_network(saved_plan: SavedPlan, network: Network) -> None:

@@ -13,6 +13,7 @@ from invoca_bulk.config.network import Network, describe_network
 from invoca_bulk.config.options import Options
 from invoca_bulk.planning import PlatformState, Scope
 from invoca_bulk.reports.validation_report import Report
+from invoca_bulk.schema import REMOVE_ACTION, Action
 from invoca_bulk.schema.issue_catalog import Problem
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
 from invoca_bulk.service.claims import evidence as evidence_of
@@ -134,7 +135,9 @@ class _SheetCheck:
         state = None if scope is None else states[scope]
         version = self._evidence.network.api_version
         listed = evidence_of.find_on_platform(self._resource, claimed, state, version)
-        if (listed is None) != (claimed.outcome is Outcome.DELETED):
+        action = claimed.texts.get("action", "").strip().casefold()
+        is_gone = claimed.outcome is Outcome.DELETED or action in {Action.DELETE, REMOVE_ACTION}
+        if (listed is None) != is_gone:
             return _refuse_not_there(claimed)
         if listed is None:
             return Ruling(match=Match(claimed=claimed, kind=Kind.CORRECTED))

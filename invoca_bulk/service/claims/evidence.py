@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,10 +13,11 @@ from invoca_bulk.config.network import Network
 from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.journal import RowRecord, RunRecord, State, StepRecord
-from invoca_bulk.planning import PlatformState, Scope
+from invoca_bulk.planning import PlatformState, Scope, merge
 from invoca_bulk.planning.display_values import number_key
 from invoca_bulk.reports.results import Results
 from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, SHEET_RESOURCES, Resource, payloads
+from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome, parse_outcome
 from invoca_bulk.service import snapshot
 from invoca_bulk.service.claims.model import NUMBER, OWN_ID, RUN, STATUS, ClaimedRow, RecordedRow
@@ -148,12 +149,19 @@ def find_on_platform(
             number_key(record) == claimed.number
             if resource is PROMO_NUMBERS
             else str(record.get(OWN_ID)) == claimed.texts.get(_id_path(resource), "").strip()
+            and (not resource.is_subresource or _has_part(resource, record, claimed))
         )
         if is_same:
             outcome = claimed.outcome or Outcome.UNCHANGED
             texts = payloads.to_cell_texts(resource, record, version).texts if resource is PROMO_NUMBERS else {}
             return RecordedRow(run="", row=claimed.row, texts=texts, outcome=outcome)
     return None
+
+
+def _has_part(part: Resource, advertiser: Mapping[str, Json], claimed: ClaimedRow) -> bool:
+    """Whether an advertiser has the user or site of a row."""
+    parts = merge.parts_by_id(ADVERTISERS, {part.name: advertiser.get(part.name)})
+    return (part.name, claimed.texts.get(OWN_ID, "").strip()) in parts
 
 
 def _id_path(resource: Resource) -> str:
