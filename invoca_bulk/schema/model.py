@@ -157,8 +157,11 @@ _RECORD_NUMBER = re.compile(r"(?<=[\s._])[0-9]{1,9}(?=[\s._])")
 
 
 #: Written around titles: whether the column is required, and marks such as a star or a colon.
-_TITLE_MARKS = re.compile(
-    r"^[\s*:'\"]+|(?:[\s*:;!?'\"\u2020\u2731]|[(\[]\s*(?:required|mandatory|optional|req|opt)\.?\s*\*?[)\]])+$",
+_MARKS_BEFORE_TITLE = re.compile(r"[\s*:'\"]+")
+_MARK_CLASS = r"\s*:;!?'\"\u2020\u2731"
+#: Looked for where the first of them is, once: a cell above the header may have thousands of spaces.
+_MARKS_AFTER_TITLE = re.compile(
+    rf"(?<![{_MARK_CLASS}])(?:[{_MARK_CLASS}]|[(\[]\s*(?:required|mandatory|optional|req|opt)\.?\s*\*?[)\]])++$",
     re.IGNORECASE,
 )
 #: Similarity (difflib) from which an unknown header counts as a misspelt known one.
@@ -168,7 +171,8 @@ _MISSPELT_SIMILARITY = 0.85
 def fold_header(header: str) -> str:
     """Fold a header for comparison: drop case, spaces, dots, dashes, underscores, what nobody sees, and outer marks."""
     visible = header if header.isascii() else remove_invisible(header)
-    text = _TITLE_MARKS.sub("", visible) or visible
+    start = _MARKS_BEFORE_TITLE.match(visible)
+    text = _MARKS_AFTER_TITLE.sub("", visible[start.end() :] if start else visible) or visible
     return re.sub(r"[\s._\-\u2010-\u2015]+", "", text).casefold()
 
 

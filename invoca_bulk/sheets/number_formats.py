@@ -16,6 +16,8 @@ from invoca_bulk.sheets import plain_xml
 
 #: The built-in formats that show another text; all others are as `is_plain` accepts them.
 _BUILT_IN_CODES: Mapping[str, str] = {"9": "0%", "10": "0.00%"}
+#: A format may have 30 decimals and more, which are too many for the default context.
+_CONTEXT = decimal.Context(prec=400, rounding=decimal.ROUND_HALF_UP)
 #: From here on a spreadsheet may have lost digits, which is an error of its own.
 _MAX_SHOWN_NUMBER = 10**15
 
@@ -149,7 +151,7 @@ def _show_number(section: Section, number: Decimal) -> str:
     scale = kinds[last_digit:point].count("comma") if "digit" in kinds else 0
     decimals = kinds[point:].count("digit")
     scaled = number * 100 ** kinds.count("percent") / 1000**scale
-    rounded = scaled.quantize(Decimal(1).scaleb(-decimals), rounding=decimal.ROUND_HALF_UP)
+    rounded = scaled.quantize(Decimal(1).scaleb(-decimals), context=_CONTEXT)
     whole, _, fraction = format(rounded, "f").partition(".")
     digits = whole.lstrip("0")
     is_grouped = "comma" in kinds[:last_digit]

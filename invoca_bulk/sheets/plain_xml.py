@@ -20,8 +20,9 @@ _DECLARATION = re.compile(rb"(?:\xef\xbb\xbf)?<\?xml\s[^<>]*\?>")
 _TEXT_DECLARATION = re.compile(r"\ufeff?<\?xml\s[^<>]*\?>")
 _ENCODING = re.compile(rb"""\sencoding=["']([\w.-]+)["']""")
 _UTF8_NAMES = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
-#: In content, where alone they are legal, these cannot be mistaken for anything else; inside CDATA they are text.
-_MARKUP = re.compile(rb"<!\[CDATA\[(.*?)\]\]>|<!--.*?-->|<\?.*?\?>", re.DOTALL)
+#: In content, where alone they are legal, these cannot be mistaken for anything else; inside CDATA they are text. The
+#: last alternative has no end: the search for the ends of many of these would take hours.
+_MARKUP = re.compile(rb"<!\[CDATA\[(.*?)\]\]>|<!--.*?-->|<\?.*?\?>|(<!\[CDATA\[|<!--|<\?)", re.DOTALL)
 #: A DOCTYPE that declares nothing, or elements only: no entities, and no attributes that cells would have unseen.
 _HARMLESS_DOCTYPE = re.compile(rb"""<!DOCTYPE\s[^<>\[\]]*(?:\[(?:[^<>\[\]%]|<!ELEMENT\s[^<>\[\]%]*>)*\]\s*)?>""")
 #: Where spreadsheet programs write `xml:space`; they may also write it on an element around these.
@@ -40,7 +41,7 @@ def to_plain(xml: bytes) -> bytes:
     if _has_mark(xml, b"<!", start) or _has_mark(xml, b"<?", start):
         xml = _HARMLESS_DOCTYPE.sub(b"", _MARKUP.sub(_plain_text, xml[start:]), count=1)
         if b"<!" in xml:
-            raise ValueError("entities, or markup without an end")
+            raise ValueError("entities")
     if b"xml:space" in xml and xml.count(b"xml:space") > sum(map(xml.count, _TAGS_WITH_SPACE)):
         return _TEXT_WITHOUT_SPACE.sub(rb'\1 xml:space="preserve"', xml)
     return xml
@@ -66,6 +67,8 @@ def _has_mark(xml: bytes, mark: bytes, start: int) -> bool:
 
 
 def _plain_text(match: re.Match[bytes]) -> bytes:
+    if match[2]:
+        raise ValueError("markup without an end")
     return html.escape(match[1].decode(), quote=False).encode() if match[1] else b""
 
 

@@ -53,6 +53,8 @@ _CALAMINE_ERRORS = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#
 _ERROR_CELL_TYPE = re.compile(rb"""(<c [^<>]*\st=)["']e["']""")
 _FORMULA_TAG = re.compile(rb"<f[\s/>]")
 _CELL_VALUE = re.compile(rb"<v(?:\s[^<>]*)?>([^<]*)</v>")
+#: Where a cell ends; without its end tag, at the next cell, or many such cells would take hours.
+_CELL_END = re.compile(rb"</c>|<c\s")
 _FORMULA_WITHOUT_RESULT = re.compile(rb"<f(?:\s[^<>]*)?(?:/>|>([^<]*)</f>)\s*(<v\s*/>|<v>\s*</v>)?\s*</c>")
 _HIDDEN_ROW = re.compile(rb"""<row r="([0-9]+)"[^<>]*\s(?:hidden=["'](?:1|true)|ht=["']0(?:\.0*)?)["']""")
 _COLUMN_TAG = re.compile(rb"<col\s([^<>]*?)/?>")
@@ -91,14 +93,14 @@ def scan_worksheet(
     far_cell = ""
     if is_unusual and _count_spanned_cells(xml) > MAX_CELLS:
         xml, far_cell = _split_off_far_cells(xml)
-    xml = _VALUE_AFTER_TEXT.sub(_drop_value, _TEXT_IN_VALUE.sub(rb"str\1", xml) if is_unusual else xml)
+    xml = _drop_values_after_texts(_TEXT_IN_VALUE.sub(rb"str\1", xml) if is_unusual else xml)
     errors = (_parse_error_cell(xml, match) for match in _ERROR_TYPE_ATTRIBUTE.finditer(xml))
     has_formulas = _FORMULA_TAG.search(xml)  # one search is faster than the two for each kind of formula
-    uncached = _FORMULA_WITHOUT_RESULT.finditer(xml) if has_formulas else ()
+    uncached = _with_cell_starts(xml, _FORMULA_WITHOUT_RESULT) if has_formulas else ()
     sum_rows = _find_sum_rows(xml) if has_formulas else ()
     scan = WorksheetScan(
         error_cells=dict(filter(None, errors)),
-        uncached_formulas=dict(filter(None, (_parse_formula_cell(xml, match) for match in uncached))),
+        uncached_formulas=dict(filter(None, (_parse_formula_cell(xml, *located) for located in uncached))),
         hidden_rows=frozenset(map(int, _HIDDEN_ROW.findall(xml))),
         hidden_columns=frozenset(_find_hidden_columns(xml)),
         merged_ranges=tuple(_find_merged_ranges(xml)),
@@ -110,11 +112,28 @@ def scan_worksheet(
     )
 
 
-def _drop_value(match: re.Match[bytes]) -> bytes:
-    """The end of an inline text without the `<v>` after it; in a cell of another type, the `<v>` is the value."""
-    xml = match.string
-    cell_tag = xml[xml.rfind(b"<c ", 0, match.start()) : match.start()].partition(b">")[0]
-    return b"</is>" if _parse_attributes(cell_tag).get(b"t") == b"inlineStr" else match[0]
+def _with_cell_starts(xml: bytes, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, re.Match[bytes]]]:
+    """The matches of a pattern of which each cell has one at most, each after the start of its cell.
+
+    The formulas of rules and charts below the cells are left out. Each byte is looked at once.
+    """
+    end_of_cells, position = xml.rfind(b"</sheetData>"), 0
+    for match in pattern.finditer(xml, 0, end_of_cells if end_of_cells >= 0 else len(xml)):
+        start = xml.rfind(b"<c ", position, match.start())
+        position = match.end()
+        if start >= 0:
+            yield start, match
+
+
+def _drop_values_after_texts(xml: bytes) -> bytes:
+    """The cells with an inline text without the `<v>` after it; in a cell of another type, the `<v>` is the value."""
+    pieces, position = [], 0
+    for start, match in _with_cell_starts(xml, _VALUE_AFTER_TEXT):
+        cell_tag = xml[start : match.start()].partition(b">")[0]
+        if _parse_attributes(cell_tag).get(b"t") == b"inlineStr":
+            pieces += [xml[position : match.start()], b"</is>"]
+            position = match.end()
+    return b"".join([*pieces, xml[position:]]) if pieces else xml
 
 
 def _with_readable_errors(xml: bytes, scan: WorksheetScan) -> bytes:
@@ -142,8 +161,8 @@ def _parse_range(reference: bytes) -> MergedRange:
 
 def _find_sum_rows(xml: bytes) -> Iterator[int]:
     """The rows with a cell that sums cells of its own column above it."""
-    for match in _SUM_FORMULA.finditer(xml):
-        row, column = _cell_position(xml, xml.rfind(b"<c ", 0, match.start()))
+    for start, match in _with_cell_starts(xml, _SUM_FORMULA):
+        row, column = _cell_position(xml, start)
         if column == column_index(match[1].decode()) and int(match[2]) <= int(match[3]) < row:
             yield row
 
@@ -181,7 +200,8 @@ def _split_off_far_cells(xml: bytes) -> tuple[bytes, str]:
     pieces, position, far_cells = [], 0, []
     for match in _FILLED_CELL_START.finditer(xml):
         row, column = _parse_reference(match[1])
-        if row > _NEAR_ROWS or column >= _NEAR_COLUMNS:
+        is_after_last = match.start() >= position  # not within it: that would be no cell
+        if is_after_last and (row > _NEAR_ROWS or column >= _NEAR_COLUMNS):
             far_cells.append((row * _MAX_COLUMN_COUNT + column * _MAX_ROW_COUNT, match[1].decode()))
             end = xml.find(b"</c>", match.end())
             if end < 0:
@@ -196,13 +216,13 @@ def _parse_error_cell(xml: bytes, match: re.Match[bytes]) -> tuple[tuple[int, in
     start, content = xml.rfind(b"<", 0, match.start()), xml.find(b">", match.end())
     if not xml.startswith(b"<c ", start) or b">" in xml[start : match.start()] or xml[content - 1] == ord("/"):
         return None
-    value = _CELL_VALUE.search(xml, content, xml.find(b"</c>", content))
+    end = _CELL_END.search(xml, content)
+    value = _CELL_VALUE.search(xml, content, end.start() if end else len(xml))
     return _cell_position(xml, start), html.unescape(value[1].decode()) if value else "#VALUE!"
 
 
-def _parse_formula_cell(xml: bytes, match: re.Match[bytes]) -> tuple[tuple[int, int], str] | None:
+def _parse_formula_cell(xml: bytes, start: int, match: re.Match[bytes]) -> tuple[tuple[int, int], str] | None:
     """The position and text of a formula without a result; None if the result is an empty text."""
-    start = xml.rfind(b"<c ", 0, match.start())
     cell_type = _parse_attributes(xml[start : match.start()]).get(b"t")
     if cell_type == b"str" and match[2]:
         return None

@@ -18,8 +18,8 @@ _WORD = (
     r"(?:totals?|totale|totaal|sums?|summe|somme|suma|somma)"
     r"|(?:gesamt|zwischen|end)(?:summe|ergebnis)?|(?:sub|eind)tota(?:al|les)"
 )
-#: The whole text is a label: `Total`, `TOTAL:`, `Grand total (5)`.
-_LABEL = re.compile(rf"\W*(?:{_WORD})(?:\s+(?:g[eé]n[eé]ral|complessivo))?\W*(?:[\d.,\s]+\W*)?", re.IGNORECASE)
+#: The whole text is a label: `Total`, `TOTAL:`, `Grand total (5)`. Possessive, or many spaces would take hours.
+_LABEL = re.compile(rf"\W*(?:{_WORD})(?:\s+(?:g[eé]n[eé]ral|complessivo))?\W*+(?:\d[\d.,\s]*+\W*+)?", re.IGNORECASE)
 #: The text ends with a label, as Excel's subtotals do in the column that it groups by: `A-1 Total`.
 _GROUP_LABEL = re.compile(rf".+\s(?:{_WORD})\W*", re.IGNORECASE)
 #: Finds out whether any line of a text may be a label, without a look at each line.

@@ -406,3 +406,16 @@ def test_outcomes_are_explained() -> None:
         Outcome.UNKNOWN,
         Outcome.NOT_SENT,
     }
+
+
+@pytest.mark.parametrize(
+    "title", ["Media Type", "* media_type:", " MEDIA-TYPE (required) (req)*", "media type ( optional )"]
+)
+def test_marks_around_a_title_do_not_matter(title: str) -> None:
+    """Stars, colons and words such as required are no part of a title."""
+    assert fold_header(title) == "mediatype"
+
+
+def test_long_cells_above_a_header_are_folded_at_once() -> None:
+    """Thousands of spaces within a text are passed once, and not from each of them anew."""
+    assert fold_header("a" + " " * 130_000 + "b*") == "ab"

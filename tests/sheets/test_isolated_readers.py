@@ -589,6 +589,23 @@ def test_ods_repeated_spaces_cannot_fill_the_memory(make: Any) -> None:
     assert 131_072 < len(text) < 1_000_000
 
 
+TO_FILL_THE_MEMORY = {
+    "spaces": ods_row(text_cell("<text:p>" + '<text:s text:c="200000"/>' * 30_000 + "</text:p>")),
+    "errors": ods_row(
+        ods_cell('table:number-columns-repeated="12" calcext:value-type="error"', "<text:p>#N/A</text:p>"),
+        attributes='table:number-rows-repeated="900000"',
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TO_FILL_THE_MEMORY)
+def test_ods_small_files_cannot_fill_the_memory(make: Any, case: str) -> None:
+    """Spaces of many elements, and marks of cells that are repeated, count together."""
+    data = ods(make, TO_FILL_THE_MEMORY[case])
+    assert len(data) < 5_000
+    assert "Open it in Excel" in refused(data)
+
+
 # All formats, against the second reader
 
 

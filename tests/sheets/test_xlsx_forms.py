@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import zipfile
@@ -145,6 +146,40 @@ def test_parts_in_other_encodings_than_they_say_are_refused(make: Any, encoding:
     declaration = f'<?xml version="1.0" encoding="{encoding}"?>'.encode()
     edit = {SHEET: lambda old: declaration + re.sub(rb"<\?xml.*?\?>", b"", old)}
     assert "damaged or incomplete" in refused(make.repacked(workbook(make), edit))
+
+
+#: Hundreds of thousands of these take minutes or hours, if the search for the end or the cell of each begins anew.
+ENDLESS = {
+    "comments": "<!--",
+    "CDATA": "<![CDATA[",
+    "processing instructions": "<?",
+    "errors": '<c r="A4" t="e">',
+    "formulas in one cell": "<f/></c>",
+    "sums in one cell": "<f>SUM(A1:A2)</f>",
+    "values in one cell": "</is><v/>",
+    "far cells": '<c r="XFD1048576">x',
+}
+
+
+@pytest.mark.parametrize("case", ENDLESS)
+def test_what_has_no_end_is_searched_for_once(make: Any, case: str) -> None:
+    """A small file of openings without ends is refused, or read, at once."""
+    attack = with_row('<c r="A4">' + ENDLESS[case] * 300_000)
+    data = make.repacked(make.xlsx(ROWS), {SHEET: attack})
+    assert len(data) < 100_000
+    with contextlib.suppress(errors.UnreadableSheetError):
+        assert texts(data)[0] == TEXTS[0]
+
+
+def test_formulas_of_rules_are_no_totals(make: Any) -> None:
+    """A sum in a rule for the colours of cells, which is below the cells, does not make the last row a total."""
+    rule = b'<extLst><ext xmlns:xm="x"><xm:f>SUM(C$2:C$2)&gt;5</xm:f></ext></extLst></worksheet>'
+    data = make.repacked(
+        make.xlsx([HEADER, ["Spring", "Online: Email", 3], ["Summer", "Online: Email", 4]]),
+        {SHEET: lambda old: old.replace(b"</worksheet>", rule)},
+    )
+    assert [row[2] for row in texts(data)] == ["3", "4"]
+    assert texts(data)[1][0] == "Summer"
 
 
 @pytest.mark.parametrize("xml", ["<c r='A4'><v>1</v></c>", "&a;"])

@@ -39,6 +39,11 @@ def test_a_complete_row_is_a_request(row: str) -> None:
     assert codes(row) == []
 
 
+def test_many_spaces_after_a_label_are_passed_once() -> None:
+    """A text that begins like a total and goes on after thousands of spaces takes no longer than others."""
+    assert codes(",A-1,C-1,total" + " " * 50_000 + "x,Online: Display,1", ",Total,,,,5")[-1] == (4, "row_total")
+
+
 def test_a_row_that_says_create_is_no_total() -> None:
     """The action `create` says that a row is a request; it then needs what every request needs."""
     assert {code for _, code in codes("create,Total,,,,5")} == {"required"}

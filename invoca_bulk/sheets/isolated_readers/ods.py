@@ -18,6 +18,8 @@ _CHUNK_BYTES = 1 << 20
 _MAX_COLUMN = 16_384
 #: More than a cell may hold; the attribute that counts spaces could name billions.
 _MAX_SPACES = 200_000
+#: Of all cells together: more than any sheet has, and few enough for the memory.
+_MAX_ALL_SPACES, _MAX_MARKS = 20_000_000, 2_000_000
 
 # Names as expat gives them: the namespace, a space, the local name.
 _OFFICE = "urn:oasis:names:tc:opendocument:xmlns:office:1.0 "
@@ -99,6 +101,7 @@ class _ContentReader:
         self._cell: Attributes | None = None
         self._paragraphs: list[str] = []
         self._characters: list[str] | None = None
+        self._spaces_left = _MAX_ALL_SPACES
         self._starts: Mapping[str, Callable[[Attributes], None]] = {
             f"{_OFFICE}spreadsheet": self._start_spreadsheet,
             f"{_STYLE}style": self._start_style,
@@ -225,7 +228,11 @@ class _ContentReader:
         self._characters = None
 
     def _add_spaces(self, attributes: Attributes) -> None:
-        self.add_characters(_SPACE * min(_read_count(attributes, f"{_TEXT}c"), _MAX_SPACES))
+        spaces = min(_read_count(attributes, f"{_TEXT}c"), _MAX_SPACES)
+        self._spaces_left -= spaces
+        if self._spaces_left < 0:
+            raise MemoryError
+        self.add_characters(_SPACE * spaces)
 
 
 class _RowReader:
@@ -280,9 +287,12 @@ class _RowReader:
             self._merges.append((first, rows, columns))
 
     def copy_marks(self, worksheet: Worksheet, numbers: range) -> None:
-        """Note the marks of the cells for each row that this one is repeated in."""
-        if not (self._errors or self._formulas or self._shown_texts or self._merges):
+        """Note the marks of the cells for each row of the repeated one; MemoryError if that cannot be meant."""
+        mark_count = len(self._errors) + len(self._formulas) + len(self._shown_texts) + len(self._merges)
+        if not mark_count:
             return
+        if worksheet.count_marks() + mark_count * len(numbers) > _MAX_MARKS:
+            raise MemoryError
         for number in numbers:
             worksheet.error_cells.update({(number, column): text for column, text in self._errors.items()})
             worksheet.uncached_formulas.update({(number, column): text for column, text in self._formulas.items()})

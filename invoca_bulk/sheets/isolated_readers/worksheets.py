@@ -40,6 +40,10 @@ class Worksheet:
     format_codes: dict[Position, str] = field(default_factory=dict)
     far_cell: Position | None = None  # too far away from the others: only the cells at the start were read
 
+    def count_marks(self) -> int:
+        """How many cells have something said about them."""
+        return sum(map(len, (self.error_cells, self.uncached_formulas, self.shown_texts, self.merged_ranges)))
+
 
 class CellLimit:
     """How many cells all worksheets together may span."""
