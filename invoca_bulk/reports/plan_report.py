@@ -179,13 +179,10 @@ class Plan:
         return [self.summary, *found, *self._warning_lines(), *self._refused_lines()]
 
     def _from_results_lines(self) -> list[str]:
-        """A note on rows that are skipped as done, since the user may have edited them since."""
+        """A note on rows that are skipped as done; issues tell what has been edited since."""
         count = sum(row.from_results for row in self.data.rows)
-        verb, pronoun = ("has", "it was") if count == 1 else ("have", "they were")
-        text = (
-            f"  {count:,} of the unchanged rows {verb} an outcome of an earlier run and {plural_of(count, 'is', 'are')}"
-        )
-        text += f" skipped, even if {pronoun} edited since. To change more, edit an export."
+        verbs = plural_of(count, "has", "have"), plural_of(count, "is", "are")
+        text = "  {:,} of the unchanged rows {} an outcome of an earlier run and {} skipped.".format(count, *verbs)
         return [text] if count else []
 
     def _irreversible_lines(self) -> list[str]:

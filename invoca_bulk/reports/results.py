@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from invoca_bulk.config.network import network_address
-from invoca_bulk.journal import SANDBOX_RUN_PREFIX, RowRecord, RunRecord, RunSummary
+from invoca_bulk.journal import SANDBOX_RUN_PREFIX, RowRecord, RunRecord, RunSummary, undone_run_id
 from invoca_bulk.planning import PlannedSheet
 from invoca_bulk.reports import html, save
 from invoca_bulk.reports.results_view import OUTCOME_STYLES, ResultsView
@@ -149,10 +149,13 @@ class Results:
         """What a rehearsal is not, and what to do next; empty: the run was none."""
         if not self.run.run.startswith(SANDBOX_RUN_PREFIX):
             return ""
+        source = self.run.source or "the original DataFrame"
+        is_undo = bool(undone_run_id(self.run.source))
+        advice = "" if is_undo else f" For the real run, correct {source} and not these results."
+        like = remedy("sandbox", "like=export.xlsx")
         return word(
-            "This was a rehearsal on a sandbox: nothing was bought, and the numbers are made up. A sandbox accepts any "
-            f"campaign id, unless it is started like an export: {remedy('sandbox', 'like=export.xlsx')}. For the real "
-            f"run, correct {self.run.source or 'the original DataFrame'} and not these results."
+            "This was a rehearsal on a sandbox: nothing was bought, and the numbers are made up. A sandbox does not "
+            f"know your campaigns, unless it is started like an export: {like}.{advice}"
         )
 
     @property

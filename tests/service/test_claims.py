@@ -320,6 +320,8 @@ def test_results_of_a_run_that_was_undone(box: Sandbox, network: Network, reques
     plan = undo.undo(first.results.run.run, network, run_options())
     undone = run_sheet(plan, network)
     assert outcome_counts(undone) == {"deleted": 3}
+    assert "and not these results" in first.results.rehearsal_note
+    assert "correct" not in undone.results.rehearsal_note  # there is no sheet to correct
     with pytest.raises(RowsInvalid, match=undone.results.run.run):
         run_sheet(first.results.frame, network)
     assert outcome_counts(run_sheet(undone.results.frame, network)) == {"deleted": 3}
