@@ -156,7 +156,10 @@ def test_a_sheet_with_errors_is_planned(cli: Any, environment: dict[str, str], t
     ran = cli("plan", "bad.csv", **environment)
     assert (ran.code, ran.err) == (2, "")
     assert "2 rows: 1 create, 1 refused; 1 request." in ran.out
-    assert "  row 3, media_type: 'x' is not a valid value for 'media_type'." in ran.out
+    assert (
+        "  row 3, media_type: 'x' is not a valid value for 'media_type' (if your account has it: --allow-unlisted)."
+        in ran.out
+    )
     assert "Next: correct bad.csv, then invoca-bulk plan bad.csv" in ran.out
 
 
