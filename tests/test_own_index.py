@@ -44,6 +44,8 @@ FRAMES: dict[str, Callable[[], pd.DataFrame]] = {
     "categories": lambda: frame_with(pd.CategoricalIndex(list("abcd"))),
     "intervals": lambda: frame_with(pd.interval_range(0, 4)),
     "levels": lambda: frame_with(pd.MultiIndex.from_tuples(PAIRS, names=["shop", None])),
+    "tuples": lambda: frame_with(pd.Index(PAIRS, tupleize_cols=False)),
+    "one level": lambda: frame_with(pd.MultiIndex.from_arrays([list("abcd")], names=["shop"])),
     "a column that is sent": lambda: frame_with().set_index("advertiser_id_from_network"),
     "named as a column": lambda: frame_with(pd.Index(DESCRIPTIONS, name="description")),
     "repeated labels": lambda: frame_with([1, 1, 2, 3]),
@@ -209,6 +211,29 @@ def test_rows_that_were_bought_are_named_by_their_labels(box: Sandbox, network: 
         run(frame_with(["k1", "k2", "k3", "k4"]).assign(note="x"), network, yes=True)
 
 
+def test_a_question_names_rows_by_their_labels(box: Sandbox, network: Network) -> None:
+    """What is deleted and what is changed, before it is."""
+    del box
+    frame = frame_with(["k1", "k2", "k3", "k4"])
+    numbers = run(frame, network, yes=True)[[*list(GOOD)[:2], "promo_number"]]
+    with pytest.raises(ib.UserError) as caught:
+        run(numbers.assign(action=["delete", "", "", ""], description="Changed"), network)
+    assert "(Radio, A-1 / C-1, index 'k1')" in str(caught.value)
+    assert "\n  index 'k2', " in str(caught.value)
+
+
+def test_claims_and_ids_name_rows_by_their_labels(box: Sandbox, network: Network) -> None:
+    """Rows that stand for the same number, and ids that differ only in case."""
+    del box
+    frame = frame_with(["k1", "k2", "k3", "k4"])
+    results = run(frame, network, yes=True)
+    twice = pd.concat([results, results[:1].set_axis(["copy"], axis="index")])
+    with pytest.raises(ib.UserError, match="Rows 'k1', 'copy' of the index stand for the same row of run"):
+        run(twice, network, yes=True)
+    issues = ib.validate(frame.assign(id_from_network=["x", "X", "y", "z"])).issues
+    assert "index 'k2'" in issues["message"].iloc[0]
+
+
 # In files
 
 
@@ -259,7 +284,7 @@ def test_a_saved_plan_keeps_the_labels(box: Sandbox, tmp_path: Path, name: str) 
     results = run(ib.plan(frame, box).save(tmp_path / "plan.json"), box)
     assert list(results["description"]) == list(frame["description"])
     assert list(results.index.names) == list(frame.index.names)
-    if name not in {"dates", "periods", "intervals"}:
+    if name not in {"dates", "periods", "intervals", "one level"}:
         pd.testing.assert_index_equal(results.index, frame.index, exact=False, check_categorical=False)
     frame["promo_number"] = results["promo_number"].to_numpy()
     pd.testing.assert_index_equal(run(ib.plan(frame, box), box).index, frame.index)
@@ -277,8 +302,11 @@ def test_the_journal_keeps_the_labels(box: Sandbox, network: Network, name: str)
     later = ib.results(results.attrs["run"])
     assert isinstance(later, pd.DataFrame)
     assert list(later.index.names) == list(frame.index.names)
+    assert later.index.is_unique is frame.index.is_unique
     if name in {"dates", "periods", "intervals"}:
         assert list(later.index) == list(map(str, frame.index))
+    elif name in {"tuples", "one level"}:
+        assert list(later.index) == list(frame.index)
     else:
         pd.testing.assert_index_equal(later.index, frame.index, exact=False, check_categorical=False)
     pd.testing.assert_frame_equal(later.set_axis(results.index, axis="index"), results)

@@ -164,7 +164,7 @@ class PlanBuilder:
     def name_rows(self, *row_refs: RowRef) -> str:
         """Rows of one sheet as the user knows them: `2, 5`."""
         labels = self.validated_book.sheets[row_refs[0].sheet_index].sheet.labels
-        return ", ".join(str(labels.name(self.row_number(row_ref))) for row_ref in row_refs) + labels.list_suffix
+        return labels.name_all(list(map(self.row_number, row_refs)))
 
     def replace_last_cells(self, row_ref: RowRef, cells: tuple[str, ...]) -> None:
         """Replace the cells of the planned row that was added last, for one number of a `quantity`."""

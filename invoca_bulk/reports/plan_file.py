@@ -70,8 +70,13 @@ _ROW_SCHEMA = {"sheet": int, "row": int, "action": str, "about": str, "step": (i
 _SHEET_SCHEMA = {"name": str, "resource": frozenset(SHEET_RESOURCES), "headers": [str], "rows": [int], "cells": [[str]]}
 _CHOICES_SCHEMA = {"nested": frozenset(NESTED_MODES), "allow_removals": bool, "auto_ids": bool}
 _READING_SCHEMA = {"sheet": (str, _NONE_TYPE), "resource": (str, _NONE_TYPE)}
-#: Of a sheet that was a DataFrame: its index. Each label is a list of one value for each level.
-_INDEX_SCHEMA = {"names": [(str, _NONE_TYPE)], "columns": [str], "labels": [[(str, int, float, bool, _NONE_TYPE)]]}
+_LABEL_TYPES = (str, int, float, bool, _NONE_TYPE)
+#: Of a sheet that was a DataFrame: its index. Each label is a list of one value for each level; a list is a tuple.
+_INDEX_SCHEMA = {
+    "names": [(str, _NONE_TYPE)],
+    "columns": [str],
+    "labels": [[(*_LABEL_TYPES, [_LABEL_TYPES])]],
+}
 _FILE_SCHEMA = {
     FORMAT_KEY: int,
     **dict.fromkeys(_TEXT_ATTRIBUTES, str),
@@ -142,7 +147,7 @@ def _sheet_to_dict(sheet: Sheet) -> dict[str, Json]:
 
 
 def _index_to_dict(index: pd.Index, columns: Sequence[str]) -> dict[str, Json]:
-    labels = [stored if isinstance(stored, list) else [stored] for stored in map(to_stored_label, index)]
+    labels = [stored if index.nlevels > 1 else [stored] for stored in map(to_stored_label, index)]
     return {"names": list(to_stored_names(index)), "columns": list(columns), "labels": labels}
 
 

@@ -387,7 +387,7 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
         "Take the results of the run again ({resume}), and sort whole rows.",
     ),
     "claim_repeated": _error(
-        "Rows {rows} stand for the same row of run {run}.",
+        "Rows {rows} stand for the same {what}.",
         "Keep one of them. To ask for one more number, clear the result columns and promo_number of the other.",
     ),
     "claim_other_number": _error(
@@ -404,16 +404,16 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     ),
     "claim_undone": _error(
         "Run {other} has taken back what run {run} did for this row.",
-        "Remove the row. To send it again, clear its result columns and what the platform assigned (promo_number).",
+        "Remove the row.{again}",
     ),
     "claim_of_other_network": _error(
         "Run {run} did this row on {other}; this is {network}.",
         "To send it here, clear its result columns and what the platform assigned (promo_number, id).",
     ),
     "claim_not_on_platform": _error(
-        "The row says {value!r}, but no journal here knows its run ({run}), and the platform does not bear it out: "
-        "{name}.",
-        "Correct the original sheet and run that, or clear the row's result columns and promo_number to send it here.",
+        "The row says {value!r}, but no journal here knows its run ({run}), and {reason}.",
+        "Correct the row's ids and promo_number. Of the results of a rehearsal, correct the original sheet and run "
+        "that. To send the row as a new one, clear promo_number and the result columns.",
     ),
     "replaces_unsettled_row": _error(
         "Row {row} of run {run} may have been done, and no row of the sheet stands for it any more; this row resembles "

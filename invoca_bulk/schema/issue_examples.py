@@ -880,7 +880,7 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             [_DONE],
             "One number cannot be two; a copied row asks for nothing that is not there.",
             state="The run bought the number for one row.",
-            run=_RUN,
+            what=f"row of run {_RUN}",
             rows="2, 3",
         ),
         "claim_other_number": _rows(
@@ -916,6 +916,7 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             state="A later run has undone the run. The corrected row buys another number.",
             run=_RUN,
             other="20260302-090000-cd34",
+            again=" To send it again, clear its result columns and what the platform assigned (promo_number).",
         ),
         "claim_of_other_network": _rows(
             [_DONE],
@@ -933,7 +934,7 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             state="No journal on this machine has the run, and the campaign does not have the number.",
             value="created",
             run=_RUN,
-            name="8055550100",
+            reason="the platform does not have 8055550100 where the row says",
         ),
         "replaces_unsettled_row": _rows(
             [{"description": "Summer"}],

@@ -16,6 +16,7 @@ from invoca_bulk.reports import save
 from invoca_bulk.reports.validation_report import Report, RowsInvalid
 from invoca_bulk.schema import RESOURCES, SHEET_RESOURCES, Action
 from invoca_bulk.schema.outcomes import Outcome
+from invoca_bulk.sheets import Sheet
 from invoca_bulk.validation import ValidatedBook
 from invoca_bulk.wording import count_of, join_limited, limit_lines, option, plural_of, remedy
 
@@ -215,13 +216,13 @@ def enforce_cap(new_number_count: int, options: Options) -> None:
         )
 
 
-def confirm_effects(plan: PlanData, network: Network, options: Options) -> None:
+def confirm_effects(plan: PlanData, sheets: Sequence[Sheet], network: Network, options: Options) -> None:
     """Enforce the cap, name all that would be written, and ask for confirmation where the plan needs it."""
     enforce_cap(plan.new_number_count, options)
     if not plan.needs_confirmation or options.yes or network.rehearsal:
         return
     effects = f"{'; '.join(plan.effects)} on {network.label}"
-    details = _list_details(plan)
+    details = _list_details(plan, sheets)
     warning = ", which cannot be undone" if plan.irreversible else ""
     if options.confirm is None:
         msg = f"Nothing was sent: the sheet {effects}{warning}.{details}To confirm: {option('yes')}."
@@ -242,32 +243,33 @@ def _ask(question: str, plan: PlanData, options: Options) -> bool:
     return typed.replace(",", "").strip() == str(deleted)
 
 
-def _list_details(plan: PlanData) -> str:
+def _list_details(plan: PlanData, sheets: Sequence[Sheet]) -> str:
     """What is deleted, removed and changed, a line each; a space if there is nothing of it."""
     losses = [
-        *dict.fromkeys(_describe_deletion(plan, row) for row in plan.rows if row.action == Action.DELETE),
+        *dict.fromkeys(_describe_deletion(plan, sheets, row) for row in plan.rows if row.action == Action.DELETE),
         *(f"  {removal.advertiser}: {removal.part}" for removal in plan.removals),
     ]
     shown = plan.updates[: _MAX_CHANGES_SHOWN + 1]  # a label is searched for each
-    changes = [f"  {_describe_change(plan, change)}" for change in shown]
+    changes = [f"  {_describe_change(plan, sheets, change)}" for change in shown]
     if len(plan.updates) > _MAX_CHANGES_SHOWN:
         changes[-1] = f"  … and {len(plan.updates) - _MAX_CHANGES_SHOWN:,} more"
     lines = [*limit_lines(losses, _MAX_REMOVALS_SHOWN), *changes]
     return "".join(f"\n{line}" for line in lines) + ("\n" if lines else " ")
 
 
-def _describe_deletion(plan: PlanData, row: PlannedRow) -> str:
+def _describe_deletion(plan: PlanData, sheets: Sequence[Sheet], row: PlannedRow) -> str:
     """`deletes 8055550100 (Radio, A-100 / C-100, row 4)`."""
     step = plan.steps[row.step] if row.step is not None else None
     current = (step.snapshot if step else None) or {}
     campaign = " / ".join(step.path[1:-2:2]) if step else ""
-    details = ", ".join(filter(None, [str(current.get("description") or ""), campaign, f"row {row.row}"]))
+    place = sheets[row.sheet].describe_row(row.row)
+    details = ", ".join(filter(None, [str(current.get("description") or ""), campaign, place]))
     return f"  deletes {row.object_label} ({details})"
 
 
-def _describe_change(plan: PlanData, change: FieldChange) -> str:
+def _describe_change(plan: PlanData, sheets: Sequence[Sheet], change: FieldChange) -> str:
     """`row 4, 8055550100: user Pat Lee, description Radio -> TV`."""
     labels = (row.object_label for row in plan.rows if (row.sheet, row.row) == (change.sheet, change.row))
-    place = ", ".join(filter(None, [f"row {change.row}", next(labels, "")]))
+    place = ", ".join(filter(None, [sheets[change.sheet].describe_row(change.row), next(labels, "")]))
     what = ", ".join(filter(None, [change.part, change.column]))
     return f"{place}: {what} {change.old or 'blank'} -> {change.new or 'blank'}"

@@ -94,8 +94,9 @@ def _prepare_to_start(  # noqa: PLR0913  a sheet and how to run it
     for sentence in filter(None, (notice, preconditions.describe_skipped_rows(report_of_plan))):
         notify(options, sentence)
     output_path = preconditions.resolve_output_path(requested_output, plan.sheets, plan.rows)
-    preconditions.confirm_effects(plan, network, options)
-    input_paths = [path for sheet in report.validated_book.sheets if (path := sheet.sheet.path)]
+    source_sheets = [validated_sheet.sheet for validated_sheet in report.validated_book.sheets]
+    preconditions.confirm_effects(plan, source_sheets, network, options)
+    input_paths = [path for sheet in source_sheets if (path := sheet.path)]
 
     def start(worker_options: Mapping[str, Any] | None) -> Workload:
         metadata = journal.RunMetadata(

@@ -62,6 +62,10 @@ class Sheet:
         """What the user calls the rows."""
         return self.own_labels or number_rows(self.frame.index)
 
+    def describe_row(self, number: int) -> str:
+        """A row in a message: `row 5`, or `users row 5` if several sheets were read."""
+        return f"{self.name} {self.labels.describe(number)}".strip()
+
     def encode_column(self, header: str) -> tuple[npt.NDArray[np.int64], list[str]]:
         """A column, cached: row position to the index of its text (-1: missing), and the distinct texts."""
         if header not in self._encoded_columns:

@@ -12,15 +12,19 @@ from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import truncate
+from invoca_bulk.wording import join_limited
 
 #: The first row below the header, as in pandas' to_excel; the rows of a DataFrame are numbered from here.
 FIRST_ROW_NUMBER = 2
 ROW_INDEX_NAME = "row"
 _MAX_LABEL_CHARACTERS = 60
+#: How many rows a message names.
+MAX_ROWS_NAMED = 8
 
 #: How messages name rows.
 Naming: TypeAlias = Literal["row", "index", "position"]
@@ -71,6 +75,12 @@ class RowLabels:
         """What follows the names of several rows in a message."""
         return _LIST_SUFFIXES[self.naming]
 
+    def name_all(self, numbers: Sequence[int] | npt.NDArray[np.int64] | pd.Index) -> str:
+        """Several rows in a message: `2, 5 and 3 more`, `'a', 'b' of the index`."""
+        names = [str(self.name(number)) for number in numbers[:MAX_ROWS_NAMED]]
+        unnamed = [""] * (len(numbers) - len(names))  # only counted: they may be the whole sheet
+        return join_limited([*names, *unnamed], MAX_ROWS_NAMED) + self.list_suffix
+
 
 def number_rows(numbers: pd.Index) -> RowLabels:
     """The labels of the rows of a spreadsheet."""
@@ -85,7 +95,7 @@ def label_positions(index: pd.Index, columns: tuple[str, ...] = ()) -> RowLabels
 
 def format_label(label: object) -> int | str:
     """A label in a message: a whole number as it is, text in quotes, the levels of a MultiIndex with slashes."""
-    if isinstance(label, tuple):
+    if isinstance(label, tuple | list):
         return " / ".join(str(format_label(level)) for level in label)
     if isinstance(label, int | np.integer) and not isinstance(label, bool | np.timedelta64):
         return int(label)
@@ -117,7 +127,13 @@ def to_stored_names(index: pd.Index) -> tuple[str | None, ...]:
 
 def from_stored(labels: Iterable[Any], names: Sequence[str | None]) -> pd.Index:
     """An index from its labels and names as JSON."""
+    hashable = [_to_hashable(label) for label in labels]
     if len(names) > 1:
-        return pd.MultiIndex.from_tuples([tuple(label) for label in labels], names=list(names))
-    index: pd.Index = pd.Index(list(labels), name=names[0], tupleize_cols=False)
+        return pd.MultiIndex.from_tuples(hashable, names=list(names))
+    index: pd.Index = pd.Index(hashable, name=names[0], tupleize_cols=False)
     return index
+
+
+def _to_hashable(label: Any) -> Any:  # noqa: ANN401  labels have any type
+    """A label that was a tuple, which JSON stores as a list."""
+    return tuple(map(_to_hashable, label)) if isinstance(label, list) else label

@@ -11,9 +11,6 @@ import pandas as pd
 from invoca_bulk.schema.issue_catalog import FILE_ISSUE_CODES, ISSUE_COLUMNS, Problem, truncate
 from invoca_bulk.sheets import Sheet
 
-#: How many rows a message names at most.
-MAX_ROWS_NAMED = 8
-
 
 class Issue(NamedTuple):
     """One issue; rows that share it can share its texts."""

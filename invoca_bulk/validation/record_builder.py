@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeAlias
 from invoca_bulk.schema import REMOVE_ACTION, SUBRESOURCE_KEY, Action, Resource, Role, paths
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import Problem
+from invoca_bulk.sheets.row_labels import MAX_ROWS_NAMED
 from invoca_bulk.validation.completeness import (
     NO_SITE_IF_CREATED,
     NO_SITE_ON_CREATE,
@@ -25,7 +26,7 @@ from invoca_bulk.validation.completeness import (
     find_missing_fields,
     to_sheet_terms,
 )
-from invoca_bulk.validation.issue_frame import MAX_ROWS_NAMED, Issue, make_issue
+from invoca_bulk.validation.issue_frame import Issue, make_issue
 from invoca_bulk.validation.model import Record, RowRef, Subrecord, ValidatedSheet
 from invoca_bulk.wording import join_limited
 
@@ -353,7 +354,7 @@ class RecordBuilder:
 def describe_row(sheets: Sequence[ValidatedSheet], row_ref: RowRef) -> str:
     """A row as the user knows it: `row 5`, or `users row 5` if several sheets were read."""
     sheet = sheets[row_ref.sheet_index].sheet
-    return f"{sheet.name} {sheet.labels.describe(sheet.frame.index[row_ref.position])}".strip()
+    return sheet.describe_row(sheet.frame.index[row_ref.position])
 
 
 def locate_cell(record: Record, column: str | None) -> tuple[RowRef, str]:

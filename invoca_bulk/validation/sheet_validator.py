@@ -23,10 +23,10 @@ from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome, parse_outcome
 from invoca_bulk.schema.payloads import SPREADSHEET_ERRORS
 from invoca_bulk.sheets import Sheet
 from invoca_bulk.validation.example_rows import find_example_rows
-from invoca_bulk.validation.issue_frame import MAX_ROWS_NAMED, Issue, make_issue
+from invoca_bulk.validation.issue_frame import Issue, make_issue
 from invoca_bulk.validation.model import Codes, Mask, ValidatedColumn, ValidatedSheet
 from invoca_bulk.validation.total_rows import find_total_rows
-from invoca_bulk.wording import join_limited, option, remedy
+from invoca_bulk.wording import option, remedy
 
 #: What is said even of rows that are not sent, since it is about their results.
 _CODES_OF_DONE_ROWS = frozenset({"unsettled_row", "unsettled_row_edited", "row_edited", "claim_restored"})
@@ -374,7 +374,7 @@ class SheetValidator:
             for own_id, index in ids.items():
                 other = next(other for other in ids if other != own_id)
                 row = self.sheet.frame.index[int(np.argmax(column.codes == ids[other]))]
-                details = {"value": own_id, "other": other, "place": f"in row {row}"}
+                details = {"value": own_id, "other": other, "place": f"in {self.sheet.labels.describe(row)}"}
                 problems[index] = Problem(code="own_id_case", details=details)
         self._add_issues_by_text(column, problems)
 
@@ -394,10 +394,7 @@ class SheetValidator:
         yield from (group for group in np.split(positions[order], ends) if len(group) > 1)
 
     def _name_rows(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> str:
-        labels, numbers = self.sheet.labels, self.sheet.frame.index
-        names = [str(labels.name(numbers[position])) for position in positions[:MAX_ROWS_NAMED]]
-        unnamed = [""] * (len(positions) - len(names))  # only counted: the group may be the whole sheet
-        return join_limited([*names, *unnamed], MAX_ROWS_NAMED) + labels.list_suffix
+        return self.sheet.labels.name_all(self.sheet.frame.index[positions])
 
     # Rows that are no requests
 

@@ -233,7 +233,7 @@ INDEXES: dict[str, Any] = {
     "a level missing": {"labels": [["a"], ["b"]], "names": ["x", "y"]},
     "no levels": {"labels": [[], []], "names": []},
     "an unknown column": {"columns": ["y"]},
-    "nested labels": {"labels": [[["a"]], ["b"]]},
+    "nested labels": {"labels": [[[["a"]]], ["b"]]},
     "a key missing": {"labels": None},
 }
 

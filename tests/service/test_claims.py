@@ -352,6 +352,50 @@ def test_results_on_another_machine(box: Sandbox, network: Network, results: pd.
     assert _errors(twice, network, journal=elsewhere) == {4: "claim_repeated"}
 
 
+def test_results_on_another_machine_without_numbers(
+    box: Sandbox, network: Network, results: pd.DataFrame, tmp_path: Path
+) -> None:
+    """A number that was deleted or rounded comes back by its id, and is not bought again."""
+    elsewhere = str(tmp_path / "elsewhere")
+    lost = _done(results).head(2).assign(**{NUMBER: ["", "8.05E+09"]})
+    finished = run_sheet(lost, network, journal=elsewhere)
+    assert isinstance(finished.results.frame, pd.DataFrame)
+    assert list(finished.results.frame[NUMBER]) == list(_done(results).head(2)[NUMBER])
+    without_id = lost.assign(id_from_network="", id="")
+    with pytest.raises(RowsInvalid, match="does not say which object it is about"):
+        run_sheet(without_id, network, journal=elsewhere)
+    twice = with_row_numbers(pd.concat([_done(results).head(1), lost.head(1)]))
+    with pytest.raises(RowsInvalid, match="Rows 2, 3 stand for the same number on the platform"):
+        run_sheet(twice, network, journal=elsewhere)
+    assert len(issued_numbers(box)) == 10
+
+
+@pytest.mark.parametrize("run", ["", "a run of another machine"])
+def test_a_later_run_does_not_contradict_the_first(
+    network: Network, results: pd.DataFrame, tmp_path: Path, run: str
+) -> None:
+    """What a later run found `unchanged` is still `created` by a run of another machine, or by an unnamed one."""
+    elsewhere = str(tmp_path / "elsewhere") if run else None
+    rows = _done(results).head(2)
+    options: dict[str, Any] = {"journal": elsewhere} if elsewhere else {}
+    later = run_sheet(rows.assign(**dict.fromkeys(RESULT_COLUMNS, "")), network, **options)
+    assert outcome_counts(later) == {"unchanged": 2}
+    assert outcome_counts(run_sheet(rows.assign(**{RUN: run}), network, **options)) == {"created": 2}
+
+
+def test_an_undo_that_was_undone(network: Network, requests_frame: Requests) -> None:
+    """The update counts again; and a row that was undone keeps its number, without which it would buy one."""
+    first = run_sheet(requests_frame(1), network).results.frame
+    assert isinstance(first, pd.DataFrame)
+    keys = ["advertiser_id_from_network", "advertiser_campaign_id_from_network", NUMBER, "media_type"]
+    second = run_sheet(first[keys].assign(description="Changed"), network)
+    undone = run_sheet(undo.undo(second.results.run.run, network, run_options()), network)
+    with pytest.raises(RowsInvalid, match=r"To send it again, clear its result columns\.$"):
+        run_sheet(second.results.frame, network)
+    run_sheet(undo.undo(undone.results.run.run, network, run_options()), network)
+    assert outcome_counts(run_sheet(second.results.frame, network)) == {"updated": 1}
+
+
 def test_results_of_one_sandbox_on_another(requests_frame: Requests) -> None:
     """The rows exist on the first sandbox only."""
     with ib.sandbox(open_campaigns=True) as first:
@@ -770,7 +814,7 @@ def test_a_question_names_all_that_will_be_written(network: Network) -> None:
     sheet = pd.DataFrame({"id_from_network": ["A-1", "A-2"], "action": ["delete", ""], "name": ["Acme", "Pier"]})
     run_sheet(sheet, network, **options)
     assert questions[1].startswith("This deletes 1 advertiser; changes 1 field on network 1234")
-    assert "  deletes Acme (A-1) (row 2)" in questions[1]
+    assert "  deletes Acme (A-1) (index 0)" in questions[1]
     assert "name Harbor -> Pier" in questions[1]
 
 

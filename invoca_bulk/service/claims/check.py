@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -14,12 +14,13 @@ from invoca_bulk.config.options import Options
 from invoca_bulk.planning import PlatformState, Scope
 from invoca_bulk.reports.validation_report import Report
 from invoca_bulk.schema import REMOVE_ACTION, Action
-from invoca_bulk.schema.issue_catalog import Problem
+from invoca_bulk.schema.issue_catalog import Problem, Unshortened
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
 from invoca_bulk.service.claims import evidence as evidence_of
 from invoca_bulk.service.claims.evidence import Evidence
 from invoca_bulk.service.claims.matching import Kind, Match, match_rows
 from invoca_bulk.service.claims.model import (
+    NUMBER,
     OWN_ID,
     RUN,
     STATUS,
@@ -50,7 +51,7 @@ def check_claims(report: Report, network: Network, options: Options, *, may_ask:
         return report
     evidence = Evidence(network, options)
     rulings = {index: list(_SheetCheck(sheets[index], evidence).rulings()) for index in claiming}
-    apply_edits = options.apply_edits or (may_ask and _ask(rulings.values(), options))
+    apply_edits = options.apply_edits or (may_ask and _ask(sheets, rulings, options))
     checked = [_apply(sheet, rulings.get(index, ()), apply_edits=apply_edits) for index, sheet in enumerate(sheets)]
     if all(new is old for new, old in zip(checked, sheets, strict=True)):
         return report
@@ -63,11 +64,16 @@ def _has_claims(sheet: Sheet) -> bool:
     return any(text.strip() for _, texts in columns for text in texts)
 
 
-def _ask(rulings: Iterable[Sequence[Ruling]], options: Options) -> bool:
-    edited = [ruling for of_sheet in rulings for ruling in of_sheet if ruling.cells_to_apply is not None]
+def _ask(sheets: Sequence[Sheet], rulings: Mapping[int, Sequence[Ruling]], options: Options) -> bool:
+    edited = [
+        (sheets[index].describe_row(ruling.match.claimed.row), ruling.problem)
+        for index, of_sheet in rulings.items()
+        for ruling in of_sheet
+        if ruling.cells_to_apply is not None
+    ]
     if not edited or options.yes or options.confirm is None:
         return False
-    lines = [f"  row {ruling.match.claimed.row}: {ruling.problem.message}" for ruling in edited if ruling.problem]
+    lines = [f"  {row}: {problem.message}" for row, problem in edited if problem]
     shown = "\n".join(limit_lines(lines, _MAX_EDITS_SHOWN))
     return options.confirm(f"{count_of(len(edited), 'row')} done before and edited since:\n{shown}\nSend the edits?")
 
@@ -79,7 +85,6 @@ class _SheetCheck:
         self._evidence = evidence
         self._resource = sheet.resource
         self._request, self._rows = claimed_rows(sheet)
-        self._number_counts = Counter(claimed.number for claimed in self._rows if claimed.number)
 
     def rulings(self) -> Iterator[Ruling]:
         """What follows for the rows of which something follows."""
@@ -119,31 +124,44 @@ class _SheetCheck:
         if match.kind is Kind.TYPED_NUMBER:
             return match.claimed.outcome in SUCCESS_OUTCOMES
         is_adrift = not match.claimed.run or self._evidence.find_run(match.claimed.run) is None
-        return is_adrift and match.kind in _UNRECORDED_KINDS
+        return is_adrift and (match.kind in _UNRECORDED_KINDS or _is_of_another_run(match))
 
     def _rule_by_platform(self, rows: Sequence[ClaimedRow], *, again: bool) -> Iterator[Ruling]:
         """Believe what the platform's lists show."""
         done = [claimed for claimed in rows if claimed.outcome in SUCCESS_OUTCOMES]
         scopes = {claimed.position: evidence_of.scope_of(self._resource, claimed) for claimed in done}
         states = self._evidence.fetch_state(scope for scope in scopes.values() if scope is not None)
+        listed = {claimed.position: self._find_listed(claimed, scopes[claimed.position], states) for claimed in done}
+        rows_by_number: dict[str, list[ClaimedRow]] = defaultdict(list)
+        for claimed in self._rows:
+            recorded = listed.get(claimed.position)
+            rows_by_number[recorded.number if recorded else claimed.number].append(claimed)
         for claimed in done:
-            yield self._rule_listed(claimed, scopes[claimed.position], states, again=again)
+            yield self._rule_listed(claimed, listed[claimed.position], rows_by_number, again=again)
+
+    def _find_listed(
+        self, claimed: ClaimedRow, scope: Scope | None, states: Mapping[Scope, PlatformState]
+    ) -> RecordedRow | None:
+        state = None if scope is None else states[scope]
+        return evidence_of.find_on_platform(self._resource, claimed, state, self._evidence.network.api_version)
 
     def _rule_listed(
-        self, claimed: ClaimedRow, scope: Scope | None, states: Mapping[Scope, PlatformState], *, again: bool
+        self,
+        claimed: ClaimedRow,
+        listed: RecordedRow | None,
+        rows_by_number: Mapping[str, Sequence[ClaimedRow]],
+        *,
+        again: bool,
     ) -> Ruling:
-        state = None if scope is None else states[scope]
-        version = self._evidence.network.api_version
-        listed = evidence_of.find_on_platform(self._resource, claimed, state, version)
         action = claimed.texts.get("action", "").strip().casefold()
         is_gone = claimed.outcome is Outcome.DELETED or action in {Action.DELETE, REMOVE_ACTION}
         if (listed is None) != is_gone:
             return _refuse_not_there(claimed)
         if listed is None:
             return Ruling(match=Match(claimed=claimed, kind=Kind.CORRECTED))
-        if self._number_counts[claimed.number] > 1:
-            others = tuple(other for other in self._rows if other.number == claimed.number)
-            match = Match(claimed=claimed, kind=Kind.REPEATED, recorded=listed, others=others)
+        others = rows_by_number[listed.number] if listed.number else ()
+        if len(others) > 1:
+            match = Match(claimed=claimed, kind=Kind.REPEATED, recorded=listed, others=tuple(others))
             return rule(self._request, match, again=again)
         return rule(self._request, self._compare(claimed, listed), again=again)
 
@@ -153,6 +171,12 @@ class _SheetCheck:
         recorded = replace(listed, run=claimed.run, texts={**claimed.texts, **shown})
         kind = Kind.EDITED if self._request.differing_paths(claimed, recorded) else Kind.SAME
         return Match(claimed=claimed, kind=kind, recorded=recorded)
+
+
+def _is_of_another_run(match: Match) -> bool:
+    """Whether a row that names no known run is matched with a run of another outcome, which says nothing of it."""
+    is_done = match.claimed.outcome in SUCCESS_OUTCOMES
+    return bool(is_done and match.recorded and match.recorded.outcome is not match.claimed.outcome)
 
 
 def _refuse_other_network(claimed: ClaimedRow, network_id: str, base_url: str, network: Network) -> Ruling:
@@ -167,8 +191,12 @@ def _refuse_other_network(claimed: ClaimedRow, network_id: str, base_url: str, n
 
 
 def _refuse_not_there(claimed: ClaimedRow) -> Ruling:
-    name = claimed.texts.get("promo_number") or claimed.texts.get(OWN_ID) or "the object of this row"
-    details = {"value": claimed.status_text, "run": claimed.run or "not named", "name": name}
+    name = claimed.texts.get(NUMBER) or claimed.texts.get(OWN_ID)
+    reason = "the row does not say which object it is about"
+    if name:
+        verb = "still has" if claimed.outcome is Outcome.DELETED else "does not have"
+        reason = f"the platform {verb} {name} where the row says"
+    details = {"value": claimed.status_text, "run": claimed.run or "not named", "reason": Unshortened(reason)}
     match = Match(claimed=claimed, kind=Kind.UNFOUNDED)
     return Ruling(match=match, problem=Problem(code="claim_not_on_platform", details=details))
 

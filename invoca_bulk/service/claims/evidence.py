@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 from invoca_bulk import journal
 from invoca_bulk.config.network import Network
@@ -14,15 +15,17 @@ from invoca_bulk.config.options import Options
 from invoca_bulk.errors import ConfigError
 from invoca_bulk.journal import RowRecord, RunRecord, State, StepRecord
 from invoca_bulk.planning import PlatformState, Scope, merge
-from invoca_bulk.planning.display_values import number_key
+from invoca_bulk.planning.display_values import id_text, number_key
 from invoca_bulk.reports.results import Results
-from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, SHEET_RESOURCES, Resource, payloads
+from invoca_bulk.schema import ADVERTISERS, PROMO_NUMBERS, SHEET_RESOURCES, Action, Resource, payloads
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome, parse_outcome
 from invoca_bulk.service import snapshot
-from invoca_bulk.service.claims.model import NUMBER, OWN_ID, RUN, STATUS, ClaimedRow, RecordedRow
+from invoca_bulk.service.claims.model import NUMBER, OWN_ID, RUN, STATUS, ClaimedRow, RecordedRow, Undo
 
 _DESTINATION_PREFIX = "destination_"
+#: An object on the platform: its resource, and its number or id.
+_ObjectName: TypeAlias = tuple[str, str]
 
 
 @dataclass(eq=False)
@@ -76,31 +79,42 @@ class Evidence:
             for row, texts in zip(sheet_rows, frame.itertuples(index=False, name=None), strict=True):
                 text_by_path = dict(zip(columns, texts, strict=True))
                 if text_by_path[RUN] == record.run:
-                    undone_by = _find_undo(resource, text_by_path, row, undone)
                     outcome = parse_outcome(text_by_path[STATUS]) or row.outcome
+                    undo = _find_undo(resource, text_by_path, row, undone)
                     recorded[resource.name].append(
                         RecordedRow(
-                            run=record.run, row=row.row, texts=text_by_path, outcome=outcome, undone_by=undone_by
+                            run=record.run,
+                            row=row.label if sheet.index_names else row.row,
+                            texts=text_by_path,
+                            outcome=outcome,
+                            undo=undo,
                         )
                     )
         return recorded
 
-    def _undone_objects(self, record: RunRecord) -> dict[tuple[str, str], tuple[str, float]]:
-        """Resource and name of each object that a later run deleted, or restored, to that run and the time."""
-        undos = {other.run for other in self._runs if journal.undone_run_id(other.source) == record.run}
+    def _undone_objects(self, record: RunRecord) -> dict[_ObjectName, StepRecord]:
+        """The objects that later runs deleted or restored, each with the latest step that did it."""
+        undos = [other for other in self._runs if journal.undone_run_id(other.source) == record.run]
         with journal.open_readonly(self._location, self.network) as open_journal:
             if open_journal is None:
                 return {}
             steps = [step for step in open_journal.deletions() if step.run != record.run]
-            steps += [step for run in undos for step in open_journal.steps(run) if step.state is State.DONE]
-        return {name: (step.run, step.ended_at or 0.0) for step in steps for name in _step_names(step)}
+            for undo in undos:
+                undone_again = self._undone_objects(undo)
+                steps += [
+                    step
+                    for step in open_journal.steps(undo.run)
+                    if step.state is State.DONE and not any(map(undone_again.__contains__, _object_names(step)))
+                ]
+        steps.sort(key=lambda step: step.ended_at or 0.0)
+        return {name: step for step in steps for name in _object_names(step)}
 
     def fetch_state(self, scopes: Iterable[Scope]) -> dict[Scope, PlatformState]:
         """The platform's lists, one request each."""
         return snapshot.fetch_state(list(dict.fromkeys(scopes)), self.network, self.options)
 
 
-def _step_names(step: StepRecord) -> Iterator[tuple[str, str]]:
+def _object_names(step: StepRecord) -> Iterator[_ObjectName]:
     before = step.step.snapshot or {}
     if step.step.resource == PROMO_NUMBERS.name:
         yield PROMO_NUMBERS.name, number_key(before)
@@ -109,18 +123,20 @@ def _step_names(step: StepRecord) -> Iterator[tuple[str, str]]:
 
 
 def _find_undo(
-    resource: Resource, texts: dict[str, str], row: RowRecord, undone: dict[tuple[str, str], tuple[str, float]]
-) -> str:
-    """The later run that took back what a row did; empty: none."""
+    resource: Resource, texts: dict[str, str], row: RowRecord, undone: Mapping[_ObjectName, StepRecord]
+) -> Undo | None:
+    """How a later run took back what a row did; None: none did."""
     if row.outcome not in SUCCESS_OUTCOMES - {Outcome.DELETED}:
-        return ""
+        return None
     if resource is PROMO_NUMBERS:
         name = (PROMO_NUMBERS.name, number_key({NUMBER: texts.get(NUMBER, "")}))
     else:
         own_id = texts.get(resource.parent_field.path if resource.is_subresource else OWN_ID, "")
         name = (ADVERTISERS.name, own_id.strip())
-    run, time = undone.get(name, ("", 0.0))
-    return run if time >= (row.ended_at or 0.0) else ""
+    step = undone.get(name)
+    if step is None or (step.ended_at or 0.0) < (row.ended_at or 0.0):
+        return None
+    return Undo(run=step.run, is_deletion=step.step.action is Action.DELETE)
 
 
 def scope_of(resource: Resource, claimed: ClaimedRow) -> Scope | None:
@@ -143,15 +159,15 @@ def scope_of(resource: Resource, claimed: ClaimedRow) -> Scope | None:
 def find_on_platform(
     resource: Resource, claimed: ClaimedRow, state: PlatformState | None, version: str
 ) -> RecordedRow | None:
-    """A row as the platform has its object; None: it has none, or the row does not name it."""
-    for record in state.objects if state else ():
-        is_same = (
-            number_key(record) == claimed.number
-            if resource is PROMO_NUMBERS
-            else str(record.get(OWN_ID)) == claimed.texts.get(_id_path(resource), "").strip()
-            and (not resource.is_subresource or _has_part(resource, record, claimed))
-        )
-        if is_same:
+    """A row as the platform has its object; None: it has none, or the row does not name it.
+
+    A number is known by its id if the row does not show it.
+    """
+    number = claimed.number if resource is PROMO_NUMBERS else ""
+    own_id = claimed.texts.get(_id_path(resource), "").strip()
+    for record in state.objects if state and (number or own_id) else ():
+        is_same = number_key(record) == number if number else id_text(resource, record) == own_id
+        if is_same and (not resource.is_subresource or _has_part(resource, record, claimed)):
             outcome = claimed.outcome or Outcome.UNCHANGED
             texts = payloads.to_cell_texts(resource, record, version).texts if resource is PROMO_NUMBERS else {}
             return RecordedRow(run="", row=claimed.row, texts=texts, outcome=outcome)

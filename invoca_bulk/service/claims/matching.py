@@ -111,9 +111,10 @@ class _Matcher:
         same = [index for index in self._by_name[name] if self._keys[index] == claimed.key]
         if not same:
             return False
-        if free := self._free(same):
-            self._claimed_by[free[0]] = claimed
-            self._add(claimed, Kind.SAME, free[0])
+        if free := self._free(same):  # several runs may have done the same with its object
+            index = next((index for index in free if self._recorded[index].outcome is claimed.outcome), free[0])
+            self._claimed_by[index] = claimed
+            self._add(claimed, Kind.SAME, index)
         else:
             self._add(claimed, Kind.REPEATED, same[0], others=(self._claimed_by[same[0]], claimed))
         return True

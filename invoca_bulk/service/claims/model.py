@@ -12,16 +12,23 @@ from operator import ne
 
 from invoca_bulk.schema import PROMO_NUMBERS, SHEET_RESOURCES, Resource, Role, payloads
 from invoca_bulk.schema import paths as schema_paths
-from invoca_bulk.schema.field_types import FieldType, normalize_text
+from invoca_bulk.schema.field_types import FieldType, Json, normalize_text
 from invoca_bulk.schema.issue_catalog import ParseError
 from invoca_bulk.schema.outcomes import Outcome, parse_outcome
 from invoca_bulk.sheets import Sheet
+from invoca_bulk.sheets.row_labels import RowLabels
 from invoca_bulk.validation import strip_country_code
-from invoca_bulk.validation.issue_frame import MAX_ROWS_NAMED
-from invoca_bulk.wording import join_limited
 
 STATUS, RUN, NUMBER, OWN_ID = "result_status", "result_run", "promo_number", "id_from_network"
 _PLAIN_NUMBER = re.compile(r"[2-9][0-9]{9}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undo:
+    """That a later run took back what a row did."""
+
+    run: str
+    is_deletion: bool  # whether the object is gone; else it has its earlier values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +36,10 @@ class RecordedRow:
     """A row as a run recorded it, or as the platform has its object."""
 
     run: str  # empty: the platform alone knows it
-    row: int  # its number in the run's sheet
+    row: Json  # its number in the run's sheet, or its label in the DataFrame that was run
     texts: Mapping[str, str]  # path to text, as the results show it now
     outcome: Outcome
-    undone_by: str = ""  # the later run that deleted or restored its object; empty: none
+    undo: Undo | None = None  # None: nothing has taken it back
 
     @property
     def number(self) -> str:
@@ -81,6 +88,7 @@ class Request:
 
     resource: Resource
     paths: tuple[str, ...]  # of the sheet's columns that are part of a request
+    labels: RowLabels  # what the user calls the rows
     name_paths: tuple[str, ...] = field(init=False)  # the columns that name the row's object
     _scope_positions: tuple[int, ...] = field(init=False, repr=False)
 
@@ -138,7 +146,8 @@ def _object_paths(resource: Resource) -> tuple[str, ...]:
 def claimed_rows(sheet: Sheet) -> tuple[Request, list[ClaimedRow]]:
     """The rows of a sheet with what they ask for."""
     headers = column_headers(sheet)
-    request = Request(sheet.resource, tuple(path for path in headers if _is_request_path(sheet.resource, path)))
+    request_paths = tuple(path for path in headers if _is_request_path(sheet.resource, path))
+    request = Request(sheet.resource, request_paths, sheet.labels)
     columns = {path: sheet.frame[header].tolist() for path, header in headers.items()}
     encoded = {path: sheet.encode_column(headers[path]) for path in request.paths}
     values = {path: [canonical(sheet.resource, path, text) for text in texts] for path, (_, texts) in encoded.items()}
@@ -209,8 +218,3 @@ def is_rounded(text: str, number: str) -> bool:
         return False
     digits = len(shown.as_tuple().digits)
     return Decimal(f"{exact:.{max(digits - 1, 0)}e}") == shown
-
-
-def join_rows(rows: Sequence[ClaimedRow]) -> str:
-    """`2, 5 and 3 more`."""
-    return join_limited([str(claimed.row) for claimed in rows], MAX_ROWS_NAMED)

@@ -10,7 +10,8 @@ from invoca_bulk.schema.field_types import normalize_text
 from invoca_bulk.schema.issue_catalog import Problem, Unshortened
 from invoca_bulk.schema.outcomes import SUCCESS_OUTCOMES, Outcome
 from invoca_bulk.service.claims.matching import Kind, Match
-from invoca_bulk.service.claims.model import NUMBER, RUN, STATUS, RecordedRow, Request, join_rows, number_form
+from invoca_bulk.service.claims.model import NUMBER, RUN, STATUS, RecordedRow, Request, Undo, number_form
+from invoca_bulk.sheets.row_labels import format_label
 from invoca_bulk.wording import join_limited, remedy
 
 #: How many changed cells a sentence names.
@@ -34,8 +35,8 @@ def rule(request: Request, match: Match, *, again: bool) -> Ruling:
     recorded, has_status = match.recorded, bool(match.claimed.status_text.strip())
     if has_status and match.claimed.outcome is None:
         return Ruling(match=match)  # validation says that there is no such outcome
-    if recorded and recorded.undone_by and has_status and match.kind in {Kind.SAME, Kind.EDITED}:
-        return _refuse(match, "claim_undone", run=recorded.run, other=recorded.undone_by)
+    if recorded and recorded.undo and has_status and match.kind in {Kind.SAME, Kind.EDITED}:
+        return _refuse_undone(match, recorded, recorded.undo)
     is_sent_anyway = match.kind is Kind.SAME and not has_status and (again or match.claimed.number)
     if is_sent_anyway or (match.kind is Kind.REPLACES_UNKNOWN and again):
         return Ruling(match=match)
@@ -45,6 +46,15 @@ def rule(request: Request, match: Match, *, again: bool) -> Ruling:
 def _refuse(match: Match, code: str, **details: object) -> Ruling:
     details = {"value": match.claimed.status_text, **details}
     return Ruling(match=match, problem=Problem(code=code, details=details))
+
+
+def _refuse_undone(match: Match, recorded: RecordedRow, undo: Undo) -> Ruling:
+    """A row that changed an object needs its number to change it again; without it, the row would buy one."""
+    again = "To send it again, clear its result columns."
+    if undo.is_deletion:
+        is_created = recorded.outcome is Outcome.CREATED
+        again = f"{again.removesuffix('.')} and what the platform assigned (promo_number)." if is_created else ""
+    return _refuse(match, "claim_undone", run=recorded.run, other=undo.run, again=again and Unshortened(f" {again}"))
 
 
 def _recorded(match: Match) -> RecordedRow:
@@ -165,8 +175,11 @@ def _results(run: str) -> Unshortened:
     return Unshortened(str(remedy("results", "output=results.xlsx", subject=run)))
 
 
-def _rule_repeated(_: Request, match: Match) -> Ruling:
-    return _refuse(match, "claim_repeated", rows=join_rows(match.others), run=_recorded(match).run)
+def _rule_repeated(request: Request, match: Match) -> Ruling:
+    recorded = _recorded(match)
+    rows = request.labels.name_all([claimed.row for claimed in match.others])
+    what = f"row of run {recorded.run}" if recorded.run else "number on the platform"
+    return _refuse(match, "claim_repeated", rows=rows, what=what)
 
 
 def _rule_other_number(_: Request, match: Match) -> Ruling:
@@ -195,7 +208,7 @@ def _rule_added(_: Request, match: Match) -> Ruling:
 def _rule_replaces_unknown(_: Request, match: Match) -> Ruling:
     recorded = _recorded(match)
     resume = Unshortened(str(remedy("resume", subject=recorded.run)))
-    return _refuse(match, "replaces_unsettled_row", run=recorded.run, row=recorded.row, resume=resume)
+    return _refuse(match, "replaces_unsettled_row", run=recorded.run, row=format_label(recorded.row), resume=resume)
 
 
 def _keep(_: Request, match: Match) -> Ruling:
