@@ -404,7 +404,7 @@ ISSUE_TYPES: Mapping[str, IssueType] = {
     ),
     "claim_undone": _error(
         "Run {other} has taken back what run {run} did for this row.",
-        "Remove the row.{again}",
+        "{suggestion}",
     ),
     "claim_of_other_network": _error(
         "Run {run} did this row on {other}; this is {network}.",

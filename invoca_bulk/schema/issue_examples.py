@@ -916,7 +916,8 @@ ISSUE_GROUPS: Mapping[str, Mapping[str, IssueExample]] = {
             state="A later run has undone the run. The corrected row buys another number.",
             run=_RUN,
             other="20260302-090000-cd34",
-            again=" To send it again, clear its result columns and what the platform assigned (promo_number).",
+            suggestion="Remove the row. To send it again, clear its result columns and what the platform assigned "
+            "(promo_number).",
         ),
         "claim_of_other_network": _rows(
             [_DONE],

@@ -54,7 +54,8 @@ def _refuse_undone(match: Match, recorded: RecordedRow, undo: Undo) -> Ruling:
     if undo.is_deletion:
         is_created = recorded.outcome is Outcome.CREATED
         again = f"{again.removesuffix('.')} and what the platform assigned (promo_number)." if is_created else ""
-    return _refuse(match, "claim_undone", run=recorded.run, other=undo.run, again=again and Unshortened(f" {again}"))
+    suggestion = Unshortened(f"Remove the row. {again}".rstrip())
+    return _refuse(match, "claim_undone", run=recorded.run, other=undo.run, suggestion=suggestion)
 
 
 def _recorded(match: Match) -> RecordedRow:
