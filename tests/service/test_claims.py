@@ -371,7 +371,7 @@ def test_results_on_another_machine_without_numbers(
 def test_a_later_run_does_not_contradict_the_first(
     network: Network, results: pd.DataFrame, tmp_path: Path, run: str
 ) -> None:
-    """What a later run found `unchanged` is still `created` by a run of another machine, or by one that is not named."""
+    """What a later run found `unchanged` is still `created` by a run of another machine, or by an unnamed one."""
     elsewhere = str(tmp_path / "elsewhere") if run else None
     rows = _done(results).head(2)
     options: dict[str, Any] = {"journal": elsewhere} if elsewhere else {}
