@@ -228,3 +228,10 @@ def test_the_workflow_runs_the_readme_command() -> None:
     """What runs on other systems is what the README tells users to run."""
     command = TOPICS["README"].split("<!-- test command -->\n```bash\n")[1].split("\n```")[0]
     assert f"run: {command}\n" in (ROOT / ".github/workflows/tests.yml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("topic", sorted(TOPICS))
+def test_headings_of_a_topic_differ(topic: str) -> None:
+    """A reader who looks for a heading finds all that it has to say."""
+    headings = [line for line in TOPICS[topic].splitlines() if line.startswith("#")]
+    assert len(set(headings)) == len(headings)

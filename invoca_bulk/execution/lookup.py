@@ -19,6 +19,8 @@ from invoca_bulk.schema import (
     PROMO_NUMBERS,
     RESOURCES,
     Action,
+    Resource,
+    paths,
     payloads,
 )
 from invoca_bulk.schema.field_types import Json
@@ -55,13 +57,23 @@ async def _find_written(client: Client, connection: int, step: Step, _: StepResu
     response = await client.get(connection, object_path(step))
     if response.status != _READ.success_status or outcomes.missing_proof(step, response.body):
         return None
-    resource, body = RESOURCES[step.resource], step.body or {}
-    sent, shown = (
-        dict(payloads.flatten_object(merge.to_comparable(resource, tree, _NEWEST_VERSION)))
-        for tree in (body, response.body)
+    return response.body if _shows_what_was_sent(RESOURCES[step.resource], response.body, step.body or {}) else None
+
+
+def _shows_what_was_sent(resource: Resource, shown: Mapping[str, Json], sent: Mapping[str, Json]) -> bool:
+    """Whether an object has the values that were sent, lacks those that were cleared, and has just the parts sent."""
+    sent_values, shown_values = (
+        dict(payloads.flatten_object(merge.to_comparable(resource, tree, _NEWEST_VERSION))) for tree in (sent, shown)
     )
-    is_shown = all(shown[path] == value for path, value in sent.items() if path in shown)
-    return response.body if is_shown else None
+    cleared = tuple(f"{path}." for path, value in payloads.flatten_object(sent) if value is None)
+    is_cleared = all(
+        value == resource.by_path[paths.to_pattern(path)].default
+        for path, value in shown_values.items()
+        if f"{path}.".startswith(cleared)
+    )
+    has_same_parts = merge.parts_by_id(resource, sent).keys() == merge.parts_by_id(resource, shown).keys()
+    is_kept = all(shown_values[path] == value for path, value in sent_values.items() if path in shown_values)
+    return is_kept and is_cleared and has_same_parts
 
 
 async def _find_moved_number(

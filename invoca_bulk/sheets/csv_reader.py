@@ -23,8 +23,8 @@ from invoca_bulk.sheets.model import Grid
 DELIMITERS = (",", ";", "\t", "|")
 #: How much of the file is searched for the header.
 _HEADER_SAMPLE_CHARACTERS = 1 << 20
-#: A first line by which Excel names the delimiter; not a row.
-_SEP_LINE = re.compile(r'"?sep=(.)"?(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
+#: A first line by which Excel names the delimiter; not a row. Quotes, spaces and ends of lines are no delimiters.
+_SEP_LINE = re.compile(r'"?sep=(\t|[^\s"\'])"?(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
 #: What programs of DOS wrote after the last row, and where it is looked for.
 _CTRL_Z, _LAST_CHARACTERS = "\x1a", 1_000
 _END_OF_FILE = re.compile(r"\x1a+\Z|(?<=[\r\n])\x1a+[\r\n]*\Z")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
 
 import invoca_bulk as ib
-from invoca_bulk.execution import outcomes
+from invoca_bulk.execution import lookup, outcomes
+from invoca_bulk.execution.outcomes import StepResult
+from invoca_bulk.journal import State
+from invoca_bulk.planning import Step
 from invoca_bulk.sandbox_server import Sandbox
-from invoca_bulk.transport.client import Response
+from invoca_bulk.schema import Action
+from invoca_bulk.transport.client import Client, Response
 from tests.examples import GOOD
 
 if TYPE_CHECKING:
@@ -160,6 +165,46 @@ def test_update_that_was_not_applied(odd: Any, reply: Any, raw_reply: Any) -> No
     results = ib.run(frame, odd.network(), resource="advertisers", yes=True, progress=False, first_backoff=0.01)
     assert list(results["result_status"]) == ["updated"]
     assert [verb for verb, _, _ in odd.requests].count("PUT") == 2
+
+
+PAT = {"id_from_network": "U-1", "first_name": "Pat"}
+LEE = {"id_from_network": "U-2", "first_name": "Lee"}
+#: What was sent, and what is read afterwards.
+UNAPPLIED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "a cleared value": ("promo_numbers", {"adwords_account_id": None}, {"adwords_account_id": "627-345-9815"}),
+    "a cleared custom field": ("promo_numbers", {"custom_data": {"a": None}}, {"custom_data": {"a": "b"}}),
+    "cleared hours": ("promo_numbers", {"hours_of_operation": None}, {"hours_of_operation": {"time_zone": "UTC"}}),
+    "a removed user": ("advertisers", {"users": [PAT]}, {"users": [PAT, LEE]}),
+    "an added user": ("advertisers", {"users": [PAT, LEE]}, {"users": [PAT]}),
+}
+
+
+@pytest.mark.parametrize("is_applied", [False, True])
+@pytest.mark.parametrize("case", UNAPPLIED)
+def test_what_is_cleared_or_removed_is_looked_for_too(odd: Any, reply: Any, case: str, *, is_applied: bool) -> None:
+    """A success without a body is confirmed by a read only if that lacks what was taken away."""
+    resource, sent, unchanged = UNAPPLIED[case]
+    shown = {name: [] if value is None else value for name, value in sent.items()} if is_applied else unchanged
+    name = "8055550100" if resource == "promo_numbers" else "A-1"
+    current = {**ADVERTISER, "promo_number": name, **unchanged}
+    parts = {"sites": ADVERTISER["sites"]} if resource == "advertisers" else {}
+    step = Step(
+        number=0,
+        resource=resource,
+        action=Action.UPDATE,
+        verb="PUT",
+        path=(resource, name),
+        body=parts | sent,
+        snapshot=current,
+    )
+    odd.reads.append(reply(200, {**current, **shown}))
+
+    async def confirm() -> StepResult:
+        result = StepResult(state=State.IN_DOUBT, is_empty_success=True)
+        async with Client(odd.network(), connections=1, timeout=5) as client:
+            return await lookup.confirm_after_doubt(client, 0, step, result, was_in_doubt=False)
+
+    assert (asyncio.run(confirm()).state is State.DONE) is is_applied
 
 
 def _refusal(error_class: str) -> dict[str, Any]:

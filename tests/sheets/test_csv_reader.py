@@ -130,3 +130,11 @@ def test_the_limit_of_the_csv_module_is_restored() -> None:
         thread.join()
     assert starts == ["#TOO_LONG! x"] * 8
     assert csv.field_size_limit() == old_limit
+
+
+@pytest.mark.parametrize("sign", ['"', "'", " ", ""])
+def test_a_sep_line_without_a_delimiter_is_a_row_above_the_header(sign: str) -> None:
+    """Quotes, spaces and ends of lines are no delimiters; newer versions of Python raise an error for some of them."""
+    loaded = load(f"sep={sign}\r\ndescription,media_type\r\na,b\r\n".encode())
+    assert loaded.frame.to_numpy().tolist() == [["a", "b"]]
+    assert list(loaded.frame.index) == [3]

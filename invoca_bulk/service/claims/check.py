@@ -115,9 +115,20 @@ class _SheetCheck:
         yield from self._rule_by_platform([match.claimed for match in unrecorded], again=again)
 
     def _match_adrift(self, rows: Sequence[ClaimedRow], matches: Sequence[Match]) -> list[Match]:
-        """Match rows that name no run that is known, with all runs."""
+        """Match rows that name no run that is known, with what all runs recorded of the same, or did not do."""
         matched = {id(match.recorded) for match in matches}
-        recorded = [item for item in self._evidence.all_recorded_rows(self._resource) if id(item) not in matched]
+        keys = {claimed.key for claimed in rows}
+        names = {name for claimed in rows if (name := self._request.name(claimed.texts))}
+        recorded = [
+            item
+            for item in self._evidence.all_recorded_rows(self._resource)
+            if id(item) not in matched
+            and (
+                item.outcome not in SUCCESS_OUTCOMES
+                or self._request.name(item.texts) in names
+                or self._request.key(item.texts) in keys
+            )
+        ]
         return match_rows(self._request, rows, recorded)
 
     def _needs_platform(self, match: Match) -> bool:

@@ -55,22 +55,23 @@ class Evidence:
     def recorded_rows(self, run: str, resource: Resource) -> Sequence[RecordedRow]:
         """The rows of a run that it did itself, or tried to."""
         if run not in self._rows_by_run:
-            record, rows = journal.find_results(self._location, run)
-            self._rows_by_run[run] = self._load(record, rows)
+            self._rows_by_run[run] = self._load(run)
         return self._rows_by_run[run].get(resource.name, ())
 
-    def all_recorded_rows(self, resource: Resource) -> list[RecordedRow]:
-        """The rows of all runs on this network, the latest run first."""
-        runs = reversed([record.run for record in self._runs])
-        return [item for run in runs for item in self.recorded_rows(run, resource)]
+    def all_recorded_rows(self, resource: Resource) -> Iterator[RecordedRow]:
+        """The rows of all runs on this network, the latest run first; they are not kept, since they may be millions."""
+        for record in reversed(self._runs):
+            rows = self._rows_by_run.get(record.run) or self._load(record.run)
+            yield from rows.get(resource.name, ())
 
     @cached_property
     def _runs(self) -> Sequence[RunRecord]:
         with journal.open_readonly(self._location, self.network) as open_journal:
             return open_journal.runs() if open_journal else ()
 
-    def _load(self, record: RunRecord, rows: Sequence[RowRecord]) -> dict[str, list[RecordedRow]]:
+    def _load(self, run: str) -> dict[str, list[RecordedRow]]:
         """Resource of a sheet to the run's own rows."""
+        record, rows = journal.find_results(self._location, run)
         undone = self._undone_objects(record)
         recorded: dict[str, list[RecordedRow]] = defaultdict(list)
         for sheet, sheet_rows, frame in Results(run=record, rows=rows).tables:
