@@ -13,7 +13,7 @@ import click
 from invoca_bulk.cli import common
 from invoca_bulk.config.environment import can_prompt
 from invoca_bulk.config.network import Network
-from invoca_bulk.config.options import NESTED_MODES, Options, PlanOptions
+from invoca_bulk.config.options import NESTED_MODES, PLAN_OPTION_NAMES, Options, PlanOptions
 from invoca_bulk.config.settings import SETTINGS
 from invoca_bulk.errors import ConfigError
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 _ADDRESS_FIELDS = ("network_id", "base_url", "api_version")
 #: Parameters of `request_options` that are fields of `Options`.
 REQUEST_PARAMETERS = ("concurrency", "timeout")
-#: Parameters of `plan_options`, in which a saved plan differs from another.
-PLAN_PARAMETERS = ("nested", "allow_removals", "auto_ids", "allow_unlisted", "allow_no_sites")
 #: Parameters that decide what happens to requests without a response.
 RECONCILE_PARAMETERS = ("settle", "resend_absent", "doubt_refusals", "assign_ids")
 
@@ -108,12 +106,11 @@ def open_network(flags: dict[str, Any]) -> Iterator[Network]:
     if sandbox:
         from invoca_bulk.sandbox_server import Sandbox
 
-        allowed = {name: bool(flags.get(name)) for name in PLAN_PARAMETERS}
         with Sandbox(
             open_campaigns=True,
-            auto_ids=allowed["auto_ids"],
-            unlisted_types=allowed["allow_unlisted"],
-            sites_required=not allowed["allow_no_sites"],
+            auto_ids=flags.get("auto_ids", False),
+            unlisted_types=flags.get("allow_unlisted", False),
+            sites_required=not flags.get("allow_no_sites", False),
         ) as sandbox_server:
             yield resolve_network(sandbox_server, api_version=version)
     elif not network_id and not has_own_host(base_url):
@@ -150,5 +147,5 @@ def network_flags(record: RunRecord) -> list[str]:
 def plan_flags(choices: PlanOptions) -> list[str]:
     """The options that make these choices, except the defaults."""
     nested = ["--nested", choices.nested] if choices.nested != NESTED_MODES[0] else []
-    flags = {name: f"--{name.replace('_', '-')}" for name in PLAN_PARAMETERS if getattr(choices, name) is True}
+    flags = {name: f"--{name.replace('_', '-')}" for name in PLAN_OPTION_NAMES if getattr(choices, name) is True}
     return [*nested, *flags.values()]

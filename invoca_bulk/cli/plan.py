@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from invoca_bulk.cli import common, connection_options, plan_output
+from invoca_bulk.config.options import PLAN_OPTION_NAMES
 from invoca_bulk.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _next_command(plan: Plan, file: Path, saved_path: Path | None) -> str | None
     if not plan.requests:
         return None
     if saved_path:  # the choices and how the sheet is read are part of the saved plan
-        in_plan = (*connection_options.PLAN_PARAMETERS, *common.READING_PARAMETERS, "apply_edits")
+        in_plan = (*PLAN_OPTION_NAMES, *common.READING_PARAMETERS, "apply_edits")
         excluded = (*in_plan, *_PLAN_ONLY_PARAMETERS)
         return common.format_command(["run", saved_path, *common.passed_flags(*excluded)])
     return common.format_command(["run", file, *common.passed_flags(*_PLAN_ONLY_PARAMETERS)])

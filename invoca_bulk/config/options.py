@@ -38,6 +38,9 @@ class PlanOptions:
     allow_no_sites: bool = False  # whether advertisers may be left without a site
 
 
+PLAN_OPTION_NAMES = tuple(field.name for field in fields(PlanOptions))
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExecutionPolicy:
     """How the executor and the reconciler treat a run's requests."""
@@ -118,7 +121,7 @@ class Options:
     @property
     def plan_options(self) -> PlanOptions:
         """The options that a plan depends on."""
-        return PlanOptions(**{field.name: getattr(self, field.name) for field in fields(PlanOptions)})
+        return PlanOptions(**{name: getattr(self, name) for name in PLAN_OPTION_NAMES})
 
     def __post_init__(self) -> None:
         if self.nested not in NESTED_MODES:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import pandas as pd
 
-from invoca_bulk.config.options import NESTED_MODES, PlanOptions
+from invoca_bulk.config.options import NESTED_MODES, PLAN_OPTION_NAMES, PlanOptions
 from invoca_bulk.errors import OutputError, PlanError
 from invoca_bulk.planning import PlannedRow, SavedPlan, Step, step_to_dict
 from invoca_bulk.reports import files
@@ -31,10 +31,7 @@ from invoca_bulk.wording import plural_of, setting
 FORMAT_KEY, FORMAT_VERSION = "invoca_bulk_plan", 2
 FILE_EXTENSION = ".json"
 #: Options and arguments that a saved plan fixes.
-FIXED_OPTIONS = (
-    *("nested", "allow_removals", "auto_ids", "allow_unlisted", "allow_no_sites"),
-    *("sheet", "resource", "encoding"),
-)
+FIXED_OPTIONS = (*PLAN_OPTION_NAMES, "sheet", "resource", "encoding")
 
 #: The start of a JSON object; no sheet starts like this.
 _JSON_OBJECT_START = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*["}]')

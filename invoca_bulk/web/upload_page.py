@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from invoca_bulk.config.journal_location import JournalLocation, resolve_journal_location
 from invoca_bulk.config.network import Network
-from invoca_bulk.config.options import Options
+from invoca_bulk.config.options import PLAN_OPTION_NAMES, Options
 from invoca_bulk.config.secrets import TOKEN_ENV_VARIABLE
 from invoca_bulk.errors import ConfirmationRequiredError, InvocaBulkError
 from invoca_bulk.manual import read_topics
@@ -51,9 +51,7 @@ _RUN_ERROR_SCREEN, _RESULTS_ERROR_SCREEN, _RUN_LIST_ERROR_SCREEN = (
     partial(screens.render_failure, title) for title in ("5. Run", "6. Results", "Runs")
 )
 #: Fields of the plan form that the plan depends on; the others are options of the run.
-_PLAN_OPTION_NAMES = (
-    *("nested", "allow_removals", "auto_ids", "allow_unlisted", "allow_no_sites", "again", "apply_edits"),
-)
+_PLAN_FORM_FIELDS = (*PLAN_OPTION_NAMES, "again", "apply_edits")
 
 
 class UploadPage:
@@ -286,7 +284,7 @@ class UploadPage:
         if not (self._report and self._sheet_path and self._locations.network):
             return
         network = self._locations.network
-        values = {name: value for name in _PLAN_OPTION_NAMES if (value := self._form_values.get(name)) is not None}
+        values = {name: value for name in _PLAN_FORM_FIELDS if (value := self._form_values.get(name)) is not None}
         if self._locations.is_sandbox(network):
             values["again"] = True  # a rehearsal may be repeated freely
         options = Options(**values, journal=self._locations.location_for(network))
