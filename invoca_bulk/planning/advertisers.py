@@ -24,6 +24,7 @@ from invoca_bulk.schema import ADVERTISERS, REMOVE_ACTION, SHEET_RESOURCES, SUBR
 from invoca_bulk.schema.field_types import Json
 from invoca_bulk.schema.issue_catalog import Problem, Unshortened
 from invoca_bulk.validation import (
+    NO_SITE_ON_CREATE,
     Record,
     RowRef,
     check_whole_object,
@@ -155,8 +156,8 @@ class AdvertiserPlanner:
         values = record.flat_values()
         problems = [*find_missing_fields(ADVERTISERS, values, auto_ids=self._builder.validated_book.auto_ids)]
         problems += [problem for _, problem in check_whole_object(ADVERTISERS, values)]
-        is_silent = self._builder.plan_options.allow_no_sites
-        warnings = [problem for problem in problems if problem.level == "warning" and not is_silent]
+        silent_code = NO_SITE_ON_CREATE if self._builder.plan_options.allow_no_sites else ""
+        warnings = [problem for problem in problems if problem.level == "warning" and problem.code != silent_code]
         problems = [problem for problem in problems if problem.level == "error"]
         if problems:
             explained = [self._in_sheet_terms(record, _explain_create(problem)) for problem in problems]

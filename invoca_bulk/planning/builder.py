@@ -185,7 +185,8 @@ class PlanBuilder:
         """The issues of validation and of the plan, by sheet and row; columns `ISSUE_COLUMNS`."""
         validation_issues = self.validated_book.issues
         # The plan knows which advertisers are new, and warns of them itself.
-        validation_issues = validation_issues[validation_issues["code"] != NO_SITE_IF_CREATED]
+        is_answered = validation_issues["code"] == NO_SITE_IF_CREATED
+        validation_issues = validation_issues[~is_answered].reset_index(drop=True)
         if not self._problems:
             return validation_issues
         records = [self._issue_record(*located_problem) for located_problem in self._problems]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 AsgiApp = Callable[..., Any]
 Middleware = Callable[[AsgiApp], AsgiApp]
 
+#: Whether a moved number gets another `id_from_network`.
+MOVED_IDS = ("new", "kept")
 _HOST = "127.0.0.1"
 _BACKLOG = 2048
 _POLL_SECONDS = 0.005
@@ -82,6 +84,8 @@ class Sandbox:
     _thread: threading.Thread | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.moved_ids not in MOVED_IDS:
+            raise ConfigError(f"Unknown moved_ids {self.moved_ids!r}. Use one of: {', '.join(MOVED_IDS)}.")
         self.store = Store(
             network_ids=(self.network_id,),
             seed=self.seed,

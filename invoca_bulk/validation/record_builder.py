@@ -318,8 +318,9 @@ class RecordBuilder:
         if is_create:
             for problem in find_missing_fields(self.resource, flat, auto_ids=self.auto_ids):
                 yield (paths.to_pattern(problem.column or ""),), problem
-            found = check_whole_object(self.resource, flat)
-            yield from (item for item in found if not (self.allow_no_sites and item[1].code == NO_SITE_ON_CREATE))
+            for patterns, problem in check_whole_object(self.resource, flat):
+                if not (self.allow_no_sites and problem.code == NO_SITE_ON_CREATE):
+                    yield patterns, problem
         elif not self.allow_no_sites and record.action is None:
             yield from self._find_missing_site(record, flat)
 

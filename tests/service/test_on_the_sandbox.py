@@ -89,6 +89,17 @@ def test_validate_says_what_a_run_would_say() -> None:
         assert list(zip(issues["row"], issues["code"], strict=True)) == [(0, "created_without_site")]
 
 
+def test_issues_of_a_plan_are_numbered_on() -> None:
+    """Where the plan drops a warning of the validation, the index has no gap."""
+    names = ["Santa Barbara Tickets", "Santa Barbara Tickets\xa0"]
+    frame = pd.DataFrame({"id_from_network": ["A-100", "A-200"], "name": names})
+    assert ib.validate(frame, resource="advertisers").issues["code"].iloc[0] == "maybe_without_site"
+    with Sandbox() as sandbox:
+        issues = ib.plan(frame, sandbox, resource="advertisers").issues
+    assert list(issues.index) == list(range(len(issues)))
+    assert "cell_cleaned" in set(issues["code"])
+
+
 def test_advertisers_may_be_without_a_site() -> None:
     """With the option nothing is said, and the last site can be removed; the platform decides."""
     frame = pd.DataFrame([{"id_from_network": "A-9", "name": "Ninth"}])
@@ -132,6 +143,12 @@ def test_network_without_its_id() -> None:
         results = _run(pd.DataFrame([GOOD]), network)
         assert list(results["result_status"]) == ["created"]
         assert results["promo_number"].iloc[0] == sandbox.store.ledger[0].number
+
+
+def test_a_misspelt_switch_is_refused() -> None:
+    """It would quietly mean the other way."""
+    with pytest.raises(ib.UserError, match="Use one of: new, kept"):
+        ib.sandbox(moved_ids="keep")
 
 
 @pytest.mark.parametrize("moved_ids", ["new", "kept"])
