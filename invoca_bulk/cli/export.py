@@ -80,8 +80,6 @@ def command(resource: str, output: Path, *, for_migration: bool, as_json: bool, 
 
 def _campaigns_from_flags(flags: Mapping[str, Any]) -> CampaignSource | None:
     """The campaigns that the options name: a sheet, one campaign, or None."""
-    from invoca_bulk import sheets
-
     campaign_ids = {column: flags[name] for name, column in _CAMPAIGN_ID_COLUMNS.items() if flags[name]}
     if flags["campaigns"] and campaign_ids:
         raise ConfigError(
@@ -93,6 +91,8 @@ def _campaigns_from_flags(flags: Mapping[str, Any]) -> CampaignSource | None:
         raise ConfigError("--encoding is that of the sheet of --campaigns. Name the sheet, or leave --encoding out.")
     if not flags["encoding"]:
         return [campaign_ids] if campaign_ids else flags["campaigns"]
+    from invoca_bulk import sheets
+
     return sheets.read(flags["campaigns"], resource=PROMO_NUMBERS.name, encoding=flags["encoding"])
 
 

@@ -87,8 +87,8 @@ def list_runs(location: JournalLocation) -> list[RunSummary]:
 
 def find_network_ids(location: JournalLocation, base_url: str) -> set[str]:
     """The network ids of all runs at a base URL; empty text: a run that named none."""
-    found = _query_journals(handles_in(location), lambda _, journal: journal.network_ids(base_url))
-    return {network_id for network_ids in found for network_id in network_ids}
+    ids_by_journal = _query_journals(handles_in(location), lambda _, journal: journal.network_ids(base_url))
+    return set().union(*ids_by_journal)
 
 
 def list_active_runs(location: JournalLocation) -> list[RunSummary]:

@@ -72,7 +72,7 @@ RUNS = sa.Table(
     sa.Column("note", _NulSafeText, nullable=False, default=""),
     sa.Column("workers", sa.JSON(none_as_null=True)),  # worker options; null: a run without workers
     sa.Column("stopping", sa.Boolean, nullable=False, default=False, server_default=sa.false()),  # asked to stop
-    sa.Column("warnings", sa.JSON(none_as_null=True)),  # about the sheets as a whole; null: unknown
+    sa.Column("warnings", sa.JSON(none_as_null=True)),  # about the sheets; null: unknown
 )
 STEPS = sa.Table(
     "steps",

@@ -70,7 +70,7 @@ class RunMetadata:
     output: str = ""  # absolute path of the results file; empty: the results are only a DataFrame
     source_path: str = ""  # absolute path of the sheet's file; empty: there is none
     worker_options: Mapping[str, Any] | None = None  # see `workers.tasks`; None: the client runs it itself
-    warnings: tuple[str, ...] = ()  # about the sheets as a whole, with remedies that are not worded
+    warnings: tuple[str, ...] = ()  # about the sheets, with remedies that are not worded
 
 
 @dataclass(frozen=True, kw_only=True)

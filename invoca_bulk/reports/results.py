@@ -136,12 +136,12 @@ class Results:
 
     @property
     def sheet_warnings(self) -> list[str]:
-        """Warnings about the sheet as a whole, such as unknown columns, in the words of the door."""
+        """As `Report.sheet_warnings`, in the words of the door."""
         return [word(warning, self.run.run) for warning in self.run.warnings]
 
     @property
     def warnings(self) -> list[str]:
-        """All that was warned of: about the sheet as a whole, and what the platform did not take."""
+        """All that was warned of: about the sheet, and what the platform did not take."""
         return [*self.sheet_warnings, *self.kept_flags]
 
     @property
@@ -149,14 +149,21 @@ class Results:
         """What a rehearsal is not, and what to do next; empty: the run was none."""
         if not self.run.run.startswith(SANDBOX_RUN_PREFIX):
             return ""
-        source = self.run.source or "the original DataFrame"
         is_undo = bool(undone_run_id(self.run.source))
-        advice = "" if is_undo else f" For the real run, correct {source} and not these results."
+        advice = "" if is_undo else f" For the real run, correct {self._original_name} and not these results."
         like = remedy("sandbox", "like=export.xlsx")
         return word(
             "This was a rehearsal on a sandbox: nothing was bought, and the numbers are made up. A sandbox does not "
             f"know your campaigns, unless it is started like an export: {like}.{advice}"
         )
+
+    @property
+    def _original_name(self) -> str:
+        """What was run first: results of a rehearsal that were run again are no sheet for a real network either."""
+        columns = (_column_paths(SHEET_RESOURCES[sheet.resource], sheet.headers) for sheet in self.run.sheets)
+        if any("result_run" in paths for paths in columns):
+            return "the original sheet"
+        return self.run.source or "the original DataFrame"
 
     @property
     def all_done(self) -> bool:

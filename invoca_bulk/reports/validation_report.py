@@ -28,6 +28,9 @@ _LEVEL_STYLES = {"error": Style.ERROR, "warning": Style.WARNING}
 _LINE_COLUMNS = ["code", "sheet", "row", "column", "message", "fix"]
 _SENTENCE_WIDTH = 90.0  # in characters
 _INTEGER_LIMIT = 2**63
+#: The codes of edits that are not sent, and how many of them the results name.
+_UNSENT_EDITS = frozenset({"row_edited", "unsettled_row_edited"})
+_MAX_EDITS_NAMED = 20
 _COLUMN_STYLES = {_ERRORS_COLUMN: Style.ERROR, _WARNINGS_COLUMN: Style.WARNING}
 
 
@@ -137,12 +140,16 @@ class Report:
         return [*lines, f"  … and {len(issues) - limit:,} more"] if len(issues) > limit else lines
 
     def sheet_warnings(self) -> list[str]:
-        """Warnings about the sheet as a whole, such as unknown columns and ignored worksheets.
+        """What the results say of the sheet: warnings about it as a whole, and the first edits that are not sent.
 
         Their remedies are not worded: the journal stores them, and any door may show them.
         """
         issues = self.validated_book.issues
-        return list(self._describe_issues(issues[issues["row"].isna() & (issues["level"] == "warning")]))
+        edits = issues[issues["code"].isin(_UNSENT_EDITS)]
+        about_sheet = issues[issues["row"].isna() & (issues["level"] == "warning")]
+        lines = list(self._describe_issues(pd.concat([about_sheet, edits.head(_MAX_EDITS_NAMED)])))
+        unnamed_count = len(edits) - _MAX_EDITS_NAMED
+        return [*lines, f"… and {unnamed_count:,} more edits that are not sent"] if unnamed_count > 0 else lines
 
     def _describe_issues(self, issues: pd.DataFrame) -> Iterator[str]:
         labels = _labels_by_sheet(self.validated_book)

@@ -157,9 +157,10 @@ def reject_already_bought(plan: PlanData, validated_book: ValidatedBook) -> str:
     count = len({(row.sheet, row.row) for row in done_rows})
     rows = f"{plural_of(count, 'Row')} {_format_rows(validated_book, done_rows)} {plural_of(count, 'was', 'were')}"
     sent_by = f"already sent by {plural_of(len(runs), 'run')} {', '.join(runs)} ({totals})"
-    again = f"To buy their numbers again: {option('again')}."
+    pronoun = plural_of(count, "its", "their")
+    again = f"To buy {pronoun} numbers again: {option('again')}."
     if plan.steps or Outcome.UNKNOWN in counts:
-        return f"{rows} {sent_by}; their outcome is shown. {again}"
+        return f"{rows} {sent_by}; {pronoun} outcome is shown. {again}"
     lines = [
         f"Nothing was sent: {rows[0].lower()}{rows[1:]} {sent_by}. The results:",
         *(f"  {remedy('results', 'output=results.xlsx', subject=run)}" for run in runs),

@@ -218,6 +218,8 @@ def test_a_done_row_edited(box: Sandbox, network: Network, results: pd.DataFrame
     finished = run_sheet(edited, network)
     assert outcome_counts(finished) == {"created": 8}
     assert {number: text for text, number, _ in _shown(finished)}.items() <= _on_platform(box).items()
+    (line,) = [line for line in finished.results.warnings if "row 2" in line]
+    assert "'Number 1' -> 'Changed'. The edits are not sent." in line
 
 
 @pytest.mark.parametrize("is_asked", [True, False])
@@ -779,6 +781,13 @@ def test_a_rehearsal_says_what_it_is(requests_frame: Requests, tmp_path: Path, c
     assert "correct sheet.csv and not these results" in ran.out
     summary = pd.read_excel(tmp_path / "results.xlsx", sheet_name="summary", header=None, engine="openpyxl")
     assert "nothing was bought" in summary.to_csv()
+
+
+def test_results_of_a_rehearsal_are_no_original(network: Network, requests_frame: Requests) -> None:
+    """Where they are run again, the closing line does not name them as the sheet for the real network."""
+    first = run_sheet(requests_frame(1), network).results
+    assert "correct the original DataFrame and not these results" in first.rehearsal_note
+    assert "correct the original sheet and not these results" in run_sheet(first.frame, network).results.rehearsal_note
 
 
 def test_a_sandbox_like_an_export(box: Sandbox, network: Network, requests_frame: Requests) -> None:
