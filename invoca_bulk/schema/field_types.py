@@ -75,9 +75,7 @@ class FieldType:
         except ParseError as error:
             return error.problem
         except (TypeError, ValueError, AttributeError):
-            return Problem(
-                code="not_a_choice", details={"value": value, "known": self.name, "hint": "", "suggestion": ""}
-            )
+            return self._not_a_choice(value, "")
         if type(parsed.value) is type(value) and parsed.value == value:
             return None
         return parsed.warning or self._not_a_choice(value, f"Use {parsed.value!r}.")
